@@ -1,0 +1,65 @@
+"""nearbit: image search with learned binary codes.
+
+The public names below are loaded when they are first used, so that `import nearbit` is instant and a search server
+never loads torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nearbit.bundle import Model as Model
+    from nearbit.bundle import load_model as load_model
+    from nearbit.centers import make_centers as make_centers
+    from nearbit.datasets import Dataset as Dataset
+    from nearbit.datasets import Split as Split
+    from nearbit.datasets import SplitSizes as SplitSizes
+    from nearbit.datasets import load_dataset as load_dataset
+    from nearbit.datasets import load_split as load_split
+    from nearbit.datasets import make_split as make_split
+    from nearbit.errors import NearbitError as NearbitError
+    from nearbit.evaluation import evaluate as evaluate
+    from nearbit.index import Index as Index
+    from nearbit.index import Results as Results
+    from nearbit.index import create_index as create_index
+    from nearbit.index import open_index as open_index
+    from nearbit.metrics import evaluate_codes as evaluate_codes
+    from nearbit.training import TrainOptions as TrainOptions
+    from nearbit.training import train as train
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "Dataset": "datasets",
+    "Index": "index",
+    "Model": "bundle",
+    "NearbitError": "errors",
+    "Results": "index",
+    "Split": "datasets",
+    "SplitSizes": "datasets",
+    "TrainOptions": "training",
+    "create_index": "index",
+    "evaluate": "evaluation",
+    "evaluate_codes": "metrics",
+    "load_dataset": "datasets",
+    "load_model": "bundle",
+    "load_split": "datasets",
+    "make_centers": "centers",
+    "make_split": "datasets",
+    "open_index": "index",
+    "train": "training",
+}
+
+__all__ = ["__version__", *_HOME]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'nearbit' has no attribute {name!r}")
+    value = getattr(import_module(f"nearbit.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME})

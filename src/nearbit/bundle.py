@@ -1,0 +1,293 @@
+"""A trained model: what it is in memory, and how it lies on disk as a folder without pickle.
+
+The folder holds `bundle.json` (what the model is, with the SHA-256 of every other file), `weights.safetensors`,
+`centers.npy` and, where there are, `codebook.npy`, `assignment.npy`, `tie_break.npy` and `split.json`.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib.metadata import version
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save_file
+
+from nearbit.centers import CenterState
+from nearbit.codes import Codes, pack, signs_of
+from nearbit.datasets import Dataset, ImageSource, Split, load_split
+from nearbit.encode import Encoded, Job, encode_images, find_device
+from nearbit.errors import BundleError, ImageError, NearbitError
+from nearbit.files import json_digest, sha256_of, whole_folder, write_json
+from nearbit.images import GivenImages
+from nearbit.networks import BackboneSpec, HashNetwork, Head, Preprocessing, rebuild_backbone
+from nearbit.progress import Progress, silent
+from nearbit.row_cache import RowCache, Rows
+
+FORMAT_VERSION = 1
+ARRAYS = ("centers", "tie_break", "codebook", "assignment")
+GivenImage = str | Path | Image.Image | npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Model:
+    """A trained hash network with all that belongs to it.
+
+    Attributes:
+        network: pixels to outputs.
+        head: what kind of head it has: {"kind", "hidden", "dropout"}.
+        n_bits: length of its codes.
+        classes: the names of the classes it was trained on.
+        method: the name of the method, `method_options` its options.
+        centers: the centers that the saved weights were trained towards.
+        split: the split it was trained on, where it is known.
+        record: how it was trained: options, history, validation figures, times, versions.
+    """
+
+    network: HashNetwork
+    head: dict[str, Any]
+    n_bits: int
+    classes: tuple[str, ...]
+    method: str
+    method_options: dict[str, Any]
+    centers: CenterState
+    split: Split | None = None
+    record: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """What an image goes through before the network sees it."""
+        return self.network.backbone.preprocessing
+
+    @cached_property
+    def model_id(self) -> str:
+        """A SHA-256 over all that decides the codes: weights of backbone and head, and preprocessing."""
+        head = {name: value.cpu().numpy().tobytes().hex() for name, value in self.network.head.state_dict().items()}
+        return json_digest({"backbone": self.network.backbone.fingerprint(), "head": head, "n_bits": self.n_bits})
+
+    def outputs(self, images: Sequence[GivenImage], *, device: str = "cpu", progress: Progress = silent) -> Rows:
+        """Return the real-valued outputs of images: float32 `(n, n_bits)`, before tanh, in the order given.
+
+        Args:
+            images: paths, Pillow images, or uint8 arrays `(height, width, 3)` or `(height, width)`.
+            device: "auto", "cpu", "cuda", …
+            progress: called as images are encoded.
+
+        Raises:
+            ImageError: an image cannot be read; the message names each of the first few. Nothing is skipped.
+        """
+        source = GivenImages(tuple(images))
+        keys = [source.name(row) for row in range(len(source))]
+        encoded = self.encode_source(source, range(len(source)), keys, device=device, progress=progress)
+        if encoded.problems:
+            named = "; ".join(f"{problem.path}: {problem.reason}" for problem in encoded.problems[:3])
+            raise ImageError(f"{len(encoded.problems)} of {len(source)} images cannot be read: {named}")
+        return encoded.outputs.reshape(len(source), self.n_bits)
+
+    def encode(self, images: Sequence[GivenImage], *, device: str = "cpu", progress: Progress = silent) -> Codes:
+        """Return the codes of images: uint8 `(n, ceil(n_bits / 8))`, in the order given; see `outputs`."""
+        return pack(signs_of(self.outputs(images, device=device, progress=progress)))
+
+    def encode_dataset(
+        self,
+        dataset: Dataset,
+        rows: Sequence[int] | npt.NDArray[np.int64] | None = None,
+        *,
+        device: str = "cpu",
+        cache: Path | None = None,
+        progress: Progress = silent,
+    ) -> Encoded:
+        """Return the outputs of rows of a data set; images that cannot be read are left out and listed.
+
+        Args:
+            dataset: where the images are.
+            rows: which of them, in order; by default all.
+            device: "auto", "cpu", "cuda", …
+            cache: a folder that keeps features by content, so that repeated and interrupted runs compute nothing twice.
+            progress: called as images are encoded.
+        """
+        chosen = np.arange(len(dataset)) if rows is None else np.asarray(rows, np.int64)
+        digests = [dataset.digests[row] for row in chosen]
+        keys = [dataset.keys[row] for row in chosen]
+        return self.encode_source(dataset.source, chosen.tolist(), keys, digests, device, cache, progress)
+
+    def encode_source(
+        self,
+        source: ImageSource,
+        rows: Sequence[int],
+        keys: Sequence[str],
+        digests: Sequence[str] | None = None,
+        device: str = "cpu",
+        cache: Path | None = None,
+        progress: Progress = silent,
+    ) -> Encoded:
+        """Encode rows of any image source; features are cached by content where `digests` and `cache` are given."""
+        place = find_device(device)
+        job = Job(source, rows, keys, digests)
+        backbone = self.network.backbone.to(place).eval()
+        kept = None if cache is None else RowCache(cache / "features", backbone.fingerprint())
+        features = encode_images(backbone, self.preprocessing, job, device=place, cache=kept, progress=progress)
+        outputs = apply_head(self.network.head, features.outputs, self.n_bits)
+        return Encoded(outputs, features.rows, features.problems)
+
+    def save(self, path: str | Path) -> None:
+        """Write the model folder, whole or not at all; a folder that stands there is replaced.
+
+        Raises:
+            BundleError: something else than a model stands at `path`.
+        """
+        target = Path(path)
+        if target.exists() and not (target / "bundle.json").is_file():
+            raise BundleError(f"{target} stands and is not a model folder: choose another name")
+        with whole_folder(target) as folder:
+            save_file(
+                {name: value.contiguous() for name, value in self.network.state_dict().items()},
+                folder / "weights.safetensors",
+            )
+            for name, array in self.centers.arrays().items():
+                np.save(folder / f"{name}.npy", array, allow_pickle=False)
+            if self.split is not None:
+                self.split.save(folder / "split.json")
+            files = {file.name: sha256_of(file) for file in sorted(folder.iterdir())}
+            write_json(folder / "bundle.json", self._description(files))
+
+    def _description(self, files: dict[str, str]) -> dict[str, Any]:
+        spec = self.network.backbone.spec
+        return {
+            "kind": "nearbit-model",
+            "format_version": FORMAT_VERSION,
+            "model_id": self.model_id,
+            "method": self.method,
+            "method_options": self.method_options,
+            "n_bits": self.n_bits,
+            "classes": list(self.classes),
+            "preprocessing": self.preprocessing.to_dict(),
+            "backbone": {
+                "name": spec.name,
+                "feature_dim": spec.feature_dim,
+                "pretrained": spec.pretrained,
+                "source": spec.source,
+                "config": spec.config,
+            },
+            "head": self.head,
+            "split_hash": None if self.split is None else self.split.hash,
+            "record": self.record,
+            "libraries": library_versions(),
+            "files": files,
+        }
+
+
+def apply_head(head: Head, features: Rows, n_bits: int) -> Rows:
+    """Return the outputs float32 `(n, n_bits)` of a head for features `(n, feature_dim)`, on the CPU."""
+    if not len(features):
+        return np.zeros((0, n_bits), np.float32)
+    device = next(head.parameters()).device
+    head.eval()
+    with torch.no_grad():
+        outputs: Rows = head(torch.from_numpy(np.ascontiguousarray(features)).to(device)).float().cpu().numpy()
+    return outputs
+
+
+def library_versions() -> dict[str, str]:
+    """Return the versions of the libraries that decide what a model computes."""
+    return {name: version(name) for name in ("nearbit", "torch", "numpy", "pillow")}
+
+
+def load_model(path: str | Path) -> Model:
+    """Open a model folder after checking the hash of every file in it.
+
+    Args:
+        path: the folder that `Model.save` wrote.
+
+    Returns:
+        The model, on the CPU, in evaluation mode.
+
+    Raises:
+        BundleError: there is no model, a file is missing, damaged or altered, or the format is newer than this nearbit.
+    """
+    folder = Path(path)
+    description = _read_description(folder)
+    try:
+        return _assemble(folder, description)
+    except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
+        if isinstance(error, NearbitError):
+            raise
+        raise BundleError(f"{folder} is not a complete model ({type(error).__name__}: {error})") from error
+
+
+def _read_description(folder: Path) -> dict[str, Any]:
+    path = folder / "bundle.json"
+    if not path.is_file():
+        raise BundleError(
+            f"there is no model at {folder}: expected a folder with a bundle.json, as `nearbit train` writes"
+        )
+    try:
+        description = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BundleError(f"{path} cannot be read: {error}") from error
+    if not isinstance(description, dict) or description.get("kind") != "nearbit-model":
+        raise BundleError(f"{path} does not describe a nearbit model")
+    if description.get("format_version") != FORMAT_VERSION:
+        raise BundleError(
+            f"{folder} has the model format {description.get('format_version')!r}; this nearbit reads up to "
+            f"{FORMAT_VERSION}: update nearbit"
+        )
+    return description
+
+
+def _checked_bytes(folder: Path, files: dict[str, str], name: str) -> bytes:
+    import hashlib
+
+    try:
+        content = (folder / name).read_bytes()
+    except OSError as error:
+        raise BundleError(f"{folder / name} is missing or cannot be read: {error}") from error
+    if hashlib.sha256(content).hexdigest() != files.get(name):
+        raise BundleError(f"{folder / name} was altered or damaged: its SHA-256 is not the one in bundle.json")
+    return content
+
+
+def _assemble(folder: Path, description: dict[str, Any]) -> Model:
+    files, n_bits, head = description["files"], int(description["n_bits"]), description["head"]
+    weights = load_tensors(_checked_bytes(folder, files, "weights.safetensors"))
+    spec = BackboneSpec(**description["backbone"])
+    if len(weights["head.feature_mean"]) != spec.feature_dim:
+        raise BundleError(f"{folder}: bundle.json and weights.safetensors name different numbers of features")
+    backbone = rebuild_backbone(spec, Preprocessing.from_dict(description["preprocessing"]))
+    network = HashNetwork(
+        backbone,
+        Head(spec.feature_dim, n_bits, head["kind"], hidden=int(head["hidden"]), dropout=float(head["dropout"])),
+    )
+    network.load_state_dict(weights)
+    network.eval()
+    arrays = {
+        name: np.load(BytesIO(_checked_bytes(folder, files, f"{name}.npy")), allow_pickle=False)
+        for name in ARRAYS
+        if f"{name}.npy" in files
+    }
+    split = None
+    if "split.json" in files:
+        _checked_bytes(folder, files, "split.json")
+        split = load_split(folder / "split.json")
+    model = Model(
+        network=network,
+        head=head,
+        n_bits=n_bits,
+        classes=tuple(description["classes"]),
+        method=description["method"],
+        method_options=description["method_options"],
+        centers=CenterState(**arrays),
+        split=split,
+        record=description["record"],
+    )
+    if model.model_id != description["model_id"]:
+        raise BundleError(f"{folder}: the weights are not those that bundle.json names")
+    return model

@@ -1,0 +1,161 @@
+"""What all commands share: progress on standard error, results on standard output, options for images."""
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from nearbit.progress import Progress
+
+if TYPE_CHECKING:
+    from nearbit.datasets import Dataset, Problem
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
+device_option = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps.")
+cache_option = click.option(
+    "--cache",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder for what can be computed again. [default: NEARBIT_CACHE, else the user's cache folder]",
+)
+
+
+def data_options(command: Command) -> Command:
+    """Add the options that say how a data set is read."""
+    for option in (
+        click.option(
+            "--label-level",
+            type=click.Choice(["fine", "coarse", "both"]),
+            default="fine",
+            show_default=True,
+            help="Which labels of CIFAR-100.",
+        ),
+        click.option(
+            "--images", type=click.Path(path_type=Path), help="Folder of the images that a labels file names."
+        ),
+        click.option(
+            "--split-file",
+            type=click.Path(path_type=Path),
+            help="CSV with the columns path and split. [default: split.csv in the folder, if there is one]",
+        ),
+        click.option("--separator", help="Between several labels in a CSV field. [default: |]"),
+        click.option("--download", is_flag=True, help="Fetch cifar10 or cifar100 from its official page."),
+        cache_option,
+    ):
+        command = option(command)
+    return command
+
+
+def read_dataset(
+    source: str,
+    *,
+    label_level: str,
+    images: Path | None,
+    split_file: Path | None,
+    separator: str | None,
+    download: bool,
+    cache: Path | None,
+    progress: Progress,
+) -> "Dataset":
+    """Load the data set that the options of `data_options` describe."""
+    from nearbit.datasets import load_dataset
+    from nearbit.datasets.labels_file import SEPARATOR
+
+    return load_dataset(
+        source,
+        label_level=label_level,
+        images=images,
+        split_file=split_file,
+        separator=separator or SEPARATOR,
+        download=download,
+        cache=cache,
+        progress=progress,
+    )
+
+
+class Bars:
+    """Progress bars on standard error: one a stage; nothing where standard error is not a terminal."""
+
+    def __init__(self) -> None:
+        self._bar: Any = None
+        self._stage = ""
+
+    def __enter__(self) -> Progress:
+        return self.show
+
+    def __exit__(self, *exception: object) -> None:
+        self._close()
+
+    def show(self, stage: str, done: int, total: int) -> None:
+        """Move the bar of a stage to `done` of `total`."""
+        if not sys.stderr.isatty():
+            return
+        if self._bar is None or stage != self._stage:
+            self._open(stage, total)
+        self._bar.update(done - self._bar.n)
+        if done >= total:
+            self._close()
+
+    def _open(self, stage: str, total: int) -> None:
+        from tqdm import tqdm
+
+        self._close()
+        self._stage = stage
+        self._bar = tqdm(total=total, desc=stage, file=sys.stderr, dynamic_ncols=True)
+
+    def _close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+
+def say(message: str) -> None:
+    """Write one line for people, on standard error."""
+    click.echo(message, err=True)
+
+
+def put(value: dict[str, Any], *, as_json: bool, lines: Sequence[str]) -> None:
+    """Write the result on standard output: one JSON object, or lines for people."""
+    if as_json:
+        click.echo(json.dumps(value, ensure_ascii=False, allow_nan=False))
+    else:
+        for line in lines:
+            click.echo(line)
+
+
+def list_problems(problems: "Sequence[Problem]", errors_file: Path) -> str | None:
+    """Write skipped images with their reasons to a file and say so; return its path, or None where none was skipped."""
+    if not problems:
+        return None
+    from nearbit.datasets import write_problems
+
+    write_problems(errors_file, problems)
+    say(f"{len(problems)} images were skipped; the reasons are in {errors_file}")
+    return str(errors_file)
+
+
+def table(rows: Sequence[Sequence[object]], header: Sequence[str]) -> list[str]:
+    """Return the lines of a table with aligned columns: numbers to the right, words to the left."""
+    texts = [[str(cell) for cell in row] for row in rows]
+    widths = [max(len(row[column]) for row in [list(header), *texts]) for column in range(len(header))]
+    numeric = [all(_is_number(row[column]) for row in texts) for column in range(len(header))]
+    lines = [list(header), *texts]
+    return [
+        "  ".join(
+            cell.rjust(width) if right else cell.ljust(width)
+            for cell, width, right in zip(line, widths, numeric, strict=True)
+        ).rstrip()
+        for line in lines
+    ]
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return text == "-"
+    return True

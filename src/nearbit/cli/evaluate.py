@@ -1,0 +1,125 @@
+"""`nearbit evaluate`: a model on its split, or codes that were made elsewhere."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from nearbit.cli.console import Bars, data_options, device_option, json_option, list_problems, put, read_dataset, table
+from nearbit.errors import DataError, InputError
+
+CODES = ("query_codes", "query_labels", "database_codes", "database_labels", "n_bits")
+FIGURES = (
+    "tie_aware_map",
+    "map_database_order",
+    "map_database_order_at_100",
+    "map_database_order_at_1000",
+    "precision_at_1",
+    "precision_at_10",
+    "precision_at_100",
+)
+
+
+@click.command("evaluate", epilog="Example: nearbit evaluate birds.model photos/")
+@click.argument("model_path", metavar="[MODEL]", type=click.Path(path_type=Path), required=False)
+@click.argument("source", metavar="[DATA]", required=False)
+@click.option(
+    "--codes",
+    "codes_path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="An .npz file with query_codes, query_labels, database_codes, database_labels and n_bits.",
+)
+@click.option(
+    "--split",
+    "split_path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Another split than the one that the model records.",
+)
+@device_option
+@data_options
+@json_option
+def command(
+    model_path: Path | None,
+    source: str | None,
+    codes_path: Path | None,
+    split_path: Path | None,
+    device: str,
+    as_json: bool,
+    cache: Path | None,
+    **reading: Any,
+) -> None:
+    """Measure MODEL on the query and database images of DATA, by the split that the model records.
+
+    The primary figure is the tie-aware mean average precision; the field's usual one stands beside it.
+    """
+    if (codes_path is None) == (model_path is None or source is None):
+        raise InputError("give MODEL and DATA, or --codes FILE, not both")
+    with Bars() as progress:
+        about = (
+            _codes(codes_path, progress)
+            if codes_path is not None
+            else _model(model_path, source, split_path, device, cache, reading, progress)
+        )
+    rows = [(name, "-" if about[name] is None else f"{about[name]:.4f}") for name in FIGURES]
+    put(
+        about,
+        as_json=as_json,
+        lines=[
+            f"{about['n_query']} queries, {about['n_database']} database items, {about['n_bits']} bits, "
+            f"{about['distinct_codes']} distinct codes",
+            *table(rows, ("figure", "value")),
+            "tie_aware_map: " + about["conventions"]["tie_aware_map"],
+        ],
+    )
+
+
+def _model(
+    model_path: Any,
+    source: Any,
+    split_path: Path | None,
+    device: str,
+    cache: Path | None,
+    reading: dict[str, Any],
+    progress: Any,
+) -> dict[str, Any]:
+    from nearbit.bundle import load_model
+    from nearbit.datasets import load_split
+    from nearbit.evaluation import evaluate
+    from nearbit.files import cache_folder
+
+    model = load_model(model_path)
+    kept = cache or cache_folder()
+    dataset = read_dataset(source, cache=kept, progress=progress, **reading)
+    split = load_split(split_path) if split_path is not None else None
+    evaluation = evaluate(model, dataset, split, device=device, cache=kept, progress=progress)
+    errors = list_problems(dataset.problems + evaluation.problems, Path(f"{Path(model_path).name}.errors.jsonl"))
+    return {
+        "model": str(model_path),
+        "method": model.method,
+        "seed": model.record["options"]["seed"],
+        "head": model.head["kind"],
+        **evaluation.to_dict(),
+        "errors_file": errors,
+    }
+
+
+def _codes(path: Path, progress: Any) -> dict[str, Any]:
+    import zipfile
+
+    import numpy as np
+
+    from nearbit.metrics import evaluate_codes
+
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in CODES if name in file.files}
+    except (OSError, ValueError, zipfile.BadZipFile, AttributeError) as error:
+        raise DataError(f"{path} cannot be read as an .npz file of plain arrays: {error}") from error
+    missing = [name for name in CODES if name not in arrays]
+    if missing:
+        raise DataError(f"{path} must hold {', '.join(CODES)}; missing: {', '.join(missing)}")
+    n_bits = arrays.pop("n_bits")
+    if n_bits.ndim or n_bits.dtype.kind not in "iu":
+        raise DataError(f"{path}: n_bits must be one whole number, not {n_bits.dtype} {n_bits.shape}")
+    report = evaluate_codes(**arrays, n_bits=int(n_bits), progress=progress)
+    return {"codes": str(path), **report.to_dict()}

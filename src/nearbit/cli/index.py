@@ -1,0 +1,111 @@
+"""`nearbit index`: images into a searchable index."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+from nearbit.cli.console import Bars, cache_option, device_option, json_option, list_problems, put
+from nearbit.errors import InputError
+
+
+@click.command("index", epilog="Example: nearbit index birds.index photos/ --model birds.model")
+@click.argument("index_path", metavar="INDEX", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("sources", metavar="IMAGES...", nargs=-1, required=True)
+@click.option(
+    "--model",
+    "model_path",
+    type=click.Path(path_type=Path),
+    help="The model folder. [default: the one that the index names]",
+)
+@click.option(
+    "--part",
+    type=click.Choice(["train", "validation", "query", "database"]),
+    help="Only this part of the split that the model records.",
+)
+@device_option
+@cache_option
+@json_option
+def command(
+    index_path: Path,
+    sources: tuple[str, ...],
+    model_path: Path | None,
+    part: str | None,
+    device: str,
+    cache: Path | None,
+    as_json: bool,
+) -> None:
+    """Encode IMAGES (a folder, a labels file, a known data set, or image files) and put them into INDEX.
+
+    INDEX is made where it is missing. Images that it holds already are passed over, changed ones are replaced, so the
+    same command brings an index up to date, and an interrupted one goes on where it stopped.
+    """
+    from nearbit.bundle import load_model
+    from nearbit.datasets import load_dataset, load_images
+    from nearbit.files import cache_folder
+    from nearbit.index import create_index
+    from nearbit.indexing import index_dataset
+
+    folder = model_path or recorded_model(index_path)
+    model = load_model(folder)
+    kept = cache or cache_folder()
+    with Bars() as progress, create_index(index_path, model.n_bits, model_id=model.model_id, exist_ok=True) as index:
+        index.set_notes(
+            {"model_path": Path(os.path.relpath(folder.absolute(), index_path.absolute().parent)).as_posix()}
+        )
+        rows: Any = None
+        if part is None:
+            dataset = load_images(sources[0] if len(sources) == 1 else list(sources), cache=kept, progress=progress)
+        else:
+            dataset = load_dataset(_only(sources), cache=kept, progress=progress)
+            rows = part_rows(model, dataset, part)
+        done = index_dataset(index, model, dataset, rows, device=device, cache=kept, progress=progress)
+        total = len(index)
+    errors = list_problems(dataset.problems + done.problems, index_path.with_name(index_path.name + ".errors.jsonl"))
+    about = {
+        "index": str(index_path),
+        "items": total,
+        "added": done.added,
+        "replaced": done.replaced,
+        "unchanged": done.unchanged,
+        "n_bits": model.n_bits,
+        "model_id": model.model_id,
+        "errors_file": errors,
+    }
+    put(
+        about,
+        as_json=as_json,
+        lines=[
+            f"{index_path}: {total} items of {model.n_bits} bits ({done.added} added, {done.replaced} replaced, "
+            f"{done.unchanged} unchanged)",
+            f"next: nearbit search {index_path} QUERY.jpg",
+        ],
+    )
+
+
+def recorded_model(index_path: Path) -> Path:
+    """Return the model folder that an index names, or raise an error that asks for --model."""
+    from nearbit.index import open_index
+
+    if not index_path.exists():
+        raise InputError(f"{index_path} is a new index: name the model that makes its codes (--model FOLDER)")
+    with open_index(index_path) as index:
+        note = index.notes().get("model_path")
+    if note is None:
+        raise InputError(f"{index_path} names no model: give it (--model FOLDER)")
+    return Path(index_path.absolute().parent, note).resolve()
+
+
+def part_rows(model: Any, dataset: Any, part: str) -> Any:
+    """Return the rows of one part of the split that a model records, after checking that it belongs to the data."""
+    if model.split is None:
+        raise InputError(f"the model records no split: leave --part {part} out")
+    model.split.check(dataset)
+    return getattr(model.split, part)
+
+
+def _only(sources: tuple[str, ...]) -> str:
+    if len(sources) != 1:
+        raise InputError(f"--part needs the one data set that the model was trained on, not {len(sources)} sources")
+    return sources[0]

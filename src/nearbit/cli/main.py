@@ -1,0 +1,100 @@
+"""The command `nearbit`: finds the subcommand, and turns errors into one line and an exit status."""
+
+import json
+import sys
+from importlib import import_module
+
+import click
+
+from nearbit.errors import NearbitError, did_you_mean
+
+COMMANDS = {
+    "demo": "Train, index, search and compare on built-in images; writes a page to open.",
+    "data": "Read images with labels, say what is there and what cannot be read.",
+    "split": "Divide a data set into train, validation, query and database.",
+    "train": "Train a hash network on labelled images; writes a model folder.",
+    "encode": "Turn images into binary codes; writes an .npz file.",
+    "index": "Encode images and put them into a searchable index.",
+    "search": "Find the nearest images of an index.",
+    "evaluate": "Measure a model, or codes made elsewhere: mAP and the rest.",
+    "inspect": "Say what a model folder or an index file holds.",
+    "doctor": "Check the installation: versions, device, extras, cache.",
+}
+USER_ERROR, OUR_FAULT, INTERRUPTED = 2, 1, 130
+
+
+class Commands(click.Group):
+    """The subcommands, each imported only when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"nearbit.cli.{cmd_name}").command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            hint = did_you_mean(args[0], list(COMMANDS))
+            raise click.UsageError(f"no command {args[0]!r}; known: {', '.join(COMMANDS)}.{hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Begin with: nearbit demo",
+)
+@click.version_option(package_name="nearbit", prog_name="nearbit")
+def cli() -> None:
+    """Image search with learned binary codes: train, encode, index, search, evaluate."""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit: 0 done, 1 our fault, 2 user's mistake, 130 interrupted."""
+    given = sys.argv[1:] if arguments is None else arguments
+    sys.exit(run(given))
+
+
+def run(arguments: list[str]) -> int:
+    """Run the command line with these arguments and return its exit status."""
+    as_json = "--json" in arguments
+    try:
+        cli.main(arguments, prog_name="nearbit", standalone_mode=False)
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except click.UsageError as error:
+        hint = f"\nTry '{error.ctx.command_path} --help'." if error.ctx is not None else ""
+        return _fail(error.format_message() + ("" if as_json else hint), "UsageError", as_json)
+    except click.ClickException as error:
+        return _fail(error.format_message(), type(error).__name__, as_json)
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("\nInterrupted. Nothing is half-written; the same command goes on where it stopped.", err=True)
+        return INTERRUPTED
+    except NearbitError as error:
+        return _fail(str(error), type(error).__name__, as_json)
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+    except Exception:  # noqa: BLE001 - the last resort of the command line: say whose fault it is, and show all of it
+        import traceback
+
+        traceback.print_exc()
+        click.echo("nearbit: this is a fault of nearbit itself; please report it with the lines above.", err=True)
+        return OUR_FAULT
+    return 0
+
+
+def _fail(message: str, kind: str, as_json: bool) -> int:
+    if as_json:
+        click.echo(json.dumps({"error": {"type": kind, "message": message}}, ensure_ascii=False))
+    click.echo(f"nearbit: {message}", err=True)
+    return USER_ERROR

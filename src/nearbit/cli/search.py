@@ -1,0 +1,102 @@
+"""`nearbit search`: the nearest images of an index."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from nearbit.cli.console import device_option, json_option, put, table
+from nearbit.errors import InputError
+
+if TYPE_CHECKING:
+    from nearbit.index import Index, Results
+
+
+@click.command("search", epilog="Example: nearbit search birds.index query.jpg -k 10")
+@click.argument("index_path", metavar="INDEX", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("queries", metavar="[QUERY]...", nargs=-1, type=click.Path(path_type=Path))
+@click.option(
+    "--id", "ids", type=click.IntRange(0), multiple=True, help="Search from an item of the index; repeatable."
+)
+@click.option("-k", "k", type=click.IntRange(1), default=10, show_default=True, help="Most items a query.")
+@click.option("--radius", type=click.IntRange(0), help="Largest distance, in bits.")
+@click.option("--label", "labels", multiple=True, help="Only items with this label; repeatable for any of several.")
+@click.option(
+    "--model",
+    "model_path",
+    type=click.Path(path_type=Path),
+    help="The model folder. [default: the one that the index names]",
+)
+@device_option
+@json_option
+def command(
+    index_path: Path,
+    queries: tuple[Path, ...],
+    ids: tuple[int, ...],
+    k: int,
+    radius: int | None,
+    labels: tuple[str, ...],
+    model_path: Path | None,
+    device: str,
+    as_json: bool,
+) -> None:
+    """Find the items of INDEX nearest to each QUERY image, ranked by distance in bits, then by id.
+
+    A search from items of the index (--id) needs no model.
+    """
+    from nearbit.index import open_index
+
+    if not queries and not ids:
+        raise InputError("give at least one QUERY image, or --id of an item in the index")
+    with open_index(index_path, read_only=True) as index:
+        codes = _codes(index, queries, ids, model_path, device)
+        results = index.search(codes, k=k, radius=radius, where={"labels": list(labels)} if labels else None)
+        found = _describe(index, results, [str(query) for query in queries] + [f"item {number}" for number in ids])
+    put({"index": str(index_path), "n_bits": index.n_bits, "results": found}, as_json=as_json, lines=_lines(found))
+
+
+def _codes(
+    index: "Index", queries: tuple[Path, ...], ids: tuple[int, ...], model_path: Path | None, device: str
+) -> Any:
+    import numpy as np
+
+    parts = []
+    if queries:
+        from nearbit.bundle import load_model
+        from nearbit.cli.index import recorded_model
+        from nearbit.errors import IndexFileError
+
+        model = load_model(model_path or recorded_model(index.path))
+        if index.model_id is not None and index.model_id != model.model_id:
+            raise IndexFileError(
+                f"{index.path} holds codes of another model than {model_path or recorded_model(index.path)}: "
+                "give the model that made them (--model)"
+            )
+        parts.append(model.encode(list(queries), device=device))
+    if ids:
+        parts.append(np.stack([item.code for item in index.items(list(ids))]))
+    return np.concatenate(parts)
+
+
+def _describe(index: "Index", results: "Results", names: list[str]) -> list[dict[str, Any]]:
+    found = []
+    for query, name in enumerate(names):
+        pairs = results.pairs(query)
+        items = index.items([number for number, _ in pairs])
+        neighbours = [
+            {"id": item.id, "distance": distance, "path": item.path, "labels": list(item.labels)}
+            for item, (_, distance) in zip(items, pairs, strict=True)
+        ]
+        found.append({"query": name, "neighbours": neighbours})
+    return found
+
+
+def _lines(found: list[dict[str, Any]]) -> list[str]:
+    lines = []
+    for one in found:
+        rows = [
+            (rank, item["distance"], item["id"], ", ".join(item["labels"]) or "-", item["path"] or "-")
+            for rank, item in enumerate(one["neighbours"], start=1)
+        ]
+        lines += [f"{one['query']}:", *table(rows, ("rank", "bits", "id", "labels", "path")), ""]
+    return lines[:-1]

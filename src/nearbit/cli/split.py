@@ -1,0 +1,106 @@
+"""`nearbit split`: divide a data set and write the split as JSON."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from nearbit.cli.console import Bars, data_options, json_option, put, read_dataset
+from nearbit.errors import InputError
+
+if TYPE_CHECKING:
+    from nearbit.datasets import Dataset, Split
+
+
+class Size(click.ParamType[Any]):
+    """A part's size: a fraction such as 0.1, or a number of images a class such as 10, or "rest"."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "rest" or isinstance(value, int | float):
+            return value
+        try:
+            return float(value) if "." in value else int(value)
+        except ValueError:
+            self.fail(f"{value!r} is not a fraction (0.1), a number of images a class (10) or 'rest'", param, ctx)
+
+
+def split_options(command: Any) -> Any:
+    """Add the options that say how a data set is divided."""
+    for part in ("database", "query", "validation", "train"):
+        command = click.option(f"--{part}", type=Size(), help=f"Size of {part}: a fraction, images a class, or rest.")(
+            command
+        )
+    command = click.option("--database-includes-train", is_flag=True, help="Search the training images too.")(command)
+    command = click.option("--allow-overlap", is_flag=True, help="Allow query images in the database.")(command)
+    command = click.option("--protocol", help="A named protocol, such as cifar100/shc; see docs/data.md.")(command)
+    return click.option(
+        "--seed", type=click.IntRange(0), default=0, show_default=True, help="Decides every random choice."
+    )(command)
+
+
+def build_split(
+    dataset: "Dataset",
+    *,
+    seed: int,
+    protocol: str | None,
+    allow_overlap: bool,
+    database_includes_train: bool,
+    **parts: Any,
+) -> "Split":
+    """Return the split that the options of `split_options` describe."""
+    from nearbit.datasets import SplitSizes, make_split
+
+    given = {part: size for part, size in parts.items() if size is not None}
+    if protocol and (given or database_includes_train):
+        raise InputError("a protocol has its own sizes: give --protocol or sizes, not both")
+    sizes = (
+        SplitSizes(**given, database_includes_train=database_includes_train)
+        if given or database_includes_train
+        else None
+    )
+    return make_split(dataset, seed=seed, protocol=protocol, sizes=sizes, allow_overlap=allow_overlap)
+
+
+def part_sizes(split: "Split") -> dict[str, int]:
+    """Return the number of rows in each part."""
+    return {part: len(getattr(split, part)) for part in ("train", "validation", "query", "database")}
+
+
+@click.command("split", epilog="Example: nearbit split photos/ -o split.json --query 5 --validation 0.1 --seed 1")
+@click.argument("source", metavar="DATA")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), required=True, help="The JSON file to write."
+)
+@split_options
+@data_options
+@json_option
+def command(source: str, output: Path, as_json: bool, **options: Any) -> None:
+    """Divide DATA into train, validation, query and database and write the row numbers with their content hashes."""
+    dividing = {
+        name: options.pop(name)
+        for name in (
+            "seed",
+            "protocol",
+            "allow_overlap",
+            "database_includes_train",
+            "train",
+            "validation",
+            "query",
+            "database",
+        )
+    }
+    with Bars() as progress:
+        dataset = read_dataset(source, progress=progress, **options)
+    split = build_split(dataset, **dividing)
+    split.save(output)
+    sizes = part_sizes(split)
+    put(
+        {"split": str(output), "hash": split.hash, "recipe": split.recipe, **sizes},
+        as_json=as_json,
+        lines=[
+            f"{output}: " + ", ".join(f"{number} {part}" for part, number in sizes.items()),
+            f"hash {split.hash}",
+        ],
+    )

@@ -1,0 +1,176 @@
+"""`nearbit train`: from images with labels to a model folder."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from nearbit.cli.console import Bars, data_options, device_option, json_option, list_problems, put, read_dataset, say
+from nearbit.cli.split import build_split, part_sizes, split_options
+from nearbit.errors import InputError
+
+if TYPE_CHECKING:
+    from nearbit.bundle import Model
+
+SPLITTING = ("protocol", "allow_overlap", "database_includes_train", "train", "validation", "query", "database")
+TRAINING = (
+    "backbone",
+    "weights",
+    "image_size",
+    "regime",
+    "head",
+    "epochs",
+    "batch_size",
+    "learning_rate",
+    "select",
+    "augment",
+    "views",
+    "device",
+)
+
+
+def method_values(pairs: tuple[str, ...]) -> dict[str, Any]:
+    """Return options of a method from NAME=VALUE texts; values are read as JSON where they can be."""
+    values: dict[str, Any] = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if not equals:
+            raise InputError(f"a method option must read NAME=VALUE, not {pair!r}")
+        try:
+            values[name] = json.loads(text)
+        except ValueError:
+            values[name] = text
+    return values
+
+
+@click.command("train", epilog="Example: nearbit train photos/ --method crh --bits 64 -o birds.model")
+@click.argument("source", metavar="DATA")
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The model folder to write.")
+@click.option("--method", default="crh", show_default=True, help="crh or csq.")
+@click.option("--bits", "n_bits", type=click.IntRange(1), default=64, show_default=True, help="Code length.")
+@click.option("--option", "pairs", multiple=True, metavar="NAME=VALUE", help="An option of the method; repeatable.")
+@click.option(
+    "--split", "split_path", type=click.Path(path_type=Path, dir_okay=False), help="A split that was written before."
+)
+@click.option("--backbone", default="small", show_default=True, help="small, resnet18/34/50, timm:NAME, hf:FOLDER.")
+@click.option("--weights", type=click.Path(path_type=Path, dir_okay=False), help="Pretrained weights (.safetensors).")
+@click.option("--image-size", type=click.IntRange(1), help="Pixels a side. [default: the backbone's own]")
+@click.option("--regime", type=click.Choice(["auto", "frozen", "fine-tuned"]), default="auto", show_default=True)
+@click.option("--head", type=click.Choice(["auto", "linear", "hidden"]), default="auto", show_default=True)
+@click.option("--epochs", type=click.IntRange(1), help="[default: the method's]")
+@click.option("--batch-size", type=click.IntRange(2), help="[default: the method's]")
+@click.option("--learning-rate", type=float, help="[default: the method's]")
+@click.option(
+    "--select",
+    type=click.Choice(["validation", "last"]),
+    default="validation",
+    show_default=True,
+    help="Keep the best epoch on validation, or the last.",
+)
+@click.option(
+    "--augment", type=click.Choice(["auto", "none", "crop", "crop+mirror"]), default="auto", show_default=True
+)
+@click.option("--views", type=click.IntRange(1), default=1, show_default=True, help="Cached views an image (frozen).")
+@click.option("--overwrite", is_flag=True, help="Replace another model at OUTPUT.")
+@device_option
+@split_options
+@data_options
+@json_option
+def command(
+    source: str,
+    output: Path,
+    method: str,
+    n_bits: int,
+    pairs: tuple[str, ...],
+    split_path: Path | None,
+    overwrite: bool,
+    as_json: bool,
+    seed: int,
+    cache: Path | None,
+    **given: Any,
+) -> None:
+    """Train a hash network on DATA. Interrupted, it goes on from its checkpoint when the same command is repeated.
+
+    The same seed divides the data, makes the centers and trains the network.
+    """
+    from nearbit.datasets import load_split
+    from nearbit.files import cache_folder
+    from nearbit.training import TrainOptions, plan
+
+    dividing = {name: given.pop(name) for name in SPLITTING}
+    options = TrainOptions(seed=seed, **{name: given.pop(name) for name in TRAINING})
+    if split_path is not None and (dividing["protocol"] or any(dividing[name] for name in SPLITTING[2:])):
+        raise InputError("--split names a split that is made: leave --protocol and the sizes out")
+    with Bars() as progress:
+        dataset = read_dataset(source, cache=cache, progress=progress, **given)
+        split = load_split(split_path) if split_path is not None else build_split(dataset, seed=seed, **dividing)
+        run = plan(
+            dataset,
+            split,
+            method=method,
+            n_bits=n_bits,
+            options=options,
+            method_options=method_values(pairs),
+            cache=cache or cache_folder(),
+        )
+        finished = _finished(output, run.key(), overwrite)
+        errors = list_problems(dataset.problems, output.with_name(output.name + ".errors.jsonl"))
+        if finished is None:
+            checkpoint = output.with_name(output.name + ".checkpoint")
+            model = run.train(checkpoint, progress)
+            model.save(output)
+            shutil.rmtree(checkpoint, ignore_errors=True)
+        else:
+            model = finished
+            say(f"{output} is this very model already; nothing to train")
+    _report(model, output, errors, as_json)
+
+
+def _finished(output: Path, key: str, overwrite: bool) -> "Model | None":
+    """Return the model at `output` if it is what would be trained; refuse to replace another one unasked."""
+    from nearbit.bundle import load_model
+
+    if not output.exists() or overwrite:
+        return None
+    model = load_model(output)
+    if model.record.get("run_key") == key:
+        return model
+    raise InputError(
+        f"{output} holds another model ({model.method}, {model.n_bits} bits): choose another -o, or pass "
+        "--overwrite to replace it"
+    )
+
+
+def _report(model: "Model", output: Path, errors: str | None, as_json: bool) -> None:
+    record = model.record
+    split = model.split
+    sizes = part_sizes(split) if split is not None else {}
+    score = record["validation_map"]
+    about = {
+        "model": str(output),
+        "model_id": model.model_id,
+        "method": model.method,
+        "n_bits": model.n_bits,
+        "regime": record["regime"],
+        "head": model.head["kind"],
+        "head_candidates": record["head_candidates"],
+        "selected_epoch": record["selected_epoch"],
+        "epochs": record["schedule"]["epochs"],
+        "validation_map": score,
+        "split": sizes,
+        "seconds": record["seconds"],
+        "errors_file": errors,
+    }
+    put(
+        about,
+        as_json=as_json,
+        lines=[
+            f"{output}: {model.method}, {model.n_bits} bits, {record['regime']}, {model.head['kind']} head "
+            f"on {record['options']['backbone']}",
+            f"epoch {about['selected_epoch']} of {about['epochs']}"
+            + (f", validation mAP {score:.4f} (tie-aware)" if score is not None else ", no validation"),
+            f"next: nearbit evaluate {output} DATA, or nearbit index NAME.index DATA --model {output}",
+        ],
+    )

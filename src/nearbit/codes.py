@@ -1,0 +1,142 @@
+"""Codes: signs of outputs, packed bits and Hamming distances, for any number of bits.
+
+`signs` are int8 `(n, n_bits)` of -1 and +1. `codes` are uint8 `(n, ceil(n_bits / 8))`: bit 1 stands for +1, the first
+bit of an item is the highest bit of its first byte, and the unused tail bits of the last byte are 0.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+from nearbit.errors import InputError
+
+Signs = npt.NDArray[np.int8]
+Codes = npt.NDArray[np.uint8]
+Distances = npt.NDArray[np.int32]
+
+
+def check_n_bits(n_bits: int) -> int:
+    """Return `n_bits` as an int; raise `InputError` unless it is a whole number of at least 1."""
+    if isinstance(n_bits, bool) or not isinstance(n_bits, int | np.integer) or n_bits < 1:
+        raise InputError(f"n_bits must be a whole number of at least 1, not {n_bits!r}")
+    return int(n_bits)
+
+
+def n_bytes(n_bits: int) -> int:
+    """Return the number of bytes that hold one code of `n_bits` bits."""
+    return -(-check_n_bits(n_bits) // 8)
+
+
+def signs_of(outputs: npt.ArrayLike) -> Signs:
+    """Return the signs of real-valued outputs: int8 -1 or +1 of the same shape; an output of 0 becomes +1.
+
+    Args:
+        outputs: any shape, finite.
+
+    Raises:
+        InputError: an output is not finite (a network that diverged has no codes).
+
+    Example:
+        >>> signs_of([[-0.3, 0.0, 2.0]]).tolist()
+        [[-1, 1, 1]]
+    """
+    values = np.asarray(outputs)
+    if values.dtype.kind not in "fiu":
+        raise InputError(f"outputs must be real numbers, not {values.dtype}")
+    if not np.isfinite(values).all():
+        bad = int(values.size - np.isfinite(values).sum())
+        raise InputError(f"outputs must be finite: {bad} of {values.size} values are NaN or infinite")
+    return np.where(values >= 0, 1, -1).astype(np.int8)
+
+
+def pack(signs: npt.ArrayLike) -> Codes:
+    """Pack signs into codes.
+
+    Args:
+        signs: `(n, n_bits)` of -1 and +1; any other value is an error (there is no third symbol).
+
+    Returns:
+        uint8 `(n, ceil(n_bits / 8))`.
+
+    Example:
+        >>> pack([[1, -1, -1, -1, -1, -1, -1, -1, 1]]).tolist()
+        [[128, 128]]
+    """
+    values = np.asarray(signs)
+    if values.ndim != 2 or values.shape[1] < 1:
+        raise InputError(f"signs must have the shape (n, n_bits) with n_bits >= 1, not {values.shape}")
+    if not np.isin(values, (-1, 1)).all():
+        raise InputError("signs must be -1 or +1; take signs_of(outputs) first")
+    return np.packbits(values > 0, axis=1)
+
+
+def unpack(codes: npt.ArrayLike, n_bits: int) -> Signs:
+    """Unpack codes into signs; the inverse of `pack`.
+
+    Args:
+        codes: uint8 `(n, ceil(n_bits / 8))` with tail bits 0.
+        n_bits: length of each code in bits.
+
+    Returns:
+        int8 `(n, n_bits)` of -1 and +1.
+
+    Example:
+        >>> unpack(np.array([[0b10100000]], np.uint8), 3).tolist()
+        [[1, -1, 1]]
+    """
+    checked = check_codes(codes, n_bits)
+    bits = np.unpackbits(checked, axis=1, count=n_bits)
+    return (bits.astype(np.int8) * 2 - 1).astype(np.int8)
+
+
+def check_codes(codes: npt.ArrayLike, n_bits: int, *, name: str = "codes") -> Codes:
+    """Return `codes` as a contiguous uint8 array after checking type, shape and tail bits.
+
+    Raises:
+        InputError: not uint8, not `(n, ceil(n_bits / 8))`, or a tail bit is set.
+    """
+    width = n_bytes(n_bits)
+    array = np.asarray(codes)
+    if array.dtype != np.uint8:
+        raise InputError(f"{name} must be packed uint8, not {array.dtype}; pack(signs) makes them")
+    if array.ndim != 2 or array.shape[1] != width:
+        raise InputError(f"{name} of {n_bits} bits must have the shape (n, {width}), not {array.shape}")
+    tail = 8 * width - n_bits
+    if tail and (array[:, -1] & ((1 << tail) - 1)).any():
+        raise InputError(f"{name}: the last {tail} bits of each row must be 0 for codes of {n_bits} bits")
+    return np.ascontiguousarray(array)
+
+
+def as_words(codes: Codes) -> npt.NDArray[np.uint64]:
+    """Return codes as uint64 words `(n, ceil(bytes / 8))`, padded with 0: equal distances, eight bytes at a time."""
+    width = -(-codes.shape[1] // 8) * 8
+    padded = np.zeros((len(codes), width), np.uint8)
+    padded[:, : codes.shape[1]] = codes
+    words: npt.NDArray[np.uint64] = padded.view(np.uint64)
+    return words
+
+
+def word_distances(query_words: npt.NDArray[np.uint64], database_words: npt.NDArray[np.uint64]) -> Distances:
+    """Return the distances of one query `(words,)` to all database items `(n, words)`: int32 `(n,)`, in bits."""
+    total: Distances = np.bitwise_count(database_words[:, 0] ^ query_words[0]).astype(np.int32)
+    for word in range(1, database_words.shape[1]):
+        total += np.bitwise_count(database_words[:, word] ^ query_words[word])
+    return total
+
+
+def hamming_distances(a: npt.ArrayLike, b: npt.ArrayLike, n_bits: int) -> Distances:
+    """Return all Hamming distances between two sets of codes.
+
+    Args:
+        a: codes uint8 `(n, ceil(n_bits / 8))`.
+        b: codes uint8 `(m, ceil(n_bits / 8))`.
+        n_bits: length of each code in bits.
+
+    Returns:
+        int32 `(n, m)`, 0 to n_bits.
+    """
+    words_a = as_words(check_codes(a, n_bits, name="the first codes"))
+    words_b = as_words(check_codes(b, n_bits, name="the second codes"))
+    rows = np.empty((len(words_a), len(words_b)), np.int32)
+    for row, query in enumerate(words_a):
+        rows[row] = word_distances(query, words_b)
+    return rows

@@ -1,0 +1,36 @@
+"""Data sets and splits: images as people have them, read safely, and divided so that evaluation is honest."""
+
+from nearbit.datasets.dataset import PARTS, Dataset, Problem, write_problems
+from nearbit.datasets.decode import MAX_PIXELS, open_image
+from nearbit.datasets.images import ArrayImages, FileImages, ImageSource, content_digest
+from nearbit.datasets.load import BUILT_IN, load_dataset, load_images
+from nearbit.datasets.overlap import Overlap, Shared, find_overlap
+from nearbit.datasets.protocols import PROTOCOLS, Protocol
+from nearbit.datasets.sizes import SplitSizes
+from nearbit.datasets.split import Split, load_split
+from nearbit.datasets.splitting import make_split
+
+__all__ = [
+    "BUILT_IN",
+    "MAX_PIXELS",
+    "PARTS",
+    "PROTOCOLS",
+    "ArrayImages",
+    "Dataset",
+    "FileImages",
+    "ImageSource",
+    "Overlap",
+    "Problem",
+    "Protocol",
+    "Shared",
+    "Split",
+    "SplitSizes",
+    "content_digest",
+    "find_overlap",
+    "load_dataset",
+    "load_images",
+    "load_split",
+    "make_split",
+    "open_image",
+    "write_problems",
+]

@@ -1,0 +1,112 @@
+"""From paths and the names of their labels to a `Dataset`: files checked, classes numbered, problems gathered."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from nearbit.datasets.check import check_files
+from nearbit.datasets.dataset import Dataset, Problem
+from nearbit.datasets.images import FileImages
+from nearbit.errors import DataError
+from nearbit.progress import Progress, silent
+
+
+@dataclass(frozen=True)
+class Item:
+    """One image as listed: its path below the root, the names of its labels, the part it was given ("" for none)."""
+
+    key: str
+    names: tuple[str, ...] = ()
+    part: str = ""
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What a folder or a labels file lists, before any image is read.
+
+    Attributes:
+        name: of the data set.
+        root: the folder that the keys are relative to.
+        items: in the order of the rows.
+        classes: the names of all classes in their order; None sorts the names that occur.
+        parents: the superclass of each class, where there is a hierarchy.
+        problems: what was skipped so far.
+    """
+
+    name: str
+    root: Path
+    items: tuple[Item, ...]
+    classes: tuple[str, ...] | None = None
+    parents: Mapping[str, str] | None = None
+    problems: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """How a listing is read: with or without images that have no label, where digests are remembered, whom to tell."""
+
+    keep_unlabelled: bool
+    cache: Path
+    progress: Progress = field(default=silent)
+
+
+def assemble(listing: Listing, reading: Reading) -> Dataset:
+    """Read every image of a listing once and make a data set of those that can be read.
+
+    Raises:
+        DataError: no image is left.
+    """
+    problems = list(listing.problems)
+    items = list(listing.items)
+    if not reading.keep_unlabelled:
+        problems += [Problem(item.key, "no label") for item in items if not item.names]
+        items = [item for item in items if item.names]
+    checked = check_files([listing.root / item.key for item in items], reading.cache, reading.progress)
+    problems += [Problem(item.key, one.reason) for item, one in zip(items, checked, strict=True) if one.reason]
+    good = [(item, one.digest) for item, one in zip(items, checked, strict=True) if one.digest]
+    if not good:
+        raise DataError(_nothing_left(listing, problems))
+    classes, dropped = _classes(listing, [item for item, _ in good])
+    problems += [Problem(name, "a class without a readable image: dropped") for name in dropped]
+    return _dataset(listing, good, classes, problems)
+
+
+def _dataset(
+    listing: Listing, good: Sequence[tuple[Item, str]], classes: tuple[str, ...], problems: list[Problem]
+) -> Dataset:
+    keys = tuple(item.key for item, _ in good)
+    column = {name: number for number, name in enumerate(classes)}
+    labels = np.zeros((len(good), len(classes)), np.bool_)
+    for row, (item, _) in enumerate(good):
+        labels[row, [column[name] for name in item.names]] = True
+    parts = tuple(item.part for item, _ in good)
+    return Dataset(
+        name=listing.name,
+        source=FileImages(listing.root, keys),
+        keys=keys,
+        labels=labels,
+        classes=classes,
+        digests=tuple(digest for _, digest in good),
+        problems=tuple(problems),
+        given_parts=parts if any(parts) else None,
+        parents=tuple(listing.parents.get(name, "") for name in classes) if listing.parents else None,
+    )
+
+
+def _classes(listing: Listing, good: Sequence[Item]) -> tuple[tuple[str, ...], list[str]]:
+    """Return the classes that have an image, in order, and the names of those that have none."""
+    used = Counter(name for item in good for name in item.names)
+    listed = {name for item in listing.items for name in item.names}
+    order = listing.classes if listing.classes is not None else tuple(sorted(listed))
+    return tuple(name for name in order if used[name]), [name for name in order if not used[name]]
+
+
+def _nothing_left(listing: Listing, problems: Sequence[Problem]) -> str:
+    what = f"{listing.root}: no readable image with a label"
+    if not problems:
+        return f"{what}; expected one folder a class with images in each, or a labels file"
+    first = "; ".join(f"{problem.path!r}: {problem.reason}" for problem in problems[:3])
+    return f"{what}; {len(problems)} skipped, the first: {first}"

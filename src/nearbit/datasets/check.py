@@ -1,0 +1,99 @@
+"""Each file decoded once to find the damaged ones, and hashed; digests are kept, so that the second time is quick."""
+
+import hashlib
+import os
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from nearbit.datasets.check_cache import CheckCache, Stamp
+from nearbit.datasets.decode import open_image, open_regular
+from nearbit.errors import ImageError
+from nearbit.progress import Progress, silent
+
+_BLOCK = 256
+_SETTLED_NS = 2_000_000_000
+"""A file changed less than this many nanoseconds ago is not remembered: it may change again at the same time stamp."""
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A file that was decoded: the SHA-256 of its bytes, or the reason why it is no image (the other is empty)."""
+
+    digest: str = ""
+    reason: str = ""
+
+
+def check_files(paths: Sequence[Path], cache: Path, progress: Progress = silent) -> list[Checked]:
+    """Decode and hash every file, in several threads, in the order given.
+
+    Good files are remembered in `cache` by absolute path, size and time of change, and not read again; damaged ones are
+    tried anew each time.
+
+    Args:
+        paths: the files.
+        cache: the folder for data that can be made again; nothing is remembered where it cannot be written.
+        progress: called as ("reading images", done, total).
+    """
+    found: list[Checked] = []
+    with CheckCache(cache) as known, ThreadPoolExecutor(threads()) as pool:
+        try:
+            for block in _blocks(paths):
+                found.extend(_check_block(block, known, pool))
+                progress("reading images", len(found), len(paths))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return found
+
+
+def threads() -> int:
+    """Return the number of threads that read images: `NEARBIT_THREADS`, else the cores that this process may use."""
+    named = os.environ.get("NEARBIT_THREADS", "")
+    if named.isdigit() and int(named) > 0:
+        return int(named)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def check_file(path: Path) -> Checked:
+    """Decode one file completely and hash its bytes."""
+    try:
+        with open_regular(path) as handle:
+            open_image(handle)
+            handle.seek(0)
+            return Checked(digest=hashlib.file_digest(handle, "sha256").hexdigest())
+    except ImageError as error:
+        return Checked(reason=str(error))
+    except OSError as error:
+        return Checked(reason=f"cannot be read: {error.strerror}")
+
+
+def _check_block(paths: Sequence[Path], known: CheckCache, pool: ThreadPoolExecutor) -> list[Checked]:
+    absolute = [path.absolute() for path in paths]
+    stamps = [_stamp(path) for path in absolute]
+    digests = [known.get(path, stamp) if stamp else None for path, stamp in zip(absolute, stamps, strict=True)]
+    fresh = [row for row, digest in enumerate(digests) if digest is None]
+    checked = [Checked(digest=digest or "") for digest in digests]
+    newest = time.time_ns() - _SETTLED_NS
+    for row, result in zip(fresh, pool.map(check_file, [absolute[row] for row in fresh]), strict=True):
+        checked[row] = result
+        stamp = stamps[row]
+        if result.digest and stamp is not None and stamp.mtime_ns < newest and stamp == _stamp(absolute[row]):
+            known.put(absolute[row], stamp, result.digest)
+    known.commit()
+    return checked
+
+
+def _stamp(path: Path) -> Stamp | None:
+    try:
+        status = path.stat()
+    except (OSError, ValueError):
+        return None
+    return Stamp(status.st_size, status.st_mtime_ns)
+
+
+def _blocks(paths: Sequence[Path]) -> Iterator[Sequence[Path]]:
+    for start in range(0, len(paths), _BLOCK):
+        yield paths[start : start + _BLOCK]

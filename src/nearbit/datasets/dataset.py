@@ -1,0 +1,153 @@
+"""A data set: images with their labels, names and content digests, and the images that had to be skipped."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from nearbit.datasets.images import FileImages, ImageSource
+from nearbit.errors import DataError
+from nearbit.files import json_digest, write_whole
+
+Labels = npt.NDArray[np.bool_]
+
+PARTS = ("train", "validation", "query", "database")
+"""The parts of a split."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that was skipped while a data set was read, and why."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Images with labels; row i of each field belongs to one image.
+
+    Attributes:
+        name: the name of a known data set, or of the folder or the file that it was read from.
+        source: the images, `len(source)` rows.
+        keys: a unique name of each row: the path below the root with "/" between its parts, or such as "digits/0001".
+        labels: bool `(n, n_classes)`; `(n, 0)` where the images have no labels.
+        classes: the names of the columns of `labels`.
+        digests: SHA-256 of the content of each row, in hexadecimal.
+        problems: what was skipped, with reasons.
+        given_parts: the part that a split file gave each row (one of `PARTS`, or "" for none).
+        parents: the superclass of each class ("" for none) where there is a hierarchy.
+        mirror: whether a mirrored image means the same (False for digits and letters).
+
+    Raises:
+        DataError: the fields do not fit together.
+    """
+
+    name: str
+    source: ImageSource
+    keys: tuple[str, ...]
+    labels: Labels
+    classes: tuple[str, ...]
+    digests: tuple[str, ...]
+    problems: tuple[Problem, ...] = ()
+    given_parts: tuple[str, ...] | None = None
+    parents: tuple[str, ...] | None = None
+    mirror: bool = True
+
+    def __post_init__(self) -> None:
+        _check_lengths(self)
+        _check_unique(self.keys, "key")
+        _check_unique(self.classes, "class")
+        unknown = sorted(set(self.given_parts or ()) - {*PARTS, ""})
+        if unknown:
+            raise DataError(f"given_parts must be of {', '.join(PARTS)} or empty, not {unknown[0]!r}")
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    @property
+    def n_classes(self) -> int:
+        """The number of classes."""
+        return len(self.classes)
+
+    @cached_property
+    def is_single_label(self) -> bool:
+        """Whether there are rows and each has exactly one label."""
+        return len(self) > 0 and bool((self.labels.sum(axis=1) == 1).all())
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 over keys, digests, labels and classes: equal exactly where two data sets hold the same."""
+        return fingerprint_of(self.keys, self.digests, self.labels, self.classes)
+
+    @property
+    def root(self) -> Path | None:
+        """The folder that the files lie in; None for images that are not files."""
+        return self.source.root if isinstance(self.source, FileImages) else None
+
+    def label_names(self, row: int) -> tuple[str, ...]:
+        """Return the names of the labels of one row, in the order of `classes`."""
+        return tuple(self.classes[column] for column in np.flatnonzero(self.labels[row]))
+
+    def summary(self) -> dict[str, Any]:
+        """Return counts for printing: images, classes, images a class, labels an image, skipped."""
+        a_class = self.labels.sum(axis=0)
+        return {
+            "name": self.name,
+            "images": len(self),
+            "classes": self.n_classes,
+            "images_per_class": _spread(a_class),
+            "labels_per_image": round(float(self.labels.sum()) / len(self), 3) if len(self) else 0.0,
+            "skipped": len(self.problems),
+        }
+
+
+def fingerprint_of(keys: Sequence[str], digests: Sequence[str], labels: Labels, classes: Sequence[str]) -> str:
+    """Return the SHA-256 over what a data set holds (not where it lies or what it is called)."""
+    bits = np.packbits(labels, axis=None).tobytes().hex()
+    return json_digest({"keys": list(keys), "digests": list(digests), "labels": bits, "classes": list(classes)})
+
+
+def write_problems(path: Path, problems: Sequence[Problem]) -> None:
+    """Write an errors file: JSON Lines, one object with "path" and "reason" a problem; whole or not at all."""
+    import json
+
+    lines = [json.dumps({"path": one.path, "reason": one.reason}, ensure_ascii=False) + "\n" for one in problems]
+    write_whole(path, lambda aside: _write(aside, "".join(lines)))
+
+
+def _write(file: Path, text: str) -> None:
+    file.write_text(text, encoding="utf-8", newline="\n")
+
+
+def _spread(counts: npt.NDArray[np.int64]) -> dict[str, float]:
+    if not len(counts):
+        return {"min": 0, "median": 0.0, "max": 0}
+    return {"min": int(counts.min()), "median": float(np.median(counts)), "max": int(counts.max())}
+
+
+def _check_lengths(dataset: Dataset) -> None:
+    rows, columns = len(dataset.keys), len(dataset.classes)
+    if dataset.labels.dtype != np.bool_ or dataset.labels.shape != (rows, columns):
+        came = f"{dataset.labels.dtype} {dataset.labels.shape}"
+        raise DataError(f"labels must be bool of the shape (keys, classes) = ({rows}, {columns}), not {came}")
+    given: dict[str, tuple[int, int | None]] = {
+        "source": (rows, len(dataset.source)),
+        "digests": (rows, len(dataset.digests)),
+        "given_parts": (rows, None if dataset.given_parts is None else len(dataset.given_parts)),
+        "parents": (columns, None if dataset.parents is None else len(dataset.parents)),
+    }
+    for field, (expected, came_length) in given.items():
+        if came_length is not None and came_length != expected:
+            raise DataError(f"{field} must have {expected} entries, not {came_length}")
+
+
+def _check_unique(names: tuple[str, ...], kind: str) -> None:
+    if len(set(names)) != len(names):
+        seen: set[str] = set()
+        twice = next(name for name in names if name in seen or seen.add(name))  # type: ignore[func-returns-value]
+        raise DataError(f"each {kind} must be unique, but {twice!r} occurs twice")

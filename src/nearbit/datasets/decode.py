@@ -1,0 +1,128 @@
+"""The one decoder of images: safe on any file; whatever it holds, the result is 8-bit RGB or an `ImageError`."""
+
+import io
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from PIL import Image
+
+from nearbit.datasets.orientation import upright
+from nearbit.datasets.pixels import to_rgb
+from nearbit.errors import ImageError, InputError
+
+MAX_PIXELS = 64_000_000
+"""Width times height above which an image is refused before it is decoded (which takes 3 to 11 bytes a pixel)."""
+
+FORMATS = ("JPEG", "PNG", "GIF", "BMP", "PPM", "WEBP", "TIFF", "AVIF", "JPEG2000")
+"""Formats that are read, by Pillow's names; JPEG covers MPO (several frames), PPM covers PGM, PBM and PNM."""
+
+_COMMON = ("JPEG", "PNG", "GIF", "BMP", "PPM")
+_REASON_LENGTH = 160
+
+
+def open_image(source: Path | str | bytes | BinaryIO, at_least: int | None = None) -> Image.Image:
+    """Decode one image to mode "RGB", upright; deterministic and safe to call from several threads.
+
+    EXIF orientation is applied; transparency is laid on white; greyscale, 1-bit, palette, CMYK and 16-bit images
+    (scaled by 255/65535) are converted; of an animation the first frame is taken. ICC profiles are not applied.
+
+    Args:
+        source: a path of a regular file, the bytes of a file, or an open binary file.
+        at_least: pixels; a JPEG may be decoded at 1/2, 1/4 or 1/8 of its size (faster) as long as both of its sides
+            stay at least this long. None decodes at full size.
+
+    Raises:
+        ImageError: no image can be made of it; the message is the reason alone, without the path: not a regular file,
+            empty, of no known format, more than `MAX_PIXELS` pixels, truncated or damaged.
+        InputError: `at_least` is below 1.
+    """
+    if at_least is not None and at_least < 1:
+        raise InputError(f"at_least must be at least 1 pixel, not {at_least!r}")
+    if isinstance(source, bytes):
+        return _decode(io.BytesIO(source), at_least)
+    if isinstance(source, str | Path):
+        with open_regular(Path(source)) as handle:
+            return _decode(handle, at_least)
+    return _decode(source if source.seekable() else io.BytesIO(source.read()), at_least)
+
+
+@contextmanager
+def open_regular(path: Path) -> Iterator[io.BufferedReader]:
+    """Open a regular file for reading; a pipe, a folder or a device is refused and never waited for.
+
+    Raises:
+        ImageError: it is not there, may not be read, or is not a regular file.
+    """
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise ImageError("not a regular file")
+        flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+        handle = os.fdopen(os.open(path, flags), "rb")
+    except (OSError, ValueError) as error:
+        raise ImageError(_why_not_opened(error, path)) from error
+    with handle:
+        if not stat.S_ISREG(os.fstat(handle.fileno()).st_mode):
+            raise ImageError("not a regular file")
+        yield handle
+
+
+def _why_not_opened(error: OSError | ValueError, path: Path) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "broken symbolic link" if path.is_symlink() else "no such file"
+    if isinstance(error, PermissionError):
+        return "no permission to read it"
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
+
+
+def _decode(stream: BinaryIO, at_least: int | None) -> Image.Image:
+    try:
+        image = _open_header(stream)
+        if at_least is not None and image.format in ("JPEG", "MPO"):
+            image.draft(None, (at_least, at_least))
+        image.load()
+        return upright(to_rgb(image), image)
+    except ImageError:
+        raise
+    except Exception as error:  # decoders raise whatever a damaged file leads them to
+        raise ImageError(f"truncated or damaged: {_short(error)}") from error
+
+
+def _open_header(stream: BinaryIO) -> Image.Image:
+    """Read the header only, by the formats of `FORMATS`, and refuse an image of too many pixels.
+
+    The formats are tried here and not by `Image.open`, so that Pillow's own check of the size, which warns, is silent.
+    """
+    stream.seek(0)
+    prefix = stream.read(16)
+    if not prefix:
+        raise ImageError("the file is empty")
+    image = _first_that_accepts(stream, prefix)
+    width, height = image.size
+    if width < 1 or height < 1:
+        raise ImageError(f"an image of {width} x {height} pixels")
+    if width * height > MAX_PIXELS:
+        raise ImageError(f"{width} x {height} is more than {MAX_PIXELS:,} pixels")
+    return image
+
+
+def _first_that_accepts(stream: BinaryIO, prefix: bytes) -> Image.Image:
+    Image.preinit()
+    for name in FORMATS:
+        if name not in Image.OPEN and name not in _COMMON:
+            Image.init()
+        factory, accept = Image.OPEN.get(name, (None, None))
+        answer = factory is not None and (accept is None or accept(prefix))
+        if factory is None or not answer or isinstance(answer, str):  # a str says why this build cannot read it
+            continue
+        stream.seek(0)
+        return factory(stream, "")
+    raise ImageError("not an image of a known format")
+
+
+def _short(error: BaseException) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= _REASON_LENGTH else text[: _REASON_LENGTH - 1] + "…"

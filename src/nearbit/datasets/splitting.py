@@ -1,0 +1,131 @@
+"""`make_split`: from a data set to a split, by the parts it came with, by a named protocol, or by sizes a class."""
+
+from typing import Any
+
+import numpy as np
+
+from nearbit.datasets.dataset import PARTS, Dataset
+from nearbit.datasets.overlap import refuse_overlap
+from nearbit.datasets.place import Rows, content_groups, fill_train, place_rows, rarest_labels
+from nearbit.datasets.protocols import check_protocol, protocol_named
+from nearbit.datasets.sizes import PLACES, SplitSizes, counts_for
+from nearbit.datasets.split import Split
+from nearbit.errors import DataError, InputError
+
+_GIVEN_VALIDATION = SplitSizes(train="rest", validation=0.1, query=None, database=None)
+
+
+def make_split(
+    dataset: Dataset,
+    *,
+    seed: int = 0,
+    protocol: str | None = None,
+    sizes: SplitSizes | None = None,
+    allow_overlap: bool = False,
+) -> Split:
+    """Divide a data set into train, validation, query and database.
+
+    Where neither `protocol` nor `sizes` is named: the given parts of the data set if it has them, else fractions of
+    each class (query and validation 0.1, database 0.2, the rest train). Each row is counted for its rarest label.
+    Rows of equal content stay together. Each class that has images has one in train. Deterministic for a seed.
+
+    Args:
+        dataset: with labels; rows without a label are left out.
+        seed: 0 or more.
+        protocol: a name of `PROTOCOLS`.
+        sizes: of the parts; not together with `protocol`.
+        allow_overlap: whether content of the query may also be in the database or in train (only possible with given
+            parts); recorded in the recipe.
+
+    Raises:
+        InputError: protocol and sizes both named, an unknown protocol, a negative seed.
+        DataError: no labels, a protocol for another data set, counts that a class has not, no given query or train
+            images, or query images in the database or in train.
+    """
+    if protocol is not None and sizes is not None:
+        raise InputError("name a protocol or sizes, not both")
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise InputError(f"the seed must be a whole number of at least 0, not {seed!r}")
+    if not dataset.labels.any():
+        raise DataError(f"{dataset.name}: no image has a label, so there is nothing to split by; add labels")
+    if protocol is None and sizes is None:
+        protocol, sizes = ("given", None) if dataset.given_parts else (None, SplitSizes())
+    recipe: dict[str, Any] = {"protocol": protocol, "seed": seed, "allow_overlap": allow_overlap}
+    rng = np.random.default_rng(seed)
+    if protocol == "given":
+        parts = _given(dataset, rng)
+    else:
+        sizes = sizes or _sizes_of(protocol, dataset)
+        recipe["sizes"] = sizes.as_recipe()
+        parts = _by_sizes(dataset, sizes, rng)
+    return _checked(dataset, parts, recipe)
+
+
+def _checked(dataset: Dataset, parts: dict[str, Rows], recipe: dict[str, Any]) -> Split:
+    split = Split(
+        **parts, dataset=dataset.name, recipe=recipe, digests=dataset.digests, keys=dataset.keys,
+        fingerprint=dataset.fingerprint,
+    )  # fmt: skip
+    if not recipe["allow_overlap"]:
+        refuse_overlap(split)
+    return split
+
+
+def _sizes_of(protocol: str | None, dataset: Dataset) -> SplitSizes:
+    found = protocol_named(protocol or "")
+    check_protocol(found, dataset.name, rarest_labels(dataset.labels))
+    if found.sizes is None:
+        raise InputError(f"the protocol {found.name} has no sizes")
+    return found.sizes
+
+
+def _by_sizes(dataset: Dataset, sizes: SplitSizes, rng: np.random.Generator) -> dict[str, Rows]:
+    places = _places(dataset, np.arange(len(dataset)), sizes, rng)
+    parts = {part: np.flatnonzero(places == number) for number, part in enumerate(PARTS)}
+    if sizes.database_includes_train:
+        parts["database"] = np.union1d(np.union1d(parts["database"], parts["train"]), parts["validation"])
+    return parts
+
+
+def _places(dataset: Dataset, rows: Rows, sizes: SplitSizes, rng: np.random.Generator) -> Rows:
+    """Return the place, a number of `PLACES`, of every row of the data set, with only `rows` to place."""
+    strata = np.full(len(dataset), -1, np.int64)
+    strata[rows] = rarest_labels(dataset.labels[rows])
+    n_images = np.bincount(strata[strata >= 0], minlength=dataset.n_classes)
+    counts = [counts_for(sizes, int(n), name) for n, name in zip(n_images, dataset.classes, strict=True)]
+    groups = content_groups(dataset.digests)
+    groups = np.where(strata >= 0, groups, len(dataset) + np.arange(len(dataset)))
+    places = place_rows(strata, groups, np.array(counts, np.int64), rng)
+    if sizes.exact:
+        _check_exact(dataset, strata, places, np.array(counts, np.int64))
+    return places if sizes.exact and dataset.is_single_label else fill_train(dataset, groups, rows, places)
+
+
+def _check_exact(dataset: Dataset, strata: Rows, places: Rows, counts: Rows) -> None:
+    used = strata >= 0
+    came = np.zeros_like(counts)
+    np.add.at(came, (strata[used], places[used]), 1)
+    wrong = np.flatnonzero((came != counts).any(axis=1))
+    if len(wrong):
+        raise DataError(
+            f"the class {dataset.classes[wrong[0]]!r} has so many equal images (which stay together) that the "
+            "exact counts cannot be met; remove the copies, or give fractions"
+        )
+
+
+def _given(dataset: Dataset, rng: np.random.Generator) -> dict[str, Rows]:
+    """Return the given parts; if not given, the database is train, and validation a tenth taken out of train."""
+    if dataset.given_parts is None:
+        raise DataError(f"{dataset.name}: came without parts; add a split file (columns path, split) or name sizes")
+    named = np.array(dataset.given_parts)
+    parts = {part: np.flatnonzero(named == part) for part in PARTS}
+    for part in ("train", "query"):
+        if not len(parts[part]):
+            raise DataError(f"{dataset.name}: its split gives no {part} images; add some to it, or name sizes instead")
+    if not len(parts["database"]):
+        parts["database"] = parts["train"]
+    if not len(parts["validation"]):
+        places = _places(dataset, parts["train"], _GIVEN_VALIDATION, rng)
+        parts["validation"] = np.flatnonzero(places == PLACES.index("validation"))
+        parts["train"] = np.setdiff1d(parts["train"], parts["validation"])
+    return parts

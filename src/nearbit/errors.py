@@ -1,0 +1,50 @@
+"""The errors of nearbit: one base class for what a user can put right.
+
+Each message says what was expected, what came, and what to do. The command line prints it on one line and exits
+with status 2; anything that is not a `NearbitError` is our fault and exits with status 1.
+"""
+
+
+class NearbitError(Exception):
+    """Base of every error that the user of nearbit can put right."""
+
+
+class InputError(NearbitError, ValueError):
+    """An argument, an option or an array has the wrong value, shape or type."""
+
+
+class DataError(NearbitError):
+    """A data set, a labels file or a split cannot be used as it is."""
+
+
+class ImageError(NearbitError):
+    """One image cannot be read; the message holds the reason."""
+
+
+class TrainingError(NearbitError):
+    """Training cannot go on: not-a-number losses, a class without images, too few classes."""
+
+
+class BundleError(NearbitError):
+    """A model folder is missing, damaged, of a newer format, or not a model."""
+
+
+class IndexFileError(NearbitError):
+    """An index file is missing, damaged, of a newer format, or of another model."""
+
+
+class MissingExtraError(NearbitError):
+    """An optional dependency is not installed; the message holds the command that installs it."""
+
+    def __init__(self, package: str, extra: str, purpose: str) -> None:
+        super().__init__(
+            f"{purpose} needs the package {package}, which is not installed: pip install 'nearbit[{extra}]'"
+        )
+
+
+def did_you_mean(name: str, known: list[str] | tuple[str, ...]) -> str:
+    """Return " Did you mean 'x'?" for the known name nearest to `name`, or an empty string where none is near."""
+    import difflib
+
+    near = difflib.get_close_matches(name, known, n=1)
+    return f" Did you mean {near[0]!r}?" if near else ""

@@ -1,0 +1,74 @@
+"""`evaluate`: a model on the query and the database part of its recorded split."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nearbit.bundle import Model
+from nearbit.codes import pack, signs_of
+from nearbit.datasets import Dataset, Problem, Split
+from nearbit.errors import DataError
+from nearbit.metrics import Report, evaluate_codes
+from nearbit.progress import Progress, silent
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Figures of a model on a split, with the images that could not be read."""
+
+    report: Report
+    model_id: str
+    split_hash: str
+    problems: tuple[Problem, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as JSON-ready data."""
+        return self.report.to_dict() | {
+            "model_id": self.model_id,
+            "split_hash": self.split_hash,
+            "unread_images": len(self.problems),
+        }
+
+
+def evaluate(
+    model: Model,
+    dataset: Dataset,
+    split: Split | None = None,
+    *,
+    device: str = "auto",
+    cache: Path | None = None,
+    progress: Progress = silent,
+) -> Evaluation:
+    """Encode the query and the database part and compute the field's figures on them.
+
+    Args:
+        model: what makes the codes.
+        dataset: the images and their labels.
+        split: by default the one recorded in the model.
+        device: "auto", "cpu", "cuda", …
+        cache: a folder that keeps features by content.
+        progress: called as images are encoded and queries are ranked.
+
+    Raises:
+        DataError: no split is known, it does not belong to the data set, or a part is empty.
+        InputError: query and database rows overlap (from the split's own check).
+    """
+    used = split or model.split
+    if used is None:
+        raise DataError("the model holds no split: give one (--split FILE)")
+    used.check(dataset)
+    if not len(used.query) or not len(used.database):
+        raise DataError(
+            f"evaluation needs query and database images, and the split has {len(used.query)} and {len(used.database)}"
+        )
+    queries = model.encode_dataset(dataset, used.query, device=device, cache=cache, progress=progress)
+    database = model.encode_dataset(dataset, used.database, device=device, cache=cache, progress=progress)
+    report = evaluate_codes(
+        pack(signs_of(queries.outputs)),
+        dataset.labels[queries.rows],
+        pack(signs_of(database.outputs)),
+        dataset.labels[database.rows],
+        n_bits=model.n_bits,
+        progress=progress,
+    )
+    return Evaluation(report, model.model_id, used.hash, queries.problems + database.problems)

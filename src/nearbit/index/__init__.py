@@ -1,0 +1,7 @@
+"""The index: codes with their paths, labels and metadata in one durable file, searched exactly."""
+
+from nearbit.index.index import Index
+from nearbit.index.opening import create_index, open_index
+from nearbit.index.results import Item, Results
+
+__all__ = ["Index", "Item", "Results", "create_index", "open_index"]

@@ -1,0 +1,126 @@
+"""Making and opening index files."""
+
+from pathlib import Path
+
+from nearbit.codes import check_n_bits
+from nearbit.errors import IndexFileError
+from nearbit.files import sync_folder
+from nearbit.index.header import check_header
+from nearbit.index.index import Index
+from nearbit.index.schema import Meta, create_tables, is_blank, read_meta
+from nearbit.index.store import Store
+
+
+def create_index(path: str | Path, n_bits: int, *, model_id: str | None = None, exist_ok: bool = False) -> Index:
+    """Make an index file and open it.
+
+    A creation that was cut short leaves an empty file, which the next one completes.
+
+    Args:
+        path: the file to make; its folder is made where it is missing.
+        n_bits: code length in bits, at least 1, of every item that it will hold.
+        model_id: the model that makes the codes; recorded, and compared by `open_index`.
+        exist_ok: open an index that is there already, if it has this `n_bits` and, where given, this `model_id`.
+
+    Raises:
+        InputError: `n_bits` is not a whole number of at least 1.
+        IndexFileError: something is there already (without `exist_ok`), or an index of another length or model, or
+            the file cannot be written.
+    """
+    check_n_bits(n_bits)
+    file = Path(path)
+    _make_folder(file)
+    if file.is_file():
+        check_header(file)
+    if file.exists() and not exist_ok and not _is_unfinished(file):
+        raise IndexFileError(f"{file} exists already; open_index opens an index, or name another file")
+    store = Store(file, "rwc")
+    try:
+        is_new = _fill(store, n_bits, model_id)
+        with store.read() as connection:
+            meta = read_meta(connection, file)
+        if not is_new:
+            _check_same(file, meta, n_bits, model_id, exist_ok)
+        sync_folder(file.parent)
+    except BaseException:
+        store.close()
+        raise
+    return Index(store, meta, read_only=False)
+
+
+def open_index(path: str | Path, *, model_id: str | None = None, read_only: bool = False) -> Index:
+    """Open an index file; never makes one.
+
+    Args:
+        path: the file.
+        model_id: the model whose codes will be searched or added; None to take the index as it is.
+        read_only: refuse `add` and `remove`. The folder must still be writable, for the files that SQLite shares
+            between readers and the writer.
+
+    Raises:
+        IndexFileError: the file is missing, not an index, damaged, of a newer format, or of another model.
+    """
+    file = Path(path)
+    if not file.is_file():
+        what = "is a folder, not an index file" if file.is_dir() else "does not exist"
+        raise IndexFileError(f"{file} {what}; name an index, or make one with create_index (nearbit index)")
+    check_header(file)
+    store = Store(file, "rw", read_only=read_only)
+    try:
+        with store.read() as connection:
+            meta = read_meta(connection, file)
+        _check_model(file, meta, model_id)
+    except BaseException:
+        store.close()
+        raise
+    return Index(store, meta, read_only=read_only)
+
+
+def _make_folder(file: Path) -> None:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise IndexFileError(f"the folder of {file} cannot be made: {error.strerror}; name another place") from error
+
+
+def _is_unfinished(file: Path) -> bool:
+    """Return whether a file holds nothing, as a creation that was cut short leaves it."""
+    if not file.is_file():
+        return False
+    store = Store(file, "rw")
+    try:
+        with store.read() as connection:
+            return is_blank(connection)
+    finally:
+        store.close()
+
+
+def _fill(store: Store, n_bits: int, model_id: str | None) -> bool:
+    """Make the tables of a blank file; return whether it was blank."""
+    with store.read() as connection:
+        if not is_blank(connection):
+            return False
+    store.enter_wal()
+    with store.write() as connection:
+        if not is_blank(connection):
+            return False
+        create_tables(connection, n_bits, model_id)
+    return True
+
+
+def _check_same(file: Path, meta: Meta, n_bits: int, model_id: str | None, exist_ok: bool) -> None:
+    if not exist_ok:
+        raise IndexFileError(f"{file} was made by another process at the same time; open_index opens it")
+    if int(meta["n_bits"]) != n_bits:
+        raise IndexFileError(f"{file} holds codes of {meta['n_bits']} bits, not {n_bits}; name another file")
+    _check_model(file, meta, model_id)
+
+
+def _check_model(file: Path, meta: Meta, model_id: str | None) -> None:
+    if model_id is None or meta.get("model_id") == model_id:
+        return
+    recorded = f"records the model {meta['model_id']!r}" if "model_id" in meta else "records no model"
+    raise IndexFileError(
+        f"{file} {recorded}, not {model_id!r}: codes of different models cannot be compared; "
+        "use the model of the index, or build an index with this one"
+    )

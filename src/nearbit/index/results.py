@@ -1,0 +1,70 @@
+"""What an index gives back: ranked results of a search, and stored items."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from nearbit.codes import Codes, Distances
+
+Ids = npt.NDArray[np.int64]
+
+PADDING = -1
+"""Id and distance of the places that a row of results does not fill."""
+
+
+@dataclass(frozen=True, eq=False)
+class Results:
+    """The nearest items of each query, ranked by distance, then by id.
+
+    Attributes:
+        ids: int64 `(n, k)`; -1 where a query has fewer than `k` items.
+        distances: int32 `(n, k)`, in bits; -1 in the same places.
+    """
+
+    ids: Ids
+    distances: Distances
+
+    def __len__(self) -> int:
+        """Return the number of queries."""
+        return len(self.ids)
+
+    def pairs(self, query: int) -> list[tuple[int, int]]:
+        """Return (id, distance) of each item found for query number `query`, in rank order, without padding."""
+        found = self.ids[query] != PADDING
+        return list(zip(self.ids[query][found].tolist(), self.distances[query][found].tolist(), strict=True))
+
+
+@dataclass(frozen=True, eq=False)
+class Item:
+    """One stored item.
+
+    Attributes:
+        id: its number, 0 or more.
+        code: uint8 `(ceil(n_bits / 8),)`.
+        path: where its image lies, or None.
+        labels: its labels, in the order given.
+        digest: content hash of its image, or None.
+        metadata: everything else that came with it.
+    """
+
+    id: int
+    code: Codes
+    path: str | None = None
+    labels: tuple[str, ...] = ()
+    digest: str | None = None
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+
+def padded(rows: Iterable[tuple[Ids, Distances]], n_queries: int, k: int | None) -> Results:
+    """Return ranked rows as one table, padded with -1 to `k` columns, or to the longest row where `k` is None."""
+    found = list(rows)
+    width = k if k is not None else max((len(ids) for ids, _ in found), default=0)
+    table_ids = np.full((n_queries, width), PADDING, np.int64)
+    table_distances = np.full((n_queries, width), PADDING, np.int32)
+    for row, (ids, distances) in enumerate(found):
+        table_ids[row, : len(ids)] = ids
+        table_distances[row, : len(ids)] = distances
+    return Results(table_ids, table_distances)

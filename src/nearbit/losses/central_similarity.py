@@ -1,0 +1,38 @@
+"""Central similarity (CSQ): each bit is a yes-no question whose answer is the bit of the center."""
+
+import torch
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+
+def torch_centroids(labels: Tensor, centers: Tensor, tie_break: Tensor) -> Tensor:
+    """Return the target of each image: its center, or for several labels the majority sign of its centers.
+
+    Args:
+        labels: float `(n, n_classes)`, 0 or 1.
+        centers: float `(n_classes, n_bits)`, -1 or +1.
+        tie_break: float `(n_bits,)`, -1 or +1, the sign where the votes are even.
+
+    Returns:
+        float `(n, n_bits)`, -1 or +1.
+    """
+    votes = labels @ centers
+    return torch.where(votes == 0, tie_break, votes.sign())
+
+
+def central_similarity(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Return the binary cross-entropy between tanh outputs and targets, averaged over images and bits.
+
+    With b = tanh(u) and target h, both mapped to [0, 1], the loss is BCE((b + 1) / 2, (h + 1) / 2). Because
+    (tanh(u) + 1) / 2 = sigmoid(2u), it is computed from the logits 2u, which stays finite for any u.
+
+    Source: CSQ (Yuan et al., CVPR 2020), equation 5; SHC (arXiv 2507.08404), equation 41, which omits the minus sign.
+
+    Args:
+        outputs: float `(n, n_bits)`, before tanh.
+        targets: float `(n, n_bits)`, -1 or +1.
+
+    Returns:
+        A scalar, at least 0.
+    """
+    return binary_cross_entropy_with_logits(2 * outputs, (targets + 1) / 2)

@@ -1,0 +1,51 @@
+"""CSQ: central similarity quantization with fixed Hadamard or Bernoulli centers."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from nearbit.centers import CenterState, Generator, csq_centers, random_signs
+from nearbit.errors import InputError
+from nearbit.losses import central_similarity, quantization, torch_centroids
+from nearbit.methods.method import Method, Schedule, Targets, Task
+
+
+@dataclass(frozen=True, kw_only=True)
+class CSQOptions:
+    """Options of CSQ.
+
+    Attributes:
+        quantization_weight: weight of the quantization loss; 0.05 in the authors' commands.
+    """
+
+    quantization_weight: float = 0.05
+
+    def __post_init__(self) -> None:
+        if not self.quantization_weight >= 0:
+            raise InputError(f"quantization_weight must be at least 0, not {self.quantization_weight}")
+
+
+def _centers(task: Task, options: CSQOptions, rng: Generator) -> CenterState:
+    return CenterState(
+        centers=csq_centers(task.n_classes, task.n_bits, rng), tie_break=random_signs((task.n_bits,), rng)
+    )
+
+
+def _loss(outputs: Tensor, labels: Tensor, targets: Targets, task: Task, options: CSQOptions) -> Tensor:
+    centroids = torch_centroids(labels, targets.centers, targets.tie_break)
+    return central_similarity(outputs, centroids) + options.quantization_weight * quantization(outputs)
+
+
+CSQ = Method(
+    name="csq",
+    title="CSQ: central similarity quantization with fixed centers",
+    citation="Yuan et al., Central Similarity Quantization for Efficient Image and Video Retrieval, CVPR 2020",
+    options=CSQOptions(),
+    make_centers=_centers,
+    loss=_loss,
+    schedules={
+        "frozen": Schedule(epochs=60, batch_size=256, learning_rate=1e-3),
+        "fine-tuned": Schedule(epochs=90, batch_size=64, learning_rate=1e-3, backbone_factor=0.01),
+        "scratch": Schedule(epochs=60, batch_size=64, learning_rate=2e-3),
+    },
+)

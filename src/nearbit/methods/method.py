@@ -1,0 +1,94 @@
+"""What a method is: centers, a loss, defaults, and for some a rule that changes the centers during training."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor
+
+from nearbit.centers import CenterState, Generator
+from nearbit.errors import InputError, did_you_mean
+
+Regime = Literal["frozen", "fine-tuned", "scratch"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """What is to be learnt: the number of classes and of bits, and whether an image can have several labels."""
+
+    n_classes: int
+    n_bits: int
+    multi_label: bool
+
+
+class Targets(NamedTuple):
+    """The centers as the loss sees them: float `(n_classes, n_bits)` and the tie signs `(n_bits,)`."""
+
+    centers: Tensor
+    tie_break: Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """How a method is optimised: Adam, the learning rate falling to 0 along a cosine.
+
+    Attributes:
+        epochs: passes over the training images.
+        batch_size: images a step.
+        learning_rate: at the start.
+        backbone_factor: the backbone's learning rate, relative to the head's.
+        betas, weight_decay: of Adam.
+        clip_norm: largest norm of the gradient.
+    """
+
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    backbone_factor: float = 1.0
+    betas: tuple[float, float] = (0.9, 0.999)
+    weight_decay: float = 1e-5
+    clip_norm: float = 1.0
+
+
+LossFunction = Callable[[Tensor, Tensor, Targets, Task, Any], Tensor]
+"""(outputs `(n, n_bits)`, labels float `(n, n_classes)`, targets, task, options) to a scalar."""
+
+Reassignment = Callable[[CenterState, npt.NDArray[np.float64], int, Any, Generator], CenterState]
+"""(state, class means float64 `(n_classes, n_bits)`, epoch from 0, options, rng) to the state for the next epoch."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Method:
+    """One way to train a hash network.
+
+    Attributes:
+        name: as typed on the command line.
+        title: one line for people.
+        citation: the paper.
+        options: a frozen dataclass with the paper's defaults.
+        make_centers: (task, options, rng) to the centers at the start.
+        loss: see `LossFunction`.
+        schedules: one for each regime.
+        reassign: for methods that change their centers after an epoch; called after every epoch.
+    """
+
+    name: str
+    title: str
+    citation: str
+    options: Any
+    make_centers: Callable[[Task, Any, Generator], CenterState]
+    loss: LossFunction
+    schedules: Mapping[Regime, Schedule] = field(default_factory=dict)
+    reassign: Reassignment | None = None
+
+    def with_options(self, values: Mapping[str, Any] | None) -> Any:
+        """Return the method's options with some values replaced; an unknown name is an error that suggests one."""
+        known = [option.name for option in fields(self.options)]
+        for name in values or {}:
+            if name not in known:
+                raise InputError(
+                    f"{self.name} has no option {name!r}; it has: {', '.join(known)}.{did_you_mean(name, known)}"
+                )
+        return replace(self.options, **(values or {}))

@@ -1,0 +1,62 @@
+"""Precision at k: the expected share of relevant items among the first k, over all orders of ties."""
+
+import numpy as np
+import numpy.typing as npt
+
+from nearbit.metrics.comparison import Counts, Values, check_k, compare
+
+
+def precision_at(
+    query_codes: npt.ArrayLike,
+    query_labels: npt.ArrayLike,
+    database_codes: npt.ArrayLike,
+    database_labels: npt.ArrayLike,
+    n_bits: int,
+    k: int,
+) -> Values:
+    """Return the tie-aware precision at `k` of each query: its exact expectation over all orders of ties.
+
+    The divisor is `k`, also where the database is smaller: missing ranks count as not relevant. Deterministic, and
+    independent of the order of the database.
+
+    Args:
+        query_codes: uint8 `(n_query, ceil(n_bits / 8))`.
+        query_labels: class numbers int `(n_query,)`, or bool `(n_query, n_classes)`.
+        database_codes: uint8 `(n_database, ceil(n_bits / 8))`.
+        database_labels: labels of the database, in the form of `query_labels`.
+        n_bits: code length in bits.
+        k: how many ranks count, at least 1.
+
+    Returns:
+        float64 `(n_query,)`, each in [0, 1].
+
+    Raises:
+        InputError: a wrong type, shape or length, set tail bits, no query, an empty database, or k < 1.
+
+    Example:
+        >>> codes = np.array([[0b10000000], [0b10000000]], np.uint8)
+        >>> precision_at(codes[:1], [0], codes, [0, 1], 1, k=1).tolist()
+        [0.5]
+    """
+    limit = check_k(k)
+    comparison = compare(query_codes, query_labels, database_codes, database_labels, n_bits)
+    return np.concatenate([expected_precision(*comparison.histograms(block), limit) for block in comparison.blocks()])
+
+
+def expected_precision(items: Counts, relevant: Counts, k: int) -> Values:
+    """Return the expected precision at `k` from histograms over distances.
+
+    A tie of n items, r of them relevant, of which the first `t` ranks lie within `k`, adds `r · t / n` items.
+
+    Args:
+        items: items at each distance, int64 `(n_query, n_bits + 1)`.
+        relevant: relevant items at each distance, the same shape.
+        k: how many ranks count.
+
+    Returns:
+        float64 `(n_query,)`.
+    """
+    items_before = np.cumsum(items, axis=1) - items
+    within = np.clip(k - items_before, 0, items)
+    expected = relevant * within / np.maximum(items, 1)
+    return np.asarray(expected.sum(axis=1) / k, dtype=np.float64)

@@ -1,0 +1,139 @@
+"""One evaluation of codes: the tie-aware figures, the field's figures beside them, and what each of them means."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from nearbit.metrics.averages import mean
+from nearbit.metrics.comparison import Comparison, Values, compare
+from nearbit.metrics.ordered import found_average_precision
+from nearbit.metrics.precision import expected_precision
+from nearbit.metrics.tie_aware import expected_average_precision, harmonic_numbers
+from nearbit.progress import Progress, silent
+
+ORDERED_KS = (100, 1000)
+PRECISION_KS = (1, 10, 100)
+
+_TIE_AWARE = (
+    "mean over all queries of average precision over the whole database; exact expectation over the orders of equal "
+    "distances; divisor: all relevant items; a query without relevant items counts 0"
+)
+_ORDERED = (
+    "mean over all queries of average precision {ranks}; ties in database order; divisor: relevant items found in "
+    "those ranks; a query that finds none counts 0 (the convention of DeepHash-pytorch and most published tables)"
+)
+_PRECISION = (
+    "mean over all queries of the share of relevant items among the first {k}; exact expectation over the orders of "
+    "equal distances"
+)
+CONVENTIONS: dict[str, str] = {
+    "tie_aware_map": _TIE_AWARE,
+    "map_database_order": _ORDERED.format(ranks="over the whole database"),
+    **{f"map_database_order_at_{k}": _ORDERED.format(ranks=f"within the first {k} ranks") for k in ORDERED_KS},
+    **{f"precision_at_{k}": _PRECISION.format(k=k) for k in PRECISION_KS},
+}
+"""What each figure of a report means, by its name."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """The figures of one evaluation; `CONVENTIONS` says what each means. A figure at k is None for a database < k.
+
+    Attributes:
+        n_query: number of queries, all of which count in every mean.
+        n_database: number of database items.
+        n_bits: code length in bits.
+        queries_without_relevant: queries with no relevant item in the database.
+        distinct_codes: number of different codes in the database; the fewer, the more ties.
+    """
+
+    n_query: int
+    n_database: int
+    n_bits: int
+    queries_without_relevant: int
+    distinct_codes: int
+    tie_aware_map: float
+    map_database_order: float
+    map_database_order_at_100: float | None
+    map_database_order_at_1000: float | None
+    precision_at_1: float | None
+    precision_at_10: float | None
+    precision_at_100: float | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return every figure by its name, and under "conventions" what each of them means; ready for JSON."""
+        return {**asdict(self), "conventions": dict(CONVENTIONS)}
+
+
+def evaluate_codes(
+    query_codes: npt.ArrayLike,
+    query_labels: npt.ArrayLike,
+    database_codes: npt.ArrayLike,
+    database_labels: npt.ArrayLike,
+    *,
+    n_bits: int,
+    progress: Progress = silent,
+) -> Report:
+    """Evaluate a search by codes: every query ranks the whole database by Hamming distance.
+
+    Args:
+        query_codes: uint8 `(n_query, ceil(n_bits / 8))`, from any source.
+        query_labels: class numbers int `(n_query,)`, or bool `(n_query, n_classes)`.
+        database_codes: uint8 `(n_database, ceil(n_bits / 8))`.
+        database_labels: labels of the database, in the form of `query_labels`.
+        n_bits: code length in bits.
+        progress: told the queries done.
+
+    Returns:
+        The report. Deterministic; the memory does not grow with queries × database.
+
+    Raises:
+        InputError: a wrong type, shape or length, set tail bits, no query, or an empty database.
+    """
+    comparison = compare(query_codes, query_labels, database_codes, database_labels, n_bits)
+    harmonic = harmonic_numbers(comparison.n_database)
+    columns: dict[str, list[Values]] = {}
+    progress("evaluating queries", 0, comparison.n_query)
+    for block in comparison.blocks():
+        for name, values in _block_values(comparison, block, harmonic).items():
+            columns.setdefault(name, []).append(values)
+        progress("evaluating queries", block.stop, comparison.n_query)
+    return _report(comparison, {name: np.concatenate(blocks) for name, blocks in columns.items()})
+
+
+def _block_values(comparison: Comparison, block: range, harmonic: Values) -> dict[str, Values]:
+    """Return each figure of each query of a block, and the number of relevant items."""
+    items, relevant = comparison.histograms(block)
+    ranks = [comparison.ordered_ranks(query) for query in block]
+    values = {
+        "n_relevant": relevant.sum(axis=1).astype(np.float64),
+        "tie_aware_map": expected_average_precision(items, relevant, harmonic),
+        "map_database_order": np.array([found_average_precision(row, None) for row in ranks]),
+    }
+    for k in ORDERED_KS:
+        values[f"map_database_order_at_{k}"] = np.array([found_average_precision(row, k) for row in ranks])
+    for k in PRECISION_KS:
+        values[f"precision_at_{k}"] = expected_precision(items, relevant, k)
+    return values
+
+
+def _report(comparison: Comparison, values: dict[str, Values]) -> Report:
+    def at(name: str, k: int) -> float | None:
+        return mean(values[f"{name}_at_{k}"]) if k <= comparison.n_database else None
+
+    return Report(
+        n_query=comparison.n_query,
+        n_database=comparison.n_database,
+        n_bits=comparison.n_bits,
+        queries_without_relevant=int((values["n_relevant"] == 0).sum()),
+        distinct_codes=len(np.unique(comparison.database_words, axis=0)),
+        tie_aware_map=mean(values["tie_aware_map"]),
+        map_database_order=mean(values["map_database_order"]),
+        map_database_order_at_100=at("map_database_order", 100),
+        map_database_order_at_1000=at("map_database_order", 1000),
+        precision_at_1=at("precision", 1),
+        precision_at_10=at("precision", 10),
+        precision_at_100=at("precision", 100),
+    )

@@ -1,0 +1,25 @@
+"""Networks: backbones, heads and the preprocessing that belongs to them."""
+
+from nearbit.networks.backbones import BUILT_IN, Backbone, BackboneSpec, make_backbone, rebuild_backbone
+from nearbit.networks.heads import HEADS, Head, HeadKind
+from nearbit.networks.network import HashNetwork
+from nearbit.networks.preprocessing import Pixels, Preprocessing
+from nearbit.networks.resnet import ResNet
+from nearbit.networks.weights import load_weights, read_safetensors
+
+__all__ = [
+    "BUILT_IN",
+    "HEADS",
+    "Backbone",
+    "BackboneSpec",
+    "HashNetwork",
+    "Head",
+    "HeadKind",
+    "Pixels",
+    "Preprocessing",
+    "ResNet",
+    "load_weights",
+    "make_backbone",
+    "read_safetensors",
+    "rebuild_backbone",
+]

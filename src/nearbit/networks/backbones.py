@@ -1,0 +1,174 @@
+"""Backbones by name: made new, with pretrained weights, or rebuilt from what a model folder says."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from nearbit.errors import BundleError, InputError, did_you_mean
+from nearbit.networks.cnn import SmallCNN
+from nearbit.networks.external import build_hugging_face, load_hugging_face, load_timm
+from nearbit.networks.preprocessing import Preprocessing
+from nearbit.networks.resnet import LAYOUTS, ResNet
+from nearbit.networks.weights import load_weights
+
+BUILT_IN = ("small", *LAYOUTS)
+SMALL_SIZE = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackboneSpec:
+    """What is needed to build the same backbone again, without its weights.
+
+    Attributes:
+        name: "small", "resnet18", …, "timm:NAME" or "hf:SOURCE".
+        feature_dim: features of an image.
+        pretrained: whether its weights came from elsewhere.
+        source: where the weights came from, in words.
+        config: the configuration of a transformers model, empty for others.
+    """
+
+    name: str
+    feature_dim: int
+    pretrained: bool
+    source: str
+    config: dict[str, Any]
+
+
+class Backbone(nn.Module):
+    """A feature extractor together with its preprocessing: uint8 pixels in, features out."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, module: nn.Module, preprocessing: Preprocessing, spec: BackboneSpec) -> None:
+        super().__init__()
+        self.module = module
+        self.preprocessing = preprocessing
+        self.spec = spec
+        self.register_buffer("mean", 255 * torch.tensor(preprocessing.mean).view(3, 1, 1), persistent=False)
+        self.register_buffer("std", 255 * torch.tensor(preprocessing.std).view(3, 1, 1), persistent=False)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Map uint8 pixels `(n, 3, size, size)` to float features `(n, feature_dim)`."""
+        features: Tensor = self.module((pixels.float() - self.mean) / self.std)
+        return features
+
+    def fingerprint(self) -> str:
+        """Return a SHA-256 over the weights and the preprocessing: equal fingerprints give equal features."""
+        digest = hashlib.sha256(repr((self.spec.name, sorted(self.preprocessing.to_dict().items()))).encode())
+        for name, value in sorted(self.module.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+        return digest.hexdigest()
+
+
+def make_backbone(name: str, *, weights: Path | None = None, image_size: int | None = None) -> Backbone:
+    """Return a backbone by name.
+
+    Args:
+        name: "small" (from scratch), "resnet18", "resnet34", "resnet50" (from scratch, or with `weights`),
+            "timm:NAME" (with timm's pretrained weights, or `weights`), or "hf:FOLDER" and "hf:ORG/NAME".
+        weights: a safetensors file of pretrained weights, for ResNet and timm names.
+        image_size: side of the square that the backbone sees, in pixels; by default 64 for "small" and the size that
+            the weights expect for others. Random weights come from torch's global generator.
+
+    Raises:
+        InputError: an unknown name, or `weights` for a backbone that takes none.
+        DataError: the weights cannot be used.
+        MissingExtraError: the library behind the name is not installed.
+    """
+    kind, _, rest = name.partition(":")
+    if kind == "hf" and rest:
+        backbone = _from_hugging_face(name, rest, weights)
+    elif kind == "timm" and rest:
+        backbone = _from_timm(name, rest, weights)
+    elif name in BUILT_IN:
+        backbone = _built_in(name, weights)
+    else:
+        raise InputError(
+            f"unknown backbone {name!r}; known: {', '.join(BUILT_IN)}, timm:NAME and hf:FOLDER."
+            f"{did_you_mean(name, BUILT_IN)}"
+        )
+    if image_size is None:
+        return backbone
+    return Backbone(backbone.module, backbone.preprocessing.with_size(image_size), backbone.spec)
+
+
+def _built_in(name: str, weights: Path | None) -> Backbone:
+    if name == "small" and weights is not None:
+        raise InputError("the backbone 'small' is trained from scratch and takes no weights: use resnet18, for example")
+    module: SmallCNN | ResNet = SmallCNN() if name == "small" else ResNet(name)
+    size = SMALL_SIZE if name == "small" else 224
+    resize = size if weights is None else 256
+    source = "random"
+    if weights is not None:
+        load_weights(module, weights)
+        source = weights.name
+    spec = BackboneSpec(
+        name=name, feature_dim=module.feature_dim, pretrained=weights is not None, source=source, config={}
+    )
+    return Backbone(module, Preprocessing(size=size, resize=resize), spec)
+
+
+def _from_timm(name: str, model_name: str, weights: Path | None) -> Backbone:
+    module, preprocessing = load_timm(model_name, pretrained=weights is None)
+    if weights is not None:
+        load_weights(module, weights)
+    source = weights.name if weights is not None else "timm"
+    spec = BackboneSpec(
+        name=name, feature_dim=int(getattr(module, "num_features", 0)), pretrained=True, source=source, config={}
+    )
+    return _measured(module, preprocessing, spec)
+
+
+def _from_hugging_face(name: str, source: str, weights: Path | None) -> Backbone:
+    if weights is not None:
+        raise InputError("a backbone named hf:… brings its own weights: leave --weights out")
+    module, preprocessing, config = load_hugging_face(source)
+    folder = Path(source).is_dir()
+    spec = BackboneSpec(
+        name=f"hf:{Path(source).name}" if folder else name,
+        feature_dim=0,
+        pretrained=True,
+        source=Path(source).name if folder else source,
+        config=config,
+    )
+    return _measured(module, preprocessing, spec)
+
+
+def _measured(module: nn.Module, preprocessing: Preprocessing, spec: BackboneSpec) -> Backbone:
+    """Return the backbone with its number of features found by one forward pass of a black image."""
+    module.eval()
+    with torch.no_grad():
+        features = module(torch.zeros(1, 3, preprocessing.size, preprocessing.size))
+    if features.dim() != 2:
+        raise InputError(f"the backbone {spec.name} must give features (n, feature_dim), not {tuple(features.shape)}")
+    values = {"name": spec.name, "pretrained": spec.pretrained, "source": spec.source, "config": spec.config}
+    return Backbone(module, preprocessing, BackboneSpec(feature_dim=int(features.shape[1]), **values))  # type: ignore[arg-type]
+
+
+def rebuild_backbone(spec: BackboneSpec, preprocessing: Preprocessing) -> Backbone:
+    """Return the backbone that a model folder describes, with random weights for `load_state_dict` to replace.
+
+    Nothing is fetched and no name is imported: only the built-in networks, timm's and transformers' own classes.
+
+    Raises:
+        BundleError: the name is none of ours.
+    """
+    kind, _, rest = spec.name.partition(":")
+    module: nn.Module
+    if spec.name == "small":
+        module = SmallCNN()
+    elif spec.name in LAYOUTS:
+        module = ResNet(spec.name)
+    elif kind == "hf" and rest:
+        module = build_hugging_face(spec.config)
+    elif kind == "timm" and rest:
+        module, _ = load_timm(rest, pretrained=False)
+    else:
+        raise BundleError(f"the model was made with an unknown backbone {spec.name!r}: update nearbit")
+    return Backbone(module, preprocessing, spec)

@@ -1,0 +1,59 @@
+"""Heads: from features to one real-valued output a bit."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from nearbit.errors import InputError
+
+HeadKind = Literal["linear", "hidden"]
+HEADS: tuple[HeadKind, ...] = ("linear", "hidden")
+
+
+class Head(nn.Module):
+    """Standardised features, then one linear layer, or two with a hidden layer in between.
+
+    The papers use one linear layer on a backbone that is trained with it. On frozen features a linear map cannot reach
+    centers that were drawn at random, and a hidden layer can.
+    """
+
+    feature_mean: Tensor
+    feature_std: Tensor
+
+    def __init__(
+        self, feature_dim: int, n_bits: int, kind: HeadKind, *, hidden: int = 1024, dropout: float = 0.5
+    ) -> None:
+        super().__init__()
+        if kind not in HEADS:
+            raise InputError(f"a head must be one of {', '.join(HEADS)}, not {kind!r}")
+        self.register_buffer("feature_mean", torch.zeros(feature_dim))
+        self.register_buffer("feature_std", torch.ones(feature_dim))
+        if kind == "linear":
+            self.layers = nn.Sequential(_linear(feature_dim, n_bits))
+        else:
+            self.layers = nn.Sequential(
+                nn.Linear(feature_dim, hidden, bias=False),
+                nn.BatchNorm1d(hidden),
+                nn.ReLU(inplace=True),
+                nn.Dropout(dropout),
+                _linear(hidden, n_bits),
+            )
+
+    def standardize(self, features: Tensor) -> None:
+        """Take the mean and the standard deviation of training features `(n, feature_dim)` for what follows."""
+        deviation = features.std(dim=0, correction=0)
+        self.feature_mean.copy_(features.mean(dim=0))
+        self.feature_std.copy_(torch.where(deviation > 1e-6, deviation, torch.ones_like(deviation)))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map features float `(n, feature_dim)` to outputs `(n, n_bits)`, before tanh."""
+        outputs: Tensor = self.layers((features - self.feature_mean) / self.feature_std)
+        return outputs
+
+
+def _linear(features_in: int, features_out: int) -> nn.Linear:
+    layer = nn.Linear(features_in, features_out)
+    nn.init.normal_(layer.weight, std=0.01)
+    nn.init.zeros_(layer.bias)
+    return layer

@@ -1,0 +1,81 @@
+"""Preprocessing: how an image becomes the square of pixels that a backbone sees. Part of every model, saved with it."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from nearbit.errors import InputError
+
+Pixels = npt.NDArray[np.uint8]
+INTERPOLATIONS = {
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+    "nearest": Image.Resampling.NEAREST,
+    "box": Image.Resampling.BOX,
+    "hamming": Image.Resampling.HAMMING,
+}
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+SMALLEST_CROP = 0.7
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preprocessing:
+    """Resize the shorter side, cut the central square, then subtract `mean` and divide by `std` (of values 0 to 1).
+
+    Attributes:
+        size: side of the square that the backbone sees, in pixels.
+        resize: length of the shorter side before the cut, in pixels, at least `size`.
+        mean, std: per channel (red, green, blue).
+        interpolation: a name in `INTERPOLATIONS`.
+    """
+
+    size: int
+    resize: int
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
+    interpolation: str = "bilinear"
+
+    def __post_init__(self) -> None:
+        if self.size < 1 or self.resize < self.size:
+            raise InputError(f"preprocessing needs 1 <= size <= resize, not size {self.size} and resize {self.resize}")
+        if self.interpolation not in INTERPOLATIONS:
+            raise InputError(f"unknown interpolation {self.interpolation!r}; known: {', '.join(INTERPOLATIONS)}")
+        if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
+            raise InputError("preprocessing needs three means and three standard deviations above 0")
+
+    def with_size(self, size: int) -> "Preprocessing":
+        """Return the same preprocessing for another image size, the cut in proportion."""
+        values = asdict(self) | {"size": size, "resize": max(size, round(size * self.resize / self.size))}
+        return Preprocessing(**values)
+
+    def apply(self, image: Image.Image) -> Pixels:
+        """Return the square of pixels of an RGB image: uint8 `(3, size, size)`. Deterministic."""
+        side = min(image.size) * self.size / self.resize
+        left, top = (image.width - side) / 2, (image.height - side) / 2
+        return self._cut(image, left, top, side)
+
+    def augment(self, image: Image.Image, rng: np.random.Generator, *, mirror: bool) -> Pixels:
+        """Return a random square of at least 70 % of the shorter side, mirrored half of the time if `mirror`."""
+        side = min(image.size) * rng.uniform(SMALLEST_CROP, 1.0)
+        left, top = rng.uniform(0, image.width - side), rng.uniform(0, image.height - side)
+        pixels = self._cut(image, left, top, side)
+        return np.ascontiguousarray(pixels[:, :, ::-1]) if mirror and rng.random() < 0.5 else pixels
+
+    def _cut(self, image: Image.Image, left: float, top: float, side: float) -> Pixels:
+        box = (max(0.0, left), max(0.0, top), min(image.width, left + side), min(image.height, top + side))
+        square = image.resize((self.size, self.size), INTERPOLATIONS[self.interpolation], box=box)
+        return np.ascontiguousarray(np.asarray(square, np.uint8).transpose(2, 0, 1))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the values as JSON-ready data; `from_dict` is the inverse."""
+        return asdict(self) | {"mean": list(self.mean), "std": list(self.std)}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "Preprocessing":
+        """Return the preprocessing that `to_dict` described."""
+        return cls(**(values | {"mean": tuple(values["mean"]), "std": tuple(values["std"])}))

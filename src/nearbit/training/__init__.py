@@ -1,0 +1,6 @@
+"""Training: the public function `train` and its options."""
+
+from nearbit.training.options import TrainOptions
+from nearbit.training.run import TrainingRun, plan, train
+
+__all__ = ["TrainOptions", "TrainingRun", "plan", "train"]

@@ -1,0 +1,119 @@
+"""Where the training loop gets its inputs from: cached features, or images decoded anew in every epoch."""
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from nearbit.datasets import Dataset
+from nearbit.encode import Job, decoded_chunks, encode_images
+from nearbit.errors import ImageError, TrainingError
+from nearbit.networks import Pixels, Preprocessing
+from nearbit.row_cache import Rows
+from nearbit.training.seeds import generator
+
+Positions = npt.NDArray[np.int64]
+
+
+class TrainingInputs(Protocol):
+    """The images of a training run, by position in the training or the validation part."""
+
+    def batches(self, order: Positions, batch_size: int, seed: int, epoch: int) -> Iterator[tuple[Tensor, Positions]]:
+        """Yield inputs of the module that is trained, with the positions they belong to; augmented where asked."""
+        ...
+
+    def outputs(self, module: nn.Module, part: str, positions: Positions) -> Rows:
+        """Return plain outputs float32 `(n, n_bits)` of positions of "train" or "validation", in evaluation mode."""
+        ...
+
+
+def cut_batches(order: Positions, batch_size: int) -> list[Positions]:
+    """Cut an order into batches; a last batch of one image joins the one before (batch normalisation needs two)."""
+    cuts = list(range(batch_size, len(order), batch_size))
+    if cuts and len(order) - cuts[-1] == 1:
+        cuts.pop()
+    return np.split(order, cuts)
+
+
+class FeatureInputs:
+    """Features computed once: float32 `(n_views, n_train, feature_dim)` and `(n_validation, feature_dim)`."""
+
+    def __init__(self, train_views: Sequence[Rows], validation: Rows, device: torch.device) -> None:
+        self.views = [torch.from_numpy(np.ascontiguousarray(view)).to(device) for view in train_views]
+        self.parts = {
+            "train": self.views[0],
+            "validation": torch.from_numpy(np.ascontiguousarray(validation)).to(device),
+        }
+
+    def batches(self, order: Positions, batch_size: int, seed: int, epoch: int) -> Iterator[tuple[Tensor, Positions]]:
+        """Yield features; with several views each image shows one of them, drawn for each epoch."""
+        shown = generator(seed, "views", epoch).integers(len(self.views), size=len(order))
+        for batch in cut_batches(order, batch_size):
+            chosen = torch.from_numpy(batch)
+            inputs = self.views[0][chosen]
+            for number, view in enumerate(self.views[1:], start=1):
+                mask = torch.from_numpy(shown[batch] == number).to(inputs.device)
+                inputs = torch.where(mask[:, None], view[chosen], inputs)
+            yield inputs, batch
+
+    def outputs(self, module: nn.Module, part: str, positions: Positions) -> Rows:
+        """Return the head's outputs for cached plain features."""
+        module.eval()
+        with torch.no_grad():
+            outputs: Rows = module(self.parts[part][torch.from_numpy(positions)]).float().cpu().numpy()
+        return outputs
+
+
+class PixelInputs:
+    """Images decoded for each epoch, augmented by random crops and, where it keeps the meaning, mirroring."""
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        preprocessing: Preprocessing,
+        parts: dict[str, Positions],
+        device: torch.device,
+        *,
+        augment: bool,
+        mirror: bool,
+    ) -> None:
+        self.dataset, self.preprocessing, self.parts, self.device = dataset, preprocessing, parts, device
+        self.augment, self.mirror = augment, mirror
+
+    def batches(self, order: Positions, batch_size: int, seed: int, epoch: int) -> Iterator[tuple[Tensor, Positions]]:
+        """Yield uint8 pixels `(n, 3, size, size)`."""
+        rows = self.parts["train"][order]
+        sizes = [len(batch) for batch in cut_batches(order, batch_size)]
+        pixels = self._pixels(rows.tolist(), batch_size, seed, epoch)
+        start = 0
+        for size in sizes:
+            batch = np.stack([next(pixels) for _ in range(size)])
+            yield torch.from_numpy(batch).to(self.device), order[start : start + size]
+            start += size
+
+    def _pixels(self, rows: list[int], chunk: int, seed: int, epoch: int) -> Iterator[Pixels]:
+        for items in decoded_chunks(lambda row: self._read(row, seed, epoch), rows, chunk):
+            for item in items:
+                if isinstance(item, ImageError):
+                    raise TrainingError(f"a training image cannot be read any more: {item}")
+                yield item
+
+    def _read(self, row: int, seed: int, epoch: int) -> Pixels:
+        image = self.dataset.source.read(row, at_least=self.preprocessing.resize)
+        if not self.augment:
+            return self.preprocessing.apply(image)
+        rng = np.random.default_rng([seed, epoch, row])
+        return self.preprocessing.augment(image, rng, mirror=self.mirror)
+
+    def outputs(self, module: nn.Module, part: str, positions: Positions) -> Rows:
+        """Return the network's outputs for plain images."""
+        rows = self.parts[part][positions]
+        job = Job(self.dataset.source, rows.tolist(), [self.dataset.keys[row] for row in rows])
+        encoded = encode_images(module, self.preprocessing, job, device=self.device)
+        if encoded.problems:
+            problem = encoded.problems[0]
+            raise TrainingError(f"an image cannot be read any more: {problem.path}: {problem.reason}")
+        return encoded.outputs

@@ -1,0 +1,122 @@
+"""Checkpoints: one safetensors file with all that the next epoch needs, replaced whole."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from nearbit.centers import CenterState
+from nearbit.files import write_whole
+
+
+@dataclass(kw_only=True)
+class Snapshot:
+    """Weights and centers at the end of an epoch, with what validation said of them."""
+
+    weights: dict[str, Tensor]
+    centers: CenterState
+    epoch: int
+    validation_map: float | None
+
+
+@dataclass(kw_only=True)
+class Progressed:
+    """How far a fit has come: `epoch` epochs are done.
+
+    Attributes:
+        epoch: epochs done.
+        centers: the centers for the next epoch.
+        best: the snapshot to keep, so far.
+        history: one JSON-ready record an epoch.
+    """
+
+    epoch: int
+    centers: CenterState
+    best: Snapshot | None = None
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+
+def copy_weights(module: nn.Module) -> dict[str, Tensor]:
+    """Return a copy of a module's weights and buffers, on the CPU."""
+    return {name: value.detach().cpu().clone() for name, value in module.state_dict().items()}
+
+
+def _center_tensors(prefix: str, centers: CenterState) -> dict[str, Tensor]:
+    return {f"{prefix}/{name}": torch.from_numpy(array.copy()) for name, array in centers.arrays().items()}
+
+
+def save_checkpoint(
+    path: Path, key: str, module: nn.Module, optimizer: torch.optim.Optimizer, state: Progressed
+) -> None:
+    """Write a checkpoint, whole or not at all.
+
+    Args:
+        path: the file.
+        key: names the run; a checkpoint of another run is not resumed.
+        module: the module that is trained.
+        optimizer: its optimizer.
+        state: how far the fit has come.
+    """
+    tensors = {f"module/{name}": value for name, value in copy_weights(module).items()}
+    tensors |= _center_tensors("centers", state.centers)
+    for number, values in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer/{number}/{name}": value.detach().cpu().clone() for name, value in values.items()}
+    about: dict[str, Any] = {"key": key, "epoch": state.epoch, "history": state.history, "best": None}
+    if state.best is not None:
+        tensors |= {f"best/{name}": value for name, value in state.best.weights.items()}
+        tensors |= _center_tensors("best_centers", state.best.centers)
+        about["best"] = {"epoch": state.best.epoch, "validation_map": state.best.validation_map}
+    metadata = {"nearbit": json.dumps(about)}
+    write_whole(
+        path, lambda aside: save_file({name: value.contiguous() for name, value in tensors.items()}, aside, metadata)
+    )
+
+
+def load_checkpoint(path: Path, key: str, module: nn.Module, optimizer: torch.optim.Optimizer) -> Progressed | None:
+    """Bring module and optimizer back to where a checkpoint left them.
+
+    Returns:
+        How far the fit had come; None where there is no checkpoint, a damaged one, or one of another run.
+    """
+    read = _read(path)
+    if read is None or read[1].get("key") != key:
+        return None
+    tensors, about = read
+    module.load_state_dict(_under(tensors, "module"))
+    _restore_optimizer(optimizer, _under(tensors, "optimizer"))
+    best = None
+    if about["best"] is not None:
+        best = Snapshot(weights=_under(tensors, "best"), centers=_centers(tensors, "best_centers"), **about["best"])
+    return Progressed(epoch=about["epoch"], centers=_centers(tensors, "centers"), best=best, history=about["history"])
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+    if not path.is_file():
+        return None
+    try:
+        with safe_open(path, framework="pt") as handle:
+            about = json.loads((handle.metadata() or {}).get("nearbit", "{}"))
+            return {name: handle.get_tensor(name) for name in handle.keys()}, about  # noqa: SIM118 - not a dict
+    except (SafetensorError, OSError, ValueError):
+        return None
+
+
+def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(f"{prefix}/"): value for name, value in tensors.items() if name.startswith(f"{prefix}/")}
+
+
+def _centers(tensors: dict[str, Tensor], prefix: str) -> CenterState:
+    return CenterState(**{name: value.numpy() for name, value in _under(tensors, prefix).items()})
+
+
+def _restore_optimizer(optimizer: torch.optim.Optimizer, saved: dict[str, Tensor]) -> None:
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, value in saved.items():
+        number, _, kind = name.partition("/")
+        state.setdefault(int(number), {})[kind] = value
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})

@@ -1,0 +1,121 @@
+"""What a person can choose about training, and what follows from it."""
+
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from nearbit.errors import InputError
+from nearbit.methods import Method, Regime, Schedule
+from nearbit.networks import HEADS, HeadKind
+
+AUGMENTATIONS = ("auto", "none", "crop", "crop+mirror")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions:
+    """Options of training; None means the method's own default for the regime.
+
+    Attributes:
+        backbone: "small", "resnet18", …, "timm:NAME" or "hf:FOLDER".
+        weights: a safetensors file of pretrained weights.
+        image_size: side of the square that the backbone sees, in pixels; None for the backbone's own.
+        regime: "frozen" (features computed once, only the head is trained), "fine-tuned" (all of it), or "auto":
+            frozen for pretrained backbones, and all of it from scratch for others.
+        head: "linear", "hidden", or "auto": for frozen features both are trained and the better one on validation is
+            kept; else linear, as in the papers.
+        hidden: units of the hidden layer; `dropout` behind it.
+        epochs, batch_size, learning_rate: as they say.
+        select: "validation" keeps the epoch that is best on validation, "last" trains to the end.
+        validate_every: epochs between two looks at validation.
+        augment: "crop", "crop+mirror", "none", or "auto": both, without mirroring where that changes the meaning.
+        views: cached views of each image for frozen features: 1 is the plain one, more are augmented.
+        seed: decides every random choice.
+        device: "auto", "cpu", "cuda", …
+    """
+
+    backbone: str = "small"
+    weights: Path | None = None
+    image_size: int | None = None
+    regime: Literal["auto", "frozen", "fine-tuned"] = "auto"
+    head: Literal["auto", "linear", "hidden"] = "auto"
+    hidden: int = 1024
+    dropout: float = 0.5
+    epochs: int | None = None
+    batch_size: int | None = None
+    learning_rate: float | None = None
+    select: Literal["validation", "last"] = "validation"
+    validate_every: int = 5
+    augment: str = "auto"
+    views: int = 1
+    seed: int = 0
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        _among("regime", self.regime, ("auto", "frozen", "fine-tuned"))
+        _among("head", self.head, ("auto", *HEADS))
+        _among("select", self.select, ("validation", "last"))
+        _among("augment", self.augment, AUGMENTATIONS)
+        for name in ("epochs", "batch_size", "hidden", "validate_every", "views", "image_size"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise InputError(f"{name} must be at least 1, not {value}")
+        if self.batch_size == 1:
+            raise InputError("batch_size must be at least 2, because batch normalisation needs two images")
+        if self.learning_rate is not None and not self.learning_rate > 0:
+            raise InputError(f"learning_rate must be above 0, not {self.learning_rate}")
+        if not 0 <= self.dropout < 1:
+            raise InputError(f"dropout must be at least 0 and below 1, not {self.dropout}")
+        if self.seed < 0:
+            raise InputError(f"seed must be at least 0, not {self.seed}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the options as JSON-ready data; a weights file by its name."""
+        return asdict(self) | {"weights": None if self.weights is None else self.weights.name}
+
+
+def _among(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise InputError(f"{name} must be one of {', '.join(allowed)}, not {value!r}")
+
+
+def resolve_regime(options: TrainOptions, *, pretrained: bool) -> Regime:
+    """Return the regime that the options mean for a backbone with or without pretrained weights."""
+    if options.regime == "auto":
+        return "frozen" if pretrained else "scratch"
+    if options.regime == "frozen" and not pretrained:
+        raise InputError(
+            "frozen features of a backbone with random weights mean nothing: give --weights, choose a "
+            "pretrained backbone (timm:NAME, hf:FOLDER), or train all of it (--regime fine-tuned)"
+        )
+    if options.regime == "fine-tuned":
+        return "fine-tuned" if pretrained else "scratch"
+    return "frozen"
+
+
+def resolve_schedule(method: Method, options: TrainOptions, regime: Regime) -> Schedule:
+    """Return the method's schedule for the regime with what the options replace."""
+    given = {"epochs": options.epochs, "batch_size": options.batch_size, "learning_rate": options.learning_rate}
+    chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    return replace(method.schedules[regime], **chosen)
+
+
+def head_candidates(options: TrainOptions, regime: Regime, *, has_validation: bool) -> tuple[HeadKind, ...]:
+    """Return the kinds of head to train: one, or for "auto" on frozen features both, to be chosen on validation.
+
+    Raises:
+        InputError: the choice needs validation images, and the split has none.
+    """
+    if options.head != "auto":
+        return (options.head,)
+    if regime != "frozen":
+        return ("linear",)
+    if not has_validation:
+        raise InputError(
+            "the head 'auto' is chosen on validation images and the split has none: choose linear or hidden"
+        )
+    return HEADS
+
+
+def mirrors(options: TrainOptions, *, dataset_mirror: bool) -> bool:
+    """Tell whether augmentation mirrors images."""
+    return options.augment == "crop+mirror" or (options.augment == "auto" and dataset_mirror)

@@ -1,0 +1,111 @@
+"""The report of an evaluation, the mean, and the refusal of every wrong input."""
+
+import json
+
+import numpy as np
+import pytest
+
+from nearbit import metrics
+from nearbit.errors import InputError
+from nearbit.metrics.report import CONVENTIONS
+
+
+def case(n_query=5, n_database=150, n_bits=12, seed=0):
+    rng = np.random.default_rng(seed)
+    codes = np.packbits(rng.random((n_query + n_database, n_bits)) < 0.5, axis=1)
+    labels = rng.integers(0, 3, n_query + n_database)
+    return codes[:n_query], labels[:n_query], codes[n_query:], labels[n_query:]
+
+
+def test_report_holds_what_the_functions_return():
+    data = case(n_database=1100)
+    report = metrics.evaluate_codes(*data, n_bits=12)
+    assert report.tie_aware_map == metrics.mean(metrics.tie_aware_average_precision(*data, 12))
+    assert report.map_database_order == metrics.mean(metrics.ordered_average_precision(*data, 12))
+    assert report.map_database_order_at_100 == metrics.mean(metrics.ordered_average_precision(*data, 12, k=100))
+    assert report.map_database_order_at_1000 == metrics.mean(metrics.ordered_average_precision(*data, 12, k=1000))
+    assert report.precision_at_10 == metrics.mean(metrics.precision_at(*data, 12, k=10))
+    assert (report.n_query, report.n_database, report.n_bits) == (5, 1100, 12)
+    assert report.distinct_codes == len({code.tobytes() for code in data[2]})
+    assert report.queries_without_relevant == 0
+
+
+def test_figures_at_a_k_beyond_the_database_are_none():
+    report = metrics.evaluate_codes(*case(n_database=100), n_bits=12)
+    assert report.map_database_order_at_100 is not None
+    assert report.map_database_order_at_1000 is None
+    report = metrics.evaluate_codes(*case(n_database=9), n_bits=12)
+    assert report.precision_at_1 is not None
+    assert report.precision_at_10 is None
+
+
+def test_queries_without_relevant_items_are_counted_and_kept_in_the_mean():
+    query_codes, query_labels, database_codes, database_labels = case()
+    all_found = metrics.evaluate_codes(query_codes, query_labels, database_codes, database_labels, n_bits=12)
+    query_labels = query_labels.copy()
+    query_labels[:2] = 99
+    report = metrics.evaluate_codes(query_codes, query_labels, database_codes, database_labels, n_bits=12)
+    assert report.queries_without_relevant == 2
+    assert report.tie_aware_map < all_found.tie_aware_map
+
+
+def test_to_dict_is_json_with_a_convention_for_each_figure():
+    report = metrics.evaluate_codes(*case(), n_bits=12).to_dict()
+    assert json.loads(json.dumps(report, allow_nan=False)) == report
+    figures = {name for name in report if "map" in name or "precision" in name}
+    assert figures == set(report["conventions"]) == set(CONVENTIONS)
+
+
+def test_progress_is_told_every_query():
+    told = []
+    metrics.evaluate_codes(*case(n_query=300), n_bits=12, progress=lambda *step: told.append(step))
+    assert told == [("evaluating queries", done, 300) for done in (0, 256, 300)]
+
+
+def test_mean():
+    assert metrics.mean(np.array([0.0, 1.0, 0.5])) == 0.5
+    with pytest.raises(InputError, match="at least one"):
+        metrics.mean([])
+    with pytest.raises(InputError, match="finite"):
+        metrics.mean([1.0, np.nan])
+    with pytest.raises(InputError, match=r"shape \(1, 2\)"):
+        metrics.mean([[1.0, 2.0]])
+
+
+QUERY, QUERY_LABELS, DATABASE, DATABASE_LABELS = case()
+BOOL_QUERY, BOOL_DATABASE = np.eye(3, dtype=bool)[QUERY_LABELS], np.eye(3, dtype=bool)[DATABASE_LABELS]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "n_bits", "match"),
+    [
+        ((QUERY, QUERY_LABELS[1:], DATABASE, DATABASE_LABELS), 12, "5 codes came with labels of the shape"),
+        ((QUERY, QUERY_LABELS, DATABASE, DATABASE_LABELS[1:]), 12, "150 codes came with labels of the shape"),
+        ((QUERY, 3, DATABASE, DATABASE_LABELS), 12, "one row an item"),
+        ((QUERY, QUERY_LABELS, DATABASE, DATABASE_LABELS), 8, r"query_codes of 8 bits must have the shape \(n, 1\)"),
+        ((QUERY, QUERY_LABELS, DATABASE, DATABASE_LABELS), 10, "query_codes: the last 6 bits of each row must be 0"),
+        ((QUERY, QUERY_LABELS, DATABASE, DATABASE_LABELS), 0, "n_bits must be a whole number"),
+        ((QUERY.astype(float), QUERY_LABELS, DATABASE, DATABASE_LABELS), 12, "query_codes must be packed uint8"),
+        ((QUERY[:0], QUERY_LABELS[:0], DATABASE, DATABASE_LABELS), 12, "query_codes are empty"),
+        ((QUERY, QUERY_LABELS, DATABASE[:0], DATABASE_LABELS[:0]), 12, "database_codes are empty"),
+        ((QUERY, BOOL_QUERY, DATABASE, BOOL_DATABASE[:, :2]), 12, "the same classes: 3 and 2 came"),
+        ((QUERY, BOOL_QUERY, DATABASE, DATABASE_LABELS), 12, "must have one form"),
+        ((QUERY, BOOL_QUERY[:, :0], DATABASE, BOOL_DATABASE[:, :0]), 12, "query_labels has no classes"),
+        ((QUERY, BOOL_QUERY.astype(int), DATABASE, BOOL_DATABASE), 12, r"not int64 \(5, 3\)"),
+        ((QUERY, QUERY_LABELS.astype(float), DATABASE, DATABASE_LABELS), 12, "not float64"),
+        ((QUERY, QUERY_LABELS - 1, DATABASE, DATABASE_LABELS), 12, "class numbers start at 0"),
+    ],
+)
+def test_wrong_input_is_refused(arguments, n_bits, match):
+    with pytest.raises(InputError, match=match):
+        metrics.evaluate_codes(*arguments, n_bits=n_bits)
+    with pytest.raises(InputError, match=match):
+        metrics.tie_aware_average_precision(*arguments, n_bits)
+
+
+@pytest.mark.parametrize("k", [0, -1, True, 2.0])
+def test_wrong_k_is_refused(k):
+    with pytest.raises(InputError, match="k must be a whole number of at least 1"):
+        metrics.ordered_average_precision(*case(), 12, k=k)
+    with pytest.raises(InputError, match="k must be a whole number of at least 1"):
+        metrics.precision_at(*case(), 12, k=k)
