@@ -1,5 +1,6 @@
 """Plain loops that say what the library should return; they share no code with it."""
 
+import math
 from fractions import Fraction
 from itertools import permutations, product
 
@@ -68,3 +69,85 @@ def top_k(query_code, items, n_bits, k=None, radius=None):
     ranked = sorted((hamming(query_code, code, n_bits), item_id) for item_id, code in items.items())
     near = [(item_id, distance) for distance, item_id in ranked if radius is None or distance <= radius]
     return near if k is None else near[:k]
+
+
+def sign_distance(row_a, row_b):
+    """Return the number of places in which two rows of -1 and +1 differ."""
+    return sum(1 for a, b in zip(row_a, row_b, strict=True) if a != b)
+
+
+def all_sign_distances(rows):
+    """Return the distances of all pairs of two different rows, in the order (0, 1), (0, 2), …, (1, 2), …"""
+    return [sign_distance(rows[i], rows[j]) for i in range(len(rows)) for j in range(i + 1, len(rows))]
+
+
+def centroid(label_row, centers, tie_break):
+    """Return, bit by bit, the sign that most of the centers of an image's labels have, or the tie sign."""
+    target = []
+    for bit, tie in enumerate(tie_break):
+        votes = [int(center[bit]) for center, has in zip(centers, label_row, strict=True) if has]
+        plus, minus = votes.count(1), votes.count(-1)
+        target.append(1 if plus > minus else -1 if minus > plus else int(tie))
+    return target
+
+
+def codeword_cost(signs, labels, class_number, head, codeword):
+    """Return the mean squared distance of a class's sub-codes to a codeword, an image weighing 1 / its labels."""
+    width, total, weights = len(codeword), 0.0, 0.0
+    for row, label_row in zip(signs, labels, strict=True):
+        if label_row[class_number]:
+            weight = 1 / sum(1 for has in label_row if has)
+            part = row[head * width : (head + 1) * width]
+            total += weight * sum((float(b) - float(z)) ** 2 for b, z in zip(part, codeword, strict=True))
+            weights += weight
+    return total / weights
+
+
+def margin_cosine(outputs, labels, centers, scale, margin):
+    """Return the cross-entropy of scaled cosines with a margin on every label of an image."""
+    losses = []
+    for v, y in zip(outputs, labels, strict=True):
+        logits = []
+        for z, has in zip(centers, y, strict=True):
+            dot = sum(a * b for a, b in zip(v, z, strict=True))
+            length = math.sqrt(sum(a * a for a in v)) * math.sqrt(sum(b * b for b in z))
+            logits.append(scale * ((dot / length if length else 0.0) - margin * has))
+        total = sum(math.exp(logit) for logit in logits)
+        losses.append(-sum(math.log(math.exp(logits[c]) / total) for c, has in enumerate(y) if has) / sum(y))
+    return sum(losses) / len(losses)
+
+
+def central_similarity(outputs, targets):
+    """Return the mean binary cross-entropy between (tanh(u) + 1) / 2 and (h + 1) / 2."""
+    losses = []
+    for us, hs in zip(outputs, targets, strict=True):
+        for u, h in zip(us, hs, strict=True):
+            p = (math.tanh(u) + 1) / 2
+            losses.append(-math.log(p) if h > 0 else -math.log(1 - p))
+    return sum(losses) / len(losses)
+
+
+def quantization(outputs):
+    """Return the mean of (|tanh(u)| - 1) squared."""
+    values = [(abs(math.tanh(u)) - 1) ** 2 for row in outputs for u in row]
+    return sum(values) / len(values)
+
+
+def triangle_row(pixels, start, length, size):
+    """Return a row of numbers resampled from [start, start + length) to `size` with a triangle filter."""
+    step = length / size
+    reach, out = max(step, 1.0), []
+    for i in range(size):
+        middle = start + (i + 0.5) * step
+        weights = [max(0.0, 1 - abs(x + 0.5 - middle) / reach) for x in range(len(pixels))]
+        out.append(sum(w * p for w, p in zip(weights, pixels, strict=True)) / sum(weights))
+    return out
+
+
+def central_square(plane, resize, size):
+    """Return the square that is left of a plane (rows of numbers) resized to `resize` and cut to `size`."""
+    height, width = len(plane), len(plane[0])
+    side = min(height, width) * size / resize
+    rows = [triangle_row(row, (width - side) / 2, side, size) for row in plane]
+    columns = [triangle_row(list(column), (height - side) / 2, side, size) for column in zip(*rows, strict=True)]
+    return [list(row) for row in zip(*columns, strict=True)]

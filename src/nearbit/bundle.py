@@ -4,12 +4,10 @@ The folder holds `bundle.json` (what the model is, with the SHA-256 of every oth
 `centers.npy` and, where there are, `codebook.npy`, `assignment.npy`, `tie_break.npy` and `split.json`.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import version
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -18,22 +16,32 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 from safetensors import SafetensorError
-from safetensors.torch import load as load_tensors
 from safetensors.torch import save_file
+from torch import Tensor
 
 from nearbit.centers import CenterState
-from nearbit.codes import Codes, pack, signs_of
+from nearbit.codes import Codes, check_n_bits, pack, signs_of
 from nearbit.datasets import Dataset, ImageSource, Split, load_split
 from nearbit.encode import Encoded, Job, encode_images, find_device
-from nearbit.errors import BundleError, ImageError, NearbitError
+from nearbit.errors import BundleError, ImageError, MissingExtraError, NearbitError
 from nearbit.files import json_digest, sha256_of, whole_folder, write_json
 from nearbit.images import GivenImages
+from nearbit.model_files import (
+    FORMAT_VERSION,
+    SPLIT,
+    WEIGHTS,
+    check_files,
+    check_network,
+    checked_bytes,
+    read_centers,
+    read_description,
+    read_weights,
+    seal,
+)
 from nearbit.networks import BackboneSpec, HashNetwork, Head, Preprocessing, rebuild_backbone
 from nearbit.progress import Progress, silent
 from nearbit.row_cache import RowCache, Rows
 
-FORMAT_VERSION = 1
-ARRAYS = ("centers", "tie_break", "codebook", "assignment")
 GivenImage = str | Path | Image.Image | npt.NDArray[np.uint8]
 
 
@@ -84,7 +92,7 @@ class Model:
         Raises:
             ImageError: an image cannot be read; the message names each of the first few. Nothing is skipped.
         """
-        source = GivenImages(tuple(images))
+        source = GivenImages.of(images)
         keys = [source.name(row) for row in range(len(source))]
         encoded = self.encode_source(source, range(len(source)), keys, device=device, progress=progress)
         if encoded.problems:
@@ -102,7 +110,7 @@ class Model:
         rows: Sequence[int] | npt.NDArray[np.int64] | None = None,
         *,
         device: str = "cpu",
-        cache: Path | None = None,
+        cache: Path | RowCache | None = None,
         progress: Progress = silent,
     ) -> Encoded:
         """Return the outputs of rows of a data set; images that cannot be read are left out and listed.
@@ -111,7 +119,8 @@ class Model:
             dataset: where the images are.
             rows: which of them, in order; by default all.
             device: "auto", "cpu", "cuda", …
-            cache: a folder that keeps features by content, so that repeated and interrupted runs compute nothing twice.
+            cache: a folder that keeps what was computed, by content, so that repeated and interrupted runs compute
+                nothing twice; or `row_cache(folder)`, which several calls share.
             progress: called as images are encoded.
         """
         chosen = np.arange(len(dataset)) if rows is None else np.asarray(rows, np.int64)
@@ -126,17 +135,28 @@ class Model:
         keys: Sequence[str],
         digests: Sequence[str] | None = None,
         device: str = "cpu",
-        cache: Path | None = None,
+        cache: Path | RowCache | None = None,
         progress: Progress = silent,
     ) -> Encoded:
-        """Encode rows of any image source; features are cached by content where `digests` and `cache` are given."""
+        """Encode rows of any image source; rows are cached by content where `digests` and `cache` are given."""
         place = find_device(device)
         job = Job(source, rows, keys, digests)
-        backbone = self.network.backbone.to(place).eval()
-        kept = None if cache is None else RowCache(cache / "features", backbone.fingerprint())
-        features = encode_images(backbone, self.preprocessing, job, device=place, cache=kept, progress=progress)
-        outputs = apply_head(self.network.head, features.outputs, self.n_bits)
-        return Encoded(outputs, features.rows, features.problems)
+        kept = self.row_cache(cache) if isinstance(cache, Path) else cache
+        module = self.network.backbone if self.is_frozen else self.network
+        encoded = encode_images(module.to(place), self.preprocessing, job, device=place, cache=kept, progress=progress)
+        outputs = apply_head(self.network.head, encoded.outputs, self.n_bits) if self.is_frozen else encoded.outputs
+        return Encoded(outputs.reshape(-1, self.n_bits), encoded.rows, encoded.problems)
+
+    @property
+    def is_frozen(self) -> bool:
+        """Whether the backbone was frozen: other models have it too, so its features are worth keeping."""
+        return bool(self.record.get("regime") == "frozen")
+
+    def row_cache(self, folder: Path) -> RowCache:
+        """Open the cache of this model's rows under a folder: features of a frozen backbone, else outputs."""
+        if self.is_frozen:
+            return RowCache(folder / "features", self.network.backbone.fingerprint())
+        return RowCache(folder / "outputs", self.model_id)
 
     def save(self, path: str | Path) -> None:
         """Write the model folder, whole or not at all; a folder that stands there is replaced.
@@ -145,19 +165,18 @@ class Model:
             BundleError: something else than a model stands at `path`.
         """
         target = Path(path)
-        if target.exists() and not (target / "bundle.json").is_file():
-            raise BundleError(f"{target} stands and is not a model folder: choose another name")
+        check_target(target)
         with whole_folder(target) as folder:
             save_file(
                 {name: value.contiguous() for name, value in self.network.state_dict().items()},
-                folder / "weights.safetensors",
+                folder / WEIGHTS,
             )
             for name, array in self.centers.arrays().items():
                 np.save(folder / f"{name}.npy", array, allow_pickle=False)
             if self.split is not None:
-                self.split.save(folder / "split.json")
+                self.split.save(folder / SPLIT)
             files = {file.name: sha256_of(file) for file in sorted(folder.iterdir())}
-            write_json(folder / "bundle.json", self._description(files))
+            write_json(folder / "bundle.json", seal(self._description(files)))
 
     def _description(self, files: dict[str, str]) -> dict[str, Any]:
         spec = self.network.backbone.spec
@@ -185,6 +204,12 @@ class Model:
         }
 
 
+def check_target(path: Path) -> None:
+    """Raise `BundleError` where something else than a model stands at `path`, which a new model must not replace."""
+    if path.exists() and not (path / "bundle.json").is_file():
+        raise BundleError(f"{path} stands and is not a model folder: choose another name")
+
+
 def apply_head(head: Head, features: Rows, n_bits: int) -> Rows:
     """Return the outputs float32 `(n, n_bits)` of a head for features `(n, feature_dim)`, on the CPU."""
     if not len(features):
@@ -204,6 +229,8 @@ def library_versions() -> dict[str, str]:
 def load_model(path: str | Path) -> Model:
     """Open a model folder after checking the hash of every file in it.
 
+    Nothing in the folder is run as code, and a folder that asks for more than its weights hold is refused.
+
     Args:
         path: the folder that `Model.save` wrote.
 
@@ -212,82 +239,51 @@ def load_model(path: str | Path) -> Model:
 
     Raises:
         BundleError: there is no model, a file is missing, damaged or altered, or the format is newer than this nearbit.
+        MissingExtraError: the library behind its backbone is not installed.
     """
     folder = Path(path)
-    description = _read_description(folder)
+    description = read_description(folder)
     try:
         return _assemble(folder, description)
-    except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
-        if isinstance(error, NearbitError):
-            raise
+    except (BundleError, MissingExtraError):
+        raise
+    except (
+        NearbitError, AttributeError, LookupError, MemoryError, RuntimeError, TypeError, ValueError,
+        SafetensorError,
+    ) as error:  # fmt: skip
         raise BundleError(f"{folder} is not a complete model ({type(error).__name__}: {error})") from error
 
 
-def _read_description(folder: Path) -> dict[str, Any]:
-    path = folder / "bundle.json"
-    if not path.is_file():
-        raise BundleError(
-            f"there is no model at {folder}: expected a folder with a bundle.json, as `nearbit train` writes"
-        )
-    try:
-        description = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise BundleError(f"{path} cannot be read: {error}") from error
-    if not isinstance(description, dict) or description.get("kind") != "nearbit-model":
-        raise BundleError(f"{path} does not describe a nearbit model")
-    if description.get("format_version") != FORMAT_VERSION:
-        raise BundleError(
-            f"{folder} has the model format {description.get('format_version')!r}; this nearbit reads up to "
-            f"{FORMAT_VERSION}: update nearbit"
-        )
-    return description
-
-
-def _checked_bytes(folder: Path, files: dict[str, str], name: str) -> bytes:
-    import hashlib
-
-    try:
-        content = (folder / name).read_bytes()
-    except OSError as error:
-        raise BundleError(f"{folder / name} is missing or cannot be read: {error}") from error
-    if hashlib.sha256(content).hexdigest() != files.get(name):
-        raise BundleError(f"{folder / name} was altered or damaged: its SHA-256 is not the one in bundle.json")
-    return content
-
-
 def _assemble(folder: Path, description: dict[str, Any]) -> Model:
-    files, n_bits, head = description["files"], int(description["n_bits"]), description["head"]
-    weights = load_tensors(_checked_bytes(folder, files, "weights.safetensors"))
-    spec = BackboneSpec(**description["backbone"])
-    if len(weights["head.feature_mean"]) != spec.feature_dim:
-        raise BundleError(f"{folder}: bundle.json and weights.safetensors name different numbers of features")
-    backbone = rebuild_backbone(spec, Preprocessing.from_dict(description["preprocessing"]))
-    network = HashNetwork(
-        backbone,
-        Head(spec.feature_dim, n_bits, head["kind"], hidden=int(head["hidden"]), dropout=float(head["dropout"])),
-    )
-    network.load_state_dict(weights)
-    network.eval()
-    arrays = {
-        name: np.load(BytesIO(_checked_bytes(folder, files, f"{name}.npy")), allow_pickle=False)
-        for name in ARRAYS
-        if f"{name}.npy" in files
-    }
+    files, n_bits = description["files"], check_n_bits(description["n_bits"])
+    check_files(folder, files)
+    weights = read_weights(folder, files)
+    classes = tuple(str(name) for name in description["classes"])
     split = None
-    if "split.json" in files:
-        _checked_bytes(folder, files, "split.json")
-        split = load_split(folder / "split.json")
+    if SPLIT in files:
+        checked_bytes(folder, files, SPLIT)
+        split = load_split(folder / SPLIT)
     model = Model(
-        network=network,
-        head=head,
+        network=_network(folder, description, n_bits, weights),
+        head=dict(description["head"]),
         n_bits=n_bits,
-        classes=tuple(description["classes"]),
-        method=description["method"],
-        method_options=description["method_options"],
-        centers=CenterState(**arrays),
+        classes=classes,
+        method=str(description["method"]),
+        method_options=dict(description["method_options"]),
+        centers=read_centers(folder, files, len(classes), n_bits),
         split=split,
-        record=description["record"],
+        record=dict(description["record"]),
     )
     if model.model_id != description["model_id"]:
         raise BundleError(f"{folder}: the weights are not those that bundle.json names")
     return model
+
+
+def _network(folder: Path, description: dict[str, Any], n_bits: int, weights: dict[str, Tensor]) -> HashNetwork:
+    spec = BackboneSpec(**description["backbone"])
+    preprocessing = Preprocessing.from_dict(description["preprocessing"])
+    head = description["head"] | {"n_bits": n_bits}
+    check_network(folder, spec, preprocessing, head, weights)
+    network = HashNetwork(rebuild_backbone(spec, preprocessing), Head(spec.feature_dim, **head))
+    network.load_state_dict(weights)
+    return network.eval()

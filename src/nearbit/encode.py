@@ -21,7 +21,8 @@ from nearbit.progress import Progress, silent
 from nearbit.row_cache import RowCache, Rows
 
 CHUNK = 512
-BATCH = 64
+CPU_BATCH = 16
+BATCH = 128
 
 Reader = Callable[[int], Pixels]
 
@@ -108,8 +109,9 @@ def _read_one(read: Reader, row: int) -> Pixels | ImageError:
 def run_batches(module: nn.Module, pixels: npt.NDArray[np.generic], device: torch.device) -> Rows:
     """Return the float32 outputs `(n, width)` of a module in evaluation mode for inputs of any kind, batch by batch."""
     parts = []
-    for start in range(0, len(pixels), BATCH):
-        batch = torch.from_numpy(pixels[start : start + BATCH]).to(device)
+    size = CPU_BATCH if device.type == "cpu" else BATCH
+    for start in range(0, len(pixels), size):
+        batch = torch.from_numpy(pixels[start : start + size]).to(device)
         parts.append(module(batch).float().cpu().numpy())
     return np.concatenate(parts)
 
@@ -168,13 +170,18 @@ def encode_images(
 
 
 def _collect(job: Job, cache: RowCache | None, fresh: list[Rows], problems: dict[int, Problem]) -> Encoded:
-    bad = set(problems)
     if cache is not None and job.digests is not None:
-        unread = {job.digests[place] for place in bad}
-        kept = [place for place, digest in enumerate(job.digests) if digest not in unread]
-        outputs = cache.gather([job.digests[place] for place in kept]) if kept else np.zeros((0, 0), np.float32)
-    else:
-        kept = [place for place in range(len(job.rows)) if place not in bad]
-        outputs = np.concatenate(fresh) if fresh else np.zeros((0, 0), np.float32)
+        unread = {job.digests[place]: problem.reason for place, problem in problems.items()}
+        problems = {
+            place: Problem(job.keys[place], unread[digest])
+            for place, digest in enumerate(job.digests)
+            if digest in unread
+        }
+    kept = [place for place in range(len(job.rows)) if place not in problems]
+    outputs = np.zeros((0, 0), np.float32)
+    if kept and cache is not None and job.digests is not None:
+        outputs = cache.gather([job.digests[place] for place in kept])
+    elif kept:
+        outputs = np.concatenate(fresh)
     rows = np.array([job.rows[place] for place in kept], np.int64)
     return Encoded(outputs, rows, tuple(problems[place] for place in sorted(problems)))

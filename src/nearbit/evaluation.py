@@ -61,8 +61,9 @@ def evaluate(
         raise DataError(
             f"evaluation needs query and database images, and the split has {len(used.query)} and {len(used.database)}"
         )
-    queries = model.encode_dataset(dataset, used.query, device=device, cache=cache, progress=progress)
-    database = model.encode_dataset(dataset, used.database, device=device, cache=cache, progress=progress)
+    kept = None if cache is None else model.row_cache(cache)
+    queries = model.encode_dataset(dataset, used.query, device=device, cache=kept, progress=progress)
+    database = model.encode_dataset(dataset, used.database, device=device, cache=kept, progress=progress)
     report = evaluate_codes(
         pack(signs_of(queries.outputs)),
         dataset.labels[queries.rows],

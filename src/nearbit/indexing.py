@@ -55,11 +55,12 @@ def index_dataset(
     known = index.entries()
     paths = {int(row): item_path(index, dataset, int(row)) for row in chosen}
     waiting = [row for row in paths if known.get(paths[row], (0, None))[1] != dataset.digests[row]]
+    kept = None if cache is None else model.row_cache(cache)
     added = replaced = 0
     problems: list[Problem] = []
     for start in range(0, len(waiting), CHUNK):
         chunk = waiting[start : start + CHUNK]
-        encoded = model.encode_dataset(dataset, chunk, device=device, cache=cache)
+        encoded = model.encode_dataset(dataset, chunk, device=device, cache=kept)
         codes, read = pack(signs_of(encoded.outputs)), encoded.rows.tolist()
         old = [place for place, row in enumerate(read) if paths[row] in known]
         new = [place for place, row in enumerate(read) if paths[row] not in known]

@@ -3,17 +3,19 @@
 import numpy as np
 
 from nearbit.centers.state import Centers, Generator, check_sizes, pairwise_distances
+from nearbit.errors import InputError
 
 
 def bernoulli_centers(n_classes: int, n_bits: int, rng: Generator, *, tries: int = 20) -> Centers:
     """Return random balanced words: each row has exactly floor(n_bits / 2) bits of -1.
 
-    Rows are drawn until the smallest distance exceeds n_bits / 4 and the mean reaches n_bits / 2, at most `tries`
-    times; after that the draw with the largest smallest distance is kept (many classes in few bits can then share
-    a center: that is the published rule).
+    The first draw whose smallest distance exceeds n_bits / 4 and whose mean distance reaches n_bits / 2 is taken.
+    Where none of `tries` draws does, it is the one with the largest smallest distance (many classes in few bits can
+    then share a center: that is the published rule).
 
     Source: CSQ (Yuan et al., CVPR 2020), section 3.2. Deterministic for a given `rng`. Differs from the authors' code:
-    the best of all draws is kept, where theirs keeps the last.
+    the best of all draws is
+    kept where none passes, and theirs keeps the last.
 
     Args:
         n_classes: at least 2.
@@ -23,17 +25,23 @@ def bernoulli_centers(n_classes: int, n_bits: int, rng: Generator, *, tries: int
 
     Returns:
         int8 `(n_classes, n_bits)`.
+
+    Raises:
+        InputError: fewer than two classes, no bits or no tries.
     """
     check_sizes(n_classes, n_bits)
+    if tries < 1:
+        raise InputError(f"tries must be at least 1, not {tries}")
     best: Centers | None = None
     best_distance = -1
     for _ in range(tries):
         centers = _draw(n_classes, n_bits, rng)
         distances = pairwise_distances(centers)
-        if int(distances.min()) > best_distance:
-            best, best_distance = centers, int(distances.min())
-        if best_distance > n_bits / 4 and distances.mean() >= n_bits / 2:
-            break
+        smallest = int(distances.min())
+        if smallest > n_bits / 4 and distances.mean() >= n_bits / 2:
+            return centers
+        if smallest > best_distance:
+            best, best_distance = centers, smallest
     assert best is not None  # noqa: S101 - tries >= 1
     return best
 

@@ -8,8 +8,8 @@ from nearbit.errors import InputError
 
 
 def hadamard_fits(n_classes: int, n_bits: int) -> bool:
-    """Tell whether Hadamard centers exist: n_bits a power of two of at least 2, and at most 2 * n_bits classes."""
-    return n_bits >= 2 and n_bits & (n_bits - 1) == 0 and n_classes <= 2 * n_bits
+    """Tell whether Hadamard centers exist: n_bits a power of two, and at most 2 * n_bits classes."""
+    return n_bits & (n_bits - 1) == 0 and n_classes <= 2 * n_bits
 
 
 def hadamard_centers(n_classes: int, n_bits: int) -> Centers:

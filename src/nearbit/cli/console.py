@@ -115,16 +115,26 @@ class Bars:
 
 def say(message: str) -> None:
     """Write one line for people, on standard error."""
-    click.echo(message, err=True)
+    click.echo(printable(message), err=True)
 
 
 def put(value: dict[str, Any], *, as_json: bool, lines: Sequence[str]) -> None:
     """Write the result on standard output: one JSON object, or lines for people."""
     if as_json:
-        click.echo(json.dumps(value, ensure_ascii=False, allow_nan=False))
+        click.echo(json_text(value))
     else:
         for line in lines:
-            click.echo(line)
+            click.echo(printable(line))
+
+
+def json_text(value: dict[str, Any]) -> str:
+    """Return one line of JSON, readable where it can be; a name that is not UTF-8 comes escaped."""
+    return printable(json.dumps(value, ensure_ascii=False, allow_nan=False))
+
+
+def printable(text: str) -> str:
+    """Return a text that can be written as UTF-8: bytes of a name that are not come as "\\udcff" and the like."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def list_problems(problems: "Sequence[Problem]", errors_file: Path) -> str | None:

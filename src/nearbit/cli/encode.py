@@ -29,7 +29,7 @@ def command(
 ) -> None:
     """Encode IMAGES (a folder, a labels file, a known data set, or image files) with MODEL, in order.
 
-    The file holds `codes` (uint8), `n_bits`, `keys` (paths), `digests`, and `labels` with `classes` where there are any.
+    The file holds `codes` (uint8), `n_bits`, `model_id`, `keys` (paths), `digests`, `labels` and `classes`.
     """
     import numpy as np
 

@@ -96,7 +96,7 @@ def _model(
     return {
         "model": str(model_path),
         "method": model.method,
-        "seed": model.record["options"]["seed"],
+        "seed": model.record.get("options", {}).get("seed"),
         "head": model.head["kind"],
         **evaluation.to_dict(),
         "errors_file": errors,
@@ -111,7 +111,7 @@ def _codes(path: Path, progress: Any) -> dict[str, Any]:
     from nearbit.metrics import evaluate_codes
 
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with open(path, "rb") as handle, np.load(handle, allow_pickle=False) as file:
             arrays = {name: file[name] for name in CODES if name in file.files}
     except (OSError, ValueError, zipfile.BadZipFile, AttributeError) as error:
         raise DataError(f"{path} cannot be read as an .npz file of plain arrays: {error}") from error

@@ -50,18 +50,19 @@ def command(
     folder = model_path or recorded_model(index_path)
     model = load_model(folder)
     kept = cache or cache_folder()
-    with Bars() as progress, create_index(index_path, model.n_bits, model_id=model.model_id, exist_ok=True) as index:
-        index.set_notes(
-            {"model_path": Path(os.path.relpath(folder.absolute(), index_path.absolute().parent)).as_posix()}
-        )
+    if index_path.exists():
+        create_index(index_path, model.n_bits, model_id=model.model_id, exist_ok=True).close()
+    with Bars() as progress:
         rows: Any = None
         if part is None:
             dataset = load_images(sources[0] if len(sources) == 1 else list(sources), cache=kept, progress=progress)
         else:
             dataset = load_dataset(_only(sources), cache=kept, progress=progress)
             rows = part_rows(model, dataset, part)
-        done = index_dataset(index, model, dataset, rows, device=device, cache=kept, progress=progress)
-        total = len(index)
+        with create_index(index_path, model.n_bits, model_id=model.model_id, exist_ok=True) as index:
+            index.set_notes({"model_path": _seen_from(index_path, folder)})
+            done = index_dataset(index, model, dataset, rows, device=device, cache=kept, progress=progress)
+            total = len(index)
     errors = list_problems(dataset.problems + done.problems, index_path.with_name(index_path.name + ".errors.jsonl"))
     about = {
         "index": str(index_path),
@@ -82,6 +83,10 @@ def command(
             f"next: nearbit search {index_path} QUERY.jpg",
         ],
     )
+
+
+def _seen_from(index_path: Path, folder: Path) -> str:
+    return Path(os.path.relpath(folder.absolute(), index_path.absolute().parent)).as_posix()
 
 
 def recorded_model(index_path: Path) -> Path:

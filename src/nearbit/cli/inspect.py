@@ -34,18 +34,18 @@ def _model(path: Path) -> dict[str, Any]:
         "n_bits": model.n_bits,
         "n_classes": len(model.classes),
         "backbone": model.network.backbone.spec.name,
-        "regime": record["regime"],
+        "regime": record.get("regime"),
         "head": model.head["kind"],
         "image_size": model.preprocessing.size,
-        "seed": record["options"]["seed"],
-        "selected_epoch": record["selected_epoch"],
-        "validation_map": record["validation_map"],
+        "seed": record.get("options", {}).get("seed"),
+        "selected_epoch": record.get("selected_epoch"),
+        "validation_map": record.get("validation_map"),
         "split_hash": model.split.hash if model.split is not None else None,
         "center_distance_min": int(distances.min()),
         "center_distance_mean": round(float(distances.mean()), 2),
         "classes": list(model.classes),
         "method_options": model.method_options,
-        "seconds": record["seconds"],
+        "seconds": record.get("seconds"),
     }
 
 

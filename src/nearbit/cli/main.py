@@ -1,11 +1,12 @@
 """The command `nearbit`: finds the subcommand, and turns errors into one line and an exit status."""
 
-import json
 import sys
 from importlib import import_module
 
 import click
 
+from nearbit.cli.console import json_text, say
+from nearbit.cli.machine import use_machine_well
 from nearbit.errors import NearbitError, did_you_mean
 
 COMMANDS = {
@@ -67,34 +68,34 @@ def main(arguments: list[str] | None = None) -> None:
 def run(arguments: list[str]) -> int:
     """Run the command line with these arguments and return its exit status."""
     as_json = "--json" in arguments
+    use_machine_well()
     try:
-        cli.main(arguments, prog_name="nearbit", standalone_mode=False)
-    except click.exceptions.Exit as stop:
-        return stop.exit_code
+        cli.main(arguments or ["--help"], prog_name="nearbit", standalone_mode=False)
     except click.UsageError as error:
-        hint = f"\nTry '{error.ctx.command_path} --help'." if error.ctx is not None else ""
-        return _fail(error.format_message() + ("" if as_json else hint), "UsageError", as_json)
+        hint = f" Try '{error.ctx.command_path} --help'." if error.ctx is not None else ""
+        return _fail(error.format_message() + hint, "UsageError", as_json)
     except click.ClickException as error:
         return _fail(error.format_message(), type(error).__name__, as_json)
     except (KeyboardInterrupt, click.Abort):
-        click.echo("\nInterrupted. Nothing is half-written; the same command goes on where it stopped.", err=True)
+        say("\nInterrupted. Nothing is half-written; the same command goes on where it stopped.")
         return INTERRUPTED
     except NearbitError as error:
         return _fail(str(error), type(error).__name__, as_json)
-    except BrokenPipeError:
-        sys.stderr.close()
+    except OSError as error:
+        return _fail(f"{error.filename or 'the system says'}: {error.strerror or error}", "OSError", as_json)
+    except SystemExit:  # click's answer to a reader of standard output that has gone
         return 0
     except Exception:  # noqa: BLE001 - the last resort of the command line: say whose fault it is, and show all of it
         import traceback
 
         traceback.print_exc()
-        click.echo("nearbit: this is a fault of nearbit itself; please report it with the lines above.", err=True)
+        say("nearbit: this is a fault of nearbit itself; please report it with the lines above.")
         return OUR_FAULT
     return 0
 
 
 def _fail(message: str, kind: str, as_json: bool) -> int:
     if as_json:
-        click.echo(json.dumps({"error": {"type": kind, "message": message}}, ensure_ascii=False))
-    click.echo(f"nearbit: {message}", err=True)
+        click.echo(json_text({"error": {"type": kind, "message": message}}))
+    say(f"nearbit: {' '.join(message.split())}")
     return USER_ERROR

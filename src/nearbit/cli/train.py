@@ -117,21 +117,23 @@ def command(
         )
         finished = _finished(output, run.key(), overwrite)
         errors = list_problems(dataset.problems, output.with_name(output.name + ".errors.jsonl"))
+        checkpoint = output.with_name(output.name + ".checkpoint")
         if finished is None:
-            checkpoint = output.with_name(output.name + ".checkpoint")
+            checkpoint.mkdir(parents=True, exist_ok=True)
             model = run.train(checkpoint, progress)
             model.save(output)
-            shutil.rmtree(checkpoint, ignore_errors=True)
         else:
             model = finished
             say(f"{output} is this very model already; nothing to train")
+        shutil.rmtree(checkpoint, ignore_errors=True)
     _report(model, output, errors, as_json)
 
 
 def _finished(output: Path, key: str, overwrite: bool) -> "Model | None":
     """Return the model at `output` if it is what would be trained; refuse to replace another one unasked."""
-    from nearbit.bundle import load_model
+    from nearbit.bundle import check_target, load_model
 
+    check_target(output)
     if not output.exists() or overwrite:
         return None
     model = load_model(output)

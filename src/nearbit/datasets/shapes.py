@@ -15,11 +15,14 @@ N_IMAGES = 2400
 SIDE = 32
 _SEED = 20240
 _SCALE = 4
-_COUNTS = (0.45, 0.35, 0.20)
+_COUNTS = (0.5, 0.35, 0.15)
 """How often an image holds one, two and three shapes."""
 
 _RADII = {1: (0.27, 0.38), 2: (0.20, 0.26), 3: (0.17, 0.21)}
 """Radius of a shape as a share of the side, by the number of shapes in the image."""
+
+_TILT = 0.35
+"""The largest turn of a shape either way, in radians (20 degrees)."""
 
 Color = tuple[int, int, int]
 
@@ -62,7 +65,7 @@ def draw_image(kinds: list[str], rng: np.random.Generator) -> npt.NDArray[np.uin
     for kind, (x, y) in zip(kinds, centers, strict=True):
         radius = float(rng.uniform(low, high)) * side
         x, y = (min(max(place * side, radius + 1), side - radius - 1) for place in (x, y))
-        draw_shape(pen, kind, (x, y), radius, float(rng.uniform(0, 2 * np.pi)), _color(rng, hue))
+        draw_shape(pen, kind, (x, y), radius, float(rng.uniform(-_TILT, _TILT)), _color(rng, hue))
     small = np.asarray(image.resize((SIDE, SIDE), Image.Resampling.BOX)).astype(np.int16)
     noise = rng.normal(0, 4, small.shape).round().astype(np.int16)
     noisy: npt.NDArray[np.uint8] = np.clip(small + noise, 0, 255).astype(np.uint8)

@@ -18,7 +18,7 @@ from nearbit.centers import (
 from nearbit.centers.reassignment import Assignment
 from nearbit.errors import InputError
 from nearbit.losses import crh_scale, margin_cosine, quantization
-from nearbit.methods.method import Method, Schedule, Targets, Task
+from nearbit.methods.method import Method, Schedule, Targets, Task, check_number
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,14 +48,25 @@ class CRHOptions:
     def __post_init__(self) -> None:
         if self.assignment not in ("greedy", "exact"):
             raise InputError(f"assignment must be 'greedy' or 'exact', not {self.assignment!r}")
-        if self.scale is not None and not self.scale > 0:
-            raise InputError(f"scale must be above 0, not {self.scale}")
-        if self.reassign_always_until < 0 or self.reassign_every < 0:
-            raise InputError("reassign_always_until and reassign_every must be at least 0")
+        check_number("margin", self.margin)
+        if self.scale is not None:
+            check_number("scale", self.scale)
+            if self.scale == 0:
+                raise InputError("scale must be above 0: a scale of 0 makes all classes equally likely")
+        if self.quantization_weight is not None:
+            check_number("quantization_weight", self.quantization_weight)
+        if self.n_codewords is not None:
+            check_number("n_codewords", self.n_codewords, at_least=2, whole=True)
+        if self.head_bits is not None:
+            check_number("head_bits", self.head_bits, at_least=1, whole=True)
+        check_number("reassign_always_until", self.reassign_always_until, whole=True)
+        check_number("reassign_every", self.reassign_every, whole=True)
 
 
 def _centers(task: Task, options: CRHOptions, rng: Generator) -> CenterState:
-    n_codewords = options.n_codewords or default_codewords(task.n_classes, task.n_bits)
+    n_codewords = options.n_codewords
+    if n_codewords is None:
+        n_codewords = default_codewords(task.n_classes, task.n_bits)
     if n_codewords < task.n_classes:
         raise InputError(f"n_codewords must be at least the {task.n_classes} classes, not {n_codewords}")
     codebook = make_codebook(n_codewords, task.n_bits, rng, head_bits=options.head_bits)
@@ -100,7 +111,7 @@ CRH = Method(
     make_centers=_centers,
     loss=_loss,
     schedules={
-        "frozen": Schedule(epochs=60, batch_size=256, learning_rate=1e-3, betas=(0.5, 0.999)),
+        "frozen": Schedule(epochs=40, batch_size=256, learning_rate=2e-2, linear_factor=0.05, betas=(0.5, 0.999)),
         "fine-tuned": Schedule(epochs=300, batch_size=128, learning_rate=1e-4, betas=(0.5, 0.999)),
         "scratch": Schedule(epochs=60, batch_size=64, learning_rate=2e-3, betas=(0.5, 0.999)),
     },

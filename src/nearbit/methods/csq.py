@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from nearbit.centers import CenterState, Generator, csq_centers, random_signs
-from nearbit.errors import InputError
 from nearbit.losses import central_similarity, quantization, torch_centroids
-from nearbit.methods.method import Method, Schedule, Targets, Task
+from nearbit.methods.method import Method, Schedule, Targets, Task, check_number
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,8 +20,7 @@ class CSQOptions:
     quantization_weight: float = 0.05
 
     def __post_init__(self) -> None:
-        if not self.quantization_weight >= 0:
-            raise InputError(f"quantization_weight must be at least 0, not {self.quantization_weight}")
+        check_number("quantization_weight", self.quantization_weight)
 
 
 def _centers(task: Task, options: CSQOptions, rng: Generator) -> CenterState:
@@ -44,7 +42,7 @@ CSQ = Method(
     make_centers=_centers,
     loss=_loss,
     schedules={
-        "frozen": Schedule(epochs=60, batch_size=256, learning_rate=1e-3),
+        "frozen": Schedule(epochs=40, batch_size=256, learning_rate=2e-2, linear_factor=0.05),
         "fine-tuned": Schedule(epochs=90, batch_size=64, learning_rate=1e-3, backbone_factor=0.01),
         "scratch": Schedule(epochs=60, batch_size=64, learning_rate=2e-3),
     },

@@ -1,5 +1,6 @@
 """What a method is: centers, a loss, defaults, and for some a rule that changes the centers during training."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, NamedTuple
@@ -39,6 +40,7 @@ class Schedule:
         batch_size: images a step.
         learning_rate: at the start.
         backbone_factor: the backbone's learning rate, relative to the head's.
+        linear_factor: a linear head's learning rate, relative to `learning_rate`, which is for a hidden layer.
         betas, weight_decay: of Adam.
         clip_norm: largest norm of the gradient.
     """
@@ -47,9 +49,18 @@ class Schedule:
     batch_size: int
     learning_rate: float
     backbone_factor: float = 1.0
+    linear_factor: float = 1.0
     betas: tuple[float, float] = (0.9, 0.999)
     weight_decay: float = 1e-5
     clip_norm: float = 1.0
+
+
+def check_number(name: str, value: object, *, at_least: float = 0, whole: bool = False) -> None:
+    """Raise `InputError` unless an option is a finite number of at least `at_least`, and a whole one if `whole`."""
+    kinds = (int,) if whole else (int, float)
+    if isinstance(value, bool) or not isinstance(value, kinds) or not math.isfinite(value) or value < at_least:
+        kind = "whole number" if whole else "number"
+        raise InputError(f"{name} must be a {kind} of at least {at_least}, not {value!r}")
 
 
 LossFunction = Callable[[Tensor, Tensor, Targets, Task, Any], Tensor]

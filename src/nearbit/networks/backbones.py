@@ -1,7 +1,7 @@
 """Backbones by name: made new, with pretrained weights, or rebuilt from what a model folder says."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -77,28 +77,24 @@ def make_backbone(name: str, *, weights: Path | None = None, image_size: int | N
             the weights expect for others. Random weights come from torch's global generator.
 
     Raises:
-        InputError: an unknown name, or `weights` for a backbone that takes none.
+        InputError: an unknown name, `weights` for a backbone that takes none, or an image size that it cannot take.
         DataError: the weights cannot be used.
         MissingExtraError: the library behind the name is not installed.
     """
     kind, _, rest = name.partition(":")
     if kind == "hf" and rest:
-        backbone = _from_hugging_face(name, rest, weights)
-    elif kind == "timm" and rest:
-        backbone = _from_timm(name, rest, weights)
-    elif name in BUILT_IN:
-        backbone = _built_in(name, weights)
-    else:
-        raise InputError(
-            f"unknown backbone {name!r}; known: {', '.join(BUILT_IN)}, timm:NAME and hf:FOLDER."
-            f"{did_you_mean(name, BUILT_IN)}"
-        )
-    if image_size is None:
-        return backbone
-    return Backbone(backbone.module, backbone.preprocessing.with_size(image_size), backbone.spec)
+        return _from_hugging_face(name, rest, weights, image_size)
+    if kind == "timm" and rest:
+        return _from_timm(name, rest, weights, image_size)
+    if name in BUILT_IN:
+        return _built_in(name, weights, image_size)
+    raise InputError(
+        f"unknown backbone {name!r}; known: {', '.join(BUILT_IN)}, timm:NAME and hf:FOLDER."
+        f"{did_you_mean(name, BUILT_IN)}"
+    )
 
 
-def _built_in(name: str, weights: Path | None) -> Backbone:
+def _built_in(name: str, weights: Path | None, image_size: int | None) -> Backbone:
     if name == "small" and weights is not None:
         raise InputError("the backbone 'small' is trained from scratch and takes no weights: use resnet18, for example")
     module: SmallCNN | ResNet = SmallCNN() if name == "small" else ResNet(name)
@@ -111,21 +107,19 @@ def _built_in(name: str, weights: Path | None) -> Backbone:
     spec = BackboneSpec(
         name=name, feature_dim=module.feature_dim, pretrained=weights is not None, source=source, config={}
     )
-    return Backbone(module, Preprocessing(size=size, resize=resize), spec)
+    return Backbone(module, _of_size(Preprocessing(size=size, resize=resize), image_size), spec)
 
 
-def _from_timm(name: str, model_name: str, weights: Path | None) -> Backbone:
+def _from_timm(name: str, model_name: str, weights: Path | None, image_size: int | None) -> Backbone:
     module, preprocessing = load_timm(model_name, pretrained=weights is None)
     if weights is not None:
         load_weights(module, weights)
     source = weights.name if weights is not None else "timm"
-    spec = BackboneSpec(
-        name=name, feature_dim=int(getattr(module, "num_features", 0)), pretrained=True, source=source, config={}
-    )
-    return _measured(module, preprocessing, spec)
+    spec = BackboneSpec(name=name, feature_dim=0, pretrained=True, source=source, config={})
+    return _measured(module, _of_size(preprocessing, image_size), spec)
 
 
-def _from_hugging_face(name: str, source: str, weights: Path | None) -> Backbone:
+def _from_hugging_face(name: str, source: str, weights: Path | None, image_size: int | None) -> Backbone:
     if weights is not None:
         raise InputError("a backbone named hf:… brings its own weights: leave --weights out")
     module, preprocessing, config = load_hugging_face(source)
@@ -137,18 +131,26 @@ def _from_hugging_face(name: str, source: str, weights: Path | None) -> Backbone
         source=Path(source).name if folder else source,
         config=config,
     )
-    return _measured(module, preprocessing, spec)
+    return _measured(module, _of_size(preprocessing, image_size), spec)
+
+
+def _of_size(preprocessing: Preprocessing, image_size: int | None) -> Preprocessing:
+    return preprocessing if image_size is None else preprocessing.with_size(image_size)
 
 
 def _measured(module: nn.Module, preprocessing: Preprocessing, spec: BackboneSpec) -> Backbone:
     """Return the backbone with its number of features found by one forward pass of a black image."""
     module.eval()
-    with torch.no_grad():
-        features = module(torch.zeros(1, 3, preprocessing.size, preprocessing.size))
+    size = preprocessing.size
+    try:
+        with torch.no_grad():
+            features = module(torch.zeros(1, 3, size, size))
+    except (RuntimeError, ValueError, TypeError, AssertionError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise InputError(f"the backbone {spec.name} cannot take images of {size} x {size} pixels: {reason}") from error
     if features.dim() != 2:
         raise InputError(f"the backbone {spec.name} must give features (n, feature_dim), not {tuple(features.shape)}")
-    values = {"name": spec.name, "pretrained": spec.pretrained, "source": spec.source, "config": spec.config}
-    return Backbone(module, preprocessing, BackboneSpec(feature_dim=int(features.shape[1]), **values))  # type: ignore[arg-type]
+    return Backbone(module, preprocessing, replace(spec, feature_dim=int(features.shape[1])))
 
 
 def rebuild_backbone(spec: BackboneSpec, preprocessing: Preprocessing) -> Backbone:
@@ -157,7 +159,7 @@ def rebuild_backbone(spec: BackboneSpec, preprocessing: Preprocessing) -> Backbo
     Nothing is fetched and no name is imported: only the built-in networks, timm's and transformers' own classes.
 
     Raises:
-        BundleError: the name is none of ours.
+        BundleError: the name is none of ours, or transformers cannot build what the configuration describes.
     """
     kind, _, rest = spec.name.partition(":")
     module: nn.Module

@@ -6,10 +6,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
-from nearbit.errors import DataError, InputError, MissingExtraError
-from nearbit.networks.preprocessing import IMAGENET_MEAN, IMAGENET_STD, INTERPOLATIONS, Preprocessing
+from nearbit.errors import BundleError, DataError, InputError, MissingExtraError
+from nearbit.networks.preprocessing import INTERPOLATIONS, Preprocessing
+from nearbit.networks.weights import COUNTERS
+
+Triple = tuple[float, float, float]
+WHOLE_FROM = 384
+"""From this size on, image processors that name a `crop_pct` show the whole image."""
 
 
 class HuggingFaceBackbone(nn.Module):
@@ -39,17 +45,25 @@ def _transformers() -> Any:
 
 @contextmanager
 def _quiet(transformers: Any) -> Iterator[None]:
-    """Keep transformers from reporting the classifier that a backbone leaves out; then its wordiness is as before."""
-    before = transformers.logging.get_verbosity()
-    transformers.logging.set_verbosity_error()
+    """Keep transformers from printing a bar, and the classifier that a backbone leaves out; then all is as before."""
+    logging = transformers.utils.logging
+    wordiness, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
     try:
         yield
     finally:
-        transformers.logging.set_verbosity(before)
+        logging.set_verbosity(wordiness)
+        if bars:
+            logging.enable_progress_bar()
 
 
 def load_hugging_face(source: str) -> tuple[nn.Module, Preprocessing, dict[str, Any]]:
     """Return a backbone of the transformers library with its weights, its preprocessing and its configuration.
+
+    Weights are held in float32, whatever the file holds. Of a model of images and text the image part is taken. A
+    pooling layer for which the file has no weights is left out, and features are then the mean of the last hidden
+    states; the configuration says so with "add_pooling_layer": false.
 
     Args:
         source: a folder, or ORG/NAME on the Hugging Face hub. Only safetensors weights are read, and no code of the
@@ -57,26 +71,62 @@ def load_hugging_face(source: str) -> tuple[nn.Module, Preprocessing, dict[str, 
 
     Raises:
         MissingExtraError: transformers is not installed.
-        DataError: nothing usable lies there.
+        DataError: nothing usable lies there, or the file does not hold all weights of the backbone.
     """
     transformers = _transformers()
     try:
         with _quiet(transformers):
-            model = transformers.AutoModel.from_pretrained(source, use_safetensors=True, trust_remote_code=False)
+            model, config = _load_complete(transformers.AutoModel, source)
         settings = _image_settings(source)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise DataError(f"no backbone could be loaded from hf:{source}: {first}") from error
-    return HuggingFaceBackbone(model), _hugging_face_preprocessing(settings), model.config.to_dict()
+    return HuggingFaceBackbone(_image_part(model)), _hugging_face_preprocessing(settings), config
+
+
+def _load_complete(auto: Any, source: str) -> tuple[nn.Module, dict[str, Any]]:
+    """Return a model all of whose image weights lie in `source`, and its configuration."""
+    given = {"use_safetensors": True, "trust_remote_code": False, "dtype": torch.float32, "output_loading_info": True}
+    model, report = auto.from_pretrained(source, **given)
+    config: dict[str, Any] = model.config.to_dict()
+    missing = _missing(model, report)
+    if missing and all(name.startswith("pooler.") for name in missing):
+        model, report = auto.from_pretrained(source, add_pooling_layer=False, **given)
+        config["add_pooling_layer"] = False
+        missing = _missing(model, report)
+    if missing:
+        raise ValueError(f"{len(missing)} parameters are missing (first: {missing[:3]})")
+    return model, config
+
+
+def _missing(model: nn.Module, report: dict[str, Any]) -> list[str]:
+    prefix = "vision_model." if hasattr(model, "vision_model") else ""
+    return sorted(name for name in report["missing_keys"] if name.startswith(prefix) and not name.endswith(COUNTERS))
+
+
+def _image_part(model: nn.Module) -> nn.Module:
+    part: nn.Module = getattr(model, "vision_model", model)
+    return part
 
 
 def build_hugging_face(config: dict[str, Any]) -> nn.Module:
-    """Return the backbone that a saved configuration describes, with random weights."""
+    """Return the backbone that a saved configuration describes, with random weights.
+
+    Raises:
+        MissingExtraError: transformers is not installed.
+        BundleError: it cannot build what the configuration describes.
+    """
     transformers = _transformers()
-    kind = config.get("model_type", "")
-    values = {name: value for name, value in config.items() if name != "model_type"}
-    model_config = transformers.AutoConfig.for_model(kind, **values)
-    return HuggingFaceBackbone(transformers.AutoModel.from_config(model_config, trust_remote_code=False))
+    values = {name: value for name, value in config.items() if name not in ("model_type", "add_pooling_layer")}
+    given = {"add_pooling_layer": False} if config.get("add_pooling_layer") is False else {}
+    try:
+        kind = transformers.AutoConfig.for_model(config.get("model_type", ""), **values)
+        model = transformers.AutoModel.from_config(kind, trust_remote_code=False, dtype=torch.float32, **given)
+    except (ValueError, TypeError, KeyError) as error:
+        raise BundleError(
+            f"transformers cannot build the backbone of this model: {error}; update transformers"
+        ) from error
+    return HuggingFaceBackbone(_image_part(model))
 
 
 def _image_settings(source: str) -> dict[str, Any]:
@@ -91,15 +141,32 @@ def _image_settings(source: str) -> dict[str, Any]:
 
 def _hugging_face_preprocessing(settings: dict[str, Any]) -> Preprocessing:
     resize = _side(settings.get("size", 224))
-    size = _side(settings["crop_size"]) if settings.get("do_center_crop") and "crop_size" in settings else resize
+    cut = settings.get("do_center_crop") and settings.get("crop_size")
+    size = _side(settings["crop_size"]) if cut else resize
+    if settings.get("crop_pct") and size < WHOLE_FROM:
+        resize = int(size / settings["crop_pct"])
+    mean, std = _normalization(settings)
+    return Preprocessing(size=size, resize=max(size, resize), mean=mean, std=std, interpolation=_filter(settings))
+
+
+def _normalization(settings: dict[str, Any]) -> tuple[Triple, Triple]:
+    if not settings.get("do_rescale", True) or abs(255 * settings.get("rescale_factor", 1 / 255) - 1) > 1e-3:
+        raise DataError("preprocessor_config.json must scale pixels to 0 to 1 (rescale_factor 1/255); it does not")
+    if not settings.get("do_normalize", True):
+        return (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
+    try:
+        (red, green, blue), (red_std, green_std, blue_std) = settings["image_mean"], settings["image_std"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError("preprocessor_config.json must hold three values each of image_mean and image_std") from error
+    return (red, green, blue), (red_std, green_std, blue_std)
+
+
+def _filter(settings: dict[str, Any]) -> str:
     names = {value.value: name for name, value in INTERPOLATIONS.items()}
-    return Preprocessing(
-        size=size,
-        resize=max(size, resize),
-        mean=tuple(settings.get("image_mean", IMAGENET_MEAN)),
-        std=tuple(settings.get("image_std", IMAGENET_STD)),
-        interpolation=names.get(int(settings.get("resample", 2)), "bilinear"),
-    )
+    number = settings.get("resample", INTERPOLATIONS["bilinear"].value)
+    if number not in names:
+        raise DataError(f"preprocessor_config.json: resample must be one of {sorted(names)}, not {number!r}")
+    return names[number]
 
 
 def _side(value: int | dict[str, int]) -> int:

@@ -1,22 +1,22 @@
-"""Checkpoints: one safetensors file with all that the next epoch needs, replaced whole."""
+"""Checkpoints: one file with all that the next epoch needs and its SHA-256, replaced whole."""
 
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from nearbit.centers import CenterState
-from nearbit.files import write_whole
+from nearbit.files import read_checked, write_checked
 
 
 @dataclass(kw_only=True)
 class Snapshot:
-    """Weights and centers at the end of an epoch, with what validation said of them."""
+    """Weights at the end of an epoch, the centers they were trained towards, and what validation said of them."""
 
     weights: dict[str, Tensor]
     centers: CenterState
@@ -71,10 +71,8 @@ def save_checkpoint(
         tensors |= {f"best/{name}": value for name, value in state.best.weights.items()}
         tensors |= _center_tensors("best_centers", state.best.centers)
         about["best"] = {"epoch": state.best.epoch, "validation_map": state.best.validation_map}
-    metadata = {"nearbit": json.dumps(about)}
-    write_whole(
-        path, lambda aside: save_file({name: value.contiguous() for name, value in tensors.items()}, aside, metadata)
-    )
+    tensors["about"] = torch.from_numpy(np.frombuffer(json.dumps(about).encode(), np.uint8).copy())
+    write_checked(path, save({name: value.contiguous() for name, value in tensors.items()}))
 
 
 def load_checkpoint(path: Path, key: str, module: nn.Module, optimizer: torch.optim.Optimizer) -> Progressed | None:
@@ -84,7 +82,7 @@ def load_checkpoint(path: Path, key: str, module: nn.Module, optimizer: torch.op
         How far the fit had come; None where there is no checkpoint, a damaged one, or one of another run.
     """
     read = _read(path)
-    if read is None or read[1].get("key") != key:
+    if read is None or read[1]["key"] != key:
         return None
     tensors, about = read
     module.load_state_dict(_under(tensors, "module"))
@@ -96,14 +94,11 @@ def load_checkpoint(path: Path, key: str, module: nn.Module, optimizer: torch.op
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
-    if not path.is_file():
+    content = read_checked(path)
+    if content is None:
         return None
-    try:
-        with safe_open(path, framework="pt") as handle:
-            about = json.loads((handle.metadata() or {}).get("nearbit", "{}"))
-            return {name: handle.get_tensor(name) for name in handle.keys()}, about  # noqa: SIM118 - not a dict
-    except (SafetensorError, OSError, ValueError):
-        return None
+    tensors = load(content)
+    return tensors, json.loads(tensors.pop("about").numpy().tobytes())
 
 
 def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -112,7 +112,7 @@ class Fit:
             "loss": loss,
             "centers_changed": _changed(trained_towards, state.centers),
         }
-        self._keep_best(state, record)
+        self._keep_best(state, trained_towards, record)
         record["seconds"] = round(time.monotonic() - began, 3)
         state.history.append(record)
 
@@ -160,7 +160,8 @@ class Fit:
         labels = self.train_labels[positions].astype(np.float64)
         return np.asarray(labels / labels.sum(axis=1, keepdims=True))
 
-    def _keep_best(self, state: Progressed, record: dict[str, Any]) -> None:
+    def _keep_best(self, state: Progressed, centers: CenterState, record: dict[str, Any]) -> None:
+        """Validate where it is due, and keep the weights with the centers they were trained towards where best."""
         last = state.epoch == self.schedule.epochs
         validates = len(self.validation_labels) > 0 and (last or state.epoch % self.validate_every == 0)
         score = self.validation_map() if validates else None
@@ -170,7 +171,7 @@ class Fit:
         better = score is not None and (known is None or score > known)
         if (self.select == "validation" and better) or (self.select == "last" and last):
             state.best = Snapshot(
-                weights=copy_weights(self.module), centers=state.centers, epoch=state.epoch, validation_map=score
+                weights=copy_weights(self.module), centers=centers, epoch=state.epoch, validation_map=score
             )
 
     def validation_map(self) -> float:

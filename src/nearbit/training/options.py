@@ -56,9 +56,7 @@ class TrainOptions:
         _among("select", self.select, ("validation", "last"))
         _among("augment", self.augment, AUGMENTATIONS)
         for name in ("epochs", "batch_size", "hidden", "validate_every", "views", "image_size"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise InputError(f"{name} must be at least 1, not {value}")
+            _whole_number(name, getattr(self, name))
         if self.batch_size == 1:
             raise InputError("batch_size must be at least 2, because batch normalisation needs two images")
         if self.learning_rate is not None and not self.learning_rate > 0:
@@ -71,6 +69,11 @@ class TrainOptions:
     def to_dict(self) -> dict[str, Any]:
         """Return the options as JSON-ready data; a weights file by its name."""
         return asdict(self) | {"weights": None if self.weights is None else self.weights.name}
+
+
+def _whole_number(name: str, value: int | None) -> None:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+        raise InputError(f"{name} must be a whole number of at least 1, not {value!r}")
 
 
 def _among(name: str, value: str, allowed: tuple[str, ...]) -> None:
@@ -92,11 +95,30 @@ def resolve_regime(options: TrainOptions, *, pretrained: bool) -> Regime:
     return "frozen"
 
 
-def resolve_schedule(method: Method, options: TrainOptions, regime: Regime) -> Schedule:
-    """Return the method's schedule for the regime with what the options replace."""
+def check_augmentation(options: TrainOptions, regime: Regime) -> None:
+    """Raise `InputError` where views or augmentation are asked for that the regime would not use."""
+    if options.views > 1 and regime != "frozen":
+        raise InputError(
+            f"cached views are for frozen features, and this run is {regime}, which augments anew in every epoch: "
+            "leave views (--views) out"
+        )
+    if options.views > 1 and options.augment == "none":
+        raise InputError("all views but the first are augmented: leave augment 'none' out, or take 1 view")
+    if regime == "frozen" and options.views == 1 and options.augment not in ("auto", "none"):
+        raise InputError(
+            f"frozen features are augmented only in views above 1, so augment {options.augment!r} would do nothing: "
+            "give more views (--views 4), or leave augment out"
+        )
+
+
+def resolve_schedule(method: Method, options: TrainOptions, regime: Regime, kind: HeadKind) -> Schedule:
+    """Return the method's schedule for the regime and the kind of head, with what the options replace."""
+    schedule = method.schedules[regime]
+    if kind == "linear":
+        schedule = replace(schedule, learning_rate=schedule.learning_rate * schedule.linear_factor)
     given = {"epochs": options.epochs, "batch_size": options.batch_size, "learning_rate": options.learning_rate}
     chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-    return replace(method.schedules[regime], **chosen)
+    return replace(schedule, **chosen)
 
 
 def head_candidates(options: TrainOptions, regime: Regime, *, has_validation: bool) -> tuple[HeadKind, ...]:

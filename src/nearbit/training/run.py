@@ -1,5 +1,6 @@
 """`train`: from a data set and a split to a model."""
 
+import copy
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -16,13 +17,20 @@ from nearbit.encode import Job, encode_images, find_device
 from nearbit.errors import InputError, TrainingError
 from nearbit.files import json_digest
 from nearbit.methods import Method, Regime, Schedule, Task, find_method
-from nearbit.networks import Backbone, HashNetwork, Head, HeadKind, make_backbone
+from nearbit.networks import HEADS, Backbone, HashNetwork, Head, HeadKind, make_backbone
 from nearbit.progress import Progress, silent
 from nearbit.row_cache import RowCache, Rows
 from nearbit.training.batches import FeatureInputs, PixelInputs, TrainingInputs
 from nearbit.training.checkpoint import Progressed
 from nearbit.training.fit import Fit
-from nearbit.training.options import TrainOptions, head_candidates, mirrors, resolve_regime, resolve_schedule
+from nearbit.training.options import (
+    TrainOptions,
+    check_augmentation,
+    head_candidates,
+    mirrors,
+    resolve_regime,
+    resolve_schedule,
+)
 from nearbit.training.seeds import torch_seeded
 
 
@@ -108,7 +116,10 @@ class TrainingRun:
         self._start = self.backbone.fingerprint()
         self.backbone.to(self.device)
         self.regime: Regime = resolve_regime(options, pretrained=self.backbone.spec.pretrained)
-        self.schedule: Schedule = resolve_schedule(method, options, self.regime)
+        check_augmentation(options, self.regime)
+        self.schedules: dict[HeadKind, Schedule] = {
+            kind: resolve_schedule(method, options, self.regime, kind) for kind in HEADS
+        }
         if options.select == "validation" and not len(split.validation):
             raise InputError(
                 "the best epoch is chosen on validation images and the split has none: make a split with "
@@ -141,7 +152,7 @@ class TrainingRun:
                 "method_options": repr(self.method_options),
                 "n_bits": self.task.n_bits,
                 "options": options,
-                "schedule": repr(self.schedule),
+                "schedules": repr(self.schedules),
                 "libraries": library_versions(),
                 "threads": torch.get_num_threads(),
                 "device": str(self.device),
@@ -188,7 +199,7 @@ class TrainingRun:
         self, kind: HeadKind, fixed: FeatureInputs | None, checkpoint: Path | None, progress: Progress
     ) -> tuple[HashNetwork, Progressed]:
         key = f"{self.key()}/{kind}"
-        backbone = self.backbone
+        backbone = self.backbone if fixed is not None else copy.deepcopy(self.backbone)
         with torch_seeded(self.options.seed, "head"):
             head = Head(
                 backbone.spec.feature_dim,
@@ -209,12 +220,12 @@ class TrainingRun:
             method=self.method,
             options=self.method_options,
             task=self.task,
-            schedule=self.schedule,
+            schedule=self.schedules[kind],
             select=self.options.select,
             validate_every=self.options.validate_every,
             seed=self.options.seed,
             device=self.device,
-            checkpoint=None if checkpoint is None else checkpoint / f"{kind}.safetensors",
+            checkpoint=None if checkpoint is None else checkpoint / f"{kind}.checkpoint",
             key=key,
             stage=f"Training {self.method.name}, {self.task.n_bits} bits, {kind} head",
         )
@@ -243,7 +254,7 @@ class TrainingRun:
             "run_key": self.key(),
             "regime": self.regime,
             "options": self.options.to_dict(),
-            "schedule": _plain(self.schedule),
+            "schedule": _plain(self.schedules[kind]),
             "n_train": len(self.split.train),
             "n_validation": len(self.split.validation),
             "dataset": self.dataset.name,
@@ -281,8 +292,8 @@ def _score(state: Progressed) -> float:
 def _check_classes(dataset: Dataset, split: Split) -> None:
     if dataset.n_classes < 2:
         raise TrainingError(f"training needs images of at least 2 classes, and {dataset.name} has {dataset.n_classes}")
-    if not len(split.train):
-        raise TrainingError("the split has no training images")
+    if len(split.train) < 2:
+        raise TrainingError(f"training needs at least 2 training images, and the split has {len(split.train)}")
     counts = dataset.labels[split.train].sum(axis=0)
     empty = [dataset.classes[number] for number in np.flatnonzero(counts == 0)]
     if empty:

@@ -1,0 +1,57 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.PHONY: help demo test check lint types wheel hf clean
+.DEFAULT_GOAL := help
+
+help: ## Print this help
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.package ## Train, index, search and compare on built-in images; writes nearbit-demo/
+	$(BIN)/nearbit demo -o nearbit-demo
+
+test: $(VENV)/.dev ## Run the quick tests (about a minute)
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.dev lint types ## Run the slow and real tests, the linter, the type checker and the wheel check
+	$(BIN)/python -m pytest -m 'slow or real' || test $$? -eq 5
+	$(MAKE) wheel
+
+lint: $(VENV)/.dev ## Check style and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.dev ## Check types
+	$(BIN)/mypy
+
+wheel: $(VENV)/.dev ## Check that the wheel works in an environment without development packages
+	$(BIN)/python tools/check_wheel.py
+
+hf: $(VENV)/.hf ## Install the extra for backbones of the transformers library
+
+clean: ## Remove the environment, caches and what the demo wrote
+	rm -rf $(VENV) nearbit-demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis src/*.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Set-up. A stamp is written when a step is complete; a step runs again when pyproject.toml changes. Torch is installed
+# once, with the package, and the steps after it keep its version.
+
+$(VENV)/.made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "nearbit needs Python 3.11 or newer: make PYTHON=python3.x")'
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.package: $(VENV)/.made pyproject.toml
+	$(PIP) install -e .
+	@$(PIP) freeze | grep '^torch==' > $(VENV)/constraints.txt
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.package
+	$(PIP) install -c $(VENV)/constraints.txt -e '.[dev]'
+	@touch $@
+
+$(VENV)/.hf: $(VENV)/.package
+	$(PIP) install -c $(VENV)/constraints.txt -e '.[hf]'
+	@touch $@

@@ -1,0 +1,264 @@
+"""The whole road on the command line: data, split, train, encode, index, search, evaluate, inspect."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from nearbit.cli.main import run
+from tiny_data import write_folder
+
+TINY = ["--image-size", "8", "--epochs", "2", "--bits", "12", "--device", "cpu", "--batch-size", "8"]
+
+
+@pytest.fixture(scope="session")
+def road(tmp_path_factory):
+    """A folder of 24 PNG files and one that is damaged, with a model and an index of it."""
+    folder = tmp_path_factory.mktemp("road")
+    photos = write_folder(folder / "photos")
+    (photos / "a" / "damaged.png").write_bytes((photos / "a" / "000.png").read_bytes()[:60])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NEARBIT_CACHE", str(folder / "cache"))
+        assert run(["train", str(photos), *TINY, "-o", str(folder / "a.model")]) == 0
+        assert run(["index", str(folder / "a.index"), str(photos), "--model", str(folder / "a.model")]) == 0
+    return folder
+
+
+@pytest.fixture
+def place(road, tmp_path, monkeypatch):
+    """A copy of the road of one's own."""
+    shutil.copytree(road, tmp_path / "road")
+    monkeypatch.chdir(tmp_path / "road")
+    return tmp_path / "road"
+
+
+def listed(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_data_counts_and_lists_what_cannot_be_read(as_json, place):
+    about = as_json("data", "photos", "--errors", "bad.jsonl")
+    assert (about["images"], about["classes"], about["skipped"]) == (24, 3, 1)
+    assert about["errors_file"] == "bad.jsonl"
+    (problem,) = listed(place / "bad.jsonl")
+    assert problem["path"] == "a/damaged.png"
+    assert "truncated or damaged" in problem["reason"]
+
+
+def test_data_without_problems_writes_no_errors_file(as_json, place):
+    (place / "photos" / "a" / "damaged.png").unlink()
+    assert as_json("data", "photos")["errors_file"] is None
+    assert not (place / "nearbit-errors.jsonl").exists()
+
+
+def test_a_split_is_written_and_trained_on(as_json, place):
+    split = as_json("split", "photos", "-o", "split.json", "--query", "2", "--validation", "1", "--database", "2")
+    assert (split["train"], split["validation"], split["query"], split["database"]) == (9, 3, 6, 6)
+    model = as_json("train", "photos", "--split", "split.json", *TINY, "-o", "b.model")
+    assert model["split"] == {"train": 9, "validation": 3, "query": 6, "database": 6}
+    assert as_json("inspect", "b.model")["split_hash"] == split["hash"]
+
+
+def test_train_writes_a_model_and_lists_what_it_skipped(as_json, place):
+    shutil.rmtree(place / "a.model")
+    about = as_json("train", "photos", *TINY, "-o", "a.model", "--method", "csq", "--seed", "3")
+    assert (about["method"], about["n_bits"], about["epochs"], about["regime"]) == ("csq", 12, 2, "scratch")
+    assert about["errors_file"] == "a.model.errors.jsonl"
+    assert listed(place / "a.model.errors.jsonl")[0]["path"] == "a/damaged.png"
+    assert not (place / "a.model.checkpoint").exists()
+    inspected = as_json("inspect", "a.model")
+    assert (inspected["kind"], inspected["model_id"], inspected["seed"]) == ("model", about["model_id"], 3)
+    assert inspected["classes"] == ["a", "b", "c"]
+
+
+def test_training_again_says_that_the_model_is_there(nearbit, as_json, place, monkeypatch):
+    before = as_json("inspect", "a.model")["model_id"]
+
+    def fail(*arguments):
+        raise AssertionError("trained again")
+
+    monkeypatch.setattr("nearbit.training.fit.Fit.run", fail)
+    (place / "a.model.checkpoint").mkdir()
+    status, out, err = nearbit("train", "photos", *TINY, "-o", "a.model")
+    assert status == 0
+    assert "a.model is this very model already; nothing to train" in err
+    assert out.startswith("a.model: crh, 12 bits")
+    assert as_json("train", "photos", *TINY, "-o", "a.model")["model_id"] == before
+    assert not (place / "a.model.checkpoint").exists()
+
+
+def test_another_model_is_replaced_only_when_asked(refused, as_json, place):
+    before = as_json("inspect", "a.model")["model_id"]
+    message = refused("train", "photos", *TINY, "--seed", "1", "-o", "a.model")
+    assert "a.model holds another model (crh, 12 bits)" in message
+    assert "--overwrite" in message
+    assert as_json("inspect", "a.model")["model_id"] == before
+    after = as_json("train", "photos", *TINY, "--seed", "1", "-o", "a.model", "--overwrite")["model_id"]
+    assert after == as_json("inspect", "a.model")["model_id"] != before
+
+
+@pytest.mark.parametrize("more", [[], ["--overwrite"]])
+def test_what_is_no_model_is_never_replaced_and_nothing_is_trained(refused, place, monkeypatch, more):
+    monkeypatch.setattr("nearbit.training.fit.Fit.run", None)
+    assert "is not a model folder: choose another name" in refused("train", "photos", *TINY, "-o", "photos", *more)
+    assert (place / "photos" / "a" / "000.png").is_file()
+
+
+def test_encode_keeps_the_order_and_lists_what_it_skipped(as_json, place):
+    about = as_json("encode", "a.model", "photos", "-o", "codes.npz", "--outputs")
+    assert (about["n_items"], about["n_bits"]) == (24, 12)
+    assert listed(place / "codes.npz.errors.jsonl")[0]["path"] == "a/damaged.png"
+    with np.load(place / "codes.npz", allow_pickle=False) as file:
+        assert file["codes"].shape == (24, 2)
+        assert file["codes"].dtype == np.uint8
+        assert file["outputs"].shape == (24, 12)
+        assert file["labels"].shape == (24, 3)
+        assert file["classes"].tolist() == ["a", "b", "c"]
+        assert file["keys"].tolist() == sorted(file["keys"].tolist())
+        assert str(file["model_id"]) == about["model_id"]
+        assert int(file["n_bits"]) == 12
+
+
+def test_encode_takes_single_files_without_labels(as_json, place):
+    as_json("encode", "a.model", "photos/b/008.png", "photos/a/000.png", "-o", "two.npz")
+    with np.load(place / "two.npz", allow_pickle=False) as file:
+        assert file["keys"].tolist() == ["b/008.png", "a/000.png"]
+        assert file["labels"].shape == (2, 0)
+
+
+def test_index_brings_an_index_up_to_date(as_json, place):
+    about = as_json("index", "a.index", "photos")
+    assert (about["items"], about["added"], about["replaced"], about["unchanged"]) == (24, 0, 0, 24)
+    assert listed(place / "a.index.errors.jsonl")[0]["path"] == "a/damaged.png"
+    Image.new("RGB", (12, 12), "white").save(place / "photos" / "a" / "000.png")
+    Image.new("RGB", (12, 12), "black").save(place / "photos" / "c" / "new.png")
+    about = as_json("index", "a.index", "photos")
+    assert (about["items"], about["added"], about["replaced"], about["unchanged"]) == (25, 1, 1, 23)
+
+
+def test_index_of_one_part(as_json, place):
+    about = as_json("index", "part.index", "photos", "--model", "a.model", "--part", "database")
+    sizes = as_json("train", "photos", *TINY, "-o", "a.model")["split"]
+    assert about["items"] == sizes["database"] > 0
+
+
+def test_an_index_of_another_model_is_refused(refused, as_json, place):
+    as_json("train", "photos", *TINY, "--seed", "1", "-o", "other.model")
+    message = refused("index", "a.index", "photos", "--model", "other.model")
+    assert "codes of different models cannot be compared" in message
+    message = refused("search", "a.index", "photos/a/000.png", "--model", "other.model")
+    assert "codes of another model" in message
+    assert as_json("index", "a.index", "photos")["unchanged"] == 24
+
+
+def test_a_new_index_needs_a_model_and_images_or_is_not_made(refused, place):
+    assert "is a new index: name the model" in refused("index", "new.index", "photos")
+    assert "nowhere: no such file or folder" in refused("index", "new.index", "nowhere", "--model", "a.model")
+    assert "there is no model at" in refused("index", "new.index", "photos", "--model", "photos")
+    assert not (place / "new.index").exists()
+
+
+def test_search_finds_an_image_at_distance_0(as_json, place):
+    found = as_json("search", "a.index", "photos/b/010.png", "photos/c/020.png", "-k", "4")
+    assert found["n_bits"] == 12
+    assert [one["query"] for one in found["results"]] == ["photos/b/010.png", "photos/c/020.png"]
+    for one in found["results"]:
+        distances = [neighbour["distance"] for neighbour in one["neighbours"]]
+        assert len(distances) == 4
+        assert distances == sorted(distances)
+        nearest = [neighbour["path"] for neighbour in one["neighbours"] if neighbour["distance"] == 0]
+        assert nearest
+    everything = as_json("search", "a.index", "photos/b/010.png", "-k", "24")["results"][0]["neighbours"]
+    at_zero = {neighbour["path"] for neighbour in everything if neighbour["distance"] == 0}
+    assert "photos/b/010.png" in at_zero
+
+
+def test_search_from_items_with_radius_and_labels(as_json, place):
+    shutil.rmtree(place / "a.model")  # a search from items needs no model
+    (one,) = as_json("search", "a.index", "--id", "3", "--label", "a", "--radius", "12", "-k", "30")["results"]
+    assert one["query"] == "item 3"
+    assert {label for neighbour in one["neighbours"] for label in neighbour["labels"]} == {"a"}
+    (near,) = as_json("search", "a.index", "--id", "3", "--radius", "0")["results"]
+    assert {neighbour["distance"] for neighbour in near["neighbours"]} == {0}
+    assert 3 in {neighbour["id"] for neighbour in near["neighbours"]}
+
+
+def test_search_for_people_is_a_table(nearbit, place):
+    status, out, err = nearbit("search", "a.index", "photos/b/010.png", "-k", "2")
+    assert (status, err) == (0, "")
+    lines = out.splitlines()
+    assert lines[0] == "photos/b/010.png:"
+    assert lines[1].split() == ["rank", "bits", "id", "labels", "path"]
+    assert len(lines) == 4
+
+
+def test_evaluate_a_model_on_its_split(as_json, nearbit, place):
+    about = as_json("evaluate", "a.model", "photos")
+    assert 0 <= about["tie_aware_map"] <= 1
+    assert about["model"] == "a.model"
+    assert (about["method"], about["seed"], about["head"]) == ("crh", 0, "linear")
+    status, out, _ = nearbit("evaluate", "a.model", "photos")
+    assert status == 0
+    assert ["tie_aware_map", f"{about['tie_aware_map']:.4f}"] in [line.split() for line in out.splitlines()]
+
+
+def test_evaluate_codes_made_elsewhere(as_json, place):
+    codes = np.array([[0b1010_0000], [0b0101_0000], [0b1010_0000]], np.uint8)
+    labels = np.array([0, 1, 0])
+    np.savez(
+        place / "codes.npz", query_codes=codes[:2], query_labels=labels[:2], database_codes=codes,
+        database_labels=labels, n_bits=4,
+    )  # fmt: skip
+    about = as_json("evaluate", "--codes", "codes.npz")
+    assert (about["tie_aware_map"], about["n_bits"], about["n_database"]) == (1.0, 4, 3)
+
+
+def test_inspect_an_index(as_json, nearbit, place):
+    about = as_json("inspect", "a.index", "--verify")
+    assert (about["kind"], about["items"], about["verified"]) == ("index", 24, "all is well")
+    assert about["labels"] == {"a": 8, "b": 8, "c": 8}
+    assert about["notes"] == {"model_path": "a.model"}
+    assert 0 < about["largest_share_of_one_code"] <= 1
+    status, out, _ = nearbit("inspect", "a.index")
+    assert status == 0
+    assert "items: 24" in out.splitlines()
+
+
+def test_a_road_that_moves_still_finds_its_model(as_json, place, monkeypatch):
+    moved = place.rename(place.with_name("moved"))
+    monkeypatch.chdir(moved.parent)
+    assert as_json("search", "moved/a.index", "moved/photos/a/000.png", "-k", "1")["results"][0]["neighbours"]
+
+
+def test_damage_is_one_line_and_status_2(refused, place):
+    path = place / "a.model" / "weights.safetensors"
+    path.write_bytes(path.read_bytes()[:-1])
+    for command in (
+        ["inspect", "a.model"],
+        ["encode", "a.model", "photos", "-o", "x.npz"],
+        ["index", "a.index", "photos"],
+        ["search", "a.index", "photos/a/000.png"],
+        ["evaluate", "a.model", "photos"],
+        ["train", "photos", *TINY, "-o", "a.model"],
+    ):
+        assert "was altered or damaged" in refused(*command)
+    (place / "a.index").write_bytes(b"not an index")
+    for command in (["inspect", "a.index"], ["search", "a.index", "--id", "1"]):
+        assert "is not an index" in refused(*command)
+
+
+def test_a_foreign_file_of_codes_is_refused_with_what_is_missing(refused, place):
+    np.savez(place / "codes.npz", query_codes=np.zeros((1, 1), np.uint8))
+    assert "missing: query_labels, database_codes, database_labels, n_bits" in refused(
+        "evaluate", "--codes", "codes.npz"
+    )
+    (place / "codes.npz").write_bytes(b"PK\3\4 not a zip")
+    assert "cannot be read as an .npz file" in refused("evaluate", "--codes", "codes.npz")
+    np.savez(
+        place / "codes.npz", query_codes=np.array([{}]), query_labels=[0], database_codes=[0], database_labels=[0],
+        n_bits=8,
+    )  # fmt: skip
+    assert "cannot be read as an .npz file of plain arrays" in refused("evaluate", "--codes", "codes.npz")
+    assert "no.npz" in refused("evaluate", "--codes", "no.npz")

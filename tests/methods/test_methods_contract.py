@@ -1,0 +1,177 @@
+"""Every method: centers, loss, gradients, schedules, options, docs."""
+
+import math
+from dataclasses import FrozenInstanceError, fields, is_dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import oracles
+from nearbit.centers import hadamard_centers
+from nearbit.errors import InputError
+from nearbit.methods import CSQ, METHODS, CSQOptions, Method, Targets, Task, find_method
+from nearbit.methods.method import check_number
+
+DOCS = Path(__file__).parents[2] / "docs" / "methods"
+TASKS = [
+    Task(n_classes=n_classes, n_bits=n_bits, multi_label=multi_label)
+    for n_classes, n_bits in ((2, 1), (2, 12), (10, 48), (5, 16), (40, 6), (100, 64))
+    for multi_label in (False, True)
+]
+
+
+def targets_of(state, dtype=torch.float32):
+    return Targets(torch.tensor(state.centers, dtype=dtype), torch.tensor(state.tie_break, dtype=dtype))
+
+
+def labels_for(task, n=6):
+    labels = torch.eye(task.n_classes)[torch.arange(n) % task.n_classes]
+    if task.multi_label:
+        labels[:, 1] = 1
+    return labels
+
+
+@pytest.mark.parametrize("task", TASKS, ids=str)
+@pytest.mark.parametrize("name", METHODS)
+def test_centers_at_the_start(name, task):
+    method = METHODS[name]
+
+    def start(seed):
+        return method.make_centers(task, method.options, np.random.default_rng(seed))
+
+    state = start(1)
+    assert state.centers.shape == (task.n_classes, task.n_bits)
+    assert state.tie_break.shape == (task.n_bits,)
+    for array in (state.centers, state.tie_break):
+        assert array.dtype == np.int8
+        assert (np.abs(array) == 1).all()
+    again = start(1).arrays()
+    assert set(again) == set(state.arrays())
+    assert all(np.array_equal(array, again[key]) for key, array in state.arrays().items())
+    if task.n_bits >= 12:
+        assert not np.array_equal(state.tie_break, start(2).tie_break)
+
+
+@pytest.mark.parametrize("task", TASKS, ids=str)
+@pytest.mark.parametrize("name", METHODS)
+def test_loss_and_gradient_are_finite_also_at_zero(name, task):
+    method = METHODS[name]
+    state = method.make_centers(task, method.options, np.random.default_rng(0))
+    generator = torch.Generator().manual_seed(0)
+    for values in (torch.randn(6, task.n_bits, generator=generator), torch.zeros(6, task.n_bits)):
+        outputs = values.requires_grad_()
+        loss = method.loss(outputs, labels_for(task), targets_of(state), task, method.options)
+        loss.backward()
+        assert loss.shape == ()
+        assert 0 <= loss.item() < 100
+        assert bool(torch.isfinite(outputs.grad).all())
+        if task.n_bits > 1:  # one output has no angle to turn
+            assert float(outputs.grad.abs().sum()) > 0
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_outputs_at_their_own_centers_cost_less_than_at_others(name):
+    method, task = METHODS[name], Task(n_classes=10, n_bits=48, multi_label=False)
+    state = method.make_centers(task, method.options, np.random.default_rng(0))
+    targets, labels = targets_of(state), torch.eye(10)
+    own = method.loss(3 * targets.centers, labels, targets, task, method.options)
+    other = method.loss(3 * targets.centers.roll(1, 0), labels, targets, task, method.options)
+    assert own < 0.2 * other
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_reassignment_keeps_the_form_of_the_centers(name):
+    method, task = METHODS[name], Task(n_classes=10, n_bits=48, multi_label=False)
+    if method.reassign is None:
+        return
+    state = method.make_centers(task, method.options, np.random.default_rng(0))
+    means = np.random.default_rng(1).uniform(-1, 1, (10, 48))
+    new = method.reassign(state, means, 0, method.options, np.random.default_rng(2))
+    assert {key: (array.shape, array.dtype) for key, array in new.arrays().items()} == {
+        key: (array.shape, array.dtype) for key, array in state.arrays().items()
+    }
+    assert not np.array_equal(new.centers, state.centers)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_what_a_method_says_of_itself(name):
+    method = METHODS[name]
+    assert method.name == name == name.lower()
+    assert method.title
+    assert any(character.isdigit() for character in method.citation)
+    assert set(method.schedules) == {"frozen", "fine-tuned", "scratch"}
+    for schedule in method.schedules.values():
+        assert schedule.epochs >= 1
+        assert schedule.batch_size >= 2
+        assert 0 < schedule.learning_rate < 1
+        assert 0 < schedule.backbone_factor <= 1
+    assert is_dataclass(method.options)
+    with pytest.raises(FrozenInstanceError, match="cannot assign"):
+        setattr(method.options, fields(method.options)[0].name, 0)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_options_by_name(name):
+    method = METHODS[name]
+    assert method.with_options(None) == method.with_options({}) == method.options
+    known = fields(method.options)[0].name
+    changed = method.with_options({known: 0.125})
+    assert getattr(changed, known) == 0.125
+    assert method.with_options(None) == method.options
+    with pytest.raises(InputError, match=rf"{name} has no option '{known}s'.*Did you mean '{known}'\?"):
+        method.with_options({f"{known}s": 1})
+
+
+@pytest.mark.parametrize("bad", ["0.1", -1, float("nan"), float("inf"), True, [1]])
+@pytest.mark.parametrize("name", METHODS)
+def test_an_option_with_a_wrong_value_is_refused(name, bad):
+    for option in fields(METHODS[name].options):
+        if isinstance(option.default, str):
+            continue
+        with pytest.raises(InputError, match=f"{option.name} must be a (whole )?number of at least [012], not "):
+            METHODS[name].with_options({option.name: bad})
+
+
+def test_numbers_of_options():
+    check_number("x", 3, at_least=3, whole=True)
+    check_number("x", 0)
+    with pytest.raises(InputError, match="x must be a whole number of at least 3, not 2"):
+        check_number("x", 2, at_least=3, whole=True)
+    with pytest.raises(InputError, match=r"x must be a whole number of at least 0, not 2\.0"):
+        check_number("x", 2.0, whole=True)
+    with pytest.raises(InputError, match="x must be a number of at least 0, not None"):
+        check_number("x", None)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_has_its_page_with_all_options_and_schedules(name):
+    page = (DOCS / f"{name}.md").read_text(encoding="utf-8")
+    assert [option.name for option in fields(METHODS[name].options) if f"`{option.name}`" not in page] == []
+    for regime, schedule in METHODS[name].schedules.items():
+        assert f"| {regime} | {schedule.epochs} | {schedule.batch_size} |" in page
+    assert "## Differs from the authors' code" in page
+    assert "See docs/results.md." in page
+    assert f"({name}.md)" in (DOCS / "README.md").read_text(encoding="utf-8")
+
+
+def test_methods_are_found_by_name():
+    assert all(find_method(name) is method for name, method in METHODS.items())
+    assert all(isinstance(method, Method) for method in METHODS.values())
+    with pytest.raises(InputError, match=r"unknown method 'crq'; known: .*Did you mean '(crh|csq)'\?"):
+        find_method("crq")
+
+
+@pytest.mark.parametrize("multi_label", [False, True])
+def test_csq_loss_is_central_similarity_plus_weighted_quantization(multi_label):
+    task = Task(n_classes=5, n_bits=16, multi_label=multi_label)
+    state = CSQ.make_centers(task, CSQ.options, np.random.default_rng(0))
+    assert np.array_equal(state.centers, hadamard_centers(5, 16))
+    outputs = np.random.default_rng(3).normal(0, 1, (6, 16))
+    labels = labels_for(task)
+    centroids = [oracles.centroid(row, state.centers, state.tie_break) for row in labels.tolist()]
+    main, rest = oracles.central_similarity(outputs, centroids), oracles.quantization(outputs)
+    for options, weight in ((CSQ.options, 0.05), (CSQOptions(quantization_weight=2.0), 2.0)):
+        found = CSQ.loss(torch.tensor(outputs), labels.double(), targets_of(state, torch.float64), task, options).item()
+        assert math.isclose(found, main + weight * rest, rel_tol=1e-12)

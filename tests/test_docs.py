@@ -1,0 +1,71 @@
+"""The documents say what is so: examples run, commands and options exist, links lead somewhere."""
+
+import doctest
+import importlib
+import pkgutil
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+
+import nearbit
+from nearbit.cli.main import COMMANDS, cli
+from nearbit.report.flow import flow_svg
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+MODULES = sorted(
+    module.name for module in pkgutil.walk_packages(nearbit.__path__, "nearbit.") if "__main__" not in module.name
+)
+
+
+def commands_in(page: Path) -> list[list[str]]:
+    """Return the words of each nearbit command that a page shows at a prompt."""
+    lines = re.findall(r"^\$ (nearbit .*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return [shlex.split(line, comments=True)[1:] for line in lines]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_examples_in_docstrings_run(name: str) -> None:
+    module = importlib.import_module(name)
+    assert doctest.testmod(module).failed == 0
+
+
+def test_python_example_of_the_readme_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    exec(compile(block, "README.md", "exec"), {})
+    printed = capsys.readouterr().out.splitlines()
+    assert float(printed[0]) > 0.5
+    assert printed[1] == "[[1]]"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_commands_and_options_in_pages_exist(page: Path) -> None:
+    for words in commands_in(page):
+        assert words[0] in COMMANDS, f"{page.name} shows nearbit {words[0]}"
+        command = cli.get_command(click.Context(cli), words[0])
+        assert command is not None
+        known = {name for parameter in command.params for name in parameter.opts}
+        shown = {word.partition("=")[0] for word in words[1:] if re.fullmatch(r"--?[a-z][a-z-]*(=.*)?", word)}
+        assert shown <= known, f"{page.name} shows {sorted(shown - known)} of nearbit {words[0]}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_in_pages_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+        if not target.startswith("http"):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_readme_names_every_command() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert [name for name in COMMANDS if f"`nearbit {name}" not in readme] == []
+
+
+def test_picture_of_the_flow_is_what_the_project_draws() -> None:
+    assert (ROOT / "docs" / "flow.svg").read_text(encoding="utf-8") == flow_svg()

@@ -1,0 +1,99 @@
+"""A model on its split: the figures are those of its codes, and what cannot be evaluated is refused."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import oracles
+from model_makers import random_model
+from nearbit.codes import pack, signs_of
+from nearbit.datasets import Split
+from nearbit.errors import DataError, ImageError, InputError
+from nearbit.evaluation import evaluate
+from tiny_data import tiny_dataset, tiny_split
+
+
+@pytest.fixture(scope="module")
+def model():
+    return random_model()
+
+
+def codes_of(model, dataset, rows):
+    return pack(signs_of(model.encode_dataset(dataset, rows).outputs))
+
+
+def test_the_figures_are_those_of_query_and_database_codes(model):
+    dataset = tiny_dataset()
+    split = model.split
+    evaluation = evaluate(model, dataset, device="cpu")
+    queries, database = codes_of(model, dataset, split.query), codes_of(model, dataset, split.database)
+    labels = dataset.labels
+    expected = [
+        oracles.mean_over_orders(
+            oracles.ties(code, label, database, labels[split.database], 12), oracles.average_precision
+        )
+        for code, label in zip(queries, labels[split.query], strict=True)
+    ]
+    figures = evaluation.to_dict()
+    assert figures["tie_aware_map"] == pytest.approx(float(sum(expected) / len(expected)), abs=1e-12)
+    assert (figures["n_query"], figures["n_database"], figures["n_bits"]) == (6, 6, 12)
+    assert (figures["model_id"], figures["split_hash"]) == (model.model_id, split.hash)
+    assert figures["unread_images"] == 0
+
+
+def test_another_split_takes_the_place_of_the_recorded_one(model):
+    dataset = tiny_dataset()
+    other = tiny_split(dataset, seed=7)
+    evaluation = evaluate(model, dataset, other, device="cpu")
+    assert evaluation.split_hash == other.hash != model.split.hash
+    assert evaluate(replace(model, split=other), dataset, device="cpu").to_dict() == evaluation.to_dict()
+
+
+def test_a_model_without_split_needs_one():
+    with pytest.raises(DataError, match="the model holds no split: give one"):
+        evaluate(random_model(split=False), tiny_dataset(), device="cpu")
+
+
+def test_other_images_than_those_of_the_split_are_refused(model):
+    with pytest.raises(DataError, match="not those that the split was made for"):
+        evaluate(model, tiny_dataset(seed=3), device="cpu")
+
+
+def test_empty_parts_are_refused(model):
+    dataset = tiny_dataset()
+    rows = {part: getattr(model.split, part) for part in ("train", "validation", "database")}
+    split = Split(
+        **rows, query=np.empty(0, np.int64), dataset="tiny", recipe={}, digests=dataset.digests, keys=dataset.keys,
+        fingerprint=dataset.fingerprint,
+    )  # fmt: skip
+    with pytest.raises(DataError, match="needs query and database images, and the split has 0 and 6"):
+        evaluate(model, dataset, split, device="cpu")
+
+
+class Failing:
+    """The images of the tiny data set, of which some rows cannot be read."""
+
+    def __init__(self, rows):
+        self.rows, self.images = set(rows), tiny_dataset().source
+
+    def __len__(self):
+        return len(self.images)
+
+    def read(self, row, at_least=None):
+        if row in self.rows:
+            raise ImageError("damaged")
+        return self.images.read(row, at_least)
+
+
+def test_images_that_cannot_be_read_are_counted_and_left_out(model):
+    split = model.split
+    broken = replace(tiny_dataset(), source=Failing([split.query[1], split.database[0], split.train[0]]))
+    figures = evaluate(model, broken, device="cpu").to_dict()
+    assert (figures["n_query"], figures["n_database"], figures["unread_images"]) == (5, 5, 2)
+
+
+def test_a_part_of_which_no_image_can_be_read_is_refused(model):
+    broken = replace(tiny_dataset(), source=Failing(model.split.query))
+    with pytest.raises(InputError, match="query_codes are empty"):
+        evaluate(model, broken, device="cpu")

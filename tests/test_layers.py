@@ -1,0 +1,146 @@
+"""Modules import only from layers to their left, the search side never loads torch, nothing runs foreign code."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import nearbit
+
+SOURCE = Path(nearbit.__file__).parent
+LAYERS = (
+    ("errors", "files", "progress", "codes", "metrics"),
+    ("centers", "index"),
+    ("losses", "networks", "datasets"),
+    ("methods",),
+    ("row_cache", "images", "encode", "model_files", "bundle", "training"),
+    ("indexing", "evaluation", "report", "demo"),
+    ("service", "cli"),
+)
+"""From left to right; within a layer, too, a module imports only from those named before it."""
+
+ORDER = [name for layer in LAYERS for name in layer]
+NO_TORCH = ("errors", "files", "progress", "codes", "metrics", "centers", "index")
+MODULES = sorted(SOURCE.rglob("*.py"))
+
+
+def layer_of(module):
+    """Return the place of a module such as nearbit.index.store; -1 for the package itself."""
+    parts = module.split(".")
+    name = parts[1] if len(parts) > 1 else ""
+    if name == "":
+        return -1
+    return next((place for place, known in enumerate(ORDER) if name == known or name.startswith(f"{known}_")), None)
+
+
+def imports_of(path):
+    """Yield every module that a file imports, wherever in it: nearbit.x for `from nearbit import x`."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: a relative import"
+            names = [f"nearbit.{alias.name}" for alias in node.names] if node.module == "nearbit" else [node.module]
+            yield from names
+
+
+def name_of(path):
+    """Return the dotted name of a module file."""
+    parts = path.relative_to(SOURCE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def is_named(path):
+    """Say whether a file is neither the package itself nor the command `python -m nearbit`."""
+    return path.parent != SOURCE or path.name not in ("__init__.py", "__main__.py")
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if is_named(path)], ids=name_of)
+def test_a_module_imports_only_from_layers_to_its_left(path):
+    place = layer_of(name_of(path))
+    assert place is not None, f"{path.name} is in no layer: name it in LAYERS"
+    for name in imports_of(path):
+        if name.split(".")[0] == "nearbit" and name != "nearbit.__version__":
+            other = layer_of(name)
+            assert other is not None, f"{name} is in no layer: name it in LAYERS"
+            assert other <= place, f"{name_of(path)} imports {name}, which is to its right"
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if name_of(path).split(".")[1:2] and
+                                  name_of(path).split(".")[1] in NO_TORCH], ids=name_of)  # fmt: skip
+def test_the_search_side_never_imports_torch(path):
+    heavy = {
+        name for name in imports_of(path) if name.split(".")[0] in ("torch", "torchvision", "transformers", "timm")
+    }
+    assert not heavy
+
+
+def loaded_by(code):
+    """Return the top names of the modules that a fresh Python has loaded after running `code`."""
+    command = [sys.executable, "-c", f"{code}\nimport sys\nprint(*sorted(sys.modules))"]
+    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    return {name.split(".")[0] for name in lines[-1].split()}
+
+
+def test_the_search_side_never_loads_torch():
+    loaded = loaded_by("import nearbit.codes, nearbit.metrics, nearbit.centers, nearbit.index")
+    assert "numpy" in loaded
+    assert not loaded & {"torch", "transformers", "timm", "PIL"}
+
+
+def test_the_package_loads_nothing_heavy():
+    loaded = loaded_by("import nearbit")
+    assert not loaded & {"torch", "numba", "scipy", "faiss", "numpy", "PIL", "click", "safetensors"}
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["search", "--help"], ["nonsense"]])
+def test_help_loads_nothing_heavy(arguments):
+    loaded = loaded_by(f"from nearbit.cli.main import run\nrun({arguments!r})")
+    assert "click" in loaded
+    assert not loaded & {"torch", "numpy", "scipy", "PIL", "safetensors", "tqdm"}
+
+
+FORBIDDEN_IMPORTS = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve", "yaml"}
+FORBIDDEN_CALLS = {"eval", "exec", "compile", "__import__"}
+FORBIDDEN_KEYWORDS = {"allow_pickle": True, "weights_only": False, "trust_remote_code": True, "shell": True}
+
+
+def hazards(path):
+    """Yield what in a file could run foreign code: pickle and its kin, eval, and the switches that allow them."""
+    yield from (name for name in imports_of(path) if name.split(".")[0] in FORBIDDEN_IMPORTS)
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if not isinstance(node, ast.Call):
+            continue
+        if isinstance(node.func, ast.Name) and node.func.id in FORBIDDEN_CALLS:
+            yield node.func.id
+        called = node.func.attr if isinstance(node.func, ast.Attribute) else ""
+        owner = node.func.value.id if called and isinstance(node.func.value, ast.Name) else ""
+        if (owner, called) in {("torch", "load"), ("torch", "save"), ("os", "system")}:
+            yield f"{owner}.{called}"
+        for keyword in node.keywords:
+            value = keyword.value.value if isinstance(keyword.value, ast.Constant) else None
+            if keyword.arg in FORBIDDEN_KEYWORDS and value is not (not FORBIDDEN_KEYWORDS[keyword.arg]):
+                yield f"{keyword.arg} is not {not FORBIDDEN_KEYWORDS[keyword.arg]}"
+        is_numpy_load = (owner, called) == ("np", "load")
+        if is_numpy_load and not any(keyword.arg == "allow_pickle" for keyword in node.keywords):
+            yield "np.load without allow_pickle=False"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_no_module_can_run_foreign_code(path):
+    assert list(hazards(path)) == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "import pickle", "from joblib import load", "eval('1')", "np.load(f)", "np.load(f, allow_pickle=True)",
+        "np.load(f, allow_pickle=flag)", "torch.load(f)", "f(weights_only=False)", "f(trust_remote_code=True)",
+    ],
+)  # fmt: skip
+def test_the_check_for_foreign_code_finds_it(tmp_path, line):
+    file = tmp_path / "module.py"
+    file.write_text(line)
+    assert list(hazards(file))

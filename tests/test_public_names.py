@@ -1,0 +1,52 @@
+"""The names that `import nearbit` offers."""
+
+import subprocess
+import sys
+
+import pytest
+
+import nearbit
+
+NAMES = [
+    "Dataset", "Index", "Model", "NearbitError", "Results", "Split", "SplitSizes", "TrainOptions", "__version__",
+    "create_index", "evaluate", "evaluate_codes", "load_dataset", "load_model", "load_split", "make_centers",
+    "make_split", "open_index", "train",
+]  # fmt: skip
+
+
+def test_the_public_names_are_these():
+    assert sorted(nearbit.__all__) == NAMES
+    assert set(NAMES) <= set(dir(nearbit))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_public_name_leads_to_something_documented(name):
+    value = getattr(nearbit, name)
+    assert isinstance(value, str) or value.__doc__
+
+
+def test_names_for_type_checkers_are_the_names_for_python():
+    import ast
+    from pathlib import Path
+
+    tree = ast.parse(Path(nearbit.__file__).read_text(encoding="utf-8"))
+    (block,) = [node for node in tree.body if isinstance(node, ast.If)]
+    declared = {alias.name: node.module for node in block.body for alias in node.names}
+    assert declared == {name: f"nearbit.{home}" for name, home in nearbit._HOME.items()}
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="module 'nearbit' has no attribute 'trian'"):
+        nearbit.trian  # noqa: B018
+
+
+def test_the_version_is_that_of_the_installed_package():
+    from importlib.metadata import version
+
+    assert nearbit.__version__ == version("nearbit")
+
+
+def test_the_package_runs_as_a_module():
+    command = [sys.executable, "-m", "nearbit", "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == f"nearbit, version {nearbit.__version__}"

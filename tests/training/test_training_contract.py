@@ -1,0 +1,135 @@
+"""What every method keeps to, in every regime and with one or several labels an image."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from same_models import assert_same, history_of
+
+from nearbit.centers import centers_from
+from nearbit.codes import pack, signs_of
+from nearbit.methods import METHODS
+from nearbit.training import TrainOptions, plan
+from tiny_data import tiny_dataset, tiny_split
+
+
+@pytest.mark.parametrize("multi_label", [False, True])
+@pytest.mark.parametrize("regime", ["scratch", "frozen"])
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_gives_a_finite_model_of_its_data(run, method, regime, multi_label):
+    dataset = tiny_dataset(multi_label=multi_label)
+    model = run(method, regime, multi_label=multi_label)
+    assert all(bool(torch.isfinite(value).all()) for value in model.network.state_dict().values())
+    encoded = model.encode_dataset(dataset)
+    assert encoded.outputs.shape == (30, 12)
+    assert pack(signs_of(encoded.outputs)).shape == (30, 2)
+    assert model.centers.centers.shape == (3, 12)
+    assert set(np.unique(model.centers.centers)) <= {-1, 1}
+    assert model.classes == ("a", "b", "c")
+    assert model.record["regime"] == regime
+    assert [epoch["epoch"] for epoch in model.record["history"]] == [1, 2, 3]
+    assert all(np.isfinite(epoch["loss"]) for epoch in model.record["history"])
+
+
+@pytest.mark.parametrize("regime", ["scratch", "frozen"])
+@pytest.mark.parametrize("method", METHODS)
+def test_a_seed_decides_every_bit_of_the_model(run, method, regime):
+    first = run(method, regime, seed=3)
+    torch.manual_seed(99)
+    np.random.default_rng()
+    assert_same(first, run(method, regime, seed=3))
+    other = run(method, regime, seed=4)
+    assert other.model_id != first.model_id
+    assert history_of(other) != history_of(first)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_training_learns_what_is_easy(run, method):
+    dataset = tiny_dataset()
+    model = run(method, epochs=25, n_bits=16, select="last")
+    assert model.record["validation_map"] > 0.9
+    history = model.record["history"]
+    assert history[-1]["loss"] < history[0]["loss"]
+    codes = signs_of(model.encode_dataset(dataset).outputs).astype(int)
+    nearest = (codes @ model.centers.centers.T.astype(int)).argmax(axis=1)
+    assert (nearest == dataset.labels.argmax(axis=1)).mean() > 0.9
+
+
+def test_a_planned_run_trains_the_same_model_each_time():
+    dataset = tiny_dataset()
+    options = TrainOptions(image_size=8, epochs=2, batch_size=8, device="cpu")
+    planned = plan(dataset, tiny_split(dataset), n_bits=12, options=options)
+    key = planned.key()
+    first = planned.train(None, lambda *_: None)
+    assert_same(first, planned.train(None, lambda *_: None))
+    assert planned.key() == key == first.record["run_key"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"seed": 1}, {"epochs": 4}, {"learning_rate": 0.1}, {"image_size": 9}, {"select": "last"}, {"head": "hidden"}],
+)
+def test_runs_that_differ_have_different_keys(change):
+    dataset = tiny_dataset()
+    split = tiny_split(dataset)
+    values = {"image_size": 8, "epochs": 3, "device": "cpu"}
+    keys = {plan(dataset, split, n_bits=12, options=TrainOptions(**values | more)).key() for more in ({}, change)}
+    assert len(keys) == 2
+
+
+def test_keys_tell_method_bits_options_and_split_apart():
+    dataset = tiny_dataset()
+    split, options = tiny_split(dataset), TrainOptions(image_size=8, device="cpu")
+    runs = [
+        plan(dataset, split, n_bits=12, options=options),
+        plan(dataset, split, n_bits=16, options=options),
+        plan(dataset, split, n_bits=12, options=options, method="csq"),
+        plan(dataset, split, n_bits=12, options=options, method_options={"margin": 0.3}),
+        plan(dataset, tiny_split(dataset, seed=1), n_bits=12, options=options),
+        plan(tiny_dataset(seed=1), tiny_split(tiny_dataset(seed=1)), n_bits=12, options=options),
+    ]
+    assert len({one.key() for one in runs}) == len(runs)
+
+
+def test_crh_chooses_its_centers_from_its_codebook_and_changes_them(run):
+    model = run("crh")
+    state = model.centers
+    assert np.array_equal(centers_from(state.codebook, state.assignment), state.centers)
+    assert sum(epoch["centers_changed"] for epoch in model.record["history"]) > 0
+    fixed = run("crh", method_options={"reassign_always_until": 0, "reassign_every": 0})
+    assert [epoch["centers_changed"] for epoch in fixed.record["history"]] == [0, 0, 0]
+
+
+def test_csq_keeps_its_centers(run):
+    assert [epoch["centers_changed"] for epoch in run("csq").record["history"]] == [0, 0, 0]
+
+
+def test_query_and_database_images_have_no_part_in_training(run):
+    dataset = tiny_dataset()
+    split = tiny_split(dataset)
+    read = []
+
+    class Watched:
+        def __len__(self):
+            return len(dataset)
+
+        def read(self, row, at_least=None):
+            read.append(row)
+            return dataset.source.read(row, at_least)
+
+    run("crh", data=replace(dataset, source=Watched()), split=split)
+    assert set(read) == set(split.train.tolist()) | set(split.validation.tolist())
+
+
+def test_a_batch_of_one_image_left_over_joins_the_batch_before(run):
+    dataset = tiny_dataset(per_class=9)  # 9 - 2 - 2 - 2 = 3 a class, 9 train images, batches of 8 would leave 1
+    model = run("csq", data=dataset, batch_size=8, head="hidden", hidden=4)
+    assert model.record["n_train"] == 9
+    assert len(model.record["history"]) == 3
+
+
+def test_several_views_of_frozen_features_train_another_model_with_the_same_seed(run):
+    one, three = run("csq", "frozen", head="linear"), run("csq", "frozen", head="linear", views=3)
+    assert one.model_id != three.model_id
+    assert_same(three, run("csq", "frozen", head="linear", views=3))

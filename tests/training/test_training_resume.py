@@ -1,0 +1,105 @@
+"""An interrupted run that is repeated ends in the model of an undisturbed one, to the last bit."""
+
+import pytest
+from same_models import assert_same
+
+from nearbit.training import fit
+
+
+class Interrupted(Exception):
+    """Raised from the progress callback."""
+
+
+def after_epoch(number, head=""):
+    """Return a progress callback that interrupts training after an epoch (of the named head)."""
+
+    def progress(stage, done, total):
+        if stage.startswith("Training") and done == number and head in stage:
+            raise Interrupted(stage)
+
+    return progress
+
+
+@pytest.fixture(autouse=True)
+def _checkpoint_after_every_epoch(monkeypatch):
+    monkeypatch.setattr(fit, "CHECKPOINT_SECONDS", 0.0)
+
+
+@pytest.fixture
+def epochs_done(monkeypatch):
+    """The epochs that are trained, by number."""
+    done, train_epoch = [], fit.Fit._epoch
+
+    def watched(self, state, optimizer):
+        done.append(state.epoch)
+        train_epoch(self, state, optimizer)
+
+    monkeypatch.setattr(fit.Fit, "_epoch", watched)
+    return done
+
+
+@pytest.mark.parametrize("regime", ["scratch", "frozen"])
+@pytest.mark.parametrize("method", ["crh", "csq"])
+def test_a_resumed_run_ends_in_the_model_of_an_undisturbed_one(run, tmp_path, method, regime, epochs_done):
+    settings = {"epochs": 4, "head": "linear"}
+    undisturbed = run(method, regime, **settings)
+    epochs_done.clear()
+    for number in (2, 3, 4):
+        with pytest.raises(Interrupted, match="Training"):
+            run(method, regime, checkpoint=tmp_path, progress=after_epoch(number), **settings)
+    resumed = run(method, regime, checkpoint=tmp_path, **settings)
+    assert_same(resumed, undisturbed)
+    assert epochs_done == [0, 1, 1, 2, 2, 3, 3]  # a callback interrupts before the checkpoint of its own epoch
+
+
+@pytest.mark.parametrize("head", ["linear", "hidden"])
+def test_a_run_of_both_heads_resumes_within_either(run, tmp_path, head):
+    undisturbed = run("crh", "frozen")
+    with pytest.raises(Interrupted, match=head):
+        run("crh", "frozen", checkpoint=tmp_path, progress=after_epoch(2, f"{head} head"))
+    resumed = run("crh", "frozen", checkpoint=tmp_path)
+    assert_same(resumed, undisturbed)
+    assert resumed.record["head_candidates"] == undisturbed.record["head_candidates"]
+
+
+def test_a_finished_run_is_not_trained_again(run, tmp_path, epochs_done):
+    first = run("crh", checkpoint=tmp_path)
+    epochs_done.clear()
+    assert_same(run("crh", checkpoint=tmp_path), first)
+    assert epochs_done == []
+
+
+def test_a_checkpoint_of_another_run_is_ignored(run, tmp_path, epochs_done):
+    undisturbed = run("csq", seed=1)
+    run("csq", seed=0, checkpoint=tmp_path)
+    epochs_done.clear()
+    assert_same(run("csq", seed=1, checkpoint=tmp_path), undisturbed)
+    assert epochs_done == [0, 1, 2]
+
+
+@pytest.mark.parametrize("damage", ["byte in the weights", "byte in the header", "cut short", "empty", "text"])
+def test_a_damaged_checkpoint_is_ignored(run, tmp_path, damage, epochs_done):
+    undisturbed = run("crh")
+    with pytest.raises(Interrupted, match="Training"):
+        run("crh", checkpoint=tmp_path, progress=after_epoch(3))
+    (file,) = tmp_path.iterdir()
+    content = file.read_bytes()
+    at = {"byte in the weights": len(content) - 5, "byte in the header": 60}.get(damage)
+    damaged = {
+        "cut short": content[:-1],
+        "empty": b"",
+        "text": b"<html>",
+    }.get(damage) if at is None else content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :]  # fmt: skip
+    file.write_bytes(damaged)
+    epochs_done.clear()
+    assert_same(run("crh", checkpoint=tmp_path), undisturbed)
+    assert epochs_done == [0, 1, 2]
+
+
+def test_checkpoints_wait_for_their_time(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(fit, "CHECKPOINT_SECONDS", 1e6)
+    with pytest.raises(Interrupted, match="Training"):
+        run("crh", checkpoint=tmp_path, progress=after_epoch(3))
+    assert list(tmp_path.iterdir()) == []
+    run("crh", checkpoint=tmp_path)
+    assert [file.name for file in tmp_path.iterdir()] == ["linear.checkpoint"]
