@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from nearbit.cli.main import run
+from nearbit.files import _machine
 from tiny_data import write_folder
 
 TINY = ["--image-size", "8", "--epochs", "2", "--bits", "12", "--device", "cpu", "--batch-size", "8"]
@@ -81,7 +82,10 @@ def test_training_again_says_that_the_model_is_there(nearbit, as_json, place, mo
 
     monkeypatch.setattr("nearbit.training.fit.Fit.run", fail)
     (place / "a.model.checkpoint").mkdir()
+    left = place / f".a.model.{_machine()}-{2**22 + 1}-01234567.tmp"
+    left.mkdir()
     status, out, err = nearbit("train", "photos", *TINY, "-o", "a.model")
+    assert not left.exists()
     assert status == 0
     assert "a.model is this very model already; nothing to train" in err
     assert out.startswith("a.model: crh, 12 bits")

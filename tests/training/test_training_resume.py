@@ -78,11 +78,12 @@ def test_a_checkpoint_of_another_run_is_ignored(run, tmp_path, epochs_done):
 
 
 @pytest.mark.parametrize("damage", ["byte in the weights", "byte in the header", "cut short", "empty", "text"])
-def test_a_damaged_checkpoint_is_ignored(run, tmp_path, damage, epochs_done):
+@pytest.mark.parametrize(("interrupted_after", "left"), [(2, [0, 1, 2]), (3, [1, 2])])
+def test_a_damaged_checkpoint_is_passed_over(run, tmp_path, damage, epochs_done, interrupted_after, left):
     undisturbed = run("crh")
     with pytest.raises(Interrupted, match="Training"):
-        run("crh", checkpoint=tmp_path, progress=after_epoch(3))
-    (file,) = tmp_path.iterdir()
+        run("crh", checkpoint=tmp_path, progress=after_epoch(interrupted_after))
+    file = tmp_path / "linear.checkpoint"
     content = file.read_bytes()
     at = {"byte in the weights": len(content) - 5, "byte in the header": 60}.get(damage)
     damaged = {
@@ -92,8 +93,9 @@ def test_a_damaged_checkpoint_is_ignored(run, tmp_path, damage, epochs_done):
     }.get(damage) if at is None else content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :]  # fmt: skip
     file.write_bytes(damaged)
     epochs_done.clear()
-    assert_same(run("crh", checkpoint=tmp_path), undisturbed)
-    assert epochs_done == [0, 1, 2]
+    with pytest.warns(UserWarning, match="is damaged; training goes on from an earlier state"):
+        assert_same(run("crh", checkpoint=tmp_path), undisturbed)
+    assert epochs_done == left
 
 
 def test_checkpoints_wait_for_their_time(run, tmp_path, monkeypatch):

@@ -1,6 +1,7 @@
 """The command `nearbit`: finds the subcommand, and turns errors into one line and an exit status."""
 
 import sys
+import warnings
 from importlib import import_module
 
 import click
@@ -69,6 +70,12 @@ def run(arguments: list[str]) -> int:
     """Run the command line with these arguments and return its exit status."""
     as_json = "--json" in arguments
     use_machine_well()
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *_: say(f"nearbit: warning: {message}")
+        return _run(arguments, as_json)
+
+
+def _run(arguments: list[str], as_json: bool) -> int:
     try:
         cli.main(arguments or ["--help"], prog_name="nearbit", standalone_mode=False)
     except click.UsageError as error:

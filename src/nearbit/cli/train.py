@@ -96,7 +96,7 @@ def command(
     The same seed divides the data, makes the centers and trains the network.
     """
     from nearbit.datasets import load_split
-    from nearbit.files import cache_folder
+    from nearbit.files import cache_folder, remove_orphans
     from nearbit.training import TrainOptions, plan
 
     dividing = {name: given.pop(name) for name in SPLITTING}
@@ -125,6 +125,7 @@ def command(
         else:
             model = finished
             say(f"{output} is this very model already; nothing to train")
+            remove_orphans(output.parent, output.name)
         shutil.rmtree(checkpoint, ignore_errors=True)
     _report(model, output, errors, as_json)
 

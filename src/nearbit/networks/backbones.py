@@ -1,6 +1,7 @@
 """Backbones by name: made new, with pretrained weights, or rebuilt from what a model folder says."""
 
 import hashlib
+import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from nearbit.errors import BundleError, InputError, did_you_mean
+from nearbit.files import json_digest
 from nearbit.networks.cnn import SmallCNN
 from nearbit.networks.external import build_hugging_face, load_hugging_face, load_timm
 from nearbit.networks.preprocessing import Preprocessing
@@ -58,8 +60,10 @@ class Backbone(nn.Module):
         return features
 
     def fingerprint(self) -> str:
-        """Return a SHA-256 over the weights and the preprocessing: equal fingerprints give equal features."""
-        digest = hashlib.sha256(repr((self.spec.name, sorted(self.preprocessing.to_dict().items()))).encode())
+        """Return a SHA-256 over weights, configuration and preprocessing: equal fingerprints give equal features."""
+        about = {"name": self.spec.name, "config": self.spec.config, "preprocessing": self.preprocessing.to_dict()}
+        written = json.loads(json.dumps(about))  # as a model folder keeps it: keys are texts there
+        digest = hashlib.sha256(json_digest(written).encode())
         for name, value in sorted(self.module.state_dict().items()):
             digest.update(name.encode())
             digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())

@@ -197,8 +197,8 @@ def load_timm(name: str, *, pretrained: bool) -> tuple[nn.Module, Preprocessing]
         DataError: the pretrained weights could not be had.
     """
     timm = _timm()
-    if not timm.is_model(name.removeprefix("hf_hub:").split("/")[-1]) and not name.startswith("hf_hub:"):
-        raise InputError(f"timm has no model named {name!r}; timm.list_models() lists them")
+    if not timm.is_model(name):
+        raise InputError(f"timm has no model named {name!r}; timm.list_models() lists them (hub names are not taken)")
     try:
         model = timm.create_model(name, pretrained=pretrained, num_classes=0)
     except (OSError, RuntimeError) as error:

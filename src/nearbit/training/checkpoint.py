@@ -1,6 +1,7 @@
-"""Checkpoints: one file with all that the next epoch needs and its SHA-256, replaced whole."""
+"""Checkpoints: one file with all that the next epoch needs and its SHA-256, replaced whole, and the one before it."""
 
 import json
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -53,7 +54,7 @@ def _center_tensors(prefix: str, centers: CenterState) -> dict[str, Tensor]:
 def save_checkpoint(
     path: Path, key: str, module: nn.Module, optimizer: torch.optim.Optimizer, state: Progressed
 ) -> None:
-    """Write a checkpoint, whole or not at all.
+    """Write a checkpoint, whole or not at all; the one before it is kept beside it.
 
     Args:
         path: the file.
@@ -72,16 +73,18 @@ def save_checkpoint(
         tensors |= _center_tensors("best_centers", state.best.centers)
         about["best"] = {"epoch": state.best.epoch, "validation_map": state.best.validation_map}
     tensors["about"] = torch.from_numpy(np.frombuffer(json.dumps(about).encode(), np.uint8).copy())
+    if path.is_file():
+        path.replace(_before(path))
     write_checked(path, save({name: value.contiguous() for name, value in tensors.items()}))
 
 
 def load_checkpoint(path: Path, key: str, module: nn.Module, optimizer: torch.optim.Optimizer) -> Progressed | None:
-    """Bring module and optimizer back to where a checkpoint left them.
+    """Bring module and optimizer back to where a checkpoint left them; a damaged one is passed over with a warning.
 
     Returns:
-        How far the fit had come; None where there is no checkpoint, a damaged one, or one of another run.
+        How far the fit had come by the newest sound checkpoint; None where there is none of this run.
     """
-    read = _read(path)
+    read = _read(path) or _read(_before(path))
     if read is None or read[1]["key"] != key:
         return None
     tensors, about = read
@@ -93,9 +96,17 @@ def load_checkpoint(path: Path, key: str, module: nn.Module, optimizer: torch.op
     return Progressed(epoch=about["epoch"], centers=_centers(tensors, "centers"), best=best, history=about["history"])
 
 
+def _before(path: Path) -> Path:
+    """Return where the checkpoint before the newest one lies."""
+    return path.with_name(f"{path.name}.before")
+
+
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+    if not path.is_file():
+        return None
     content = read_checked(path)
     if content is None:
+        warnings.warn(f"the checkpoint {path} is damaged; training goes on from an earlier state", stacklevel=4)
         return None
     tensors = load(content)
     return tensors, json.loads(tensors.pop("about").numpy().tobytes())
