@@ -6,6 +6,7 @@ import sys
 
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
 LARGE = 2**30
+SPINS = "20000"
 
 
 def use_machine_well() -> None:
@@ -13,10 +14,11 @@ def use_machine_well() -> None:
 
     A network's layers allocate and free the same large blocks again and again, and fetching them from the system each
     time costs more than some layers do: glibc's allocator is told to keep them. Threads that wait for each other give
-    their core away instead of spinning, for on a shared machine spinning slows everything down several times over;
-    the user's own OMP_WAIT_POLICY is respected.
+    their core away after a moment instead of spinning on, for on a shared machine long spinning slows everything down
+    several times over; what the user set in the environment is respected.
     """
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
     if not sys.platform.startswith("linux"):
         return
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)

@@ -111,16 +111,20 @@ def _chapter(chapter: Chapter) -> list[str]:
     order = _family_order(chapter.dataset)
     distances = hamming_distances(packed, packed, model.n_bits)[np.ix_(order, order)]
     names = [chapter.dataset.classes[place] for place in order]
-    chart = line_chart(series, x_label="bits", y_label="tie-aware mAP@ALL") if len(best) > 1 else ""
+    chart = ""
+    if len(best) > 1:
+        drawn = line_chart(series, x_label="bits", y_label="tie-aware mAP@ALL")
+        chart = f"<div><h3>Quality by code length</h3>{drawn}</div>"
     return [
         f"<h2>{escape(chapter.title)}</h2>",
         f"<p>{escape(chapter.words)}</p>",
         html_table(HEADER, rows, bold),
         '<p class="note">Bold: the better method at this number of bits. Seconds: training alone.</p>',
-        f'<div class="beside"><div>{chart}</div><div><h3>Distances between class centers, {escape(model.method)}, '
+        f'<div class="beside">{chart}<div><h3>Distances between class centers, {escape(model.method)}, '
         f"{model.n_bits} bits</h3>{distance_map(distances, names, n_bits=model.n_bits)}</div></div>",
         f"<h3>Searches with {escape(model.method)} at {model.n_bits} bits</h3>",
-        '<p class="note key">The last two queries are the ones that went worst.'
+        '<p class="note">The last two queries are the ones that went worst.</p>',
+        '<p class="note key">'
         '<span style="background:var(--hit)"></span>shares a label with the query'
         '<span style="background:var(--miss)"></span>does not, or a bit that differs'
         '<span style="background:var(--bit)"></span>a bit that is 1</p>',

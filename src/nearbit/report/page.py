@@ -33,10 +33,11 @@ th, td { padding: 6px 16px 6px 0; text-align: right; border-bottom: 1px solid va
 th { font-weight: 600; color: var(--muted); font-size: 0.85rem; }
 th:first-child, td:first-child { text-align: left; }
 .best { font-weight: 700; }
-.beside { display: flex; flex-wrap: wrap; gap: 28px; align-items: flex-start; }
+.beside { display: flex; flex-wrap: wrap; gap: 12px 56px; align-items: flex-start; }
 .row { display: grid; grid-template-columns: 104px 1fr; gap: 14px; padding: 12px 0; }
 .row { border-bottom: 1px solid var(--rule); }
-.found { display: grid; grid-template-columns: repeat(auto-fill, minmax(92px, 1fr)); gap: 8px; }
+.found { display: grid; grid-template-columns: repeat(8, 1fr); gap: 8px; }
+@media (max-width: 900px) { .found { grid-template-columns: repeat(auto-fill, minmax(84px, 1fr)); } }
 figure { margin: 0; background: var(--card); border: 1px solid var(--rule); border-radius: 8px; padding: 6px; }
 figure.hit { border-bottom: 3px solid var(--hit); }
 figure.miss { border-bottom: 3px solid var(--miss); }
@@ -51,6 +52,7 @@ svg text { font-family: system-ui, -apple-system, "Segoe UI", sans-serif; }
 svg.bits { height: 7px; }
 .key span { display: inline-block; width: 12px; height: 12px; border-radius: 3px; }
 .key span { margin: 0 5px 0 14px; vertical-align: -1px; }
+.key span:first-child { margin-left: 0; }
 """
 
 
