@@ -4,8 +4,11 @@
     python benchmarks/road.py DATA --out results.json [--methods crh csq] [--bits 16 32 64] [--seeds 0 1 2]
                               [--protocol NAME] [-- options of `nearbit train`]
 
-Each command is a process of its own; its wall time and its peak memory are kept. Cells that the results file holds
-already are not run again. Prints a table with mean and standard deviation over the seeds.
+Each command is a process of its own; its wall time and its peak memory are kept. Commands share the cache of features
+(NEARBIT_CACHE): the first cell fills it, and times of the others are times with features cached. Cells that the results
+file holds already are not run again; a file of other data, protocol or options is refused.
+
+Prints a table with mean and standard deviation over the seeds.
 """
 
 import argparse
@@ -21,6 +24,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from nearbit.files import write_json
+
 
 def run(*arguments: str) -> tuple[dict[str, Any], float, float]:
     """Run one nearbit command; return its JSON, its wall seconds and its peak memory in MB."""
@@ -35,7 +40,7 @@ def run(*arguments: str) -> tuple[dict[str, Any], float, float]:
         text = out.read()
     if process.returncode != 0:
         raise SystemExit(f"{' '.join(command)} exited with {process.returncode}: {text}")
-    return json.loads(text), seconds, usage.ru_maxrss / 1024
+    return json.loads(text), seconds, usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
 
 
 def cell(data: str, split: Path, method: str, bits: int, seed: int, extra: list[str], folder: Path) -> dict[str, Any]:
@@ -72,6 +77,12 @@ def cell(data: str, split: Path, method: str, bits: int, seed: int, extra: list[
     }  # fmt: skip
 
 
+def without_folder(word: str) -> str:
+    """Return a word of the command line with a path in it cut to its last part: results name no machine's folders."""
+    kind, colon, rest = word.rpartition(":")
+    return kind + colon + Path(rest).name
+
+
 def spread(values: list[float]) -> str:
     """Return mean ± standard deviation (of a sample)."""
     deviation = statistics.stdev(values) if len(values) > 1 else 0.0
@@ -102,7 +113,9 @@ def show(cells: list[dict[str, Any]]) -> None:
 
 
 def main() -> None:
-    own, _, extra = " ".join(sys.argv[1:]).partition(" -- ")
+    arguments = [*sys.argv[1:], "--"]
+    cut = arguments.index("--")
+    own, extra = arguments[:cut], arguments[cut + 1 : -1]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data")
     parser.add_argument("--out", type=Path, required=True)
@@ -111,17 +124,21 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--protocol")
     parser.add_argument("--allow-overlap", action="store_true")
-    options = parser.parse_args(own.split())
+    options = parser.parse_args(own)
     known: dict[str, Any] = json.loads(options.out.read_text()) if options.out.exists() else {"cells": []}
-    known["about"] = {
+    about = {
         "data": Path(options.data).name,
         "protocol": options.protocol,
-        "train_options": extra.split(),
+        "train_options": [without_folder(word) for word in extra],
         "machine": platform.machine(),
         "cores": os.cpu_count(),
         "python": platform.python_version(),
         "libraries": {name: version(name) for name in ("nearbit", "torch", "numpy")},
     }
+    for name in ("data", "protocol", "train_options"):
+        if "about" in known and known["about"][name] != about[name]:
+            raise SystemExit(f"{options.out} is of other runs ({name}: {known['about'][name]}): name another --out")
+    known["about"] = about
     done = {(one["method"], one["n_bits"], one["seed"]) for one in known["cells"]}
     protocol = ["--protocol", options.protocol] if options.protocol else []
     overlap = ["--allow-overlap"] if options.allow_overlap else []
@@ -133,9 +150,9 @@ def main() -> None:
                 with tempfile.TemporaryDirectory() as folder:
                     split = Path(folder) / "split.json"
                     run("split", options.data, "-o", str(split), "--seed", str(seed), *protocol, *overlap)
-                    one = cell(options.data, split, method, bits, seed, extra.split(), Path(folder))
+                    one = cell(options.data, split, method, bits, seed, extra, Path(folder))
                 known["cells"].append(one)
-                options.out.write_text(json.dumps(known, indent=1) + "\n")
+                write_json(options.out, known, indent=1)
                 print(
                     f"{method} {bits} bits seed {seed}: {one['tie_aware_map']:.4f} in "
                     f"{sum(one['seconds'].values()):.0f} s",

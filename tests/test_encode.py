@@ -1,6 +1,7 @@
 """From images to outputs: order kept, nothing dropped silently, the same numbers from the cache and in any batches."""
 
 import os
+import threading
 import time
 from dataclasses import replace
 
@@ -314,3 +315,16 @@ def test_a_pipe_is_refused_and_not_waited_for(model, tmp_path):
     os.mkfifo(tmp_path / "pipe.jpg")
     with pytest.raises(ImageError, match="not a regular file"):
         model.encode([tmp_path / "pipe.jpg"])
+
+
+def test_nearbit_threads_bounds_the_readers(monkeypatch):
+    monkeypatch.setenv("NEARBIT_THREADS", "1")
+    seen = set()
+
+    def read(row):
+        time.sleep(0.001)
+        seen.add(threading.get_ident())
+        return np.zeros((3, 1, 1), np.uint8)
+
+    assert sum(len(chunk) for chunk in decoded_chunks(read, range(20), 5)) == 20
+    assert len(seen) == 1

@@ -50,6 +50,15 @@ def test_another_split_takes_the_place_of_the_recorded_one(model):
     assert evaluate(replace(model, split=other), dataset, device="cpu").to_dict() == evaluation.to_dict()
 
 
+def test_queries_that_the_model_was_trained_on_are_counted(model):
+    dataset = tiny_dataset()
+    assert evaluate(model, dataset, device="cpu").queries_seen_in_training == 0
+    other = tiny_split(dataset, seed=7)
+    seen = set(other.query.tolist()) & {*model.split.train.tolist(), *model.split.validation.tolist()}
+    assert evaluate(model, dataset, other, device="cpu").queries_seen_in_training == len(seen) > 0
+    assert evaluate(random_model(split=False), dataset, other, device="cpu").queries_seen_in_training is None
+
+
 def test_a_model_without_split_needs_one():
     with pytest.raises(DataError, match="the model holds no split: give one"):
         evaluate(random_model(split=False), tiny_dataset(), device="cpu")

@@ -10,6 +10,7 @@ import pytest
 from nearbit.files import (
     cache_folder,
     json_digest,
+    path_seen_from,
     read_checked,
     remove_orphans,
     sha256_of,
@@ -158,3 +159,13 @@ def test_the_cache_folder_follows_the_environment(monkeypatch, tmp_path):
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     assert cache_folder() == tmp_path / "home" / ".cache" / "nearbit"
+
+
+def test_a_path_is_seen_from_a_folder_or_absolute_where_none_leads_there(tmp_path, monkeypatch):
+    assert path_seen_from(tmp_path / "a", tmp_path / "b" / "c.png") == "../b/c.png"
+
+    def other_drive(*paths):
+        raise ValueError("path is on mount 'D:', start on mount 'C:'")
+
+    monkeypatch.setattr("os.path.relpath", other_drive)
+    assert path_seen_from(tmp_path / "a", tmp_path / "b") == (tmp_path / "b").as_posix()

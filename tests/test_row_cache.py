@@ -5,7 +5,9 @@ import os
 
 import numpy as np
 import pytest
+import torch
 
+from nearbit.encode import rows_key
 from nearbit.row_cache import RowCache
 
 
@@ -73,3 +75,11 @@ def test_adding_the_same_rows_twice_is_one_file(tmp_path):
         cache = RowCache(tmp_path, "key")
         cache.add([A, B], ROWS)
     assert len(list(cache.folder.iterdir())) == 1
+
+
+def test_rows_of_another_device_or_other_libraries_are_not_taken(monkeypatch):
+    keys = {rows_key("weights", torch.device(name)) for name in ("cpu", "cuda", "cuda:1", "mps")}
+    assert len(keys) == 3
+    before = rows_key("weights", torch.device("cpu"))
+    monkeypatch.setattr("nearbit.encode.library_versions", lambda: {"torch": "0"})
+    assert rows_key("weights", torch.device("cpu")) != before

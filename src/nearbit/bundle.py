@@ -7,7 +7,6 @@ The folder holds `bundle.json` (what the model is, with the SHA-256 of every oth
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from torch import Tensor
 from nearbit.centers import CenterState
 from nearbit.codes import Codes, check_n_bits, pack, signs_of
 from nearbit.datasets import Dataset, ImageSource, Split, load_split
-from nearbit.encode import Encoded, Job, encode_images, find_device
+from nearbit.encode import Encoded, Job, encode_images, find_device, library_versions, rows_key
 from nearbit.errors import BundleError, ImageError, MissingExtraError, NearbitError
 from nearbit.files import json_digest, sha256_of, whole_folder, write_json
 from nearbit.images import GivenImages
@@ -120,7 +119,7 @@ class Model:
             rows: which of them, in order; by default all.
             device: "auto", "cpu", "cuda", …
             cache: a folder that keeps what was computed, by content, so that repeated and interrupted runs compute
-                nothing twice; or `row_cache(folder)`, which several calls share.
+                nothing twice; or `row_cache(folder, device)`, which several calls share.
             progress: called as images are encoded.
         """
         chosen = np.arange(len(dataset)) if rows is None else np.asarray(rows, np.int64)
@@ -141,7 +140,7 @@ class Model:
         """Encode rows of any image source; rows are cached by content where `digests` and `cache` are given."""
         place = find_device(device)
         job = Job(source, rows, keys, digests)
-        kept = self.row_cache(cache) if isinstance(cache, Path) else cache
+        kept = self.row_cache(cache, device) if isinstance(cache, Path) else cache
         module = self.network.backbone if self.is_frozen else self.network
         encoded = encode_images(module.to(place), self.preprocessing, job, device=place, cache=kept, progress=progress)
         outputs = apply_head(self.network.head, encoded.outputs, self.n_bits) if self.is_frozen else encoded.outputs
@@ -152,11 +151,12 @@ class Model:
         """Whether the backbone was frozen: other models have it too, so its features are worth keeping."""
         return bool(self.record.get("regime") == "frozen")
 
-    def row_cache(self, folder: Path) -> RowCache:
-        """Open the cache of this model's rows under a folder: features of a frozen backbone, else outputs."""
+    def row_cache(self, folder: Path, device: str = "cpu") -> RowCache:
+        """Open the cache of this model's rows of a device: features of a frozen backbone, else outputs."""
+        place = find_device(device)
         if self.is_frozen:
-            return RowCache(folder / "features", self.network.backbone.fingerprint())
-        return RowCache(folder / "outputs", self.model_id)
+            return RowCache(folder / "features", rows_key(self.network.backbone.fingerprint(), place))
+        return RowCache(folder / "outputs", rows_key(self.model_id, place))
 
     def save(self, path: str | Path) -> None:
         """Write the model folder, whole or not at all; a folder that stands there is replaced.
@@ -219,11 +219,6 @@ def apply_head(head: Head, features: Rows, n_bits: int) -> Rows:
     with torch.no_grad():
         outputs: Rows = head(torch.from_numpy(np.ascontiguousarray(features)).to(device)).float().cpu().numpy()
     return outputs
-
-
-def library_versions() -> dict[str, str]:
-    """Return the versions of the libraries that decide what a model computes."""
-    return {name: version(name) for name in ("nearbit", "torch", "numpy", "pillow")}
 
 
 def load_model(path: str | Path) -> Model:

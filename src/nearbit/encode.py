@@ -4,10 +4,11 @@ Images are decoded by threads, a chunk ahead of the network. Rows with known con
 interrupted run goes on where it stopped and gives the same numbers as an undisturbed one.
 """
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.metadata import version
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +16,9 @@ import torch
 from torch import nn
 
 from nearbit.datasets import ImageSource, Problem
+from nearbit.datasets.check import threads
 from nearbit.errors import ImageError, InputError
+from nearbit.files import json_digest
 from nearbit.networks import Pixels, Preprocessing
 from nearbit.progress import Progress, silent
 from nearbit.row_cache import RowCache, Rows
@@ -23,6 +26,7 @@ from nearbit.row_cache import RowCache, Rows
 CHUNK = 512
 CPU_BATCH = 16
 BATCH = 128
+MOST_READERS = 16
 
 Reader = Callable[[int], Pixels]
 
@@ -77,6 +81,21 @@ def find_device(name: str) -> torch.device:
     return torch.device(name)
 
 
+def library_versions() -> dict[str, str]:
+    """Return the versions of the libraries that decide what a model computes."""
+    return {name: version(name) for name in ("nearbit", "torch", "numpy", "pillow")}
+
+
+def rows_key(what: str, device: torch.device) -> str:
+    """Return the key under which rows are cached: other devices and libraries give other last bits.
+
+    Args:
+        what: names the weights and the preprocessing.
+        device: where the rows are computed.
+    """
+    return json_digest({"what": what, "device": device.type, "libraries": library_versions()})
+
+
 def plain_reader(source: ImageSource, preprocessing: Preprocessing) -> Reader:
     """Return a function from a row to its pixels, without augmentation."""
     return lambda row: preprocessing.apply(source.read(row, at_least=preprocessing.resize))
@@ -84,8 +103,7 @@ def plain_reader(source: ImageSource, preprocessing: Preprocessing) -> Reader:
 
 def decoded_chunks(read: Reader, rows: Sequence[int], chunk: int) -> Iterator[list[Pixels | ImageError]]:
     """Yield the pixels of `rows`, or the error of an image that cannot be read, `chunk` at a time, in order."""
-    workers = min(16, max(2, os.cpu_count() or 1))
-    with ThreadPoolExecutor(workers) as pool:
+    with ThreadPoolExecutor(min(MOST_READERS, threads())) as pool:
         ahead: list[Future[Pixels | ImageError]] = []
         try:
             for start in range(0, len(rows) + chunk, chunk):
@@ -105,6 +123,15 @@ def _read_one(read: Reader, row: int) -> Pixels | ImageError:
         return error
 
 
+@contextmanager
+def enough_memory(what: str) -> Iterator[None]:
+    """Turn a device's want of memory within the block into an error that says for what it was too little."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise InputError(f"the device has too little memory for {what}") from error
+
+
 @torch.no_grad()
 def run_batches(module: nn.Module, pixels: npt.NDArray[np.generic], device: torch.device) -> Rows:
     """Return the float32 outputs `(n, width)` of a module in evaluation mode for inputs of any kind, batch by batch."""
@@ -112,7 +139,8 @@ def run_batches(module: nn.Module, pixels: npt.NDArray[np.generic], device: torc
     size = CPU_BATCH if device.type == "cpu" else BATCH
     for start in range(0, len(pixels), size):
         batch = torch.from_numpy(pixels[start : start + size]).to(device)
-        parts.append(module(batch).float().cpu().numpy())
+        with enough_memory(f"a batch of {len(batch)} images; take another --device, such as cpu"):
+            parts.append(module(batch).float().cpu().numpy())
     return np.concatenate(parts)
 
 

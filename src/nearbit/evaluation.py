@@ -14,12 +14,22 @@ from nearbit.progress import Progress, silent
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Figures of a model on a split, with the images that could not be read."""
+    """Figures of a model on a split, with the images that could not be read.
+
+    Attributes:
+        report: the figures.
+        model_id: of the model.
+        split_hash: of the split.
+        problems: the images that could not be read.
+        queries_seen_in_training: query images whose content is among the model's own training or validation images,
+            which makes every figure too good; None where the model records no split.
+    """
 
     report: Report
     model_id: str
     split_hash: str
     problems: tuple[Problem, ...]
+    queries_seen_in_training: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as JSON-ready data."""
@@ -61,7 +71,7 @@ def evaluate(
         raise DataError(
             f"evaluation needs query and database images, and the split has {len(used.query)} and {len(used.database)}"
         )
-    kept = None if cache is None else model.row_cache(cache)
+    kept = None if cache is None else model.row_cache(cache, device)
     queries = model.encode_dataset(dataset, used.query, device=device, cache=kept, progress=progress)
     database = model.encode_dataset(dataset, used.database, device=device, cache=kept, progress=progress)
     report = evaluate_codes(
@@ -72,4 +82,12 @@ def evaluate(
         n_bits=model.n_bits,
         progress=progress,
     )
-    return Evaluation(report, model.model_id, used.hash, queries.problems + database.problems)
+    return Evaluation(report, model.model_id, used.hash, queries.problems + database.problems, _seen(model, used))
+
+
+def _seen(model: Model, split: Split) -> int | None:
+    if model.split is None:
+        return None
+    rows = [*model.split.train.tolist(), *model.split.validation.tolist()]
+    known = {model.split.digests[row] for row in rows}
+    return sum(split.digests[row] in known for row in split.query.tolist())

@@ -33,6 +33,14 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "nearbit"
 
 
+def path_seen_from(folder: Path, target: Path) -> str:
+    """Return the path of `target` relative to `folder`, with "/"; absolute where none leads there (another drive)."""
+    try:
+        return Path(os.path.relpath(target.absolute(), folder.absolute())).as_posix()
+    except ValueError:
+        return target.absolute().as_posix()
+
+
 def sync_folder(folder: Path) -> None:
     """Make a rename inside `folder` durable, where the system can sync a folder."""
     if os.name == "nt":

@@ -1,6 +1,5 @@
 """Put the images of a data set into an index: new ones are added, changed ones replaced, known ones passed over."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from nearbit.bundle import Model
 from nearbit.codes import pack, signs_of
 from nearbit.datasets import Dataset, Problem
 from nearbit.encode import CHUNK
+from nearbit.files import path_seen_from
 from nearbit.index import Index
 from nearbit.progress import Progress, silent
 
@@ -55,7 +55,7 @@ def index_dataset(
     known = index.entries()
     paths = {int(row): item_path(index, dataset, int(row)) for row in chosen}
     waiting = [row for row in paths if known.get(paths[row], (0, None))[1] != dataset.digests[row]]
-    kept = None if cache is None else model.row_cache(cache)
+    kept = None if cache is None else model.row_cache(cache, device)
     added = replaced = 0
     problems: list[Problem] = []
     for start in range(0, len(waiting), CHUNK):
@@ -80,8 +80,7 @@ def item_path(index: Index, dataset: Dataset, row: int) -> str:
     """Return the path of an item: of a file, relative to the folder of the index; else the key of the row."""
     if dataset.root is None:
         return dataset.keys[row]
-    file = dataset.root.absolute() / dataset.keys[row]
-    return Path(os.path.relpath(file, index.path.absolute().parent)).as_posix()
+    return path_seen_from(index.path.absolute().parent, dataset.root / dataset.keys[row])
 
 
 def item_metadata(dataset: Dataset, row: int, path: str) -> dict[str, Any]:

@@ -225,6 +225,12 @@ def test_a_query_image_in_the_database_is_refused_unless_allowed(tmp_path: Path)
         find_overlap(split).between("train", "query")
 
 
+def test_a_query_image_in_validation_is_refused() -> None:
+    parts = ("train", "database", "validation", "query")
+    with pytest.raises(DataError, match=r"1 of 1 query images .* in validation, .* is 'row/3', the same as 'row/2'"):
+        make_split(data(np.ones((4, 1)), [1, 2, 3, 3], given_parts=parts))
+
+
 def test_overlap_by_row() -> None:
     dataset = one_label(6)
     rows = {"train": [0, 1], "validation": [1], "query": [2, 3], "database": [0, 3, 4]}

@@ -38,7 +38,7 @@ class Config:
         self.sizes, self.rest = tuple(sizes), rest
 
     def to_dict(self):
-        return {"model_type": "stand-in", "sizes": list(self.sizes)} | self.rest
+        return {"model_type": "stand-in", "sizes": list(self.sizes), "_name_or_path": "/where/it/lies"} | self.rest
 
 
 class Both(nn.Module):
@@ -131,6 +131,7 @@ def test_a_folder_is_loaded_quietly_in_float32_without_code_of_its_own_and_rebui
     spec = backbone.spec
     assert (spec.name, spec.feature_dim, spec.pretrained) == (f"hf:{tmp_path.name}", 3, True)
     assert spec.source == tmp_path.name
+    assert spec.config == {"model_type": "stand-in", "sizes": [8, 16]}
     assert backbone.module.model.pooler is not None
     assert torch.equal(features(rebuilt(backbone)), features(backbone))
 

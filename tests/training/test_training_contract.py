@@ -133,3 +133,33 @@ def test_several_views_of_frozen_features_train_another_model_with_the_same_seed
     one, three = run("csq", "frozen", head="linear"), run("csq", "frozen", head="linear", views=3)
     assert one.model_id != three.model_id
     assert_same(three, run("csq", "frozen", head="linear", views=3))
+
+
+def test_labels_outside_the_training_part_decide_nothing():
+    dataset = tiny_dataset()
+    split = tiny_split(dataset)
+    labels = dataset.labels.copy()
+    labels[split.database[0]] = True
+    labels[split.query[0]] = False
+    noted = replace(dataset, labels=labels)
+    other = replace(split, fingerprint=noted.fingerprint)
+    options = TrainOptions(image_size=8, epochs=1, batch_size=8, device="cpu")
+    assert not plan(noted, other, n_bits=12, options=options).task.multi_label
+    multi = tiny_dataset(multi_label=True)
+    assert plan(multi, tiny_split(multi), n_bits=12, options=options).task.multi_label
+
+
+def test_where_a_backbone_lies_is_not_recorded(run, monkeypatch):
+    from nearbit.training import run as module
+
+    make = module.make_backbone
+
+    def from_folder(name, **given):
+        made = make("small", image_size=given["image_size"])
+        made.spec = replace(made.spec, name="hf:mine")
+        return made
+
+    monkeypatch.setattr(module, "make_backbone", from_folder)
+    one, other = (run("csq", backbone=f"hf:/{place}/mine") for place in ("here", "there"))
+    assert one.record["options"]["backbone"] == "hf:mine"
+    assert one.record["run_key"] == other.record["run_key"]

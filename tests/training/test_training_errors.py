@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from nearbit.datasets import Split
 from nearbit.errors import DataError, InputError, TrainingError
@@ -39,6 +40,14 @@ def test_a_loss_and_a_gradient_are_checked_each_for_itself(run, loss, message):
     method = replace(CSQ, loss=lambda outputs, *rest: loss(outputs))
     with pytest.raises(TrainingError, match=message):
         run(method)
+
+
+def test_too_little_memory_on_a_device_is_an_error_that_says_what_to_lower(run):
+    def greedy(*given):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with pytest.raises(InputError, match=r"too little memory for batches of 8 images; lower the batch size"):
+        run(replace(CSQ, loss=greedy))
 
 
 def test_a_class_without_training_images_is_named():
@@ -84,7 +93,7 @@ def test_head_auto_on_frozen_features_needs_validation_images(frozen):
     dataset = tiny_dataset()
     options = replace(frozen, select="last")
     with pytest.raises(InputError, match="head 'auto' is chosen on validation images and the split has none"):
-        train(dataset, tiny_split(dataset, validation=None), n_bits=12, options=options)
+        plan(dataset, tiny_split(dataset, validation=None), n_bits=12, options=options)
 
 
 def test_a_split_of_other_images_is_refused():

@@ -14,8 +14,7 @@ def bernoulli_centers(n_classes: int, n_bits: int, rng: Generator, *, tries: int
     then share a center: that is the published rule).
 
     Source: CSQ (Yuan et al., CVPR 2020), section 3.2. Deterministic for a given `rng`. Differs from the authors' code:
-    the best of all draws is
-    kept where none passes, and theirs keeps the last.
+    the best of all draws is kept where none passes, and theirs keeps the last.
 
     Args:
         n_classes: at least 2.

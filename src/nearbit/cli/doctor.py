@@ -44,11 +44,13 @@ def examine() -> dict[str, Any]:
     folder = cache_folder()
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) if folder.is_dir() else 0
     device, problems = _device()
+    packages = {name: _version(name) for name in (*NEEDED, *EXTRAS)}
+    problems += [f"{name} is missing: install nearbit again" for name in NEEDED if packages[name] is None]
     return {
         "python": platform.python_version(),
         "system": platform.platform(terse=True),
         "cores": os.cpu_count(),
-        "packages": {name: _version(name) for name in (*NEEDED, *EXTRAS)},
+        "packages": packages,
         "device": device,
         "cache": str(folder),
         "cache_bytes": size,

@@ -5,7 +5,17 @@ from typing import Any
 
 import click
 
-from nearbit.cli.console import Bars, data_options, device_option, json_option, list_problems, put, read_dataset, table
+from nearbit.cli.console import (
+    Bars,
+    data_options,
+    device_option,
+    json_option,
+    list_problems,
+    put,
+    read_dataset,
+    say,
+    table,
+)
 from nearbit.errors import DataError, InputError
 
 CODES = ("query_codes", "query_labels", "database_codes", "database_labels", "n_bits")
@@ -52,8 +62,9 @@ def command(
 
     The primary figure is the tie-aware mean average precision; the field's usual one stands beside it.
     """
-    if (codes_path is None) == (model_path is None or source is None):
-        raise InputError("give MODEL and DATA, or --codes FILE, not both")
+    both = codes_path is not None and (model_path is not None or split_path is not None)
+    if both or (codes_path is None and source is None):
+        raise InputError("give MODEL and DATA, or --codes FILE, not both; --split goes with MODEL and DATA")
     with Bars() as progress:
         about = (
             _codes(codes_path, progress)
@@ -92,6 +103,9 @@ def _model(
     dataset = read_dataset(source, cache=kept, progress=progress, **reading)
     split = load_split(split_path) if split_path is not None else None
     evaluation = evaluate(model, dataset, split, device=device, cache=kept, progress=progress)
+    seen = evaluation.queries_seen_in_training
+    if seen:
+        say(f"warning: {seen} query images are training or validation images of the model: these figures are too good")
     errors = list_problems(dataset.problems + evaluation.problems, Path(f"{Path(model_path).name}.errors.jsonl"))
     return {
         "model": str(model_path),
@@ -99,6 +113,7 @@ def _model(
         "seed": model.record.get("options", {}).get("seed"),
         "head": model.head["kind"],
         **evaluation.to_dict(),
+        "queries_seen_in_training": seen,
         "errors_file": errors,
     }
 

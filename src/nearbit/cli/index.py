@@ -1,6 +1,5 @@
 """`nearbit index`: images into a searchable index."""
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +42,7 @@ def command(
     """
     from nearbit.bundle import load_model
     from nearbit.datasets import load_dataset, load_images
-    from nearbit.files import cache_folder
+    from nearbit.files import cache_folder, path_seen_from
     from nearbit.index import create_index
     from nearbit.indexing import index_dataset
 
@@ -60,7 +59,7 @@ def command(
             dataset = load_dataset(_only(sources), cache=kept, progress=progress)
             rows = part_rows(model, dataset, part)
         with create_index(index_path, model.n_bits, model_id=model.model_id, exist_ok=True) as index:
-            index.set_notes({"model_path": _seen_from(index_path, folder)})
+            index.set_notes({"model_path": path_seen_from(index_path.absolute().parent, folder)})
             done = index_dataset(index, model, dataset, rows, device=device, cache=kept, progress=progress)
             total = len(index)
     errors = list_problems(dataset.problems + done.problems, index_path.with_name(index_path.name + ".errors.jsonl"))
@@ -83,10 +82,6 @@ def command(
             f"next: nearbit search {index_path} QUERY.jpg",
         ],
     )
-
-
-def _seen_from(index_path: Path, folder: Path) -> str:
-    return Path(os.path.relpath(folder.absolute(), index_path.absolute().parent)).as_posix()
 
 
 def recorded_model(index_path: Path) -> Path:

@@ -101,8 +101,10 @@ def command(
 
     dividing = {name: given.pop(name) for name in SPLITTING}
     options = TrainOptions(seed=seed, **{name: given.pop(name) for name in TRAINING})
-    if split_path is not None and (dividing["protocol"] or any(dividing[name] for name in SPLITTING[2:])):
-        raise InputError("--split names a split that is made: leave --protocol and the sizes out")
+    if split_path is not None and any(dividing.values()):
+        raise InputError(
+            "--split names a split that is made: leave --protocol and the sizes out, and --allow-overlap, too"
+        )
     with Bars() as progress:
         dataset = read_dataset(source, cache=cache, progress=progress, **given)
         split = load_split(split_path) if split_path is not None else build_split(dataset, seed=seed, **dividing)

@@ -20,6 +20,9 @@ from nearbit.progress import Progress, silent
 BUILT_IN = ("digits", "shapes", "cifar10", "cifar100")
 """Data sets known by name."""
 
+DOWNLOADED = ("cifar10", "cifar100")
+"""Those of them that are not in the package."""
+
 LABELS_FILES = tuple(
     f"{stem}.{suffix}" for stem in ("annotations", "labels") for suffix in ("json", "csv", "tsv", "jsonl")
 )
@@ -124,6 +127,8 @@ def load_images(
 def _load(source: str | Path, options: _Options) -> Dataset:
     if isinstance(source, str) and source in BUILT_IN:
         return _load_named(source, options)
+    if options.download:
+        raise InputError(f"download=True is for {' and '.join(DOWNLOADED)}; leave it out for {source}")
     path = Path(source)
     if not path.exists():
         hint = did_you_mean(str(source), BUILT_IN)
@@ -139,7 +144,9 @@ def _load(source: str | Path, options: _Options) -> Dataset:
 
 def _load_named(name: str, options: _Options) -> Dataset:
     _refuse_files(Path(name), options)
-    if name in ("digits", "shapes"):
+    if name not in DOWNLOADED:
+        if options.download:
+            raise InputError(f"download=True is for {' and '.join(DOWNLOADED)}; {name} is built in: leave it out")
         if options.label_level != "fine":
             raise InputError(f"label_level={options.label_level!r} is for cifar100; leave it out for {name}")
         return load_digits() if name == "digits" else load_shapes()

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 PAIRS = (("query", "database"), ("query", "train"), ("query", "validation"), ("validation", "train"))
 """Pairs of parts that are compared."""
 
-REFUSED = (("query", "database"), ("query", "train"))
+REFUSED = (("query", "database"), ("query", "train"), ("query", "validation"))
 """Pairs that may share nothing, unless the user allows it."""
 
 
@@ -52,7 +52,7 @@ def find_overlap(split: "Split") -> Overlap:
 
 
 def refuse_overlap(split: "Split") -> None:
-    """Raise `DataError` where the content of a query image is also in the database or in train."""
+    """Raise `DataError` where the content of a query image is also in the database, in train or in validation."""
     found = find_overlap(split)
     for pair in REFUSED:
         shared = found.between(*pair)

@@ -104,7 +104,7 @@ class Split:
 
         Raises:
             DataError: no such file, not a split, of a newer version, changed since it was written, or with query images
-                in train or in the database although its recipe does not allow that.
+                in train, in validation or in the database although its recipe does not allow that.
         """
         text = _read(Path(path))
         try:

@@ -34,13 +34,13 @@ def make_split(
         seed: 0 or more.
         protocol: a name of `PROTOCOLS`.
         sizes: of the parts; not together with `protocol`.
-        allow_overlap: whether content of the query may also be in the database or in train (only possible with given
-            parts); recorded in the recipe.
+        allow_overlap: whether content of the query may also be in the database, in train or in validation (only
+            possible with given parts); recorded in the recipe.
 
     Raises:
         InputError: protocol and sizes both named, an unknown protocol, a negative seed.
         DataError: no labels, a protocol for another data set, counts that a class has not, no given query or train
-            images, or query images in the database or in train.
+            images, or query images in the database, in train or in validation.
     """
     if protocol is not None and sizes is not None:
         raise InputError("name a protocol or sizes, not both")

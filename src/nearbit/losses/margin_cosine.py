@@ -11,8 +11,8 @@ from nearbit.errors import InputError
 def crh_scale(n_classes: int) -> float:
     """Return the scale √2 · ln(n_classes - 1) of CRH, which is AdaCos's fixed scale.
 
-    Source: CRH (arXiv 2511.12162), section B2. Two classes would give 0 and three less than 1, where a softmax learns
-    nothing, so the scale is at least 1.
+    Source: CRH (arXiv 2511.12162). Differs from the paper: two classes would give 0 and three less than 1, where a
+    softmax learns nothing, so the scale is at least 1.
 
     Example:
         >>> round(crh_scale(196), 3)

@@ -16,6 +16,8 @@ from nearbit.networks.weights import COUNTERS
 Triple = tuple[float, float, float]
 WHOLE_FROM = 384
 """From this size on, image processors that name a `crop_pct` show the whole image."""
+PLACE = "_name_or_path"
+"""Where a configuration was read from: no part of the network, so models do not depend on it or give it away."""
 
 
 class HuggingFaceBackbone(nn.Module):
@@ -88,7 +90,7 @@ def _load_complete(auto: Any, source: str) -> tuple[nn.Module, dict[str, Any]]:
     """Return a model all of whose image weights lie in `source`, and its configuration."""
     given = {"use_safetensors": True, "trust_remote_code": False, "dtype": torch.float32, "output_loading_info": True}
     model, report = auto.from_pretrained(source, **given)
-    config: dict[str, Any] = model.config.to_dict()
+    config = {name: value for name, value in model.config.to_dict().items() if name != PLACE}
     missing = _missing(model, report)
     if missing and all(name.startswith("pooler.") for name in missing):
         model, report = auto.from_pretrained(source, add_pooling_layer=False, **given)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from nearbit.centers import CenterState
 from nearbit.codes import pack, signs_of
+from nearbit.encode import enough_memory
 from nearbit.errors import TrainingError
 from nearbit.methods import Method, Schedule, Targets, Task
 from nearbit.metrics import tie_aware_average_precision
@@ -129,9 +130,10 @@ class Fit:
         total, sums = 0.0, np.zeros(centers.centers.shape, np.float64)
         for inputs, batch in self.inputs.batches(order, self.schedule.batch_size, self.seed, epoch):
             labels = torch.from_numpy(self.train_labels[batch]).float().to(self.device)
-            outputs = self.module(inputs)
-            loss = self.method.loss(outputs, labels, targets, self.task, self.options)
-            total += self._step(loss, optimizer, epoch) * len(batch)
+            with enough_memory(f"batches of {len(batch)} images; lower the batch size (--batch-size)"):
+                outputs = self.module(inputs)
+                loss = self.method.loss(outputs, labels, targets, self.task, self.options)
+                total += self._step(loss, optimizer, epoch) * len(batch)
             if self.method.reassign is not None:
                 signs = np.where(outputs.detach().float().cpu().numpy() >= 0, 1.0, -1.0)
                 sums += self._label_weights(batch).T @ signs

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from nearbit.errors import InputError
 from nearbit.methods import Method, Regime, Schedule
+from nearbit.methods.method import check_number
 from nearbit.networks import HEADS, HeadKind
 
 AUGMENTATIONS = ("auto", "none", "crop", "crop+mirror")
@@ -56,7 +57,8 @@ class TrainOptions:
         _among("select", self.select, ("validation", "last"))
         _among("augment", self.augment, AUGMENTATIONS)
         for name in ("epochs", "batch_size", "hidden", "validate_every", "views", "image_size"):
-            _whole_number(name, getattr(self, name))
+            if getattr(self, name) is not None:
+                check_number(name, getattr(self, name), at_least=1, whole=True)
         if self.batch_size == 1:
             raise InputError("batch_size must be at least 2, because batch normalisation needs two images")
         if self.learning_rate is not None and not self.learning_rate > 0:
@@ -69,11 +71,6 @@ class TrainOptions:
     def to_dict(self) -> dict[str, Any]:
         """Return the options as JSON-ready data; a weights file by its name."""
         return asdict(self) | {"weights": None if self.weights is None else self.weights.name}
-
-
-def _whole_number(name: str, value: int | None) -> None:
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-        raise InputError(f"{name} must be a whole number of at least 1, not {value!r}")
 
 
 def _among(name: str, value: str, allowed: tuple[str, ...]) -> None:

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any, final
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
-from nearbit.bundle import Model, library_versions
+from nearbit.bundle import Model
 from nearbit.codes import check_n_bits
 from nearbit.datasets import Dataset, Split
-from nearbit.encode import Job, encode_images, find_device
+from nearbit.encode import Job, encode_images, find_device, library_versions, rows_key
 from nearbit.errors import InputError, TrainingError
 from nearbit.files import json_digest
 from nearbit.methods import Method, Regime, Schedule, Task, find_method
@@ -109,7 +110,7 @@ class TrainingRun:
         self.parts = {"train": split.train, "validation": split.validation}
         self.labels = {part: dataset.labels[rows] for part, rows in self.parts.items()}
         _check_classes(dataset, split)
-        self.task = Task(n_classes=dataset.n_classes, n_bits=n_bits, multi_label=not dataset.is_single_label)
+        self.task = Task(n_classes=dataset.n_classes, n_bits=n_bits, multi_label=_is_multi_label(self.labels["train"]))
         self.device = find_device(options.device)
         with torch_seeded(options.seed, "backbone"):
             self.backbone = make_backbone(options.backbone, weights=options.weights, image_size=options.image_size)
@@ -117,6 +118,7 @@ class TrainingRun:
         self.backbone.to(self.device)
         self.regime: Regime = resolve_regime(options, pretrained=self.backbone.spec.pretrained)
         check_augmentation(options, self.regime)
+        self.kinds = head_candidates(options, self.regime, has_validation=len(split.validation) > 0)
         self.schedules: dict[HeadKind, Schedule] = {
             kind: resolve_schedule(method, options, self.regime, kind) for kind in HEADS
         }
@@ -129,11 +131,10 @@ class TrainingRun:
     def train(self, checkpoint: Path | None, progress: Progress) -> Model:
         """Train, from the checkpoint where there is one of this very run, and return the model."""
         began = time.monotonic()
-        kinds = head_candidates(self.options, self.regime, has_validation=len(self.split.validation) > 0)
         fixed = self._feature_inputs(progress) if self.regime == "frozen" else None
         prepared = time.monotonic() - began
-        fitted = {kind: self._fit(kind, fixed, checkpoint, progress) for kind in kinds}
-        best = max(kinds, key=lambda kind: _score(fitted[kind][1]))
+        fitted = {kind: self._fit(kind, fixed, checkpoint, progress) for kind in self.kinds}
+        best = max(self.kinds, key=lambda kind: _score(fitted[kind][1]))
         network, state = fitted[best]
         candidates = {
             kind: None if state.best is None else state.best.validation_map for kind, (_, state) in fitted.items()
@@ -143,7 +144,6 @@ class TrainingRun:
 
     def key(self) -> str:
         """Name the run: runs of equal keys train to equal weights."""
-        options = self.options.to_dict() | {"backbone_fingerprint": self._start}
         return json_digest(
             {
                 "dataset": self.dataset.fingerprint,
@@ -151,7 +151,8 @@ class TrainingRun:
                 "method": self.method.name,
                 "method_options": repr(self.method_options),
                 "n_bits": self.task.n_bits,
-                "options": options,
+                "options": self._chosen(),
+                "backbone_fingerprint": self._start,
                 "schedules": repr(self.schedules),
                 "libraries": library_versions(),
                 "threads": torch.get_num_threads(),
@@ -159,8 +160,12 @@ class TrainingRun:
             }
         )
 
+    def _chosen(self) -> dict[str, Any]:
+        """Return the options as they are recorded: a backbone in a folder by its name, not by where it lies."""
+        return self.options.to_dict() | {"backbone": self.backbone.spec.name}
+
     def _feature_inputs(self, progress: Progress) -> FeatureInputs:
-        self.backbone.eval()
+        self.backbone.to(self.device).eval()
         views = [self._features("train", view, progress) for view in range(self.options.views)]
         validation = self._features("validation", 0, progress) if len(self.split.validation) else views[0][:0]
         return FeatureInputs(views, validation, self.device)
@@ -170,7 +175,7 @@ class TrainingRun:
         digests = [self.dataset.digests[row] for row in rows]
         job = Job(self.dataset.source, rows.tolist(), [self.dataset.keys[row] for row in rows], digests)
         mirror = mirrors(self.options, dataset_mirror=self.dataset.mirror)
-        key = self.backbone.fingerprint() + (f"/view {view} {mirror}" if view else "")
+        key = rows_key(self.backbone.fingerprint(), self.device) + (f"/view {view} {mirror}" if view else "")
         cache = RowCache(self.cache / "features", key) if self.cache is not None else None
         encoded = encode_images(
             self.backbone,
@@ -253,7 +258,7 @@ class TrainingRun:
         record = {
             "run_key": self.key(),
             "regime": self.regime,
-            "options": self.options.to_dict(),
+            "options": self._chosen(),
             "schedule": _plain(self.schedules[kind]),
             "n_train": len(self.split.train),
             "n_validation": len(self.split.validation),
@@ -287,6 +292,10 @@ def _plain(options: Any) -> dict[str, Any]:
 
 def _score(state: Progressed) -> float:
     return -1.0 if state.best is None or state.best.validation_map is None else state.best.validation_map
+
+
+def _is_multi_label(labels: npt.NDArray[np.bool_]) -> bool:
+    return bool((labels.sum(axis=1) > 1).any())
 
 
 def _check_classes(dataset: Dataset, split: Split) -> None:
