@@ -41,6 +41,7 @@ from nearbit.networks import BackboneSpec, HashNetwork, Head, Preprocessing, reb
 from nearbit.progress import Progress, silent
 from nearbit.row_cache import RowCache, Rows
 
+HEAD_BATCH = 8192
 GivenImage = str | Path | Image.Image | npt.NDArray[np.uint8]
 
 
@@ -80,7 +81,7 @@ class Model:
         head = {name: value.cpu().numpy().tobytes().hex() for name, value in self.network.head.state_dict().items()}
         return json_digest({"backbone": self.network.backbone.fingerprint(), "head": head, "n_bits": self.n_bits})
 
-    def outputs(self, images: Sequence[GivenImage], *, device: str = "cpu", progress: Progress = silent) -> Rows:
+    def outputs(self, images: Sequence[GivenImage], *, device: str = "auto", progress: Progress = silent) -> Rows:
         """Return the real-valued outputs of images: float32 `(n, n_bits)`, before tanh, in the order given.
 
         Args:
@@ -99,7 +100,7 @@ class Model:
             raise ImageError(f"{len(encoded.problems)} of {len(source)} images cannot be read: {named}")
         return encoded.outputs.reshape(len(source), self.n_bits)
 
-    def encode(self, images: Sequence[GivenImage], *, device: str = "cpu", progress: Progress = silent) -> Codes:
+    def encode(self, images: Sequence[GivenImage], *, device: str = "auto", progress: Progress = silent) -> Codes:
         """Return the codes of images: uint8 `(n, ceil(n_bits / 8))`, in the order given; see `outputs`."""
         return pack(signs_of(self.outputs(images, device=device, progress=progress)))
 
@@ -108,7 +109,7 @@ class Model:
         dataset: Dataset,
         rows: Sequence[int] | npt.NDArray[np.int64] | None = None,
         *,
-        device: str = "cpu",
+        device: str = "auto",
         cache: Path | RowCache | None = None,
         progress: Progress = silent,
     ) -> Encoded:
@@ -133,7 +134,7 @@ class Model:
         rows: Sequence[int],
         keys: Sequence[str],
         digests: Sequence[str] | None = None,
-        device: str = "cpu",
+        device: str = "auto",
         cache: Path | RowCache | None = None,
         progress: Progress = silent,
     ) -> Encoded:
@@ -141,9 +142,11 @@ class Model:
         place = find_device(device)
         job = Job(source, rows, keys, digests)
         kept = self.row_cache(cache, device) if isinstance(cache, Path) else cache
-        module = self.network.backbone if self.is_frozen else self.network
-        encoded = encode_images(module.to(place), self.preprocessing, job, device=place, cache=kept, progress=progress)
+        network = self.network.to(place)
+        module = network.backbone if self.is_frozen else network
+        encoded = encode_images(module, self.preprocessing, job, device=place, cache=kept, progress=progress)
         outputs = apply_head(self.network.head, encoded.outputs, self.n_bits) if self.is_frozen else encoded.outputs
+        self.network.cpu()
         return Encoded(outputs.reshape(-1, self.n_bits), encoded.rows, encoded.problems)
 
     @property
@@ -151,7 +154,7 @@ class Model:
         """Whether the backbone was frozen: other models have it too, so its features are worth keeping."""
         return bool(self.record.get("regime") == "frozen")
 
-    def row_cache(self, folder: Path, device: str = "cpu") -> RowCache:
+    def row_cache(self, folder: Path, device: str = "auto") -> RowCache:
         """Open the cache of this model's rows of a device: features of a frozen backbone, else outputs."""
         place = find_device(device)
         if self.is_frozen:
@@ -211,13 +214,14 @@ def check_target(path: Path) -> None:
 
 
 def apply_head(head: Head, features: Rows, n_bits: int) -> Rows:
-    """Return the outputs float32 `(n, n_bits)` of a head for features `(n, feature_dim)`, on the CPU."""
-    if not len(features):
-        return np.zeros((0, n_bits), np.float32)
+    """Return the outputs float32 `(n, n_bits)` of a head for features `(n, feature_dim)`, block by block."""
     device = next(head.parameters()).device
     head.eval()
+    outputs = np.empty((len(features), n_bits), np.float32)
     with torch.no_grad():
-        outputs: Rows = head(torch.from_numpy(np.ascontiguousarray(features)).to(device)).float().cpu().numpy()
+        for start in range(0, len(features), HEAD_BATCH):
+            block = np.ascontiguousarray(features[start : start + HEAD_BATCH])
+            outputs[start : start + HEAD_BATCH] = head(torch.from_numpy(block).to(device)).float().cpu().numpy()
     return outputs
 
 

@@ -1,8 +1,9 @@
 """`nearbit demo`: the whole road on two built-in data sets, and a page that shows what came out."""
 
+import shutil
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from nearbit.files import write_json, write_whole
 from nearbit.index import Item, create_index
 from nearbit.indexing import index_dataset
 from nearbit.progress import Progress, silent
-from nearbit.report.demo_page import Cell, Chapter, Found, demo_page
+from nearbit.report.demo_page import Cell, Chapter, Found, Neighbour, demo_page
 from nearbit.training import TrainOptions, plan
 
 METHODS = ("crh", "csq")
@@ -41,14 +42,14 @@ STORIES = (
         "Handwritten digits",
         "1,797 real scans of 8×8 pixels, one label each. The codes of a class gather around its center, so many items "
         "share one code: see the column of distinct codes.",
-        TrainOptions(image_size=16, epochs=12, learning_rate=3e-3, batch_size=64, validate_every=3),
+        TrainOptions(image_size=16, device="cpu", epochs=12, learning_rate=3e-3, batch_size=64, validate_every=3),
     ),
     Story(
         "shapes",
         "Coloured shapes",
         "2,400 drawn images with one to three labels each, of 12 kinds in 4 families. Two images are relevant to each "
         "other if they share a kind; colour, size and place are there to distract.",
-        TrainOptions(image_size=32, epochs=24, learning_rate=3e-3, batch_size=64, validate_every=6),
+        TrainOptions(image_size=32, device="cpu", epochs=24, learning_rate=3e-3, batch_size=64, validate_every=6),
         (32,),
     ),
 )
@@ -104,16 +105,16 @@ def _model(
     story: Story, folder: Path, dataset: Dataset, split: Split, method: str, n_bits: int, seed: int, progress: Progress
 ) -> Model:
     """Return a trained model: the one in the folder if it is the very same, else a new one, saved there."""
-    from dataclasses import replace
-
     path = folder / f"{story.dataset}-{method}-{n_bits}.model"
     run = plan(dataset, split, method=method, n_bits=n_bits, options=replace(story.options, seed=seed))
     if path.is_dir():
         model = load_model(path)
         if model.record.get("run_key") == run.key():
             return model
-    model = run.train(None, lambda stage, done, total: progress(f"{dataset.name}: {stage}", done, total))
+    checkpoint = path.with_name(path.name + ".checkpoint")
+    model = run.train(checkpoint, lambda stage, done, total: progress(f"{dataset.name}: {stage}", done, total))
     model.save(path)
+    shutil.rmtree(checkpoint, ignore_errors=True)
     return model
 
 
@@ -156,9 +157,7 @@ def _search(
             )
 
 
-def _neighbour(item: Item, rows: dict[str, int], dataset: Dataset, query: int, distance: int) -> Any:
-    from nearbit.report.demo_page import Neighbour
-
+def _neighbour(item: Item, rows: dict[str, int], dataset: Dataset, query: int, distance: int) -> Neighbour:
     row = rows[item.path or ""]
     hit = bool((dataset.labels[row] & dataset.labels[query]).any())
     return Neighbour(row=row, distance=distance, code=item.code, hit=hit)

@@ -169,7 +169,7 @@ def encode_images(
 
     Returns:
         The outputs in the order of `job.rows`; images that cannot be read are left out and listed. On the CPU, with the
-        same number of threads, the same images in the same order give the same numbers to the last bit.
+        same number of threads, the same readable images in the same order give the same numbers to the last bit.
     """
     module.eval()
     read = reader or plain_reader(job.source, preprocessing)

@@ -38,7 +38,8 @@ class MissingExtraError(NearbitError):
 
     def __init__(self, package: str, extra: str, purpose: str) -> None:
         super().__init__(
-            f"{purpose} needs the package {package}, which is not installed: pip install 'nearbit[{extra}]'"
+            f"{purpose} needs the package {package}, which is not installed: pip install 'nearbit[{extra}]' "
+            f"(in a clone: pip install '.[{extra}]')"
         )
 
 

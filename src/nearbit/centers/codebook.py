@@ -42,7 +42,7 @@ def make_codebook(n_codewords: int, n_bits: int, rng: Generator, *, head_bits: i
     """Return words drawn uniformly without replacement, independently for each head.
 
     Source: CRH (arXiv 2511.12162). Deterministic for a given `rng`. Words of more than 16 bits are drawn one by one and
-    drawn again where they repeat, for which the paper states no rule.
+    drawn again where they repeat, for which the published rule is unknown.
 
     Args:
         n_codewords: words in each head.

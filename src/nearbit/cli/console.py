@@ -24,30 +24,36 @@ cache_option = click.option(
 )
 
 
-def data_options(command: Command) -> Command:
-    """Add the options that say how a data set is read."""
-    for option in (
-        click.option(
-            "--label-level",
-            type=click.Choice(["fine", "coarse", "both"]),
-            default="fine",
-            show_default=True,
-            help="Which labels of CIFAR-100.",
-        ),
-        click.option(
-            "--images", type=click.Path(path_type=Path), help="Folder of the images that a labels file names."
-        ),
-        click.option(
-            "--split-file",
-            type=click.Path(path_type=Path),
-            help="CSV with the columns path and split. [default: split.csv in the folder, if there is one]",
-        ),
-        click.option("--separator", help="Between several labels in a CSV field. [default: |]"),
-        click.option("--download", is_flag=True, help="Fetch cifar10 or cifar100 from its official page."),
-        cache_option,
-    ):
+IMAGE_OPTIONS = (
+    click.option(
+        "--label-level",
+        type=click.Choice(["fine", "coarse", "both"]),
+        default="fine",
+        show_default=True,
+        help="Which labels of CIFAR-100.",
+    ),
+    click.option("--images", type=click.Path(path_type=Path), help="Folder of the images that a labels file names."),
+    click.option("--separator", default="|", show_default=True, help="Between several labels in a CSV field."),
+    click.option("--download", is_flag=True, help="Fetch cifar10 or cifar100 from its official page."),
+    cache_option,
+)
+
+
+def image_options(command: Command) -> Command:
+    """Add the options that say how images are read."""
+    for option in IMAGE_OPTIONS:
         command = option(command)
     return command
+
+
+def data_options(command: Command) -> Command:
+    """Add the options that say how a data set is read: those of `image_options`, and which split file counts."""
+    split_file = click.option(
+        "--split-file",
+        type=click.Path(path_type=Path),
+        help="CSV with the columns path and split. [default: split.csv in the folder, if there is one]",
+    )
+    return image_options(split_file(command))
 
 
 def read_dataset(
@@ -56,21 +62,44 @@ def read_dataset(
     label_level: str,
     images: Path | None,
     split_file: Path | None,
-    separator: str | None,
+    separator: str,
     download: bool,
     cache: Path | None,
     progress: Progress,
 ) -> "Dataset":
     """Load the data set that the options of `data_options` describe."""
     from nearbit.datasets import load_dataset
-    from nearbit.datasets.labels_file import SEPARATOR
 
     return load_dataset(
         source,
         label_level=label_level,
         images=images,
         split_file=split_file,
-        separator=separator or SEPARATOR,
+        separator=separator,
+        download=download,
+        cache=cache,
+        progress=progress,
+    )
+
+
+def read_images(
+    sources: Sequence[str],
+    *,
+    label_level: str,
+    images: Path | None,
+    separator: str,
+    download: bool,
+    cache: Path | None,
+    progress: Progress,
+) -> "Dataset":
+    """Load the images that the options of `image_options` describe, with their labels if there are any."""
+    from nearbit.datasets import load_images
+
+    return load_images(
+        sources[0] if len(sources) == 1 else list(sources),
+        label_level=label_level,
+        images=images,
+        separator=separator,
         download=download,
         cache=cache,
         progress=progress,

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from nearbit.cli.console import Bars, cache_option, device_option, json_option, list_problems, put
+from nearbit.cli.console import Bars, device_option, image_options, json_option, list_problems, put, read_images
 
 
 @click.command("encode", epilog="Example: nearbit encode birds.model new-photos/ -o codes.npz")
@@ -16,7 +16,7 @@ from nearbit.cli.console import Bars, cache_option, device_option, json_option, 
 )
 @click.option("--outputs", "with_outputs", is_flag=True, help="Keep the real-valued outputs too.")
 @device_option
-@cache_option
+@image_options
 @json_option
 def command(
     model_path: Path,
@@ -24,8 +24,9 @@ def command(
     output: Path,
     with_outputs: bool,
     device: str,
-    cache: Path | None,
     as_json: bool,
+    cache: Path | None,
+    **reading: Any,
 ) -> None:
     """Encode IMAGES (a folder, a labels file, a known data set, or image files) with MODEL, in order.
 
@@ -35,13 +36,12 @@ def command(
 
     from nearbit.bundle import load_model
     from nearbit.codes import pack, signs_of
-    from nearbit.datasets import load_images
     from nearbit.files import cache_folder, write_whole
 
     model = load_model(model_path)
     kept = cache or cache_folder()
     with Bars() as progress:
-        dataset = load_images(sources[0] if len(sources) == 1 else list(sources), cache=kept, progress=progress)
+        dataset = read_images(sources, cache=kept, progress=progress, **reading)
         encoded = model.encode_dataset(dataset, device=device, cache=kept, progress=progress)
     errors = list_problems(dataset.problems + encoded.problems, output.with_name(output.name + ".errors.jsonl"))
     arrays: dict[str, Any] = {

@@ -5,7 +5,16 @@ from typing import Any
 
 import click
 
-from nearbit.cli.console import Bars, cache_option, device_option, json_option, list_problems, put
+from nearbit.cli.console import (
+    Bars,
+    data_options,
+    device_option,
+    json_option,
+    list_problems,
+    put,
+    read_dataset,
+    read_images,
+)
 from nearbit.errors import InputError
 
 
@@ -24,7 +33,7 @@ from nearbit.errors import InputError
     help="Only this part of the split that the model records.",
 )
 @device_option
-@cache_option
+@data_options
 @json_option
 def command(
     index_path: Path,
@@ -32,8 +41,10 @@ def command(
     model_path: Path | None,
     part: str | None,
     device: str,
-    cache: Path | None,
     as_json: bool,
+    cache: Path | None,
+    split_file: Path | None,
+    **reading: Any,
 ) -> None:
     """Encode IMAGES (a folder, a labels file, a known data set, or image files) and put them into INDEX.
 
@@ -41,7 +52,6 @@ def command(
     same command brings an index up to date, and an interrupted one goes on where it stopped.
     """
     from nearbit.bundle import load_model
-    from nearbit.datasets import load_dataset, load_images
     from nearbit.files import cache_folder, path_seen_from
     from nearbit.index import create_index
     from nearbit.indexing import index_dataset
@@ -54,9 +64,10 @@ def command(
     with Bars() as progress:
         rows: Any = None
         if part is None:
-            dataset = load_images(sources[0] if len(sources) == 1 else list(sources), cache=kept, progress=progress)
+            dataset = read_images(sources, cache=kept, progress=progress, **reading)
         else:
-            dataset = load_dataset(_only(sources), cache=kept, progress=progress)
+            only = _only(sources)
+            dataset = read_dataset(only, split_file=split_file, cache=kept, progress=progress, **reading)
             rows = part_rows(model, dataset, part)
         with create_index(index_path, model.n_bits, model_id=model.model_id, exist_ok=True) as index:
             index.set_notes({"model_path": path_seen_from(index_path.absolute().parent, folder)})
@@ -90,7 +101,7 @@ def recorded_model(index_path: Path) -> Path:
 
     if not index_path.exists():
         raise InputError(f"{index_path} is a new index: name the model that makes its codes (--model FOLDER)")
-    with open_index(index_path) as index:
+    with open_index(index_path, read_only=True) as index:
         note = index.notes().get("model_path")
     if note is None:
         raise InputError(f"{index_path} names no model: give it (--model FOLDER)")

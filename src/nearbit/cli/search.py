@@ -50,7 +50,9 @@ def command(
         raise InputError("give at least one QUERY image, or --id of an item in the index")
     with open_index(index_path, read_only=True) as index:
         codes = _codes(index, queries, ids, model_path, device)
-        results = index.search(codes, k=k, radius=radius, where={"labels": list(labels)} if labels else None)
+        results = index.search(
+            codes, k=min(k, max(1, len(index))), radius=radius, where={"labels": list(labels)} if labels else None
+        )
         found = _describe(index, results, [str(query) for query in queries] + [f"item {number}" for number in ids])
     put({"index": str(index_path), "n_bits": index.n_bits, "results": found}, as_json=as_json, lines=_lines(found))
 

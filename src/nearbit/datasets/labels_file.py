@@ -65,7 +65,7 @@ class Places:
         if not is_utf8(path):
             self.problems.append(Problem(path.encode("utf-8", "backslashreplace").decode(), NOT_UTF8))
             return None
-        if path.startswith("/") or ".." in plain.split("/") or Path(plain).is_absolute():
+        if path.startswith("/") or ".." in plain.replace("\\", "/").split("/") or Path(plain).is_absolute():
             self.problems.append(Problem(path, "outside the folder of images: paths must be relative, without '..'"))
             return None
         for prefix in self._prefixes:

@@ -92,8 +92,10 @@ def load_dataset(
 def load_images(
     source: str | Path | Sequence[str | Path],
     *,
+    label_level: str = "fine",
     images: Path | None = None,
     separator: str = SEPARATOR,
+    download: bool = False,
     cache: Path | None = None,
     progress: Progress = silent,
 ) -> Dataset:
@@ -102,8 +104,10 @@ def load_images(
     Args:
         source: what `load_dataset` takes, and also a folder without classes (images in the folder itself have no
             label), one image file, or a list of image files.
+        label_level: as for `load_dataset`.
         images: as for `load_dataset`.
         separator: as for `load_dataset`.
+        download: as for `load_dataset`.
         cache: as for `load_dataset`.
         progress: as for `load_dataset`.
 
@@ -115,7 +119,12 @@ def load_images(
     """
     reading = Reading(keep_unlabelled=True, cache=cache or cache_folder(), progress=progress)
     options = _Options(
-        label_level="fine", images=images, split_file=None, separator=separator, download=False, reading=reading
+        label_level=label_level,
+        images=images,
+        split_file=None,
+        separator=separator,
+        download=download,
+        reading=reading,
     )
     if isinstance(source, str | Path):
         return _load(source, options)

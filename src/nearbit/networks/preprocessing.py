@@ -1,5 +1,6 @@
 """Preprocessing: how an image becomes the square of pixels that a backbone sees. Part of every model, saved with it."""
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -52,6 +53,11 @@ class Preprocessing:
         """Return the same preprocessing for another image size, the cut in proportion."""
         values = asdict(self) | {"size": size, "resize": max(size, round(size * self.resize / self.size))}
         return Preprocessing(**values)
+
+    @property
+    def augment_side(self) -> int:
+        """The shorter side, in pixels, from which a random square is at least as fine as the backbone's."""
+        return max(self.resize, math.ceil(self.size / SMALLEST_CROP))
 
     def apply(self, image: Image.Image) -> Pixels:
         """Return the square of pixels of an RGB image: uint8 `(3, size, size)`. Deterministic."""

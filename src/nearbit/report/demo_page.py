@@ -86,9 +86,9 @@ def demo_page(chapters: Sequence[Chapter], seconds: float) -> str:
         f'<p class="lead">Two data sets, two methods, trained, indexed, searched and measured here in {seconds:.0f} s. '
         "A network turned each image into a short code of bits; images of the same meaning lie few bits apart.</p>",
         "<p>The tie-aware figure is the exact expectation over the order of items at equal distance. The figure "
-        "beside it takes ties in database order, as most papers do. Both are measured on query images that training "
-        "never saw; the epoch was chosen on separate validation images. One seed: differences of a point or two are "
-        "noise.</p>",
+        "beside it takes ties in database order, in the manner of most published tables. Both are measured on query "
+        "images that training never saw; the epoch was chosen on separate validation images. One seed: differences of "
+        "a point or two are noise.</p>",
     ]
     for chapter in chapters:
         body += _chapter(chapter)

@@ -102,7 +102,7 @@ class PixelInputs:
                 yield item
 
     def _read(self, row: int, seed: int, epoch: int) -> Pixels:
-        image = self.dataset.source.read(row, at_least=self.preprocessing.resize)
+        image = self.dataset.source.read(row, at_least=self.preprocessing.augment_side)
         if not self.augment:
             return self.preprocessing.apply(image)
         rng = np.random.default_rng([seed, epoch, row])

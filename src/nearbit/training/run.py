@@ -195,7 +195,7 @@ class TrainingRun:
     def _augmented(self, view: int, mirror: bool) -> Any:
         def read(row: int) -> Any:
             rng = np.random.default_rng([view, int(self.dataset.digests[row][:15], 16)])
-            image = self.dataset.source.read(row, at_least=self.backbone.preprocessing.resize)
+            image = self.dataset.source.read(row, at_least=self.backbone.preprocessing.augment_side)
             return self.backbone.preprocessing.augment(image, rng, mirror=mirror)
 
         return read
