@@ -74,7 +74,7 @@ def run_demo(
     chapters = [_chapter(story, folder, bits, seed, progress) for story in STORIES]
     seconds = time.monotonic() - began
     report = folder / "report.html"
-    write_whole(report, lambda aside: _write(aside, demo_page(chapters, seconds)))
+    write_whole(report, lambda aside: _write(aside, demo_page(chapters)))
     rows = [cell.to_dict() | {"dataset": chapter.dataset.name} for chapter in chapters for cell in chapter.cells]
     about = {"report": str(report), "seed": seed, "seconds": round(seconds, 1), "rows": rows}
     write_json(folder / "results.json", about)
@@ -98,7 +98,15 @@ def _chapter(story: Story, folder: Path, bits: Sequence[int], seed: int, progres
                 shown = model
     assert shown is not None  # noqa: S101 - there is at least one code length
     found = list(_search(story, folder, shown, dataset, split, progress))
-    return Chapter(story.title, story.words, dataset, tuple(cells), shown, tuple(_choose(dataset, found)))
+    return Chapter(
+        story.title, story.words, dataset, tuple(cells), shown, _chance(dataset, split), tuple(_choose(dataset, found))
+    )
+
+
+def _chance(dataset: Dataset, split: Split) -> float:
+    """Return the mean share of database images that have a label in common with a query."""
+    queries, database = dataset.labels[split.query].astype(np.int32), dataset.labels[split.database].astype(np.int32)
+    return float((queries @ database.T > 0).mean())
 
 
 def _model(

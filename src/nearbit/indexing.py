@@ -1,6 +1,6 @@
 """Put the images of a data set into an index: new ones are added, changed ones replaced, known ones passed over."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,11 +19,18 @@ from nearbit.progress import Progress, silent
 
 @dataclass(frozen=True)
 class Indexed:
-    """What indexing did: numbers of items added, replaced and passed over, and the images that could not be read."""
+    """What indexing did.
+
+    Attributes:
+        added, replaced, unchanged: numbers of images.
+        absent: items of the index from the same place that are not among the images; they stay in the index.
+        problems: the images that could not be read.
+    """
 
     added: int
     replaced: int
     unchanged: int
+    absent: int
     problems: tuple[Problem, ...]
 
 
@@ -73,7 +80,17 @@ def index_dataset(
         added, replaced = added + len(new), replaced + len(old)
         problems += encoded.problems
         progress("Indexing", min(start + CHUNK, len(waiting)), len(waiting))
-    return Indexed(added, replaced, len(paths) - len(waiting), tuple(problems))
+    absent = _absent(index, dataset, known) if rows is None else 0
+    return Indexed(added, replaced, len(paths) - len(waiting), absent, tuple(problems))
+
+
+def _absent(index: Index, dataset: Dataset, known: Mapping[str, object]) -> int:
+    """Return how many known items lie below the root of the data set and are not in it."""
+    if dataset.root is None:
+        return 0
+    below = path_seen_from(index.path.absolute().parent, dataset.root).rstrip("/") + "/"
+    here = {item_path(index, dataset, row) for row in range(len(dataset))}
+    return sum(path.startswith(below) and path not in here for path in known)
 
 
 def item_path(index: Index, dataset: Dataset, row: int) -> str:

@@ -266,3 +266,59 @@ def test_a_foreign_file_of_codes_is_refused_with_what_is_missing(refused, place)
     )  # fmt: skip
     assert "cannot be read as an .npz file of plain arrays" in refused("evaluate", "--codes", "codes.npz")
     assert "no.npz" in refused("evaluate", "--codes", "no.npz")
+
+
+def test_a_split_lists_what_it_skipped(as_json, place):
+    about = as_json("split", "photos", "-o", "s.json")
+    assert about["errors_file"] == "s.json.errors.jsonl"
+    assert [one["path"] for one in listed(place / "s.json.errors.jsonl")] == ["a/damaged.png"]
+
+
+def test_an_errors_file_goes_with_its_problems(as_json, place):
+    as_json("index", "a.index", "photos")
+    assert (place / "a.index.errors.jsonl").is_file()
+    (place / "photos" / "a" / "damaged.png").unlink()
+    assert as_json("index", "a.index", "photos")["errors_file"] is None
+    assert not (place / "a.index.errors.jsonl").exists()
+
+
+def test_items_of_images_that_are_gone_are_counted_and_stay(as_json, nearbit, place):
+    before = as_json("index", "a.index", "photos")
+    (place / "photos" / "a" / "000.png").unlink()
+    after = as_json("index", "a.index", "photos")
+    assert (before["absent"], after["absent"], after["items"]) == (0, 1, before["items"])
+    assert "1 items are of images that are no longer there" in nearbit("index", "a.index", "photos")[1]
+    assert as_json("index", "a.index", "photos", "--part", "database")["absent"] == 0
+
+
+def test_search_names_files_that_can_be_opened_from_here(as_json, nearbit, place, monkeypatch):
+    first = as_json("search", "a.index", "--id", "1", "-k", "1")["results"][0]["neighbours"][0]
+    assert first["file"] == str(place / "photos" / "a" / "000.png")
+    monkeypatch.chdir(place / "photos")
+    assert nearbit("search", "../a.index", "--id", "1", "-k", "1")[1].split()[-1] == "a/000.png"
+    (place / "photos" / "a" / "000.png").unlink()
+    gone = as_json("search", "../a.index", "--id", "1", "-k", "1")["results"][0]["neighbours"][0]
+    assert (gone["file"], gone["path"]) == (None, "photos/a/000.png")
+
+
+def test_search_within_a_radius_takes_all_unless_told_otherwise(as_json, place):
+    everything = as_json("search", "a.index", "--id", "1", "--radius", "12")["results"][0]["neighbours"]
+    assert len(everything) == as_json("inspect", "a.index")["items"] > 10
+    assert len(as_json("search", "a.index", "--id", "1", "--radius", "12", "-k", "3")["results"][0]["neighbours"]) == 3
+
+
+def test_search_refuses_a_label_that_no_item_has(refused, place):
+    assert "no item of a.index has the label 'aa'. Did you mean 'a'?" in refused(
+        "search", "a.index", "--id", "1", "--label", "aa"
+    )
+
+
+def test_a_training_that_cannot_begin_leaves_no_checkpoint_folder(refused, place):
+    (place / "photos" / "a" / "damaged.png").unlink()
+    refused("train", "photos", *TINY, "--bits", "1", "-o", "new.model")
+    assert not list(place.glob("new.model*"))
+
+
+def test_an_index_without_its_model_says_so(refused, place):
+    (place / "a.model").rename(place / "b.model")
+    assert "names the model a.model beside it, which is not there" in refused("search", "a.index", "photos/a/001.png")

@@ -79,7 +79,7 @@ def test_version(nearbit):
         (["search", "no.index"], "give at least one QUERY image, or --id"),
         (["encode", "no.model", "digits", "-o", "x.npz"], "there is no model at no.model"),
         (["evaluate"], "give MODEL and DATA, or --codes FILE"),
-        (["evaluate", "m"], "give MODEL and DATA, or --codes FILE"),
+        (["evaluate", "m"], "DATA is missing: nearbit evaluate m DATA"),
         (["evaluate", "m", "d", "--codes", "c"], "not both"),
         (["evaluate", "m", "--codes", "c"], "not both"),
         (["evaluate", "--codes", "c", "--split", "s"], "--split goes with MODEL and DATA"),

@@ -167,8 +167,12 @@ def printable(text: str) -> str:
 
 
 def list_problems(problems: "Sequence[Problem]", errors_file: Path) -> str | None:
-    """Write skipped images with their reasons to a file and say so; return its path, or None where none was skipped."""
+    """Write skipped images with their reasons to a file and say so; return its path.
+
+    Where none was skipped, a file of an earlier run is removed and None returned.
+    """
     if not problems:
+        errors_file.unlink(missing_ok=True)  # of an earlier run, whose problems are solved
         return None
     from nearbit.datasets import write_problems
 

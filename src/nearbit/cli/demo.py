@@ -34,7 +34,7 @@ def command(output: Path, bits: tuple[int, ...], seed: int, as_json: bool) -> No
     """
     from nearbit.demo import run_demo
 
-    say(f"Training {2 * len(bits) + 2} small networks; this takes about a minute.")
+    say(f"Training {2 * len(bits) + 2} small networks: about a minute and a half. Those made before are used again.")
     with Bars() as progress:
         about = run_demo(output, bits=bits, seed=seed, progress=progress)
     rows = [

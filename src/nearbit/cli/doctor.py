@@ -18,7 +18,11 @@ def command(as_json: bool) -> None:
     """Check the installation: versions, device, optional packages and the cache folder."""
     about = examine()
     rows = [
-        (name, found or "missing", "" if found else f"pip install 'nearbit[{EXTRAS[name]}]'" if name in EXTRAS else "")
+        (
+            name,
+            found or "missing",
+            "" if found else f"pip install '.[{EXTRAS[name]}]' in a clone" if name in EXTRAS else "",
+        )
         for name, found in about["packages"].items()
     ]
     put(

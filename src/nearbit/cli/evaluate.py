@@ -63,6 +63,8 @@ def command(
     The primary figure is the tie-aware mean average precision; the field's usual one stands beside it.
     """
     both = codes_path is not None and (model_path is not None or split_path is not None)
+    if model_path is not None and source is None and codes_path is None:
+        raise InputError(f"DATA is missing: nearbit evaluate {model_path} DATA")
     if both or (codes_path is None and source is None):
         raise InputError("give MODEL and DATA, or --codes FILE, not both; --split goes with MODEL and DATA")
     with Bars() as progress:
@@ -106,7 +108,9 @@ def _model(
     seen = evaluation.queries_seen_in_training
     if seen:
         say(f"warning: {seen} query images are training or validation images of the model: these figures are too good")
-    errors = list_problems(dataset.problems + evaluation.problems, Path(f"{Path(model_path).name}.errors.jsonl"))
+    errors = list_problems(
+        dataset.problems + evaluation.problems, Path(f"{Path(model_path).name}.evaluate.errors.jsonl")
+    )
     return {
         "model": str(model_path),
         "method": model.method,

@@ -49,7 +49,8 @@ def command(
     """Encode IMAGES (a folder, a labels file, a known data set, or image files) and put them into INDEX.
 
     INDEX is made where it is missing. Images that it holds already are passed over, changed ones are replaced, so the
-    same command brings an index up to date, and an interrupted one goes on where it stopped.
+    same command takes in what is new, and an interrupted one goes on where it stopped. Items of images that are gone
+    stay.
     """
     from nearbit.bundle import load_model
     from nearbit.files import cache_folder, path_seen_from
@@ -80,6 +81,7 @@ def command(
         "added": done.added,
         "replaced": done.replaced,
         "unchanged": done.unchanged,
+        "absent": done.absent,
         "n_bits": model.n_bits,
         "model_id": model.model_id,
         "errors_file": errors,
@@ -90,6 +92,10 @@ def command(
         lines=[
             f"{index_path}: {total} items of {model.n_bits} bits ({done.added} added, {done.replaced} replaced, "
             f"{done.unchanged} unchanged)",
+            *(
+                [f"{done.absent} items are of images that are no longer there; they stay in the index"]
+                * (done.absent > 0)
+            ),
             f"next: nearbit search {index_path} QUERY.jpg",
         ],
     )
@@ -105,7 +111,10 @@ def recorded_model(index_path: Path) -> Path:
         note = index.notes().get("model_path")
     if note is None:
         raise InputError(f"{index_path} names no model: give it (--model FOLDER)")
-    return Path(index_path.absolute().parent, note).resolve()
+    folder = Path(index_path.absolute().parent, note).resolve()
+    if not folder.is_dir():
+        raise InputError(f"{index_path} names the model {note} beside it, which is not there: give it (--model FOLDER)")
+    return folder
 
 
 def part_rows(model: Any, dataset: Any, part: str) -> Any:

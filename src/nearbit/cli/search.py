@@ -1,12 +1,14 @@
 """`nearbit search`: the nearest images of an index."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from nearbit.cli.console import device_option, json_option, put, table
-from nearbit.errors import InputError
+from nearbit.errors import InputError, did_you_mean
+from nearbit.files import path_seen_from
 
 if TYPE_CHECKING:
     from nearbit.index import Index, Results
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 @click.option(
     "--id", "ids", type=click.IntRange(0), multiple=True, help="Search from an item of the index; repeatable."
 )
-@click.option("-k", "k", type=click.IntRange(1), default=10, show_default=True, help="Most items a query.")
+@click.option("-k", "k", type=click.IntRange(1), help="Most items a query. [default: 10, or all within --radius]")
 @click.option("--radius", type=click.IntRange(0), help="Largest distance, in bits.")
 @click.option("--label", "labels", multiple=True, help="Only items with this label; repeatable for any of several.")
 @click.option(
@@ -33,7 +35,7 @@ def command(
     index_path: Path,
     queries: tuple[Path, ...],
     ids: tuple[int, ...],
-    k: int,
+    k: int | None,
     radius: int | None,
     labels: tuple[str, ...],
     model_path: Path | None,
@@ -49,12 +51,19 @@ def command(
     if not queries and not ids:
         raise InputError("give at least one QUERY image, or --id of an item in the index")
     with open_index(index_path, read_only=True) as index:
+        _check_labels(index, labels)
         codes = _codes(index, queries, ids, model_path, device)
-        results = index.search(
-            codes, k=min(k, max(1, len(index))), radius=radius, where={"labels": list(labels)} if labels else None
-        )
+        most = None if k is None and radius is not None else min(k or 10, max(1, len(index)))
+        results = index.search(codes, k=most, radius=radius, where={"labels": list(labels)} if labels else None)
         found = _describe(index, results, [str(query) for query in queries] + [f"item {number}" for number in ids])
     put({"index": str(index_path), "n_bits": index.n_bits, "results": found}, as_json=as_json, lines=_lines(found))
+
+
+def _check_labels(index: "Index", labels: tuple[str, ...]) -> None:
+    known = index.labels() if labels else {}
+    for label in labels:
+        if label not in known:
+            raise InputError(f"no item of {index.path} has the label {label!r}.{did_you_mean(label, list(known))}")
 
 
 def _codes(
@@ -86,19 +95,37 @@ def _describe(index: "Index", results: "Results", names: list[str]) -> list[dict
         pairs = results.pairs(query)
         items = index.items([number for number, _ in pairs])
         neighbours = [
-            {"id": item.id, "distance": distance, "path": item.path, "labels": list(item.labels)}
+            {
+                "id": item.id,
+                "distance": distance,
+                "path": item.path,
+                "file": _file(index, item.path),
+                "labels": list(item.labels),
+            }
             for item, (_, distance) in zip(items, pairs, strict=True)
         ]
         found.append({"query": name, "neighbours": neighbours})
     return found
 
 
+def _file(index: "Index", path: str | None) -> str | None:
+    """Return the absolute path of an item's image; None where it is no file, or is gone."""
+    file = Path(os.path.normpath(index.path.absolute().parent / path)) if path else None
+    return str(file) if file is not None and file.is_file() else None
+
+
+def _seen_from_here(item: dict[str, Any]) -> str:
+    """Return the path of an item as one can open it from here; as the index keeps it where there is no such file."""
+    return path_seen_from(Path.cwd(), Path(item["file"])) if item["file"] else item["path"] or "-"
+
+
 def _lines(found: list[dict[str, Any]]) -> list[str]:
     lines = []
     for one in found:
         rows = [
-            (rank, item["distance"], item["id"], ", ".join(item["labels"]) or "-", item["path"] or "-")
+            (rank, item["distance"], item["id"], ", ".join(item["labels"]) or "-", _seen_from_here(item))
             for rank, item in enumerate(one["neighbours"], start=1)
         ]
-        lines += [f"{one['query']}:", *table(rows, ("rank", "bits", "id", "labels", "path")), ""]
+        listed = table(rows, ("rank", "bits", "id", "labels", "path")) if rows else ["nothing found"]
+        lines += [f"{one['query']}:", *listed, ""]
     return lines[:-1]

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nearbit.cli.console import Bars, data_options, json_option, put, read_dataset
+from nearbit.cli.console import Bars, data_options, json_option, list_problems, put, read_dataset
 from nearbit.errors import InputError
 
 if TYPE_CHECKING:
@@ -95,9 +95,10 @@ def command(source: str, output: Path, as_json: bool, **options: Any) -> None:
         dataset = read_dataset(source, progress=progress, **options)
     split = build_split(dataset, **dividing)
     split.save(output)
+    errors = list_problems(dataset.problems, output.with_name(output.name + ".errors.jsonl"))
     sizes = part_sizes(split)
     put(
-        {"split": str(output), "hash": split.hash, "recipe": split.recipe, **sizes},
+        {"split": str(output), "hash": split.hash, "recipe": split.recipe, **sizes, "errors_file": errors},
         as_json=as_json,
         lines=[
             f"{output}: " + ", ".join(f"{number} {part}" for part, number in sizes.items()),

@@ -122,7 +122,10 @@ def command(
         checkpoint = output.with_name(output.name + ".checkpoint")
         if finished is None:
             checkpoint.mkdir(parents=True, exist_ok=True)
-            model = run.train(checkpoint, progress)
+            try:
+                model = run.train(checkpoint, progress)
+            finally:
+                _remove_empty(checkpoint)
             model.save(output)
         else:
             model = finished
@@ -130,6 +133,12 @@ def command(
             remove_orphans(output.parent, output.name)
         shutil.rmtree(checkpoint, ignore_errors=True)
     _report(model, output, errors, as_json)
+
+
+def _remove_empty(folder: Path) -> None:
+    """Remove a checkpoint folder that nothing was written to."""
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
 
 
 def _finished(output: Path, key: str, overwrite: bool) -> "Model | None":

@@ -68,7 +68,7 @@ def assemble(listing: Listing, reading: Reading) -> Dataset:
     problems += [Problem(item.key, one.reason) for item, one in zip(items, checked, strict=True) if one.reason]
     good = [(item, one.digest) for item, one in zip(items, checked, strict=True) if one.digest]
     if not good:
-        raise DataError(_nothing_left(listing, problems))
+        raise DataError(_nothing_left(listing, problems, labelled=not reading.keep_unlabelled))
     classes, dropped = _classes(listing, [item for item, _ in good])
     problems += [Problem(name, "a class without a readable image: dropped") for name in dropped]
     return _dataset(listing, good, classes, problems)
@@ -104,9 +104,10 @@ def _classes(listing: Listing, good: Sequence[Item]) -> tuple[tuple[str, ...], l
     return tuple(name for name in order if used[name]), [name for name in order if not used[name]]
 
 
-def _nothing_left(listing: Listing, problems: Sequence[Problem]) -> str:
-    what = f"{listing.root}: no readable image with a label"
-    if not problems:
-        return f"{what}; expected one folder a class with images in each, or a labels file"
+def _nothing_left(listing: Listing, problems: Sequence[Problem], *, labelled: bool) -> str:
+    what = f"{listing.root}: no readable image" + (" with a label" if labelled else "")
+    expected = "expected one folder a class with images in each, or a labels file" if labelled else "expected images"
+    if not problems or all(problem.reason == "no label" for problem in problems):
+        return f"{what}; {expected}"
     first = "; ".join(f"{problem.path!r}: {problem.reason}" for problem in problems[:3])
     return f"{what}; {len(problems)} skipped, the first: {first}"

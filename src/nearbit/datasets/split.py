@@ -80,7 +80,7 @@ class Split:
         if len(dataset) != len(self.digests):
             raise DataError(
                 f"the split was made for {len(self.digests)} images of {self.dataset}, but {dataset.name} has "
-                f"{len(dataset)}; make a new split, or use the images it was made for"
+                f"{len(dataset)}; use the images it was made for, or train again on a new split"
             )
         rows = [row for row, digest in enumerate(dataset.digests) if digest != self.digests[row]]
         if rows:

@@ -75,6 +75,8 @@ def load_hugging_face(source: str) -> tuple[nn.Module, Preprocessing, dict[str, 
         MissingExtraError: transformers is not installed.
         DataError: nothing usable lies there, or the file does not hold all weights of the backbone.
     """
+    if source.startswith(("/", "./", "../", "~")) and not Path(source).expanduser().is_dir():
+        raise DataError(f"there is no folder {source}: hf: takes a folder, or ORG/NAME on the Hugging Face hub")
     transformers = _transformers()
     try:
         with _quiet(transformers):

@@ -54,13 +54,17 @@ class Found:
 
 @dataclass(frozen=True, eq=False)
 class Chapter:
-    """What the page tells of one data set; `shown` is the model whose searches are pictured."""
+    """What the page tells of one data set; `shown` is the model whose searches are pictured.
+
+    `chance` is the share of database images that are relevant to a query, on average: the precision of a random order.
+    """
 
     title: str
     words: str
     dataset: Dataset
     cells: tuple[Cell, ...]
     shown: Model
+    chance: float
     found: tuple[Found, ...]
 
 
@@ -79,11 +83,14 @@ def cell_row(cell: Cell) -> tuple[str, ...]:
     )
 
 
-def demo_page(chapters: Sequence[Chapter], seconds: float) -> str:
+def demo_page(chapters: Sequence[Chapter]) -> str:
     """Return the whole page as HTML."""
+    cells = [cell for chapter in chapters for cell in chapter.cells]
+    seconds = sum(cell.seconds for cell in cells)
     body = [
         "<h1>nearbit demo</h1>",
-        f'<p class="lead">Two data sets, two methods, trained, indexed, searched and measured here in {seconds:.0f} s. '
+        f'<p class="lead">Two data sets, two methods, {len(cells)} networks trained in {seconds:.0f} s, then '
+        "indexed, searched and measured. "
         "A network turned each image into a short code of bits; images of the same meaning lie few bits apart.</p>",
         "<p>The tie-aware figure is the exact expectation over the order of items at equal distance. The figure "
         "beside it takes ties in database order, in the manner of most published tables. Both are measured on query "
@@ -119,17 +126,23 @@ def _chapter(chapter: Chapter) -> list[str]:
         f"<h2>{escape(chapter.title)}</h2>",
         f"<p>{escape(chapter.words)}</p>",
         html_table(HEADER, rows, bold),
-        '<p class="note">Bold: the better method at this number of bits. Seconds: training alone.</p>',
+        '<p class="note">Bold: the better method at this number of bits. Seconds: training alone. A random order of '
+        f"the database would reach {chapter.chance:.2f}.</p>",
         f'<div class="beside">{chart}<div><h3>Distances between class centers, {escape(model.method)}, '
         f"{model.n_bits} bits</h3>{distance_map(distances, names, n_bits=model.n_bits)}</div></div>",
         f"<h3>Searches with {escape(model.method)} at {model.n_bits} bits</h3>",
-        '<p class="note">The last two queries are the ones that went worst.</p>',
+        f'<p class="note">{_worst_words(chapter)}</p>',
         '<p class="note key">'
         '<span style="background:var(--hit)"></span>shares a label with the query'
         '<span style="background:var(--miss)"></span>does not, or a bit that differs'
         '<span style="background:var(--bit)"></span>a bit that is 1</p>',
         *[_search_row(chapter.dataset, model.n_bits, found) for found in chapter.found],
     ]
+
+
+def _worst_words(chapter: Chapter) -> str:
+    missed = sum(not neighbour.hit for found in chapter.found[-2:] for neighbour in found.neighbours)
+    return "The last two queries are the ones that went worst." if missed else "No query went wrong."
 
 
 def _family_order(dataset: Dataset) -> list[int]:
