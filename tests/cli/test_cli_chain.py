@@ -283,12 +283,12 @@ def test_an_errors_file_goes_with_its_problems(as_json, place):
 
 
 def test_items_of_images_that_are_gone_are_counted_and_stay(as_json, nearbit, place):
+    assert as_json("index", "a.index", "photos", "--part", "database")["absent"] == 0
     before = as_json("index", "a.index", "photos")
     (place / "photos" / "a" / "000.png").unlink()
     after = as_json("index", "a.index", "photos")
     assert (before["absent"], after["absent"], after["items"]) == (0, 1, before["items"])
     assert "1 items are of images that are no longer there" in nearbit("index", "a.index", "photos")[1]
-    assert as_json("index", "a.index", "photos", "--part", "database")["absent"] == 0
 
 
 def test_search_names_files_that_can_be_opened_from_here(as_json, nearbit, place, monkeypatch):
