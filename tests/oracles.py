@@ -151,3 +151,15 @@ def central_square(plane, resize, size):
     rows = [triangle_row(row, (width - side) / 2, side, size) for row in plane]
     columns = [triangle_row(list(column), (height - side) / 2, side, size) for column in zip(*rows, strict=True)]
     return [list(row) for row in zip(*columns, strict=True)]
+
+
+def expected_average_precision(groups):
+    """Return the expectation of AP over orders of ties, rank by rank: the formula of McSherry and Najork (2008)."""
+    total, before, relevant_before = 0.0, 0, 0
+    for group in groups:
+        n, r = len(group), sum(group)
+        for t in range(1, n + 1):
+            others = (t - 1) * (r - 1) / (n - 1) if n > 1 else 0.0
+            total += r / n * (relevant_before + 1 + others) / (before + t)
+        before, relevant_before = before + n, relevant_before + r
+    return total / relevant_before if relevant_before else 0.0

@@ -40,7 +40,8 @@ def precision_at(
     """
     limit = check_k(k)
     comparison = compare(query_codes, query_labels, database_codes, database_labels, n_bits)
-    return np.concatenate([expected_precision(*comparison.histograms(block), limit) for block in comparison.blocks()])
+    blocks = comparison.map_blocks(lambda block: expected_precision(*comparison.histograms(block), limit))
+    return np.concatenate(list(blocks))
 
 
 def expected_precision(items: Counts, relevant: Counts, k: int) -> Values:

@@ -96,24 +96,26 @@ def evaluate_codes(
     harmonic = harmonic_numbers(comparison.n_database)
     columns: dict[str, list[Values]] = {}
     progress("evaluating queries", 0, comparison.n_query)
-    for block in comparison.blocks():
-        for name, values in _block_values(comparison, block, harmonic).items():
+    done = 0
+    for block in comparison.map_blocks(lambda block: _block_values(comparison, block, harmonic)):
+        for name, values in block.items():
             columns.setdefault(name, []).append(values)
-        progress("evaluating queries", block.stop, comparison.n_query)
+        done += len(block["n_relevant"])
+        progress("evaluating queries", done, comparison.n_query)
     return _report(comparison, {name: np.concatenate(blocks) for name, blocks in columns.items()})
 
 
 def _block_values(comparison: Comparison, block: range, harmonic: Values) -> dict[str, Values]:
     """Return each figure of each query of a block, and the number of relevant items."""
-    items, relevant = comparison.histograms(block)
-    ranks = [comparison.ordered_ranks(query) for query in block]
+    ordered = comparison.ordered(block, np.array([comparison.n_database, *ORDERED_KS], np.int64))
+    items, relevant, found = ordered.items, ordered.relevant, found_average_precision(ordered)
     values = {
         "n_relevant": relevant.sum(axis=1).astype(np.float64),
         "tie_aware_map": expected_average_precision(items, relevant, harmonic),
-        "map_database_order": np.array([found_average_precision(row, None) for row in ranks]),
+        "map_database_order": found[:, 0],
     }
-    for k in ORDERED_KS:
-        values[f"map_database_order_at_{k}"] = np.array([found_average_precision(row, k) for row in ranks])
+    for column, k in enumerate(ORDERED_KS, start=1):
+        values[f"map_database_order_at_{k}"] = found[:, column]
     for k in PRECISION_KS:
         values[f"precision_at_{k}"] = expected_precision(items, relevant, k)
     return values
@@ -128,7 +130,7 @@ def _report(comparison: Comparison, values: dict[str, Values]) -> Report:
         n_database=comparison.n_database,
         n_bits=comparison.n_bits,
         queries_without_relevant=int((values["n_relevant"] == 0).sum()),
-        distinct_codes=len(np.unique(comparison.database_words, axis=0)),
+        distinct_codes=comparison.distinct_codes(),
         tie_aware_map=mean(values["tie_aware_map"]),
         map_database_order=mean(values["map_database_order"]),
         map_database_order_at_100=at("map_database_order", 100),

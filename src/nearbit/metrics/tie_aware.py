@@ -42,8 +42,8 @@ def tie_aware_average_precision(
     """
     comparison = compare(query_codes, query_labels, database_codes, database_labels, n_bits)
     harmonic = harmonic_numbers(comparison.n_database)
-    blocks = [expected_average_precision(*comparison.histograms(block), harmonic) for block in comparison.blocks()]
-    return np.concatenate(blocks)
+    blocks = comparison.map_blocks(lambda block: expected_average_precision(*comparison.histograms(block), harmonic))
+    return np.concatenate(list(blocks))
 
 
 def harmonic_numbers(n: int) -> Values:
