@@ -163,3 +163,44 @@ def expected_average_precision(groups):
             total += r / n * (relevant_before + 1 + others) / (before + t)
         before, relevant_before = before + n, relevant_before + r
     return total / relevant_before if relevant_before else 0.0
+
+
+def cut_average_precision(hits, k, divisor):
+    """Return the sum of precision at the relevant ranks up to k over all relevant items, or over at most k of them."""
+    total = sum((Fraction(sum(hits[:rank]), rank) for rank in range(1, min(k, len(hits)) + 1) if hits[rank - 1]), 0)
+    relevant = sum(hits) if divisor == "relevant" else min(sum(hits), k)
+    return Fraction(total) / relevant if relevant else Fraction(0)
+
+
+def graded_ties(query_code, query_label, database_codes, database_labels, n_bits, grade):
+    """Return, for each distance from 0 to n_bits, the grades of the items at it."""
+    groups = [[] for _ in range(n_bits + 1)]
+    for code, label in zip(database_codes, database_labels, strict=True):
+        groups[hamming(query_code, code, n_bits)].append(grade(query_label, label))
+    return groups
+
+
+def discounted_gain(grades, k):
+    """Return the sum of (2^grade - 1) / log2(rank + 1) over the first k ranks."""
+    return sum((2**grade - 1) / math.log2(rank + 1) for rank, grade in enumerate(grades[:k], start=1))
+
+
+def normalized_gain(grades, k):
+    """Return the discounted gain of a ranking over that of the best one."""
+    best = discounted_gain(sorted(grades, reverse=True), k)
+    return discounted_gain(grades, k) / best if best else 0.0
+
+
+def hierarchical_precision(grades, k):
+    """Return the mean over ranks 1 to k of the sum of grades over the largest sum."""
+    best, ranks = sorted(grades, reverse=True), range(1, min(k, len(grades)) + 1)
+    return sum(sum(grades[:r]) / sum(best[:r]) for r in ranks) / len(ranks) if best[0] else 0.0
+
+
+def shared_levels(parents, a, b):
+    """Return how many nodes two classes have above or at them in common, the root not counted."""
+
+    def path(node):
+        return [] if parents[node] == -1 else [node, *path(parents[node])]
+
+    return len(set(path(a)) & set(path(b)))

@@ -220,3 +220,49 @@ def _rank(places: Any, items: Any, relevant: Any, limits: Any, sums: Any, found:
                 if rank[distance] <= limits[limit]:
                     sums[limit] += seen[distance] / rank[distance]
                     found[limit] += 1
+
+
+@compiled
+def graded_histograms(
+    queries: Any, columns: Any, query_keys: Any, key_columns: Any, shared: bool, table: Any, counts: Any
+) -> None:
+    """Add up the items of each distance and grade.
+
+    Args:
+        queries: uint64 `(n_query, words)`.
+        columns: uint64 `(words, n_database)`.
+        query_keys: uint64 `(n_query, keys)`.
+        key_columns: uint64 `(keys, n_database)`.
+        shared: whether the grade is the number of bits that the keys share.
+        table: int64 `(n_classes, n_classes)` grades between class numbers, or empty for 1 where they are equal.
+        counts: int64 `(n_query, n_bits + 1, n_grades)`, zeros, filled.
+    """
+    n = columns.shape[1]
+    scratch, grades = np.empty(BLOCK, np.uint32), np.empty(BLOCK, np.uint32)
+    for start in range(0, n, BLOCK):
+        places = scratch[: min(BLOCK, n - start)]
+        for q in range(queries.shape[0]):
+            _distances(queries[q], columns, start, places)
+            _grade(query_keys[q], key_columns, start, shared, table, grades[: places.size])
+            row = counts[q]
+            for i in range(places.size):
+                row[places[i], grades[i]] += 1
+
+
+@compiled
+def _grade(query: Any, columns: Any, start: int, shared: bool, table: Any, out: Any) -> None:
+    """Fill `out` with the grades of the items from `start` on."""
+    column = columns[0][start : start + out.size]
+    if shared:
+        out[:] = 0
+        for number in range(columns.shape[0]):
+            key, column = query[number], columns[number][start : start + out.size]
+            for i in range(out.size):
+                out[i] += np.uint32(_ones(column[i] & key))
+    elif table.size:
+        row = table[query[0]]
+        for i in range(out.size):
+            out[i] = np.uint32(row[column[i]])
+    else:
+        for i in range(out.size):
+            out[i] = np.uint32(column[i] == query[0])

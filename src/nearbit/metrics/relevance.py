@@ -41,8 +41,8 @@ def relevance_of(query_labels: npt.ArrayLike, database_labels: npt.ArrayLike) ->
     Raises:
         InputError: other types or shapes, different forms, or different numbers of classes.
     """
-    queries = _check_labels(query_labels, "query_labels")
-    database = _check_labels(database_labels, "database_labels")
+    queries = check_labels(query_labels, "query_labels")
+    database = check_labels(database_labels, "database_labels")
     if queries.ndim != database.ndim:
         raise InputError(
             "query_labels and database_labels must have one form, class numbers (n,) or bool (n, n_classes); "
@@ -69,7 +69,8 @@ def _of_matrices(queries: npt.NDArray[np.bool_], database: npt.NDArray[np.bool_]
     return Relevance(query_keys, np.ascontiguousarray(database_keys.T), shared=True)
 
 
-def _check_labels(labels: npt.ArrayLike, name: str) -> Array:
+def check_labels(labels: npt.ArrayLike, name: str) -> Array:
+    """Return labels as an array; raise `InputError` unless they are class numbers or bool rows with classes."""
     array = np.asarray(labels)
     is_numbers = array.ndim == 1 and np.issubdtype(array.dtype, np.integer)
     is_matrix = array.ndim == 2 and array.dtype == np.bool_
