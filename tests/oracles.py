@@ -204,3 +204,22 @@ def shared_levels(parents, a, b):
         return [] if parents[node] == -1 else [node, *path(parents[node])]
 
     return len(set(path(a)) & set(path(b)))
+
+
+def map_of_repository(rankings, has_label, k, drops):
+    """Return mAP as the field's repositories do: divided by what was found; `drops` names the queries left out."""
+    values = []
+    for hits, labeled in zip(rankings, has_label, strict=True):
+        if "unlabeled" in drops and not labeled:
+            continue
+        top = hits if k is None else hits[:k]
+        found, total = 0, 0.0
+        for rank, hit in enumerate(top, start=1):
+            if hit:
+                found += 1
+                total += found / rank
+        if found:
+            values.append(total / found)
+        elif "nothing found" not in drops:
+            values.append(0.0)
+    return sum(values) / len(values)

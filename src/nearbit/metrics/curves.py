@@ -43,11 +43,16 @@ def curve_by_radius(
     comparison = compare(query_codes, query_labels, database_codes, database_labels, n_bits)
 
     def figure(block: range) -> tuple[Values, Values]:
-        items, relevant = (np.cumsum(counts, axis=1) for counts in comparison.histograms(block))
-        precision = relevant / np.maximum(items, 1)
-        return precision.sum(axis=0), (relevant / np.maximum(relevant[:, -1:], 1)).sum(axis=0)
+        precision, recall = radius_figures(*comparison.histograms(block))
+        return precision.sum(axis=0), recall.sum(axis=0)
 
     return _mean_curve(comparison, figure, np.arange(n_bits + 1))
+
+
+def radius_figures(items: Counts, relevant: Counts) -> tuple[Values, Values]:
+    """Return precision and recall of each query within each radius: float64 `(n_query, n_bits + 1)` each."""
+    inside, found = np.cumsum(items, axis=1), np.cumsum(relevant, axis=1)
+    return found / np.maximum(inside, 1), found / np.maximum(found[:, -1:], 1)
 
 
 def curve_by_rank(
