@@ -240,8 +240,13 @@ def test_inspect_an_index(as_json, nearbit, place):
     assert (about["kind"], about["items"], about["verified"]) == ("index", 24, "all is well")
     assert about["labels"] == {"a": 8, "b": 8, "c": 8}
     assert about["notes"] == {"model_path": "a.model"}
-    assert 0 < about["largest_share_of_one_code"] <= 1
+    health = about["health"]
+    assert (health["n_items"], health["k"]) == (24, 10)
+    assert 0 < health["share_in_largest_groups"] <= 1
+    assert health["center_margin"] >= 0
+    assert health["center_spread"] >= 0
     status, out, _ = nearbit("inspect", "a.index")
+    assert any(line.startswith("advice: ") for line in out.splitlines())
     assert status == 0
     assert "items: 24" in out.splitlines()
 
