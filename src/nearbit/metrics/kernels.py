@@ -2,8 +2,8 @@
 
 Words of codes and keys of labels come in columns `(words, n)`, so that each inner loop runs over one contiguous slice.
 A block of the database stays in the fastest cache while all queries of a call read it. Per pair, `2 · distance +
-relevant` is computed first (a loop without branches) and counted second, in four histograms that are added at the end:
-two neighbours of equal distance then do not wait for each other.
+relevant` is computed first (a loop without branches) and counted second, two pairs at a time or in four histograms
+that are added at the end: two neighbours of equal distance then do not wait for each other.
 """
 
 from typing import Any
@@ -12,8 +12,10 @@ import numpy as np
 
 from nearbit.metrics.compiled import compiled
 
-BLOCK = 4096
+BLOCK = 16384
 LANES = 4
+PAIRED_SIZE = 132
+PAIRED_ITEMS = 4096
 _PAIRS, _NIBBLES, _FOURS, _ONES = (
     np.uint64(0x5555555555555555),
     np.uint64(0x3333333333333333),
@@ -66,8 +68,34 @@ def _mark(query: Any, columns: Any, start: int, shared: bool, out: Any) -> None:
 
 
 @compiled
+def _count_pairs(places: Any, counts: Any) -> None:
+    """Count pairs of places in a table of size × size, half as many steps, and add its rows and its columns up."""
+    size, half = np.uint32(counts.shape[1]), places.size // 2
+    table = np.zeros((counts.shape[1], counts.shape[1]), np.uint32)
+    flat, first, second = table.reshape(-1), places[:half], places[half : 2 * half]
+    pairs = np.empty(half, np.uint32)
+    for i in range(half):
+        pairs[i] = first[i] * size + second[i]
+    for pair in pairs:
+        flat[pair] += np.uint32(1)
+    rows, columns = counts[0], counts[1]
+    for row in range(table.shape[0]):
+        line = table[row]
+        total = np.uint32(0)
+        for column in range(line.size):
+            total += line[column]
+            columns[column] += line[column]
+        rows[row] += total
+    for place in places[2 * half :]:
+        rows[place] += np.uint32(1)
+
+
+@compiled
 def _count(places: Any, counts: Any) -> None:
-    """Add 1 at each place; `counts` is `(LANES, size)`."""
+    """Add 1 at each place; `counts` is `(LANES, size)`. Many items with few places are counted two at a time."""
+    if counts.shape[1] <= PAIRED_SIZE and places.size >= PAIRED_ITEMS:
+        _count_pairs(places, counts)
+        return
     a, b, c, d = counts[0], counts[1], counts[2], counts[3]
     whole = places[: places.size - places.size % 4].reshape(-1, 4)
     for i in range(whole.shape[0]):
