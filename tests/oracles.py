@@ -151,3 +151,75 @@ def central_square(plane, resize, size):
     rows = [triangle_row(row, (width - side) / 2, side, size) for row in plane]
     columns = [triangle_row(list(column), (height - side) / 2, side, size) for column in zip(*rows, strict=True)]
     return [list(row) for row in zip(*columns, strict=True)]
+
+
+def expected_average_precision(groups):
+    """Return the expectation of AP over orders of ties, rank by rank: the formula of McSherry and Najork (2008)."""
+    total, before, relevant_before = 0.0, 0, 0
+    for group in groups:
+        n, r = len(group), sum(group)
+        for t in range(1, n + 1):
+            others = (t - 1) * (r - 1) / (n - 1) if n > 1 else 0.0
+            total += r / n * (relevant_before + 1 + others) / (before + t)
+        before, relevant_before = before + n, relevant_before + r
+    return total / relevant_before if relevant_before else 0.0
+
+
+def cut_average_precision(hits, k, divisor):
+    """Return the sum of precision at the relevant ranks up to k over all relevant items, or over at most k of them."""
+    total = sum((Fraction(sum(hits[:rank]), rank) for rank in range(1, min(k, len(hits)) + 1) if hits[rank - 1]), 0)
+    relevant = sum(hits) if divisor == "relevant" else min(sum(hits), k)
+    return Fraction(total) / relevant if relevant else Fraction(0)
+
+
+def graded_ties(query_code, query_label, database_codes, database_labels, n_bits, grade):
+    """Return, for each distance from 0 to n_bits, the grades of the items at it."""
+    groups = [[] for _ in range(n_bits + 1)]
+    for code, label in zip(database_codes, database_labels, strict=True):
+        groups[hamming(query_code, code, n_bits)].append(grade(query_label, label))
+    return groups
+
+
+def discounted_gain(grades, k):
+    """Return the sum of (2^grade - 1) / log2(rank + 1) over the first k ranks."""
+    return sum((2**grade - 1) / math.log2(rank + 1) for rank, grade in enumerate(grades[:k], start=1))
+
+
+def normalized_gain(grades, k):
+    """Return the discounted gain of a ranking over that of the best one."""
+    best = discounted_gain(sorted(grades, reverse=True), k)
+    return discounted_gain(grades, k) / best if best else 0.0
+
+
+def hierarchical_precision(grades, k):
+    """Return the mean over ranks 1 to k of the sum of grades over the largest sum."""
+    best, ranks = sorted(grades, reverse=True), range(1, min(k, len(grades)) + 1)
+    return sum(sum(grades[:r]) / sum(best[:r]) for r in ranks) / len(ranks) if best[0] else 0.0
+
+
+def shared_levels(parents, a, b):
+    """Return how many nodes two classes have above or at them in common, the root not counted."""
+
+    def path(node):
+        return [] if parents[node] == -1 else [node, *path(parents[node])]
+
+    return len(set(path(a)) & set(path(b)))
+
+
+def map_of_repository(rankings, has_label, k, drops):
+    """Return mAP as the field's repositories do: divided by what was found; `drops` names the queries left out."""
+    values = []
+    for hits, labeled in zip(rankings, has_label, strict=True):
+        if "unlabeled" in drops and not labeled:
+            continue
+        top = hits if k is None else hits[:k]
+        found, total = 0, 0.0
+        for rank, hit in enumerate(top, start=1):
+            if hit:
+                found += 1
+                total += found / rank
+        if found:
+            values.append(total / found)
+        elif "nothing found" not in drops:
+            values.append(0.0)
+    return sum(values) / len(values)

@@ -87,7 +87,7 @@ def loaded_by(code):
 def test_the_search_side_never_loads_torch():
     loaded = loaded_by("import nearbit.codes, nearbit.metrics, nearbit.centers, nearbit.index")
     assert "numpy" in loaded
-    assert not loaded & {"torch", "transformers", "timm", "PIL"}
+    assert not loaded & {"torch", "transformers", "timm", "PIL", "numba"}
 
 
 def test_the_package_loads_nothing_heavy():
@@ -99,7 +99,7 @@ def test_the_package_loads_nothing_heavy():
 def test_help_loads_nothing_heavy(arguments):
     loaded = loaded_by(f"from nearbit.cli.main import run\nrun({arguments!r})")
     assert "click" in loaded
-    assert not loaded & {"torch", "numpy", "scipy", "PIL", "safetensors", "tqdm"}
+    assert not loaded & {"torch", "numpy", "scipy", "numba", "PIL", "safetensors", "tqdm"}
 
 
 FORBIDDEN_IMPORTS = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve", "yaml"}

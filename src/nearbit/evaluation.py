@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from nearbit.bundle import Model
 from nearbit.codes import pack, signs_of
 from nearbit.datasets import Dataset, Problem, Split
@@ -45,6 +47,8 @@ def evaluate(
     dataset: Dataset,
     split: Split | None = None,
     *,
+    convention: str | None = None,
+    k: int | None = None,
     device: str = "auto",
     cache: Path | None = None,
     progress: Progress = silent,
@@ -55,6 +59,8 @@ def evaluate(
         model: what makes the codes.
         dataset: the images and their labels.
         split: by default the one recorded in the model.
+        convention: name of a convention of mean average precision to report too; see `evaluate_codes`.
+        k: how many ranks that convention counts; None for all.
         device: "auto", "cpu", "cuda", …
         cache: a folder that keeps features by content.
         progress: called as images are encoded and queries are ranked.
@@ -80,6 +86,9 @@ def evaluate(
         pack(signs_of(database.outputs)),
         dataset.labels[database.rows],
         n_bits=model.n_bits,
+        convention=convention,
+        k=k,
+        rng=np.random.default_rng(0),
         progress=progress,
     )
     return Evaluation(report, model.model_id, used.hash, queries.problems + database.problems, _seen(model, used))

@@ -208,7 +208,7 @@ def test_evaluate_a_model_on_its_split(as_json, nearbit, place):
     assert ["tie_aware_map", f"{about['tie_aware_map']:.4f}"] in [line.split() for line in out.splitlines()]
 
 
-def test_evaluate_codes_made_elsewhere(as_json, place):
+def test_evaluate_codes_made_elsewhere(as_json, nearbit, refused, place):
     codes = np.array([[0b1010_0000], [0b0101_0000], [0b1010_0000]], np.uint8)
     labels = np.array([0, 1, 0])
     np.savez(
@@ -217,6 +217,22 @@ def test_evaluate_codes_made_elsewhere(as_json, place):
     )  # fmt: skip
     about = as_json("evaluate", "--codes", "codes.npz")
     assert (about["tie_aware_map"], about["n_bits"], about["n_database"]) == (1.0, 4, 3)
+    about = as_json("evaluate", "--codes", "codes.npz", "--convention", "hashnet", "-k", "1")
+    assert (about["map_by_convention"], about["convention"], about["k"]) == (1.0, "hashnet", 1)
+    status, out, _ = nearbit("evaluate", "--codes", "codes.npz", "--convention", "hashnet")
+    assert (status, out.count("divisor: found")) == (0, 1)
+    assert "k must be a whole number" in refused("evaluate", "--codes", "codes.npz", "--convention", "csq", "-k", "0")
+
+
+def test_evaluate_draws_plots(as_json, place):
+    pytest.importorskip("matplotlib")
+    codes = np.array([[0b1010_0000], [0b0101_0000]], np.uint8)
+    np.savez(
+        place / "codes.npz", query_codes=codes, query_labels=[0, 1], database_codes=codes, database_labels=[0, 1],
+        n_bits=4,
+    )  # fmt: skip
+    about = as_json("evaluate", "--codes", "codes.npz", "--plots", "plots")
+    assert [(place / path).read_bytes()[:4] for path in about["plots"]] == [b"\x89PNG"] * 2
 
 
 def test_inspect_an_index(as_json, nearbit, place):
@@ -224,8 +240,13 @@ def test_inspect_an_index(as_json, nearbit, place):
     assert (about["kind"], about["items"], about["verified"]) == ("index", 24, "all is well")
     assert about["labels"] == {"a": 8, "b": 8, "c": 8}
     assert about["notes"] == {"model_path": "a.model"}
-    assert 0 < about["largest_share_of_one_code"] <= 1
+    health = about["health"]
+    assert (health["n_items"], health["k"]) == (24, 10)
+    assert 0 < health["share_in_largest_groups"] <= 1
+    assert health["center_margin"] >= 0
+    assert health["center_spread"] >= 0
     status, out, _ = nearbit("inspect", "a.index")
+    assert any(line.startswith("advice: ") for line in out.splitlines())
     assert status == 0
     assert "items: 24" in out.splitlines()
 

@@ -21,6 +21,8 @@ from nearbit.errors import DataError, InputError
 CODES = ("query_codes", "query_labels", "database_codes", "database_labels", "n_bits")
 FIGURES = (
     "tie_aware_map",
+    "lowest_map",
+    "highest_map",
     "map_database_order",
     "map_database_order_at_100",
     "map_database_order_at_1000",
@@ -28,6 +30,9 @@ FIGURES = (
     "precision_at_10",
     "precision_at_100",
 )
+
+EXPLAINED = ("tie_aware_map", "map_by_convention")
+"""Figures whose convention is printed; --json has it for every figure."""
 
 
 @click.command("evaluate", epilog="Example: nearbit evaluate birds.model photos/")
@@ -45,6 +50,14 @@ FIGURES = (
     type=click.Path(path_type=Path, dir_okay=False),
     help="Another split than the one that the model records.",
 )
+@click.option("--convention", help="Also report mAP as another code base computes it, such as deephash-pytorch or csq.")
+@click.option("-k", type=int, help="How many ranks that convention counts. [default: all]")
+@click.option(
+    "--plots",
+    "plots_folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Write the precision-recall curve and the figures of each class as PNG files into this folder.",
+)
 @device_option
 @data_options
 @json_option
@@ -53,6 +66,9 @@ def command(
     source: str | None,
     codes_path: Path | None,
     split_path: Path | None,
+    convention: str | None,
+    k: int | None,
+    plots_folder: Path | None,
     device: str,
     as_json: bool,
     cache: Path | None,
@@ -67,34 +83,44 @@ def command(
         raise InputError(f"DATA is missing: nearbit evaluate {model_path} DATA")
     if both or (codes_path is None and source is None):
         raise InputError("give MODEL and DATA, or --codes FILE, not both; --split goes with MODEL and DATA")
+    chosen = {"convention": convention, "k": k}
     with Bars() as progress:
-        about = (
-            _codes(codes_path, progress)
+        about, report = (
+            _codes(codes_path, chosen, progress)
             if codes_path is not None
-            else _model(model_path, source, split_path, device, cache, reading, progress)
+            else _model(model_path, source, split_path, chosen, device, cache, reading, progress)
         )
-    rows = [(name, "-" if about[name] is None else f"{about[name]:.4f}") for name in FIGURES]
-    put(
-        about,
-        as_json=as_json,
-        lines=[
-            f"{about['n_query']} queries, {about['n_database']} database items, {about['n_bits']} bits, "
-            f"{about['distinct_codes']} distinct codes",
-            *table(rows, ("figure", "value")),
-            "tie_aware_map: " + about["conventions"]["tie_aware_map"],
-        ],
-    )
+    if plots_folder is not None:
+        from nearbit.report.plots import write_plots
+
+        about["plots"] = [str(path) for path in write_plots(report, plots_folder)]
+    put(about, as_json=as_json, lines=_lines(about))
+
+
+def _lines(about: dict[str, Any]) -> list[str]:
+    names = [name for name in (*FIGURES, "map_by_convention") if name in about]
+    rows = [(name, "-" if about[name] is None else f"{about[name]:.4f}") for name in names]
+    low, high = about["tie_aware_map_interval"]
+    return [
+        f"{about['n_query']} queries, {about['n_database']} database items, {about['n_bits']} bits, "
+        f"{about['distinct_codes']} distinct codes",
+        *table(rows, ("figure", "value")),
+        f"tie_aware_map lies between {low:.4f} and {high:.4f} for other queries of the kind (95 % bootstrap interval)",
+        *(f"{name}: {about['conventions'][name]}" for name in names if name in EXPLAINED),
+        *(f"plot: {path}" for path in about.get("plots", ())),
+    ]
 
 
 def _model(
     model_path: Any,
     source: Any,
     split_path: Path | None,
+    chosen: dict[str, Any],
     device: str,
     cache: Path | None,
     reading: dict[str, Any],
     progress: Any,
-) -> dict[str, Any]:
+) -> tuple[dict[str, Any], Any]:
     from nearbit.bundle import load_model
     from nearbit.datasets import load_split
     from nearbit.evaluation import evaluate
@@ -104,7 +130,7 @@ def _model(
     kept = cache or cache_folder()
     dataset = read_dataset(source, cache=kept, progress=progress, **reading)
     split = load_split(split_path) if split_path is not None else None
-    evaluation = evaluate(model, dataset, split, device=device, cache=kept, progress=progress)
+    evaluation = evaluate(model, dataset, split, **chosen, device=device, cache=kept, progress=progress)
     seen = evaluation.queries_seen_in_training
     if seen:
         say(f"warning: {seen} query images are training or validation images of the model: these figures are too good")
@@ -119,10 +145,10 @@ def _model(
         **evaluation.to_dict(),
         "queries_seen_in_training": seen,
         "errors_file": errors,
-    }
+    }, evaluation.report
 
 
-def _codes(path: Path, progress: Any) -> dict[str, Any]:
+def _codes(path: Path, chosen: dict[str, Any], progress: Any) -> tuple[dict[str, Any], Any]:
     import zipfile
 
     import numpy as np
@@ -140,5 +166,5 @@ def _codes(path: Path, progress: Any) -> dict[str, Any]:
     n_bits = arrays.pop("n_bits")
     if n_bits.ndim or n_bits.dtype.kind not in "iu":
         raise DataError(f"{path}: n_bits must be one whole number, not {n_bits.dtype} {n_bits.shape}")
-    report = evaluate_codes(**arrays, n_bits=int(n_bits), progress=progress)
-    return {"codes": str(path), **report.to_dict()}
+    report = evaluate_codes(**arrays, n_bits=int(n_bits), **chosen, rng=np.random.default_rng(0), progress=progress)
+    return {"codes": str(path), **report.to_dict()}, report

@@ -11,11 +11,15 @@ from nearbit.cli.console import json_option, put
 @click.command("inspect", epilog="Example: nearbit inspect birds.index")
 @click.argument("path", type=click.Path(path_type=Path, exists=True))
 @click.option("--verify", is_flag=True, help="Check the whole file (an index); a model is always checked.")
+@click.option(
+    "-k", type=int, default=10, show_default=True, help="Results that a search asks for (health of an index)."
+)
 @json_option
-def command(path: Path, verify: bool, as_json: bool) -> None:
+def command(path: Path, verify: bool, k: int, as_json: bool) -> None:
     """Say what PATH, a model folder or an index file, holds, and how healthy its codes are."""
-    about = _model(path) if path.is_dir() else _index(path, verify)
+    about = _model(path) if path.is_dir() else _index(path, verify, k)
     lines = [f"{name}: {value}" for name, value in about.items() if not isinstance(value, dict | list)]
+    lines += _health_lines(about["health"]) if "health" in about else []
     put(about, as_json=as_json, lines=lines)
 
 
@@ -49,18 +53,15 @@ def _model(path: Path) -> dict[str, Any]:
     }
 
 
-def _index(path: Path, verify: bool) -> dict[str, Any]:
-    from nearbit.codes import unpack
+def _index(path: Path, verify: bool, k: int) -> dict[str, Any]:
     from nearbit.index import open_index
+    from nearbit.metrics.health import health_of
 
     with open_index(path) as index:
         about: dict[str, Any] = {"kind": "index", **index.stats()}
         _, codes = index.codes()
         if len(codes):
-            ones = (unpack(codes, index.n_bits) > 0).mean(axis=0)
-            about["largest_share_of_one_code"] = round(_largest_share(codes), 4)
-            about["constant_bits"] = int(((ones == 0) | (ones == 1)).sum())
-            about["mean_bit_imbalance"] = round(float(abs(ones - 0.5).mean()), 4)
+            about["health"] = health_of(codes, index.n_bits, k=k, centers=_centers(path, index.n_bits)).to_dict()
         about["labels"] = index.labels()
         about["notes"] = index.notes()
         if verify:
@@ -69,8 +70,26 @@ def _index(path: Path, verify: bool) -> dict[str, Any]:
     return about
 
 
-def _largest_share(codes: Any) -> float:
-    import numpy as np
+def _centers(path: Path, n_bits: int) -> Any:
+    """Return the codes of the centers of the model that the index records; None where it records none or lost it."""
+    from nearbit.index import open_index
 
-    _, counts = np.unique(codes, axis=0, return_counts=True)
-    return float(counts.max() / len(codes))
+    with open_index(path) as index:
+        note = index.notes().get("model_path")
+    if note is None or not (path.parent / note).is_dir():
+        return None
+    from nearbit.bundle import load_model
+    from nearbit.codes import pack
+
+    model = load_model(path.parent / note)
+    return pack(model.centers.centers) if model.n_bits == n_bits else None
+
+
+def _health_lines(health: dict[str, Any]) -> list[str]:
+    numbers = {name: value for name, value in health.items() if name not in ("n_items", "n_bits", "advice")}
+    lines = [f"{name}: {_short(value)}" for name, value in numbers.items() if value is not None]
+    return lines + [f"advice: {sentence}" for sentence in health["advice"] or ["none needed"]]
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,16 +1,35 @@
 """Metrics of a search by codes: one function per quantity, each stating its convention."""
 
-from nearbit.metrics.averages import mean
+from nearbit.metrics.averages import bootstrap_interval, mean, per_class
+from nearbit.metrics.conventions import CONVENTIONS_BY_NAME, Convention, average_precision_by, convention_named
+from nearbit.metrics.curves import Curve, curve_by_radius, curve_by_rank
+from nearbit.metrics.graded import Grades, grades_of_hierarchy, hierarchical_average_precision, ndcg
 from nearbit.metrics.ordered import ordered_average_precision
-from nearbit.metrics.precision import precision_at
+from nearbit.metrics.precision import precision_at, recall_at, within_radius
 from nearbit.metrics.report import Report, evaluate_codes
-from nearbit.metrics.tie_aware import tie_aware_average_precision
+from nearbit.metrics.tie_aware import average_precision_bounds, tie_aware_average_precision
 
 __all__ = [
+    "CONVENTIONS_BY_NAME",
+    "Convention",
+    "Curve",
+    "Grades",
     "Report",
+    "average_precision_bounds",
+    "average_precision_by",
+    "bootstrap_interval",
+    "convention_named",
+    "curve_by_radius",
+    "curve_by_rank",
     "evaluate_codes",
+    "grades_of_hierarchy",
+    "hierarchical_average_precision",
     "mean",
+    "ndcg",
     "ordered_average_precision",
+    "per_class",
     "precision_at",
+    "recall_at",
     "tie_aware_average_precision",
+    "within_radius",
 ]

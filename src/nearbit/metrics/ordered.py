@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from nearbit.metrics.comparison import Counts, Values, check_k, compare
+from nearbit.metrics.comparison import OrderedSums, Values, check_k, compare
 
 
 def ordered_average_precision(
@@ -42,18 +42,11 @@ def ordered_average_precision(
     """
     limit = None if k is None else check_k(k)
     comparison = compare(query_codes, query_labels, database_codes, database_labels, n_bits)
-    queries = range(comparison.n_query)
-    return np.array([found_average_precision(comparison.ordered_ranks(query), limit) for query in queries])
+    limits = np.array([comparison.n_database if limit is None else limit], np.int64)
+    blocks = comparison.map_blocks(lambda block: comparison.ordered(block, limits))
+    return np.concatenate([found_average_precision(block)[:, 0] for block in blocks])
 
 
-def found_average_precision(ranks: Counts, k: int | None) -> float:
-    """Return the average precision of one ranking, divided by the relevant items found.
-
-    Args:
-        ranks: ranks of the relevant items, from 1, ascending.
-        k: how many ranks count; None for all.
-    """
-    found = ranks if k is None else ranks[: np.searchsorted(ranks, k, side="right")]
-    if found.size == 0:
-        return 0.0
-    return float((np.arange(1, found.size + 1) / found).mean())
+def found_average_precision(ordered: OrderedSums) -> Values:
+    """Return the average precision within each limit, divided by the relevant items found: `(n_query, n_limits)`."""
+    return np.asarray(ordered.sums / np.maximum(ordered.found, 1), dtype=np.float64)

@@ -1,8 +1,9 @@
-"""Precision at k: the expected share of relevant items among the first k, over all orders of ties."""
+"""Precision and recall at k, expected over all orders of ties, and within a Hamming radius."""
 
 import numpy as np
 import numpy.typing as npt
 
+from nearbit.errors import InputError
 from nearbit.metrics.comparison import Counts, Values, check_k, compare
 
 
@@ -40,7 +41,67 @@ def precision_at(
     """
     limit = check_k(k)
     comparison = compare(query_codes, query_labels, database_codes, database_labels, n_bits)
-    return np.concatenate([expected_precision(*comparison.histograms(block), limit) for block in comparison.blocks()])
+    blocks = comparison.map_blocks(lambda block: expected_precision(*comparison.histograms(block), limit))
+    return np.concatenate(list(blocks))
+
+
+def recall_at(
+    query_codes: npt.ArrayLike,
+    query_labels: npt.ArrayLike,
+    database_codes: npt.ArrayLike,
+    database_labels: npt.ArrayLike,
+    n_bits: int,
+    k: int,
+) -> Values:
+    """Return the tie-aware recall at `k` of each query: the expected share of its relevant items in the first k ranks.
+
+    Arguments and errors are those of `precision_at`. A query without relevant items has the value 0.
+
+    Returns:
+        float64 `(n_query,)`, each in [0, 1].
+    """
+    limit = check_k(k)
+    comparison = compare(query_codes, query_labels, database_codes, database_labels, n_bits)
+
+    def figure(block: range) -> Values:
+        items, relevant = comparison.histograms(block)
+        found = expected_precision(items, relevant, limit) * limit
+        return np.asarray(found / np.maximum(relevant.sum(axis=1), 1), dtype=np.float64)
+
+    return np.concatenate(list(comparison.map_blocks(figure)))
+
+
+def within_radius(
+    query_codes: npt.ArrayLike,
+    query_labels: npt.ArrayLike,
+    database_codes: npt.ArrayLike,
+    database_labels: npt.ArrayLike,
+    n_bits: int,
+    radius: int,
+) -> tuple[Values, Values]:
+    """Return precision and recall of each query among the items within a Hamming radius, `radius` bits included.
+
+    No order is involved, so ties do not matter. A query with nothing in its ball has precision 0, as in the field's
+    P@H≤2; one without relevant items has recall 0. Other arguments and errors are those of `precision_at`.
+
+    Args:
+        radius: in bits, at least 0.
+
+    Returns:
+        precision float64 `(n_query,)`, recall float64 `(n_query,)`.
+    """
+    if isinstance(radius, bool) or not isinstance(radius, int | np.integer) or radius < 0:
+        raise InputError(f"radius must be a whole number of bits of at least 0, not {radius!r}")
+    comparison = compare(query_codes, query_labels, database_codes, database_labels, n_bits)
+
+    def figure(block: range) -> tuple[Values, Values]:
+        items, relevant = comparison.histograms(block)
+        found = relevant[:, : radius + 1].sum(axis=1)
+        inside = items[:, : radius + 1].sum(axis=1)
+        return found / np.maximum(inside, 1), found / np.maximum(relevant.sum(axis=1), 1)
+
+    blocks = list(comparison.map_blocks(figure))
+    return np.concatenate([precision for precision, _ in blocks]), np.concatenate([recall for _, recall in blocks])
 
 
 def expected_precision(items: Counts, relevant: Counts, k: int) -> Values:

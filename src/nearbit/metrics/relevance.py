@@ -1,10 +1,10 @@
 """Relevance: two items are relevant to each other if they share a label.
 
-Labels come as class numbers `(n,)` (one label an item) or as bool `(n, n_classes)` (none, one or many). Both answer
-the same question, which database rows are relevant to a query, without ever holding a queries × database matrix.
+Labels come as class numbers `(n,)` (one label an item) or as bool `(n, n_classes)` (none, one or many). Both become
+keys of 64 bits, from which the kernels read relevance item by item, without ever holding a queries × database matrix.
 """
 
-from typing import Protocol, final
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -12,47 +12,23 @@ import numpy.typing as npt
 from nearbit.codes import as_words
 from nearbit.errors import InputError
 
-Rows = npt.NDArray[np.intp]
 Array = npt.NDArray[np.generic]
+Keys = npt.NDArray[np.uint64]
 
 
-class Relevance(Protocol):
-    """Says which database rows are relevant to a query."""
+@dataclass(frozen=True, eq=False)
+class Relevance:
+    """Says which database items are relevant to a query.
 
-    def rows(self, query: int) -> Rows:
-        """Return the database rows relevant to query number `query`, ascending."""
+    Attributes:
+        query_keys: uint64 `(n_query, keys)`: the class number, or the labels as bits.
+        database_keys: uint64 `(keys, n_database)`, in columns.
+        shared: whether keys are bits of labels, relevant where one is shared; else class numbers, relevant where equal.
+    """
 
-
-@final
-class SingleLabel:
-    """Relevance of items with exactly one label: database rows grouped by class, each query reads one group."""
-
-    def __init__(self, query_classes: npt.NDArray[np.int64], database_classes: npt.NDArray[np.int64]) -> None:
-        self._grouped = np.argsort(database_classes, kind="stable")
-        ranked = database_classes[self._grouped]
-        self._starts = np.searchsorted(ranked, query_classes, side="left")
-        self._stops = np.searchsorted(ranked, query_classes, side="right")
-
-    def rows(self, query: int) -> Rows:
-        """Return the database rows of the query's class, ascending."""
-        return self._grouped[self._starts[query] : self._stops[query]]
-
-
-@final
-class MultiLabel:
-    """Relevance of items with any number of labels: bit masks of 64 classes a word, compared word by word."""
-
-    def __init__(self, query_labels: npt.NDArray[np.bool_], database_labels: npt.NDArray[np.bool_]) -> None:
-        self._query_masks = as_words(np.packbits(query_labels, axis=1))
-        self._database_masks = np.ascontiguousarray(as_words(np.packbits(database_labels, axis=1)).T)
-
-    def rows(self, query: int) -> Rows:
-        """Return the database rows that share a label with the query, ascending."""
-        shared = np.zeros(self._database_masks.shape[1], np.uint64)
-        for mask, column in zip(self._query_masks[query], self._database_masks, strict=True):
-            if mask:
-                shared |= column & mask
-        return np.flatnonzero(shared)
+    query_keys: Keys
+    database_keys: Keys
+    shared: bool
 
 
 def relevance_of(query_labels: npt.ArrayLike, database_labels: npt.ArrayLike) -> Relevance:
@@ -65,15 +41,15 @@ def relevance_of(query_labels: npt.ArrayLike, database_labels: npt.ArrayLike) ->
     Raises:
         InputError: other types or shapes, different forms, or different numbers of classes.
     """
-    queries = _check_labels(query_labels, "query_labels")
-    database = _check_labels(database_labels, "database_labels")
+    queries = check_labels(query_labels, "query_labels")
+    database = check_labels(database_labels, "database_labels")
     if queries.ndim != database.ndim:
         raise InputError(
             "query_labels and database_labels must have one form, class numbers (n,) or bool (n, n_classes); "
             f"they have the shapes {queries.shape} and {database.shape}"
         )
     if queries.ndim == 1:
-        return SingleLabel(queries.astype(np.int64), database.astype(np.int64))
+        return _of_numbers(queries, database)
     if queries.shape[1] != database.shape[1]:
         raise InputError(
             f"query_labels and database_labels must have the same classes: {queries.shape[1]} and {database.shape[1]}"
@@ -82,13 +58,19 @@ def relevance_of(query_labels: npt.ArrayLike, database_labels: npt.ArrayLike) ->
     return _of_matrices(queries.astype(np.bool_), database.astype(np.bool_))
 
 
+def _of_numbers(queries: Array, database: Array) -> Relevance:
+    return Relevance(queries.astype(np.uint64)[:, None], database.astype(np.uint64)[None, :], shared=False)
+
+
 def _of_matrices(queries: npt.NDArray[np.bool_], database: npt.NDArray[np.bool_]) -> Relevance:
     if (queries.sum(axis=1) == 1).all() and (database.sum(axis=1) == 1).all():
-        return SingleLabel(queries.argmax(axis=1).astype(np.int64), database.argmax(axis=1).astype(np.int64))
-    return MultiLabel(queries, database)
+        return _of_numbers(queries.argmax(axis=1), database.argmax(axis=1))
+    query_keys, database_keys = (as_words(np.packbits(labels, axis=1)) for labels in (queries, database))
+    return Relevance(query_keys, np.ascontiguousarray(database_keys.T), shared=True)
 
 
-def _check_labels(labels: npt.ArrayLike, name: str) -> Array:
+def check_labels(labels: npt.ArrayLike, name: str) -> Array:
+    """Return labels as an array; raise `InputError` unless they are class numbers or bool rows with classes."""
     array = np.asarray(labels)
     is_numbers = array.ndim == 1 and np.issubdtype(array.dtype, np.integer)
     is_matrix = array.ndim == 2 and array.dtype == np.bool_

@@ -3,7 +3,10 @@
 import numpy as np
 import numpy.typing as npt
 
-from nearbit.metrics.comparison import Counts, Values, compare
+from nearbit.errors import InputError
+from nearbit.metrics.comparison import Counts, Values, check_k, compare
+
+DIVISORS = ("relevant", "at most k")
 
 
 def tie_aware_average_precision(
@@ -12,12 +15,15 @@ def tie_aware_average_precision(
     database_codes: npt.ArrayLike,
     database_labels: npt.ArrayLike,
     n_bits: int,
+    *,
+    k: int | None = None,
+    divisor: str = "relevant",
 ) -> Values:
-    """Return the tie-aware average precision (AP) of each query over the whole database.
+    """Return the tie-aware average precision (AP) of each query over the whole database, or within the first k ranks.
 
     The items are ranked by distance; items of equal distance stand in a random order, and the result is the exact
-    mean of AP over all those orders. The divisor is the number of *all* relevant items. A query without a relevant
-    item in the database has the value 0. Deterministic, and independent of the order of the database.
+    mean of AP over all those orders. A query without a relevant item in the database has the value 0.
+    Deterministic, and independent of the order of the database.
 
     Args:
         query_codes: uint8 `(n_query, ceil(n_bits / 8))`.
@@ -25,12 +31,16 @@ def tie_aware_average_precision(
         database_codes: uint8 `(n_database, ceil(n_bits / 8))`.
         database_labels: labels of the database, in the form of `query_labels`.
         n_bits: code length in bits.
+        k: how many ranks count; None for all. A `k` beyond the database is the same as all.
+        divisor: "relevant", all relevant items M (with `k` below M, a perfect ranking stays below 1), or
+            "at most k", min(M, k). Without `k` they are the same.
 
     Returns:
         float64 `(n_query,)`, each in [0, 1].
 
     Raises:
-        InputError: a wrong type, shape or length, set tail bits, no query, or an empty database.
+        InputError: a wrong type, shape or length, set tail bits, no query, an empty database, k < 1, or an unknown
+            divisor ("found", the number of relevant items in the first k, is a choice of `ordered_average_precision`).
 
     Paper: McSherry and Najork, "Computing information retrieval performance measures efficiently in the presence of
     tied scores" (ECIR 2008); used for codes by He et al. (CVPR 2018). Differs from their code: none known.
@@ -40,10 +50,25 @@ def tie_aware_average_precision(
         >>> tie_aware_average_precision(codes[:1], [0], codes, [0, 1], 1).tolist()  # the mean of 1 and 1/2
         [0.75]
     """
+    limit = None if k is None else check_k(k)
+    if divisor not in DIVISORS:
+        raise InputError(f"divisor must be one of {', '.join(DIVISORS)}, not {divisor!r}")
     comparison = compare(query_codes, query_labels, database_codes, database_labels, n_bits)
     harmonic = harmonic_numbers(comparison.n_database)
-    blocks = [expected_average_precision(*comparison.histograms(block), harmonic) for block in comparison.blocks()]
-    return np.concatenate(blocks)
+    ranks = comparison.n_database if limit is None else limit
+
+    def figure(block: range) -> Values:
+        items, relevant = comparison.histograms(block)
+        values = expected_average_precision(items, relevant, harmonic, ranks)
+        return at_most_k(values, relevant, ranks) if divisor == "at most k" else values
+
+    return np.concatenate(list(comparison.map_blocks(figure)))
+
+
+def at_most_k(values: Values, relevant: Counts, k: int) -> Values:
+    """Return average precision divided by min(M, k), from that divided by the number M of relevant items."""
+    total = relevant.sum(axis=1)
+    return np.asarray(values * np.maximum(total, 1) / np.clip(total, 1, k), dtype=np.float64)
 
 
 def harmonic_numbers(n: int) -> Values:
@@ -51,25 +76,72 @@ def harmonic_numbers(n: int) -> Values:
     return np.concatenate([[0.0], np.cumsum(1.0 / np.arange(1, n + 1))])
 
 
-def expected_average_precision(items: Counts, relevant: Counts, harmonic: Values) -> Values:
+def expected_average_precision(items: Counts, relevant: Counts, harmonic: Values, k: int | None = None) -> Values:
     """Return the expected average precision from histograms over distances.
 
-    A tie of n items, r of them relevant, after N items with R relevant ones, adds
-    `r/n · [a·n + (R + 1 − a·(N + 1)) · (H(N + n) − H(N))]` with `a = (r − 1)/(n − 1)` (any value for n = 1); the sum
-    over the ties is divided by the number of relevant items.
+    A tie of n items, r of them relevant, after N items with R relevant ones, of which the first m = min(n, k − N)
+    ranks count, adds `r/n · [a·m + (R + 1 − a·(N + 1)) · (H(N + m) − H(N))]` with `a = (r − 1)/(n − 1)` (any value
+    for n = 1); the sum over the ties is divided by the number of relevant items.
 
     Args:
         items: items at each distance, int64 `(n_query, n_bits + 1)`.
         relevant: relevant items at each distance, the same shape.
         harmonic: `harmonic_numbers(n_database)`.
+        k: how many ranks count; None for all.
 
     Returns:
         float64 `(n_query,)`; 0 where nothing is relevant.
     """
     items_before = np.cumsum(items, axis=1) - items
     relevant_before = np.cumsum(relevant, axis=1) - relevant
+    counted = items if k is None else np.clip(k - items_before, 0, items)
     slope = (relevant - 1) / np.maximum(items - 1, 1)
-    spread = harmonic[items_before + items] - harmonic[items_before]
-    inner = slope * items + (relevant_before + 1 - slope * (items_before + 1)) * spread
+    spread = harmonic[items_before + counted] - harmonic[items_before]
+    inner = slope * counted + (relevant_before + 1 - slope * (items_before + 1)) * spread
     gains = relevant / np.maximum(items, 1) * inner
     return np.asarray(gains.sum(axis=1) / np.maximum(relevant.sum(axis=1), 1), dtype=np.float64)
+
+
+def average_precision_bounds(
+    query_codes: npt.ArrayLike,
+    query_labels: npt.ArrayLike,
+    database_codes: npt.ArrayLike,
+    database_labels: npt.ArrayLike,
+    n_bits: int,
+) -> tuple[Values, Values]:
+    """Return the lowest and the highest average precision of each query that some order of ties gives.
+
+    Lowest: the relevant items of every tie stand last; highest: first. The further they lie apart, the less a figure
+    in database order says. Arguments, divisor and errors are those of `tie_aware_average_precision`, over the whole
+    database.
+
+    Returns:
+        float64 `(n_query,)` and `(n_query,)`, each in [0, 1]; both 0 for a query without relevant items.
+
+    Example:
+        >>> codes = np.array([[0b10000000], [0b10000000]], np.uint8)
+        >>> [values.tolist() for values in average_precision_bounds(codes[:1], [0], codes, [0, 1], 1)]
+        [[0.5], [1.0]]
+    """
+    comparison = compare(query_codes, query_labels, database_codes, database_labels, n_bits)
+    harmonic = harmonic_numbers(comparison.n_database)
+    blocks = list(comparison.map_blocks(lambda block: bounds_from(*comparison.histograms(block), harmonic)))
+    return np.concatenate([low for low, _ in blocks]), np.concatenate([high for _, high in blocks])
+
+
+def bounds_from(items: Counts, relevant: Counts, harmonic: Values) -> tuple[Values, Values]:
+    """Return the lowest and highest average precision from histograms over distances.
+
+    The r relevant items of a tie that stand after N′ items, R of them relevant, add
+    `Σ (R + i)/(N′ + i) = r + (R − N′)·(H(N′ + r) − H(N′))`, i = 1 … r; N′ is N where they stand first in the tie,
+    and N + n − r where they stand last.
+    """
+    first = np.cumsum(items, axis=1) - items
+    relevant_before = np.cumsum(relevant, axis=1) - relevant
+    total = np.maximum(relevant.sum(axis=1), 1)
+
+    def value(before: Counts) -> Values:
+        sums = relevant + (relevant_before - before) * (harmonic[before + relevant] - harmonic[before])
+        return np.asarray(sums.sum(axis=1) / total, dtype=np.float64)
+
+    return value(first + items - relevant), value(first)

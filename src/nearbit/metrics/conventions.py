@@ -1,0 +1,152 @@
+"""The field's conventions of mean average precision by name: what each computes, and what is wrong with it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from nearbit.errors import InputError, did_you_mean
+from nearbit.metrics.comparison import Comparison, Values, check_k, compare
+from nearbit.metrics.tie_aware import expected_average_precision, harmonic_numbers
+
+
+@dataclass(frozen=True, kw_only=True)
+class Convention:
+    """One definition of mean average precision (mAP).
+
+    Attributes:
+        ties: "expected" (exact mean over all orders) or "database order".
+        divisor: "relevant" (all relevant items) or "found" (those within the first k ranks).
+        nothing_found: a query with no hit in those ranks counts "zero" or is left out of the mean, "drop".
+        unlabeled: a query without any label counts "zero" or is left out, "drop".
+        wrong: what is wrong with it.
+    """
+
+    ties: str
+    divisor: str
+    nothing_found: str
+    unlabeled: str
+    wrong: str
+
+    def describe(self, k: int | None) -> str:
+        """Return the definition in one sentence."""
+        ranks = "over the whole database" if k is None else f"within the first {k} ranks"
+        return (
+            f"mean average precision {ranks}; ties: {self.ties}; divisor: {self.divisor}; a query that finds nothing: "
+            f"{self.nothing_found}; a query without labels: {self.unlabeled}; {self.wrong}"
+        )
+
+
+_ORDER = "the order of the database decides ties, by up to 38 points"
+_FOUND = "with k, missing a relevant item can raise it"
+_DROP = "queries that find nothing vanish, which can double it"
+
+CONVENTIONS_BY_NAME: dict[str, Convention] = {
+    "tie-aware": Convention(
+        ties="expected",
+        divisor="relevant",
+        nothing_found="zero",
+        unlabeled="zero",
+        wrong="with k below the number of relevant items, a perfect ranking stays below 1",
+    ),
+    "deephash-pytorch": Convention(
+        ties="database order",
+        divisor="found",
+        nothing_found="zero",
+        unlabeled="zero",
+        wrong=f"{_ORDER}; {_FOUND}; its sort is not stable and its k = -1 drops the last item (not imitated)",
+    ),
+    "orthohash": Convention(
+        ties="database order",
+        divisor="found",
+        nothing_found="zero",
+        unlabeled="zero",
+        wrong=f"{_ORDER}; {_FOUND}; its topk promises no order of ties (database order here)",
+    ),
+    "csq": Convention(
+        ties="database order",
+        divisor="found",
+        nothing_found="zero",
+        unlabeled="drop",
+        wrong=f"{_ORDER}; {_FOUND}; queries without labels vanish",
+    ),
+    "hashnet": Convention(
+        ties="database order",
+        divisor="found",
+        nothing_found="drop",
+        unlabeled="drop",
+        wrong=f"{_ORDER}; {_FOUND}; {_DROP}",
+    ),
+    "thulab-deephash": Convention(
+        ties="database order",
+        divisor="found",
+        nothing_found="drop",
+        unlabeled="drop",
+        wrong=f"{_ORDER}; {_FOUND}; {_DROP}; its argpartition promises no order of ties (database order here)",
+    ),
+}
+"""The conventions by the code bases that use them; "tie-aware" is nearbit's own."""
+
+
+def convention_named(name: str) -> Convention:
+    """Return a convention by its name; raise `InputError` that suggests the near one for an unknown name."""
+    if name not in CONVENTIONS_BY_NAME:
+        known = list(CONVENTIONS_BY_NAME)
+        raise InputError(f"convention must be one of {', '.join(known)}, not {name!r}.{did_you_mean(name, known)}")
+    return CONVENTIONS_BY_NAME[name]
+
+
+def average_precision_by(
+    query_codes: npt.ArrayLike,
+    query_labels: npt.ArrayLike,
+    database_codes: npt.ArrayLike,
+    database_labels: npt.ArrayLike,
+    n_bits: int,
+    *,
+    convention: Convention,
+    k: int | None = None,
+) -> Values:
+    """Return the average precision by a convention of the queries that it counts; their `mean` is its mAP.
+
+    Args:
+        query_codes: uint8 `(n_query, ceil(n_bits / 8))`.
+        query_labels: class numbers int `(n_query,)`, or bool `(n_query, n_classes)`.
+        database_codes: uint8 `(n_database, ceil(n_bits / 8))`.
+        database_labels: labels of the database, in the form of `query_labels`.
+        n_bits: code length in bits.
+        convention: from `convention_named`, or your own.
+        k: how many ranks count; None for all.
+
+    Returns:
+        float64 `(n_counted,)`, in the order of the queries; those that the convention drops are absent.
+
+    Raises:
+        InputError: as for `ordered_average_precision`; or the convention drops every query.
+    """
+    comparison = compare(query_codes, query_labels, database_codes, database_labels, n_bits)
+    limit = comparison.n_database if k is None else check_k(k)
+    blocks = list(comparison.map_blocks(lambda block: _block(comparison, block, convention, limit)))
+    values = np.concatenate([values for values, _ in blocks])
+    counted = np.concatenate([found for _, found in blocks]) > 0
+    if convention.nothing_found != "drop":
+        counted[:] = True
+    labels = np.asarray(query_labels)
+    if convention.unlabeled == "drop" and labels.ndim == 2:
+        counted &= labels.any(axis=1)
+    if not counted.any():
+        raise InputError("the convention drops every query: none has a label and a hit; choose another, or a larger k")
+    return np.asarray(values[counted], dtype=np.float64)
+
+
+def _block(comparison: Comparison, block: range, convention: Convention, limit: int) -> tuple[Values, Values]:
+    """Return the average precision of each query, and how many relevant items it finds (in expectation)."""
+    if convention.ties == "expected":
+        items, relevant = comparison.histograms(block)
+        harmonic = harmonic_numbers(comparison.n_database)
+        if convention.divisor != "relevant":
+            raise InputError("the expectation over ties is known for the divisor 'relevant' only")
+        return expected_average_precision(items, relevant, harmonic, limit), relevant.sum(axis=1).astype(np.float64)
+    ordered = comparison.ordered(block, np.array([limit], np.int64))
+    found = ordered.found[:, 0].astype(np.float64)
+    total = found if convention.divisor == "found" else ordered.relevant.sum(axis=1).astype(np.float64)
+    return np.asarray(ordered.sums[:, 0] / np.maximum(total, 1), dtype=np.float64), found

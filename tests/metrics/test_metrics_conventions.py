@@ -1,0 +1,81 @@
+"""Each convention by name against a loop written from its definition."""
+
+import numpy as np
+import pytest
+
+import oracles
+from nearbit import metrics
+from nearbit.codes import pack
+from nearbit.errors import InputError
+from nearbit.metrics.conventions import CONVENTIONS_BY_NAME
+
+DROPS = {
+    "deephash-pytorch": (),
+    "orthohash": (),
+    "csq": ("unlabeled",),
+    "hashnet": ("unlabeled", "nothing found"),
+    "thulab-deephash": ("unlabeled", "nothing found"),
+}
+
+
+def case(*, multi):
+    rng = np.random.default_rng(7)
+    signs = rng.choice([-1, 1], (2, 12))[rng.integers(0, 2, 60)]
+    codes = pack(np.where(rng.random((60, 12)) < 0.1, -signs, signs))
+    labels = rng.random((60, 6)) < 0.15 if multi else rng.integers(0, 8, 60)
+    if multi:
+        labels[:3] = False
+    else:
+        labels[:3] = 99
+    return codes[:20], labels[:20], codes[20:], labels[20:]
+
+
+@pytest.mark.parametrize("multi", [False, True])
+@pytest.mark.parametrize("k", [None, 1, 5, 30])
+@pytest.mark.parametrize("name", DROPS)
+def test_conventions_equal_the_loop(name, k, multi):
+    data = case(multi=multi)
+    query_codes, query_labels, database_codes, database_labels = data
+    rankings = [
+        oracles.ordered_hits(oracles.ties(code, label, database_codes, database_labels.tolist(), 12))
+        for code, label in zip(query_codes, query_labels.tolist(), strict=True)
+    ]
+    has_label = [any(row) for row in query_labels.tolist()] if multi else [True] * 20
+    report = metrics.evaluate_codes(*data, n_bits=12, convention=name, k=k)
+    assert report.map_by_convention == pytest.approx(
+        oracles.map_of_repository(rankings, has_label, k, DROPS[name]), abs=1e-9
+    )
+    assert (report.convention, report.k) == (name, k)
+    assert CONVENTIONS_BY_NAME[name].wrong in report.to_dict()["conventions"]["map_by_convention"]
+
+
+def test_every_convention_is_tested_and_tie_aware_is_the_primary_figure():
+    assert set(CONVENTIONS_BY_NAME) == {*DROPS, "tie-aware"}
+    report = metrics.evaluate_codes(*case(multi=True), n_bits=12, convention="tie-aware")
+    assert report.map_by_convention == report.tie_aware_map
+
+
+def test_wrong_conventions_are_refused():
+    data = case(multi=False)
+    with pytest.raises(InputError, match="Did you mean 'hashnet'"):
+        metrics.evaluate_codes(*data, n_bits=12, convention="hashnett")
+    with pytest.raises(InputError, match="k counts the ranks of a convention"):
+        metrics.evaluate_codes(*data, n_bits=12, k=3)
+    with pytest.raises(InputError, match="drops every query"):
+        metrics.evaluate_codes(data[0][:3], data[1][:3], *data[2:], n_bits=12, convention="hashnet")
+
+
+def test_interval_per_class_and_curve_of_a_report():
+    data = case(multi=True)
+    report = metrics.evaluate_codes(*data, n_bits=12, rng=np.random.default_rng(0))
+    values = metrics.tie_aware_average_precision(*data, 12)
+    assert report.tie_aware_map_interval == metrics.bootstrap_interval(values, rng=np.random.default_rng(0))
+    expected = {str(c): mean for c, mean in enumerate(metrics.per_class(values, data[1]).tolist()) if mean == mean}
+    assert report.per_class == pytest.approx(expected)
+    sparse = metrics.evaluate_codes(data[0], np.arange(20) * 10**15, data[2], np.arange(40), n_bits=12)
+    assert len(sparse.per_class) == 20
+    curve = metrics.curve_by_radius(*data, 12)
+    assert report.curve_by_radius["precision"] == pytest.approx(curve.precision.tolist(), abs=1e-12)
+    assert report.curve_by_radius["recall"] == pytest.approx(curve.recall.tolist(), abs=1e-12)
+    low, high = metrics.average_precision_bounds(*data, 12)
+    assert (report.lowest_map, report.highest_map) == pytest.approx((low.mean(), high.mean()))

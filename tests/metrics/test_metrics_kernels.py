@@ -1,0 +1,61 @@
+"""The compiled loops: more items than one block, groups of equal items, long codes, many classes."""
+
+import numpy as np
+import pytest
+
+import oracles
+from nearbit import metrics
+from nearbit.codes import pack
+from nearbit.metrics.comparison import compare
+from nearbit.metrics.grouping import group
+
+
+def case(n_bits, n=4200, *, multi, seed=0):
+    rng = np.random.default_rng(seed)
+    signs = rng.choice([-1, 1], (3, n_bits))[rng.integers(0, 3, n + 2)]
+    codes = pack(np.where(rng.random((n + 2, n_bits)) < min(0.3, 8 / n_bits), -signs, signs))
+    labels = rng.random((n + 2, 70)) < 0.03 if multi else rng.integers(0, 4, n + 2)
+    return codes[:2], labels[:2], codes[2:], labels[2:], n_bits
+
+
+@pytest.mark.parametrize("multi", [False, True])
+@pytest.mark.parametrize("n_bits", [1, 3, 12, 64, 65, 1024])
+def test_figures_equal_the_loops_on_more_items_than_a_block(n_bits, multi):
+    data = case(n_bits, 20_001 if n_bits <= 12 else 4200, multi=multi)
+    query_codes, query_labels, database_codes, database_labels, _ = data
+    labels = database_labels.tolist()
+    groups = [
+        oracles.ties(code, label, database_codes, labels, n_bits)
+        for code, label in zip(query_codes, query_labels.tolist(), strict=True)
+    ]
+    assert compare(*data).groups.pay == (n_bits <= 3 or (n_bits == 12 and not multi))
+    expected = [oracles.expected_average_precision(group) for group in groups]
+    assert metrics.tie_aware_average_precision(*data) == pytest.approx(expected, abs=1e-9)
+    expected = [float(oracles.average_precision(oracles.ordered_hits(group, 900))) for group in groups]
+    assert metrics.ordered_average_precision(*data, k=900) == pytest.approx(expected, abs=1e-9)
+
+
+def test_groups_of_many_labels_weigh_as_many_items_as_they_hold():
+    codes, labels = np.zeros((9, 1), np.uint8), np.eye(2, dtype=bool)[[0, 0, 0, 0, 1, 1, 1, 1, 1]]
+    labels[:, 1] = True
+    assert compare(codes[:1], labels[:1], codes, labels, 4).groups.pay
+    assert metrics.precision_at(codes[:1], labels[4:5] & False, codes, labels, 4, k=9).tolist() == [0.0]
+    only_first = labels[:1] & np.array([[True, False]])
+    assert metrics.precision_at(codes[:1], only_first, codes, labels, 4, k=9) == pytest.approx([4 / 9])
+
+
+def test_groups_hold_equal_items():
+    columns = np.array([[5, 1, 5, 5], [0, 2, 1, 0]], np.uint64)
+    groups = group(columns)
+    assert groups.first.tolist() == [1, 0, 2]
+    assert groups.sizes.tolist() == [1, 2, 1]
+    assert groups.of_row.tolist() == [1, 0, 2, 1]
+
+
+def test_kernels_are_loaded_by_the_first_evaluation_only():
+    import subprocess
+    import sys
+
+    code = "import sys, nearbit.metrics; print('numba' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
