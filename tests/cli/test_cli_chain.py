@@ -343,3 +343,11 @@ def test_a_training_that_cannot_begin_leaves_no_checkpoint_folder(refused, place
 def test_an_index_without_its_model_says_so(refused, place):
     (place / "a.model").rename(place / "b.model")
     assert "names the model a.model beside it, which is not there" in refused("search", "a.index", "photos/a/001.png")
+
+
+def test_inspect_measures_an_index_around_the_centers_of_its_own_model_only(as_json, place):
+    assert as_json("inspect", "a.index")["health"]["center_margin"] is not None
+    as_json("train", "photos", *TINY, "--seed", "5", "-o", "a.model", "--overwrite")
+    assert as_json("inspect", "a.index")["health"]["center_margin"] is None
+    shutil.rmtree(place / "a.model")
+    assert as_json("inspect", "a.index")["health"]["center_margin"] is None

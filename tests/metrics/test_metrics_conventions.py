@@ -1,5 +1,7 @@
 """Each convention by name against a loop written from its definition."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -79,3 +81,18 @@ def test_interval_per_class_and_curve_of_a_report():
     assert report.curve_by_radius["recall"] == pytest.approx(curve.recall.tolist(), abs=1e-12)
     low, high = metrics.average_precision_bounds(*data, 12)
     assert (report.lowest_map, report.highest_map) == pytest.approx((low.mean(), high.mean()))
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("ties", "expectd", r"ties must be one of expected, database order, not 'expectd'\. Did you mean 'expected'"),
+        ("divisor", "all", "divisor must be one of relevant, found, not 'all'"),
+        ("nothing_found", "dropped", r"nothing_found must be .* Did you mean 'drop'"),
+        ("unlabeled", "", "unlabeled must be one of zero, drop, not ''"),
+        ("divisor", "found", "known for the divisor 'relevant' only"),
+    ],
+)
+def test_a_misspelt_choice_is_no_convention(field, value, message):
+    with pytest.raises(InputError, match=message):
+        replace(CONVENTIONS_BY_NAME["tie-aware"], **{field: value})

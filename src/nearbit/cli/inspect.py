@@ -1,11 +1,14 @@
 """`nearbit inspect`: what a model folder or an index file holds."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from nearbit.cli.console import json_option, put
+
+if TYPE_CHECKING:
+    from nearbit.index import Index
 
 
 @click.command("inspect", epilog="Example: nearbit inspect birds.index")
@@ -57,11 +60,11 @@ def _index(path: Path, verify: bool, k: int) -> dict[str, Any]:
     from nearbit.index import open_index
     from nearbit.metrics.health import health_of
 
-    with open_index(path) as index:
+    with open_index(path, read_only=True) as index:
         about: dict[str, Any] = {"kind": "index", **index.stats()}
         _, codes = index.codes()
         if len(codes):
-            about["health"] = health_of(codes, index.n_bits, k=k, centers=_centers(path, index.n_bits)).to_dict()
+            about["health"] = health_of(codes, index.n_bits, k=k, centers=_centers(index)).to_dict()
         about["labels"] = index.labels()
         about["notes"] = index.notes()
         if verify:
@@ -70,19 +73,17 @@ def _index(path: Path, verify: bool, k: int) -> dict[str, Any]:
     return about
 
 
-def _centers(path: Path, n_bits: int) -> Any:
-    """Return the codes of the centers of the model that the index records; None where it records none or lost it."""
-    from nearbit.index import open_index
-
-    with open_index(path) as index:
-        note = index.notes().get("model_path")
-    if note is None or not (path.parent / note).is_dir():
+def _centers(index: "Index") -> Any:
+    """Return the codes of the centers of the model that made the index; None where that model is not at hand."""
+    note = index.notes().get("model_path")
+    folder = index.path.parent / (note or "")
+    if note is None or not folder.is_dir():
         return None
     from nearbit.bundle import load_model
     from nearbit.codes import pack
 
-    model = load_model(path.parent / note)
-    return pack(model.centers.centers) if model.n_bits == n_bits else None
+    model = load_model(folder)
+    return pack(model.centers.centers) if model.model_id == index.model_id else None
 
 
 def _health_lines(health: dict[str, Any]) -> list[str]:

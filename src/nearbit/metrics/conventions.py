@@ -9,6 +9,14 @@ from nearbit.errors import InputError, did_you_mean
 from nearbit.metrics.comparison import Comparison, Values, check_k, compare
 from nearbit.metrics.tie_aware import expected_average_precision, harmonic_numbers
 
+CHOICES = {
+    "ties": ("expected", "database order"),
+    "divisor": ("relevant", "found"),
+    "nothing_found": ("zero", "drop"),
+    "unlabeled": ("zero", "drop"),
+}
+"""What each field of a convention can be."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Convention:
@@ -20,6 +28,10 @@ class Convention:
         nothing_found: a query with no hit in those ranks counts "zero" or is left out of the mean, "drop".
         unlabeled: a query without any label counts "zero" or is left out, "drop".
         wrong: what is wrong with it.
+
+    Raises:
+        InputError: a choice is none of those, or the divisor "found" goes with expected ties, for which no closed form
+            is known here.
     """
 
     ties: str
@@ -27,6 +39,16 @@ class Convention:
     nothing_found: str
     unlabeled: str
     wrong: str
+
+    def __post_init__(self) -> None:
+        for name, known in CHOICES.items():
+            value = getattr(self, name)
+            if value not in known:
+                raise InputError(
+                    f"{name} must be one of {', '.join(known)}, not {value!r}.{did_you_mean(value, known)}"
+                )
+        if self.ties == "expected" and self.divisor != "relevant":
+            raise InputError("the expectation over ties is known for the divisor 'relevant' only")
 
     def describe(self, k: int | None) -> str:
         """Return the definition in one sentence."""
@@ -143,8 +165,6 @@ def _block(comparison: Comparison, block: range, convention: Convention, limit: 
     if convention.ties == "expected":
         items, relevant = comparison.histograms(block)
         harmonic = harmonic_numbers(comparison.n_database)
-        if convention.divisor != "relevant":
-            raise InputError("the expectation over ties is known for the divisor 'relevant' only")
         return expected_average_precision(items, relevant, harmonic, limit), relevant.sum(axis=1).astype(np.float64)
     ordered = comparison.ordered(block, np.array([limit], np.int64))
     found = ordered.found[:, 0].astype(np.float64)
