@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from nearbit.metrics.compiled import compiled
+from nearbit.compiled import compiled
 
 BLOCK = 16384
 LANES = 4
