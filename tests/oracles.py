@@ -168,7 +168,7 @@ def expected_average_precision(groups):
 def cut_average_precision(hits, k, divisor):
     """Return the sum of precision at the relevant ranks up to k over all relevant items, or over at most k of them."""
     total = sum((Fraction(sum(hits[:rank]), rank) for rank in range(1, min(k, len(hits)) + 1) if hits[rank - 1]), 0)
-    relevant = sum(hits) if divisor == "relevant" else min(sum(hits), k)
+    relevant = {"relevant": sum(hits), "at most k": min(sum(hits), k), "found": sum(hits[:k])}[divisor]
     return Fraction(total) / relevant if relevant else Fraction(0)
 
 
@@ -206,11 +206,13 @@ def shared_levels(parents, a, b):
     return len(set(path(a)) & set(path(b)))
 
 
-def map_of_repository(rankings, has_label, k, drops):
+def map_of_repository(rankings, has_label, k, drops, all_relevant=False):
     """Return mAP as the field's repositories do: divided by what was found; `drops` names the queries left out."""
     values = []
     for hits, labeled in zip(rankings, has_label, strict=True):
         if "unlabeled" in drops and not labeled:
+            continue
+        if "nothing relevant" in drops and not any(hits):
             continue
         top = hits if k is None else hits[:k]
         found, total = 0, 0.0
@@ -219,7 +221,7 @@ def map_of_repository(rankings, has_label, k, drops):
                 found += 1
                 total += found / rank
         if found:
-            values.append(total / found)
+            values.append(total / (sum(hits) if all_relevant else found))
         elif "nothing found" not in drops:
             values.append(0.0)
     return sum(values) / len(values)

@@ -1,5 +1,6 @@
 """`evaluate`: a model on the query and the database part of its recorded split."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,8 @@ from nearbit.bundle import Model
 from nearbit.codes import pack, signs_of
 from nearbit.datasets import Dataset, Problem, Split
 from nearbit.errors import DataError
-from nearbit.metrics import Report, evaluate_codes
+from nearbit.metrics import Report, evaluate_codes, grades_of_tree
+from nearbit.metrics.health import Health, health_of
 from nearbit.progress import Progress, silent
 
 
@@ -22,6 +24,7 @@ class Evaluation:
         report: the figures.
         model_id: of the model.
         split_hash: of the split.
+        health: of the codes of the database, around the centers of the model.
         problems: the images that could not be read.
         queries_seen_in_training: query images whose content is among the model's own training or validation images,
             which makes every figure too good; None where the model records no split.
@@ -30,6 +33,7 @@ class Evaluation:
     report: Report
     model_id: str
     split_hash: str
+    health: Health
     problems: tuple[Problem, ...]
     queries_seen_in_training: int | None = None
 
@@ -39,6 +43,7 @@ class Evaluation:
             "model_id": self.model_id,
             "split_hash": self.split_hash,
             "unread_images": len(self.problems),
+            "health": self.health.to_dict(),
         }
 
 
@@ -49,6 +54,7 @@ def evaluate(
     *,
     convention: str | None = None,
     k: int | None = None,
+    hierarchy: Mapping[str, str] | None = None,
     device: str = "auto",
     cache: Path | None = None,
     progress: Progress = silent,
@@ -61,6 +67,8 @@ def evaluate(
         split: by default the one recorded in the model.
         convention: name of a convention of mean average precision to report too; see `evaluate_codes`.
         k: how many ranks that convention counts; None for all.
+        hierarchy: the parent of each class, and of each such parent that has one, by name; adds the figures of
+            graded relevance. For data sets with one label an image.
         device: "auto", "cpu", "cuda", …
         cache: a folder that keeps features by content.
         progress: called as images are encoded and queries are ranked.
@@ -80,18 +88,23 @@ def evaluate(
     kept = None if cache is None else model.row_cache(cache, device)
     queries = model.encode_dataset(dataset, used.query, device=device, cache=kept, progress=progress)
     database = model.encode_dataset(dataset, used.database, device=device, cache=kept, progress=progress)
+    grades = None if hierarchy is None else grades_of_tree(hierarchy, dataset.classes)
+    codes = pack(signs_of(database.outputs))
     report = evaluate_codes(
         pack(signs_of(queries.outputs)),
         dataset.labels[queries.rows],
-        pack(signs_of(database.outputs)),
+        codes,
         dataset.labels[database.rows],
         n_bits=model.n_bits,
         convention=convention,
         k=k,
+        grades=grades,
         rng=np.random.default_rng(0),
         progress=progress,
     )
-    return Evaluation(report, model.model_id, used.hash, queries.problems + database.problems, _seen(model, used))
+    health = health_of(codes, model.n_bits, centers=pack(model.centers.centers))
+    problems = queries.problems + database.problems
+    return Evaluation(report, model.model_id, used.hash, health, problems, _seen(model, used))
 
 
 def _seen(model: Model, split: Split) -> int | None:

@@ -1,6 +1,7 @@
 """The whole road on the command line: data, split, train, encode, index, search, evaluate, inspect."""
 
 import json
+import re
 import shutil
 
 import numpy as np
@@ -232,7 +233,49 @@ def test_evaluate_draws_plots(as_json, place):
         n_bits=4,
     )  # fmt: skip
     about = as_json("evaluate", "--codes", "codes.npz", "--plots", "plots")
-    assert [(place / path).read_bytes()[:4] for path in about["plots"]] == [b"\x89PNG"] * 2
+    assert [(place / path).read_bytes()[:4] for path in about["plots"]] == [b"\x89PNG"] * 3
+
+
+def test_evaluate_grades_by_a_hierarchy(as_json, refused, place):
+    codes = np.array([[0b1010_0000], [0b0101_0000]] * 60, np.uint8)
+    np.savez(
+        place / "codes.npz", query_codes=codes[:2], query_labels=[0, 1], database_codes=codes,
+        database_labels=[0, 1] * 60, n_bits=4,
+    )  # fmt: skip
+    (place / "tree.csv").write_text("0,things\n1,things\nthings,all\n")
+    about = as_json("evaluate", "--codes", "codes.npz", "--hierarchy", "tree.csv")
+    assert about["hierarchical_ndcg_at_100"] == pytest.approx(1.0)
+    assert about["mahp_at_2500"] is None
+    assert "hierarchical_ndcg_at_100" in about["conventions"]
+    wrong = {
+        "0,things\n": "does not name the class '1'",
+        "0,a,b\n": "line 1: expected class,parent, each class once; found 3 fields",
+        "0,a\n0,b\n": "line 2: .* found a second parent of one name",
+        "0,1\n1,0\n": "in a circle",
+    }
+    for text, message in wrong.items():
+        (place / "tree.csv").write_text(text)
+        assert re.search(message, refused("evaluate", "--codes", "codes.npz", "--hierarchy", "tree.csv"))
+    assert "cannot be read as a CSV file" in refused("evaluate", "--codes", "codes.npz", "--hierarchy", "no.csv")
+
+
+def test_the_health_of_codes_is_told_of_models_indexes_and_files(as_json, nearbit, refused, place):
+    about = as_json("evaluate", "a.model", "photos")
+    assert about["health"]["center_margin"] >= 0
+    assert about["health"]["n_items"] == about["n_database"]
+    np.savez(place / "one.npz", codes=np.zeros((9, 1), np.uint8), n_bits=4)
+    about = as_json("inspect", "one.npz", "-k", "3")
+    assert (about["kind"], about["items"], about["health"]["distinct_codes"], about["health"]["k"]) == (
+        "codes",
+        9,
+        1,
+        3,
+    )
+    status, out, _ = nearbit("inspect", "one.npz")
+    assert status == 0
+    assert "1 distinct codes stand for 9 items" in out
+    np.savez(place / "none.npz", n_bits=4)
+    assert "missing: codes or database_codes" in refused("inspect", "none.npz")
 
 
 def test_inspect_an_index(as_json, nearbit, place):

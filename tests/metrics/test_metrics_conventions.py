@@ -17,6 +17,8 @@ DROPS = {
     "csq": ("unlabeled",),
     "hashnet": ("unlabeled", "nothing found"),
     "thulab-deephash": ("unlabeled", "nothing found"),
+    "torchmetrics": (),
+    "pytorch-metric-learning": ("unlabeled", "nothing relevant"),
 }
 
 
@@ -45,7 +47,7 @@ def test_conventions_equal_the_loop(name, k, multi):
     has_label = [any(row) for row in query_labels.tolist()] if multi else [True] * 20
     report = metrics.evaluate_codes(*data, n_bits=12, convention=name, k=k)
     assert report.map_by_convention == pytest.approx(
-        oracles.map_of_repository(rankings, has_label, k, DROPS[name]), abs=1e-9
+        oracles.map_of_repository(rankings, has_label, k, DROPS[name], all_relevant="metric-learning" in name), abs=1e-9
     )
     assert (report.convention, report.k) == (name, k)
     assert CONVENTIONS_BY_NAME[name].wrong in report.to_dict()["conventions"]["map_by_convention"]
@@ -90,7 +92,7 @@ def test_interval_per_class_and_curve_of_a_report():
         ("divisor", "all", "divisor must be one of relevant, found, not 'all'"),
         ("nothing_found", "dropped", r"nothing_found must be .* Did you mean 'drop'"),
         ("unlabeled", "", "unlabeled must be one of zero, drop, not ''"),
-        ("divisor", "found", "known for the divisor 'relevant' only"),
+        ("without_relevant", "no", "without_relevant must be one of zero, drop, not 'no'"),
     ],
 )
 def test_a_misspelt_choice_is_no_convention(field, value, message):

@@ -6,6 +6,7 @@ import pytest
 import oracles
 from nearbit import metrics
 from nearbit.codes import pack
+from nearbit.errors import InputError
 from nearbit.metrics.comparison import compare
 from nearbit.metrics.grouping import group
 
@@ -42,6 +43,56 @@ def test_groups_of_many_labels_weigh_as_many_items_as_they_hold():
     assert metrics.precision_at(codes[:1], labels[4:5] & False, codes, labels, 4, k=9).tolist() == [0.0]
     only_first = labels[:1] & np.array([[True, False]])
     assert metrics.precision_at(codes[:1], only_first, codes, labels, 4, k=9) == pytest.approx([4 / 9])
+
+
+def histograms_by_loop(data):
+    query_codes, query_labels, database_codes, database_labels, n_bits = data
+    items, relevant = [], []
+    for code, label in zip(query_codes, query_labels, strict=True):
+        distances = np.unpackbits(database_codes ^ code, axis=1).sum(axis=1)
+        hits = (database_labels & label).any(axis=1) if database_labels.ndim == 2 else database_labels == label
+        items.append(np.bincount(distances, minlength=n_bits + 1))
+        relevant.append(np.bincount(distances[hits], minlength=n_bits + 1))
+    return items, relevant
+
+
+@pytest.mark.parametrize("labels", ["one", "few", "many"])
+@pytest.mark.parametrize(("n_bits", "n"), [(64, 49_152), (64, 49_153), (20, 60_003), (130, 5001), (300, 5000)])
+def test_histograms_of_more_items_than_a_block_equal_counts(n_bits, n, labels):
+    rng = np.random.default_rng(n)
+    codes = pack(rng.choice([-1, 1], (n + 3, n_bits)))
+    rows = {
+        "one": rng.integers(0, 3, n + 3),
+        "few": rng.random((n + 3, 70)) < 0.03,
+        "many": rng.random((n + 3, 9)) < 0.6,
+    }
+    data = (codes[:3], rows[labels][:3], codes[3:], rows[labels][3:], n_bits)
+    comparison = compare(*data)
+    assert (comparison._lists is not None) == (labels == "few") or labels == "one"
+    for found, expected in zip(comparison.histograms(range(3)), histograms_by_loop(data), strict=True):
+        assert np.array_equal(found, expected)
+
+
+@pytest.mark.parametrize("multi", [False, True])
+def test_equal_queries_are_worked_on_once_and_all_count(multi):
+    codes, labels, database, database_labels, n_bits = case(12, 300, multi=multi)
+    rows = [0, 1, 0, 0, 1, 0]
+    data = (codes[rows], labels[rows], database, database_labels, n_bits)
+    distinct, of_query = compare(*data).once()
+    assert distinct.n_query == 2
+    assert np.array_equal(distinct.query_words[of_query], compare(*data).query_words)
+    each = metrics.tie_aware_average_precision(codes, labels, database, database_labels, n_bits)
+    assert np.array_equal(metrics.tie_aware_average_precision(*data), each[rows])
+    report = metrics.evaluate_codes(*data[:4], n_bits=n_bits)
+    assert report.tie_aware_map == pytest.approx(each[rows].mean())
+    assert report.curve_by_radius["precision"] == pytest.approx(metrics.curve_by_radius(*data).precision)
+
+
+def test_codes_too_long_for_the_loops_are_refused():
+    codes = np.zeros((1, 4096), np.uint8)
+    with pytest.raises(InputError, match="at most 32767 bits, not 32768"):
+        metrics.tie_aware_average_precision(codes, [0], codes, [0], 32768)
+    assert metrics.tie_aware_average_precision(codes, [0], codes, [0], 32767).tolist() == [1.0]
 
 
 def test_groups_hold_equal_items():

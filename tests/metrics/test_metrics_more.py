@@ -33,7 +33,7 @@ everything = pytest.mark.parametrize(("n_bits", "multi"), [(n, multi) for n in (
 
 
 @everything
-@pytest.mark.parametrize("divisor", ["relevant", "at most k"])
+@pytest.mark.parametrize("divisor", ["relevant", "at most k", "found"])
 def test_average_precision_at_k(n_bits, multi, divisor):
     case = small_case(n_bits, multi=multi)
     for k in (1, 2, 4, 6, 9):
@@ -111,10 +111,40 @@ def test_wrong_grades_and_choices_are_refused():
         metrics.grades_of_hierarchy([2, -1], 2)
     with pytest.raises(InputError, match="at least n_classes = 3"):
         metrics.grades_of_hierarchy([-1], 3)
-    with pytest.raises(InputError, match="divisor must be one of relevant, at most k, not 'found'"):
-        metrics.tie_aware_average_precision(*case, k=3, divisor="found")
+    with pytest.raises(InputError, match="divisor must be one of relevant, at most k, found, not 'all'"):
+        metrics.tie_aware_average_precision(*case, k=3, divisor="all")
     with pytest.raises(InputError, match="radius must be a whole number of bits"):
         metrics.within_radius(*case, radius=-1)
+
+
+@pytest.mark.parametrize("k", [3, 40, 199, 200])
+def test_the_found_divisor_is_the_mean_over_random_orders_of_large_ties(k):
+    rng = np.random.default_rng(3)
+    codes, labels = pack(rng.choice([-1, 1], (201, 3))), rng.integers(0, 4, 201)
+    value = metrics.tie_aware_average_precision(codes[:1], labels[:1], codes[1:], labels[1:], 3, k=k, divisor="found")
+    drawn = []
+    for _ in range(3000):
+        order = rng.permutation(200) + 1
+        drawn.append(metrics.ordered_average_precision(codes[:1], labels[:1], codes[order], labels[order], 3, k=k)[0])
+    assert abs(np.mean(drawn) - value[0]) < 5 * np.std(drawn) / np.sqrt(3000) + 1e-9
+
+
+def test_a_tree_of_names_grades_as_its_numbers():
+    tree = {"a": "x", "b": "x", "c": "y", "d": "y", "x": "root", "y": "root"}
+    expected = metrics.grades_of_hierarchy(PARENTS, 4).table
+    assert np.array_equal(metrics.grades_of_tree(tree, ["a", "b", "c", "d"]).table, expected)
+    with pytest.raises(InputError, match="does not name the class 'e'"):
+        metrics.grades_of_tree(tree, ["a", "e"])
+    with pytest.raises(InputError, match="in a circle"):
+        metrics.grades_of_tree({"a": "b", "b": "a"}, ["a"])
+
+
+@pytest.mark.parametrize(
+    "table", [np.eye(2), np.zeros((2, 3), int), -np.eye(2, dtype=int), 2000 * np.eye(2, dtype=int)]
+)
+def test_grades_are_small_whole_numbers_in_a_square(table):
+    with pytest.raises(InputError, match="grades must be whole numbers from 0 to 1000"):
+        metrics.Grades(table)
 
 
 def test_means_per_class():

@@ -7,7 +7,7 @@ import pytest
 
 from nearbit import metrics
 from nearbit.errors import InputError
-from nearbit.metrics.report import CONVENTIONS
+from nearbit.metrics.figures import CONVENTIONS, HIERARCHICAL
 
 
 def case(n_query=5, n_database=150, n_bits=12, seed=0):
@@ -25,9 +25,37 @@ def test_report_holds_what_the_functions_return():
     assert report.map_database_order_at_100 == metrics.mean(metrics.ordered_average_precision(*data, 12, k=100))
     assert report.map_database_order_at_1000 == metrics.mean(metrics.ordered_average_precision(*data, 12, k=1000))
     assert report.precision_at_10 == metrics.mean(metrics.precision_at(*data, 12, k=10))
+    at_100 = metrics.tie_aware_average_precision(*data, 12, k=100, divisor="at most k")
+    assert report.tie_aware_map_at_100 == pytest.approx(metrics.mean(at_100))
+    assert report.recall_at_1000 == pytest.approx(metrics.mean(metrics.recall_at(*data, 12, k=1000)))
+    assert report.ndcg_at_100 == pytest.approx(metrics.mean(metrics.ndcg(*data, 12, k=100)))
+    inside = [metrics.mean(values) for values in metrics.within_radius(*data, 12, radius=2)]
+    assert [report.precision_within_2, report.recall_within_2] == pytest.approx(inside)
+    curve = metrics.curve_by_rank(*data, 12, ranks=report.curve_by_rank["at"])
+    assert report.curve_by_rank["at"] == [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 1100]
+    assert report.curve_by_rank["precision"] == pytest.approx(curve.precision.tolist())
+    assert report.curve_by_rank["recall"] == pytest.approx(curve.recall.tolist())
     assert (report.n_query, report.n_database, report.n_bits) == (5, 1100, 12)
     assert report.distinct_codes == len({code.tobytes() for code in data[2]})
     assert report.queries_without_relevant == 0
+
+
+def test_a_hierarchy_adds_its_figures():
+    data, grades = case(n_database=2600), metrics.grades_of_tree({"0": "a", "1": "a", "2": "b", "a": "r"}, list("012"))
+    report = metrics.evaluate_codes(*data, n_bits=12, grades=grades)
+    assert report.hierarchical_ndcg_at_100 == pytest.approx(metrics.ndcg(*data, 12, k=100, grades=grades).mean())
+    expected = metrics.hierarchical_average_precision(*data, 12, k=2500, grades=grades).mean()
+    assert report.mahp_at_2500 == pytest.approx(expected)
+    assert set(report.to_dict()["conventions"]) == {*CONVENTIONS, *HIERARCHICAL}
+    assert "mahp_at_2500" not in metrics.evaluate_codes(*data, n_bits=12).to_dict()
+
+
+def test_many_labels_are_graded_by_how_many_are_shared():
+    rng = np.random.default_rng(0)
+    codes, labels = rng.integers(0, 256, (160, 1)).astype(np.uint8), rng.random((160, 5)) < 0.5
+    data = (codes[:5], labels[:5], codes[5:], labels[5:])
+    report = metrics.evaluate_codes(*data, n_bits=8)
+    assert report.ndcg_at_100 == pytest.approx(metrics.ndcg(*data, 8, k=100).mean())
 
 
 def test_figures_at_a_k_beyond_the_database_are_none():
@@ -52,14 +80,14 @@ def test_queries_without_relevant_items_are_counted_and_kept_in_the_mean():
 def test_to_dict_is_json_with_a_convention_for_each_figure():
     report = metrics.evaluate_codes(*case(), n_bits=12).to_dict()
     assert json.loads(json.dumps(report, allow_nan=False)) == report
-    figures = {name for name in report if "map" in name or "precision" in name}
+    figures = {name for name in report if any(part in name for part in ("map", "precision", "recall", "ndcg"))}
     assert figures == set(report["conventions"]) == set(CONVENTIONS)
 
 
 def test_progress_is_told_every_query():
     told = []
     metrics.evaluate_codes(*case(n_query=300), n_bits=12, progress=lambda *step: told.append(step))
-    assert told == [("evaluating queries", done, 300) for done in (0, 256, 300)]
+    assert told == [("evaluating queries", done, 300) for done in (0, 1, 257, 300)]
 
 
 def test_mean():

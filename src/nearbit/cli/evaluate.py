@@ -18,17 +18,26 @@ from nearbit.cli.console import (
 )
 from nearbit.errors import DataError, InputError
 
-CODES = ("query_codes", "query_labels", "database_codes", "database_labels", "n_bits")
+CODES = ("query_codes", "query_labels", "database_codes", "database_labels")
 FIGURES = (
     "tie_aware_map",
     "lowest_map",
     "highest_map",
+    "tie_aware_map_at_100",
+    "tie_aware_map_at_1000",
     "map_database_order",
     "map_database_order_at_100",
     "map_database_order_at_1000",
     "precision_at_1",
     "precision_at_10",
     "precision_at_100",
+    "recall_at_100",
+    "recall_at_1000",
+    "precision_within_2",
+    "recall_within_2",
+    "ndcg_at_100",
+    "hierarchical_ndcg_at_100",
+    "mahp_at_2500",
 )
 
 EXPLAINED = ("tie_aware_map", "map_by_convention")
@@ -53,10 +62,16 @@ EXPLAINED = ("tie_aware_map", "map_by_convention")
 @click.option("--convention", help="Also report mAP as another code base computes it, such as deephash-pytorch or csq.")
 @click.option("-k", type=int, help="How many ranks that convention counts. [default: all]")
 @click.option(
+    "--hierarchy",
+    "hierarchy_path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Also grade relevance by a CSV file of lines class,parent (with --codes: class numbers).",
+)
+@click.option(
     "--plots",
     "plots_folder",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Write the precision-recall curve and the figures of each class as PNG files into this folder.",
+    help="Write the precision-recall curves and the figures of each class as PNG files into this folder.",
 )
 @device_option
 @data_options
@@ -68,6 +83,7 @@ def command(
     split_path: Path | None,
     convention: str | None,
     k: int | None,
+    hierarchy_path: Path | None,
     plots_folder: Path | None,
     device: str,
     as_json: bool,
@@ -83,7 +99,8 @@ def command(
         raise InputError(f"DATA is missing: nearbit evaluate {model_path} DATA")
     if both or (codes_path is None and source is None):
         raise InputError("give MODEL and DATA, or --codes FILE, not both; --split goes with MODEL and DATA")
-    chosen = {"convention": convention, "k": k}
+    hierarchy = None if hierarchy_path is None else _read_hierarchy(hierarchy_path)
+    chosen = {"convention": convention, "k": k, "hierarchy": hierarchy}
     with Bars() as progress:
         about, report = (
             _codes(codes_path, chosen, progress)
@@ -107,8 +124,29 @@ def _lines(about: dict[str, Any]) -> list[str]:
         *table(rows, ("figure", "value")),
         f"tie_aware_map lies between {low:.4f} and {high:.4f} for other queries of the kind (95 % bootstrap interval)",
         *(f"{name}: {about['conventions'][name]}" for name in names if name in EXPLAINED),
+        *(f"health of the database codes: {sentence}" for sentence in about["health"]["advice"]),
         *(f"plot: {path}" for path in about.get("plots", ())),
     ]
+
+
+def _read_hierarchy(path: Path) -> dict[str, str]:
+    """Return the parent of each node of a CSV file of lines `node,parent`."""
+    import csv
+
+    parents: dict[str, str] = {}
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            for number, row in enumerate(csv.reader(file), start=1):
+                names = [name.strip() for name in row]
+                if not any(names):
+                    continue
+                if len(names) != 2 or not all(names) or names[0] in parents:
+                    what = "a second parent of one name" if names[0] in parents else f"{len(names)} fields"
+                    raise DataError(f"{path}, line {number}: expected class,parent, each class once; found {what}")
+                parents[names[0]] = names[1]
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"the hierarchy {path} cannot be read as a CSV file: {error}") from error
+    return parents
 
 
 def _model(
@@ -149,22 +187,24 @@ def _model(
 
 
 def _codes(path: Path, chosen: dict[str, Any], progress: Any) -> tuple[dict[str, Any], Any]:
-    import zipfile
-
     import numpy as np
 
-    from nearbit.metrics import evaluate_codes
+    from nearbit.cli.arrays import read_arrays
+    from nearbit.metrics import evaluate_codes, grades_of_tree
+    from nearbit.metrics.health import health_of
 
-    try:
-        with open(path, "rb") as handle, np.load(handle, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in CODES if name in file.files}
-    except (OSError, ValueError, zipfile.BadZipFile, AttributeError) as error:
-        raise DataError(f"{path} cannot be read as an .npz file of plain arrays: {error}") from error
-    missing = [name for name in CODES if name not in arrays]
-    if missing:
-        raise DataError(f"{path} must hold {', '.join(CODES)}; missing: {', '.join(missing)}")
-    n_bits = arrays.pop("n_bits")
-    if n_bits.ndim or n_bits.dtype.kind not in "iu":
-        raise DataError(f"{path}: n_bits must be one whole number, not {n_bits.dtype} {n_bits.shape}")
-    report = evaluate_codes(**arrays, n_bits=int(n_bits), **chosen, rng=np.random.default_rng(0), progress=progress)
-    return {"codes": str(path), **report.to_dict()}, report
+    arrays, n_bits = read_arrays(path, CODES)
+    hierarchy = chosen.pop("hierarchy")
+    grades = None if hierarchy is None else grades_of_tree(hierarchy, _class_numbers(arrays))
+    report = evaluate_codes(
+        **arrays, n_bits=n_bits, **chosen, grades=grades, rng=np.random.default_rng(0), progress=progress
+    )
+    health = health_of(arrays["database_codes"], n_bits).to_dict()
+    return {"codes": str(path), **report.to_dict(), "health": health}, report
+
+
+def _class_numbers(arrays: dict[str, Any]) -> list[str]:
+    """Return the names of the classes of arrays: their numbers, as text."""
+    labels = [arrays["query_labels"], arrays["database_labels"]]
+    n_classes = max(own.shape[1] if own.ndim == 2 else int(own.max(initial=-1)) + 1 for own in labels)
+    return [str(number) for number in range(n_classes)]

@@ -1,4 +1,4 @@
-"""`nearbit inspect`: what a model folder or an index file holds."""
+"""`nearbit inspect`: what a model folder, an index file or a file of codes holds."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,8 +19,12 @@ if TYPE_CHECKING:
 )
 @json_option
 def command(path: Path, verify: bool, k: int, as_json: bool) -> None:
-    """Say what PATH, a model folder or an index file, holds, and how healthy its codes are."""
-    about = _model(path) if path.is_dir() else _index(path, verify, k)
+    """Say what PATH holds, and how healthy its codes are.
+
+    PATH is a model folder (its centers), an index file, or an .npz file with codes (or database_codes) and n_bits.
+    """
+    is_codes = path.suffix == ".npz" and path.is_file()
+    about = _model(path) if path.is_dir() else _codes(path, k) if is_codes else _index(path, verify, k)
     lines = [f"{name}: {value}" for name, value in about.items() if not isinstance(value, dict | list)]
     lines += _health_lines(about["health"]) if "health" in about else []
     put(about, as_json=as_json, lines=lines)
@@ -53,6 +57,21 @@ def _model(path: Path) -> dict[str, Any]:
         "classes": list(model.classes),
         "method_options": model.method_options,
         "seconds": record.get("seconds"),
+    }
+
+
+def _codes(path: Path, k: int) -> dict[str, Any]:
+    from nearbit.cli.arrays import read_arrays
+    from nearbit.metrics.health import health_of
+
+    arrays, n_bits = read_arrays(path, (), one_of=("codes", "database_codes"))
+    health = health_of(next(iter(arrays.values())), n_bits, k=k)
+    return {
+        "kind": "codes",
+        "path": str(path),
+        "items": health.n_items,
+        "n_bits": n_bits,
+        "health": health.to_dict(),
     }
 
 

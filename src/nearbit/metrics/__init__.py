@@ -3,7 +3,7 @@
 from nearbit.metrics.averages import bootstrap_interval, mean, per_class
 from nearbit.metrics.conventions import CONVENTIONS_BY_NAME, Convention, average_precision_by, convention_named
 from nearbit.metrics.curves import Curve, curve_by_radius, curve_by_rank
-from nearbit.metrics.graded import Grades, grades_of_hierarchy, hierarchical_average_precision, ndcg
+from nearbit.metrics.graded import Grades, grades_of_hierarchy, grades_of_tree, hierarchical_average_precision, ndcg
 from nearbit.metrics.ordered import ordered_average_precision
 from nearbit.metrics.precision import precision_at, recall_at, within_radius
 from nearbit.metrics.report import Report, evaluate_codes
@@ -23,6 +23,7 @@ __all__ = [
     "curve_by_rank",
     "evaluate_codes",
     "grades_of_hierarchy",
+    "grades_of_tree",
     "hierarchical_average_precision",
     "mean",
     "ndcg",

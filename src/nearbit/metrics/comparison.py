@@ -3,16 +3,16 @@
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from nearbit.codes import as_words, check_codes, check_n_bits
 from nearbit.errors import InputError
-from nearbit.metrics.grouping import Columns, Groups, group
+from nearbit.metrics.grouping import Columns, Groups, Lists, group, list_by_label
 from nearbit.metrics.relevance import Relevance, relevance_of
 
 Counts = npt.NDArray[np.int64]
@@ -20,6 +20,9 @@ Values = npt.NDArray[np.float64]
 Result = TypeVar("Result")
 
 QUERIES_PER_BLOCK = 256
+MOST_BITS = 32_767
+"""The longest code that the kernels count distances of."""
+SIDES: tuple[Literal["left"], Literal["right"]] = ("left", "right")
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +40,18 @@ class OrderedSums:
     relevant: Counts
     sums: Values
     found: Counts
+
+
+class Grouped(NamedTuple):
+    """Items of the database in columns: words, keys, and how many items each stands for (empty for 1 each)."""
+
+    words: Columns
+    keys: Columns
+    weights: npt.NDArray[np.uint32]
+
+    def at(self, rows: Counts, weights: npt.NDArray[np.uint32]) -> "Grouped":
+        """Return the items of these rows, with these weights."""
+        return Grouped(np.ascontiguousarray(self.words[:, rows]), np.ascontiguousarray(self.keys[:, rows]), weights)
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,15 +92,33 @@ class Comparison:
     def map_blocks(self, figure: Callable[[range], Result]) -> Iterator[Result]:
         """Yield a figure of each block of queries, in order; the blocks are worked on in parallel.
 
-        The size of a block bounds the memory of its histograms. One core takes one block at a time; the first block is
+        The size of a block bounds the memory of its histograms. One core takes one block at a time; the first query is
         worked on alone, so that what all blocks share is made once.
         """
-        starts = range(0, self.n_query, QUERIES_PER_BLOCK)
-        blocks = [range(start, min(start + QUERIES_PER_BLOCK, self.n_query)) for start in starts]
+        starts = range(1, self.n_query, QUERIES_PER_BLOCK)
+        blocks = [range(1), *(range(start, min(start + QUERIES_PER_BLOCK, self.n_query)) for start in starts)]
         yield figure(blocks[0])
         if len(blocks) > 1:
             with ThreadPoolExecutor(_n_cores()) as pool:
                 yield from pool.map(figure, blocks[1:])
+
+    def once(self) -> tuple["Comparison", Counts]:
+        """Return the comparison of different queries only, where that pays, and which of them each query is."""
+        groups = group(np.concatenate([self.relevance.query_keys.T, self.query_words.T]))
+        if not groups.pay:
+            return self, np.arange(self.n_query)
+        relevance = replace(self.relevance, query_keys=self.relevance.query_keys[groups.first])
+        return replace(self, query_words=self.query_words[groups.first], relevance=relevance), groups.of_row
+
+    def per_query(self, figure: Callable[["Comparison", range], Values]) -> Values:
+        """Return a figure of each query: float64 `(n_query, …)`; queries of equal codes and labels are worked on once.
+
+        Args:
+            figure: gives the figures `(len(block), …)` of a block of the queries of a comparison.
+        """
+        comparison, of_query = self.once()
+        values = np.concatenate(list(comparison.map_blocks(lambda block: figure(comparison, block))))
+        return np.asarray(values[of_query], dtype=np.float64)
 
     def histograms(self, block: range) -> tuple[Counts, Counts]:
         """Return how many items, and how many relevant ones, lie at each distance from each query of the block.
@@ -96,15 +129,18 @@ class Comparison:
         from nearbit.metrics import kernels
 
         items, relevant = self._empty_histograms(block)
-        queries = self.query_words[block.start : block.stop]
-        columns, keys, weights = self._grouped
-        if self.relevance.shared:
-            query_keys = self.relevance.query_keys[block.start : block.stop]
-            kernels.keyed_histograms(queries, columns, query_keys, keys, True, weights, items, relevant)
+        queries, query_keys = (rows[block.start : block.stop] for rows in (self.query_words, self.relevance.query_keys))
+        grouped = self._grouped
+        if not self.relevance.shared:
+            starts, stops = (np.searchsorted(grouped.keys[0], query_keys[:, 0], side=side) for side in SIDES)
+            kernels.grouped_histograms(queries, grouped.words, starts, stops, grouped.weights, items, relevant)
+        elif self._lists is not None:
+            starts, listed = self._lists
+            kernels.listed_histograms(
+                queries, grouped.words, grouped.weights, query_keys, starts, *listed, items, relevant
+            )
         else:
-            wanted = self.relevance.query_keys[block.start : block.stop, 0]
-            starts, stops = (np.searchsorted(keys[0], wanted, side=side) for side in ("left", "right"))
-            kernels.grouped_histograms(queries, columns, starts, stops, weights, items, relevant)
+            kernels.keyed_histograms(queries, grouped.words, query_keys, grouped.keys, grouped.weights, items, relevant)
         return items, relevant
 
     def ordered(self, block: range, limits: Counts) -> OrderedSums:
@@ -130,16 +166,25 @@ class Comparison:
 
     def _empty_histograms(self, block: range) -> tuple[Counts, Counts]:
         shape = (len(block), self.n_bits + 1)
-        return np.empty(shape, np.int64), np.empty(shape, np.int64)
+        return np.zeros(shape, np.int64), np.zeros(shape, np.int64)
 
     @cached_property
-    def _grouped(self) -> tuple[Columns, Columns, npt.NDArray[np.uint32]]:
-        """Words and keys in columns, ordered by key, with the sizes of groups: no sizes where grouping does not pay."""
+    def _grouped(self) -> Grouped:
+        """The database ordered by key; equal items are one where that pays."""
         groups = self.groups
         rows = groups.first if groups.pay else np.argsort(groups.of_row, kind="stable")
         weights = groups.sizes if groups.pay else np.empty(0, np.uint32)
-        words, keys = self.database_words[:, rows], self.relevance.database_keys[:, rows]
-        return np.ascontiguousarray(words), np.ascontiguousarray(keys), weights
+        return Grouped(self.database_words, self.relevance.database_keys, weights).at(rows, weights)
+
+    @cached_property
+    def _lists(self) -> tuple[Counts, Grouped] | None:
+        """The grouped database once more, label by label, with the starts of labels; None where that does not pay."""
+        grouped = self._grouped
+        lists: Lists | None = list_by_label(grouped.keys)
+        if lists is None or not lists.pay(self.relevance.query_keys, grouped.keys.shape[1]):
+            return None
+        weights = grouped.weights[lists.rows] if grouped.weights.size else grouped.weights
+        return lists.starts, grouped.at(lists.rows, weights)
 
 
 def compare(
@@ -156,6 +201,8 @@ def compare(
             no query, or an empty database.
     """
     check_n_bits(n_bits)
+    if n_bits > MOST_BITS:
+        raise InputError(f"metrics compare codes of at most {MOST_BITS} bits, not {n_bits}")
     queries = check_codes(query_codes, n_bits, name="query_codes")
     database = check_codes(database_codes, n_bits, name="database_codes")
     _check_lengths("query", len(queries), np.shape(query_labels))

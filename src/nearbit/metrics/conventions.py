@@ -7,12 +7,14 @@ import numpy.typing as npt
 
 from nearbit.errors import InputError, did_you_mean
 from nearbit.metrics.comparison import Comparison, Values, check_k, compare
-from nearbit.metrics.tie_aware import expected_average_precision, harmonic_numbers
+from nearbit.metrics.sums import harmonic_numbers
+from nearbit.metrics.tie_aware import average_precision_from
 
 CHOICES = {
     "ties": ("expected", "database order"),
     "divisor": ("relevant", "found"),
     "nothing_found": ("zero", "drop"),
+    "without_relevant": ("zero", "drop"),
     "unlabeled": ("zero", "drop"),
 }
 """What each field of a convention can be."""
@@ -25,13 +27,14 @@ class Convention:
     Attributes:
         ties: "expected" (exact mean over all orders) or "database order".
         divisor: "relevant" (all relevant items) or "found" (those within the first k ranks).
-        nothing_found: a query with no hit in those ranks counts "zero" or is left out of the mean, "drop".
+        nothing_found: a query with no hit in those ranks counts "zero" or is left out of the mean, "drop"; with
+            expected ties, one that has no relevant item in the database.
+        without_relevant: a query with no relevant item in the database counts "zero" or is left out, "drop".
         unlabeled: a query without any label counts "zero" or is left out, "drop".
         wrong: what is wrong with it.
 
     Raises:
-        InputError: a choice is none of those, or the divisor "found" goes with expected ties, for which no closed form
-            is known here.
+        InputError: a choice is none of those.
     """
 
     ties: str
@@ -39,6 +42,7 @@ class Convention:
     nothing_found: str
     unlabeled: str
     wrong: str
+    without_relevant: str = "zero"
 
     def __post_init__(self) -> None:
         for name, known in CHOICES.items():
@@ -47,16 +51,18 @@ class Convention:
                 raise InputError(
                     f"{name} must be one of {', '.join(known)}, not {value!r}.{did_you_mean(value, known)}"
                 )
-        if self.ties == "expected" and self.divisor != "relevant":
-            raise InputError("the expectation over ties is known for the divisor 'relevant' only")
 
     def describe(self, k: int | None) -> str:
         """Return the definition in one sentence."""
         ranks = "over the whole database" if k is None else f"within the first {k} ranks"
         return (
             f"mean average precision {ranks}; ties: {self.ties}; divisor: {self.divisor}; a query that finds nothing: "
-            f"{self.nothing_found}; a query without labels: {self.unlabeled}; {self.wrong}"
+            f"{self.nothing_found}; one with nothing relevant in the database: {self._without_relevant()}; a query "
+            f"without labels: {self.unlabeled}; {self.wrong}"
         )
+
+    def _without_relevant(self) -> str:
+        return "drop" if "drop" in (self.nothing_found, self.without_relevant) else "zero"
 
 
 _ORDER = "the order of the database decides ties, by up to 38 points"
@@ -106,6 +112,23 @@ CONVENTIONS_BY_NAME: dict[str, Convention] = {
         unlabeled="drop",
         wrong=f"{_ORDER}; {_FOUND}; {_DROP}; its argpartition promises no order of ties (database order here)",
     ),
+    "torchmetrics": Convention(
+        ties="database order",
+        divisor="found",
+        nothing_found="zero",
+        unlabeled="zero",
+        wrong=f"{_ORDER}; {_FOUND}; its topk promises no order of ties (database order here), and items of a score of "
+        "0 or less count as not relevant (not imitated)",
+    ),
+    "pytorch-metric-learning": Convention(
+        ties="database order",
+        divisor="relevant",
+        nothing_found="zero",
+        unlabeled="drop",
+        without_relevant="drop",
+        wrong=f"{_ORDER}; queries without relevant items vanish; its topk promises no order of ties (database order "
+        "here)",
+    ),
 }
 """The conventions by the code bases that use them; "tie-aware" is nearbit's own."""
 
@@ -147,11 +170,12 @@ def average_precision_by(
     """
     comparison = compare(query_codes, query_labels, database_codes, database_labels, n_bits)
     limit = comparison.n_database if k is None else check_k(k)
-    blocks = list(comparison.map_blocks(lambda block: _block(comparison, block, convention, limit)))
-    values = np.concatenate([values for values, _ in blocks])
-    counted = np.concatenate([found for _, found in blocks]) > 0
-    if convention.nothing_found != "drop":
-        counted[:] = True
+    values, found, relevant = comparison.per_query(lambda own, block: _block(own, block, convention, limit)).T
+    counted = np.ones(len(values), np.bool_)
+    if convention.nothing_found == "drop":
+        counted &= found > 0
+    if convention.without_relevant == "drop":
+        counted &= relevant > 0
     labels = np.asarray(query_labels)
     if convention.unlabeled == "drop" and labels.ndim == 2:
         counted &= labels.any(axis=1)
@@ -160,13 +184,15 @@ def average_precision_by(
     return np.asarray(values[counted], dtype=np.float64)
 
 
-def _block(comparison: Comparison, block: range, convention: Convention, limit: int) -> tuple[Values, Values]:
-    """Return the average precision of each query, and how many relevant items it finds (in expectation)."""
+def _block(comparison: Comparison, block: range, convention: Convention, limit: int) -> Values:
+    """Return, of each query, average precision, how many relevant items it finds, and how many there are."""
     if convention.ties == "expected":
         items, relevant = comparison.histograms(block)
         harmonic = harmonic_numbers(comparison.n_database)
-        return expected_average_precision(items, relevant, harmonic, limit), relevant.sum(axis=1).astype(np.float64)
+        total = relevant.sum(axis=1)
+        values = average_precision_from(items, relevant, harmonic, limit, convention.divisor)
+        return np.stack([values, total, total], axis=1)
     ordered = comparison.ordered(block, np.array([limit], np.int64))
-    found = ordered.found[:, 0].astype(np.float64)
-    total = found if convention.divisor == "found" else ordered.relevant.sum(axis=1).astype(np.float64)
-    return np.asarray(ordered.sums[:, 0] / np.maximum(total, 1), dtype=np.float64), found
+    found, total = ordered.found[:, 0], ordered.relevant.sum(axis=1)
+    divisor = found if convention.divisor == "found" else total
+    return np.stack([ordered.sums[:, 0] / np.maximum(divisor, 1), found, total], axis=1)

@@ -1,12 +1,16 @@
 """Graded relevance: normalized discounted cumulative gain and hierarchical average precision, exact over ties."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from nearbit.errors import InputError
+from nearbit.errors import InputError, did_you_mean
 from nearbit.metrics.comparison import Comparison, Counts, Values, check_k, compare
+
+HIGHEST_GRADE = 1000
+"""The gain 2^grade of a higher one is no float64."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -14,10 +18,22 @@ class Grades:
     """How relevant an item of one class is to a query of another: grade 0 is not relevant.
 
     Attributes:
-        table: int64 `(n_classes, n_classes)`, at least 0; query class in rows.
+        table: int `(n_classes, n_classes)`, from 0 to 1000; query class in rows.
+
+    Raises:
+        InputError: another shape, type or range.
     """
 
     table: Counts
+
+    def __post_init__(self) -> None:
+        table = np.asarray(self.table)
+        is_square = table.ndim == 2 and table.shape[0] == table.shape[1] and table.dtype.kind in "iu"
+        if not is_square or not table.size or table.min() < 0 or table.max() > HIGHEST_GRADE:
+            raise InputError(
+                f"grades must be whole numbers from 0 to {HIGHEST_GRADE} of shape (n_classes, n_classes), not "
+                f"{table.dtype} {table.shape}" + (f" from {table.min()} to {table.max()}" if table.size else "")
+            )
 
 
 def grades_of_hierarchy(parents: npt.ArrayLike, n_classes: int) -> Grades:
@@ -45,6 +61,30 @@ def grades_of_hierarchy(parents: npt.ArrayLike, n_classes: int) -> Grades:
     paths = [_path(nodes, node) for node in range(n_classes)]
     table = [[len(a & b) - (len(a & b) > 0) for b in paths] for a in paths]
     return Grades(np.array(table, np.int64))
+
+
+def grades_of_tree(parents: Mapping[str, str], classes: Sequence[str]) -> Grades:
+    """Return the number of levels that two classes share in a tree that is given by names.
+
+    Args:
+        parents: the parent of each node that has one, by name; a name that is nobody's child is a root.
+        classes: the names of the classes, by class number.
+
+    Raises:
+        InputError: a class that is not in the tree, or nodes in a circle.
+
+    Example:
+        >>> grades_of_tree({"wren": "bird", "robin": "bird", "fox": "mammal"}, ["wren", "fox"]).table.tolist()
+        [[1, 0], [0, 1]]
+    """
+    others = [name for name in dict.fromkeys([*parents, *parents.values()]) if name not in set(classes)]
+    numbers = {name: number for number, name in enumerate([*classes, *others])}
+    known = {*parents, *parents.values()}
+    missing = next((name for name in classes if name not in known), None)
+    if missing is not None:
+        near = did_you_mean(missing, sorted(known))
+        raise InputError(f"the hierarchy does not name the class {missing!r}: give each class a parent.{near}")
+    return grades_of_hierarchy([numbers[parents[name]] if name in parents else -1 for name in numbers], len(classes))
 
 
 def ndcg(
@@ -81,17 +121,30 @@ def ndcg(
     Paper: McSherry and Najork (ECIR 2008); for codes, He et al. (CVPR 2018). Differs from their code: none known.
     """
     comparison = compare(query_codes, query_labels, database_codes, database_labels, n_bits)
-    ranks = comparison.n_database if k is None else min(check_k(k), comparison.n_database)
-    discounts = np.concatenate([[0.0], np.cumsum(1 / np.log2(np.arange(2, ranks + 2)))])
+    discounts = discount_sums(comparison.n_database if k is None else min(check_k(k), comparison.n_database))
+    return comparison.per_query(lambda own, block: gain_ratio(graded_histograms(own, block, grades), discounts))
 
-    def figure(block: range) -> Values:
-        counts = graded_histograms(comparison, block, grades)
-        gain = np.asarray(2.0 ** np.arange(counts.shape[2]) - 1, dtype=np.float64)
-        best = np.array([_gain(np.diag(row.sum(axis=0))[::-1], gain, discounts) for row in counts])
-        reached = np.array([_gain(row, gain, discounts) for row in counts])
-        return np.asarray(np.divide(reached, best, out=np.zeros(len(best)), where=best > 0), dtype=np.float64)
 
-    return np.concatenate(list(comparison.map_blocks(figure)))
+def discount_sums(k: int) -> Values:
+    """Return the sums of the discounts 1 / log2(i + 1) of the first 0 … k ranks: float64 `(k + 1,)`."""
+    return np.concatenate([[0.0], np.cumsum(1 / np.log2(np.arange(2, k + 2)))])
+
+
+def gain_ratio(counts: Counts, discounts: Values) -> Values:
+    """Return nDCG from counts of items by distance and grade.
+
+    Args:
+        counts: int64 `(n_query, n_bits + 1, n_grades)`.
+        discounts: `discount_sums(k)`.
+
+    Returns:
+        float64 `(n_query,)`.
+    """
+    gain = np.asarray(2.0 ** np.arange(counts.shape[2]) - 1, dtype=np.float64)
+    items, by_grade = counts.sum(axis=2), counts.sum(axis=1)[:, ::-1]
+    reached = _gain(items, counts @ gain / np.maximum(items, 1), discounts)
+    best = _gain(by_grade, np.broadcast_to(gain[::-1], by_grade.shape), discounts)
+    return np.asarray(np.divide(reached, best, out=np.zeros(len(best)), where=best > 0), dtype=np.float64)
 
 
 def hierarchical_average_precision(
@@ -117,14 +170,14 @@ def hierarchical_average_precision(
     the authors' code: ties are averaged; the mean over ranks stands for their integral by trapezoids.
     """
     comparison = compare(query_codes, query_labels, database_codes, database_labels, n_bits)
-    ranks = np.arange(1, min(check_k(k), comparison.n_database) + 1)
+    ranks = min(check_k(k), comparison.n_database)
+    return comparison.per_query(lambda own, block: hierarchical_from(graded_histograms(own, block, grades), ranks))
 
-    def figure(block: range) -> Values:
-        counts = graded_histograms(comparison, block, grades)
-        grade = np.arange(counts.shape[2], dtype=np.float64)
-        return np.array([_hierarchical(row, grade, ranks) for row in counts])
 
-    return np.concatenate(list(comparison.map_blocks(figure)))
+def hierarchical_from(counts: Counts, k: int) -> Values:
+    """Return AHP at `k` from counts of items by distance and grade, int64 `(n_query, n_bits + 1, n_grades)`."""
+    ranks = np.arange(1, k + 1)
+    return np.array([_hierarchical(row, ranks) for row in counts])
 
 
 def graded_histograms(comparison: Comparison, block: range, grades: Grades | None) -> Counts:
@@ -155,28 +208,31 @@ def _table(comparison: Comparison, grades: Grades | None) -> Counts:
     highest = int(max(keys.query_keys.max(), keys.database_keys.max()))
     if highest >= len(grades.table):
         raise InputError(f"grades are of {len(grades.table)} classes, and the labels hold class number {highest}")
-    return np.ascontiguousarray(grades.table)
+    return np.ascontiguousarray(grades.table, dtype=np.int64)
 
 
-def _gain(counts: Counts, gain: Values, discounts: Values) -> float:
-    """Return the expected discounted gain of counts `(n_ties, n_grades)`, cut where the discounts end."""
-    items = counts.sum(axis=1)
-    stops = np.minimum(np.cumsum(items), len(discounts) - 1)
-    starts = np.minimum(np.cumsum(items) - items, len(discounts) - 1)
-    return float(((counts @ gain) / np.maximum(items, 1) * (discounts[stops] - discounts[starts])).sum())
+def _gain(items: Counts, gain: Values, discounts: Values) -> Values:
+    """Return the discounted gain of each query: ties of so many items, of a mean gain, cut where the discounts end."""
+    stops = np.minimum(np.cumsum(items, axis=1), len(discounts) - 1)
+    starts = np.concatenate([np.zeros((len(items), 1), np.int64), stops[:, :-1]], axis=1)
+    return np.asarray((gain * (discounts[stops] - discounts[starts])).sum(axis=1), dtype=np.float64)
 
 
-def _hierarchical(counts: Counts, grade: Values, ranks: Counts) -> float:
-    """Return the mean over ranks of the expected sum of grades over the largest sum."""
+def _hierarchical(counts: Counts, ranks: Counts) -> float:
+    """Return the mean over ranks of the expected sum of grades over the largest sum, for `(n_bits + 1, n_grades)`."""
+    grade = np.arange(counts.shape[1], dtype=np.float64)
+    by_grade = counts.sum(axis=0)[::-1]
+    if not by_grade[grade[::-1] > 0].sum():
+        return 0.0
+    reached = _sums(counts.sum(axis=1), counts @ grade, ranks)
+    return float((reached / _sums(by_grade, by_grade * grade[::-1], ranks)).mean())
 
-    def sums(ties: Counts) -> Values:
-        ends = np.concatenate([[0], np.cumsum(ties.sum(axis=1))])
-        heights = np.concatenate([[0.0], np.cumsum(ties @ grade)])
-        kept = np.concatenate([[True], np.diff(ends) > 0])
-        return np.asarray(np.interp(ranks, ends[kept], heights[kept]), dtype=np.float64)
 
-    best = sums(np.diag(counts.sum(axis=0))[::-1])
-    return float((sums(counts) / best).mean()) if best[0] > 0 else 0.0
+def _sums(items: Counts, sums: Values, ranks: Counts) -> Values:
+    """Return the sum of grades of the first items up to each rank: ties of so many items with such a sum of grades."""
+    kept = items > 0
+    ends, heights = np.cumsum(items[kept]), np.cumsum(sums[kept])
+    return np.asarray(np.interp(ranks, np.append(0, ends), np.append(0.0, heights)), dtype=np.float64)
 
 
 def _path(parents: Counts, node: int) -> set[int]:

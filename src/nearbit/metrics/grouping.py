@@ -1,4 +1,4 @@
-"""Items in groups: ordered by their words, equal ones side by side."""
+"""Items in groups: ordered by their words, equal ones side by side; and lists of the items of each label."""
 
 from dataclasses import dataclass
 
@@ -8,6 +8,8 @@ import numpy.typing as npt
 Columns = npt.NDArray[np.uint64]
 PAYS = 0.8
 """Groups are used where there are at most this many times as many groups as items."""
+ENTRIES_PER_ITEM = 8
+"""Lists are made where an item has at most this many labels on average, which bounds their memory."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,3 +48,38 @@ def group(columns: Columns) -> Groups:
     of_row = np.empty(len(order), np.int64)
     of_row[order] = np.cumsum(is_first) - 1
     return Groups(order[starts], np.diff(starts, append=len(order)).astype(np.uint32), of_row)
+
+
+@dataclass(frozen=True, eq=False)
+class Lists:
+    """The items of each label.
+
+    Attributes:
+        starts: int64 `(n_labels + 1,)`: where the list of each label begins, and where the last one ends.
+        rows: int64 `(entries,)`: the items, list by list.
+    """
+
+    starts: npt.NDArray[np.int64]
+    rows: npt.NDArray[np.int64]
+
+    def pay(self, query_keys: npt.NDArray[np.uint64], n_items: int) -> bool:
+        """Return whether the lists of a query's labels hold clearly fewer entries than there are items, on average."""
+        sizes = np.diff(self.starts)
+        return bool(sum(int(sizes @ _bits(keys)) for keys in query_keys) * 2 < n_items * len(query_keys))
+
+
+def list_by_label(keys: Columns) -> Lists | None:
+    """Return the items of each label, or None where they have so many labels that lists would be too long.
+
+    Args:
+        keys: uint64 `(n_keys, n)`: bit b of the keys, counted from the lowest of the first, is label b.
+    """
+    if int(np.bitwise_count(keys).sum(dtype=np.int64)) > ENTRIES_PER_ITEM * keys.shape[1]:
+        return None
+    rows = [np.flatnonzero((key & np.uint64(1 << bit)) != 0).astype(np.int64) for key in keys for bit in range(64)]
+    return Lists(np.cumsum([0, *map(len, rows)], dtype=np.int64), np.concatenate(rows))
+
+
+def _bits(keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
+    """Return the bits of the keys of one item, lowest first: int64 `(64 * n_keys,)`."""
+    return ((keys[:, None] >> np.arange(64, dtype=np.uint64)) & np.uint64(1)).astype(np.int64).ravel()

@@ -1,9 +1,8 @@
 """Compiled loops over queries and database blocks. Nothing here checks its arguments; `comparison` does.
 
 Words of codes and keys of labels come in columns `(words, n)`, so that each inner loop runs over one contiguous slice.
-A block of the database stays in the fastest cache while all queries of a call read it. Per pair, `2 · distance +
-relevant` is computed first (a loop without branches) and counted second, two pairs at a time or in four histograms
-that are added at the end: two neighbours of equal distance then do not wait for each other.
+A block of the database stays in the second cache while all queries of a call read it; the distances of a block to one
+query stay in the first.
 """
 
 from typing import Any
@@ -11,117 +10,20 @@ from typing import Any
 import numpy as np
 
 from nearbit.compiled import compiled
-
-BLOCK = 16384
-LANES = 4
-PAIRED_SIZE = 132
-PAIRED_ITEMS = 4096
-_PAIRS, _NIBBLES, _FOURS, _ONES = (
-    np.uint64(0x5555555555555555),
-    np.uint64(0x3333333333333333),
-    np.uint64(0x0F0F0F0F0F0F0F0F),
-    np.uint64(0x0101010101010101),
-)
+from nearbit.metrics.counting import BLOCK, count, fill_distances, ones, room_for, tally
 
 
 @compiled
-def _ones(word: Any) -> Any:
-    """Return the number of bits set in a word; the compiler makes one instruction of it."""
-    word = word - ((word >> np.uint64(1)) & _PAIRS)
-    word = (word & _NIBBLES) + ((word >> np.uint64(2)) & _NIBBLES)
-    word = (word + (word >> np.uint64(4))) & _FOURS
-    return (word * _ONES) >> np.uint64(56)
-
-
-@compiled
-def _distances(query: Any, columns: Any, start: int, out: Any) -> None:
-    """Fill `out` with the distances of one query to the items from `start` on."""
-    word, column = query[0], columns[0][start : start + out.size]
-    for i in range(out.size):
-        out[i] = np.uint32(_ones(column[i] ^ word))
-    for number in range(1, columns.shape[0]):
-        word, column = query[number], columns[number][start : start + out.size]
-        for i in range(out.size):
-            out[i] += np.uint32(_ones(column[i] ^ word))
-
-
-@compiled
-def _mark(query: Any, columns: Any, start: int, shared: bool, out: Any) -> None:
-    """Turn distances into `2 · distance + relevant`: keys that share a bit, or else are equal, are relevant."""
-    key, column = query[0], columns[0][start : start + out.size]
-    if not shared:
-        for i in range(out.size):
-            out[i] = np.uint32(2) * out[i] + np.uint32(column[i] == key)
-        return
-    if columns.shape[0] == 1:
-        for i in range(out.size):
-            out[i] = np.uint32(2) * out[i] + np.uint32((column[i] & key) != 0)
-        return
-    both = column & key
-    for number in range(1, columns.shape[0]):
-        key, column = query[number], columns[number][start : start + out.size]
+def _earlier(query: Any, columns: Any, start: int, label: int, places: Any, nowhere: Any) -> None:
+    """Set the places of those items to `nowhere` that share one of the query's labels before `label`."""
+    for number in range(label // 64 + 1):
+        key = query[number]
+        if number == label // 64:
+            key &= (np.uint64(1) << np.uint64(label % 64)) - np.uint64(1)
         if key != 0:
-            for i in range(out.size):
-                both[i] |= column[i] & key
-    for i in range(out.size):
-        out[i] = np.uint32(2) * out[i] + np.uint32(both[i] != 0)
-
-
-@compiled
-def _count_pairs(places: Any, counts: Any) -> None:
-    """Count pairs of places in a table of size × size, half as many steps, and add its rows and its columns up."""
-    size, half = np.uint32(counts.shape[1]), places.size // 2
-    table = np.zeros((counts.shape[1], counts.shape[1]), np.uint32)
-    flat, first, second = table.reshape(-1), places[:half], places[half : 2 * half]
-    pairs = np.empty(half, np.uint32)
-    for i in range(half):
-        pairs[i] = first[i] * size + second[i]
-    for pair in pairs:
-        flat[pair] += np.uint32(1)
-    rows, columns = counts[0], counts[1]
-    for row in range(table.shape[0]):
-        line = table[row]
-        total = np.uint32(0)
-        for column in range(line.size):
-            total += line[column]
-            columns[column] += line[column]
-        rows[row] += total
-    for place in places[2 * half :]:
-        rows[place] += np.uint32(1)
-
-
-@compiled
-def _count(places: Any, counts: Any) -> None:
-    """Add 1 at each place; `counts` is `(LANES, size)`. Many items with few places are counted two at a time."""
-    if counts.shape[1] <= PAIRED_SIZE and places.size >= PAIRED_ITEMS:
-        _count_pairs(places, counts)
-        return
-    a, b, c, d = counts[0], counts[1], counts[2], counts[3]
-    whole = places[: places.size - places.size % 4].reshape(-1, 4)
-    for i in range(whole.shape[0]):
-        a[whole[i, 0]] += np.uint32(1)
-        b[whole[i, 1]] += np.uint32(1)
-        c[whole[i, 2]] += np.uint32(1)
-        d[whole[i, 3]] += np.uint32(1)
-    for place in places[places.size - places.size % 4 :]:
-        a[place] += np.uint32(1)
-
-
-@compiled
-def _add(places: Any, weights: Any, counts: Any) -> None:
-    """Add its weight at each place: items of one code and one label, counted together."""
-    row = counts[0]
-    for i in range(places.size):
-        row[places[i]] += np.uint32(weights[i])
-
-
-@compiled
-def _tally(places: Any, start: int, weights: Any, counts: Any) -> None:
-    """Count places once each, or by the weights of the items from `start` on where there are weights."""
-    if weights.size:
-        _add(places, weights[start : start + places.size], counts)
-    else:
-        _count(places, counts)
+            column = columns[number][start : start + places.size]
+            for i in range(places.size):
+                places[i] = nowhere if column[i] & key else places[i]
 
 
 @compiled
@@ -136,56 +38,119 @@ def grouped_histograms(
         starts: int64 `(n_query,)`.
         stops: int64 `(n_query,)`.
         weights: uint32 `(n_database,)`, or empty for 1 each.
-        items: int64 `(n_query, n_bits + 1)`, filled.
+        items: int64 `(n_query, n_bits + 1)`, zeros, filled.
         relevant: the same.
     """
-    n, width = columns.shape[1], items.shape[1]
-    counts = np.zeros((queries.shape[0], 2, LANES, width), np.uint32)
-    scratch = np.empty(BLOCK, np.uint32)
-    for start in range(0, n, BLOCK):
-        stop = min(start + BLOCK, n)
+    room = room_for(items.shape[1])
+    for start in range(0, columns.shape[1], BLOCK):
+        stop = min(start + BLOCK, columns.shape[1])
         for q in range(queries.shape[0]):
-            places = scratch[: stop - start]
-            _distances(queries[q], columns, start, places)
-            low = min(max(starts[q], start), stop)
-            high = min(max(stops[q], low), stop)
-            _tally(places[: low - start], start, weights, counts[q, 0])
-            _tally(places[low - start : high - start], low, weights, counts[q, 1])
-            _tally(places[high - start :], high, weights, counts[q, 0])
-    for q in range(queries.shape[0]):
-        relevant[q] = counts[q, 1].sum(axis=0)
-        items[q] = counts[q, 0].sum(axis=0) + relevant[q]
+            tally(queries[q], columns, start, stop, weights, room, items[q])
+            low, high = max(starts[q], start), min(stops[q], stop)
+            if low < high:
+                tally(queries[q], columns, low, high, weights, room, relevant[q])
 
 
 @compiled
-def keyed_histograms(
-    queries: Any, columns: Any, query_keys: Any, key_columns: Any, shared: bool, weights: Any, items: Any, relevant: Any
+def listed_histograms(
+    queries: Any,
+    columns: Any,
+    weights: Any,
+    query_keys: Any,
+    starts: Any,
+    listed: Any,
+    listed_keys: Any,
+    listed_weights: Any,
+    items: Any,
+    relevant: Any,
 ) -> None:
-    """Fill histograms where an item is relevant by its keys: those that share a bit, or else are equal.
+    """Fill histograms where an item is relevant that shares a label, by a list of the items of each label.
+
+    An item that shares several labels of a query counts in the list of the first of them.
 
     Args:
         queries: uint64 `(n_query, words)`.
         columns: uint64 `(words, n_database)`.
-        query_keys: uint64 `(n_query, keys)`: a class number, or the bits of the labels.
-        key_columns: uint64 `(keys, n_database)`.
-        shared: whether keys are bits of labels.
         weights: uint32 `(n_database,)`, or empty for 1 each.
-        items: int64 `(n_query, n_bits + 1)`, filled.
+        query_keys: uint64 `(n_query, keys)`: bit b of the keys, counted from the lowest of the first, is list b.
+        starts: int64 `(n_lists + 1,)`: where each list begins, and where the last one ends.
+        listed: uint64 `(words, entries)`: the words of the items of each list, list by list.
+        listed_keys: uint64 `(keys, entries)`.
+        listed_weights: uint32 `(entries,)`, or empty for 1 each.
+        items: int64 `(n_query, n_bits + 1)`, zeros, filled.
+        relevant: the same.
+    """
+    width = items.shape[1]
+    room, wider = room_for(width), room_for(width + 1)
+    places, counts = np.empty(BLOCK, np.uint16), np.zeros(width + 1, np.int64)
+    for start in range(0, columns.shape[1], BLOCK):
+        stop = min(start + BLOCK, columns.shape[1])
+        for q in range(queries.shape[0]):
+            tally(queries[q], columns, start, stop, weights, room, items[q])
+    for q in range(queries.shape[0]):
+        counts[:] = 0
+        for label in range(starts.size - 1):
+            if not (query_keys[q, label // 64] >> np.uint64(label % 64)) & np.uint64(1):
+                continue
+            for start in range(starts[label], starts[label + 1], BLOCK):
+                block = places[: min(BLOCK, starts[label + 1] - start)]
+                fill_distances(queries[q], listed, start, block)
+                _earlier(query_keys[q], listed_keys, start, label, block, np.uint16(width))
+                count(block, start, listed_weights, wider, counts)
+        relevant[q] = counts[:width]
+
+
+@compiled
+def _mark(query: Any, columns: Any, start: int, shared: bool, out: Any) -> None:
+    """Turn distances into `2 · distance + relevant`: keys that share a bit, or else are equal, are relevant."""
+    two = np.uint16(2)
+    key, column = query[0], columns[0][start : start + out.size]
+    if not shared:
+        for i in range(out.size):
+            out[i] = two * out[i] + np.uint16(column[i] == key)
+        return
+    if columns.shape[0] == 1:
+        for i in range(out.size):
+            out[i] = two * out[i] + np.uint16((column[i] & key) != 0)
+        return
+    both = column & key
+    for number in range(1, columns.shape[0]):
+        key, column = query[number], columns[number][start : start + out.size]
+        if key != 0:
+            for i in range(out.size):
+                both[i] |= column[i] & key
+    for i in range(out.size):
+        out[i] = two * out[i] + np.uint16(both[i] != 0)
+
+
+@compiled
+def keyed_histograms(
+    queries: Any, columns: Any, query_keys: Any, key_columns: Any, weights: Any, items: Any, relevant: Any
+) -> None:
+    """Fill histograms where an item is relevant that shares a label, by comparing the keys of every pair.
+
+    Args:
+        queries: uint64 `(n_query, words)`.
+        columns: uint64 `(words, n_database)`.
+        query_keys: uint64 `(n_query, keys)`: the labels as bits.
+        key_columns: uint64 `(keys, n_database)`.
+        weights: uint32 `(n_database,)`, or empty for 1 each.
+        items: int64 `(n_query, n_bits + 1)`, zeros, filled.
         relevant: the same.
     """
     n, width = columns.shape[1], items.shape[1]
-    counts = np.zeros((queries.shape[0], LANES, 2 * width), np.uint32)
-    scratch = np.empty(BLOCK, np.uint32)
+    room = room_for(2 * width)
+    counts = np.zeros((queries.shape[0], 2 * width), np.int64)
+    scratch = np.empty(BLOCK, np.uint16)
     for start in range(0, n, BLOCK):
         places = scratch[: min(BLOCK, n - start)]
         for q in range(queries.shape[0]):
-            _distances(queries[q], columns, start, places)
-            _mark(query_keys[q], key_columns, start, shared, places)
-            _tally(places, start, weights, counts[q])
+            fill_distances(queries[q], columns, start, places)
+            _mark(query_keys[q], key_columns, start, True, places)
+            count(places, start, weights, room, counts[q])
     for q in range(queries.shape[0]):
-        total = counts[q].sum(axis=0)
-        relevant[q] = total[1::2]
-        items[q] = total[::2] + total[1::2]
+        relevant[q] = counts[q, 1::2]
+        items[q] = counts[q, ::2] + counts[q, 1::2]
 
 
 @compiled
@@ -219,17 +184,17 @@ def ordered_sums(
         found: int64 `(n_query, n_limits)`, filled: relevant items within each limit.
     """
     n, width = columns.shape[1], items.shape[1]
-    places = np.empty(n, np.uint32)
+    room, none = room_for(2 * width), np.empty(0, np.uint32)
+    places = np.empty(n, np.uint16)
     for q in range(queries.shape[0]):
-        counts = np.zeros((LANES, 2 * width), np.uint32)
+        counts = np.zeros(2 * width, np.int64)
         for start in range(0, n, BLOCK):
             block = places[start : min(start + BLOCK, n)]
-            _distances(queries[q], columns, start, block)
+            fill_distances(queries[q], columns, start, block)
             _mark(query_keys[q], key_columns, start, shared, block)
-            _count(block, counts)
-        total = counts.sum(axis=0)
-        relevant[q] = total[1::2]
-        items[q] = total[::2] + total[1::2]
+            count(block, 0, none, room, counts)
+        relevant[q] = counts[1::2]
+        items[q] = counts[::2] + counts[1::2]
         _rank(places, items[q], relevant[q], limits, sums[q], found[q])
 
 
@@ -240,9 +205,9 @@ def _rank(places: Any, items: Any, relevant: Any, limits: Any, sums: Any, found:
     sums[:] = 0.0
     found[:] = 0
     for place in places:
-        distance = place >> np.uint32(1)
+        distance = place >> np.uint16(1)
         rank[distance] += 1
-        if place & np.uint32(1):
+        if place & np.uint16(1):
             seen[distance] += 1
             for limit in range(limits.size):
                 if rank[distance] <= limits[limit]:
@@ -265,16 +230,18 @@ def graded_histograms(
         table: int64 `(n_classes, n_classes)` grades between class numbers, or empty for 1 where they are equal.
         counts: int64 `(n_query, n_bits + 1, n_grades)`, zeros, filled.
     """
-    n = columns.shape[1]
-    scratch, grades = np.empty(BLOCK, np.uint32), np.empty(BLOCK, np.uint32)
+    n, n_grades = columns.shape[1], np.uint32(counts.shape[2])
+    room, none = room_for(counts.shape[1] * counts.shape[2]), np.empty(0, np.uint32)
+    distances, grades, scratch = np.empty(BLOCK, np.uint16), np.empty(BLOCK, np.uint16), np.empty(BLOCK, np.uint32)
     for start in range(0, n, BLOCK):
-        places = scratch[: min(BLOCK, n - start)]
+        size = min(BLOCK, n - start)
+        near, own, places = distances[:size], grades[:size], scratch[:size]
         for q in range(queries.shape[0]):
-            _distances(queries[q], columns, start, places)
-            _grade(query_keys[q], key_columns, start, shared, table, grades[: places.size])
-            row = counts[q]
-            for i in range(places.size):
-                row[places[i], grades[i]] += 1
+            fill_distances(queries[q], columns, start, near)
+            _grade(query_keys[q], key_columns, start, shared, table, own)
+            for i in range(size):
+                places[i] = near[i] * n_grades + own[i]
+            count(places, 0, none, room, counts[q].reshape(-1))
 
 
 @compiled
@@ -286,11 +253,11 @@ def _grade(query: Any, columns: Any, start: int, shared: bool, table: Any, out: 
         for number in range(columns.shape[0]):
             key, column = query[number], columns[number][start : start + out.size]
             for i in range(out.size):
-                out[i] += np.uint32(_ones(column[i] & key))
+                out[i] += np.uint16(ones(column[i] & key))
     elif table.size:
         row = table[query[0]]
         for i in range(out.size):
-            out[i] = np.uint32(row[column[i]])
+            out[i] = np.uint16(row[column[i]])
     else:
         for i in range(out.size):
-            out[i] = np.uint32(column[i] == query[0])
+            out[i] = np.uint16(column[i] == query[0])

@@ -43,8 +43,7 @@ def ordered_average_precision(
     limit = None if k is None else check_k(k)
     comparison = compare(query_codes, query_labels, database_codes, database_labels, n_bits)
     limits = np.array([comparison.n_database if limit is None else limit], np.int64)
-    blocks = comparison.map_blocks(lambda block: comparison.ordered(block, limits))
-    return np.concatenate([found_average_precision(block)[:, 0] for block in blocks])
+    return comparison.per_query(lambda own, block: found_average_precision(own.ordered(block, limits))[:, 0])
 
 
 def found_average_precision(ordered: OrderedSums) -> Values:

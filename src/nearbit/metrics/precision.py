@@ -41,8 +41,7 @@ def precision_at(
     """
     limit = check_k(k)
     comparison = compare(query_codes, query_labels, database_codes, database_labels, n_bits)
-    blocks = comparison.map_blocks(lambda block: expected_precision(*comparison.histograms(block), limit))
-    return np.concatenate(list(blocks))
+    return comparison.per_query(lambda own, block: expected_precision(*own.histograms(block), limit))
 
 
 def recall_at(
@@ -63,12 +62,7 @@ def recall_at(
     limit = check_k(k)
     comparison = compare(query_codes, query_labels, database_codes, database_labels, n_bits)
 
-    def figure(block: range) -> Values:
-        items, relevant = comparison.histograms(block)
-        found = expected_precision(items, relevant, limit) * limit
-        return np.asarray(found / np.maximum(relevant.sum(axis=1), 1), dtype=np.float64)
-
-    return np.concatenate(list(comparison.map_blocks(figure)))
+    return comparison.per_query(lambda own, block: expected_recall(*own.histograms(block), limit))
 
 
 def within_radius(
@@ -94,14 +88,14 @@ def within_radius(
         raise InputError(f"radius must be a whole number of bits of at least 0, not {radius!r}")
     comparison = compare(query_codes, query_labels, database_codes, database_labels, n_bits)
 
-    def figure(block: range) -> tuple[Values, Values]:
-        items, relevant = comparison.histograms(block)
-        found = relevant[:, : radius + 1].sum(axis=1)
-        inside = items[:, : radius + 1].sum(axis=1)
-        return found / np.maximum(inside, 1), found / np.maximum(relevant.sum(axis=1), 1)
+    both = comparison.per_query(lambda own, block: np.stack(ball_figures(*own.histograms(block), radius), axis=1))
+    return both[:, 0], both[:, 1]
 
-    blocks = list(comparison.map_blocks(figure))
-    return np.concatenate([precision for precision, _ in blocks]), np.concatenate([recall for _, recall in blocks])
+
+def ball_figures(items: Counts, relevant: Counts, radius: int) -> tuple[Values, Values]:
+    """Return precision and recall of each query within a radius, from histograms: float64 `(n_query,)` each."""
+    found, inside = relevant[:, : radius + 1].sum(axis=1), items[:, : radius + 1].sum(axis=1)
+    return found / np.maximum(inside, 1), found / np.maximum(relevant.sum(axis=1), 1)
 
 
 def expected_precision(items: Counts, relevant: Counts, k: int) -> Values:
@@ -121,3 +115,9 @@ def expected_precision(items: Counts, relevant: Counts, k: int) -> Values:
     within = np.clip(k - items_before, 0, items)
     expected = relevant * within / np.maximum(items, 1)
     return np.asarray(expected.sum(axis=1) / k, dtype=np.float64)
+
+
+def expected_recall(items: Counts, relevant: Counts, k: int) -> Values:
+    """Return the expected recall at `k` from histograms over distances; 0 where nothing is relevant."""
+    found = expected_precision(items, relevant, k) * k
+    return np.asarray(found / np.maximum(relevant.sum(axis=1), 1), dtype=np.float64)

@@ -1,6 +1,6 @@
 """One evaluation of codes: the tie-aware figures, the field's figures beside them, and what each of them means."""
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -10,41 +10,17 @@ from nearbit.errors import InputError
 from nearbit.metrics.averages import bootstrap_interval, mean, per_class
 from nearbit.metrics.comparison import Comparison, Values, compare
 from nearbit.metrics.conventions import average_precision_by, convention_named
-from nearbit.metrics.curves import Curve, radius_figures
-from nearbit.metrics.ordered import found_average_precision
-from nearbit.metrics.precision import expected_precision
-from nearbit.metrics.tie_aware import bounds_from, expected_average_precision, harmonic_numbers
+from nearbit.metrics.curves import Curve
+from nearbit.metrics.figures import CONVENTIONS, HIERARCHICAL, Figures
+from nearbit.metrics.graded import Grades
 from nearbit.progress import Progress, silent
-
-ORDERED_KS = (100, 1000)
-PRECISION_KS = (1, 10, 100)
-
-_TIE_AWARE = (
-    "mean over all queries of average precision over the whole database; exact expectation over the orders of equal "
-    "distances; divisor: all relevant items; a query without relevant items counts 0"
-)
-_ORDERED = (
-    "mean over all queries of average precision {ranks}; ties in database order; divisor: relevant items found in "
-    "those ranks; a query that finds none counts 0 (the convention of DeepHash-pytorch and most published tables)"
-)
-_PRECISION = (
-    "mean over all queries of the share of relevant items among the first {k}; exact expectation over the orders of "
-    "equal distances"
-)
-CONVENTIONS: dict[str, str] = {
-    "tie_aware_map": _TIE_AWARE,
-    "lowest_map": "as tie_aware_map, with the order of equal distances that is worst for each query",
-    "highest_map": "as tie_aware_map, with the order of equal distances that is best for each query",
-    "map_database_order": _ORDERED.format(ranks="over the whole database"),
-    **{f"map_database_order_at_{k}": _ORDERED.format(ranks=f"within the first {k} ranks") for k in ORDERED_KS},
-    **{f"precision_at_{k}": _PRECISION.format(k=k) for k in PRECISION_KS},
-}
-"""What each figure of a report means, by its name."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """The figures of one evaluation; `CONVENTIONS` says what each means. A figure at k is None for a database < k.
+    """The figures of one evaluation; "conventions" of `to_dict` says what each means.
+
+    A figure at k is None where the database is smaller than k.
 
     Attributes:
         n_query: number of queries, all of which count in every mean.
@@ -55,8 +31,10 @@ class Report:
         per_class: mean tie-aware average precision of the queries of each class, by class number; without classes
             that have no query.
         curve_by_radius: "at" (radii in bits), "precision" and "recall" within them, as means over queries.
+        curve_by_rank: "at" (ranks 1, 2, 5, 10, …), expected "precision" and "recall" at them, as means over queries.
         tie_aware_map_interval: 95 % bootstrap interval over queries, where `rng` was given.
         convention: the name of the convention that was asked for, with its `k` and its `map_by_convention`.
+        hierarchical_ndcg_at_100: where a hierarchy of classes was given; so for `mahp_at_2500`.
     """
 
     n_query: int
@@ -67,33 +45,49 @@ class Report:
     tie_aware_map: float
     lowest_map: float
     highest_map: float
+    tie_aware_map_at_100: float | None
+    tie_aware_map_at_1000: float | None
     map_database_order: float
     map_database_order_at_100: float | None
     map_database_order_at_1000: float | None
     precision_at_1: float | None
     precision_at_10: float | None
     precision_at_100: float | None
+    recall_at_100: float | None
+    recall_at_1000: float | None
+    precision_within_2: float
+    recall_within_2: float
+    ndcg_at_100: float | None
     per_class: dict[str, float]
     curve_by_radius: dict[str, list[float]]
+    curve_by_rank: dict[str, list[float]]
+    hierarchical_ndcg_at_100: float | None = None
+    mahp_at_2500: float | None = None
     tie_aware_map_interval: tuple[float, float] | None = None
     convention: str | None = None
     k: int | None = None
     map_by_convention: float | None = None
+    has_hierarchy: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Return every figure by its name, and under "conventions" what each of them means; ready for JSON."""
-        figures, conventions = asdict(self), dict(CONVENTIONS)
+        values, conventions = asdict(self), dict(CONVENTIONS)
+        if values.pop("has_hierarchy"):
+            conventions |= HIERARCHICAL
+        else:
+            values = {name: value for name, value in values.items() if name not in HIERARCHICAL}
         if self.convention is None:
-            for name in ("convention", "k", "map_by_convention"):
-                del figures[name]
+            values = {
+                name: value for name, value in values.items() if name not in ("convention", "k", "map_by_convention")
+            }
         else:
             conventions["map_by_convention"] = convention_named(self.convention).describe(self.k)
         if self.tie_aware_map_interval is None:
-            del figures["tie_aware_map_interval"]
+            del values["tie_aware_map_interval"]
         else:
-            figures["tie_aware_map_interval"] = list(self.tie_aware_map_interval)
+            values["tie_aware_map_interval"] = list(self.tie_aware_map_interval)
             conventions["tie_aware_map_interval"] = "95 % bootstrap interval of tie_aware_map over queries"
-        return {**figures, "conventions": conventions}
+        return {**values, "conventions": conventions}
 
 
 def evaluate_codes(
@@ -105,6 +99,7 @@ def evaluate_codes(
     n_bits: int,
     convention: str | None = None,
     k: int | None = None,
+    grades: Grades | None = None,
     rng: np.random.Generator | None = None,
     progress: Progress = silent,
 ) -> Report:
@@ -118,6 +113,7 @@ def evaluate_codes(
         n_bits: code length in bits.
         convention: name of a convention whose mean average precision is reported too; see `CONVENTIONS_BY_NAME`.
         k: how many ranks that convention counts; None for all.
+        grades: of a hierarchy of classes, for one label an item; adds the figures that need them.
         rng: where given, the source of randomness of a bootstrap interval of the primary figure.
         progress: told the queries done.
 
@@ -132,17 +128,8 @@ def evaluate_codes(
         raise InputError("k counts the ranks of a convention: name one, or leave k out")
     chosen = None if convention is None else convention_named(convention)
     comparison = compare(query_codes, query_labels, database_codes, database_labels, n_bits)
-    harmonic = harmonic_numbers(comparison.n_database)
-    columns: dict[str, list[Values]] = {}
-    progress("evaluating queries", 0, comparison.n_query)
-    done = 0
-    for block in comparison.map_blocks(lambda block: _block_values(comparison, block, harmonic)):
-        for name, values in block.items():
-            columns.setdefault(name, []).append(values)
-        done += len(block["n_relevant"])
-        progress("evaluating queries", done, comparison.n_query)
-    figures = {name: np.concatenate(blocks) for name, blocks in columns.items()}
-    report = _report(comparison, figures, query_labels)
+    figures, curves = _figures(comparison, Figures(comparison.n_database, grades), progress)
+    report = _report(comparison, figures, curves, query_labels, has_hierarchy=grades is not None)
     if rng is not None:
         report = replace(report, tie_aware_map_interval=bootstrap_interval(figures["tie_aware_map"], rng=rng))
     if chosen is None:
@@ -152,47 +139,68 @@ def evaluate_codes(
     return replace(report, convention=convention, k=k, map_by_convention=figure)
 
 
-def _block_values(comparison: Comparison, block: range, harmonic: Values) -> dict[str, Values]:
-    """Return each figure of each query of a block, and the number of relevant items."""
-    ordered = comparison.ordered(block, np.array([comparison.n_database, *ORDERED_KS], np.int64))
-    items, relevant, found = ordered.items, ordered.relevant, found_average_precision(ordered)
-    values = {
-        "n_relevant": relevant.sum(axis=1).astype(np.float64),
-        "tie_aware_map": expected_average_precision(items, relevant, harmonic),
-        "map_database_order": found[:, 0],
-        **dict(zip(("lowest_map", "highest_map"), bounds_from(items, relevant, harmonic), strict=True)),
-        **dict(zip(("precision", "recall"), radius_figures(items, relevant), strict=True)),
+def _figures(
+    comparison: Comparison, figures: Figures, progress: Progress
+) -> tuple[dict[str, Values], dict[str, Curve]]:
+    """Return the figures of each query `(n_query,)`, and the curves, by "radius" and by "rank", as means over queries.
+
+    Queries of equal codes and labels are worked on once.
+    """
+    distinct, of_query = comparison.once()
+    sizes = np.bincount(of_query).astype(np.float64)
+    columns: dict[str, list[Values]] = {}
+    sums: dict[str, Values] = {}
+    done = 0
+    progress("evaluating queries", 0, comparison.n_query)
+    for block in distinct.map_blocks(lambda block: figures.of_block(distinct, block)):
+        stop = done + len(block["n_relevant"])
+        for name, values in block.items():
+            if values.ndim == 1:
+                columns.setdefault(name, []).append(values)
+            else:
+                sums[name] = sums.get(name, 0.0) + sizes[done:stop] @ values
+        done = stop
+        progress("evaluating queries", int(sizes[:done].sum()), comparison.n_query)
+    at = {"radius": np.arange(comparison.n_bits + 1), "rank": figures.ranks}
+    curves = {
+        by: Curve(places, *(sums[f"{what}_by_{by}"] / comparison.n_query for what in ("precision", "recall")))
+        for by, places in at.items()
     }
-    for column, k in enumerate(ORDERED_KS, start=1):
-        values[f"map_database_order_at_{k}"] = found[:, column]
-    for k in PRECISION_KS:
-        values[f"precision_at_{k}"] = expected_precision(items, relevant, k)
-    return values
+    return {name: np.concatenate(blocks)[of_query] for name, blocks in columns.items()}, curves
 
 
-def _report(comparison: Comparison, values: dict[str, Values], query_labels: npt.ArrayLike) -> Report:
-    def at(name: str, k: int) -> float | None:
-        return mean(values[f"{name}_at_{k}"]) if k <= comparison.n_database else None
-
-    curve = Curve(np.arange(comparison.n_bits + 1), values["precision"].mean(axis=0), values["recall"].mean(axis=0))
+def _report(
+    comparison: Comparison,
+    values: dict[str, Values],
+    curves: dict[str, Curve],
+    query_labels: npt.ArrayLike,
+    *,
+    has_hierarchy: bool,
+) -> Report:
+    known = {field.name for field in fields(Report)}
+    means = {
+        name: None if _rank_of(name) > comparison.n_database else mean(own)
+        for name, own in values.items()
+        if name in known
+    }
     return Report(
         n_query=comparison.n_query,
         n_database=comparison.n_database,
         n_bits=comparison.n_bits,
         queries_without_relevant=int((values["n_relevant"] == 0).sum()),
         distinct_codes=comparison.distinct_codes(),
-        tie_aware_map=mean(values["tie_aware_map"]),
-        lowest_map=mean(values["lowest_map"]),
-        highest_map=mean(values["highest_map"]),
-        map_database_order=mean(values["map_database_order"]),
-        map_database_order_at_100=at("map_database_order", 100),
-        map_database_order_at_1000=at("map_database_order", 1000),
-        precision_at_1=at("precision", 1),
-        precision_at_10=at("precision", 10),
-        precision_at_100=at("precision", 100),
         per_class=_by_class(values["tie_aware_map"], np.asarray(query_labels)),
-        curve_by_radius=curve.to_dict(),
+        curve_by_radius=curves["radius"].to_dict(),
+        curve_by_rank=curves["rank"].to_dict(),
+        has_hierarchy=has_hierarchy,
+        **means,  # type: ignore[arg-type]
     )
+
+
+def _rank_of(name: str) -> int:
+    """Return the k of a figure `…_at_k`, 0 for any other."""
+    _, at, k = name.rpartition("_at_")
+    return int(k) if at else 0
 
 
 def _by_class(values: Values, labels: npt.NDArray[np.generic]) -> dict[str, float]:

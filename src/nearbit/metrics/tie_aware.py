@@ -4,9 +4,11 @@ import numpy as np
 import numpy.typing as npt
 
 from nearbit.errors import InputError
-from nearbit.metrics.comparison import Counts, Values, check_k, compare
+from nearbit.metrics.comparison import Comparison, Counts, Values, check_k, compare
+from nearbit.metrics.found import expected_found_precision
+from nearbit.metrics.sums import expected_average_precision, harmonic_numbers
 
-DIVISORS = ("relevant", "at most k")
+DIVISORS = ("relevant", "at most k", "found")
 
 
 def tie_aware_average_precision(
@@ -32,15 +34,16 @@ def tie_aware_average_precision(
         database_labels: labels of the database, in the form of `query_labels`.
         n_bits: code length in bits.
         k: how many ranks count; None for all. A `k` beyond the database is the same as all.
-        divisor: "relevant", all relevant items M (with `k` below M, a perfect ranking stays below 1), or
-            "at most k", min(M, k). Without `k` they are the same.
+        divisor: "relevant", all relevant items M (with `k` below M, a perfect ranking stays below 1); "at most k",
+            min(M, k); or "found", those within the first k ranks, as most published tables have it (missing a
+            relevant item can raise it). Without `k` they are the same.
 
     Returns:
         float64 `(n_query,)`, each in [0, 1].
 
     Raises:
         InputError: a wrong type, shape or length, set tail bits, no query, an empty database, k < 1, or an unknown
-            divisor ("found", the number of relevant items in the first k, is a choice of `ordered_average_precision`).
+            divisor.
 
     Paper: McSherry and Najork, "Computing information retrieval performance measures efficiently in the presence of
     tied scores" (ECIR 2008); used for codes by He et al. (CVPR 2018). Differs from their code: none known.
@@ -57,49 +60,24 @@ def tie_aware_average_precision(
     harmonic = harmonic_numbers(comparison.n_database)
     ranks = comparison.n_database if limit is None else limit
 
-    def figure(block: range) -> Values:
-        items, relevant = comparison.histograms(block)
-        values = expected_average_precision(items, relevant, harmonic, ranks)
-        return at_most_k(values, relevant, ranks) if divisor == "at most k" else values
+    def figure(own: Comparison, block: range) -> Values:
+        return average_precision_from(*own.histograms(block), harmonic, ranks, divisor)
 
-    return np.concatenate(list(comparison.map_blocks(figure)))
+    return comparison.per_query(figure)
+
+
+def average_precision_from(items: Counts, relevant: Counts, harmonic: Values, k: int, divisor: str) -> Values:
+    """Return the tie-aware average precision within the first k ranks, by one of `DIVISORS`, from histograms."""
+    if divisor == "found":
+        return expected_found_precision(items, relevant, harmonic, k)
+    values = expected_average_precision(items, relevant, harmonic, k)
+    return at_most_k(values, relevant, k) if divisor == "at most k" else values
 
 
 def at_most_k(values: Values, relevant: Counts, k: int) -> Values:
     """Return average precision divided by min(M, k), from that divided by the number M of relevant items."""
     total = relevant.sum(axis=1)
     return np.asarray(values * np.maximum(total, 1) / np.clip(total, 1, k), dtype=np.float64)
-
-
-def harmonic_numbers(n: int) -> Values:
-    """Return the harmonic numbers H(0) … H(n): float64 `(n + 1,)`."""
-    return np.concatenate([[0.0], np.cumsum(1.0 / np.arange(1, n + 1))])
-
-
-def expected_average_precision(items: Counts, relevant: Counts, harmonic: Values, k: int | None = None) -> Values:
-    """Return the expected average precision from histograms over distances.
-
-    A tie of n items, r of them relevant, after N items with R relevant ones, of which the first m = min(n, k − N)
-    ranks count, adds `r/n · [a·m + (R + 1 − a·(N + 1)) · (H(N + m) − H(N))]` with `a = (r − 1)/(n − 1)` (any value
-    for n = 1); the sum over the ties is divided by the number of relevant items.
-
-    Args:
-        items: items at each distance, int64 `(n_query, n_bits + 1)`.
-        relevant: relevant items at each distance, the same shape.
-        harmonic: `harmonic_numbers(n_database)`.
-        k: how many ranks count; None for all.
-
-    Returns:
-        float64 `(n_query,)`; 0 where nothing is relevant.
-    """
-    items_before = np.cumsum(items, axis=1) - items
-    relevant_before = np.cumsum(relevant, axis=1) - relevant
-    counted = items if k is None else np.clip(k - items_before, 0, items)
-    slope = (relevant - 1) / np.maximum(items - 1, 1)
-    spread = harmonic[items_before + counted] - harmonic[items_before]
-    inner = slope * counted + (relevant_before + 1 - slope * (items_before + 1)) * spread
-    gains = relevant / np.maximum(items, 1) * inner
-    return np.asarray(gains.sum(axis=1) / np.maximum(relevant.sum(axis=1), 1), dtype=np.float64)
 
 
 def average_precision_bounds(
@@ -125,8 +103,8 @@ def average_precision_bounds(
     """
     comparison = compare(query_codes, query_labels, database_codes, database_labels, n_bits)
     harmonic = harmonic_numbers(comparison.n_database)
-    blocks = list(comparison.map_blocks(lambda block: bounds_from(*comparison.histograms(block), harmonic)))
-    return np.concatenate([low for low, _ in blocks]), np.concatenate([high for _, high in blocks])
+    both = comparison.per_query(lambda own, block: np.stack(bounds_from(*own.histograms(block), harmonic), axis=1))
+    return both[:, 0], both[:, 1]
 
 
 def bounds_from(items: Counts, relevant: Counts, harmonic: Values) -> tuple[Values, Values]:

@@ -1,4 +1,4 @@
-"""Plots of an evaluation: the precision–recall curve by radius and the figure of each class. Needs matplotlib."""
+"""Plots of an evaluation: precision and recall by radius and by rank, and each class. Needs matplotlib."""
 
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ CLASSES_SHOWN = 100
 
 
 def write_plots(report: Report, folder: Path) -> list[Path]:
-    """Write `curve.png` and `classes.png` into a folder, which is made where it is missing.
+    """Write `curve.png`, `ranks.png` and `classes.png` into a folder, which is made where it is missing.
 
     Args:
         report: what `evaluate_codes` returned.
@@ -24,7 +24,7 @@ def write_plots(report: Report, folder: Path) -> list[Path]:
     """
     figure_class = _figure_class()
     folder.mkdir(parents=True, exist_ok=True)
-    return [_curve(report, folder, figure_class), _classes(report, folder, figure_class)]
+    return [plot(report, folder, figure_class) for plot in (_curve, _ranks, _classes)]
 
 
 def _figure_class() -> Any:
@@ -42,6 +42,18 @@ def _curve(report: Report, folder: Path, figure_class: Any) -> Path:
     axes.set(xlim=(0, 1.02), ylim=(0, 1.02), xlabel="recall", ylabel="precision")
     axes.set_title(f"within each radius, {report.n_bits} bits, mAP {report.tie_aware_map:.4f}")
     return _save(figure, folder / "curve.png")
+
+
+def _ranks(report: Report, folder: Path, figure_class: Any) -> Path:
+    figure = figure_class(figsize=(5, 4), layout="constrained")
+    axes = figure.add_subplot()
+    curve = report.curve_by_rank
+    for what in ("precision", "recall"):
+        axes.plot(curve["at"], curve[what], marker=".", label=what)
+    axes.set(xscale="log", ylim=(0, 1.02), xlabel="rank", ylabel="expected, mean over queries")
+    axes.set_title(f"at each rank, {report.n_bits} bits, {report.n_database} items")
+    axes.legend()
+    return _save(figure, folder / "ranks.png")
 
 
 def _classes(report: Report, folder: Path, figure_class: Any) -> Path:

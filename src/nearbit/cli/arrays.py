@@ -1,0 +1,40 @@
+"""Reading .npz files of codes that anyone made."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from nearbit.errors import DataError
+
+
+def read_arrays(path: Path, needed: Sequence[str], *, one_of: Sequence[str] = ()) -> tuple[dict[str, Any], int]:
+    """Return named arrays of an .npz file and its n_bits; never runs what a file may hold as code.
+
+    Args:
+        path: the file.
+        needed: the arrays that it must hold beside n_bits.
+        one_of: names of which it must hold one; the first that is there is returned.
+
+    Raises:
+        DataError: the file cannot be read, an array is missing, or n_bits is not one whole number.
+    """
+    import zipfile
+
+    import numpy as np
+
+    try:
+        with open(path, "rb") as handle, np.load(handle, allow_pickle=False) as file:
+            wanted = [*needed, *[name for name in one_of if name in file.files][:1], "n_bits"]
+            arrays = {name: file[name] for name in wanted if name in file.files}
+    except (OSError, ValueError, zipfile.BadZipFile, AttributeError) as error:
+        raise DataError(f"{path} cannot be read as an .npz file of plain arrays: {error}") from error
+    missing = [name for name in (*needed, "n_bits") if name not in arrays]
+    if one_of and not any(name in arrays for name in one_of):
+        missing.insert(0, " or ".join(one_of))
+    if missing:
+        expected = ", ".join([*[" or ".join(one_of)] * bool(one_of), *needed, "n_bits"])
+        raise DataError(f"{path} must hold {expected}; missing: {', '.join(missing)}")
+    n_bits = arrays.pop("n_bits")
+    if n_bits.ndim or n_bits.dtype.kind not in "iu":
+        raise DataError(f"{path}: n_bits must be one whole number, not {n_bits.dtype} {n_bits.shape}")
+    return arrays, int(n_bits)

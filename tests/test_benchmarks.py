@@ -1,0 +1,51 @@
+"""The benchmark scripts run: small sizes, what they write can be read, and what they compare agrees."""
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).parent.parent / "benchmarks"
+
+
+def script(name):
+    spec = importlib.util.spec_from_file_location(f"benchmark_{name}", FOLDER / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_metrics_are_measured_beside_the_argsort_idiom(tmp_path, monkeypatch, capsys):
+    metrics = script("metrics")
+    monkeypatch.setattr(metrics, "find_spec", lambda name: None)
+    out = tmp_path / "results" / "metrics.json"
+    metrics.main(["--out", str(out), "--rounds", "2", "--queries", "12", "--items", "300", "--sample", "12", "--large"])
+    results = json.loads(out.read_text())
+    for kind in ("single", "multi"):
+        runs = results[kind]["runs"]
+        assert {name: len(own) for name, own in runs.items()} == {
+            "nearbit tie-aware": 2, "nearbit whole report": 2, "argsort idiom": 2
+        }  # fmt: skip
+        values = results[kind]["map"]
+        assert values["argsort idiom"] == pytest.approx(values["nearbit tie-aware"], abs=0.1)
+    assert (results["large"]["queries"], results["large"]["items"]) == (120, 3000)
+    assert "skipped: torchmetrics is not installed" in capsys.readouterr().out
+
+
+def test_the_check_of_conventions_says_what_it_skips(tmp_path, monkeypatch, capsys):
+    conventions = script("conventions")
+    monkeypatch.setattr(conventions, "find_spec", lambda name: None)
+    monkeypatch.setattr(sys, "argv", ["conventions.py", "--out", str(tmp_path / "out.json")])
+    conventions.main()
+    out = capsys.readouterr().out
+    assert out.count("skipped: ") == 7
+    assert "0 comparisons" in out
+
+
+def test_a_function_of_a_repository_runs_alone(tmp_path):
+    conventions = script("conventions")
+    (tmp_path / "tools.py").write_text("import no_such_module\ndef half(x):\n    return x / two\n")
+    assert conventions.function_of(tmp_path / "tools.py", "half", {"two": 2})(3) == 1.5
