@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import oracles
 from nearbit.centers import CenterState, centers_from, default_codewords, head_bits_for, make_centers, make_codebook
 from nearbit.errors import InputError
 
@@ -87,6 +88,36 @@ def test_every_word_is_drawn_about_as_often():
 def test_head_bits_that_do_not_divide_or_suffice_are_refused(head_bits):
     with pytest.raises(InputError, match=rf"divide 8 bits and have at least 10 words, not {head_bits}; 4 would do"):
         make_codebook(10, 8, np.random.default_rng(0), head_bits=head_bits)
+
+
+@pytest.mark.parametrize(
+    ("n_codewords", "n_bits", "head_bits", "least"),
+    [(200, 64, 16, 6), (200, 64, 8, 1), (128, 32, 8, 2), (16, 32, 8, 4), (2, 12, 3, 3), (1, 7, None, None)],
+)
+def test_words_of_a_separated_codebook_are_far_apart_in_every_head(n_codewords, n_bits, head_bits, least):
+    made = [
+        make_codebook(n_codewords, n_bits, np.random.default_rng(seed), head_bits=head_bits, source="separated")
+        for seed in (0, 0, 1)
+    ]
+    assert made[0].shape[1] == n_codewords
+    assert np.array_equal(made[0], made[1])
+    assert not np.array_equal(made[0], made[2])
+    for head in made[0]:
+        if least is not None:
+            assert min(oracles.all_sign_distances(head.tolist())) == least
+
+
+def test_a_separated_codebook_is_farther_apart_than_a_uniform_one_and_not_the_default():
+    for source, least in (("uniform", 1), ("separated", 6)):
+        (head,) = make_codebook(200, 16, np.random.default_rng(0), head_bits=16, source=source)
+        assert min(oracles.all_sign_distances(head.tolist())) == least
+    uniform = make_codebook(200, 16, np.random.default_rng(0), source="uniform")
+    assert np.array_equal(uniform, make_codebook(200, 16, np.random.default_rng(0)))
+
+
+def test_an_unknown_source_of_a_codebook_is_refused():
+    with pytest.raises(InputError, match="source of a codebook must be 'uniform' or 'separated', not 'best'"):
+        make_codebook(4, 8, np.random.default_rng(0), source="best")
 
 
 def test_centers_are_the_chosen_words_of_all_heads_one_behind_the_other():

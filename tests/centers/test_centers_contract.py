@@ -17,13 +17,18 @@ from nearbit.centers import (
 )
 from nearbit.errors import InputError
 
-SIZES = [(2, 1), (2, 2), (3, 2), (5, 3), (2, 12), (100, 12), (10, 48), (2, 64), (64, 64), (128, 64), (130, 64), (7, 65)]
+SIZES = [
+    (2, 1), (2, 2), (3, 2), (5, 2), (5, 3), (2, 12), (100, 12), (10, 48), (2, 64), (64, 64), (128, 64), (130, 64),
+    (7, 65),
+]  # fmt: skip
+DISTINCT = ("hadamard", "codebook", "separated", "mds", "maxhd")
+"""Kinds that never give two classes the same center."""
 
 
 def has_no_centers(kind, n_classes, n_bits):
     power_of_two = n_bits in (1, 2, 4, 8, 16, 32, 64)
     return (kind == "hadamard" and not (power_of_two and n_classes <= 2 * n_bits)) or (
-        kind == "codebook" and n_classes > 2**n_bits
+        kind in ("codebook", "separated", "mds", "maxhd") and n_classes > 2**n_bits
     )
 
 
@@ -42,6 +47,8 @@ def test_centers_are_int8_signs_and_the_same_for_a_seed(kind, n_classes, n_bits)
     assert centers.dtype == np.int8
     assert set(np.unique(centers)) <= {-1, 1}
     assert np.array_equal(centers, made(3))
+    if kind in DISTINCT:
+        assert pairwise_distances(centers).min() >= 1
     if n_bits >= 48 and kind != "hadamard" and not (kind == "csq" and hadamard_fits(n_classes, n_bits)):
         assert not np.array_equal(centers, made(4))
 

@@ -1,12 +1,16 @@
 """The codebook of CRH: more codewords than classes in each of several heads, for centers to be chosen from."""
 
+from typing import Literal
+
 import numpy as np
 import numpy.typing as npt
 
+from nearbit.centers.separated import separated_centers
 from nearbit.centers.state import Centers, Generator, check_sizes
 from nearbit.errors import InputError
 
 ENUMERABLE_BITS = 16
+Source = Literal["uniform", "separated"]
 
 
 def head_bits_for(n_codewords: int, n_bits: int) -> int:
@@ -38,28 +42,39 @@ def default_codewords(n_classes: int, n_bits: int) -> int:
     return 2 * n_classes if _has_words(n_bits, 2 * n_classes) else 2**n_bits
 
 
-def make_codebook(n_codewords: int, n_bits: int, rng: Generator, *, head_bits: int | None = None) -> Centers:
-    """Return words drawn uniformly without replacement, independently for each head.
+def make_codebook(
+    n_codewords: int, n_bits: int, rng: Generator, *, head_bits: int | None = None, source: Source = "uniform"
+) -> Centers:
+    """Return the words of each head: drawn uniformly without replacement, or taken from a code.
 
-    Source: CRH (arXiv 2511.12162). Deterministic for a given `rng`. Words of more than 16 bits are drawn one by one and
-    drawn again where they repeat, for which the published rule is unknown.
+    Source: CRH (arXiv 2511.12162) for "uniform"; "separated" is ours. Deterministic for a given `rng`. Words of more
+    than 16 bits are drawn one by one and drawn again where they repeat, for which the published rule is unknown.
 
     Args:
         n_codewords: words in each head.
         n_bits: length of the whole code.
         rng: source of the draws.
         head_bits: bits of one head, a divisor of n_bits; by default `head_bits_for(n_codewords, n_bits)`.
+        source: "uniform" as published, or "separated": the words of each head are `separated_centers` of its own draw,
+            with the largest minimum distance that nearbit reaches for so many words of head_bits bits.
 
     Returns:
         int8 `(n_heads, n_codewords, head_bits)`; the words of one head are distinct.
+
+    Raises:
+        InputError: head_bits does not divide n_bits or has too few words, or an unknown source.
     """
+    if source not in ("uniform", "separated"):
+        raise InputError(f"the source of a codebook must be 'uniform' or 'separated', not {source!r}")
     chosen = head_bits_for(n_codewords, n_bits) if head_bits is None else head_bits
     if chosen < 1 or n_bits % chosen or not _has_words(chosen, n_codewords):
         raise InputError(
             f"head_bits must divide {n_bits} bits and have at least {n_codewords} words, not {chosen}; "
             f"{head_bits_for(n_codewords, n_bits)} would do"
         )
-    return np.stack([_distinct_words(n_codewords, chosen, rng) for _ in range(n_bits // chosen)])
+    # One word alone is no set of centers; it is drawn.
+    words = separated_centers if source == "separated" and n_codewords > 1 else _distinct_words
+    return np.stack([words(n_codewords, chosen, rng) for _ in range(n_bits // chosen)])
 
 
 def _distinct_words(n_words: int, bits: int, rng: Generator) -> Centers:
