@@ -22,6 +22,7 @@ from nearbit.bundle import apply_head, load_model
 from nearbit.codes import pack, signs_of
 from nearbit.datasets import Dataset, load_dataset
 from nearbit.encode import Job, encode_images, find_device
+from nearbit.files import cache_folder
 
 CHUNK = 65_536
 
@@ -38,9 +39,11 @@ def views_of(model: Any, dataset: Dataset, rows: np.ndarray, n_views: int) -> np
             image = dataset.source.read(row, at_least=backbone.preprocessing.augment_side)
             return backbone.preprocessing.augment(image, rng, mirror=dataset.mirror)
 
-        job = Job(dataset.source, rows.tolist(), [dataset.keys[row] for row in rows])
+        digests = None if view else [dataset.digests[row] for row in rows]
+        kept = None if view or not model.is_frozen else model.row_cache(cache_folder(), "cpu")
+        job = Job(dataset.source, rows.tolist(), [dataset.keys[row] for row in rows], digests)
         reader = read if view else None
-        encoded = encode_images(backbone, backbone.preprocessing, job, device=device, reader=reader)
+        encoded = encode_images(backbone, backbone.preprocessing, job, device=device, reader=reader, cache=kept)
         if encoded.problems:
             raise SystemExit(f"{len(encoded.problems)} images cannot be read; the first: {encoded.problems[0]}")
         views.append(encoded.outputs.astype(np.float16))
@@ -79,7 +82,7 @@ def main() -> None:
     options = parser.parse_args()
     model, dataset = load_model(options.model), load_dataset(options.data)
     model.split.check(dataset)
-    queries = model.encode_dataset(dataset, model.split.query)
+    queries = model.encode_dataset(dataset, model.split.query, cache=cache_folder())
     views = views_of(model, dataset, model.split.database, options.views)
     labels = dataset.labels.argmax(axis=1) if dataset.labels.ndim == 2 else dataset.labels
     for n_items in options.items:
