@@ -10,27 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from nearbit.compiled import compiled
+from nearbit.compiled import compiled, ones
 
 BLOCK = 16384
 LANES = 4
 PAIRED_SIZE = 132
 PAIRED_ITEMS = 4096
-_PAIRS, _NIBBLES, _FOURS, _ONES = (
-    np.uint64(0x5555555555555555),
-    np.uint64(0x3333333333333333),
-    np.uint64(0x0F0F0F0F0F0F0F0F),
-    np.uint64(0x0101010101010101),
-)
-
-
-@compiled
-def _ones(word: Any) -> Any:
-    """Return the number of bits set in a word; the compiler makes one instruction of it."""
-    word = word - ((word >> np.uint64(1)) & _PAIRS)
-    word = (word & _NIBBLES) + ((word >> np.uint64(2)) & _NIBBLES)
-    word = (word + (word >> np.uint64(4))) & _FOURS
-    return (word * _ONES) >> np.uint64(56)
 
 
 @compiled
@@ -38,11 +23,11 @@ def _distances(query: Any, columns: Any, start: int, out: Any) -> None:
     """Fill `out` with the distances of one query to the items from `start` on."""
     word, column = query[0], columns[0][start : start + out.size]
     for i in range(out.size):
-        out[i] = np.uint32(_ones(column[i] ^ word))
+        out[i] = np.uint32(ones(column[i] ^ word))
     for number in range(1, columns.shape[0]):
         word, column = query[number], columns[number][start : start + out.size]
         for i in range(out.size):
-            out[i] += np.uint32(_ones(column[i] ^ word))
+            out[i] += np.uint32(ones(column[i] ^ word))
 
 
 @compiled
@@ -286,7 +271,7 @@ def _grade(query: Any, columns: Any, start: int, shared: bool, table: Any, out: 
         for number in range(columns.shape[0]):
             key, column = query[number], columns[number][start : start + out.size]
             for i in range(out.size):
-                out[i] += np.uint32(_ones(column[i] & key))
+                out[i] += np.uint32(ones(column[i] & key))
     elif table.size:
         row = table[query[0]]
         for i in range(out.size):
