@@ -10,7 +10,7 @@ from model_makers import random_model
 from nearbit import encode, indexing
 from nearbit.codes import pack, signs_of
 from nearbit.datasets import load_dataset, load_images
-from nearbit.errors import ImageError, IndexFileError
+from nearbit.errors import ImageError, IndexFileError, InputError
 from nearbit.index import create_index, open_index
 from nearbit.indexing import index_dataset
 from tiny_data import tiny_dataset, write_folder
@@ -146,3 +146,86 @@ def test_an_index_of_another_model_is_refused(open_or_make, tmp_path):
     open_or_make().close()
     with pytest.raises(IndexFileError, match="codes of different models cannot be compared"):
         open_index(tmp_path / "a.index", model_id=random_model(seed=1).model_id)
+
+
+def synced(model, root, tmp_path, **options):
+    """Index a folder with sync and return what was done and the items by path."""
+    with create_index(tmp_path / "a.index", 12, exist_ok=True) as index:
+        done = index_dataset(index, model, load_images(root, cache=tmp_path / "cache"), device="cpu", **options)
+        return done, {item.path: item for item in index}
+
+
+def test_sync_makes_the_index_the_mirror_of_a_folder(model, tmp_path):
+    root = write_folder(tmp_path / "photos", per_class=4)
+    _, first = synced(model, root, tmp_path)
+    (root / "b" / "new").mkdir()
+    (root / "a" / "000.png").rename(root / "b" / "new" / "moved.png")
+    (root / "a" / "001.png").unlink()
+    Image.new("RGB", (9, 9), "white").save(root / "a" / "002.png")
+    Image.new("RGB", (9, 9), "black").save(root / "c" / "zzz.png")
+    done, second = synced(model, root, tmp_path, sync=True)
+    assert (*counts(done), done.moved, done.removed, done.absent) == (1, 1, 10, 1, 1, 0)
+    moved = second["photos/b/new/moved.png"]
+    assert moved.id == first["photos/a/000.png"].id
+    assert moved.labels == ("b",)
+    assert np.array_equal(moved.code, first["photos/a/000.png"].code)
+    assert set(second) == {item_path.relative_to(tmp_path).as_posix() for item_path in root.rglob("*.png")}
+    done, third = synced(model, root, tmp_path, sync=True)
+    assert (*counts(done), done.moved, done.removed, done.absent) == (0, 0, 12, 0, 0, 0)
+    assert {path: item.id for path, item in third.items()} == {path: item.id for path, item in second.items()}
+
+
+def test_sync_leaves_items_of_other_places_and_of_unreadable_images(model, tmp_path):
+    photos, others = (write_folder(tmp_path / name, per_class=2) for name in ("photos", "photos2"))
+    synced(model, photos, tmp_path)
+    _, before = synced(model, others, tmp_path)
+    (photos / "a" / "000.png").write_bytes(b"damaged")
+    (photos / "a" / "001.png").unlink()
+    done, after = synced(model, photos, tmp_path, sync=True)
+    assert (done.moved, done.removed) == (0, 1)
+    assert set(before) - set(after) == {"photos/a/001.png"}
+
+
+def test_twins_that_move_keep_an_id_each(model, tmp_path):
+    root = write_folder(tmp_path / "photos", per_class=2)
+    for name in ("x.png", "y.png"):
+        (root / "a" / name).write_bytes((root / "a" / "000.png").read_bytes())
+    _, first = synced(model, root, tmp_path)
+    for name in ("x.png", "y.png"):
+        (root / "a" / name).rename(root / "b" / name)
+    done, second = synced(model, root, tmp_path, sync=True)
+    assert (done.moved, done.removed, done.added) == (2, 0, 0)
+    assert {second[f"photos/b/{name}"].id for name in ("x.png", "y.png")} == {
+        first[f"photos/a/{name}"].id for name in ("x.png", "y.png")
+    }
+
+
+def test_sync_needs_all_images_of_a_place(model, tmp_path):
+    with create_index(tmp_path / "a.index", 12) as index:
+        for arguments in ((tiny_dataset(),), (load_images(write_folder(tmp_path / "p"), cache=tmp_path / "c"), [1])):
+            with pytest.raises(InputError, match="sync needs all images of a folder"):
+                index_dataset(index, model, *arguments, sync=True)
+
+
+def test_an_index_that_keeps_outputs_gets_those_of_the_model(model, tmp_path):
+    root = write_folder(tmp_path / "photos", per_class=2)
+    dataset = load_images(root, cache=tmp_path / "cache")
+    with create_index(tmp_path / "a.index", 12, outputs="int8") as index:
+        index_dataset(index, model, dataset, device="cpu")
+        outputs = model.encode_dataset(dataset).outputs
+        largest = np.abs(outputs).max(axis=1, keepdims=True)
+        assert (np.abs(index.kept_outputs(np.arange(1, 7)) - outputs) <= largest / 250).all()
+
+
+def test_nobody_else_writes_while_images_are_indexed(model, tmp_path, monkeypatch):
+    monkeypatch.setattr("nearbit.index.store.BUSY_SECONDS", 0.05)
+    refused = []
+    with create_index(tmp_path / "a.index", 12) as index, open_index(tmp_path / "a.index") as other:
+
+        def write(*_):
+            with pytest.raises(IndexFileError, match="is writing to it since"):
+                other.add(np.zeros((1, 2), np.uint8))
+            refused.append(other.search(np.zeros((1, 2), np.uint8)).ids[0, 0] > 0)
+
+        index_dataset(index, model, tiny_dataset(), device="cpu", progress=write)
+    assert refused == [True]

@@ -119,7 +119,7 @@ def test_stats_are_ready_for_json(tmp_path):
         stats = index.stats()
     assert json.loads(json.dumps(stats)) == stats
     assert (stats["items"], stats["distinct_codes"], stats["n_bits"], stats["model_id"]) == (4, 3, 12, "m1")
-    assert stats["format_version"] == 1
+    assert stats["format_version"] == 2
     assert stats["file_bytes"] > 4096
 
 
@@ -216,3 +216,48 @@ def test_unknown_items_are_an_error(index):
         index.items([1, 9])
     with pytest.raises(InputError, match="ids must lie in 0"):
         index.items([-1])
+
+
+def test_update_changes_what_belongs_to_an_item_and_not_its_code(index):
+    index.add(CODES, metadata=[{"path": "a", "labels": ["wren"], "n": 1}] * 4)
+    index.search(CODES[:1], where={"labels": "wren"})
+    index.update([3, 2], metadata=[{"labels": ["robin"]}, {"path": "b", "digest": "00"}])
+    two, three = index.items([2, 3])
+    assert (two.path, two.labels, two.digest, two.metadata) == ("b", (), "00", {})
+    assert (three.path, three.labels, three.metadata) == (None, ("robin",), {})
+    assert np.array_equal(index.codes()[1], CODES)
+    assert index.search(CODES[2:3], k=1, where={"labels": "robin"}).pairs(0) == [(3, 0)]
+    assert index.search(CODES[2:3], k=4, where={"labels": "wren"}).pairs(0) == [(1, 7), (4, 7)]
+    assert index.paths() == [("a", 1, None), ("b", 2, "00"), ("a", 4, None)]
+    index.update([], metadata=[])
+    with pytest.raises(InputError, match="holds no item 9; nothing was changed"):
+        index.update([1, 9], metadata=[{}, {}])
+    with pytest.raises(InputError, match="2 ids came with 1"):
+        index.update([1, 2], metadata=[{}])
+    with pytest.raises(InputError, match="2 came more than once"):
+        index.update([2, 2], metadata=[{}, {}])
+    assert index.items([1])[0].path == "a"
+
+
+def test_matching_finds_the_ids_that_a_filter_lets_through(index):
+    index.add(CODES, metadata=[{"labels": ["wren"]}, {"n": 1}, {"labels": ["wren"], "n": 1}, {}])
+    assert index.matching({"labels": "wren"}).tolist() == [1, 3]
+    assert index.matching({"n": 1, "labels": ["wren", "robin"]}).tolist() == [3]
+    assert index.matching({"n": 2}).dtype == np.int64
+    with pytest.raises(InputError, match="at least one key"):
+        index.matching({})
+
+
+def test_a_filter_sees_what_an_item_holds_now_and_not_what_it_held(index):
+    index.add(CODES, metadata=[{"labels": ["wren"], "n": 1}] * 4)
+    assert len(index.search(CODES[:1], where={"labels": "wren"}).pairs(0)) == 4
+    index.update([3], metadata=[{"labels": ["robin"], "n": 1}])
+    index.remove([2])
+    for where, ids in (
+        ({"labels": "wren", "n": 1}, [1, 4]),
+        ({"labels": "wren"}, [1, 4]),
+        ({"labels": "robin", "n": 1}, [3]),
+        ({"n": 1}, [1, 4, 3]),
+    ):
+        assert [item_id for item_id, _ in index.search(CODES[:1], where=where).pairs(0)] == ids
+    assert index.labels() == {"robin": 1, "wren": 2}

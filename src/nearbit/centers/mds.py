@@ -73,7 +73,7 @@ def _largest_code(n_classes: int, n_bits: int) -> Plan:
 
 
 def _exchanged(code: Plan, n_classes: int, rng: Generator) -> Centers:
-    from nearbit.centers import annealing
+    from nearbit.centers import annealing_kernels
 
     words = code.build(rng).words(max(n_classes, POOL))
     signs = (2 * words.astype(np.int8) - 1).astype(np.int8)
@@ -82,6 +82,6 @@ def _exchanged(code: Plan, n_classes: int, rng: Generator) -> Centers:
         steps = min(EXCHANGES_PER_CLASS * n_classes, MAX_EXCHANGES)
         places, offers = rng.integers(0, n_classes, steps), rng.integers(n_classes, len(signs), steps)
         tolerances = rng.exponential(n_classes**-1.5, steps) * np.linspace(1, 0, steps)
-        distances = annealing.all_distances(packed_words(signs))
-        annealing.anneal_choice(distances, order, n_classes, places, offers, tolerances)
+        distances = annealing_kernels.all_distances(packed_words(signs))
+        annealing_kernels.anneal_choice(distances, order, n_classes, places, offers, tolerances)
     return np.ascontiguousarray(signs[order[:n_classes]])

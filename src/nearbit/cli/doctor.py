@@ -9,7 +9,7 @@ import click
 from nearbit.cli.console import json_option, put, table
 
 NEEDED = ("nearbit", "torch", "numpy", "scipy", "pillow", "safetensors", "click", "tqdm")
-EXTRAS = {"transformers": "hf", "timm": "timm", "torchvision": "timm"}
+EXTRAS = {"transformers": "hf", "timm": "timm", "torchvision": "timm", "faiss-cpu": "faiss", "usearch": "usearch"}
 
 
 @click.command("doctor", epilog="Example: nearbit doctor")

@@ -1,5 +1,7 @@
 """`nearbit index`: images into a searchable index."""
 
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +17,13 @@ from nearbit.cli.console import (
     read_dataset,
     read_images,
 )
+from nearbit.cli.index_actions import Action, action_options
 from nearbit.errors import InputError
 
 
 @click.command("index", epilog="Example: nearbit index birds.index photos/ --model birds.model")
 @click.argument("index_path", metavar="INDEX", type=click.Path(path_type=Path, dir_okay=False))
-@click.argument("sources", metavar="IMAGES...", nargs=-1, required=True)
+@click.argument("sources", metavar="[IMAGES]...", nargs=-1)
 @click.option(
     "--model",
     "model_path",
@@ -32,6 +35,15 @@ from nearbit.errors import InputError
     type=click.Choice(["train", "validation", "query", "database"]),
     help="Only this part of the split that the model records.",
 )
+@click.option(
+    "--sync", is_flag=True, help="Mirror the folder IMAGES: moved images keep their ids, items of lost ones go."
+)
+@click.option(
+    "--keep-outputs",
+    type=click.Choice(["int8", "float16"]),
+    help="Keep real-valued outputs too, which order results of one distance; when INDEX is made.",
+)
+@action_options
 @device_option
 @data_options
 @json_option
@@ -40,65 +52,133 @@ def command(
     sources: tuple[str, ...],
     model_path: Path | None,
     part: str | None,
+    sync: bool,
+    keep_outputs: str | None,
     device: str,
     as_json: bool,
     cache: Path | None,
     split_file: Path | None,
+    n_bits: int | None,
+    vacuum: bool,
+    remove: str | None,
+    remove_where: str | None,
+    verify: bool,
+    compact: bool,
+    stats: bool,
+    export: Path | None,
+    import_: Path | None,
     **reading: Any,
 ) -> None:
     """Encode IMAGES (a folder, a labels file, a known data set, or image files) and put them into INDEX.
 
     INDEX is made where it is missing. Images that it holds already are passed over, changed ones are replaced, so the
     same command takes in what is new, and an interrupted one goes on where it stopped. Items of images that are gone
-    stay.
+    stay, unless --sync is given.
+
+    Without IMAGES, one of --remove, --remove-where, --verify, --compact, --stats, --export and --import.
     """
+    action = Action(index_path, n_bits, vacuum, remove, remove_where, verify, compact, stats, export, import_)
+    if action.is_asked(sources):
+        about, lines = action.run()
+        put(about, as_json=as_json, lines=lines)
+        return
+    kept = cache or _default_cache()
+    request = _Request(index_path, sources, model_path, part, sync, keep_outputs, device, kept, split_file, reading)
+    about = _index_images(request)
+    put(about, as_json=as_json, lines=_lines(index_path, about))
+
+
+@dataclass(frozen=True)
+class _Request:
+    """What the options ask for."""
+
+    index_path: Path
+    sources: tuple[str, ...]
+    model_path: Path | None
+    part: str | None
+    sync: bool
+    keep_outputs: str | None
+    device: str
+    cache: Path
+    split_file: Path | None
+    reading: dict[str, Any]
+
+
+def _index_images(asked: _Request) -> dict[str, Any]:
+    """Put images into an index and return what was done."""
     from nearbit.bundle import load_model
-    from nearbit.files import cache_folder, path_seen_from
+    from nearbit.files import path_seen_from
     from nearbit.index import create_index
     from nearbit.indexing import index_dataset
 
-    folder = model_path or recorded_model(index_path)
+    index_path = asked.index_path
+    if asked.sync:
+        _check_mirror(asked)
+    folder = asked.model_path or recorded_model(index_path)
     model = load_model(folder)
-    kept = cache or cache_folder()
+    make = partial(
+        create_index, index_path, model.n_bits, model_id=model.model_id, outputs=asked.keep_outputs, exist_ok=True
+    )
     if index_path.exists():
-        create_index(index_path, model.n_bits, model_id=model.model_id, exist_ok=True).close()
+        make().close()
     with Bars() as progress:
-        rows: Any = None
-        if part is None:
-            dataset = read_images(sources, cache=kept, progress=progress, **reading)
-        else:
-            only = _only(sources)
-            dataset = read_dataset(only, split_file=split_file, cache=kept, progress=progress, **reading)
-            rows = part_rows(model, dataset, part)
-        with create_index(index_path, model.n_bits, model_id=model.model_id, exist_ok=True) as index:
+        dataset, rows = _read(asked, model, progress)
+        with make() as index:
             index.set_notes({"model_path": path_seen_from(index_path.absolute().parent, folder)})
-            done = index_dataset(index, model, dataset, rows, device=device, cache=kept, progress=progress)
+            done = index_dataset(
+                index, model, dataset, rows, sync=asked.sync, device=asked.device, cache=asked.cache, progress=progress
+            )
             total = len(index)
     errors = list_problems(dataset.problems + done.problems, index_path.with_name(index_path.name + ".errors.jsonl"))
-    about = {
+    return {
         "index": str(index_path),
         "items": total,
         "added": done.added,
         "replaced": done.replaced,
         "unchanged": done.unchanged,
         "absent": done.absent,
+        "moved": done.moved,
+        "removed": done.removed,
         "n_bits": model.n_bits,
         "model_id": model.model_id,
         "errors_file": errors,
     }
-    put(
-        about,
-        as_json=as_json,
-        lines=[
-            f"{index_path}: {total} items of {model.n_bits} bits ({done.added} added, {done.replaced} replaced, "
-            f"{done.unchanged} unchanged)",
-            *(
-                [f"{done.absent} items are of images that are no longer there; they stay in the index"]
-                * (done.absent > 0)
-            ),
-            f"next: nearbit search {index_path} QUERY.jpg",
-        ],
-    )
+
+
+def _lines(index_path: Path, about: dict[str, Any]) -> list[str]:
+    counts = [f"{about[name]} {name}" for name in ("added", "replaced", "unchanged")]
+    counts += [f"{about[name]} {name}" for name in ("moved", "removed") if about[name]]
+    lines = [f"{index_path}: {about['items']} items of {about['n_bits']} bits ({', '.join(counts)})"]
+    if about["absent"]:
+        lines.append(
+            f"{about['absent']} items are of images that are no longer there; they stay in the index (--sync removes)"
+        )
+    return [*lines, f"next: nearbit search {index_path} QUERY.jpg"]
+
+
+def _read(asked: _Request, model: Any, progress: Any) -> tuple[Any, Any]:
+    """Return the data set that is asked for, and the rows of its part, None for all."""
+    reading = asked.reading | {"cache": asked.cache, "progress": progress}
+    if asked.part is None:
+        return read_images(asked.sources, **reading), None
+    dataset = read_dataset(_only(asked.sources), split_file=asked.split_file, **reading)
+    return dataset, part_rows(model, dataset, asked.part)
+
+
+def _check_mirror(asked: _Request) -> None:
+    """Refuse to take a few image files for all that a folder holds."""
+    if asked.part is not None:
+        raise InputError("--sync needs all images: leave --part out")
+    if len(asked.sources) != 1 or not (
+        Path(asked.sources[0]).is_dir() or Path(asked.sources[0]).suffix.lower() in (".csv", ".tsv", ".jsonl", ".json")
+    ):
+        raise InputError("--sync needs one folder or labels file, of which INDEX is to be the mirror")
+
+
+def _default_cache() -> Path:
+    from nearbit.files import cache_folder
+
+    return cache_folder()
 
 
 def recorded_model(index_path: Path) -> Path:

@@ -24,6 +24,12 @@ if TYPE_CHECKING:
 @click.option("--radius", type=click.IntRange(0), help="Largest distance, in bits.")
 @click.option("--label", "labels", multiple=True, help="Only items with this label; repeatable for any of several.")
 @click.option(
+    "--rerank",
+    type=click.IntRange(1),
+    metavar="M",
+    help="Order the first M by real-valued outputs alone, if INDEX keeps them. [default: only items of one distance]",
+)
+@click.option(
     "--model",
     "model_path",
     type=click.Path(path_type=Path),
@@ -38,11 +44,14 @@ def command(
     k: int | None,
     radius: int | None,
     labels: tuple[str, ...],
+    rerank: int | None,
     model_path: Path | None,
     device: str,
     as_json: bool,
 ) -> None:
     """Find the items of INDEX nearest to each QUERY image, ranked by distance in bits, then by id.
+
+    In an INDEX that keeps real-valued outputs, those order the items of one distance.
 
     A search from items of the index (--id) needs no model.
     """
@@ -52,9 +61,10 @@ def command(
         raise InputError("give at least one QUERY image, or --id of an item in the index")
     with open_index(index_path, read_only=True) as index:
         _check_labels(index, labels)
-        codes = _codes(index, queries, ids, model_path, device)
+        codes, outputs = _queries(index, queries, ids, model_path, device)
         most = None if k is None and radius is not None else min(k or 10, max(1, len(index)))
-        results = index.search(codes, k=most, radius=radius, where={"labels": list(labels)} if labels else None)
+        where = {"labels": list(labels)} if labels else None
+        results = index.search(codes, k=most, radius=radius, where=where, outputs=outputs, rerank=rerank)
         found = _describe(index, results, [str(query) for query in queries] + [f"item {number}" for number in ids])
     put({"index": str(index_path), "n_bits": index.n_bits, "results": found}, as_json=as_json, lines=_lines(found))
 
@@ -66,27 +76,38 @@ def _check_labels(index: "Index", labels: tuple[str, ...]) -> None:
             raise InputError(f"no item of {index.path} has the label {label!r}.{did_you_mean(label, list(known))}")
 
 
-def _codes(
+def _queries(
     index: "Index", queries: tuple[Path, ...], ids: tuple[int, ...], model_path: Path | None, device: str
-) -> Any:
+) -> tuple[Any, Any]:
+    """Return the codes of the queries, and their outputs where the index keeps some, else None."""
     import numpy as np
 
-    parts = []
+    codes, outputs = [], []
     if queries:
-        from nearbit.bundle import load_model
-        from nearbit.cli.index import recorded_model
-        from nearbit.errors import IndexFileError
+        from nearbit.codes import pack, signs_of
 
-        model = load_model(model_path or recorded_model(index.path))
-        if index.model_id is not None and index.model_id != model.model_id:
-            raise IndexFileError(
-                f"{index.path} holds codes of another model than {model_path or recorded_model(index.path)}: "
-                "give the model that made them (--model)"
-            )
-        parts.append(model.encode(list(queries), device=device))
+        outputs.append(_model(index, model_path).outputs(list(queries), device=device))
+        codes.append(pack(signs_of(outputs[0])))
     if ids:
-        parts.append(np.stack([item.code for item in index.items(list(ids))]))
-    return np.concatenate(parts)
+        codes.append(np.stack([item.code for item in index.items(list(ids))]))
+        if index.outputs is not None:
+            outputs.append(index.kept_outputs(list(ids)))
+    return np.concatenate(codes), None if index.outputs is None else np.concatenate(outputs)
+
+
+def _model(index: "Index", model_path: Path | None) -> Any:
+    """Return the model that made the codes of an index."""
+    from nearbit.bundle import load_model
+    from nearbit.cli.index import recorded_model
+    from nearbit.errors import IndexFileError
+
+    folder = model_path or recorded_model(index.path)
+    model = load_model(folder)
+    if index.model_id is not None and index.model_id != model.model_id:
+        raise IndexFileError(
+            f"{index.path} holds codes of another model than {folder}: give the model that made them (--model)"
+        )
+    return model
 
 
 def _describe(index: "Index", results: "Results", names: list[str]) -> list[dict[str, Any]]:

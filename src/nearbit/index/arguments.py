@@ -1,10 +1,15 @@
-"""Checks of what a caller hands to an index: ids, k and radius."""
+"""Checks of what a caller hands to an index: ids, metadata, outputs, k and radius."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from nearbit.errors import InputError
+from nearbit.index.outputs import StoredOutputs, check_outputs, stored
 from nearbit.index.results import Ids
+from nearbit.index.rows import Fields, fields_of
 
 
 def check_ids(ids: npt.ArrayLike) -> Ids:
@@ -32,6 +37,60 @@ def check_new_ids(ids: npt.ArrayLike, n_codes: int) -> Ids:
     if (counts > 1).any():
         raise InputError(f"ids must differ: {values[counts > 1][0]} came more than once in one call")
     return array
+
+
+def refuse_present(ids: Ids) -> None:
+    """Raise `InputError` where some of the ids to add are in the index already."""
+    if len(ids):
+        more = f" and {len(ids) - 1} more" if len(ids) > 1 else ""
+        raise InputError(f"the index already holds item {ids[0]}{more}; replace=True puts the new items in their place")
+
+
+def refuse_absent(wanted: Ids, present: Ids, hint: str) -> None:
+    """Raise `InputError` with a hint where some of the wanted ids are not among those present."""
+    if len(present) < len(wanted):
+        absent = np.setdiff1d(wanted, present)[0]
+        raise InputError(f"the index holds no item {absent}; {hint}")
+
+
+def check_metadata(metadata: Sequence[Mapping[str, Any]], n: int, what: str) -> list[Fields]:
+    """Return the columns of the metadata of `n` items; raise `InputError` where it is not one mapping for each."""
+    if isinstance(metadata, Mapping) or len(metadata) != n:
+        raise InputError(f"metadata must be a list of one mapping an item: {n} {what} came with {len(metadata)}")
+    return [fields_of(own, position) for position, own in enumerate(metadata)]
+
+
+def check_kept_outputs(outputs: npt.ArrayLike | None, kind: str | None, n: int, n_bits: int) -> StoredOutputs | None:
+    """Return the outputs of items to add, as they are kept; None where the index keeps none.
+
+    Raises:
+        InputError: the index keeps outputs and none came, or the other way round, or they are of another form.
+    """
+    if kind is None:
+        if outputs is not None:
+            raise InputError("this index keeps no outputs: make one with create_index(…, outputs='int8'), or leave out")
+        return None
+    if outputs is None:
+        raise InputError(f"this index keeps outputs ({kind}): add needs those of every item, outputs=({n}, {n_bits})")
+    return stored(check_outputs(outputs, n, n_bits, of="a code"), kind)
+
+
+def check_rerank(
+    outputs: npt.ArrayLike | None, rerank: int | None, kind: str | None, n: int, n_bits: int
+) -> tuple[npt.NDArray[np.float32] | None, int]:
+    """Return the outputs of queries and how many results they order by score alone.
+
+    Raises:
+        InputError: outputs for an index that keeps none, of another form, or a `rerank` without them.
+    """
+    if outputs is None:
+        if rerank is not None:
+            raise InputError("rerank needs outputs: those of the queries, float32 (n, n_bits)")
+        return None, 0
+    if kind is None:
+        raise InputError("this index keeps no outputs to compare with: leave outputs out, or build it with outputs")
+    count = 0 if rerank is None else _whole_number(rerank, "rerank", 1)
+    return check_outputs(outputs, n, n_bits, of="a query"), count
 
 
 def check_limits(k: int | None, radius: int | None) -> tuple[int | None, int | None]:

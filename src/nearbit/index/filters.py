@@ -1,17 +1,39 @@
-"""Filters of a search: a mapping such as {"labels": ["wren", "robin"], "camera": 3} as one SQL condition."""
+"""Filters of a search: a mapping such as {"labels": ["wren", "robin"], "camera": 3}, checked and made ready."""
 
+import json
+import sqlite3
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from nearbit.errors import InputError
+from nearbit.index import statements
+from nearbit.index.results import Ids
 from nearbit.index.rows import check_scalar, check_text
+from nearbit.index.snapshot import Snapshot, Subset
+from nearbit.index.statements import Condition
 
-Condition = tuple[str, list[str | int | float]]
-"""An SQL condition over a row of `items`, and its parameters."""
+FEW_ITEMS = 100_000
+"""Up to so many items that have the labels, the file is asked about these alone."""
 
 
-def condition_of(where: Mapping[str, Any]) -> Condition:
-    """Return the condition that an item meets if it meets every key of `where`.
+@dataclass(frozen=True)
+class Filter:
+    """What an item must have.
+
+    Attributes:
+        labels: at least one of these; None for any.
+        condition: what its row in the file must meet beside; None for nothing.
+    """
+
+    labels: tuple[str, ...] | None
+    condition: Condition | None
+
+
+def filter_of(where: Mapping[str, Any]) -> Filter:
+    """Return the filter that an item passes if it meets every key of `where`.
 
     Args:
         where: "labels": one label, or a list of which the item has at least one; "path" and "digest": a str or None;
@@ -23,34 +45,66 @@ def condition_of(where: Mapping[str, Any]) -> Condition:
     """
     if not isinstance(where, Mapping) or not where:
         raise InputError(f"where must be a mapping with at least one key, such as {{'labels': 'wren'}}, not {where!r}")
-    parts = [_condition(key, value) for key, value in where.items()]
+    for key in where:
+        check_text(key, "a key of where")
+    labels = _labels(where["labels"]) if "labels" in where else None
+    parts = [_condition(key, value) for key, value in where.items() if key != "labels"]
+    return Filter(labels, _all_of(parts) if parts else None)
+
+
+def chosen(connection: sqlite3.Connection, snapshot: Snapshot, wanted: Filter) -> Subset:
+    """Return the items of a snapshot that pass a filter, in the transaction that sees its state."""
+    labelled = None if wanted.labels is None else snapshot.labelled(wanted.labels)
+    if labelled is None:
+        return snapshot.subset(matching(connection, wanted))
+    if wanted.condition is None:
+        return labelled
+    ids = snapshot.ids_of(labelled)
+    if len(ids) <= FEW_ITEMS:
+        return snapshot.subset(statements.matching_ids(connection, wanted.condition, ids))
+    return snapshot.subset(np.intersect1d(ids, statements.matching_ids(connection, wanted.condition)))
+
+
+def matching(connection: sqlite3.Connection, wanted: Filter) -> Ids:
+    """Return the ids of the items of the file that pass a filter, ascending."""
+    parts = [] if wanted.labels is None else [_has_label(wanted.labels)]
+    parts += [] if wanted.condition is None else [wanted.condition]
+    return statements.matching_ids(connection, _all_of(parts))
+
+
+def _all_of(parts: list[Condition]) -> Condition:
     return " AND ".join(sql for sql, _ in parts), [value for _, values in parts for value in values]
 
 
 def _condition(key: str, value: Any) -> Condition:
-    check_text(key, "a key of where")
     name = f"where[{key!r}]"
-    if key == "labels":
-        return _has_label(value, name)
     if key in ("path", "digest"):
         return (f"{key} IS NULL", []) if value is None else (f"{key} = ?", [check_text(value, name)])
     return _has_metadata(key, check_scalar(value, name))
 
 
-def _has_label(value: Any, name: str) -> Condition:
+def _labels(value: Any) -> tuple[str, ...]:
     labels = [value] if isinstance(value, str) else value
     if not isinstance(labels, list | tuple) or not labels:
-        raise InputError(f"{name} must be a label or a list of at least one, not {value!r}")
-    texts = [check_text(label, f"{name}[{position}]") for position, label in enumerate(labels)]
-    marks = ", ".join("?" * len(texts))
-    return f"EXISTS (SELECT 1 FROM json_each(items.labels) WHERE value IN ({marks}))", list(texts)
+        raise InputError(f"where['labels'] must be a label or a list of at least one, not {value!r}")
+    return tuple(check_text(label, f"where['labels'][{position}]") for position, label in enumerate(labels))
+
+
+def _has_label(labels: tuple[str, ...]) -> Condition:
+    marks = ", ".join("?" * len(labels))
+    return f"EXISTS (SELECT 1 FROM json_each(items.labels) WHERE value IN ({marks}))", list(labels)
 
 
 def _has_metadata(key: str, value: str | int | float | bool | None) -> Condition:
-    member = "EXISTS (SELECT 1 FROM json_each(items.metadata) AS member WHERE member.key = ? AND "
+    """Return the condition on one key; rows whose text does not hold the key at all are passed over unread."""
+    member = (
+        "instr(items.metadata, ?) AND EXISTS (SELECT 1 FROM json_each(items.metadata) AS member "
+        "WHERE member.key = ? AND "
+    )
+    keys: list[str | int | float] = [json.dumps(key, ensure_ascii=False), key]
     if value is None:
-        return f"{member}member.type = 'null')", [key]
+        return f"{member}member.type = 'null')", keys
     if isinstance(value, bool):
-        return f"{member}member.type = ?)", [key, "true" if value else "false"]
+        return f"{member}member.type = ?)", [*keys, "true" if value else "false"]
     types = "'text'" if isinstance(value, str) else "'integer', 'real'"
-    return f"{member}member.type IN ({types}) AND member.value = ?)", [key, value]
+    return f"{member}member.type IN ({types}) AND member.value = ?)", [*keys, value]

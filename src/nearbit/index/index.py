@@ -1,6 +1,7 @@
 """The index: a durable file of codes, paths, labels and metadata, with an exact search in memory."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, final
@@ -10,15 +11,19 @@ import numpy.typing as npt
 
 from nearbit.codes import Codes, check_codes
 from nearbit.errors import IndexFileError, InputError
-from nearbit.index import statements
-from nearbit.index.arguments import check_ids, check_limits, check_new_ids
-from nearbit.index.filters import Condition, condition_of
-from nearbit.index.results import Ids, Item, Results, padded
-from nearbit.index.rows import EMPTY, Fields, check_text, fields_of
-from nearbit.index.schema import Meta
-from nearbit.index.search import Rows
-from nearbit.index.snapshot import Snapshot, load_snapshot
-from nearbit.index.store import Connection, Store
+from nearbit.index import arguments, statements
+from nearbit.index.facts import describe
+from nearbit.index.filters import Filter, chosen, filter_of, matching
+from nearbit.index.keeper import Keeper
+from nearbit.index.loading import as_loaded, nothing
+from nearbit.index.outputs import StoredOutputs, reordered
+from nearbit.index.results import PADDING, Ids, Item, Results
+from nearbit.index.revisions import read_state, record_change, runs_of
+from nearbit.index.rows import EMPTY, Fields, check_text
+from nearbit.index.schema import Meta, upgrade
+from nearbit.index.snapshot import Snapshot, Subset, codes_of
+from nearbit.index.store import BUSY_SECONDS, Connection, Store
+from nearbit.index.verify import problems
 
 ITEMS_PER_PAGE = 1000
 
@@ -27,33 +32,35 @@ ITEMS_PER_PAGE = 1000
 class Index:
     """An open index; `create_index` and `open_index` make it. A context manager that closes itself.
 
-    What `add` and `remove` wrote is durable when they return, and no other call sees half of it. Threads of one
-    process may share an index: searches run side by side, reading the file and writing take turns. Several processes
-    may open one file: one writes at a time, readers see whole states only, and each search sees what was durable when
-    it began. An open index must not be carried through a fork: open it again in the child.
+    What `add`, `update` and `remove` wrote is durable when they return, and no other call sees half of it. Threads of
+    one process may share an index: searches run side by side and wait for no writer, writing takes turns. Several
+    processes may open one file: one writes at a time, readers see whole states only, and each search sees what was
+    durable when it began. An open index must not be carried through a fork: open it again in the child.
 
     Attributes:
         path: the file.
         n_bits: code length in bits, of every item.
         model_id: the model that makes the codes, or None where it was not recorded.
+        outputs: how real-valued outputs are kept beside the codes: "int8", "float16" or None.
     """
 
-    def __init__(self, store: Store, meta: Meta, *, read_only: bool) -> None:
+    def __init__(self, store: Store, meta: Meta, *, read_only: bool, cache: bool) -> None:
         """Take an open store and its recorded facts; called by `create_index` and `open_index`."""
         self.path: Path = store.path
         self.n_bits: int = int(meta["n_bits"])
         self.model_id: str | None = meta.get("model_id")
+        self.outputs: str | None = meta.get("outputs")
         self._meta = meta
         self._read_only = read_only
         self._store = store
-        self._snapshot: Snapshot | None = None
-        self._snapshot_version = -1
+        self._keeper = Keeper(store, self.n_bits, reads_cache=cache, writes_cache=cache and not read_only)
 
     def __len__(self) -> int:
         """Return the number of items."""
         with self._store.read() as connection:
-            if self._snapshot is not None:
-                return len(self._current(connection).ids)
+            snapshot = self._keeper.latest()
+            if snapshot is not None and snapshot.state == read_state(connection):
+                return len(snapshot)
             return int(connection.execute("SELECT count(*) FROM items").fetchone()[0])
 
     def add(
@@ -62,6 +69,7 @@ class Index:
         *,
         ids: npt.ArrayLike | None = None,
         metadata: Sequence[Mapping[str, Any]] | None = None,
+        outputs: npt.ArrayLike | None = None,
         replace: bool = False,
     ) -> Ids:
         """Add items in one transaction: all of them are durable when it returns, or none is there.
@@ -72,23 +80,46 @@ class Index:
                 this index ever used.
             metadata: one mapping an item: "path" (str), "labels" (list of str), "digest" (str: content hash), and
                 anything else that JSON holds.
+            outputs: what the codes are the signs of, float `(n, n_bits)`, finite; needed by an index that keeps them,
+                refused by one that does not.
             replace: put items in the place of those that have their ids, metadata included; needs `ids`.
 
         Returns:
             int64 `(n,)`, the ids in the order of `codes`.
 
         Raises:
-            InputError: codes, ids or metadata of a wrong form or count, or an id that is there already (without
-                `replace`); nothing is written.
-            IndexFileError: the file cannot be written (read-only, locked by another process, disk full).
+            InputError: codes, ids, metadata or outputs of a wrong form or count, or an id that is there already
+                (without `replace`); nothing is written.
+            IndexFileError: the file cannot be written (read-only, held by another writer, disk full).
         """
-        self._check_writable()
         checked = check_codes(codes, self.n_bits)
-        fields = _fields(metadata, len(checked))
-        given = None if ids is None else check_new_ids(ids, len(checked))
+        fields = None if metadata is None else arguments.check_metadata(metadata, len(checked), "codes")
+        given = None if ids is None else arguments.check_new_ids(ids, len(checked))
+        kept = arguments.check_kept_outputs(outputs, self.outputs, len(checked), self.n_bits)
         if replace and given is None:
             raise InputError("replace=True needs ids: those of the items to replace")
-        return self._insert(checked, fields, given, replace=replace)
+        return self._insert(checked, fields, given, kept, replace=replace)
+
+    def update(self, ids: npt.ArrayLike, *, metadata: Sequence[Mapping[str, Any]]) -> None:
+        """Give items new metadata in one transaction; their ids and codes stay.
+
+        Args:
+            ids: whole numbers `(n,)`, all different.
+            metadata: one mapping an item, as for `add`; it takes the place of all that was there.
+
+        Raises:
+            InputError: ids or metadata of a wrong form or count, or an id that the index does not hold; nothing is
+                written.
+            IndexFileError: the file cannot be written.
+        """
+        wanted = arguments.check_ids(ids)
+        fields = arguments.check_metadata(metadata, len(wanted), "ids")
+        arguments.check_new_ids(wanted, len(wanted))
+        with self._write() as connection:
+            arguments.refuse_absent(wanted, statements.present_ids(connection, wanted), "nothing was changed")
+            statements.update_fields(connection, wanted, fields)
+            if len(wanted):
+                record_change(connection, wanted)
 
     def remove(self, ids: npt.ArrayLike, *, missing_ok: bool = False) -> int:
         """Remove items in one transaction. Their ids are never assigned again.
@@ -104,20 +135,16 @@ class Index:
             InputError: the index does not hold one of the ids (without `missing_ok`); nothing is removed.
             IndexFileError: the file cannot be written.
         """
-        self._check_writable()
-        wanted = np.unique(check_ids(ids))
-        with self._store.lock:
-            with self._store.write() as connection:
-                snapshot = self._current_or_none(connection)
-                present = statements.present_ids(connection, wanted)
-                if not missing_ok and len(present) < len(wanted):
-                    absent = np.setdiff1d(wanted, present)[0]
-                    raise InputError(
-                        f"the index holds no item {absent}; nothing was removed; missing_ok=True passes over it"
-                    )
-                self._snapshot = None
+        wanted = np.unique(arguments.check_ids(ids))
+        with self._write() as connection:
+            before = after = read_state(connection)
+            present = statements.present_ids(connection, wanted)
+            if not missing_ok:
+                arguments.refuse_absent(wanted, present, "nothing was removed; missing_ok=True passes over it")
+            if len(present):
                 statements.delete_items(connection, present)
-            self._snapshot = None if snapshot is None else snapshot.without(present)
+                after = record_change(connection, present)
+        self._keeper.advance(before, after, runs_of(present), lambda _: nothing(self.n_bits))
         return len(present)
 
     def search(
@@ -127,6 +154,8 @@ class Index:
         k: int | None = 10,
         radius: int | None = None,
         where: Mapping[str, Any] | None = None,
+        outputs: npt.ArrayLike | None = None,
+        rerank: int | None = None,
     ) -> Results:
         """Return the nearest items of each query, exactly, ranked by distance, then by id.
 
@@ -136,63 +165,94 @@ class Index:
             radius: the largest distance, in bits; None for no limit.
             where: only items that meet every key: "labels" (a label, or a list of which an item has one), "path",
                 "digest", or any other key of the metadata with the value it holds.
+            outputs: what the codes are the signs of, float `(n, n_bits)`: the results that lie at the same distance
+                are ordered by their inner product with the outputs that the index keeps, then by id.
+            rerank: with `outputs`, the first so many by distance are ordered by inner product alone, and the first
+                `k` of that order are returned.
 
         Returns:
             Results of `k` columns, or of the longest row where `k` is None; padded with id -1 and distance -1.
 
         Raises:
-            InputError: codes of another length, k < 1, radius < 0, neither of both, or a filter of another form.
+            InputError: codes or outputs of another form, outputs for an index that keeps none, k < 1, radius < 0,
+                neither of both, or a filter of another form.
             IndexFileError: the file cannot be read.
         """
         queries = check_codes(codes, self.n_bits)
-        limit, within = check_limits(k, radius)
-        snapshot, allowed = self._view(None if where is None else condition_of(where))
-        ranked = snapshot.searcher.nearest(queries, k=limit, radius=within, allowed=allowed)
-        return padded(((snapshot.ids[rows], distances) for rows, distances in ranked), len(queries), limit)
+        limit, within = arguments.check_limits(k, radius)
+        real, first = arguments.check_rerank(outputs, rerank, self.outputs, len(queries), self.n_bits)
+        most = None if limit is None else max(limit, first)
+        wanted = None if where is None else filter_of(where)
+        if real is None:
+            snapshot, only = self._view(wanted)
+            return snapshot.search(queries, k=most, radius=within, only=only)
+        with self._state(wanted) as (connection, snapshot, only):
+            results = snapshot.search(queries, k=most, radius=within, only=only)
+            found = results.ids[results.ids != PADDING]
+            kept = statements.outputs_of(connection, found, str(self.outputs), self.n_bits)
+        return reordered(results, real, *kept, k=limit, rerank=first)
 
     def items(self, ids: npt.ArrayLike) -> list[Item]:
         """Return the items of these ids, in the order asked; raise `InputError` where one is not there."""
-        wanted = check_ids(ids)
+        wanted = arguments.check_ids(ids)
         with self._store.read() as connection:
             return statements.items_of(connection, wanted)
+
+    def kept_outputs(self, ids: npt.ArrayLike) -> npt.NDArray[np.float32]:
+        """Return the outputs kept of these items, as rounded: float32 `(n, n_bits)`, in the order asked.
+
+        Raises:
+            InputError: the index keeps no outputs, or holds no item of one of the ids.
+        """
+        wanted = arguments.check_ids(ids)
+        if self.outputs is None:
+            raise InputError(f"{self.path} keeps no outputs: build it with outputs to have them")
+        with self._store.read() as connection:
+            found, kept = statements.outputs_of(connection, wanted, self.outputs, self.n_bits)
+        arguments.refuse_absent(np.unique(wanted), found, "kept_outputs() takes ids that add or search returned")
+        rows = np.searchsorted(found, wanted)
+        return kept.rows[rows].astype(np.float32) * kept.scales[rows, None]
 
     def __iter__(self) -> Iterator[Item]:
         """Yield every item by id, page by page; items written meanwhile may or may not come."""
         last = -1
-        while page := self._page_after(last):
+        while True:
+            with self._store.read() as connection:
+                page = statements.items_after(connection, last, ITEMS_PER_PAGE)
+            if not page:
+                return
             yield from page
             last = page[-1].id
 
     def codes(self) -> tuple[Ids, Codes]:
         """Return all ids int64 `(n,)`, ascending, and their codes uint8 `(n, ceil(n_bits / 8))`; copies."""
-        snapshot, _ = self._view(None)
-        return snapshot.ids.copy(), snapshot.codes()
+        items = self._view(None)[0].items()
+        return items.ids.copy(), codes_of(items.words, self.n_bits)
+
+    def matching(self, where: Mapping[str, Any]) -> Ids:
+        """Return the ids of the items that meet every key of `where` (see `search`): int64 `(n,)`, ascending."""
+        wanted = filter_of(where)
+        with self._store.read() as connection:
+            return matching(connection, wanted)
 
     def labels(self) -> dict[str, int]:
         """Return how many items have each label, sorted by label."""
+        with self._state(None) as (connection, snapshot, _):
+            return snapshot.label_counts() or statements.label_counts(connection)
+
+    def paths(self) -> list[tuple[str, int, str | None]]:
+        """Return (path, id, digest) of each item that has a path, by id."""
         with self._store.read() as connection:
-            return statements.label_counts(connection)
+            return statements.paths(connection)
 
     def entries(self) -> dict[str, tuple[int, str | None]]:
         """Return (id, digest) of each path; where several items share a path, those of the highest id."""
-        with self._store.read() as connection:
-            return statements.path_entries(connection)
+        return {path: (item_id, digest) for path, item_id, digest in self.paths()}
 
     def stats(self) -> dict[str, Any]:
-        """Return facts ready for JSON: items, distinct codes, n_bits, file size, model, format version, creation."""
-        with self._store.read() as connection:
-            sql = "SELECT count(*), count(DISTINCT code) FROM items"
-            n_items, n_distinct = connection.execute(sql).fetchone()
-        return {
-            "path": str(self.path),
-            "items": n_items,
-            "distinct_codes": n_distinct,
-            "n_bits": self.n_bits,
-            "file_bytes": self._store.file_bytes(),
-            "model_id": self.model_id,
-            "format_version": int(self._meta["format_version"]),
-            "created": self._meta.get("created"),
-        }
+        """Return facts ready for JSON: items, distinct codes, n_bits, file size, model, format, how it is searched."""
+        with self._state(None) as (connection, snapshot, _):
+            return describe(connection, self._store, snapshot, self._meta)
 
     def notes(self) -> dict[str, str]:
         """Return what `set_notes` kept: facts of the owner, such as where the model lies."""
@@ -206,24 +266,64 @@ class Index:
             InputError: a name or a text is not a str.
             IndexFileError: the file cannot be written.
         """
-        self._check_writable()
         checked = {check_text(name, "a note's name"): check_text(text, "a note") for name, text in notes.items()}
-        with self._store.write() as connection:
+        with self._write() as connection:
             statements.put_notes(connection, checked)
 
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Stay the only writer for several calls; another process that would write is told who holds the index.
+
+        Raises:
+            IndexFileError: another process holds it.
+        """
+        self._check_writable()
+        with self._store.writer_lock.held(BUSY_SECONDS):
+            yield
+
+    def compact(self, *, vacuum: bool = False) -> None:
+        """Take all changes into the search structure at once, and keep it in the cache file of a large index.
+
+        Never needed for right results; it makes the next searches, and the next opening, fast.
+
+        Args:
+            vacuum: also write the file anew, without the room that removed items left.
+
+        Raises:
+            IndexFileError: the file cannot be written.
+        """
+        self._check_writable()
+        with self._write():
+            pass  # brings an older file to this format, so that its history begins
+        self._view(None)
+        self._keeper.merge()
+        self._keeper.save()
+        if vacuum:
+            self._store.vacuum()
+
     def verify(self) -> list[str]:
-        """Return what is wrong with the file, in words; an empty list where all is well.
+        """Return what is wrong with the file or with its search, in words; an empty list where all is well.
+
+        Reads everything: SQLite's own check, every code, and the search structure against the codes in the file.
 
         Raises:
             IndexFileError: the file is so damaged that it cannot be read at all.
         """
         with self._store.read() as connection:
-            return list(statements.problems(connection, self.n_bits))
+            return list(problems(connection, self._keeper, self.n_bits, self.outputs))
 
     def close(self) -> None:
-        """Close the file; a second call does nothing, any other call on a closed index is an `IndexFileError`."""
-        self._snapshot = None
-        self._store.close()
+        """Close the file; a second call does nothing, any other call on a closed index is an `IndexFileError`.
+
+        A large index that was written to is made ready for the next opening: where much changed since its cache file
+        was written, the file is written again, which may take seconds for each million items.
+        """
+        try:
+            if not self._store.is_closed and not self._read_only:
+                self._keeper.prepare_next_opening()
+        finally:
+            self._keeper.forget()
+            self._store.close()
 
     def __enter__(self) -> Self:
         """Return the index itself."""
@@ -232,62 +332,61 @@ class Index:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close the index."""
+        """Close the index; after an error, without making the cache file."""
+        if kind is not None:
+            self._store.close()
         self.close()
 
-    def _insert(self, codes: Codes, fields: list[Fields], given: Ids | None, *, replace: bool) -> Ids:
+    def _insert(
+        self,
+        codes: Codes,
+        fields: list[Fields] | None,
+        given: Ids | None,
+        outputs: StoredOutputs | None,
+        *,
+        replace: bool,
+    ) -> Ids:
         """Write checked items, and take the snapshot along once they are durable."""
-        with self._store.lock:
-            with self._store.write() as connection:
-                snapshot = self._current_or_none(connection)
-                ids = statements.next_ids(connection, len(codes)) if given is None else given
-                if given is not None and not replace:
-                    _refuse_present(statements.present_ids(connection, given))
-                self._snapshot = None
+        with self._write() as connection:
+            before = after = read_state(connection)
+            ids = statements.next_ids(connection, len(codes)) if given is None else given
+            if given is not None and not replace:
+                arguments.refuse_present(statements.present_ids(connection, given))
+            if len(ids):
                 statements.insert_items(connection, ids, codes, fields, replace=replace)
-            self._snapshot = None if snapshot is None else snapshot.with_items(ids, codes)
+                after = record_change(connection, ids)
+            if outputs is not None:
+                statements.insert_outputs(connection, ids, outputs)
+        texts = [EMPTY[1]] * len(ids) if fields is None else [own[1] for own in fields]
+        self._keeper.advance(before, after, runs_of(ids), lambda labels: as_loaded(ids, codes, texts, labels))
         return ids
 
-    def _view(self, condition: Condition | None) -> tuple[Snapshot, Rows | None]:
-        """Return the current snapshot and the rows that meet a condition, both of one state of the file."""
-        with self._store.read() as connection:
-            snapshot = self._current(connection)
-            if condition is None:
-                return snapshot, None
-            return snapshot, snapshot.rows_of(statements.matching_ids(connection, condition))
+    @contextmanager
+    def _write(self) -> Iterator[Connection]:
+        """Give a write transaction on a file of the present format."""
+        self._check_writable()
+        with self._store.write() as connection:
+            upgrade(connection)
+            yield connection
 
-    def _current(self, connection: Connection) -> Snapshot:
-        """Return the snapshot of the file's present state, loaded again where another connection wrote."""
-        snapshot = self._current_or_none(connection)
-        if snapshot is None:
-            self._snapshot = snapshot = load_snapshot(connection, self.n_bits)
-        return snapshot
+    def _view(self, wanted: Filter | None) -> tuple[Snapshot, Subset | None]:
+        """Return the current snapshot and the items that pass a filter, both of one state of the file."""
+        with self._state(wanted) as (_, snapshot, only):
+            return snapshot, only
 
-    def _current_or_none(self, connection: Connection) -> Snapshot | None:
-        """Return the snapshot, or None where there is none or another connection wrote since it was made."""
-        version = int(connection.execute("PRAGMA data_version").fetchone()[0])
-        if version != self._snapshot_version:
-            self._snapshot, self._snapshot_version = None, version
-        return self._snapshot
-
-    def _page_after(self, last: int) -> list[Item]:
-        with self._store.read() as connection:
-            return statements.items_after(connection, last, ITEMS_PER_PAGE)
+    @contextmanager
+    def _state(self, wanted: Filter | None) -> Iterator[tuple[Connection, Snapshot, Subset | None]]:
+        """Give one state of the file: the transaction that sees it, its snapshot and the items that pass a filter."""
+        while True:
+            with self._store.read() as connection:
+                snapshot = self._keeper.at(connection)
+                if snapshot is None:  # a writer of this process was faster: look again
+                    continue
+                if wanted is not None and wanted.labels is not None:
+                    snapshot = self._keeper.with_labels(connection, snapshot)
+                yield connection, snapshot, None if wanted is None else chosen(connection, snapshot, wanted)
+                return
 
     def _check_writable(self) -> None:
         if self._read_only:
             raise IndexFileError(f"the index {self.path} was opened read-only; open_index without read_only can write")
-
-
-def _fields(metadata: Sequence[Mapping[str, Any]] | None, n_codes: int) -> list[Fields]:
-    if metadata is None:
-        return [EMPTY] * n_codes
-    if isinstance(metadata, Mapping) or len(metadata) != n_codes:
-        raise InputError(f"metadata must be a list of one mapping an item: {n_codes} codes came with {len(metadata)}")
-    return [fields_of(own, position) for position, own in enumerate(metadata)]
-
-
-def _refuse_present(ids: Ids) -> None:
-    if len(ids):
-        more = f" and {len(ids) - 1} more" if len(ids) > 1 else ""
-        raise InputError(f"the index already holds item {ids[0]}{more}; replace=True puts the new items in their place")

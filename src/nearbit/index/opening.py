@@ -7,11 +7,20 @@ from nearbit.errors import IndexFileError
 from nearbit.files import sync_folder
 from nearbit.index.header import check_header
 from nearbit.index.index import Index
+from nearbit.index.outputs import check_kind
 from nearbit.index.schema import Meta, create_tables, is_blank, read_meta
 from nearbit.index.store import Store
 
 
-def create_index(path: str | Path, n_bits: int, *, model_id: str | None = None, exist_ok: bool = False) -> Index:
+def create_index(
+    path: str | Path,
+    n_bits: int,
+    *,
+    model_id: str | None = None,
+    outputs: str | None = None,
+    exist_ok: bool = False,
+    cache: bool = True,
+) -> Index:
     """Make an index file and open it.
 
     A creation that was cut short leaves an empty file, which the next one completes.
@@ -20,14 +29,19 @@ def create_index(path: str | Path, n_bits: int, *, model_id: str | None = None, 
         path: the file to make; its folder is made where it is missing.
         n_bits: code length in bits, at least 1, of every item that it will hold.
         model_id: the model that makes the codes; recorded, and compared by `open_index`.
-        exist_ok: open an index that is there already, if it has this `n_bits` and, where given, this `model_id`.
+        outputs: keep the real-valued outputs of every item, too: "int8" (n_bits + 4 bytes an item) or "float16"; None
+            for codes alone.
+        exist_ok: open an index that is there already, if it has this `n_bits` and, where given, this `model_id` and
+            this way of keeping outputs.
+        cache: use and write the cache file of a large index.
 
     Raises:
-        InputError: `n_bits` is not a whole number of at least 1.
+        InputError: `n_bits` is not a whole number of at least 1, or `outputs` is none of the above.
         IndexFileError: something is there already (without `exist_ok`), or an index of another length or model, or
             the file cannot be written.
     """
     check_n_bits(n_bits)
+    check_kind(outputs)
     file = Path(path)
     _make_folder(file)
     if file.is_file():
@@ -36,26 +50,28 @@ def create_index(path: str | Path, n_bits: int, *, model_id: str | None = None, 
         raise IndexFileError(f"{file} exists already; open_index opens an index, or name another file")
     store = Store(file, "rwc")
     try:
-        is_new = _fill(store, n_bits, model_id)
+        is_new = _fill(store, n_bits, model_id, outputs)
         with store.read() as connection:
             meta = read_meta(connection, file)
         if not is_new:
             _check_same(file, meta, n_bits, model_id, exist_ok)
+            _check_outputs(file, meta, outputs)
         sync_folder(file.parent)
     except BaseException:
         store.close()
         raise
-    return Index(store, meta, read_only=False)
+    return Index(store, meta, read_only=False, cache=cache)
 
 
-def open_index(path: str | Path, *, model_id: str | None = None, read_only: bool = False) -> Index:
+def open_index(path: str | Path, *, model_id: str | None = None, read_only: bool = False, cache: bool = True) -> Index:
     """Open an index file; never makes one.
 
     Args:
         path: the file.
         model_id: the model whose codes will be searched or added; None to take the index as it is.
-        read_only: refuse `add` and `remove`. The folder must still be writable, for the files that SQLite shares
-            between readers and the writer.
+        read_only: refuse to write. In a folder that can be written, SQLite still makes the files there that readers
+            and the writer share; one that cannot be is read as it lies, as long as nobody changes it.
+        cache: use the cache file of a large index, and (unless read-only) write it.
 
     Raises:
         IndexFileError: the file is missing, not an index, damaged, of a newer format, or of another model.
@@ -73,7 +89,7 @@ def open_index(path: str | Path, *, model_id: str | None = None, read_only: bool
     except BaseException:
         store.close()
         raise
-    return Index(store, meta, read_only=read_only)
+    return Index(store, meta, read_only=read_only, cache=cache)
 
 
 def _make_folder(file: Path) -> None:
@@ -95,7 +111,7 @@ def _is_unfinished(file: Path) -> bool:
         store.close()
 
 
-def _fill(store: Store, n_bits: int, model_id: str | None) -> bool:
+def _fill(store: Store, n_bits: int, model_id: str | None, outputs: str | None) -> bool:
     """Make the tables of a blank file; return whether it was blank."""
     with store.read() as connection:
         if not is_blank(connection):
@@ -104,7 +120,7 @@ def _fill(store: Store, n_bits: int, model_id: str | None) -> bool:
     with store.write() as connection:
         if not is_blank(connection):
             return False
-        create_tables(connection, n_bits, model_id)
+        create_tables(connection, n_bits, model_id, outputs)
     return True
 
 
@@ -114,6 +130,13 @@ def _check_same(file: Path, meta: Meta, n_bits: int, model_id: str | None, exist
     if int(meta["n_bits"]) != n_bits:
         raise IndexFileError(f"{file} holds codes of {meta['n_bits']} bits, not {n_bits}; name another file")
     _check_model(file, meta, model_id)
+
+
+def _check_outputs(file: Path, meta: Meta, outputs: str | None) -> None:
+    if outputs is not None and meta.get("outputs") != outputs:
+        raise IndexFileError(
+            f"{file} keeps {meta.get('outputs', 'no')} outputs, not {outputs}; leave outputs out or name another file"
+        )
 
 
 def _check_model(file: Path, meta: Meta, model_id: str | None) -> None:

@@ -1,6 +1,5 @@
 """What an index gives back: ranked results of a search, and stored items."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -58,13 +57,19 @@ class Item:
     metadata: dict[str, Any] = field(default_factory=dict)
 
 
-def padded(rows: Iterable[tuple[Ids, Distances]], n_queries: int, k: int | None) -> Results:
-    """Return ranked rows as one table, padded with -1 to `k` columns, or to the longest row where `k` is None."""
-    found = list(rows)
-    width = k if k is not None else max((len(ids) for ids, _ in found), default=0)
-    table_ids = np.full((n_queries, width), PADDING, np.int64)
-    table_distances = np.full((n_queries, width), PADDING, np.int32)
-    for row, (ids, distances) in enumerate(found):
-        table_ids[row, : len(ids)] = ids
-        table_distances[row, : len(ids)] = distances
+def padded(offsets: npt.NDArray[np.int64], ids: Ids, distances: Distances, k: int | None) -> Results:
+    """Return ranked hits as one table, padded with -1 to `k` columns, or to the longest row where `k` is None.
+
+    Args:
+        offsets: int64 `(q + 1,)`: the hits of query i are those from `offsets[i]` to `offsets[i + 1]`.
+        ids: int64 `(total,)`.
+        distances: int32 `(total,)`.
+        k: the number of columns.
+    """
+    counts = np.diff(offsets)
+    width = k if k is not None else int(counts.max(initial=0))
+    table_ids = np.full((len(counts), width), PADDING, np.int64)
+    table_distances = np.full((len(counts), width), PADDING, np.int32)
+    filled = np.arange(width) < counts[:, None]
+    table_ids[filled], table_distances[filled] = ids, distances
     return Results(table_ids, table_distances)

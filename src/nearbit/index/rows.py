@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -35,11 +36,12 @@ def fields_of(metadata: Mapping[str, Any], position: int) -> Fields:
         raise InputError(f"metadata[{position}] must be a mapping, not {type(metadata).__name__}")
     where = f"metadata[{position}]"
     rest = {key: value for key, value in metadata.items() if key not in ("path", "labels", "digest")}
-    _check_json(rest, where)
+    if rest:
+        _check_json(rest, where)
     return (
         _text_or_none(metadata.get("path"), f"{where}['path']"),
-        _to_json(_labels(metadata.get("labels", ()), f"{where}['labels']")),
-        _to_json(rest),
+        _labels(metadata.get("labels", ()), f"{where}['labels']"),
+        _to_json(rest) if rest else EMPTY[2],
         _text_or_none(metadata.get("digest"), f"{where}['digest']"),
     )
 
@@ -61,7 +63,7 @@ def check_text(value: Any, name: str) -> str:
     """Return a text that SQLite keeps and finds again; raise `InputError` on anything else."""
     if not isinstance(value, str):
         raise InputError(f"{name} must be a str, not {type(value).__name__}")
-    if "\0" in value or any("\ud800" <= char <= "\udfff" for char in value):
+    if "\0" in value or not (value.isascii() or _is_whole(value)):
         raise InputError(f"{name} holds a NUL character or half a surrogate pair, which cannot be stored: {value!r}")
     return value
 
@@ -99,10 +101,25 @@ def _check_json(value: Any, name: str, depth: int = 0) -> None:
         check_scalar(value, name)
 
 
-def _labels(value: Any, name: str) -> list[str]:
+def _is_whole(value: str) -> bool:
+    """Return whether a text holds no half of a surrogate pair."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _labels(value: Any, name: str) -> str:
+    """Return labels as the JSON list that the file keeps."""
     if not isinstance(value, list | tuple):
         raise InputError(f"{name} must be a list of str, not {type(value).__name__}; one label is a list of one")
-    return [check_text(label, f"{name}[{position}]") for position, label in enumerate(value)]
+    return _labels_json(tuple(check_text(label, f"{name}[{position}]") for position, label in enumerate(value)))
+
+
+@lru_cache(maxsize=100_000)
+def _labels_json(labels: tuple[str, ...]) -> str:
+    return _to_json(list(labels))
 
 
 def _text_or_none(value: Any, name: str) -> str | None:

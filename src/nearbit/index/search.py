@@ -1,64 +1,103 @@
-"""Search structures: exact nearest rows of a set of codes. They hold rows, not ids; rows are sorted by id."""
+"""Plain search: every query against every row, and one ranking out of two. Rows are numbered by ascending id."""
 
-from collections.abc import Iterator
-from typing import Protocol, final
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from nearbit.codes import Codes, Distances, as_words, word_distances
+from nearbit.codes import Distances
+from nearbit.index.results import Ids
 
 Rows = npt.NDArray[np.intp]
 Words = npt.NDArray[np.uint64]
 
-
-class Searcher(Protocol):
-    """Finds the nearest rows of the codes that it was built from; safe to call from several threads."""
-
-    def nearest(
-        self, codes: Codes, *, k: int | None, radius: int | None, allowed: Rows | None
-    ) -> Iterator[tuple[Rows, Distances]]:
-        """Yield, for each query code, its nearest rows and their distances, ranked by distance, then by row.
-
-        Args:
-            codes: queries, uint8 `(n, ceil(n_bits / 8))`, checked.
-            k: the most rows of a query; None for no limit.
-            radius: the largest distance, in bits; None for no limit.
-            allowed: the only rows to look at, ascending; None for all.
-        """
+PAIRS_PER_BLOCK = 4_000_000
+"""How many distances are computed at a time: 20 MB."""
 
 
-@final
-class PlainScan:
-    """Compares each query with every row: no structure to build, the yardstick of every other searcher."""
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What a search found, query after query, each ranked by distance, then by id.
 
-    def __init__(self, words: Words, n_bits: int) -> None:
-        """Keep the words uint64 `(n, words)` of the codes; they are not copied."""
-        self._words = words
-        self._n_bits = n_bits
+    Attributes:
+        offsets: int64 `(q + 1,)`: the hits of query i are those from `offsets[i]` to `offsets[i + 1]`.
+        ids: int64 `(total,)`.
+        distances: int32 `(total,)`, in bits.
+    """
 
-    def nearest(
-        self, codes: Codes, *, k: int | None, radius: int | None, allowed: Rows | None
-    ) -> Iterator[tuple[Rows, Distances]]:
-        """Yield the nearest rows of each query; see `Searcher.nearest`."""
-        words = self._words if allowed is None else self._words[allowed]
-        for query in as_words(codes):
-            distances = word_distances(query, words)
-            chosen = _ranked(distances, self._n_bits, k, radius)
-            yield (chosen if allowed is None else allowed[chosen]), distances[chosen]
+    offsets: npt.NDArray[np.int64]
+    ids: Ids
+    distances: Distances
 
 
-def _ranked(distances: Distances, n_bits: int, k: int | None, radius: int | None) -> Rows:
-    """Return the rows with the `k` smallest distances within `radius`, ranked by distance, then by row."""
-    limit = n_bits if radius is None else min(radius, n_bits)
-    if k is not None and k < len(distances):
-        limit = min(limit, _distance_of_rank(distances, n_bits, k))
-    near = np.flatnonzero(distances <= limit)
-    ranked = near[np.argsort(distances[near], kind="stable")]
-    return ranked if k is None else ranked[:k]
+def plain_search(queries: Words, words: Words, ids: Ids, *, k: int | None, limits: Distances) -> Found:
+    """Return what lies near each query, found by comparing it with every item.
+
+    Args:
+        queries: uint64 `(q, words)`.
+        words: uint64 `(n, words)`, the codes.
+        ids: int64 `(n,)`.
+        k: at least the `k` nearest of a query are kept, with all that are as near as the last of them; None for all.
+        limits: int32 `(q,)`, the largest distance that counts for each query, in bits.
+    """
+    numbers, rows, distances = [np.empty(0, np.intp)], [np.empty(0, np.intp)], [np.empty(0, np.int32)]
+    step = max(1, PAIRS_PER_BLOCK // max(1, len(words)))
+    for start in range(0, len(queries), step):
+        block = _distances(queries[start : start + step], words)
+        allowed = limits[start : start + step]
+        if k is not None and k < len(words):
+            allowed = np.minimum(allowed, np.partition(block, k - 1, axis=1)[:, k - 1])
+        query, row = np.nonzero(block <= allowed[:, None])
+        numbers.append(query + start)
+        rows.append(row)
+        distances.append(block[query, row])
+    return ranked(np.concatenate(numbers), ids[np.concatenate(rows)], np.concatenate(distances), len(queries))
 
 
-def _distance_of_rank(distances: Distances, n_bits: int, k: int) -> int:
-    """Return the smallest distance within which at least `k` of the rows lie."""
-    within = np.cumsum(np.bincount(distances, minlength=n_bits + 1))
-    return int(np.searchsorted(within, k))
+def ranked(queries: npt.NDArray[np.intp], ids: Ids, distances: Distances, n_queries: int) -> Found:
+    """Return hits in any order, each with its query, as one ranking a query: by distance, then by id."""
+    order = np.lexsort((ids, distances, queries))
+    offsets = np.zeros(n_queries + 1, np.int64)
+    np.cumsum(np.bincount(queries, minlength=n_queries), out=offsets[1:])
+    return Found(offsets, ids[order], distances[order])
+
+
+def together(a: Found, b: Found, k: int | None) -> Found:
+    """Return the hits of both, ranked, at most `k` a query; no id is in both for one query."""
+    if len(b.ids):
+        queries = np.concatenate([_queries_of(a), _queries_of(b)])
+        ids, distances = np.concatenate([a.ids, b.ids]), np.concatenate([a.distances, b.distances])
+        a = ranked(queries, ids, distances, len(a.offsets) - 1)
+    return a if k is None else cut(a, k)
+
+
+def cut(found: Found, k: int) -> Found:
+    """Return the first `k` hits of each query."""
+    counts = np.diff(found.offsets)
+    if not (counts > k).any():
+        return found
+    place = np.arange(len(found.ids)) - np.repeat(found.offsets[:-1], counts)
+    kept = place < k
+    offsets = np.append(0, np.cumsum(np.minimum(counts, k)))
+    return Found(offsets, found.ids[kept], found.distances[kept])
+
+
+def last_distances(found: Found, k: int | None, limit: int) -> Distances:
+    """Return the distance beyond which nothing can come among the first `k` of each query: int32 `(q,)`."""
+    limits = np.full(len(found.offsets) - 1, limit, np.int32)
+    if k is not None:
+        full = np.diff(found.offsets) >= k
+        limits[full] = np.minimum(limit, found.distances[found.offsets[:-1][full] + k - 1])
+    return limits
+
+
+def _queries_of(found: Found) -> npt.NDArray[np.intp]:
+    counts = np.diff(found.offsets)
+    return np.repeat(np.arange(len(counts)), counts)
+
+
+def _distances(queries: Words, words: Words) -> Distances:
+    total: Distances = np.bitwise_count(queries[:, None, 0] ^ words[None, :, 0]).astype(np.int32)
+    for word in range(1, words.shape[1]):
+        total += np.bitwise_count(queries[:, None, word] ^ words[None, :, word])
+    return total

@@ -1,91 +1,250 @@
-"""The search side of an index: ids and codes of one state of the file, in memory, never changed in place."""
+"""The search side of an index: one state of its items in memory, never changed in place.
 
-import sqlite3
-from dataclasses import dataclass
-from functools import cached_property
+A snapshot is a large *base*, built once, and what changed since: a short *tail* of items that are new or in the place
+of old ones, and marks on the rows of the base that are *gone*. Its searches are exact at all times; a merge, which
+makes a new base of all three, only makes them faster.
+"""
+
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from nearbit.codes import Codes, as_words, n_bytes
-from nearbit.errors import IndexFileError
-from nearbit.index.results import Ids
-from nearbit.index.search import PlainScan, Rows, Searcher
+from nearbit.index.label_sets import LabelSets, SetNumbers
+from nearbit.index.loading import Loaded
+from nearbit.index.results import Ids, Results, padded
+from nearbit.index.revisions import Runs, State, in_runs, runs_of
+from nearbit.index.search import Found, Rows, Words, last_distances, plain_search, together
+from nearbit.index.structure import Structure, build_structure
 
-ROWS_PER_FETCH = 65_536
+Marks = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Base:
+    """All items of one state, with their search structure; rows are numbered by ascending id.
+
+    Attributes:
+        ids: int64 `(n,)`, ascending.
+        words: uint64 `(n, words)`.
+        sets: int32 `(n,)`, label sets by number, or None where they are not kept.
+        structure: finds the nearest rows.
+        state: the state of the file that these items are.
+    """
+
+    ids: Ids
+    words: Words
+    sets: SetNumbers | None
+    structure: Structure
+    state: State
+
+
+@dataclass(frozen=True, eq=False)
+class Subset:
+    """Some items of a snapshot: rows of the base and of the tail, both ascending; rows that are gone do not count."""
+
+    base: Rows
+    tail: Rows
 
 
 @dataclass(frozen=True, eq=False)
 class Snapshot:
-    """Ids and words of all items of one state of the file, sorted by id.
+    """All items of one state of the file.
 
     Attributes:
-        ids: int64 `(n,)`, ascending.
-        words: uint64 `(n, words)`, the codes padded to whole words.
+        base: the items of an older state.
+        state: the state that this is.
         n_bits: code length in bits.
+        labels: the sets that `sets` number, shared with other snapshots; None where no sets are kept.
+        tail: the items that came since, by id.
+        gone: bool `(n,)`, the rows of the base that were removed or replaced since; None for none.
     """
 
-    ids: Ids
-    words: npt.NDArray[np.uint64]
+    base: Base
+    state: State
     n_bits: int
+    labels: LabelSets | None
+    tail: Loaded
+    gone: Marks | None = None
 
-    @cached_property
-    def searcher(self) -> Searcher:
-        """The search structure over these codes, built when it is first asked for."""
-        return PlainScan(self.words, self.n_bits)
+    def __len__(self) -> int:
+        """Return the number of items."""
+        return len(self.base.ids) + len(self.tail.ids) - self.n_gone
+
+    @property
+    def has_sets(self) -> bool:
+        """Whether the label sets of all items are here."""
+        return self.labels is not None and self.base.sets is not None and self.tail.sets is not None
+
+    @property
+    def n_gone(self) -> int:
+        """How many rows of the base are gone."""
+        return 0 if self.gone is None else int(self.gone.sum())
+
+    def items(self) -> Loaded:
+        """Return all items by id: those of the base that are left, and those of the tail."""
+        base, tail = self.base, self.tail
+        left = Loaded(base.ids, base.words, base.sets)
+        if not len(tail.ids) and self.gone is None:
+            return left
+        return _merged(left if self.gone is None else _chosen(left, ~self.gone), tail)
+
+    def n_distinct(self) -> int:
+        """Return how many distinct codes the items have."""
+        base = self.base.words if self.gone is None else self.base.words[~self.gone]
+        words = np.concatenate([base, self.tail.words])
+        return len(np.unique(words if words.shape[1] == 1 else words.view(f"V{8 * words.shape[1]}")))
 
     def codes(self) -> Codes:
-        """Return the codes uint8 `(n, ceil(n_bits / 8))`, in the order of `ids`; a copy."""
-        return self.words.view(np.uint8)[:, : n_bytes(self.n_bits)].copy()
+        """Return the codes uint8 `(n, ceil(n_bits / 8))` of all items by id; a copy."""
+        return codes_of(self.items().words, self.n_bits)
 
-    def rows_of(self, ids: Ids) -> Rows:
-        """Return the rows of those `ids` that are here, ascending."""
-        wanted = np.unique(ids)
-        rows = np.searchsorted(self.ids, wanted)
-        inside = rows < len(self.ids)
-        rows, wanted = rows[inside], wanted[inside]
-        return np.asarray(rows[self.ids[rows] == wanted], dtype=np.intp)
+    def search(self, codes: Codes, *, k: int | None, radius: int | None, only: Subset | None) -> Results:
+        """Return the nearest items of each code uint8 `(q, ceil(n_bits / 8))`; see `nearest`."""
+        found = self.nearest(as_words(codes), k=k, radius=radius, only=only)
+        return padded(found.offsets, found.ids, found.distances, k)
 
-    def with_items(self, ids: Ids, codes: Codes) -> "Snapshot":
-        """Return the snapshot with items added, or replaced where the id is here already."""
-        kept = self.without(ids)
-        all_ids = np.concatenate([kept.ids, ids])
-        all_words = np.concatenate([kept.words, as_words(codes)])
-        if len(ids) and len(kept.ids) and (np.diff(all_ids[len(kept.ids) - 1 :]) > 0).all():
-            return Snapshot(all_ids, all_words, self.n_bits)
-        order = np.argsort(all_ids, kind="stable")
-        return Snapshot(all_ids[order], all_words[order], self.n_bits)
+    def nearest(self, queries: Words, *, k: int | None, radius: int | None, only: Subset | None = None) -> Found:
+        """Return the nearest items of each query, ranked by distance, then by id.
 
-    def without(self, ids: Ids) -> "Snapshot":
-        """Return the snapshot without the items of these ids."""
-        gone = self.rows_of(ids)
-        if not len(gone):
-            return self
-        return Snapshot(np.delete(self.ids, gone), np.delete(self.words, gone, axis=0), self.n_bits)
+        Args:
+            queries: uint64 `(q, words)`.
+            k: the most items of a query; None for no limit.
+            radius: the largest distance, in bits; None for no limit.
+            only: the items to look at; None for all.
+        """
+        allowed = None if only is None else only.base
+        rows = self.base.structure.nearest(queries, k=k, radius=radius, allowed=allowed, excluded=self.gone)
+        found = Found(rows.offsets, self.base.ids[rows.rows], rows.distances)
+        tail = self.tail.words if only is None else self.tail.words[only.tail]
+        if not len(tail):
+            return found
+        ids = self.tail.ids if only is None else self.tail.ids[only.tail]
+        limits = last_distances(found, k, self.n_bits if radius is None else min(radius, self.n_bits))
+        return together(found, plain_search(queries, tail, ids, k=k, limits=limits), k)
+
+    def subset(self, ids: Ids) -> Subset:
+        """Return those items that have one of the ids."""
+        return Subset(_rows_of(self.base.ids, ids), _rows_of(self.tail.ids, ids))
+
+    def ids_of(self, subset: Subset) -> Ids:
+        """Return the ids of some items, in no order."""
+        return np.concatenate([self.base.ids[subset.base], self.tail.ids[subset.tail]])
+
+    def label_counts(self) -> dict[str, int] | None:
+        """Return how many items have each label, sorted by label; None where label sets are not kept."""
+        sets = self.items().sets
+        return None if self.labels is None or sets is None else self.labels.counts(sets)
+
+    def labelled(self, wanted: tuple[str, ...]) -> Subset | None:
+        """Return the items that have at least one of the labels; None where label sets are not kept."""
+        if self.labels is None or self.base.sets is None or self.tail.sets is None:
+            return None
+        having = self.labels.having(wanted)
+        base = having[self.base.sets]
+        if self.gone is not None:
+            base &= ~self.gone
+        return Subset(np.flatnonzero(base), np.flatnonzero(having[self.tail.sets]))
+
+    def changed(self, touched: Runs, now: Loaded, state: State) -> "Snapshot":
+        """Return the snapshot of a later state.
+
+        Args:
+            touched: the runs of ids that were added, replaced or removed since this one.
+            now: what the later state holds of them.
+            state: the later state.
+        """
+        gone = _with_marks(self.gone, self.base.ids, touched)
+        kept = _chosen(self.tail, ~in_runs(self.tail.ids, touched))
+        return replace(self, state=state, gone=gone, tail=_merged(kept, now))
+
+    def rebased(self, older: "Snapshot", base: Base) -> "Snapshot":
+        """Return this snapshot on a base that was built from an older snapshot of the same base."""
+        touched = np.concatenate([_differing(older.tail, self.tail), self.base.ids[_newly(older.gone, self.gone)]])
+        runs = runs_of(touched)
+        return fresh_snapshot(base, self.n_bits, self.labels).changed(
+            runs, _chosen(self.tail, in_runs(self.tail.ids, runs)), self.state
+        )
+
+    def pending(self) -> int:
+        """Return how many changes a merge would take into the base."""
+        return len(self.tail.ids) + self.n_gone
 
 
-def load_snapshot(connection: sqlite3.Connection, n_bits: int) -> Snapshot:
-    """Read all ids and codes from the file.
-
-    Raises:
-        IndexFileError: a stored code has another width than `n_bits` asks for.
-    """
-    width = n_bytes(n_bits)
-    cursor = connection.execute("SELECT id, code FROM items ORDER BY id")
-    ids: list[Ids] = []
-    blobs: list[bytes] = []
-    while rows := cursor.fetchmany(ROWS_PER_FETCH):
-        ids.append(np.array([row[0] for row in rows], np.int64))
-        _check_widths(rows, width)
-        blobs.append(b"".join(row[1] for row in rows))
-    codes = np.frombuffer(b"".join(blobs), np.uint8).reshape(-1, width)
-    return Snapshot(np.concatenate([np.empty(0, np.int64), *ids]), as_words(codes), n_bits)
+def build_base(items: Loaded, state: State, n_bits: int) -> Base:
+    """Build the search structure of all items of one state."""
+    return Base(items.ids, items.words, items.sets, build_structure(items.words, n_bits), state)
 
 
-def _check_widths(rows: list[tuple[int, bytes]], width: int) -> None:
-    for item_id, code in rows:
-        if not isinstance(code, bytes) or len(code) != width:
-            raise IndexFileError(
-                f"the index is damaged: the code of item {item_id} should have {width} bytes; "
-                "restore the file from a copy or build it again"
-            )
+def fresh_snapshot(base: Base, n_bits: int, labels: LabelSets | None) -> Snapshot:
+    """Return the snapshot that is a base and nothing more."""
+    empty = np.empty(0, np.int32)
+    tail = Loaded(np.empty(0, np.int64), base.words[:0], None if base.sets is None else empty)
+    return Snapshot(base, base.state, n_bits, None if base.sets is None else labels, tail)
+
+
+def with_sets(snapshot: Snapshot, labels: LabelSets, ids: Ids, sets: SetNumbers) -> Snapshot:
+    """Return a snapshot with the label sets of all its items; `ids` and `sets` hold them by id."""
+    base = np.zeros(len(snapshot.base.ids), np.int32)
+    base_rows = _rows_of(snapshot.base.ids, ids)
+    base[base_rows] = sets[np.searchsorted(ids, snapshot.base.ids[base_rows])]
+    tail = sets[np.searchsorted(ids, snapshot.tail.ids)]
+    return replace(
+        snapshot, labels=labels, base=replace(snapshot.base, sets=base), tail=replace(snapshot.tail, sets=tail)
+    )
+
+
+def codes_of(words: Words, n_bits: int) -> Codes:
+    """Return words as codes uint8 `(n, ceil(n_bits / 8))`; a copy."""
+    return np.ascontiguousarray(words).view(np.uint8)[:, : n_bytes(n_bits)].copy()
+
+
+def _with_marks(gone: Marks | None, ids: Ids, touched: Runs) -> Marks | None:
+    """Return the marks with the rows of the touched ids marked too."""
+    firsts = np.searchsorted(ids, touched[:, 0], side="left")
+    ends = np.searchsorted(ids, touched[:, 1], side="right")
+    some = ends > firsts
+    if not some.any():
+        return gone
+    marks = np.zeros(len(ids), np.bool_) if gone is None else gone.copy()
+    for first, end in zip(firsts[some].tolist(), ends[some].tolist(), strict=True):
+        marks[first:end] = True
+    return marks
+
+
+def _newly(before: Marks | None, after: Marks | None) -> Rows:
+    """Return the rows that are marked after and not before; marks are never taken away."""
+    if after is None:
+        return np.empty(0, np.intp)
+    return np.flatnonzero(after if before is None else after & ~before)
+
+
+def _differing(a: Loaded, b: Loaded) -> Ids:
+    """Return the ids that are in one of the two only, or in both with another code or label set."""
+    in_both, rows_a, rows_b = np.intersect1d(a.ids, b.ids, assume_unique=True, return_indices=True)
+    other = (a.words[rows_a] != b.words[rows_b]).any(axis=1)
+    if a.sets is not None and b.sets is not None:
+        other |= a.sets[rows_a] != b.sets[rows_b]
+    return np.concatenate([np.setxor1d(a.ids, b.ids, assume_unique=True), in_both[other]])
+
+
+def _rows_of(ids: Ids, wanted: Ids) -> Rows:
+    """Return the rows of those `wanted` ids that are among `ids`, which ascend; ascending."""
+    values = np.unique(wanted)
+    rows = np.searchsorted(ids, values)
+    inside = rows < len(ids)
+    rows, values = rows[inside], values[inside]
+    return np.asarray(rows[ids[rows] == values], dtype=np.intp)
+
+
+def _chosen(items: Loaded, rows: Rows | Marks) -> Loaded:
+    return Loaded(items.ids[rows], items.words[rows], None if items.sets is None else items.sets[rows])
+
+
+def _merged(a: Loaded, b: Loaded) -> Loaded:
+    """Return the items of both by id; without sets where one of them has none."""
+    ids, words = np.concatenate([a.ids, b.ids]), np.concatenate([a.words, b.words])
+    sets = None if a.sets is None or b.sets is None else np.concatenate([a.sets, b.sets])
+    order = np.argsort(ids, kind="stable")
+    return _chosen(Loaded(ids, words, sets), order)

@@ -2,34 +2,61 @@
 
 import json
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from nearbit.codes import Codes, n_bytes
+from nearbit.codes import Codes
 from nearbit.errors import InputError
-from nearbit.index.filters import Condition
+from nearbit.index.outputs import StoredOutputs
 from nearbit.index.results import Ids, Item
 from nearbit.index.rows import ITEM_COLUMNS, Fields, item_of
 
 LAST_ID = np.iinfo(np.int64).max
 
+Condition = tuple[str, list[str | int | float]]
+"""An SQL condition over a row of `items`, and its parameters."""
+
+IS_AMONG = "id IN (SELECT value FROM json_each(?))"
+
 
 def insert_items(
-    connection: sqlite3.Connection, ids: Ids, codes: Codes, fields: Sequence[Fields], *, replace: bool
+    connection: sqlite3.Connection, ids: Ids, codes: Codes, fields: Sequence[Fields] | None, *, replace: bool
 ) -> None:
-    """Write items, and raise the mark of the highest id ever used."""
+    """Write items, and raise the mark of the highest id ever used; without `fields`, items of a code alone."""
     verb = "INSERT OR REPLACE" if replace else "INSERT"
-    rows = ((item_id, code.tobytes(), *own) for item_id, code, own in zip(ids.tolist(), codes, fields, strict=True))
-    connection.executemany(f"{verb} INTO items ({ITEM_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)", rows)
+    numbers, blobs = ids.tolist(), row_bytes(codes)
+    if fields is None:
+        sql = f"{verb} INTO items (id, code, labels, metadata) VALUES (?, ?, '[]', '{{}}')"
+        connection.executemany(sql, zip(numbers, blobs, strict=True))
+    else:
+        sql = f"{verb} INTO items ({ITEM_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)"
+        paths, labels, metadata, digests = zip(*fields, strict=True) if fields else ((), (), (), ())
+        connection.executemany(sql, zip(numbers, blobs, paths, labels, metadata, digests, strict=True))
     if len(ids):
-        highest = max(_last_id(connection), int(ids.max()))
+        highest = max(last_id(connection), int(ids.max()))
         connection.execute("UPDATE meta SET value = ? WHERE key = 'last_id'", (str(highest),))
+
+
+def insert_outputs(connection: sqlite3.Connection, ids: Ids, outputs: StoredOutputs) -> None:
+    """Write the outputs of items, in the place of those that were there."""
+    rows = zip(ids.tolist(), outputs.scales.tolist(), row_bytes(outputs.rows), strict=True)
+    connection.executemany("INSERT OR REPLACE INTO outputs VALUES (?, ?, ?)", rows)
+
+
+def update_fields(connection: sqlite3.Connection, ids: Ids, fields: Sequence[Fields]) -> None:
+    """Write the path, labels, metadata and digest of items that are there."""
+    rows = ((*own, item_id) for item_id, own in zip(ids.tolist(), fields, strict=True))
+    sql = "UPDATE items SET path = ?, labels = ?, metadata = ?, digest = ? WHERE id = ?"
+    connection.executemany(sql, rows)
 
 
 def next_ids(connection: sqlite3.Connection, n: int) -> Ids:
     """Return `n` ids that were never used: those after the highest one that ever was."""
-    last = _last_id(connection)
+    last = last_id(connection)
     if last > LAST_ID - n:
         raise InputError(f"no ids are left after {last}; give ids yourself")
     return np.arange(last + 1, last + 1 + n, dtype=np.int64)
@@ -37,19 +64,21 @@ def next_ids(connection: sqlite3.Connection, n: int) -> Ids:
 
 def present_ids(connection: sqlite3.Connection, ids: Ids) -> Ids:
     """Return those of the ids that the index holds, ascending."""
-    sql = "SELECT id FROM items WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id"
-    return _ids(connection.execute(sql, (json.dumps(ids.tolist()),)))
+    return _ids(connection.execute(f"SELECT id FROM items WHERE {IS_AMONG} ORDER BY id", (_json(ids),)))
 
 
-def matching_ids(connection: sqlite3.Connection, condition: Condition) -> Ids:
-    """Return the ids of the items that meet a condition, ascending."""
+def matching_ids(connection: sqlite3.Connection, condition: Condition, among: Ids | None = None) -> Ids:
+    """Return the ids of the items that meet a condition, ascending; only those of `among`, where it is given."""
     sql, parameters = condition
+    if among is not None:
+        sql, parameters = f"{IS_AMONG} AND {sql}", [_json(among), *parameters]
     return _ids(connection.execute(f"SELECT id FROM items WHERE {sql} ORDER BY id", parameters))
 
 
 def delete_items(connection: sqlite3.Connection, ids: Ids) -> None:
-    """Delete the items of these ids."""
-    connection.execute("DELETE FROM items WHERE id IN (SELECT value FROM json_each(?))", (json.dumps(ids.tolist()),))
+    """Delete the items of these ids, and their outputs."""
+    for table in ("items", "outputs"):
+        connection.execute(f"DELETE FROM {table} WHERE {IS_AMONG}", (_json(ids),))
 
 
 def items_of(connection: sqlite3.Connection, ids: Ids) -> list[Item]:
@@ -58,8 +87,8 @@ def items_of(connection: sqlite3.Connection, ids: Ids) -> list[Item]:
     Raises:
         InputError: the index holds no item of one of the ids.
     """
-    sql = f"SELECT {ITEM_COLUMNS} FROM items WHERE id IN (SELECT value FROM json_each(?))"
-    found = {row[0]: row for row in connection.execute(sql, (json.dumps(ids.tolist()),))}
+    sql = f"SELECT {ITEM_COLUMNS} FROM items WHERE {IS_AMONG}"
+    found = {row[0]: row for row in connection.execute(sql, (_json(ids),))}
     missing = next((item_id for item_id in ids.tolist() if item_id not in found), None)
     if missing is not None:
         raise InputError(f"the index holds no item {missing}; items() takes ids that add or search returned")
@@ -72,43 +101,46 @@ def items_after(connection: sqlite3.Connection, last: int, n: int) -> list[Item]
     return [item_of(row) for row in rows]
 
 
+def outputs_of(connection: sqlite3.Connection, ids: Ids, kind: str, n_bits: int) -> tuple[Ids, StoredOutputs]:
+    """Return the outputs of those of the ids that have some, by id."""
+    sql = f"SELECT id, scale, data FROM outputs WHERE {IS_AMONG} ORDER BY id"
+    rows = connection.execute(sql, (_json(np.unique(ids)),)).fetchall()
+    found = np.array([row[0] for row in rows], np.int64)
+    scales = np.array([row[1] for row in rows], np.float32)
+    return found, StoredOutputs.of(kind, n_bits, scales, b"".join(row[2] for row in rows))
+
+
 def label_counts(connection: sqlite3.Connection) -> dict[str, int]:
     """Return how many items have each label, by label."""
-    sql = (
-        "SELECT label.value, count(DISTINCT items.id) FROM items, json_each(items.labels) AS label "
-        "GROUP BY label.value ORDER BY label.value"
-    )
-    return dict(connection.execute(sql).fetchall())
+    sets = Counter(text for (text,) in connection.execute("SELECT labels FROM items"))
+    counts: dict[str, int] = {}
+    for text, n in sets.items():
+        for label in dict.fromkeys(json.loads(text)):
+            counts[label] = counts.get(label, 0) + n
+    return dict(sorted(counts.items()))
 
 
-def path_entries(connection: sqlite3.Connection) -> dict[str, tuple[int, str | None]]:
-    """Return the id and digest of each path; of several items of one path, those of the highest id."""
-    rows = connection.execute("SELECT path, id, digest FROM items WHERE path IS NOT NULL ORDER BY id")
-    return {path: (item_id, digest) for path, item_id, digest in rows}
+def paths(connection: sqlite3.Connection) -> list[tuple[str, int, str | None]]:
+    """Return (path, id, digest) of each item that has a path, by id."""
+    return connection.execute("SELECT path, id, digest FROM items WHERE path IS NOT NULL ORDER BY id").fetchall()
 
 
-def problems(connection: sqlite3.Connection, n_bits: int) -> Iterator[str]:
-    """Yield what is wrong with the file: SQLite's own check, widths and tail bits of codes, the mark of ids."""
-    for (line,) in connection.execute("PRAGMA integrity_check"):
-        if line != "ok":
-            yield f"SQLite: {line}"
-    width, unused = n_bytes(n_bits), -n_bits % 8
-    last = _last_id(connection)
-    for item_id, code in connection.execute("SELECT id, code FROM items ORDER BY id"):
-        if not isinstance(code, bytes) or len(code) != width:
-            yield f"item {item_id}: its code should have {width} bytes"
-        elif code[-1] & ((1 << unused) - 1):
-            yield f"item {item_id}: the last {unused} bits of its code should be 0"
-        if not 0 <= item_id <= last:
-            yield f"item {item_id}: its id lies outside 0 … {last}, the ids that were ever used"
-    for (item_id,) in connection.execute(
-        "SELECT id FROM items WHERE NOT (json_valid(labels) AND json_valid(metadata))"
-    ):
-        yield f"item {item_id}: its labels or metadata are not JSON"
-
-
-def _last_id(connection: sqlite3.Connection) -> int:
+def last_id(connection: sqlite3.Connection) -> int:
+    """Return the highest id that was ever used."""
     return int(connection.execute("SELECT value FROM meta WHERE key = 'last_id'").fetchone()[0])
+
+
+def row_bytes(rows: npt.NDArray[Any]) -> list[bytes]:
+    """Return each row of an array as bytes."""
+    packed = np.ascontiguousarray(rows)
+    if not len(packed):
+        return []
+    whole: list[bytes] = packed.view(f"V{packed.strides[0]}").ravel().tolist()
+    return whole
+
+
+def _json(ids: Ids) -> str:
+    return json.dumps(ids.tolist())
 
 
 def _ids(rows: sqlite3.Cursor) -> Ids:

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from nearbit.compiled import compiled
-from nearbit.metrics.counting import BLOCK, count, fill_distances, ones, room_for, tally
+from nearbit.compiled import compiled, ones
+from nearbit.metrics.counting_kernels import BLOCK, count, fill_distances, room_for, tally
 
 
 @compiled

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from nearbit.compiled import compiled
+from nearbit.compiled import compiled, ones
 
 BLOCK = 49152
 """Items of the database that all queries of a call read before the next ones; below 2^17, for the counts of pairs."""
@@ -18,21 +18,6 @@ PAIRED_SIZE = 131
 """Histograms of up to this many places are counted two items at a time: their table stays in the first cache."""
 PAIRED_ITEMS = 4096
 LANES = 4
-_TWOS, _NIBBLES, _FOURS, _ONES = (
-    np.uint64(0x5555555555555555),
-    np.uint64(0x3333333333333333),
-    np.uint64(0x0F0F0F0F0F0F0F0F),
-    np.uint64(0x0101010101010101),
-)
-
-
-@compiled
-def ones(word: Any) -> Any:
-    """Return the number of bits set in a word; the compiler makes one instruction of it."""
-    word = word - ((word >> np.uint64(1)) & _TWOS)
-    word = (word & _NIBBLES) + ((word >> np.uint64(2)) & _NIBBLES)
-    word = (word + (word >> np.uint64(4))) & _FOURS
-    return (word * _ONES) >> np.uint64(56)
 
 
 @compiled

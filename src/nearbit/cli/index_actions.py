@@ -1,0 +1,167 @@
+"""What `nearbit index` does without images: remove, verify, compact, tell, export and import."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from nearbit.errors import IndexFileError, InputError
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+Answer = tuple[dict[str, Any], list[str]]
+
+_OPTIONS = (
+    click.option("--remove", metavar="ID,…", help="Remove the items of these ids."),
+    click.option("--remove-where", metavar="KEY=VALUE", help="Remove items by label, path, digest or metadata."),
+    click.option("--verify", is_flag=True, help="Check the file, and its search against every code."),
+    click.option("--compact", is_flag=True, help="Take all changes into the search structure now."),
+    click.option("--vacuum", is_flag=True, help="With --compact: free the room that removed items left in the file."),
+    click.option("--stats", is_flag=True, help="Say what INDEX holds and how it is searched."),
+    click.option("--export", type=click.Path(path_type=Path), help="Write a .npz, .faiss, .usearch or .sql file."),
+    click.option("--import", "import_", type=click.Path(path_type=Path), help="Add a .npz, .faiss or .usearch file."),
+    click.option("--bits", "n_bits", type=click.IntRange(1), help="With --import: the code length, if not told."),
+)
+
+
+def action_options(command: Command) -> Command:
+    """Add the options of the actions."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+@dataclass(frozen=True)
+class Action:
+    """The actions as the options ask for them; at most one."""
+
+    index_path: Path
+    n_bits: int | None
+    vacuum: bool
+    remove: str | None
+    remove_where: str | None
+    verify: bool
+    compact: bool
+    stats: bool
+    export: Path | None
+    import_: Path | None
+
+    def is_asked(self, sources: tuple[str, ...]) -> bool:
+        """Return whether an action is asked for; raise `InputError` unless it is one action or images."""
+        asked = self._asked()
+        if self.vacuum and asked != ["--compact"]:
+            raise InputError("--vacuum goes with --compact")
+        if self.n_bits is not None and asked != ["--import"]:
+            raise InputError("--bits goes with --import: a model says how long its codes are")
+        if len(asked) > 1 or (asked and sources):
+            raise InputError(
+                f"give IMAGES or one action, not {' and '.join([*asked, *(['IMAGES'] if sources else [])])}"
+            )
+        if not asked and not sources:
+            raise InputError(f"give IMAGES, or one of {', '.join(self._known())}")
+        return bool(asked)
+
+    def run(self) -> Answer:
+        """Do what is asked; return the facts for JSON and the lines for people."""
+        return self._known()[self._asked()[0]][1]()
+
+    def _known(self) -> dict[str, tuple[bool, Callable[[], Answer]]]:
+        return {
+            "--remove": (self.remove is not None, self._remove),
+            "--remove-where": (self.remove_where is not None, self._remove),
+            "--verify": (self.verify, self._verify),
+            "--compact": (self.compact, self._compact),
+            "--stats": (self.stats, self._stats),
+            "--export": (self.export is not None, self._export),
+            "--import": (self.import_ is not None, self._import),
+        }
+
+    def _asked(self) -> list[str]:
+        return [name for name, (is_asked, _) in self._known().items() if is_asked]
+
+    def _remove(self) -> Answer:
+        from nearbit.index import open_index
+
+        with open_index(self.index_path) as index:
+            if self.remove is not None:
+                ids = _numbers(self.remove)
+            else:
+                ids = index.matching(_pair(str(self.remove_where))).tolist()
+            removed, left = index.remove(ids), len(index)
+        about = {"index": str(self.index_path), "removed": removed, "items": left}
+        return about, [f"{self.index_path}: {removed} items removed, {left} left"]
+
+    def _verify(self) -> Answer:
+        from nearbit.index import open_index
+
+        with open_index(self.index_path, read_only=True) as index:
+            problems, n_items = index.verify(), len(index)
+        if problems:
+            raise IndexFileError(f"{self.index_path}: {len(problems)} problems: {'; '.join(problems)}")
+        about = {"index": str(self.index_path), "items": n_items, "problems": []}
+        return about, [f"{self.index_path}: {n_items} items, all is well"]
+
+    def _compact(self) -> Answer:
+        from nearbit.index import open_index
+
+        with open_index(self.index_path) as index:
+            before = index.stats()["file_bytes"]
+            index.compact(vacuum=self.vacuum)
+        with open_index(self.index_path) as index:
+            stats = index.stats()
+        about = {"index": str(self.index_path), "file_bytes_before": before, **_chosen(stats)}
+        lines = [f"{self.index_path}: {stats['items']} items, {before} bytes before, {stats['file_bytes']} now"]
+        return about, lines
+
+    def _stats(self) -> Answer:
+        from nearbit.index import open_index
+
+        with open_index(self.index_path, read_only=True) as index:
+            stats = index.stats()
+        return stats, [f"{name}: {value}" for name, value in stats.items() if value is not None]
+
+    def _export(self) -> Answer:
+        from nearbit.index import open_index
+        from nearbit.index.exchange import export_index
+
+        with open_index(self.index_path, read_only=True) as index:
+            n_items = export_index(index, str(self.export))
+        about = {"index": str(self.index_path), "items": n_items, "file": str(self.export)}
+        return about, [f"{self.export}: {n_items} items"]
+
+    def _import(self) -> Answer:
+        from nearbit.index import create_index
+        from nearbit.index.exchange import import_items, read_file
+
+        items = read_file(str(self.import_), self.n_bits)
+        with create_index(self.index_path, items.n_bits, exist_ok=True) as index:
+            added = import_items(index, items)
+            total = len(index)
+        about = {"index": str(self.index_path), "added": added, "items": total, "n_bits": items.n_bits}
+        return about, [f"{self.index_path}: {total} items of {items.n_bits} bits ({added} added)"]
+
+
+def _chosen(stats: dict[str, Any]) -> dict[str, Any]:
+    return {name: stats[name] for name in ("items", "file_bytes", "cache_bytes", "added_since_merge", "search")}
+
+
+def _numbers(text: str) -> list[int]:
+    try:
+        return [int(word) for word in text.split(",")]
+    except ValueError as error:
+        raise InputError(f"--remove takes ids with commas between, such as 3,5,8, not {text!r}") from error
+
+
+def _pair(text: str) -> dict[str, Any]:
+    """Return KEY=VALUE as a filter; the value is what JSON makes of it, else the text itself."""
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise InputError(f"--remove-where takes KEY=VALUE, such as labels=wren, not {text!r}")
+    if key in ("labels", "path", "digest"):
+        return {key: value}
+    try:
+        return {key: json.loads(value)}
+    except ValueError:
+        return {key: value}

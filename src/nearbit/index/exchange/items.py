@@ -1,0 +1,36 @@
+"""What goes between an index and a file of another program."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from nearbit.codes import Codes
+from nearbit.errors import InputError
+from nearbit.index.results import Ids
+
+
+@dataclass(frozen=True, eq=False)
+class Exchanged:
+    """Items as another program's file holds them.
+
+    Attributes:
+        ids: int64 `(n,)`.
+        codes: uint8 `(n, ceil(n_bits / 8))`, tail bits 0.
+        n_bits: code length in bits.
+        metadata: one mapping an item, or None where the file holds codes alone.
+    """
+
+    ids: Ids
+    codes: Codes
+    n_bits: int
+    metadata: list[dict[str, Any]] | None = None
+
+
+def cut_to(codes: Codes, n_bits: int, name: str) -> Codes:
+    """Return codes of whole bytes as codes of `n_bits`; raise `InputError` where the bits beyond are not 0."""
+    if codes.shape[1] != -(-n_bits // 8):
+        raise InputError(f"{name} holds codes of {8 * codes.shape[1]} bits, not {n_bits}: give another --bits")
+    if -n_bits % 8 and (codes[:, -1] & ((1 << (-n_bits % 8)) - 1)).any():
+        raise InputError(f"{name} holds codes of more than {n_bits} bits: give another --bits")
+    return np.ascontiguousarray(codes)
