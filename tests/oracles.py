@@ -225,3 +225,59 @@ def map_of_repository(rankings, has_label, k, drops, all_relevant=False):
         elif "nothing found" not in drops:
             values.append(0.0)
     return sum(values) / len(values)
+
+
+def cosine(u, z):
+    """Return the cosine between two lists of numbers; 0 where one of them is 0."""
+    length = math.sqrt(sum(a * a for a in u)) * math.sqrt(sum(b * b for b in z))
+    return sum(a * b for a, b in zip(u, z, strict=True)) / length if length else 0.0
+
+
+def center_softmax(outputs, labels, centers, scale):
+    """Return -mean over images and classes of y log p + (1 - y) log(1 - p), p the softmax of scaled cosines."""
+    terms = []
+    for u, y in zip(outputs, labels, strict=True):
+        powers = [math.exp(scale * cosine(u, z)) for z in centers]
+        for power, has in zip(powers, y, strict=True):
+            rest = sum(powers) - power
+            terms.append(-math.log(power / sum(powers)) if has else -math.log(rest / sum(powers)))
+    return sum(terms) / len(terms)
+
+
+def cross_entropy(logits, labels):
+    """Return the mean over images of -sum of log softmax at the labels, over the number of labels."""
+    losses = []
+    for row, y in zip(logits, labels, strict=True):
+        total = sum(math.exp(value) for value in row)
+        losses.append(
+            -sum(math.log(math.exp(value) / total) for value, has in zip(row, y, strict=True) if has) / sum(y)
+        )
+    return sum(losses) / len(losses)
+
+
+def shc_similarity(logits, numbers, n_classes):
+    """Return SHC's similarity by the paper's equations 2 to 12, one number after the other."""
+    sums, counts = [[0.0] * n_classes for _ in range(n_classes)], [0] * n_classes
+    for row, number in zip(logits, numbers, strict=True):
+        largest = max(range(n_classes), key=lambda c: (row[c], -c))
+        powers = [0.0 if c == largest else math.exp(row[c]) for c in range(n_classes)]
+        counts[number] += 1
+        for c in range(n_classes):
+            sums[number][c] += powers[c] / sum(powers)
+    rows = []
+    for number in range(n_classes):
+        means = [value / counts[number] for value in sums[number]]
+        middle = sum(means) / n_classes
+        reach = max(abs(max(means) - middle), abs(min(means) - middle))
+        rows.append([(value - middle) / reach for value in means])
+    both = [[(rows[a][b] + rows[b][a]) / 2 for b in range(n_classes)] for a in range(n_classes)]
+    return [[1.0 if a == b else both[a][b] for b in range(n_classes)] for a in range(n_classes)]
+
+
+def gilbert_varshamov(n_classes, n_bits):
+    """Return the smallest d whose ball of radius d - 1 holds at least 2^n_bits / n_classes words (SHC, equation 13)."""
+    d, ball = 1, 1
+    while ball * n_classes < 2**n_bits:
+        ball += math.comb(n_bits, d)
+        d += 1
+    return d

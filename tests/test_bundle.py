@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
@@ -67,6 +68,16 @@ def test_what_is_saved_comes_back(folder):
     assert back.split.hash == model.split.hash
     images = list(tiny_pixels(tiny_dataset().labels))
     assert np.array_equal(back.outputs(images), model.outputs(images))
+
+
+def test_a_similarity_comes_back_and_one_that_does_not_fit_is_refused(folder):
+    similarity = np.array([[1, 0.5, -1], [0.5, 1, 0], [-1, 0, 1]])
+    replace(random_model(), similarity=similarity).save(folder)
+    assert np.array_equal(load_model(folder).similarity, similarity)
+    for wrong in (similarity[:2], similarity.astype(np.float32), np.full((3, 3), np.nan)):
+        replace_file(folder, "similarity.npy", npy(wrong))
+        with pytest.raises(BundleError, match=r"similarity\.npy must be finite float64 \(3, 3\), not float"):
+            load_model(folder)
 
 
 def test_a_model_without_split_or_codebook_comes_back(tmp_path):

@@ -1,7 +1,7 @@
 """A trained model: what it is in memory, and how it lies on disk as a folder without pickle.
 
 The folder holds `bundle.json` (what the model is, with the SHA-256 of every other file), `weights.safetensors`,
-`centers.npy` and, where there are, `codebook.npy`, `assignment.npy`, `tie_break.npy` and `split.json`.
+`centers.npy` and, where there are, `codebook.npy`, `assignment.npy`, `tie_break.npy`, `similarity.npy`, `split.json`.
 """
 
 from collections.abc import Sequence
@@ -27,6 +27,7 @@ from nearbit.files import json_digest, sha256_of, whole_folder, write_json
 from nearbit.images import GivenImages
 from nearbit.model_files import (
     FORMAT_VERSION,
+    SIMILARITY,
     SPLIT,
     WEIGHTS,
     check_files,
@@ -34,6 +35,7 @@ from nearbit.model_files import (
     checked_bytes,
     read_centers,
     read_description,
+    read_similarity,
     read_weights,
     seal,
 )
@@ -51,11 +53,12 @@ class Model:
 
     Attributes:
         network: pixels to outputs.
-        head: what kind of head it has: {"kind", "hidden", "dropout"}.
+        head: what kind of head it has: {"kind", "hidden", "dropout", "normalized"}.
         n_bits: length of its codes.
         classes: the names of the classes it was trained on.
         method: the name of the method, `method_options` its options.
         centers: the centers that the saved weights were trained towards.
+        similarity: float64 `(n_classes, n_classes)`: what the centers followed, where they followed one.
         split: the split it was trained on, where it is known.
         record: how it was trained: options, history, validation figures, times, versions.
     """
@@ -67,6 +70,7 @@ class Model:
     method: str
     method_options: dict[str, Any]
     centers: CenterState
+    similarity: npt.NDArray[np.float64] | None = None
     split: Split | None = None
     record: dict[str, Any] = field(default_factory=dict)
 
@@ -176,6 +180,8 @@ class Model:
             )
             for name, array in self.centers.arrays().items():
                 np.save(folder / f"{name}.npy", array, allow_pickle=False)
+            if self.similarity is not None:
+                np.save(folder / SIMILARITY, self.similarity, allow_pickle=False)
             if self.split is not None:
                 self.split.save(folder / SPLIT)
             files = {file.name: sha256_of(file) for file in sorted(folder.iterdir())}
@@ -270,6 +276,7 @@ def _assemble(folder: Path, description: dict[str, Any]) -> Model:
         method=str(description["method"]),
         method_options=dict(description["method_options"]),
         centers=read_centers(folder, files, len(classes), n_bits),
+        similarity=read_similarity(folder, files, len(classes)),
         split=split,
         record=dict(description["record"]),
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from safetensors.torch import load as load_tensors
 from torch import Tensor, nn
@@ -17,9 +18,9 @@ from nearbit.files import json_digest
 from nearbit.networks import BackboneSpec, Head, Preprocessing, rebuild_backbone
 
 FORMAT_VERSION = 1
-WEIGHTS, SPLIT = "weights.safetensors", "split.json"
+WEIGHTS, SPLIT, SIMILARITY = "weights.safetensors", "split.json", "similarity.npy"
 ARRAYS = ("centers", "tie_break", "codebook", "assignment")
-KNOWN_FILES = frozenset({WEIGHTS, SPLIT, *(f"{name}.npy" for name in ARRAYS)})
+KNOWN_FILES = frozenset({WEIGHTS, SPLIT, SIMILARITY, *(f"{name}.npy" for name in ARRAYS)})
 LARGEST_SIDE = 8192
 """Side of an image, in pixels, above which a model's preprocessing is refused."""
 
@@ -105,6 +106,17 @@ def read_centers(folder: Path, files: dict[str, str], n_classes: int, n_bits: in
     if state.codebook is not None and state.assignment is not None:
         _check_codebook(folder, state.codebook, state.assignment, n_classes, n_bits)
     return state
+
+
+def read_similarity(folder: Path, files: dict[str, str], n_classes: int) -> npt.NDArray[np.float64] | None:
+    """Return the similarity that the centers followed, if there is one; raise `BundleError` where it does not fit."""
+    if SIMILARITY not in files:
+        return None
+    array = np.load(BytesIO(checked_bytes(folder, files, SIMILARITY)), allow_pickle=False)
+    if array.dtype != np.float64 or array.shape != (n_classes, n_classes) or not np.isfinite(array).all():
+        expected = f"finite float64 {(n_classes, n_classes)}"
+        raise BundleError(f"{folder / SIMILARITY} must be {expected}, not {array.dtype} {array.shape}")
+    return np.asarray(array)
 
 
 def _check_signs(folder: Path, name: str, array: Any, shape: tuple[int, ...]) -> None:

@@ -6,10 +6,13 @@ import shutil
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from safetensors.torch import save_file
 
 from nearbit.cli.main import run
 from nearbit.files import _machine
+from nearbit.networks import ResNet
 from tiny_data import write_folder
 
 TINY = ["--image-size", "8", "--epochs", "2", "--bits", "12", "--device", "cpu", "--batch-size", "8"]
@@ -234,6 +237,61 @@ def test_evaluate_draws_plots(as_json, place):
     )  # fmt: skip
     about = as_json("evaluate", "--codes", "codes.npz", "--plots", "plots")
     assert [(place / path).read_bytes()[:4] for path in about["plots"]] == [b"\x89PNG"] * 3
+
+
+@pytest.fixture(scope="session")
+def pretrained(tmp_path_factory):
+    """Options of frozen features of a ResNet-18 whose random weights stand for pretrained ones."""
+    path = tmp_path_factory.mktemp("weights") / "resnet18.safetensors"
+    torch.manual_seed(1)
+    save_file(ResNet("resnet18").state_dict(), path)
+    return ["--backbone", "resnet18", "--weights", path, "--image-size", "16", "--bits", "6", "--device", "cpu"]
+
+
+def test_a_folder_without_classes_is_trained_indexed_and_searched(as_json, nearbit, refused, place, pretrained):
+    flat = place / "flat"
+    flat.mkdir()
+    for number, file in enumerate(sorted((place / "photos").rglob("[0-9]*.png"))):
+        shutil.copy(file, flat / f"{number}.png")
+    about = as_json("train", "flat", *pretrained, "--method", "itq", "-o", "flat.model")
+    assert (about["method"], about["split"]["train"], about["validation_map"]) == ("itq", 24, None)
+    status, out, _ = nearbit("inspect", "flat.model")
+    assert status == 0
+    assert "center_distance_min: None" in out
+    assert as_json("index", "flat.index", "flat", "--model", "flat.model")["items"] == 24
+    assert as_json("search", "flat.index", "flat/3.png", "-k", "1")["results"][0]["neighbours"][0]["distance"] == 0
+    assert as_json("inspect", "flat.index")["health"]["n_items"] == 24
+    assert "flat" in refused("train", "flat", *pretrained, "-o", "b.model")
+    assert "no readable image with a label" in refused("evaluate", "flat.model", "flat")
+
+
+def test_stages_of_shc_alone(as_json, refused, place):
+    settings = ["photos", *TINY, "--method", "shc"]
+    assert as_json("train", *settings, "--only", "similarity", "-o", "s.npy")["shape"] == [3, 3]
+    about = as_json("train", *settings, "--only", "centers", "--similarity", "s.npy", "-o", "c.npy")
+    assert about == {"centers": "c.npy", "shape": [3, 12]}
+    as_json("train", *settings, "--centers", "c.npy", "-o", "given.model")
+    as_json("train", *settings, "-o", "whole.model")
+    ids = {as_json("inspect", name)["model_id"] for name in ("given.model", "whole.model")}
+    assert len(ids) == 1
+    assert as_json("inspect", "whole.model")["semantic_loss"] is not None
+    assert "end -o in .npy" in refused("train", *settings, "--only", "similarity", "-o", "s.model")
+    assert "s.npy is there already" in refused("train", *settings, "--only", "similarity", "-o", "s.npy")
+    assert "finds no similarity" in refused("train", "photos", *TINY, "--only", "similarity", "-o", "t.npy")
+    picture = ["--similarity", "photos/a/000.png"]
+    assert "000.png is not a file of numbers" in refused("train", *settings, *picture, "-o", "t.model")
+
+
+def test_inspect_draws_how_centers_changed(as_json, refused, place):
+    pytest.importorskip("matplotlib")
+    about = as_json("inspect", "a.model", "--plot", "drawn/centers.png")
+    assert (place / "drawn" / "centers.png").read_bytes()[:4] == b"\x89PNG"
+    assert about["center_history"]["epoch"] == [1, 2]
+    assert len(about["center_history"]["centers_changed"]) == 2
+    as_json("train", "photos", *TINY, "--method", "csq", "-o", "csq.model")
+    assert as_json("inspect", "csq.model")["center_history"] is None
+    assert "no history of them to draw" in refused("inspect", "csq.model", "--plot", "x.png")
+    assert "and a.index is none" in refused("inspect", "a.index", "--plot", "x.png")
 
 
 def test_evaluate_grades_by_a_hierarchy(as_json, refused, place):

@@ -174,7 +174,7 @@ def test_options_that_make_no_sense() -> None:
     with pytest.raises(InputError, match=r"the seed must be"):
         make_split(dataset, seed=-1)
     with pytest.raises(DataError, match=r"no image has a label"):
-        make_split(data(np.zeros((3, 0))))
+        make_split(data(np.zeros((3, 0))), sizes=SplitSizes())
     with pytest.raises(DataError, match=r"came without parts; add a split file"):
         make_split(dataset, protocol="given")
 

@@ -9,7 +9,7 @@ from torch.nn.functional import binary_cross_entropy
 
 import oracles
 from nearbit.errors import InputError
-from nearbit.losses import central_similarity, crh_scale, margin_cosine, quantization
+from nearbit.losses import center_softmax, central_similarity, crh_scale, cross_entropy, margin_cosine, quantization
 
 DTYPES = [(torch.float32, 1e-5), (torch.float64, 1e-12)]
 
@@ -69,18 +69,49 @@ def test_quantization_equals_the_oracle(dtype, tolerance):
     assert quantization(outputs).item() == pytest.approx(oracles.quantization(outputs.tolist()), rel=tolerance)
 
 
+@pytest.mark.parametrize(("dtype", "tolerance"), DTYPES)
+@pytest.mark.parametrize("several", [False, True])
+@pytest.mark.parametrize(("n_bits", "n_classes"), [(1, 2), (12, 5), (48, 3)])
+def test_center_softmax_equals_the_oracle(dtype, tolerance, several, n_bits, n_classes):
+    outputs, labels, centers = inputs(dtype, n_bits, n_classes, several=several)
+    for scale in (n_bits**0.5, 1.0):
+        found = center_softmax(outputs, labels, centers, scale=scale)
+        expected = oracles.center_softmax(outputs.tolist(), labels.tolist(), centers.tolist(), scale)
+        assert found.dtype == dtype
+        assert found.item() == pytest.approx(expected, rel=tolerance, abs=tolerance)
+
+
+def test_center_softmax_is_finite_where_a_probability_is_one_in_floating_point():
+    centers = torch.tensor([[1.0, 1.0], [-1.0, -1.0]])
+    for sign in (1.0, -1.0):
+        outputs = torch.tensor([[sign, sign]], requires_grad=True)
+        loss = center_softmax(outputs, torch.tensor([[1.0, 0.0]]), centers, scale=40.0)
+        loss.backward()
+        assert loss.item() == pytest.approx(0.0 if sign > 0 else 80.0, abs=1e-5)
+        assert bool(torch.isfinite(outputs.grad).all())
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), DTYPES)
+@pytest.mark.parametrize("several", [False, True])
+def test_cross_entropy_equals_the_oracle(dtype, tolerance, several):
+    outputs, labels, _ = inputs(dtype, 5, 5, several=several)
+    expected = oracles.cross_entropy(outputs.tolist(), labels.tolist())
+    assert cross_entropy(outputs, labels).item() == pytest.approx(expected, rel=tolerance)
+
+
 def test_quantization_is_one_at_zero_and_nothing_for_saturated_outputs():
     assert quantization(torch.zeros(2, 3)).item() == 1
     assert quantization(torch.tensor([[40.0, -40.0]])).item() == 0
 
 
 @pytest.mark.parametrize("value", [0.0, 1e-30, 1.0, -60.0, 60.0, 1e4])
-@pytest.mark.parametrize("name", ["margin_cosine", "central_similarity", "quantization"])
+@pytest.mark.parametrize("name", ["margin_cosine", "center_softmax", "central_similarity", "quantization"])
 def test_losses_and_gradients_are_finite(name, value):
     _, labels, centers = inputs(torch.float32, several=True)
     outputs = torch.full((6, 12), value, requires_grad=True)
     loss = {
         "margin_cosine": lambda: margin_cosine(outputs, labels, centers, scale=6.5),
+        "center_softmax": lambda: center_softmax(outputs, labels, centers, scale=6.5),
         "central_similarity": lambda: central_similarity(outputs, centers[torch.arange(6) % 5]),
         "quantization": lambda: quantization(outputs),
     }[name]()
@@ -89,7 +120,7 @@ def test_losses_and_gradients_are_finite(name, value):
     assert bool(torch.isfinite(outputs.grad).all())
 
 
-@pytest.mark.parametrize("name", ["margin_cosine", "central_similarity"])
+@pytest.mark.parametrize("name", ["margin_cosine", "center_softmax", "central_similarity"])
 def test_a_step_down_the_gradient_turns_outputs_towards_their_centers(name):
     outputs, labels, centers = inputs(torch.float64, several=False)
     outputs.requires_grad_()
@@ -98,6 +129,8 @@ def test_a_step_down_the_gradient_turns_outputs_towards_their_centers(name):
     def loss_at(values):
         if name == "margin_cosine":
             return margin_cosine(values, labels, centers, scale=6.5)
+        if name == "center_softmax":
+            return center_softmax(values, labels, centers, scale=6.5)
         return central_similarity(values, targets)
 
     before = loss_at(outputs)

@@ -1,7 +1,7 @@
 """Every method: centers, loss, gradients, schedules, options, docs."""
 
 import math
-from dataclasses import FrozenInstanceError, fields, is_dataclass
+from dataclasses import FrozenInstanceError, fields, is_dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import oracles
-from nearbit.centers import hadamard_centers
+from nearbit.centers import hadamard_centers, similarity_from_embeddings
 from nearbit.errors import InputError
 from nearbit.methods import CSQ, METHODS, CSQOptions, Method, Targets, Task, find_method
 from nearbit.methods.method import check_number
@@ -20,6 +20,15 @@ TASKS = [
     for n_classes, n_bits in ((2, 1), (2, 12), (10, 48), (5, 16), (40, 6), (100, 64))
     for multi_label in (False, True)
 ]
+
+
+def start_of(method, task, seed=0):
+    """Return the centers at the start; where they follow a similarity, of one that is drawn."""
+    given = {"effort": 0.05} if "effort" in {option.name for option in fields(method.options)} else {}
+    if method.similarity is not None:
+        vectors = np.random.default_rng(99).normal(size=(task.n_classes, 8))
+        task = replace(task, similarity=similarity_from_embeddings(vectors, scaling="plain"))
+    return method.make_centers(task, method.with_options(given), np.random.default_rng(seed))
 
 
 def targets_of(state, dtype=torch.float32):
@@ -38,27 +47,24 @@ def labels_for(task, n=6):
 def test_centers_at_the_start(name, task):
     method = METHODS[name]
 
-    def start(seed):
-        return method.make_centers(task, method.options, np.random.default_rng(seed))
-
-    state = start(1)
+    state = start_of(method, task, 1)
     assert state.centers.shape == (task.n_classes, task.n_bits)
     assert state.tie_break.shape == (task.n_bits,)
     for array in (state.centers, state.tie_break):
         assert array.dtype == np.int8
         assert (np.abs(array) == 1).all()
-    again = start(1).arrays()
+    again = start_of(method, task, 1).arrays()
     assert set(again) == set(state.arrays())
     assert all(np.array_equal(array, again[key]) for key, array in state.arrays().items())
     if task.n_bits >= 12:
-        assert not np.array_equal(state.tie_break, start(2).tie_break)
+        assert not np.array_equal(state.tie_break, start_of(method, task, 2).tie_break)
 
 
 @pytest.mark.parametrize("task", TASKS, ids=str)
 @pytest.mark.parametrize("name", METHODS)
 def test_loss_and_gradient_are_finite_also_at_zero(name, task):
     method = METHODS[name]
-    state = method.make_centers(task, method.options, np.random.default_rng(0))
+    state = start_of(method, task)
     generator = torch.Generator().manual_seed(0)
     for values in (torch.randn(6, task.n_bits, generator=generator), torch.zeros(6, task.n_bits)):
         outputs = values.requires_grad_()
@@ -74,7 +80,7 @@ def test_loss_and_gradient_are_finite_also_at_zero(name, task):
 @pytest.mark.parametrize("name", METHODS)
 def test_outputs_at_their_own_centers_cost_less_than_at_others(name):
     method, task = METHODS[name], Task(n_classes=10, n_bits=48, multi_label=False)
-    state = method.make_centers(task, method.options, np.random.default_rng(0))
+    state = start_of(method, task)
     targets, labels = targets_of(state), torch.eye(10)
     own = method.loss(3 * targets.centers, labels, targets, task, method.options)
     other = method.loss(3 * targets.centers.roll(1, 0), labels, targets, task, method.options)
@@ -86,7 +92,7 @@ def test_reassignment_keeps_the_form_of_the_centers(name):
     method, task = METHODS[name], Task(n_classes=10, n_bits=48, multi_label=False)
     if method.reassign is None:
         return
-    state = method.make_centers(task, method.options, np.random.default_rng(0))
+    state = start_of(method, task)
     means = np.random.default_rng(1).uniform(-1, 1, (10, 48))
     new = method.reassign(state, means, 0, method.options, np.random.default_rng(2))
     assert {key: (array.shape, array.dtype) for key, array in new.arrays().items()} == {

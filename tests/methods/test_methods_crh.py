@@ -100,6 +100,7 @@ def test_codebook_by_the_options_and_the_first_words_are_the_first_centers(given
         ({"scale": -1.0}, "scale must be a number of at least 0"),
         ({"quantization_weight": -0.1}, "quantization_weight must be a number of at least 0"),
         ({"assignment": "hungarian"}, "assignment must be 'greedy' or 'exact', not 'hungarian'"),
+        ({"codebook": "far"}, "codebook must be one of uniform, separated, not 'far'"),
         ({"reassign_every": -1}, "reassign_every must be a whole number of at least 0, not -1"),
         ({"reassign_always_until": 2.5}, "reassign_always_until must be a whole number"),
     ],
@@ -107,6 +108,15 @@ def test_codebook_by_the_options_and_the_first_words_are_the_first_centers(given
 def test_options_that_make_no_sense_are_refused(given, match):
     with pytest.raises(InputError, match=match):
         start(CRH.with_options(given))
+
+
+def test_a_separated_codebook_has_words_further_apart():
+    least = {}
+    for codebook in ("uniform", "separated"):
+        words = start(CRHOptions(codebook=codebook, head_bits=12)).codebook
+        assert words.shape == (4, 20, 12)
+        least[codebook] = min(min(oracles.all_sign_distances(head.tolist())) for head in words)
+    assert least["separated"] >= 4 > least["uniform"]
 
 
 def test_more_classes_than_words_are_refused():

@@ -59,8 +59,37 @@ def test_the_options_of_the_hidden_layer():
 
 
 def test_an_unknown_head_is_refused():
-    with pytest.raises(InputError, match="a head must be one of linear, hidden, not 'mlp'"):
+    with pytest.raises(InputError, match="a head must be one of linear, hidden, label, not 'mlp'"):
         Head(5, 12, "mlp")
+
+
+@pytest.mark.parametrize("kind", HEADS)
+def test_a_normalized_head_ends_without_bias_in_balanced_outputs(kind):
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        head = Head(5, 12, kind, hidden=6, dropout=0.0, normalized=True).train()
+    assert head.layers[-2].bias is None
+    outputs = head(features(64))
+    assert outputs.mean(dim=0).abs().max() < 1e-4
+    assert torch.allclose(outputs.std(dim=0, correction=0), torch.ones(12), atol=0.3)
+    assert not any("BatchNorm" in type(layer).__name__ for layer in Head(5, 12, "linear").layers)
+
+
+def test_what_a_head_was_made_with_makes_it_again():
+    head = Head(5, 12, "hidden", hidden=7, dropout=0.25, normalized=True)
+    assert head.spec == {"kind": "hidden", "hidden": 7, "dropout": 0.25, "normalized": True}
+    Head(5, 12, **head.spec).load_state_dict(head.state_dict())
+
+
+def test_the_label_head_gives_the_word_of_the_largest_score_and_of_the_first_among_equals():
+    head = Head(2, 3, "label", hidden=4).eval()
+    words = torch.tensor([[1.0, 1, 1], [1, -1, 1], [-1, -1, 1], [-1, -1, -1]])
+    head.layers[1].load_state_dict({"words": words})
+    weights = torch.tensor([[1.0, 0], [0, 1], [-1, 0], [0, 0]])
+    head.layers[0].load_state_dict({"weight": weights, "bias": torch.zeros(4)})
+    given = torch.tensor([[2.0, 1], [1, 2], [-3, 0], [-1, -1], [0, 0], [1, 1]])
+    assert head(given).tolist() == words[torch.tensor([0, 1, 2, 2, 0, 0])].tolist()
+    assert head(given[:0]).shape == (0, 3)
 
 
 def test_a_network_is_its_backbone_and_then_its_head():

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nearbit.cli.console import json_option, put
+from nearbit.errors import InputError
 
 if TYPE_CHECKING:
     from nearbit.index import Index
@@ -17,12 +18,19 @@ if TYPE_CHECKING:
 @click.option(
     "-k", type=int, default=10, show_default=True, help="Results that a search asks for (health of an index)."
 )
+@click.option(
+    "--plot",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Draw how the centers of a model changed (crh) to this file, such as centers.png.",
+)
 @json_option
-def command(path: Path, verify: bool, k: int, as_json: bool) -> None:
+def command(path: Path, verify: bool, k: int, plot: Path | None, as_json: bool) -> None:
     """Say what PATH holds, and how healthy its codes are.
 
     PATH is a model folder (its centers), an index file, or an .npz file with codes (or database_codes) and n_bits.
     """
+    if plot is not None:
+        _plot(path, plot)
     is_codes = path.suffix == ".npz" and path.is_file()
     about = _model(path) if path.is_dir() else _codes(path, k) if is_codes else _index(path, verify, k)
     lines = [f"{name}: {value}" for name, value in about.items() if not isinstance(value, dict | list)]
@@ -30,13 +38,23 @@ def command(path: Path, verify: bool, k: int, as_json: bool) -> None:
     put(about, as_json=as_json, lines=lines)
 
 
+def _plot(path: Path, plot: Path) -> None:
+    from nearbit.bundle import load_model
+    from nearbit.report.history import plot_center_history
+
+    if not path.is_dir():
+        raise InputError(f"--plot draws the centers of a model folder, and {path} is none: leave it out")
+    plot_center_history(load_model(path).record.get("history", []), plot)
+
+
 def _model(path: Path) -> dict[str, Any]:
     from nearbit.bundle import load_model
     from nearbit.centers import pairwise_distances
 
     model = load_model(path)
-    distances = pairwise_distances(model.centers.centers)
-    record = model.record
+    centers, record = model.centers.centers, model.record
+    distances = pairwise_distances(centers) if len(centers) > 1 else None
+    certificate = record.get("certificate") or {}
     return {
         "kind": "model",
         "path": str(path),
@@ -52,12 +70,25 @@ def _model(path: Path) -> dict[str, Any]:
         "selected_epoch": record.get("selected_epoch"),
         "validation_map": record.get("validation_map"),
         "split_hash": model.split.hash if model.split is not None else None,
-        "center_distance_min": int(distances.min()),
-        "center_distance_mean": round(float(distances.mean()), 2),
+        "center_distance_min": None if distances is None else int(distances.min()),
+        "center_distance_mean": None if distances is None else round(float(distances.mean()), 2),
+        "center_distance_bound": certificate.get("proven_upper_bound"),
+        "semantic_loss": certificate.get("semantic_loss"),
+        "center_correlation": certificate.get("correlation"),
+        "center_history": _center_history(record),
         "classes": list(model.classes),
         "method_options": model.method_options,
         "seconds": record.get("seconds"),
     }
+
+
+def _center_history(record: dict[str, Any]) -> dict[str, list[Any]] | None:
+    """Return, epoch by epoch, how the centers changed; None for a method whose centers stay."""
+    names = ("epoch", "centers_changed", "center_distance_min", "center_distance_mean", "center_correlation")
+    history = record.get("history", [])
+    if not any("center_distance_min" in epoch for epoch in history):
+        return None
+    return {name: [epoch.get(name) for epoch in history] for name in names}
 
 
 def _codes(path: Path, k: int) -> dict[str, Any]:
@@ -102,7 +133,9 @@ def _centers(index: "Index") -> Any:
     from nearbit.codes import pack
 
     model = load_model(folder)
-    return pack(model.centers.centers) if model.model_id == index.model_id else None
+    if model.model_id != index.model_id or not len(model.centers.centers):
+        return None
+    return pack(model.centers.centers)
 
 
 def _health_lines(health: dict[str, Any]) -> list[str]:

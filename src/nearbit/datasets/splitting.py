@@ -28,9 +28,11 @@ def make_split(
     Where neither `protocol` nor `sizes` is named: the given parts of the data set if it has them, else fractions of
     each class (query and validation 0.1, database 0.2, the rest train). Each row is counted for its rarest label.
     Rows of equal content stay together. Each class that has images has one in train. Deterministic for a seed.
+    Where no row has a label and neither is named, every row is in train and in the database, and none in the others:
+    that is all there is to do for a method that needs no labels.
 
     Args:
-        dataset: with labels; rows without a label are left out.
+        dataset: rows without a label are left out, unless none has one.
         seed: 0 or more.
         protocol: a name of `PROTOCOLS`.
         sizes: of the parts; not together with `protocol`.
@@ -39,15 +41,15 @@ def make_split(
 
     Raises:
         InputError: protocol and sizes both named, an unknown protocol, a negative seed.
-        DataError: no labels, a protocol for another data set, counts that a class has not, no given query or train
-            images, or query images in the database, in train or in validation.
+        DataError: no labels for a protocol or sizes to go by, a protocol for another data set, counts that a class has
+            not, no given query or train images, or query images in the database, in train or in validation.
     """
     if protocol is not None and sizes is not None:
         raise InputError("name a protocol or sizes, not both")
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
         raise InputError(f"the seed must be a whole number of at least 0, not {seed!r}")
     if not dataset.labels.any():
-        raise DataError(f"{dataset.name}: no image has a label, so there is nothing to split by; add labels")
+        return _unlabelled(dataset, seed, protocol, sizes)
     if protocol is None and sizes is None:
         protocol, sizes = ("given", None) if dataset.given_parts else (None, SplitSizes())
     recipe: dict[str, Any] = {"protocol": protocol, "seed": seed, "allow_overlap": allow_overlap}
@@ -59,6 +61,17 @@ def make_split(
         recipe["sizes"] = sizes.as_recipe()
         parts = _by_sizes(dataset, sizes, rng)
     return _checked(dataset, parts, recipe)
+
+
+def _unlabelled(dataset: Dataset, seed: int, protocol: str | None, sizes: SplitSizes | None) -> Split:
+    if protocol is not None or sizes is not None or dataset.given_parts is not None:
+        raise DataError(
+            f"{dataset.name}: no image has a label, so there is nothing to split by; add labels, or name no parts, "
+            "protocol or sizes (then all images are for training and for the database)"
+        )
+    rows, none = np.arange(len(dataset)), np.empty(0, np.int64)
+    parts = {"train": rows, "validation": none, "query": none, "database": rows}
+    return _checked(dataset, parts, {"protocol": "unlabelled", "seed": seed, "allow_overlap": False})
 
 
 def _checked(dataset: Dataset, parts: dict[str, Rows], recipe: dict[str, Any]) -> Split:

@@ -6,6 +6,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from nearbit.errors import InputError
+from nearbit.losses.cross_entropy import cross_entropy
 
 
 def crh_scale(n_classes: int) -> float:
@@ -43,5 +44,4 @@ def margin_cosine(outputs: Tensor, labels: Tensor, centers: Tensor, *, scale: fl
     """
     cosines = normalize(outputs, dim=1) @ normalize(centers, dim=1).T
     logits = scale * (cosines - margin * labels)
-    targets = labels / labels.sum(dim=1, keepdim=True)
-    return -(targets * logits.log_softmax(dim=1)).sum(dim=1).mean()
+    return cross_entropy(logits, labels)

@@ -1,30 +1,59 @@
 """Methods by name. A new method is one value in a file of its own and one line here."""
 
 from nearbit.errors import InputError, did_you_mean
+from nearbit.methods.baseline import Baseline, Fitted
+from nearbit.methods.classifier import CLASSIFIER
 from nearbit.methods.crh import CRH, CRHOptions
 from nearbit.methods.csq import CSQ, CSQOptions
-from nearbit.methods.method import Method, Regime, Schedule, Targets, Task
+from nearbit.methods.label_code import LABEL, LabelOptions
+from nearbit.methods.mds import MDS, MDSOptions
+from nearbit.methods.method import Material, Method, Regime, Schedule, Similarity, Targets, Task
+from nearbit.methods.orthohash import ORTHOHASH, OrthoHashOptions
+from nearbit.methods.projections import ITQ, PCA, RANDOM, ITQOptions
+from nearbit.methods.shc import SHC, SHCMethodOptions
 
 __all__ = [
+    "BASELINES",
+    "CLASSIFIER",
     "CRH",
     "CSQ",
+    "ITQ",
+    "LABEL",
+    "MDS",
     "METHODS",
+    "ORTHOHASH",
+    "PCA",
+    "RANDOM",
+    "SHC",
+    "Baseline",
     "CRHOptions",
     "CSQOptions",
+    "Fitted",
+    "ITQOptions",
+    "LabelOptions",
+    "MDSOptions",
+    "Material",
     "Method",
+    "OrthoHashOptions",
     "Regime",
+    "SHCMethodOptions",
     "Schedule",
+    "Similarity",
     "Targets",
     "Task",
     "find_method",
 ]
 
-METHODS: dict[str, Method] = {method.name: method for method in (CRH, CSQ)}
-"""Every method that the command line, model folders and the tests know."""
+METHODS: dict[str, Method] = {method.name: method for method in (CRH, SHC, CSQ, MDS, ORTHOHASH)}
+"""Every method that trains towards centers: the command line, model folders and the tests know them."""
+
+BASELINES: dict[str, Baseline] = {baseline.name: baseline for baseline in (ITQ, PCA, RANDOM, LABEL)}
+"""Every rule that makes codes of frozen features without training a hash network."""
 
 
-def find_method(name: str) -> Method:
-    """Return the method of that name; raise `InputError` with the nearest name for an unknown one."""
-    if name not in METHODS:
-        raise InputError(f"unknown method {name!r}; known: {', '.join(METHODS)}.{did_you_mean(name, list(METHODS))}")
-    return METHODS[name]
+def find_method(name: str) -> Method | Baseline:
+    """Return the method or baseline of that name; raise `InputError` with the nearest name for an unknown one."""
+    known: dict[str, Method | Baseline] = {**METHODS, **BASELINES}
+    if name not in known:
+        raise InputError(f"unknown method {name!r}; known: {', '.join(known)}.{did_you_mean(name, list(known))}")
+    return known[name]

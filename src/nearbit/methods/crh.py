@@ -1,6 +1,7 @@
 """CRH: center-reassigned hashing, whose centers are chosen anew from a codebook while the network trains."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +19,7 @@ from nearbit.centers import (
 from nearbit.centers.reassignment import Assignment
 from nearbit.errors import InputError
 from nearbit.losses import crh_scale, margin_cosine, quantization
-from nearbit.methods.method import Method, Schedule, Targets, Task, check_number
+from nearbit.methods.method import Method, Schedule, Targets, Task, check_choice, check_number
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +32,7 @@ class CRHOptions:
         quantization_weight: weight of the quantization loss; None for 0.1 with one label an image and 0 with several.
         n_codewords: codewords in each head; None for twice the number of classes.
         head_bits: bits of a head; None for the smallest divisor of n_bits that has enough words.
+        codebook: "uniform" as published, or "separated": words of each head as far apart as nearbit can make them.
         assignment: "greedy" as published, or "exact".
         reassign_always_until: after each of this many first epochs the centers are reassigned;
         reassign_every: from then on after every so many epochs. 0 for both: never.
@@ -41,6 +43,7 @@ class CRHOptions:
     quantization_weight: float | None = None
     n_codewords: int | None = None
     head_bits: int | None = None
+    codebook: Literal["uniform", "separated"] = "uniform"
     assignment: Assignment = "greedy"
     reassign_always_until: int = 20
     reassign_every: int = 5
@@ -48,6 +51,7 @@ class CRHOptions:
     def __post_init__(self) -> None:
         if self.assignment not in ("greedy", "exact"):
             raise InputError(f"assignment must be 'greedy' or 'exact', not {self.assignment!r}")
+        check_choice("codebook", self.codebook, ("uniform", "separated"))
         check_number("margin", self.margin)
         if self.scale is not None:
             check_number("scale", self.scale)
@@ -69,7 +73,7 @@ def _centers(task: Task, options: CRHOptions, rng: Generator) -> CenterState:
         n_codewords = default_codewords(task.n_classes, task.n_bits)
     if n_codewords < task.n_classes:
         raise InputError(f"n_codewords must be at least the {task.n_classes} classes, not {n_codewords}")
-    codebook = make_codebook(n_codewords, task.n_bits, rng, head_bits=options.head_bits)
+    codebook = make_codebook(n_codewords, task.n_bits, rng, head_bits=options.head_bits, source=options.codebook)
     first = np.tile(np.arange(task.n_classes), (len(codebook), 1))
     return CenterState(
         centers=centers_from(codebook, first),

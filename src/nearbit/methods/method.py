@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -11,17 +11,50 @@ from torch import Tensor
 
 from nearbit.centers import CenterState, Generator
 from nearbit.errors import InputError, did_you_mean
+from nearbit.networks import Head
 
 Regime = Literal["frozen", "fine-tuned", "scratch"]
+Similarity = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """What is to be learnt: the number of classes and of bits, and whether an image can have several labels."""
+    """What is to be learnt.
+
+    Attributes:
+        n_classes, n_bits: the sizes.
+        multi_label: whether an image can have several labels.
+        similarity: float64 `(n_classes, n_classes)` for centers that follow one, else None.
+    """
 
     n_classes: int
     n_bits: int
     multi_label: bool
+    similarity: Similarity | None = field(default=None, repr=False, compare=False)
+
+
+class Material(Protocol):
+    """The training images, as far as a method may look at them before its centers exist."""
+
+    @property
+    def labels(self) -> npt.NDArray[np.bool_]:
+        """Bool `(n, n_classes)`."""
+        ...
+
+    def features(self) -> npt.NDArray[np.float32]:
+        """Return the features of a pretrained backbone: `(n, feature_dim)`; `InputError` where it is not pretrained."""
+        ...
+
+    def logits(self, epochs: int | None) -> npt.NDArray[np.float32]:
+        """Return what a classifier that was trained on these images says of them: `(n, n_classes)`, before softmax.
+
+        `epochs` is how long it is trained; None for as long as the hash network.
+        """
+        ...
+
+    def classifier(self, epochs: int | None) -> Head:
+        """Return the linear head of such a classifier, trained on frozen features."""
+        ...
 
 
 class Targets(NamedTuple):
@@ -55,6 +88,12 @@ class Schedule:
     clip_norm: float = 1.0
 
 
+def check_choice(name: str, value: object, known: tuple[str, ...]) -> None:
+    """Raise `InputError` unless an option is one of the known texts."""
+    if value not in known:
+        raise InputError(f"{name} must be one of {', '.join(known)}, not {value!r}")
+
+
 def check_number(name: str, value: object, *, at_least: float = 0, whole: bool = False) -> None:
     """Raise `InputError` unless an option is a finite number of at least `at_least`, and a whole one if `whole`."""
     kinds = (int,) if whole else (int, float)
@@ -83,6 +122,9 @@ class Method:
         loss: see `LossFunction`.
         schedules: one for each regime.
         reassign: for methods that change their centers after an epoch; called after every epoch.
+        similarity: for methods whose centers follow a similarity of classes: finds it in the training images
+            (None where the options need none). It is then in the `Task` that `make_centers` gets.
+        normalized: whether the last layer has no bias and batch normalisation behind it.
     """
 
     name: str
@@ -93,13 +135,19 @@ class Method:
     loss: LossFunction
     schedules: Mapping[Regime, Schedule] = field(default_factory=dict)
     reassign: Reassignment | None = None
+    similarity: Callable[[Material, Task, Any], Similarity | None] | None = None
+    normalized: bool = False
 
     def with_options(self, values: Mapping[str, Any] | None) -> Any:
         """Return the method's options with some values replaced; an unknown name is an error that suggests one."""
-        known = [option.name for option in fields(self.options)]
-        for name in values or {}:
-            if name not in known:
-                raise InputError(
-                    f"{self.name} has no option {name!r}; it has: {', '.join(known)}.{did_you_mean(name, known)}"
-                )
-        return replace(self.options, **(values or {}))
+        return options_with(self.name, self.options, values)
+
+
+def options_with(method: str, options: Any, values: Mapping[str, Any] | None) -> Any:
+    """Return options with some values replaced; raise `InputError`, with the near name, for one that is not there."""
+    known = [option.name for option in fields(options)]
+    for name in values or {}:
+        if name not in known:
+            has = f"it has: {', '.join(known)}" if known else "it has none"
+            raise InputError(f"{method} has no option {name!r}; {has}.{did_you_mean(name, known)}")
+    return replace(options, **(values or {}))

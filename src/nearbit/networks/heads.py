@@ -7,37 +7,50 @@ from torch import Tensor, nn
 
 from nearbit.errors import InputError
 
-HeadKind = Literal["linear", "hidden"]
+HeadKind = Literal["linear", "hidden", "label"]
 HEADS: tuple[HeadKind, ...] = ("linear", "hidden")
+"""The heads that a loss can train. The head "label", whose gradient is 0, is made from a classifier."""
 
 
 class Head(nn.Module):
     """Standardised features, then one linear layer, or two with a hidden layer in between.
 
     The papers use one linear layer on a backbone that is trained with it. On frozen features a linear map cannot reach
-    centers that were drawn at random, and a hidden layer can.
+    centers that were drawn at random, and a hidden layer can. With `normalized` the last layer has no bias and batch
+    normalisation behind it. The head "label" has one hidden unit a class, and its outputs are the word of the class
+    whose unit is largest. `spec` holds what it was made with.
     """
 
     feature_mean: Tensor
     feature_std: Tensor
 
     def __init__(
-        self, feature_dim: int, n_bits: int, kind: HeadKind, *, hidden: int = 1024, dropout: float = 0.5
+        self,
+        feature_dim: int,
+        n_bits: int,
+        kind: HeadKind,
+        *,
+        hidden: int = 1024,
+        dropout: float = 0.5,
+        normalized: bool = False,
     ) -> None:
         super().__init__()
-        if kind not in HEADS:
-            raise InputError(f"a head must be one of {', '.join(HEADS)}, not {kind!r}")
+        if kind not in (*HEADS, "label"):
+            raise InputError(f"a head must be one of {', '.join(HEADS)}, label, not {kind!r}")
+        self.spec = {"kind": kind, "hidden": hidden, "dropout": dropout, "normalized": normalized}
         self.register_buffer("feature_mean", torch.zeros(feature_dim))
         self.register_buffer("feature_std", torch.ones(feature_dim))
         if kind == "linear":
-            self.layers = nn.Sequential(_linear(feature_dim, n_bits))
+            self.layers = nn.Sequential(*_last(feature_dim, n_bits, normalized))
+        elif kind == "label":
+            self.layers = nn.Sequential(_linear(feature_dim, hidden), WordOfLargest(hidden, n_bits))
         else:
             self.layers = nn.Sequential(
                 nn.Linear(feature_dim, hidden, bias=False),
                 nn.BatchNorm1d(hidden),
                 nn.ReLU(inplace=True),
                 nn.Dropout(dropout),
-                _linear(hidden, n_bits),
+                *_last(hidden, n_bits, normalized),
             )
 
     def standardize(self, features: Tensor) -> None:
@@ -50,6 +63,28 @@ class Head(nn.Module):
         """Map features float `(n, feature_dim)` to outputs `(n, n_bits)`, before tanh."""
         outputs: Tensor = self.layers((features - self.feature_mean) / self.feature_std)
         return outputs
+
+
+class WordOfLargest(nn.Module):
+    """Scores of classes `(n, n_classes)` to the word of the class with the largest one (of equal ones the first)."""
+
+    words: Tensor
+
+    def __init__(self, n_classes: int, n_bits: int) -> None:
+        super().__init__()
+        self.register_buffer("words", torch.ones(n_classes, n_bits))
+
+    def forward(self, scores: Tensor) -> Tensor:
+        """Return rows of `words`: float `(n, n_bits)`."""
+        return self.words[scores.argmax(dim=1)]
+
+
+def _last(features_in: int, n_bits: int, normalized: bool) -> tuple[nn.Module, ...]:
+    if not normalized:
+        return (_linear(features_in, n_bits),)
+    layer = nn.Linear(features_in, n_bits, bias=False)
+    nn.init.normal_(layer.weight, std=0.01)
+    return layer, nn.BatchNorm1d(n_bits)
 
 
 def _linear(features_in: int, features_out: int) -> nn.Linear:

@@ -1,6 +1,7 @@
 """Training: the public function `train` and its options."""
 
+from nearbit.training.baseline import BaselineRun
 from nearbit.training.options import TrainOptions
 from nearbit.training.run import TrainingRun, plan, train
 
-__all__ = ["TrainOptions", "TrainingRun", "plan", "train"]
+__all__ = ["BaselineRun", "TrainOptions", "TrainingRun", "plan", "train"]

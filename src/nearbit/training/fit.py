@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from nearbit.centers import CenterState
+from nearbit.centers import CenterState, pairwise_distances, similarity_correlation
 from nearbit.codes import pack, signs_of
 from nearbit.encode import enough_memory
 from nearbit.errors import TrainingError
-from nearbit.methods import Method, Schedule, Targets, Task
+from nearbit.methods import Method, Schedule, Similarity, Targets, Task
 from nearbit.metrics import tie_aware_average_precision
 from nearbit.progress import Progress
 from nearbit.training.batches import Positions, TrainingInputs
@@ -35,6 +36,7 @@ class Fit:
         inputs: its images.
         train_labels, validation_labels: bool `(n, n_classes)`; the latter is empty where nothing is validated.
         method, options, task, schedule: what is done.
+        start: makes the centers of the first epoch.
         select: "validation" or "last".
         validate_every: epochs between two looks at validation.
         seed: decides every random choice.
@@ -42,6 +44,7 @@ class Fit:
         checkpoint: the file of the checkpoint, or None.
         key: names this run in its checkpoint.
         stage: the name under which progress is reported.
+        similarity: of the classes, to record how centers that change follow it; or None.
     """
 
     module: nn.Module
@@ -52,6 +55,7 @@ class Fit:
     options: Any
     task: Task
     schedule: Schedule
+    start: Callable[[], CenterState]
     select: str
     validate_every: int
     seed: int
@@ -59,6 +63,7 @@ class Fit:
     checkpoint: Path | None
     key: str
     stage: str
+    similarity: Similarity | None = None
 
     def run(self, progress: Progress) -> Progressed:
         """Train to the end, from the checkpoint where there is one, and leave the best weights in the module."""
@@ -67,8 +72,7 @@ class Fit:
         if self.checkpoint is not None:
             state = load_checkpoint(self.checkpoint, self.key, self.module, optimizer)
         if state is None:
-            start = self.method.make_centers(self.task, self.options, generator(self.seed, "centers"))
-            state = Progressed(epoch=0, centers=start)
+            state = Progressed(epoch=0, centers=self.start())
         saved = time.monotonic()
         while state.epoch < self.schedule.epochs:
             self._epoch(state, optimizer)
@@ -113,6 +117,8 @@ class Fit:
             "loss": loss,
             "centers_changed": _changed(trained_towards, state.centers),
         }
+        if self.method.reassign is not None:
+            record |= _center_figures(trained_towards, self.similarity)
         self._keep_best(state, trained_towards, record)
         record["seconds"] = round(time.monotonic() - began, 3)
         state.history.append(record)
@@ -178,11 +184,7 @@ class Fit:
 
     def validation_map(self) -> float:
         """Return the tie-aware mAP of validation images as queries against at most 5,000 training images."""
-        n_train = len(self.train_labels)
-        database = np.arange(n_train)
-        if n_train > VALIDATION_DATABASE:
-            chosen = generator(self.seed, "validation").choice(n_train, VALIDATION_DATABASE, replace=False)
-            database = np.sort(chosen)
+        database = validation_database(len(self.train_labels), self.seed)
         parts = {"train": database, "validation": np.arange(len(self.validation_labels))}
         outputs = {part: self.inputs.outputs(self.module, part, rows) for part, rows in parts.items()}
         codes = {part: pack(signs_of(values)) for part, values in outputs.items()}
@@ -190,6 +192,25 @@ class Fit:
             codes["validation"], self.validation_labels, codes["train"], self.train_labels[database], self.task.n_bits
         )
         return float(precisions.mean())
+
+
+def validation_database(n_train: int, seed: int) -> Positions:
+    """Return which training images validation searches: all, or 5,000 that the seed draws."""
+    if n_train <= VALIDATION_DATABASE:
+        return np.arange(n_train)
+    return np.sort(generator(seed, "validation").choice(n_train, VALIDATION_DATABASE, replace=False))
+
+
+def _center_figures(state: CenterState, similarity: Similarity | None) -> dict[str, float | int | None]:
+    """Return the distances of the centers that an epoch trained towards, and their correlation with a similarity."""
+    distances = pairwise_distances(state.centers)
+    figures: dict[str, float | int | None] = {
+        "center_distance_min": int(distances.min()),
+        "center_distance_mean": round(float(distances.mean()), 4),
+    }
+    if similarity is not None:
+        figures["center_correlation"] = similarity_correlation(state.centers, similarity)
+    return figures
 
 
 def _changed(before: CenterState, after: CenterState) -> int:

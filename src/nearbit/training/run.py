@@ -1,64 +1,65 @@
 """`train`: from a data set and a split to a model."""
 
-import copy
+import hashlib
 import time
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from functools import cache as once
 from pathlib import Path
 from typing import Any, final
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from nearbit.bundle import Model
+from nearbit.centers import CenterState, certify, check_similarity, random_signs
+from nearbit.centers.loss import check_centers
 from nearbit.codes import check_n_bits
 from nearbit.datasets import Dataset, Split
-from nearbit.encode import Job, encode_images, find_device, library_versions, rows_key
 from nearbit.errors import InputError, TrainingError
-from nearbit.files import json_digest
-from nearbit.methods import Method, Regime, Schedule, Task, find_method
-from nearbit.networks import HEADS, Backbone, HashNetwork, Head, HeadKind, make_backbone
+from nearbit.methods import BASELINES, Baseline, Method, Schedule, Similarity, Task, find_method
+from nearbit.networks import HEADS, HashNetwork, HeadKind
 from nearbit.progress import Progress, silent
-from nearbit.row_cache import RowCache, Rows
-from nearbit.training.batches import FeatureInputs, PixelInputs, TrainingInputs
+from nearbit.training.baseline import BaselineRun
 from nearbit.training.checkpoint import Progressed
 from nearbit.training.fit import Fit
-from nearbit.training.options import (
-    TrainOptions,
-    check_augmentation,
-    head_candidates,
-    mirrors,
-    resolve_regime,
-    resolve_schedule,
-)
-from nearbit.training.seeds import torch_seeded
+from nearbit.training.material import TrainingMaterial
+from nearbit.training.options import TrainOptions, head_candidates, resolve_schedule
+from nearbit.training.reference import reference_similarity
+from nearbit.training.seeds import generator
+from nearbit.training.setup import Setup
 
 
 def train(
     dataset: Dataset,
     split: Split,
     *,
-    method: str | Method = "crh",
+    method: str | Method | Baseline = "crh",
     n_bits: int = 64,
     options: TrainOptions | None = None,
     method_options: Mapping[str, Any] | None = None,
     checkpoint: Path | None = None,
     cache: Path | None = None,
+    similarity: npt.ArrayLike | None = None,
+    centers: npt.ArrayLike | None = None,
     progress: Progress = silent,
 ) -> Model:
     """Train a hash network on the training part of a split.
 
     Args:
-        dataset: images with labels, of at least two classes.
+        dataset: images with labels, of at least two classes; a baseline such as "itq" needs none.
         split: which rows are for training and validation; the query and the database rows are not looked at.
-        method: a name in `nearbit.methods.METHODS`, or a `Method`.
+        method: a name in `nearbit.methods.METHODS` or `BASELINES`, or a `Method` or `Baseline`.
         n_bits: length of the codes.
         options: see `TrainOptions`.
         method_options: options of the method by name, such as {"margin": 0.3}.
         checkpoint: a folder for checkpoints: an interrupted run that is repeated goes on from there, and ends with the
             weights of an undisturbed one (on the CPU, with the same number of threads, to the last bit).
         cache: a folder that keeps features of frozen backbones by content.
+        similarity: of the classes, `(n_classes, n_classes)`, for a method whose centers follow one: its first stage is
+            then left out.
+        centers: `(n_classes, n_bits)` of -1 and +1, for a method that trains towards centers: everything before the
+            hash network is then left out. A method that reassigns its centers takes none.
         progress: called after each chunk of images and each epoch.
 
     Returns:
@@ -70,7 +71,15 @@ def train(
         TrainingError: fewer than two classes, a class without training images, or a loss that is not a number.
     """
     run = plan(
-        dataset, split, method=method, n_bits=n_bits, options=options, method_options=method_options, cache=cache
+        dataset,
+        split,
+        method=method,
+        n_bits=n_bits,
+        options=options,
+        method_options=method_options,
+        cache=cache,
+        similarity=similarity,
+        centers=centers,
     )
     return run.train(checkpoint, progress)
 
@@ -79,48 +88,52 @@ def plan(
     dataset: Dataset,
     split: Split,
     *,
-    method: str | Method = "crh",
+    method: str | Method | Baseline = "crh",
     n_bits: int = 64,
     options: TrainOptions | None = None,
     method_options: Mapping[str, Any] | None = None,
     cache: Path | None = None,
-) -> "TrainingRun":
+    similarity: npt.ArrayLike | None = None,
+    centers: npt.ArrayLike | None = None,
+) -> "TrainingRun | BaselineRun":
     """Check everything that `train` takes and return the run, named by its key but not yet begun."""
     chosen = find_method(method) if isinstance(method, str) else method
-    return TrainingRun(dataset, split, chosen, check_n_bits(n_bits), options or TrainOptions(), method_options, cache)
+    check_n_bits(n_bits)
+    split.check(dataset)
+    if similarity is not None and centers is not None:
+        raise InputError("give a similarity, or centers that were made from it, not both")
+    values = chosen.with_options(method_options)
+    if isinstance(chosen, Baseline):
+        if similarity is not None or centers is not None:
+            raise InputError(f"{chosen.name} takes neither a similarity nor centers: leave them out")
+        _check_labels(dataset, split, needed=chosen.needs_labels)
+        return BaselineRun(Setup(dataset, split, options or TrainOptions(), cache), chosen, values, n_bits)
+    _check_labels(dataset, split, needed=True)
+    setup = Setup(dataset, split, options or TrainOptions(), cache)
+    task = Task(n_classes=dataset.n_classes, n_bits=n_bits, multi_label=_is_multi_label(setup.labels["train"]))
+    given = (_given_similarity(chosen, task, similarity), _given_centers(chosen, task, centers))
+    return TrainingRun(setup, chosen, values, task, *given)
 
 
 @final
 class TrainingRun:
-    """One training run, checked and ready; `plan` makes it."""
+    """One training run of a method, checked and ready; `plan` makes it. Each of its stages can be run alone."""
 
     def __init__(
         self,
-        dataset: Dataset,
-        split: Split,
+        setup: Setup,
         method: Method,
-        n_bits: int,
-        options: TrainOptions,
-        method_options: Mapping[str, Any] | None,
-        cache: Path | None,
+        method_options: Any,
+        task: Task,
+        similarity: Similarity | None,
+        centers: npt.NDArray[np.int8] | None,
     ) -> None:
-        split.check(dataset)
-        self.dataset, self.split, self.method, self.options, self.cache = dataset, split, method, options, cache
-        self.method_options = method.with_options(method_options)
-        self.parts = {"train": split.train, "validation": split.validation}
-        self.labels = {part: dataset.labels[rows] for part, rows in self.parts.items()}
-        _check_classes(dataset, split)
-        self.task = Task(n_classes=dataset.n_classes, n_bits=n_bits, multi_label=_is_multi_label(self.labels["train"]))
-        self.device = find_device(options.device)
-        with torch_seeded(options.seed, "backbone"):
-            self.backbone = make_backbone(options.backbone, weights=options.weights, image_size=options.image_size)
-        self._start = self.backbone.fingerprint()
-        self.backbone.to(self.device)
-        self.regime: Regime = resolve_regime(options, pretrained=self.backbone.spec.pretrained)
-        check_augmentation(options, self.regime)
-        self.kinds = head_candidates(options, self.regime, has_validation=len(split.validation) > 0)
+        self.setup, self.method, self.method_options, self.task = setup, method, method_options, task
+        self._given_similarity, self._given_centers = similarity, centers
+        options, split = setup.options, setup.split
+        self.kinds = head_candidates(options, setup.regime, has_validation=len(split.validation) > 0)
         self.schedules: dict[HeadKind, Schedule] = {
-            kind: resolve_schedule(method, options, self.regime, kind) for kind in HEADS
+            kind: resolve_schedule(method, options, setup.regime, kind) for kind in HEADS
         }
         if options.select == "validation" and not len(split.validation):
             raise InputError(
@@ -128,162 +141,155 @@ class TrainingRun:
                 "validation images, or train to the end (select 'last', --select last)"
             )
 
+    def key(self) -> str:
+        """Name the run: runs of equal keys train to equal weights."""
+        arrays = {"similarity": self._given_similarity, "centers": self._given_centers}
+        given = {
+            name: hashlib.sha256(array.tobytes()).hexdigest() for name, array in arrays.items() if array is not None
+        }
+        return self.setup.key(
+            method=self.method.name,
+            method_options=repr(self.method_options),
+            n_bits=self.task.n_bits,
+            schedules=repr(self.schedules),
+            **({"given": given} if given else {}),
+        )
+
+    def similarity(self, checkpoint: Path | None = None, progress: Progress = silent) -> Similarity | None:
+        """Run the first stage alone: the similarity of classes that the centers will follow; None where they do not."""
+        return self._similarity(self._material(checkpoint, progress))
+
+    def centers(self, checkpoint: Path | None = None, progress: Progress = silent) -> CenterState:
+        """Run all before the hash network: the centers at the start of training."""
+        return self._centers(self.similarity(checkpoint, progress))
+
     def train(self, checkpoint: Path | None, progress: Progress) -> Model:
         """Train, from the checkpoint where there is one of this very run, and return the model."""
         began = time.monotonic()
-        fixed = self._feature_inputs(progress) if self.regime == "frozen" else None
-        prepared = time.monotonic() - began
-        fitted = {kind: self._fit(kind, fixed, checkpoint, progress) for kind in self.kinds}
+        if self.setup.regime == "frozen":
+            self.setup.feature_inputs(progress)
+        prepared = time.monotonic()
+        material = self._material(checkpoint, progress)
+        similarity = self._similarity(material)
+        start = once(lambda: self._centers(similarity))
+        found = time.monotonic()
+        fitted = {kind: self._fit(kind, similarity, start, checkpoint, progress) for kind in self.kinds}
         best = max(self.kinds, key=lambda kind: _score(fitted[kind][1]))
-        network, state = fitted[best]
+        seconds = {
+            "features": round(prepared - began, 3),
+            "similarity": round(found - prepared, 3),
+            "training": round(time.monotonic() - found, 3),
+        }
         candidates = {
             kind: None if state.best is None else state.best.validation_map for kind, (_, state) in fitted.items()
         }
-        seconds = {"features": round(prepared, 3), "training": round(time.monotonic() - began - prepared, 3)}
-        return self._model(network, best, state, candidates, seconds)
+        stages = {"head_candidates": candidates, "classifier": material.found or None, "seconds": seconds}
+        return self._model(best, *fitted[best], similarity, stages)
 
-    def key(self) -> str:
-        """Name the run: runs of equal keys train to equal weights."""
-        return json_digest(
-            {
-                "dataset": self.dataset.fingerprint,
-                "split": self.split.hash,
-                "method": self.method.name,
-                "method_options": repr(self.method_options),
-                "n_bits": self.task.n_bits,
-                "options": self._chosen(),
-                "backbone_fingerprint": self._start,
-                "schedules": repr(self.schedules),
-                "libraries": library_versions(),
-                "threads": torch.get_num_threads(),
-                "device": str(self.device),
-            }
-        )
+    def _material(self, checkpoint: Path | None, progress: Progress) -> TrainingMaterial:
+        epochs = max(self.schedules[kind].epochs for kind in self.kinds)
+        return TrainingMaterial(self.setup, epochs, checkpoint, progress)
 
-    def _chosen(self) -> dict[str, Any]:
-        """Return the options as they are recorded: a backbone in a folder by its name, not by where it lies."""
-        return self.options.to_dict() | {"backbone": self.backbone.spec.name}
+    def _similarity(self, material: TrainingMaterial) -> Similarity | None:
+        if self._given_similarity is not None:
+            return self._given_similarity
+        if self.method.similarity is None or self._given_centers is not None:
+            return None
+        return self.method.similarity(material, self.task, self.method_options)
 
-    def _feature_inputs(self, progress: Progress) -> FeatureInputs:
-        self.backbone.to(self.device).eval()
-        views = [self._features("train", view, progress) for view in range(self.options.views)]
-        validation = self._features("validation", 0, progress) if len(self.split.validation) else views[0][:0]
-        return FeatureInputs(views, validation, self.device)
-
-    def _features(self, part: str, view: int, progress: Progress) -> Rows:
-        rows = self.parts[part]
-        digests = [self.dataset.digests[row] for row in rows]
-        job = Job(self.dataset.source, rows.tolist(), [self.dataset.keys[row] for row in rows], digests)
-        mirror = mirrors(self.options, dataset_mirror=self.dataset.mirror)
-        key = rows_key(self.backbone.fingerprint(), self.device) + (f"/view {view} {mirror}" if view else "")
-        cache = RowCache(self.cache / "features", key) if self.cache is not None else None
-        encoded = encode_images(
-            self.backbone,
-            self.backbone.preprocessing,
-            job,
-            device=self.device,
-            cache=cache,
-            reader=self._augmented(view, mirror) if view else None,
-            stage=f"Features of {part} images" + (f", view {view + 1}" if view else ""),
-            progress=progress,
-        )
-        if encoded.problems:
-            problem = encoded.problems[0]
-            raise TrainingError(f"an image cannot be read any more: {problem.path}: {problem.reason}")
-        return encoded.outputs
-
-    def _augmented(self, view: int, mirror: bool) -> Any:
-        def read(row: int) -> Any:
-            rng = np.random.default_rng([view, int(self.dataset.digests[row][:15], 16)])
-            image = self.dataset.source.read(row, at_least=self.backbone.preprocessing.augment_side)
-            return self.backbone.preprocessing.augment(image, rng, mirror=mirror)
-
-        return read
+    def _centers(self, similarity: Similarity | None) -> CenterState:
+        rng = generator(self.setup.options.seed, "centers")
+        if self._given_centers is not None:
+            return CenterState(centers=self._given_centers, tie_break=random_signs((self.task.n_bits,), rng))
+        return self.method.make_centers(replace(self.task, similarity=similarity), self.method_options, rng)
 
     def _fit(
-        self, kind: HeadKind, fixed: FeatureInputs | None, checkpoint: Path | None, progress: Progress
+        self,
+        kind: HeadKind,
+        similarity: Similarity | None,
+        start: Any,
+        checkpoint: Path | None,
+        progress: Progress,
     ) -> tuple[HashNetwork, Progressed]:
-        key = f"{self.key()}/{kind}"
-        backbone = self.backbone if fixed is not None else copy.deepcopy(self.backbone)
-        with torch_seeded(self.options.seed, "head"):
-            head = Head(
-                backbone.spec.feature_dim,
-                self.task.n_bits,
-                kind,
-                hidden=self.options.hidden,
-                dropout=self.options.dropout,
-            ).to(self.device)
-        if fixed is not None:
-            head.standardize(fixed.views[0])
-        network = HashNetwork(backbone, head).to(self.device)
-        inputs: TrainingInputs = fixed if fixed is not None else self._pixel_inputs(backbone)
+        setup, options = self.setup, self.setup.options
+        network = setup.network(self.task.n_bits, kind, normalized=self.method.normalized)
+        inputs = setup.inputs(network.backbone, progress)
+        frozen = setup.regime == "frozen"
+        if frozen:
+            network.head.standardize(setup.feature_inputs(progress).views[0])
+            if similarity is None and self.method.reassign is not None:
+                similarity = reference_similarity(setup.train_features(progress), setup.labels["train"])
         fit = Fit(
-            module=head if fixed is not None else network,
+            module=network.head if frozen else network,
             inputs=inputs,
-            train_labels=self.labels["train"],
-            validation_labels=self.labels["validation"],
+            train_labels=setup.labels["train"],
+            validation_labels=setup.labels["validation"],
             method=self.method,
             options=self.method_options,
             task=self.task,
             schedule=self.schedules[kind],
-            select=self.options.select,
-            validate_every=self.options.validate_every,
-            seed=self.options.seed,
-            device=self.device,
+            start=start,
+            select=options.select,
+            validate_every=options.validate_every,
+            seed=options.seed,
+            device=setup.device,
             checkpoint=None if checkpoint is None else checkpoint / f"{kind}.checkpoint",
-            key=key,
+            key=f"{self.key()}/{kind}",
             stage=f"Training {self.method.name}, {self.task.n_bits} bits, {kind} head",
+            similarity=similarity,
         )
         return network, fit.run(progress)
 
-    def _pixel_inputs(self, backbone: Backbone) -> PixelInputs:
-        return PixelInputs(
-            self.dataset,
-            backbone.preprocessing,
-            self.parts,
-            self.device,
-            augment=self.options.augment != "none",
-            mirror=mirrors(self.options, dataset_mirror=self.dataset.mirror),
-        )
-
     def _model(
         self,
-        network: HashNetwork,
         kind: HeadKind,
+        network: HashNetwork,
         state: Progressed,
-        candidates: dict[HeadKind, float | None],
-        seconds: dict[str, float],
+        similarity: Similarity | None,
+        stages: dict[str, Any],
     ) -> Model:
         assert state.best is not None  # noqa: S101 - Fit.run always leaves one
         record = {
             "run_key": self.key(),
-            "regime": self.regime,
-            "options": self._chosen(),
+            **self.setup.record(),
             "schedule": _plain(self.schedules[kind]),
-            "n_train": len(self.split.train),
-            "n_validation": len(self.split.validation),
-            "dataset": self.dataset.name,
-            "dataset_fingerprint": self.dataset.fingerprint,
             "selected_epoch": state.best.epoch,
             "validation_map": state.best.validation_map,
-            "head_candidates": candidates,
+            "certificate": certify(state.best.centers.centers, similarity).to_dict(),
             "history": state.history,
-            "seconds": seconds,
-            "device": str(self.device),
-            "threads": torch.get_num_threads(),
+            **stages,
         }
-        head = {"kind": kind, "hidden": self.options.hidden, "dropout": self.options.dropout}
         return Model(
             network=network.cpu().eval(),
-            head=head,
+            head=network.head.spec,
             n_bits=self.task.n_bits,
-            classes=self.dataset.classes,
+            classes=self.setup.dataset.classes,
             method=self.method.name,
             method_options=_plain(self.method_options),
             centers=state.best.centers,
-            split=self.split,
+            similarity=similarity,
+            split=self.setup.split,
             record=record,
         )
+
+
+def _given_similarity(method: Method, task: Task, similarity: npt.ArrayLike | None) -> Similarity | None:
+    if similarity is None:
+        return None
+    if method.similarity is None:
+        raise InputError(f"the centers of {method.name} follow no similarity: leave it out")
+    return check_similarity(similarity, task.n_classes)[0]
+
+
+def _given_centers(method: Method, task: Task, centers: npt.ArrayLike | None) -> npt.NDArray[np.int8] | None:
+    if centers is None:
+        return None
+    if method.reassign is not None:
+        raise InputError(f"{method.name} chooses its centers from a codebook and takes none: leave them out")
+    given = check_centers(centers)
+    if given.shape != (task.n_classes, task.n_bits):
+        raise InputError(f"centers must have the shape {(task.n_classes, task.n_bits)}, not {given.shape}")
+    return given
 
 
 def _plain(options: Any) -> dict[str, Any]:
@@ -298,11 +304,20 @@ def _is_multi_label(labels: npt.NDArray[np.bool_]) -> bool:
     return bool((labels.sum(axis=1) > 1).any())
 
 
-def _check_classes(dataset: Dataset, split: Split) -> None:
-    if dataset.n_classes < 2:
-        raise TrainingError(f"training needs images of at least 2 classes, and {dataset.name} has {dataset.n_classes}")
+def _check_labels(dataset: Dataset, split: Split, *, needed: bool) -> None:
+    if needed and dataset.n_classes < 2:
+        free = ", ".join(name for name, baseline in BASELINES.items() if not baseline.needs_labels)
+        raise TrainingError(
+            f"training needs images of at least 2 classes, and {dataset.name} has {dataset.n_classes}: add labels, or "
+            f"take a method that needs none ({free})"
+        )
     if len(split.train) < 2:
         raise TrainingError(f"training needs at least 2 training images, and the split has {len(split.train)}")
+    if needed:
+        _check_classes(dataset, split)
+
+
+def _check_classes(dataset: Dataset, split: Split) -> None:
     counts = dataset.labels[split.train].sum(axis=0)
     empty = [dataset.classes[number] for number in np.flatnonzero(counts == 0)]
     if empty:

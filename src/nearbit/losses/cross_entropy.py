@@ -1,0 +1,20 @@
+"""Cross-entropy of a classifier's logits, for one label an image or several."""
+
+from torch import Tensor
+
+
+def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return -mean_n sum_c t_c log softmax_c(logits) with t = y / |y|_1: several labels share the target equally.
+
+    Source: SHC (arXiv 2507.08404), equations 2 to 5, for one label. Differs from the authors' code: theirs takes the
+    softmax of a softmax.
+
+    Args:
+        logits: float `(n, n_classes)`.
+        labels: float `(n, n_classes)`, 0 or 1, at least one 1 in each row.
+
+    Returns:
+        A scalar, at least 0.
+    """
+    targets = labels / labels.sum(dim=1, keepdim=True)
+    return -(targets * logits.log_softmax(dim=1)).sum(dim=1).mean()

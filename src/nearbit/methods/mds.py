@@ -1,0 +1,58 @@
+"""MDS: centers with a guaranteed minimum distance, and a softmax over them as the loss."""
+
+import math
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from nearbit.centers import CenterState, Generator, mds_centers, random_signs
+from nearbit.errors import InputError
+from nearbit.losses import center_softmax, quantization
+from nearbit.methods.method import Method, Schedule, Targets, Task, check_number
+
+
+@dataclass(frozen=True, kw_only=True)
+class MDSOptions:
+    """Options of MDS; the defaults are those of the authors' code.
+
+    Attributes:
+        quantization_weight: weight of the quantization loss.
+        scale: factor of the cosines; None for √n_bits.
+    """
+
+    quantization_weight: float = 1e-4
+    scale: float | None = None
+
+    def __post_init__(self) -> None:
+        check_number("quantization_weight", self.quantization_weight)
+        if self.scale is not None:
+            check_number("scale", self.scale)
+            if self.scale == 0:
+                raise InputError("scale must be above 0: a scale of 0 makes all classes equally likely")
+
+
+def _centers(task: Task, options: MDSOptions, rng: Generator) -> CenterState:
+    centers = mds_centers(task.n_classes, task.n_bits, rng)
+    return CenterState(centers=centers, tie_break=random_signs((task.n_bits,), rng))
+
+
+def _loss(outputs: Tensor, labels: Tensor, targets: Targets, task: Task, options: MDSOptions) -> Tensor:
+    scale = math.sqrt(task.n_bits) if options.scale is None else options.scale
+    loss = center_softmax(outputs, labels, targets.centers, scale=scale)
+    return loss + options.quantization_weight * quantization(outputs)
+
+
+MDS = Method(
+    name="mds",
+    title="MDS: centers at a guaranteed minimum distance, and a softmax over them",
+    citation="Wang et al., Deep Hashing with Minimal-Distance-Separated Hash Centers, CVPR 2023",
+    options=MDSOptions(),
+    make_centers=_centers,
+    loss=_loss,
+    schedules={
+        "frozen": Schedule(epochs=40, batch_size=256, learning_rate=1e-2, linear_factor=0.3),
+        "fine-tuned": Schedule(epochs=100, batch_size=64, learning_rate=1e-4),
+        "scratch": Schedule(epochs=60, batch_size=64, learning_rate=2e-3),
+    },
+    normalized=True,
+)

@@ -1,0 +1,136 @@
+"""Codes from the signs of linear projections: principal components, ITQ's rotation of them, and random directions."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from nearbit.centers import Generator
+from nearbit.errors import InputError
+from nearbit.methods.baseline import Baseline, Fitted
+from nearbit.methods.method import Material, check_number
+from nearbit.networks import Head
+
+Matrix = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PCAOptions:
+    """Principal components have no options."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RandomOptions:
+    """Random directions have no options."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ITQOptions:
+    """Options of ITQ.
+
+    Attributes:
+        iterations: how often signs and rotation are found in turn; 50 in the paper.
+    """
+
+    iterations: int = 50
+
+    def __post_init__(self) -> None:
+        check_number("iterations", self.iterations, at_least=1, whole=True)
+
+
+def principal_directions(centered: Matrix, n_bits: int) -> Matrix:
+    """Return the directions of largest variance: float64 `(feature_dim, n_bits)`, orthonormal columns.
+
+    The entry of each column that is largest in absolute value is positive, so that the result is unique (but for
+    equal variances).
+
+    Raises:
+        InputError: the features vary in fewer directions than n_bits.
+    """
+    _, values, rows = np.linalg.svd(centered, full_matrices=False)
+    rank = int((values > 1e-6 * max(float(values[0]), 1e-30)).sum())
+    if n_bits > rank:
+        raise InputError(
+            f"{len(centered)} training images of {centered.shape[1]} features vary in {rank} directions, and {n_bits} "
+            "bits need as many: take fewer bits, or the method random"
+        )
+    directions = rows[:n_bits].T
+    largest = directions[np.abs(directions).argmax(axis=0), np.arange(n_bits)]
+    return np.asarray(directions * np.where(largest < 0, -1.0, 1.0))
+
+
+def iterative_quantization(projected: Matrix, rotation: Matrix, iterations: int) -> Matrix:
+    """Return the rotation R after some rounds of B = sign(V R), then the R that brings V R nearest to B.
+
+    Source: ITQ (Gong and Lazebnik, CVPR 2011), equations 2 and 3: with Bᵀ V = S Ω Ŝᵀ, R = Ŝ Sᵀ. |B - V R|² never
+    grows. Deterministic.
+
+    Args:
+        projected: float64 `(n, n_bits)`: V.
+        rotation: float64 `(n_bits, n_bits)`, orthogonal, to begin with.
+        iterations: number of rounds.
+    """
+    for _ in range(iterations):
+        signs = np.where(projected @ rotation >= 0, 1.0, -1.0)
+        left, _, right = np.linalg.svd(signs.T @ projected)
+        rotation = right.T @ left.T
+    return rotation
+
+
+def _centered(material: Material) -> tuple[Matrix, Matrix]:
+    features = material.features().astype(np.float64)
+    mean = features.mean(axis=0)
+    return features - mean, mean
+
+
+def linear_head(mean: Matrix, directions: Matrix) -> Head:
+    """Return the head whose outputs are (x - mean) @ directions."""
+    head = Head(len(mean), directions.shape[1], "linear")
+    head.feature_mean.copy_(torch.from_numpy(mean))
+    weights = torch.from_numpy(np.ascontiguousarray(directions.T)).float()
+    head.layers[0].load_state_dict({"weight": weights, "bias": torch.zeros(len(weights))})
+    return head
+
+
+def _pca(material: Material, n_bits: int, options: PCAOptions, rng: Generator) -> Fitted:
+    centered, mean = _centered(material)
+    return Fitted(linear_head(mean, principal_directions(centered, n_bits)))
+
+
+def _itq(material: Material, n_bits: int, options: ITQOptions, rng: Generator) -> Fitted:
+    centered, mean = _centered(material)
+    directions = principal_directions(centered, n_bits)
+    first, _ = np.linalg.qr(rng.standard_normal((n_bits, n_bits)))
+    rotation = iterative_quantization(centered @ directions, first, options.iterations)
+    return Fitted(linear_head(mean, directions @ rotation))
+
+
+def _random(material: Material, n_bits: int, options: RandomOptions, rng: Generator) -> Fitted:
+    _, mean = _centered(material)
+    return Fitted(linear_head(mean, rng.standard_normal((len(mean), n_bits)) / np.sqrt(len(mean))))
+
+
+PCA = Baseline(
+    name="pca",
+    title="Signs of the principal components of features; needs no labels",
+    citation="Gong and Lazebnik, Iterative Quantization: A Procrustean Approach to Learning Binary Codes, CVPR 2011",
+    options=PCAOptions(),
+    fit=_pca,
+)
+
+ITQ = Baseline(
+    name="itq",
+    title="ITQ: principal components rotated so that their signs lose least; needs no labels",
+    citation="Gong and Lazebnik, Iterative Quantization: A Procrustean Approach to Learning Binary Codes, CVPR 2011",
+    options=ITQOptions(),
+    fit=_itq,
+)
+
+RANDOM = Baseline(
+    name="random",
+    title="Signs of projections to random directions; needs no labels",
+    citation="Charikar, Similarity Estimation Techniques from Rounding Algorithms, STOC 2002",
+    options=RandomOptions(),
+    fit=_random,
+)

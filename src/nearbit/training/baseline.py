@@ -1,0 +1,109 @@
+"""A run of a baseline: features, a head made from them in one go, and the model."""
+
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+
+from nearbit.bundle import Model, apply_head
+from nearbit.centers import Centers, CenterState, certify, multi_label_centroids, random_signs
+from nearbit.codes import pack, signs_of
+from nearbit.errors import InputError, TrainingError
+from nearbit.methods import CLASSIFIER, Baseline
+from nearbit.metrics import tie_aware_average_precision
+from nearbit.networks import HashNetwork, Head
+from nearbit.progress import Progress
+from nearbit.training.fit import validation_database
+from nearbit.training.material import TrainingMaterial
+from nearbit.training.seeds import generator
+from nearbit.training.setup import Setup
+
+UNUSED = {"epochs": None, "learning_rate": None}
+UNUSED_BY_PROJECTIONS = {"batch_size": None, "views": 1}
+"""Options with the values that they must keep, for all baselines and for those that train no classifier either."""
+
+
+@final
+class BaselineRun:
+    """One run of a baseline, checked and ready; `plan` makes it."""
+
+    def __init__(self, setup: Setup, baseline: Baseline, method_options: Any, n_bits: int) -> None:
+        self.setup, self.baseline, self.method_options, self.n_bits = setup, baseline, method_options, n_bits
+        if setup.regime != "frozen":
+            raise InputError(
+                f"{baseline.name} makes codes of frozen features, and this run is {setup.regime}: take a pretrained "
+                "backbone (--weights, timm:NAME, hf:FOLDER), and leave --regime out"
+            )
+        for name, kept in (UNUSED | ({} if baseline.needs_labels else UNUSED_BY_PROJECTIONS)).items():
+            if getattr(setup.options, name) != kept:
+                raise InputError(f"{baseline.name} trains no hash network, so {name} would do nothing: leave it out")
+        if setup.options.head == "hidden":
+            raise InputError(f"the head of {baseline.name} has no hidden layer to train: leave head 'hidden' out")
+
+    def key(self) -> str:
+        """Name the run: runs of equal keys make equal models."""
+        return self.setup.key(method=self.baseline.name, method_options=repr(self.method_options), n_bits=self.n_bits)
+
+    def train(self, checkpoint: Path | None, progress: Progress) -> Model:
+        """Make the head from the features and return the model."""
+        began = time.monotonic()
+        features = self.setup.train_features(progress)
+        prepared = time.monotonic()
+        material = TrainingMaterial(self.setup, CLASSIFIER.schedules["frozen"].epochs, checkpoint, progress)
+        rng = generator(self.setup.options.seed, "centers")
+        head, words = self.baseline.fit(material, self.n_bits, self.method_options, rng)
+        if not all(bool(value.isfinite().all()) for value in head.state_dict().values()):
+            raise TrainingError(f"the head that {self.baseline.name} made is not finite; nothing was saved")
+        signs = signs_of(apply_head(head, features, self.n_bits))
+        tie_break = random_signs((self.n_bits,), rng)
+        centers = majority_words(signs, self.setup.labels["train"], tie_break) if words is None else words
+        seconds = {"features": round(prepared - began, 3), "training": round(time.monotonic() - prepared, 3)}
+        return self._model(head, CenterState(centers=centers, tie_break=tie_break), signs, seconds)
+
+    def _model(self, head: Head, state: CenterState, signs: Centers, seconds: dict[str, float]) -> Model:
+        score = self._validation_map(head, signs)
+        record = {
+            "run_key": self.key(),
+            **self.setup.record(),
+            "schedule": {"epochs": 0},
+            "selected_epoch": 0,
+            "validation_map": score,
+            "certificate": certify(state.centers).to_dict() if len(state.centers) > 1 else None,
+            "history": [],
+            "head_candidates": {head.spec["kind"]: score},
+            "seconds": seconds,
+        }
+        return Model(
+            network=HashNetwork(self.setup.backbone, head).cpu().eval(),
+            head=head.spec,
+            n_bits=self.n_bits,
+            classes=self.setup.dataset.classes,
+            method=self.baseline.name,
+            method_options=asdict(self.method_options),
+            centers=state,
+            split=self.setup.split,
+            record=record,
+        )
+
+    def _validation_map(self, head: Head, signs: Centers) -> float | None:
+        """Return the tie-aware mAP on validation, as for methods; None without validation images or labels."""
+        labels = self.setup.labels
+        if not labels["validation"].any():
+            return None
+        rows = validation_database(len(signs), self.setup.options.seed)
+        features = self.setup.feature_inputs(lambda *_: None).parts["validation"].cpu().numpy()
+        codes = pack(signs_of(apply_head(head, features, self.n_bits)))
+        precisions = tie_aware_average_precision(
+            codes, labels["validation"], pack(signs[rows]), labels["train"][rows], self.n_bits
+        )
+        return float(precisions.mean())
+
+
+def majority_words(signs: Centers, labels: np.typing.NDArray[np.bool_], tie_break: Centers) -> Centers:
+    """Return, for each class, the majority sign of each bit over its images: int8 `(n_classes, n_bits)`.
+
+    A class without images gets `tie_break`; even votes take its sign.
+    """
+    return multi_label_centroids(labels.T, signs, tie_break)

@@ -1,0 +1,140 @@
+"""Baselines: projections and the label code against what the equations say, and what needs no labels."""
+
+from dataclasses import fields
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import oracles
+from nearbit.errors import InputError
+from nearbit.methods import BASELINES, ITQ, LABEL, PCA, RANDOM, Baseline, find_method
+from nearbit.methods.projections import iterative_quantization, principal_directions
+from nearbit.networks import Head
+
+
+class Images:
+    """Features of three kinds of images, and a classifier that knows them by their first three features."""
+
+    def __init__(self, n=60, width=10, *, labels=True):
+        rng = np.random.default_rng(1)
+        self.numbers = np.arange(n) % 3
+        self._features = rng.normal(0, 1, (n, width)).astype(np.float32) * np.linspace(3, 1, width, dtype=np.float32)
+        self._features[np.arange(n), self.numbers] += 20
+        self.labels = self.numbers[:, None] == np.arange(3) if labels else np.zeros((n, 0), np.bool_)
+
+    def features(self):
+        return self._features
+
+    def classifier(self, epochs):
+        head = Head(self._features.shape[1], 3, "linear")
+        head.feature_mean[0], head.feature_std[1] = 100, 0.01  # so that weights and bias alone say something else
+        weights = torch.eye(3, self._features.shape[1])
+        weights[1, 1] = 0.01
+        head.layers[0].load_state_dict({"weight": weights, "bias": torch.tensor([100.0, 0, 0])})
+        return head
+
+
+def outputs_of(baseline, images, n_bits, seed=0):
+    fitted = baseline.fit(images, n_bits, baseline.options, np.random.default_rng(seed))
+    with torch.no_grad():
+        return fitted.head.eval()(torch.from_numpy(images.features())).numpy()
+
+
+@pytest.mark.parametrize("name", BASELINES)
+def test_what_a_baseline_says_of_itself(name):
+    baseline = find_method(name)
+    assert isinstance(baseline, Baseline)
+    assert baseline.name == name == name.lower()
+    assert any(character.isdigit() for character in baseline.citation)
+    assert baseline.with_options(None) == baseline.options
+    with pytest.raises(InputError, match=f"{name} has no option 'margin'"):
+        baseline.with_options({"margin": 1})
+    for option in fields(baseline.options):
+        with pytest.raises(InputError, match=f"{option.name} must be a whole number of at least 1, not 0"):
+            baseline.with_options({option.name: 0})
+
+
+@pytest.mark.parametrize("name", [name for name, baseline in BASELINES.items() if not baseline.needs_labels])
+def test_projections_need_no_labels_and_a_seed_decides_them(name):
+    outputs = outputs_of(BASELINES[name], Images(labels=False), 6)
+    assert outputs.shape == (60, 6)
+    assert np.isfinite(outputs).all()
+    assert np.abs(outputs.mean(axis=0)).max() < 1e-4  # the mean image lies in the middle
+    assert np.array_equal(outputs, outputs_of(BASELINES[name], Images(labels=True), 6))
+    other = outputs_of(BASELINES[name], Images(labels=False), 6, seed=1)
+    assert np.array_equal(outputs, other) == (name == "pca")
+
+
+def test_pca_finds_uncorrelated_directions_of_falling_variance():
+    outputs = outputs_of(PCA, Images(), 10).astype(float)
+    covariance = np.cov(outputs.T)
+    assert np.abs(covariance - np.diag(np.diag(covariance))).max() < 1e-3 * covariance.max()
+    values, _ = np.linalg.eig(np.cov(Images().features().astype(float).T))
+    assert np.allclose(np.diag(covariance), sorted(values.real, reverse=True), rtol=1e-4)
+
+
+def test_directions_are_unique_up_to_nothing():
+    centered = Images().features().astype(float)
+    centered -= centered.mean(axis=0)
+    found = principal_directions(centered, 4)
+    assert (found[np.abs(found).argmax(axis=0), np.arange(4)] > 0).all()
+    assert np.allclose(found, principal_directions(centered[::-1], 4))
+
+
+@pytest.mark.parametrize(("n", "width", "n_bits", "rank"), [(60, 10, 11, 10), (5, 10, 5, 4), (4, 3, 64, 3)])
+def test_more_bits_than_directions_are_refused_with_a_way_out(n, width, n_bits, rank):
+    with pytest.raises(InputError, match=f"vary in {rank} directions, and {n_bits} bits .*take fewer bits, or"):
+        outputs_of(ITQ, Images(n, width), n_bits)
+    assert outputs_of(RANDOM, Images(n, width), n_bits).shape == (n, n_bits)
+
+
+def test_itq_by_a_plain_alternation():
+    projected = np.random.default_rng(0).normal(0, 1, (40, 4)) * [3, 2, 1, 0.5]
+    first, _ = np.linalg.qr(np.random.default_rng(1).normal(size=(4, 4)))
+    losses = []
+    for rounds in range(6):
+        rotation = iterative_quantization(projected, first, rounds)
+        assert np.allclose(rotation @ rotation.T, np.eye(4))
+        turned = (projected @ rotation).tolist()
+        losses.append(sum((abs(value) - 1) ** 2 for row in turned for value in row))  # |B - V R|² at B = sign(V R)
+    assert all(later <= earlier + 1e-9 for earlier, later in pairwise(losses))
+    assert losses[5] < 0.95 * losses[0]
+    # the step is the best rotation for its signs: no small turn of it comes nearer to them
+    signs = np.where(projected @ first >= 0, 1.0, -1.0)
+    best = iterative_quantization(projected, first, 1)
+    least = np.square(signs - projected @ best).sum()
+    for a in range(4):
+        for b in range(a + 1, 4):
+            for angle in (-0.05, 0.05):
+                turn = np.eye(4)
+                turn[[a, b], [a, b]] = np.cos(angle)
+                turn[a, b], turn[b, a] = -np.sin(angle), np.sin(angle)
+                assert np.square(signs - projected @ best @ turn).sum() > least
+
+
+def test_itq_keeps_the_distances_of_pca():
+    pca, itq = outputs_of(PCA, Images(), 5).astype(float), outputs_of(ITQ, Images(), 5).astype(float)
+    assert np.allclose(np.linalg.norm(pca[0] - pca, axis=1), np.linalg.norm(itq[0] - itq, axis=1), rtol=1e-4, atol=1e-3)
+
+
+def test_the_label_code_is_the_word_of_the_class_that_the_classifier_says():
+    images = Images()
+    fitted = LABEL.fit(images, 12, LABEL.options, np.random.default_rng(0))
+    outputs = outputs_of(LABEL, images, 12)
+    assert np.array_equal(outputs, fitted.centers[images.numbers])
+    assert min(oracles.all_sign_distances(fitted.centers.tolist())) >= 8  # three words of 12 bits, as far as can be
+
+
+def test_the_label_code_needs_a_word_for_each_class():
+    with pytest.raises(InputError, match="3 classes need 3 distinct words, but 1 bits have only 2"):
+        outputs_of(LABEL, Images(), 1)
+
+
+def test_every_baseline_stands_on_the_page_of_baselines():
+    page = (Path(__file__).parents[2] / "docs" / "methods" / "baselines.md").read_text(encoding="utf-8")
+    for name, baseline in BASELINES.items():
+        assert f"`{name}`" in page
+        assert [option.name for option in fields(baseline.options) if f"`{option.name}`" not in page] == []
