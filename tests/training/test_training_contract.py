@@ -13,10 +13,17 @@ from nearbit.methods import METHODS
 from nearbit.training import TrainOptions, plan
 from tiny_data import tiny_dataset, tiny_split
 
+QUICK = {(method, "frozen") for method in METHODS} | {("crh", "scratch"), ("shc", "scratch")}
+EVERY = [
+    pytest.param(method, regime, marks=() if (method, regime) in QUICK else pytest.mark.slow, id=f"{method}-{regime}")
+    for method in METHODS
+    for regime in ("scratch", "frozen")
+]
+"""Every method in both regimes; all loss functions and all ways of training are in the quick ones."""
+
 
 @pytest.mark.parametrize("multi_label", [False, True])
-@pytest.mark.parametrize("regime", ["scratch", "frozen"])
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(("method", "regime"), EVERY)
 def test_every_method_gives_a_finite_model_of_its_data(run, method, regime, multi_label):
     dataset = tiny_dataset(multi_label=multi_label)
     model = run(method, regime, multi_label=multi_label)
@@ -32,8 +39,7 @@ def test_every_method_gives_a_finite_model_of_its_data(run, method, regime, mult
     assert all(np.isfinite(epoch["loss"]) for epoch in model.record["history"])
 
 
-@pytest.mark.parametrize("regime", ["scratch", "frozen"])
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(("method", "regime"), EVERY)
 def test_a_seed_decides_every_bit_of_the_model(run, method, regime):
     first = run(method, regime, seed=3)
     torch.manual_seed(99)
