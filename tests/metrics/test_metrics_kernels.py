@@ -8,7 +8,7 @@ from nearbit import metrics
 from nearbit.codes import pack
 from nearbit.errors import InputError
 from nearbit.metrics.comparison import compare
-from nearbit.metrics.grouping import group
+from nearbit.metrics.grouping import group, may_pay, order_of
 
 
 def case(n_bits, n=4200, *, multi, seed=0):
@@ -93,6 +93,23 @@ def test_codes_too_long_for_the_loops_are_refused():
     with pytest.raises(InputError, match="at most 32767 bits, not 32768"):
         metrics.tie_aware_average_precision(codes, [0], codes, [0], 32768)
     assert metrics.tie_aware_average_precision(codes, [0], codes, [0], 32767).tolist() == [1.0]
+
+
+@pytest.mark.parametrize("n_groups", [1, 700, 1400, 2400, 20_000])
+@pytest.mark.parametrize("n", [1, 50, 3000, 20_000])
+def test_a_sample_says_whether_grouping_may_pay(n, n_groups):
+    rng = np.random.default_rng(n)
+    values = rng.permutation(np.arange(n) % min(n, n_groups)).astype(np.uint64)
+    columns = np.stack([values // 3, values])
+    pays = len(np.unique(values)) <= 0.8 * n
+    assert group(columns).pay == pays
+    assert may_pay(columns) == pays
+
+
+def test_rows_are_ordered_by_key():
+    for keys in ([3, 1, 2, 1], [2**40, 5, 2**40, 0], [65535, 65536, 1]):
+        array = np.array(keys, np.uint64)
+        assert order_of(array).tolist() == sorted(range(len(keys)), key=keys.__getitem__)
 
 
 def test_groups_hold_equal_items():

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from nearbit.codes import as_words, check_codes, check_n_bits
 from nearbit.errors import InputError
-from nearbit.metrics.grouping import Columns, Groups, Lists, group, list_by_label
+from nearbit.metrics.grouping import Columns, Groups, Lists, group, list_by_label, may_pay, order_of
 from nearbit.metrics.relevance import Relevance, relevance_of
 
 Counts = npt.NDArray[np.int64]
@@ -170,11 +170,12 @@ class Comparison:
 
     @cached_property
     def _grouped(self) -> Grouped:
-        """The database ordered by key; equal items are one where that pays."""
-        groups = self.groups
-        rows = groups.first if groups.pay else np.argsort(groups.of_row, kind="stable")
-        weights = groups.sizes if groups.pay else np.empty(0, np.uint32)
-        return Grouped(self.database_words, self.relevance.database_keys, weights).at(rows, weights)
+        """The database ordered by its first key; equal items are one where that pays."""
+        keys, none = self.relevance.database_keys, np.empty(0, np.uint32)
+        plain = Grouped(self.database_words, keys, none)
+        if may_pay(np.concatenate([keys, self.database_words])) and self.groups.pay:
+            return plain.at(self.groups.first, self.groups.sizes)
+        return plain if self.relevance.shared else plain.at(order_of(keys[0]), none)
 
     @cached_property
     def _lists(self) -> tuple[Counts, Grouped] | None:

@@ -8,6 +8,8 @@ import numpy.typing as npt
 Columns = npt.NDArray[np.uint64]
 PAYS = 0.8
 """Groups are used where there are at most this many times as many groups as items."""
+SAMPLE = 13
+"""Items looked at before grouping, for each item of the square root of their number."""
 ENTRIES_PER_ITEM = 8
 """Lists are made where an item has at most this many labels on average, which bounds their memory."""
 
@@ -48,6 +50,28 @@ def group(columns: Columns) -> Groups:
     of_row = np.empty(len(order), np.int64)
     of_row[order] = np.cumsum(is_first) - 1
     return Groups(order[starts], np.diff(starts, append=len(order)).astype(np.uint32), of_row)
+
+
+def may_pay(columns: Columns) -> bool:
+    """Return whether so many items of a sample are equal that grouping all of them may pay.
+
+    Of n items that form at most `PAYS · n` groups, at least (1 - PAYS) · n pairs are equal, and so, among m of them,
+    about (1 - PAYS) · m² / n pairs; fewer than half of that say that grouping all would be work for nothing.
+
+    Args:
+        columns: uint64 `(words, n)`, n at least 1.
+    """
+    n = columns.shape[1]
+    size = min(n, int(SAMPLE * n**0.5) + 1)
+    rows = np.random.default_rng(0).choice(n, size, replace=False)
+    sizes = group(np.ascontiguousarray(columns[:, rows])).sizes.astype(np.int64)
+    return bool((sizes * (sizes - 1) // 2).sum() >= (1 - PAYS) * size * size / (2 * n))
+
+
+def order_of(keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
+    """Return the rows ordered by their key uint64 `(n,)`, equal ones as they stand; small keys are quicker."""
+    small = keys.astype(np.uint16) if keys.max() < 2**16 else keys
+    return np.argsort(small, kind="stable").astype(np.int64)
 
 
 @dataclass(frozen=True, eq=False)
