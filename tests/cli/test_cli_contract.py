@@ -218,13 +218,18 @@ def test_a_reader_that_goes_away_is_no_fault(tmp_path):
 def test_control_c_leaves_nothing_half_written(tmp_path):
     arguments = ["train", "digits", "-o", "a.model", "--epochs", "5000", "--image-size", "8", "--device", "cpu"]
     environment = os.environ | {"NEARBIT_CACHE": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"}
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
     with started(*arguments, cwd=tmp_path, env=environment) as process:
+        signal.signal(signal.SIGINT, before)
         while not (tmp_path / "a.model.checkpoint").exists():
             time.sleep(0.02)
             assert process.poll() is None
         time.sleep(0.2)
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=30)
+        try:
+            _, err = process.communicate(timeout=30)
+        finally:
+            process.kill()
     assert process.returncode == 130
     assert "Interrupted. Nothing is half-written" in err
     assert {path.name for path in tmp_path.iterdir()} <= {"a.model.checkpoint", "cache"}
