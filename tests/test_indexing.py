@@ -9,7 +9,7 @@ from PIL import Image
 from model_makers import random_model
 from nearbit import encode, indexing
 from nearbit.codes import pack, signs_of
-from nearbit.datasets import load_dataset, load_images
+from nearbit.datasets import Problem, load_dataset, load_images, scan
 from nearbit.errors import ImageError, IndexFileError, InputError
 from nearbit.index import create_index, open_index
 from nearbit.indexing import index_dataset
@@ -229,3 +229,144 @@ def test_nobody_else_writes_while_images_are_indexed(model, tmp_path, monkeypatc
 
         index_dataset(index, model, tiny_dataset(), device="cpu", progress=write)
     assert refused == [True]
+
+
+def files_below(folder):
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*.png")}
+
+
+def test_sync_mirrors_the_folder_that_holds_the_index(model, tmp_path):
+    write_folder(tmp_path / "a" / "photos", per_class=2)
+    read = lambda: load_images(tmp_path / "a", cache=tmp_path / "cache")  # noqa: E731
+    with create_index(tmp_path / "a" / "x.index", 12) as index:
+        index_dataset(index, model, read(), device="cpu")
+        photos = tmp_path / "a" / "photos"
+        (photos / "a" / "000.png").unlink()
+        (photos / "a" / "001.png").rename(photos / "b" / "moved.png")
+        assert index_dataset(index, model, read(), device="cpu").absent == 2
+        index.remove([item_id for path, item_id, _ in index.paths() if path.endswith("moved.png")])
+        done = index_dataset(index, model, read(), device="cpu", sync=True)
+        assert (done.moved, done.removed, done.added) == (1, 1, 0)
+        assert set(index.entries()) == files_below(tmp_path / "a")
+
+
+def test_sync_of_a_folder_above_the_index_leaves_what_lies_elsewhere(model, tmp_path):
+    inside, beside, near = (write_folder(tmp_path / name, per_class=2) for name in ("data/in", "other", "data2"))
+    with create_index(tmp_path / "data" / "deep" / "x.index", 12) as index:
+        for root in (inside, beside, near):
+            index_dataset(index, model, load_images(root, cache=tmp_path / "cache"), device="cpu")
+        before = set(index.entries())
+        (inside / "a" / "000.png").unlink()
+        data = load_images(tmp_path / "data", cache=tmp_path / "cache")
+        done = index_dataset(index, model, data, device="cpu", sync=True)
+        assert (done.removed, done.moved, done.added) == (1, 0, 0)
+        assert before - set(index.entries()) == {"../in/a/000.png"}
+
+
+@pytest.mark.parametrize(("unread", "kept"), [("b", {"b"}), (".", {"a", "b"}), ("a/00", set())])
+def test_sync_keeps_what_lies_below_a_folder_that_cannot_be_read(model, tmp_path, unread, kept):
+    root = write_folder(tmp_path / "photos", per_class=2)
+    synced(model, root, tmp_path)
+    for name in ("a/000.png", "a/001.png", "b/002.png", "b/003.png"):
+        (root / name).unlink()
+    whole = load_images(root, cache=tmp_path / "cache")
+    problems = (*whole.problems, Problem(unread, "a folder that cannot be read: Permission denied"))
+    with open_index(tmp_path / "a.index") as index:
+        done = index_dataset(index, model, replace(whole, problems=problems), device="cpu", sync=True)
+        left = {path.split("/")[1] for path in index.entries()}
+    assert left == {"c"} | kept
+    assert done.removed == 4 - 2 * len(kept)
+
+
+def test_a_folder_that_the_system_refuses_keeps_its_items(model, tmp_path, monkeypatch):
+    root = write_folder(tmp_path / "photos", per_class=2)
+    _, before = synced(model, root, tmp_path)
+    names_in = scan._names_in
+
+    def refuse(root, folder, found):
+        if folder == "b":
+            found.problems.append(Problem("b", "a folder that cannot be read: Permission denied"))
+            return []
+        return names_in(root, folder, found)
+
+    monkeypatch.setattr(scan, "_names_in", refuse)
+    done, after = synced(model, root, tmp_path, sync=True)
+    assert (done.removed, done.absent, set(after)) == (0, 0, set(before))
+
+
+def test_sync_removes_the_items_of_a_class_whose_folder_is_empty_now(model, tmp_path):
+    root = write_folder(tmp_path / "photos", per_class=2)
+    synced(model, root, tmp_path)
+    for file in (root / "b").iterdir():
+        file.unlink()
+    done, after = synced(model, root, tmp_path, sync=True)
+    assert done.removed == 2
+    assert set(after) == {f"photos/{path}" for path in files_below(root)}
+
+
+def test_single_files_are_never_all_of_a_folder(model, tmp_path):
+    root = write_folder(tmp_path / "photos", per_class=2)
+    _, before = synced(model, root, tmp_path)
+    for source in (root / "a" / "000.png", [root / "a" / "000.png", root / "a" / "001.png"]):
+        done, after = synced(model, source, tmp_path)
+        assert (done.absent, done.relabelled) == (0, 0)
+        assert {path: item.labels for path, item in after.items()} == {
+            path: item.labels for path, item in before.items()
+        }
+        with pytest.raises(InputError, match="sync needs all images of a folder"):
+            synced(model, source, tmp_path, sync=True)
+    Image.new("RGB", (9, 9), "white").save(root / "a" / "000.png")
+    done, after = synced(model, root / "a" / "000.png", tmp_path)
+    assert (done.replaced, after["photos/a/000.png"].labels) == (1, ("a",))
+
+
+@pytest.mark.parametrize("sync", [False, True])
+def test_changed_labels_are_taken_in_without_encoding(model, tmp_path, monkeypatch, sync):
+    monkeypatch.setattr(indexing, "CHUNK", 2)
+    root = write_folder(tmp_path / "photos", per_class=2)
+    names = sorted(files_below(root))
+    table = root / "labels.csv"
+    table.write_text("path,labels\n" + "".join(f"{name},wren|owl\n" for name in names))
+    synced(model, table, tmp_path)
+    with open_index(tmp_path / "a.index") as index:
+        first = content(index)
+        index.update([1], metadata=[item_with(index, 1, labels=["owl", "wren"], camera=3)])
+        index.update([2], metadata=[item_with(index, 2, camera=4)])
+    rows = [f"{name},wren|owl\n" for name in names]
+    rows[1], rows[2], rows[5] = f"{names[1]},wren|robin\n", f"{names[2]},\n", f"{names[5]},robin\n"
+    table.write_text("path,labels\n" + "".join(rows))
+    done, items = synced(model, table, tmp_path, sync=sync)
+    assert (*counts(done), done.relabelled) == (0, 0, 6, 3)
+    assert [set(items["photos/" + name].labels) for name in names] == [
+        {"wren", "owl"},
+        {"wren", "robin"},
+        set(),
+        {"wren", "owl"},
+        {"wren", "owl"},
+        {"robin"},
+    ]
+    assert [items["photos/" + name].metadata for name in names[:3]] == [{"camera": 3}, {"camera": 4}, {}]
+    assert [item.code.tobytes() for item in items.values()] == [one[1] for one in first]
+    assert synced(model, table, tmp_path, sync=sync)[0].relabelled == 0
+
+
+def item_with(index, item_id, **more):
+    """Return all metadata of an item, with more."""
+    item = index.items([item_id])[0]
+    return {"path": item.path, "labels": list(item.labels), "digest": item.digest, **item.metadata, **more}
+
+
+def test_an_item_keeps_its_own_metadata_when_its_image_changes_or_moves(model, tmp_path):
+    root = write_folder(tmp_path / "photos", per_class=2)
+    _, first = synced(model, root, tmp_path)
+    changed, moved = (first[f"photos/a/00{number}.png"].id for number in (0, 1))
+    with open_index(tmp_path / "a.index") as index:
+        index.update([changed, moved], metadata=[item_with(index, one, camera=one) for one in (changed, moved)])
+    Image.new("RGB", (9, 9), "white").save(root / "a" / "000.png")
+    (root / "a" / "001.png").rename(root / "b" / "new.png")
+    done, second = synced(model, root, tmp_path, sync=True)
+    assert (done.replaced, done.moved) == (1, 1)
+    assert second["photos/a/000.png"].metadata == {"camera": changed}
+    assert second["photos/a/000.png"].digest != first["photos/a/000.png"].digest
+    item = second["photos/b/new.png"]
+    assert (item.id, item.metadata, item.labels) == (moved, {"camera": moved}, ("b",))

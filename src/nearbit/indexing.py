@@ -1,5 +1,6 @@
 """Put the images of a data set into an index: new ones are added, changed ones replaced, known ones passed over."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from nearbit.datasets import Dataset, Problem
 from nearbit.encode import CHUNK
 from nearbit.errors import InputError
 from nearbit.files import path_seen_from
-from nearbit.index import Index
+from nearbit.index import Index, Item
 from nearbit.progress import Progress, silent
 
 
@@ -26,6 +27,7 @@ class Indexed:
         added, replaced, unchanged: numbers of images.
         absent: items of the index from the same place that are not among the images; they stay in the index.
         problems: the images that could not be read.
+        relabelled: those of the unchanged whose labels are others now; their items took them.
         moved: images found under another path, whose items took it (only with `sync`).
         removed: items whose images are gone (only with `sync`).
     """
@@ -35,6 +37,7 @@ class Indexed:
     unchanged: int
     absent: int
     problems: tuple[Problem, ...]
+    relabelled: int = 0
     moved: int = 0
     removed: int = 0
 
@@ -55,23 +58,25 @@ def index_dataset(
     An item is known by its path and by the hash of its content. An interrupted run that is repeated goes on where it
     stopped and leaves the same ids and codes as an undisturbed one. While it runs, no other process writes.
 
+    An item keeps its own metadata whatever happens to its image, and its labels where the data set has no classes.
+
     Args:
         index: an open index of the model.
         model: what makes the codes.
         dataset: the images; their labels, where there are any, go into the index.
         rows: which of them, in order; by default all.
         sync: make the index the mirror of the whole data set: an item whose image lies under another path now keeps
-            its id and takes that path, and items of its folder whose images are gone are removed. Images that are
-            there but cannot be read keep their items.
+            its id and takes that path, and items of its folder whose images are gone are removed. What cannot be read,
+            an image or a folder with all below it, keeps its items.
         device: "auto", "cpu", "cuda", …
         cache: a folder that keeps features by content.
         progress: called after each chunk.
 
     Raises:
-        InputError: `sync` with `rows`, or of images that lie in no folder.
+        InputError: `sync` with `rows`, or of images that are not all that a folder or labels file holds.
         IndexFileError: another process is writing to the index, or it cannot be written.
     """
-    if sync and (rows is not None or dataset.root is None):
+    if sync and (rows is not None or dataset.root is None or not dataset.is_whole):
         raise InputError("sync needs all images of a folder or labels file: leave rows (--part) or sync out")
     with index.writing():
         moved = _move(index, dataset) if sync else 0
@@ -90,7 +95,7 @@ def _add(
     cache: Path | None,
     progress: Progress,
 ) -> Indexed:
-    """Add what is new and replace what changed."""
+    """Add what is new, replace what changed, and take in the labels of the rest."""
     chosen = np.arange(len(dataset)) if rows is None else np.asarray(rows, np.int64)
     known = index.entries()
     paths = {int(row): item_path(index, dataset, int(row)) for row in chosen}
@@ -109,7 +114,9 @@ def _add(
         added, replaced = added + int((~old).sum()), replaced + int(old.sum())
         problems += encoded.problems
         progress("Indexing", min(start + CHUNK, len(waiting)), len(waiting))
-    return Indexed(added, replaced, len(paths) - len(waiting), 0, tuple(problems))
+    same = [row for row in paths if known.get(paths[row], (0, None))[1] == dataset.digests[row]]
+    relabelled = _relabel(index, dataset, {known[paths[row]][0]: row for row in same})
+    return Indexed(added, replaced, len(same), 0, tuple(problems), relabelled)
 
 
 def _put(
@@ -122,23 +129,67 @@ def _put(
     if not len(outputs):
         return
     ids = None if known is None else [known[one["path"]][0] for one in metadata]
+    if ids is not None:
+        metadata = _merged(index.items(ids), metadata)
     kept = None if index.outputs is None else outputs
     codes = pack(signs_of(outputs))
     index.add(codes, ids=ids, metadata=metadata, outputs=kept, replace=known is not None)
 
 
+def _relabel(index: Index, dataset: Dataset, rows: Mapping[int, int]) -> int:
+    """Give the items of rows, by id, the labels that those have now; return how many had others."""
+    if not dataset.n_classes:
+        return 0
+    relabelled, ids = 0, list(rows)
+    for start in range(0, len(ids), CHUNK):
+        items = [
+            item
+            for item in index.items(ids[start : start + CHUNK])
+            if set(item.labels) != set(dataset.label_names(rows[item.id]))
+        ]
+        if items:
+            metadata = [item_metadata(dataset, rows[item.id], str(item.path)) for item in items]
+            index.update([item.id for item in items], metadata=_merged(items, metadata))
+        relabelled += len(items)
+    return relabelled
+
+
+def _merged(items: Sequence[Item], metadata: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the new metadata of each item over what it has already."""
+    return [{"labels": list(item.labels), **item.metadata, **new} for item, new in zip(items, metadata, strict=True)]
+
+
 def _absent(index: Index, dataset: Dataset) -> list[tuple[str, int, str | None]]:
-    """Return (path, id, digest) of each item that lies below the root of the data set and whose image is not there."""
-    if dataset.root is None:
+    """Return (path, id, digest) of each item that lies below the root of the data set and whose image is not there.
+
+    What lies at or below a path that could not be read may be there. Paths are compared from the root of the file
+    system: seen from the folder of the index, "../a" may lie below a root as well as beside it.
+    """
+    if dataset.root is None or not dataset.is_whole:
         return []
-    below = path_seen_from(index.path.absolute().parent, dataset.root).rstrip("/") + "/"
+    folder, root = index.path.absolute().parent, _place(dataset.root.absolute())
     here = {item_path(index, dataset, row) for row in range(len(dataset))}
-    here |= {_path_of(index, dataset.root, problem.path) for problem in dataset.problems}
+    problems = [_place(dataset.root.absolute(), one.path) for one in dataset.problems if not one.is_class]
+    unknown = {place for place in problems if place == root or _is_below(root, place)}
     return [
         (path, item_id, digest)
         for path, item_id, digest in index.paths()
-        if path.startswith(below) and path not in here
+        if path not in here and _is_below(root, _place(folder, path)) and not _is_among(unknown, _place(folder, path))
     ]
+
+
+def _place(folder: Path, path: str | Path = ".") -> str:
+    """Return a path in a folder from the root of the file system, in the one form in which places are compared."""
+    return os.path.normcase(os.path.normpath(folder / path))
+
+
+def _is_below(root: str, place: str) -> bool:
+    return place != root and place.startswith(root.rstrip(os.sep) + os.sep)
+
+
+def _is_among(places: set[str], place: str) -> bool:
+    """Return whether a place, or a folder above it, is one of the places."""
+    return place in places or any(str(above) in places for above in Path(place).parents)
 
 
 def _move(index: Index, dataset: Dataset) -> int:
@@ -152,14 +203,15 @@ def _move(index: Index, dataset: Dataset) -> int:
     for _, item_id, digest in _absent(index, dataset):
         if digest is not None:
             waiting.setdefault(digest, []).append(item_id)
-    ids, metadata = [], []
+    ids: list[int] = []
+    metadata: list[dict[str, Any]] = []
     for row in range(len(dataset)):
         path, same = item_path(index, dataset, row), waiting.get(dataset.digests[row])
         if same and path not in known:
             ids.append(same.pop(0))
             metadata.append(item_metadata(dataset, row, path))
     if ids:
-        index.update(ids, metadata=metadata)
+        index.update(ids, metadata=_merged(index.items(ids), metadata))
     return len(ids)
 
 
@@ -167,13 +219,10 @@ def item_path(index: Index, dataset: Dataset, row: int) -> str:
     """Return the path of an item: of a file, relative to the folder of the index; else the key of the row."""
     if dataset.root is None:
         return dataset.keys[row]
-    return _path_of(index, dataset.root, dataset.keys[row])
-
-
-def _path_of(index: Index, root: Path, key: str) -> str:
-    return path_seen_from(index.path.absolute().parent, root / key)
+    return path_seen_from(index.path.absolute().parent, dataset.root / dataset.keys[row])
 
 
 def item_metadata(dataset: Dataset, row: int, path: str) -> dict[str, Any]:
-    """Return what an index keeps about a row beside its code."""
-    return {"path": path, "labels": list(dataset.label_names(row)), "digest": dataset.digests[row]}
+    """Return what an index keeps about a row beside its code; no labels, not even none, where there are no classes."""
+    labels = {"labels": list(dataset.label_names(row))} if dataset.n_classes else {}
+    return {"path": path, **labels, "digest": dataset.digests[row]}

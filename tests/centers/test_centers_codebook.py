@@ -115,6 +115,13 @@ def test_a_separated_codebook_is_farther_apart_than_a_uniform_one_and_not_the_de
     assert np.array_equal(uniform, make_codebook(200, 16, np.random.default_rng(0)))
 
 
+@pytest.mark.parametrize("n_codewords", [0, -3])
+@pytest.mark.parametrize("head_bits", [None, 4])
+def test_a_codebook_without_words_is_refused(n_codewords, head_bits):
+    with pytest.raises(InputError, match=f"n_codewords must be at least 1, not {n_codewords}"):
+        make_codebook(n_codewords, 8, np.random.default_rng(0), head_bits=head_bits)
+
+
 def test_an_unknown_source_of_a_codebook_is_refused():
     with pytest.raises(InputError, match="source of a codebook must be 'uniform' or 'separated', not 'best'"):
         make_codebook(4, 8, np.random.default_rng(0), source="best")

@@ -298,3 +298,25 @@ def test_a_thousand_classes_keep_their_distance_and_follow_the_similarity():
     distances = (64 - centers.astype(np.int32) @ centers.T.astype(np.int32)) // 2
     assert distances[~np.eye(1000, dtype=bool)].min() >= 21
     assert similarity_correlation(centers, similarity) > 0.3  # of separated centers it is about 0
+
+
+@pytest.mark.parametrize("kind", SEMANTIC_CENTERS)
+def test_an_impossible_distance_is_refused_with_the_proven_bound_by_every_kind(kind):
+    given = {"n_classes": 8, "n_bits": 8, "similarity": similarity_of(8, group=2), "min_distance": 5}
+    with pytest.raises(InputError, match=r"cannot have a minimum distance of 5: at most 4 is possible \(proven\)"):
+        make_centers(kind, rng=np.random.default_rng(0), **given)
+
+
+def test_the_published_procedure_starts_farther_apart_where_mds_centers_are_too_near(monkeypatch):
+    similarity, least = similarity_of(8, group=2), 4
+    near = np.array([[1 - 2 * (i >> b & 1) for b in range(8)] for i in range(8)], np.int8)
+    monkeypatch.setattr("nearbit.centers.mds_centers", lambda *_: near)
+    centers = SEMANTIC_CENTERS["shc"](similarity, 8, np.random.default_rng(0), least)
+    assert min(oracles.all_sign_distances(centers.tolist())) >= least
+
+
+def test_a_distance_that_is_possible_but_not_reached_is_refused_by_the_published_procedure():
+    given = {"n_classes": 196, "n_bits": 24, "similarity": similarity_of(196, group=2), "min_distance": 9}
+    with pytest.raises(InputError, match="8 is reached, and at most 10 is possible") as refusal:
+        make_centers("shc", rng=np.random.default_rng(0), **given)
+    assert "start" not in str(refusal.value)

@@ -241,6 +241,13 @@ def test_mds_centers_beat_bernoulli_ones_by_far():
     assert mds_objective(mds_centers(100, 64, np.random.default_rng(0))) > 56
 
 
+@pytest.mark.parametrize("n_bits", [513, 1000])
+def test_mds_centers_of_long_codes_are_separated_ones(n_bits, monkeypatch):
+    monkeypatch.setattr("nearbit.centers.mds._exchanged", lambda *_: pytest.fail("words were exchanged"))
+    centers = mds_centers(5, n_bits, np.random.default_rng(0))
+    assert np.array_equal(centers, separated_centers(5, n_bits, np.random.default_rng(0)))
+
+
 def test_orthohash_targets_are_bits_drawn_on_their_own():
     centers = orthohash_centers(400, 64, np.random.default_rng(0))
     assert abs(centers.mean()) < 0.03

@@ -1,6 +1,7 @@
 """`nearbit centers`: the files it writes, the figures it prints, and what it refuses."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -91,17 +92,25 @@ def test_the_plot_is_written(nearbit, similarity, tmp_path):
         (["separated", "--classes", 8], "Missing option '--bits'"),
         (["separated", "--classes", 1, "--bits", 8], "1 is not in the range x>=2"),
         (["seperated", "--classes", 8, "--bits", 8], "Did you mean 'separated'?"),
-        (["semantic", "--classes", 8, "--bits", 8], "'semantic' centers follow a similarity of classes: give one"),
+        (["semantic", "--classes", 8, "--bits", 8], "nearbit: semantic centers need --similarity FILE"),
+        (["shc", "--bits", 8], "nearbit: shc centers need --similarity FILE"),
         (["semantic", "--similarity", "S.npy", "--classes", 9, "--bits", 8], "has 8 classes, but 9 are expected"),
         (["semantic", "--similarity", "none.npy", "--bits", 8], "none.npy cannot be read as a table of numbers"),
         (["semantic", "--similarity", "objects.npy", "--bits", 8], "objects.npy cannot be read as a table of numbers"),
         (["semantic", "--similarity", "words.csv", "--bits", 8], "words.csv cannot be read as a table of numbers"),
         (["semantic", "--similarity", "S.npy", "--bits", 8, "--min-distance", 7], "at most 4 is possible (proven)"),
-        (["csq", "--classes", 8, "--bits", 8, "--min-distance", 2], "'csq' centers take no min_distance"),
+        (["shc", "--similarity", "S.npy", "--bits", 8, "--min-distance", 7], "at most 4 is possible (proven)"),
+        (["semantic", "--similarity", "S.npy", "--bits", 8, "--trade-off", "1:9"], "at most 4 is possible (proven)"),
+        (
+            ["csq", "--classes", 8, "--bits", 8, "--min-distance", 2],
+            "nearbit: --min-distance goes with separated, semantic, shc and assigned, not csq",
+        ),
+        (["seperated", "--classes", 8, "--bits", 8, "--min-distance", 2], "Did you mean 'separated'?"),
         (["separated", "--classes", 8, "--bits", 8, "--compare"], "go with semantic centers and --similarity"),
         (["separated", "--classes", 8, "--bits", 8, "--trade-off", "2:3"], "go with semantic centers and --similarity"),
         (["semantic", "--classes", 8, "--bits", 8, "--trade-off", "4"], "'4' must read FIRST:LAST"),
         (["semantic", "--classes", 8, "--bits", 8, "--trade-off", "5:4"], "'5:4' must go up"),
+        (["semantic", "--classes", 8, "--bits", 8, "--trade-off", "1:2:1:7"], "'1:2:1:7' must read FIRST:LAST"),
         (
             ["separated", "--classes", 8, "--bits", 8, "--plot", "x.bmp"],
             "must end in .png or .svg or .pdf, not 'x.bmp'",
@@ -113,8 +122,25 @@ def test_a_mistake_is_one_line_and_leaves_nothing(refused, similarity, tmp_path,
     np.save("objects.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
     (tmp_path / "words.csv").write_text("a,b\nc,d\n")
     before = sorted(tmp_path.iterdir())
-    assert message in refused("centers", *arguments, "-o", "H.npy")
+    assert message in refused("centers", *arguments, "-o", "H.npy", "--certificate", "c.json")
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_plot_without_matplotlib_is_refused_before_any_work(refused, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for module in ("matplotlib", "matplotlib.figure"):
+        monkeypatch.setitem(sys.modules, module, None)
+    monkeypatch.setattr("nearbit.centers.make_centers", lambda *_, **__: pytest.fail("centers were made"))
+    options = ("--classes", 8, "--bits", 8, "-o", "H.npy", "--certificate", "c.json", "--plot", "x.png")
+    assert "nearbit[plots]" in refused("centers", "separated", *options)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_distance_that_shc_can_keep_is_kept(nearbit, as_json, similarity):
+    options = ("centers", "shc", "--similarity", similarity, "--bits", 12)
+    assert as_json(*options, "--min-distance", 6)["min_distance"] >= 6
+    for distance in (7, 12):
+        assert "start" not in nearbit(*options, "--min-distance", distance)[2]
 
 
 def test_the_help_names_every_kind(nearbit):

@@ -225,7 +225,16 @@ def test_evaluate_codes_made_elsewhere(as_json, nearbit, refused, place):
     assert (about["map_by_convention"], about["convention"], about["k"]) == (1.0, "hashnet", 1)
     status, out, _ = nearbit("evaluate", "--codes", "codes.npz", "--convention", "hashnet")
     assert (status, out.count("divisor: found")) == (0, 1)
-    assert "k must be a whole number" in refused("evaluate", "--codes", "codes.npz", "--convention", "csq", "-k", "0")
+    assert "0 is not in the range x>=1" in refused("evaluate", "--codes", "codes.npz", "--convention", "csq", "-k", "0")
+    assert "-k counts the ranks of a convention" in refused("evaluate", "--codes", "codes.npz", "-k", "3")
+    assert "Did you mean 'hashnet'" in refused("evaluate", "a.model", "photos", "--convention", "hashnett")
+    assert "--device goes with MODEL and DATA" in refused("evaluate", "--codes", "codes.npz", "--device", "cpu")
+    (place / "empty.npz").touch()
+    np.save(place / "plain.npy", codes)
+    (place / "plain.npy").rename(place / "plain.npz")
+    for name in ("empty", "plain"):
+        assert "cannot be read as an .npz file" in refused("evaluate", "--codes", f"{name}.npz")
+    assert "--verify checks an index" in refused("inspect", "codes.npz", "--verify")
 
 
 def test_evaluate_draws_plots(as_json, place):
@@ -305,8 +314,17 @@ def test_evaluate_grades_by_a_hierarchy(as_json, refused, place):
     assert about["hierarchical_ndcg_at_100"] == pytest.approx(1.0)
     assert about["mahp_at_2500"] is None
     assert "hierarchical_ndcg_at_100" in about["conventions"]
+    numbers = np.array([3, 10**9] * 60)
+    np.savez(
+        place / "far.npz", query_codes=codes[:2], query_labels=numbers[:2], database_codes=codes,
+        database_labels=numbers, n_bits=4,
+    )  # fmt: skip
+    (place / "far.csv").write_text("3,things\n1000000000,things\n")
+    far = as_json("evaluate", "--codes", "far.npz", "--hierarchy", "far.csv")
+    assert far["hierarchical_ndcg_at_100"] is not None
+    assert set(far["per_class"]) == {"3", "1000000000"}
     wrong = {
-        "0,things\n": "does not name the class '1'",
+        "0,things\n": "does not give the class '1' a parent",
         "0,a,b\n": "line 1: expected class,parent, each class once; found 3 fields",
         "0,a\n0,b\n": "line 2: .* found a second parent of one name",
         "0,1\n1,0\n": "in a circle",

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from model_makers import random_model
-from nearbit.index import create_index, open_index
+from nearbit.errors import IndexFileError
+from nearbit.index import Index, create_index, open_index
 from tiny_data import write_folder
 
 
@@ -51,7 +52,7 @@ def test_items_are_removed_by_id_and_by_what_they_hold(index, as_json, refused):
     assert as_json("index", "a.index", "--remove-where", 'n="3"')["removed"] == 1
     assert as_json("index", "a.index", "--remove-where", "n=true")["removed"] == 1
     assert as_json("index", "a.index", "--remove-where", "n=none")["removed"] == 0
-    assert "holds no item 1; nothing was removed" in refused("index", "a.index", "--remove", "4,1")
+    assert refused("index", "a.index", "--remove", "4,1").endswith("holds no item 1; nothing was removed\n")
     assert "ids with commas between" in refused("index", "a.index", "--remove", "4;1")
     assert "takes KEY=VALUE" in refused("index", "a.index", "--remove-where", "labels")
 
@@ -94,6 +95,15 @@ def test_export_and_import(index, as_json, refused):
         (["--verify", "--stats"], "not --verify and --stats"),
         (["--stats", "--vacuum"], "--vacuum goes with --compact"),
         (["photos", "--bits", "12"], "--bits goes with --import"),
+        (["--stats", "--sync"], "--sync goes with IMAGES, not with --stats"),
+        (["--stats", "--part", "query"], "--part goes with IMAGES"),
+        (["--remove", "1", "--model", "a.model"], "--model goes with IMAGES"),
+        (["--verify", "--device", "cpu"], "--device goes with IMAGES"),
+        (["--compact", "--cache", "."], "--cache goes with IMAGES"),
+        (["--compact", "--label-level", "fine"], "--label-level goes with IMAGES"),
+        (["--export", "a.npz", "--split-file", "s.csv"], "--split-file goes with IMAGES"),
+        (["--import", "a.npz", "--keep-outputs", "int8"], "--keep-outputs goes with IMAGES"),
+        (["photos", "--split-file", "s.csv"], "--split-file goes with --part"),
     ],
 )
 def test_actions_that_do_not_go_together_are_refused(index, refused, arguments, message):
@@ -126,3 +136,73 @@ def test_kept_outputs_order_what_lies_at_one_distance(place, as_json, refused):
     with create_index("n.index", 12, outputs="int8"):
         np.savez("n.npz", codes=np.zeros((1, 2), np.uint8), n_bits=12)
     assert "needs those of every item" in refused("index", "n.index", "--import", "n.npz")
+
+
+def test_changed_labels_are_told(place, as_json, nearbit):
+    rows = [f"a/{name}.png,wren\n" for name in ("000", "001", "002")]
+    labels = place / "photos" / "labels.csv"
+    labels.write_text("path,label\n" + "".join(rows))
+    run = ("index", "a.index", "photos", "--model", "a.model", "--device", "cpu")
+    assert as_json(*run)["relabelled"] == 0
+    assert "relabelled" not in nearbit(*run)[1]
+    labels.write_text("path,label\n" + "".join(rows).replace("000.png,wren", "000.png,owl"))
+    assert nearbit(*run)[1].startswith("a.index: 3 items of 12 bits (0 added, 0 replaced, 3 unchanged, 1 relabelled)\n")
+    labels.write_text("path,label\n" + "".join(rows))
+    assert as_json(*run, "--sync")["relabelled"] == 1
+
+
+def test_what_is_removed_is_looked_up_while_nobody_else_writes(index, as_json, monkeypatch):
+    monkeypatch.setattr("nearbit.index.store.BUSY_SECONDS", 0.05)
+    matching, refusals = Index.matching, []
+
+    def look_up(self, where):
+        with open_index(index) as other, pytest.raises(IndexFileError, match="is writing to it") as error:
+            other.remove([1])
+        refusals.append(error)
+        return matching(self, where)
+
+    monkeypatch.setattr(Index, "matching", look_up)
+    assert as_json("index", "a.index", "--remove-where", "labels=b")["removed"] == 3
+    assert len(refusals) == 1
+
+
+def test_an_import_knows_the_model(index, place, as_json, refused):
+    model_id = random_model().model_id
+    as_json("index", "a.index", "--export", "a.npz")
+    as_json("index", "b.index", "--import", "a.npz")
+    with open_index("b.index") as opened:
+        assert opened.model_id == model_id
+    create_index("other.index", 12, model_id="another").close()
+    assert "codes of different models cannot be compared" in refused("index", "other.index", "--import", "a.npz")
+    np.savez("plain.npz", codes=np.zeros((2, 2), np.uint8), n_bits=12)
+    as_json("index", "c.index", "--import", "plain.npz", "--model", "a.model")
+    with open_index("c.index") as opened:
+        assert (opened.model_id, opened.notes(), len(opened)) == (model_id, {"model_path": "a.model"}, 2)
+    random_model(seed=1).save("b.model")
+    assert "leave --model out" in refused("index", "d.index", "--import", "a.npz", "--model", "b.model")
+    np.savez("long.npz", codes=np.zeros((2, 3), np.uint8), n_bits=24)
+    assert "of 24 bits, a.model makes 12" in refused("index", "d.index", "--import", "long.npz", "--model", "a.model")
+    assert "model" in refused("index", "d.index", "--import", "plain.npz", "--model", "none.model")
+    assert not (place / "d.index").exists()
+
+
+def test_what_encode_wrote_can_be_imported(index, as_json):
+    as_json("encode", "a.model", "photos", "-o", "codes.npz", "--device", "cpu")
+    for _ in range(2):
+        assert as_json("index", "b.index", "--import", "codes.npz")["added"] == 9
+    with open_index(index) as ours, open_index("b.index") as theirs:
+        items, again = list(theirs)[:9], list(theirs)[9:]
+        for item, first, second in zip(ours, items, again, strict=True):
+            assert item.path == f"photos/{first.path}"
+            assert (item.code.tobytes(), item.labels, item.digest) == (first.code.tobytes(), first.labels, first.digest)
+            assert (first.id, second.id, second.path) == (item.id, item.id + 9, first.path)
+        assert theirs.model_id == ours.model_id
+
+
+def test_a_failed_import_leaves_no_index(place, refused):
+    codes = np.zeros((2, 2), np.uint8)
+    bad = {"ids": np.array([1, 1])}, {"ids": np.array([0.5, 1])}, {"items": np.frombuffer(b"[1, 2]", np.uint8)}
+    for number, arrays in enumerate(bad):
+        np.savez(f"{number}.npz", codes=codes, n_bits=12, **arrays)
+        assert f"{number}.npz: " in refused("index", "new.index", "--import", f"{number}.npz")
+    assert not [one for one in place.iterdir() if one.name.startswith("new.index")]

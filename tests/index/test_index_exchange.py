@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import oracles
-from nearbit.errors import InputError
+from nearbit.errors import IndexFileError, InputError
 from nearbit.index import create_index
 from nearbit.index.exchange import export_index, import_items, read_file
 from nearbit.index.exchange import usearch as usearch_files
@@ -173,7 +173,7 @@ def test_codes_of_another_length_are_refused(tmp_path):
         read_file(tmp_path / "a.npz")
     with pytest.raises(InputError, match="the last 4 bits of each row must be 0"):
         read_file(tmp_path / "a.npz", 12)
-    assert read_file(tmp_path / "a.npz", 16).ids.tolist() == [1]
+    assert read_file(tmp_path / "a.npz", 16).ids is None
     library("faiss")
     with filled(tmp_path / "a.index", 16) as index, create_index(tmp_path / "b.index", 12) as other:
         export_index(index, tmp_path / "a.faiss")
@@ -214,3 +214,79 @@ def test_a_failed_export_leaves_the_old_file(tmp_path, monkeypatch):
             export_index(index, tmp_path / "a.npz")
     assert (tmp_path / "a.npz").read_text() == "old"
     assert {one.name for one in tmp_path.iterdir()} == {"a.index", "a.npz"}
+
+
+def written(path, **arrays):
+    np.savez(path, **{"codes": np.zeros((2, 2), np.uint8), "n_bits": 16, **arrays})
+    return path
+
+
+def as_array(text):
+    return np.frombuffer(text.encode(), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "match"),
+    [
+        ({"n_bits": [16, 16]}, r"n_bits must be one whole number, not int64 \(2,\)"),
+        ({"n_bits": 16.0}, "n_bits must be one whole number, not float64"),
+        ({"items": as_array("5")}, "'items' must be a JSON list, not int"),
+        ({"items": as_array('{"a": {}, "b": {}}')}, "'items' must be a JSON list, not dict"),
+        ({"items": as_array("[1, 2]")}, r"metadata\[0\] must be a mapping, not int"),
+        ({"items": as_array("[{}]")}, "2 codes came with 1"),
+        ({"items": as_array("[")}, "is not JSON"),
+        ({"items": as_array("[" * 200_000)}, "is not JSON"),
+        ({"ids": [1, 1]}, "ids must differ"),
+        ({"ids": [1]}, "2 codes came with 1 ids"),
+        ({"ids": [1, -1]}, "ids must lie in 0"),
+        ({"model_id": ["a", "b"]}, "model_id must be one text"),
+        ({"model_id": 3}, "model_id must be one text"),
+        ({"keys": ["a"]}, r"keys must be one text a code, not <U1 \(1,\)"),
+        ({"digests": [1, 2]}, "digests must be one text a code"),
+        ({"labels": [[True], [False]]}, "labels must be bool"),
+        ({"labels": [3, 4], "classes": ["x"]}, "labels must be bool"),
+    ],
+)
+def test_npz_files_of_another_form_are_refused(tmp_path, arrays, match):
+    with pytest.raises(InputError, match=match):
+        read_file(written(tmp_path / "a.npz", **arrays))
+
+
+def test_one_array_is_no_npz_file(tmp_path):
+    with open(tmp_path / "a.npz", "wb") as file:
+        np.save(file, np.zeros((2, 2), np.uint8))
+    with pytest.raises(InputError, match=r"one array without a name \(\.npy\)"):
+        read_file(tmp_path / "a.npz", 16)
+
+
+def test_rows_without_ids_follow_the_highest_one_and_keep_what_the_file_says(tmp_path):
+    file = written(
+        tmp_path / "a.npz",
+        keys=["u.jpg", "v/w.jpg"],
+        digests=["00", "ff"],
+        labels=np.array([[True, True], [False, False]]),
+        classes=["wren", "owl"],
+    )
+    with create_index(tmp_path / "a.index", 16) as index:
+        index.add(np.ones((1, 2), np.uint8), ids=[41])
+        for _ in range(2):
+            assert import_items(index, read_file(file)) == 2
+        items = list(index)
+    assert [item.id for item in items] == [41, 42, 43, 44, 45]
+    assert [(item.path, item.labels, item.digest) for item in items[1:]] == [
+        ("u.jpg", ("wren", "owl"), "00"),
+        ("v/w.jpg", (), "ff"),
+    ] * 2
+
+
+def test_npz_files_name_their_model(tmp_path):
+    with create_index(tmp_path / "a.index", 16, model_id="ours") as index:
+        index.add(np.ones((1, 2), np.uint8))
+        export_index(index, tmp_path / "a.npz")
+    items = read_file(tmp_path / "a.npz")
+    assert items.model_id == "ours"
+    for number, other in enumerate(("theirs", None)):
+        with create_index(tmp_path / f"{number}.index", 16, model_id=other) as index:
+            with pytest.raises(IndexFileError, match="codes of different models cannot be compared"):
+                import_items(index, items)
+            assert len(index) == 0

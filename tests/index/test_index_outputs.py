@@ -121,7 +121,7 @@ def test_outputs_that_do_not_fit_are_refused(tmp_path):
         for wrong, match in (
             (outputs[:1], r"real numbers \(2, 12\), a row a code, not float32 \(1, 12\)"),
             (outputs[:, :8], r"not float32 \(2, 8\)"),
-            (broken, "some are NaN or infinite"),
+            (broken, "some are NaN, infinite"),
             (outputs.astype(str), "must be real numbers"),
         ):
             with pytest.raises(InputError, match=match):
@@ -134,3 +134,10 @@ def test_outputs_that_do_not_fit_are_refused(tmp_path):
             index.search(codes, rerank=5)
         with pytest.raises(InputError, match="rerank must be a whole number of at least 1"):
             index.search(codes, outputs=outputs, rerank=0)
+
+
+def test_outputs_beyond_float32_are_refused(tmp_path):
+    with create_index(tmp_path / "a.index", 4, outputs="int8") as index:
+        with pytest.raises(InputError, match="finite as float32"):
+            index.add(np.zeros((1, 1), np.uint8), outputs=[[1e300, 1.0, 1.0, 1.0]])
+        assert len(index) == 0

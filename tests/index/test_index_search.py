@@ -187,3 +187,18 @@ def test_threads_search_while_one_writes(tmp_path):
             thread.join()
         assert problems == []
         assert len(index) == 291
+
+
+def test_a_filter_finds_nothing_after_all_items_went(tmp_path):
+    with create_index(tmp_path / "a.index", 8) as index:
+        ids = index.add(np.arange(10, dtype=np.uint8)[:, None], metadata=[{"labels": ["wren"]}] * 10)
+        assert len(index.search(np.array([[0]], np.uint8), where={"labels": "wren"}).pairs(0)) == 10
+        index.remove(ids)
+        assert index.search(np.array([[0]], np.uint8), where={"labels": "wren"}).pairs(0) == []
+
+
+def test_a_filter_takes_any_number_of_labels(tmp_path):
+    with create_index(tmp_path / "a.index", 8) as index:
+        index.add(np.array([[1]], np.uint8), metadata=[{"labels": ["7"], "camera": 3}])
+        many = [str(number) for number in range(300_000)]
+        assert index.search(np.array([[1]], np.uint8), where={"labels": many, "camera": 3}).pairs(0) == [(1, 0)]

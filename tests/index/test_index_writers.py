@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -242,3 +243,49 @@ def test_the_lock_leaves_nothing_open(path):
         for _ in range(30):
             index.add(CODES[:1])
         assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_a_thread_that_writes_several_calls_and_one_that_writes_one_do_not_wait_for_each_other(tmp_path):
+    with create_index(tmp_path / "b.index", 8) as index:
+        holds = threading.Event()
+
+        def several():
+            with index.writing():
+                holds.set()
+                time.sleep(0.2)
+                index.add(np.array([[1]], np.uint8))
+
+        def one():
+            holds.wait()
+            index.add(np.array([[2]], np.uint8))
+
+        threads = [threading.Thread(target=work, daemon=True) for work in (several, one)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(20)
+        assert not any(thread.is_alive() for thread in threads)
+        assert len(index) == 2
+
+
+def test_a_merge_begun_while_one_writes_several_calls_does_not_stop_them(tmp_path, monkeypatch):
+    monkeypatch.setattr(keeper, "CACHED_ITEMS", 10)
+    monkeypatch.setattr(keeper, "MERGED_AT_ONCE", 5)
+    done = threading.Event()
+
+    def work():
+        with create_index(tmp_path / "b.index", 8) as index:
+            index.add(np.arange(20, dtype=np.uint8)[:, None])
+            index.search(np.array([[0]], np.uint8))
+            with index.writing():
+                for number in range(60):
+                    index.add(np.array([[number]], np.uint8))
+                    index.search(np.array([[number]], np.uint8))
+                index.compact()
+            assert len(index) == 80
+            done.set()
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    thread.join(30)
+    assert done.is_set()

@@ -84,7 +84,7 @@ def shared(a, b):
 def test_graded_figures(n_bits, multi, hierarchy):
     case = small_case(n_bits, multi=multi)
     if multi and hierarchy:
-        with pytest.raises(InputError, match="one label an item"):
+        with pytest.raises(InputError, match="one label each"):
             metrics.ndcg(*case, grades=metrics.grades_of_hierarchy(PARENTS, 4))
         return
     grades = metrics.grades_of_hierarchy(PARENTS, 4) if hierarchy else None
@@ -133,10 +133,12 @@ def test_a_tree_of_names_grades_as_its_numbers():
     tree = {"a": "x", "b": "x", "c": "y", "d": "y", "x": "root", "y": "root"}
     expected = metrics.grades_of_hierarchy(PARENTS, 4).table
     assert np.array_equal(metrics.grades_of_tree(tree, ["a", "b", "c", "d"]).table, expected)
-    with pytest.raises(InputError, match="does not name the class 'e'"):
+    with pytest.raises(InputError, match="does not give the class 'e' a parent"):
         metrics.grades_of_tree(tree, ["a", "e"])
-    with pytest.raises(InputError, match="in a circle"):
+    with pytest.raises(InputError, match="in a circle through 'a'"):
         metrics.grades_of_tree({"a": "b", "b": "a"}, ["a"])
+    with pytest.raises(InputError, match="does not give the class 'x' a parent"):
+        metrics.grades_of_tree({"a": "x"}, ["a", "x"])
 
 
 @pytest.mark.parametrize(
@@ -166,3 +168,27 @@ def test_bootstrap_interval():
         metrics.bootstrap_interval(values, rng=np.random.default_rng(1), level=1.0)
     with pytest.raises(InputError, match="n_samples must be at least 1"):
         metrics.bootstrap_interval(values, rng=np.random.default_rng(1), n_samples=0)
+
+
+def test_queries_with_very_many_labels_spoil_no_figure():
+    rng = np.random.default_rng(0)
+    codes, labels = rng.integers(0, 256, (60, 1)).astype(np.uint8), rng.random((60, 1100)) < 0.002
+    case = (codes[:3], labels[:3].copy(), codes[3:], labels[3:], 8)
+    before = metrics.ndcg(*case)
+    case[1][2] = True
+    assert metrics.ndcg(*case)[:2] == pytest.approx(before[:2])
+    case[3][0] = True
+    with pytest.raises(InputError, match="items share up to 1100 labels"):
+        metrics.ndcg(*case)
+
+
+def test_a_perfect_ranking_is_never_better_than_one():
+    codes = np.zeros((1001, 1), np.uint8)
+    for n in range(1, 1000, 37):
+        value = metrics.tie_aware_average_precision(codes[:1], [0], codes[:n], [0] * n, 8, k=n, divisor="at most k")
+        assert value[0] <= 1.0
+
+
+def test_a_curve_needs_ranks():
+    with pytest.raises(InputError, match="at least one rank"):
+        metrics.curve_by_rank(*small_case(7, multi=0), ranks=[])

@@ -8,6 +8,7 @@ import numpy.typing as npt
 from nearbit.centers.bernoulli import bernoulli_centers
 from nearbit.centers.bounds import (
     best_known_distance,
+    check_min_distance,
     gilbert_varshamov_distance,
     hamming_bound,
     linear_programming_bound,
@@ -118,8 +119,13 @@ SemanticGenerator = Callable[[npt.NDArray[np.float64], int, Generator, int | Non
 
 
 def _published(similarity: npt.NDArray[np.float64], n_bits: int, rng: Generator, min_distance: int | None) -> Centers:
-    start = mds_centers(len(similarity), n_bits, rng)
-    options = SHCOptions.released()
+    """Return SHC's centers as released from MDS centers, or from separated ones where those are too near."""
+    n_classes, options = len(similarity), SHCOptions.released()
+    if min_distance is not None:
+        check_min_distance(n_classes, n_bits, min_distance)
+    start = mds_centers(n_classes, n_bits, rng)
+    if min_distance is not None and min_distance_of(start) < min_distance:
+        start = separated_centers(n_classes, n_bits, rng, min_distance=min_distance)
     return published_shc_centers(similarity, start, min_distance=min_distance, options=options)
 
 

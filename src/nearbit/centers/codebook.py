@@ -51,7 +51,7 @@ def make_codebook(
     than 16 bits are drawn one by one and drawn again where they repeat, for which the published rule is unknown.
 
     Args:
-        n_codewords: words in each head.
+        n_codewords: words in each head, at least 1.
         n_bits: length of the whole code.
         rng: source of the draws.
         head_bits: bits of one head, a divisor of n_bits; by default `head_bits_for(n_codewords, n_bits)`.
@@ -62,8 +62,10 @@ def make_codebook(
         int8 `(n_heads, n_codewords, head_bits)`; the words of one head are distinct.
 
     Raises:
-        InputError: head_bits does not divide n_bits or has too few words, or an unknown source.
+        InputError: no codewords, head_bits that do not divide n_bits or have too few words, or an unknown source.
     """
+    if n_codewords < 1:
+        raise InputError(f"n_codewords must be at least 1, not {n_codewords}")
     if source not in ("uniform", "separated"):
         raise InputError(f"the source of a codebook must be 'uniform' or 'separated', not {source!r}")
     chosen = head_bits_for(n_codewords, n_bits) if head_bits is None else head_bits

@@ -10,6 +10,9 @@ from nearbit.centers.state import Centers, Generator, check_sizes
 POOL = 4096
 """Largest number of words to choose from; their distances take 2 * POOL ** 2 bytes."""
 
+LONGEST = 512
+"""Largest number of bits with a search; for longer codes it would take seconds, and distances would outgrow int16."""
+
 EXCHANGES_PER_CLASS = 200
 MAX_EXCHANGES = 40_000
 
@@ -40,7 +43,8 @@ def mds_centers(n_classes: int, n_bits: int, rng: Generator) -> Centers:
 
     From a code with the minimum distance of separated centers and up to 4,096 words, that many words are chosen at
     random and then exchanged one by one, by annealing, where the objective gains (at first also where it loses a
-    little). Separated centers are returned where they are better, and for more classes than that.
+    little). Separated centers are returned where they are better, for more classes than that, and for more than 512
+    bits.
 
     Source: the objective and d are those of MDS (Wang et al., CVPR 2023); the procedure is ours. Deterministic for a
     given `rng`. Differs from the authors' code: in place of their Lp-box ADMM, which `benchmarks/centers_published.py`
@@ -55,7 +59,7 @@ def mds_centers(n_classes: int, n_bits: int, rng: Generator) -> Centers:
     """
     check_sizes(n_classes, n_bits, distinct=True)
     separated = separated_centers(n_classes, n_bits, rng)
-    if n_classes > POOL:
+    if n_classes > POOL or n_bits > LONGEST:
         return separated
     chosen = shuffled(_exchanged(_largest_code(n_classes, n_bits), n_classes, rng), rng)
     return max(chosen, separated, key=mds_objective)

@@ -55,7 +55,7 @@ class SHCOptions:
 
     def __post_init__(self) -> None:
         for name in ("cycles", "inner"):
-            if getattr(self, name) < 1:
+            if not getattr(self, name) >= 1:  # NaN is none, either
                 raise InputError(f"{name} must be at least 1, not {getattr(self, name)}")
         for name in ("rho", "beta", "eta", "divide_by"):
             if not getattr(self, name) > 0:

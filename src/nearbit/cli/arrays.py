@@ -23,10 +23,10 @@ def read_arrays(path: Path, needed: Sequence[str], *, one_of: Sequence[str] = ()
     import numpy as np
 
     try:
-        with open(path, "rb") as handle, np.load(handle, allow_pickle=False) as file:
+        with open(path, "rb") as handle, _opened(np.load(handle, allow_pickle=False)) as file:
             wanted = [*needed, *[name for name in one_of if name in file.files][:1], "n_bits"]
             arrays = {name: file[name] for name in wanted if name in file.files}
-    except (OSError, ValueError, zipfile.BadZipFile, AttributeError) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(f"{path} cannot be read as an .npz file of plain arrays: {error}") from error
     missing = [name for name in (*needed, "n_bits") if name not in arrays]
     if one_of and not any(name in arrays for name in one_of):
@@ -38,3 +38,10 @@ def read_arrays(path: Path, needed: Sequence[str], *, one_of: Sequence[str] = ()
     if n_bits.ndim or n_bits.dtype.kind not in "iu":
         raise DataError(f"{path}: n_bits must be one whole number, not {n_bits.dtype} {n_bits.shape}")
     return arrays, int(n_bits)
+
+
+def _opened(file: Any) -> Any:
+    """Return what NumPy opened; raise `ValueError` where it is one array and no archive of several."""
+    if not hasattr(file, "files"):
+        raise ValueError("it holds one array without a name (.npy)")
+    return file

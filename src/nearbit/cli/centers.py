@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from nearbit.cli.console import Bars, json_option, put, table
-from nearbit.errors import DataError, InputError
+from nearbit.errors import DataError, InputError, MissingExtraError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,7 +26,8 @@ class Distances(click.ParamType[Any]):
         if isinstance(value, range):
             return value
         try:
-            first, last, step = (*(int(part) for part in value.split(":")), 1)[:3]
+            first, last, *steps = (int(part) for part in value.split(":"))
+            (step,) = steps or (1,)
         except ValueError:
             self.fail(f"{value!r} must read FIRST:LAST or FIRST:LAST:STEP, such as 4:16", param, ctx)
         if not (1 <= first <= last and step >= 1):
@@ -92,14 +93,19 @@ def command(
     with --similarity, semantic (like classes get near centers), shc (the published procedure) or assigned (words of a
     strong code, given to the classes). The other kinds take a similarity too, to be measured against it.
     """
-    if n_classes is None and similarity_path is None:
-        raise InputError("give --classes N, or --similarity FILE")
     if (compare or distances) and (kind != "semantic" or similarity_path is None):
         raise InputError("--trade-off and --compare go with semantic centers and --similarity")
+    _check_kind(kind, similarity_path, min_distance)
+    if n_classes is None and similarity_path is None:
+        raise InputError("give --classes N, or --similarity FILE")
     form = None if plot is None else _picture_format(plot)
     matrix = None if similarity_path is None else read_similarity(similarity_path, n_classes)
     wanted = Wanted(n_classes or len(_present(matrix)), n_bits, seed, matrix, min_distance)
     centers, seconds = wanted.make(kind)
+    tables = {
+        "compare": _compared(wanted) if compare else [],
+        "trade_off": _curve(wanted, distances) if distances else [],
+    }
     about, lines = _certified(kind, seconds, centers, wanted, certificate)
     if output is not None:
         write_centers(output, centers)
@@ -107,14 +113,22 @@ def command(
         lines.append(f"{output}: the centers, int8 {centers.shape}")
     if plot is not None:
         _draw(plot, form, centers, matrix)
-    for name, rows in (
-        ("compare", _compared(wanted) if compare else []),
-        ("trade_off", _curve(wanted, distances) if distances else []),
-    ):
+    for name, rows in tables.items():
         if rows:
             about[name] = rows
             lines += ["", *_table(rows)]
     put(about, as_json=as_json, lines=lines)
+
+
+def _check_kind(kind: str, similarity_path: Path | None, min_distance: int | None) -> None:
+    """Raise `InputError` where a known kind lacks its similarity or does not use --min-distance."""
+    from nearbit.centers import CENTERS, SEMANTIC_CENTERS
+
+    if kind in SEMANTIC_CENTERS and similarity_path is None:
+        raise InputError(f"{kind} centers need --similarity FILE")
+    if min_distance is not None and kind in CENTERS and kind != "separated":
+        *others, last = ("separated", *SEMANTIC_CENTERS)
+        raise InputError(f"--min-distance goes with {', '.join(others)} and {last}, not {kind}")
 
 
 class Wanted(NamedTuple):
@@ -214,10 +228,15 @@ def write_centers(path: Path, centers: Any) -> None:
 
 
 def _picture_format(path: Path) -> str:
-    """Return the format of a picture, before any work is done for it."""
+    """Return the format of a picture, before any work is done for it; raise where matplotlib is missing."""
     from nearbit.report.plots import picture_format
 
-    return picture_format(path)
+    form = picture_format(path)
+    try:
+        import matplotlib.figure  # noqa: F401
+    except ImportError as error:
+        raise MissingExtraError("matplotlib", "plots", "a plot of centers") from error
+    return form
 
 
 def _draw(path: Path, form: str | None, centers: Any, matrix: "Matrix | None") -> None:

@@ -1,9 +1,11 @@
 """`nearbit evaluate`: a model on its split, or codes that were made elsewhere."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from nearbit.cli.console import (
     Bars,
@@ -40,6 +42,7 @@ FIGURES = (
     "mahp_at_2500",
 )
 
+ONLY_WITH_DATA = ("device", "cache", "download", "separator", "images", "label_level")
 EXPLAINED = ("tie_aware_map", "map_by_convention")
 """Figures whose convention is printed; --json has it for every figure."""
 
@@ -60,7 +63,7 @@ EXPLAINED = ("tie_aware_map", "map_by_convention")
     help="Another split than the one that the model records.",
 )
 @click.option("--convention", help="Also report mAP as another code base computes it, such as deephash-pytorch or csq.")
-@click.option("-k", type=int, help="How many ranks that convention counts. [default: all]")
+@click.option("-k", type=click.IntRange(1), help="How many ranks that convention counts. [default: all]")
 @click.option(
     "--hierarchy",
     "hierarchy_path",
@@ -99,6 +102,7 @@ def command(
         raise InputError(f"DATA is missing: nearbit evaluate {model_path} DATA")
     if both or (codes_path is None and source is None):
         raise InputError("give MODEL and DATA, or --codes FILE, not both; --split goes with MODEL and DATA")
+    _check_options(codes_path, convention, k, plots_folder)
     hierarchy = None if hierarchy_path is None else _read_hierarchy(hierarchy_path)
     chosen = {"convention": convention, "k": k, "hierarchy": hierarchy}
     with Bars() as progress:
@@ -127,6 +131,25 @@ def _lines(about: dict[str, Any]) -> list[str]:
         *(f"health of the database codes: {sentence}" for sentence in about["health"]["advice"]),
         *(f"plot: {path}" for path in about.get("plots", ())),
     ]
+
+
+def _check_options(codes_path: Path | None, convention: str | None, k: int | None, plots_folder: Path | None) -> None:
+    """Refuse what cannot be done before any work, and options that would do nothing."""
+    from nearbit.metrics import convention_named
+
+    if codes_path is not None:
+        context = click.get_current_context()
+        for option in ONLY_WITH_DATA:
+            if context.get_parameter_source(option) is ParameterSource.COMMANDLINE:
+                raise InputError(f"--{option.replace('_', '-')} goes with MODEL and DATA, not with --codes")
+    if convention is not None:
+        convention_named(convention)
+    elif k is not None:
+        raise InputError("-k counts the ranks of a convention: name one (--convention NAME), or leave -k out")
+    if plots_folder is not None:
+        from nearbit.report.plots import check_plots
+
+        check_plots()
 
 
 def _read_hierarchy(path: Path) -> dict[str, str]:
@@ -195,16 +218,30 @@ def _codes(path: Path, chosen: dict[str, Any], progress: Any) -> tuple[dict[str,
 
     arrays, n_bits = read_arrays(path, CODES)
     hierarchy = chosen.pop("hierarchy")
-    grades = None if hierarchy is None else grades_of_tree(hierarchy, _class_numbers(arrays))
+    grades, names = None, None
+    if hierarchy is not None:
+        arrays |= _numbered(arrays)
+        names = arrays.pop("names")
+        grades = grades_of_tree(hierarchy, names)
     report = evaluate_codes(
         **arrays, n_bits=n_bits, **chosen, grades=grades, rng=np.random.default_rng(0), progress=progress
     )
+    if names is not None:
+        by_name = {names[int(place)]: value for place, value in report.per_class.items()}
+        report = replace(report, per_class=by_name)
     health = health_of(arrays["database_codes"], n_bits).to_dict()
     return {"codes": str(path), **report.to_dict(), "health": health}, report
 
 
-def _class_numbers(arrays: dict[str, Any]) -> list[str]:
-    """Return the names of the classes of arrays: their numbers, as text."""
-    labels = [arrays["query_labels"], arrays["database_labels"]]
-    n_classes = max(own.shape[1] if own.ndim == 2 else int(own.max(initial=-1)) + 1 for own in labels)
-    return [str(number) for number in range(n_classes)]
+def _numbered(arrays: dict[str, Any]) -> dict[str, Any]:
+    """Return labels by the classes that occur, and under "names" the numbers that these had, as text."""
+    import numpy as np
+
+    from nearbit.metrics.relevance import check_labels
+
+    labels = {name: check_labels(arrays[name], name) for name in ("query_labels", "database_labels")}
+    if any(own.ndim == 2 for own in labels.values()):
+        return {**labels, "names": [str(number) for number in range(max(own.shape[-1] for own in labels.values()))]}
+    numbers = np.unique(np.concatenate(list(labels.values())))
+    placed = {name: np.searchsorted(numbers, own) for name, own in labels.items()}
+    return {**placed, "names": [str(number) for number in numbers]}

@@ -72,16 +72,20 @@ def command(
     """Encode IMAGES (a folder, a labels file, a known data set, or image files) and put them into INDEX.
 
     INDEX is made where it is missing. Images that it holds already are passed over, changed ones are replaced, so the
-    same command takes in what is new, and an interrupted one goes on where it stopped. Items of images that are gone
-    stay, unless --sync is given.
+    same command takes in what is new, new labels of known images too, and an interrupted one goes on where it stopped.
+    Items of images that are gone stay, unless --sync is given.
 
     Without IMAGES, one of --remove, --remove-where, --verify, --compact, --stats, --export and --import.
     """
-    action = Action(index_path, n_bits, vacuum, remove, remove_where, verify, compact, stats, export, import_)
+    action = Action(
+        index_path, model_path, n_bits, vacuum, remove, remove_where, verify, compact, stats, export, import_
+    )
     if action.is_asked(sources):
         about, lines = action.run()
         put(about, as_json=as_json, lines=lines)
         return
+    if split_file is not None and part is None:
+        raise InputError("--split-file goes with --part: without it all images are taken")
     kept = cache or _default_cache()
     request = _Request(index_path, sources, model_path, part, sync, keep_outputs, device, kept, split_file, reading)
     about = _index_images(request)
@@ -137,6 +141,7 @@ def _index_images(asked: _Request) -> dict[str, Any]:
         "replaced": done.replaced,
         "unchanged": done.unchanged,
         "absent": done.absent,
+        "relabelled": done.relabelled,
         "moved": done.moved,
         "removed": done.removed,
         "n_bits": model.n_bits,
@@ -147,7 +152,7 @@ def _index_images(asked: _Request) -> dict[str, Any]:
 
 def _lines(index_path: Path, about: dict[str, Any]) -> list[str]:
     counts = [f"{about[name]} {name}" for name in ("added", "replaced", "unchanged")]
-    counts += [f"{about[name]} {name}" for name in ("moved", "removed") if about[name]]
+    counts += [f"{about[name]} {name}" for name in ("relabelled", "moved", "removed") if about[name]]
     lines = [f"{index_path}: {about['items']} items of {about['n_bits']} bits ({', '.join(counts)})"]
     if about["absent"]:
         lines.append(

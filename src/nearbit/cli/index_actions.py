@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from nearbit.errors import IndexFileError, InputError
 
@@ -38,6 +39,7 @@ class Action:
     """The actions as the options ask for them; at most one."""
 
     index_path: Path
+    model_path: Path | None
     n_bits: int | None
     vacuum: bool
     remove: str | None
@@ -61,6 +63,8 @@ class Action:
             )
         if not asked and not sources:
             raise InputError(f"give IMAGES, or one of {', '.join(self._known())}")
+        if asked:
+            _refuse_options_of_images(asked[0])
         return bool(asked)
 
     def run(self) -> Answer:
@@ -84,7 +88,7 @@ class Action:
     def _remove(self) -> Answer:
         from nearbit.index import open_index
 
-        with open_index(self.index_path) as index:
+        with open_index(self.index_path) as index, index.writing():
             if self.remove is not None:
                 ids = _numbers(self.remove)
             else:
@@ -132,15 +136,49 @@ class Action:
         return about, [f"{self.export}: {n_items} items"]
 
     def _import(self) -> Answer:
+        from nearbit.files import path_seen_from
         from nearbit.index import create_index
         from nearbit.index.exchange import import_items, read_file
 
         items = read_file(str(self.import_), self.n_bits)
-        with create_index(self.index_path, items.n_bits, exist_ok=True) as index:
+        model_id = self._model_of(items)
+        with create_index(self.index_path, items.n_bits, model_id=model_id, exist_ok=True) as index:
             added = import_items(index, items)
+            if self.model_path is not None:
+                index.set_notes({"model_path": path_seen_from(self.index_path.absolute().parent, self.model_path)})
             total = len(index)
         about = {"index": str(self.index_path), "added": added, "items": total, "n_bits": items.n_bits}
         return about, [f"{self.index_path}: {total} items of {items.n_bits} bits ({added} added)"]
+
+    def _model_of(self, items: Any) -> str | None:
+        """Return the id of the model that made the items of a file: what the file says, else --model."""
+        named: str | None = items.model_id
+        if self.model_path is None:
+            return named
+        from nearbit.bundle import load_model
+
+        model = load_model(self.model_path)
+        if named not in (None, model.model_id):
+            raise InputError(
+                f"{self.import_} holds codes of the model {named!r}, not {model.model_id!r}: leave --model out"
+            )
+        if model.n_bits != items.n_bits:
+            raise InputError(
+                f"{self.import_} holds codes of {items.n_bits} bits, {self.model_path} makes {model.n_bits}"
+            )
+        return model.model_id
+
+
+def _refuse_options_of_images(action: str) -> None:
+    """Raise where an option was given that only IMAGES have a use for."""
+    context = click.get_current_context()
+    used = {"sources", "as_json", *(field.name for field in fields(Action))}
+    if action != "--import":
+        used.remove("model_path")
+    for option in context.command.params:
+        name = str(option.name)
+        if name not in used and context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise InputError(f"{option.opts[0]} goes with IMAGES, not with {action}: leave it out")
 
 
 def _chosen(stats: dict[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 @click.argument("path", type=click.Path(path_type=Path, exists=True))
 @click.option("--verify", is_flag=True, help="Check the whole file (an index); a model is always checked.")
 @click.option(
-    "-k", type=int, default=10, show_default=True, help="Results that a search asks for (health of an index)."
+    "-k",
+    type=click.IntRange(1),
+    default=10,
+    show_default=True,
+    help="Results that a search asks for (health).",
 )
 @click.option(
     "--plot",
@@ -32,6 +36,8 @@ def command(path: Path, verify: bool, k: int, plot: Path | None, as_json: bool) 
     if plot is not None:
         _plot(path, plot)
     is_codes = path.suffix == ".npz" and path.is_file()
+    if verify and is_codes:
+        raise InputError("--verify checks an index; a file of codes is always checked")
     about = _model(path) if path.is_dir() else _codes(path, k) if is_codes else _index(path, verify, k)
     lines = [f"{name}: {value}" for name, value in about.items() if not isinstance(value, dict | list)]
     lines += _health_lines(about["health"]) if "health" in about else []

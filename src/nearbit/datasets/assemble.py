@@ -34,6 +34,7 @@ class Listing:
         classes: the names of all classes in their order; None sorts the names that occur.
         parents: the superclass of each class, where there is a hierarchy.
         problems: what was skipped so far.
+        is_whole: whether these are all images of the root, as a folder or a labels file says it.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Listing:
     classes: tuple[str, ...] | None = None
     parents: Mapping[str, str] | None = None
     problems: tuple[Problem, ...] = ()
+    is_whole: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +72,7 @@ def assemble(listing: Listing, reading: Reading) -> Dataset:
     if not good:
         raise DataError(_nothing_left(listing, problems, labelled=not reading.keep_unlabelled))
     classes, dropped = _classes(listing, [item for item, _ in good])
-    problems += [Problem(name, "a class without a readable image: dropped") for name in dropped]
+    problems += [Problem(name, "a class without a readable image: dropped", is_class=True) for name in dropped]
     return _dataset(listing, good, classes, problems)
 
 
@@ -93,6 +95,7 @@ def _dataset(
         problems=tuple(problems),
         given_parts=parts if any(parts) else None,
         parents=tuple(listing.parents.get(name, "") for name in classes) if listing.parents else None,
+        is_whole=listing.is_whole,
     )
 
 

@@ -21,10 +21,11 @@ PARTS = ("train", "validation", "query", "database")
 
 @dataclass(frozen=True)
 class Problem:
-    """Something that was skipped while a data set was read, and why."""
+    """Something that was skipped while a data set was read, and why; `path` is a file, a folder, or a class."""
 
     path: str
     reason: str
+    is_class: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +43,7 @@ class Dataset:
         given_parts: the part that a split file gave each row (one of `PARTS`, or "" for none).
         parents: the superclass of each class ("" for none) where there is a hierarchy.
         mirror: whether a mirrored image means the same (False for digits and letters).
+        is_whole: whether a folder or a labels file said that these are all images of the root (False for single files).
 
     Raises:
         DataError: the fields do not fit together.
@@ -57,6 +59,7 @@ class Dataset:
     given_parts: tuple[str, ...] | None = None
     parents: tuple[str, ...] | None = None
     mirror: bool = True
+    is_whole: bool = False
 
     def __post_init__(self) -> None:
         _check_lengths(self)

@@ -28,7 +28,7 @@ def list_folder(root: Path) -> Listing:
     by_part = len(top) > 1 and all(name.lower() in PART_NAMES for name in top) and _is_two_deep(found)
     items = tuple(_item(path, by_part) for path in found.paths)
     empty = [] if by_part else [name for name in top if not any(path.startswith(name + "/") for path in found.paths)]
-    problems = [*found.problems, *(Problem(name, "a class without an image: dropped") for name in empty)]
+    problems = [*found.problems, *(Problem(name, "a class without an image: dropped", is_class=True) for name in empty)]
     return Listing(root.resolve().name or "images", root, items, problems=tuple(problems))
 
 
@@ -37,7 +37,7 @@ def list_files(files: list[Path]) -> Listing:
     absolute = [file.absolute() for file in files]
     root = common_root(absolute)
     keys = list(dict.fromkeys(file.relative_to(root).as_posix() for file in absolute))
-    return Listing(root.name or "images", root, tuple(Item(key) for key in keys))
+    return Listing(root.name or "images", root, tuple(Item(key) for key in keys), is_whole=False)
 
 
 def _is_two_deep(found: Scan) -> bool:

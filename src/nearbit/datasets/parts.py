@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from nearbit.datasets.assemble import Item, Listing
@@ -50,7 +51,7 @@ def with_parts(listing: Listing, split_file: Path | None) -> Listing:
     known = {item.key for item in listing.items} | {problem.path for problem in listing.problems}
     _refuse_unknown(file, parts, known)
     items = tuple(Item(item.key, item.names, parts.get(item.key, "")) for item in listing.items)
-    return Listing(listing.name, listing.root, items, listing.classes, listing.parents, listing.problems)
+    return replace(listing, items=items)
 
 
 def read_split_file(file: Path) -> dict[str, str]:

@@ -91,8 +91,8 @@ def _labels(value: Any) -> tuple[str, ...]:
 
 
 def _has_label(labels: tuple[str, ...]) -> Condition:
-    marks = ", ".join("?" * len(labels))
-    return f"EXISTS (SELECT 1 FROM json_each(items.labels) WHERE value IN ({marks}))", list(labels)
+    wanted = "SELECT value FROM json_each(?)"
+    return f"EXISTS (SELECT 1 FROM json_each(items.labels) WHERE value IN ({wanted}))", [json.dumps(labels)]
 
 
 def _has_metadata(key: str, value: str | int | float | bool | None) -> Condition:

@@ -140,7 +140,7 @@ class Index:
             before = after = read_state(connection)
             present = statements.present_ids(connection, wanted)
             if not missing_ok:
-                arguments.refuse_absent(wanted, present, "nothing was removed; missing_ok=True passes over it")
+                arguments.refuse_absent(wanted, present, "nothing was removed")
             if len(present):
                 statements.delete_items(connection, present)
                 after = record_change(connection, present)

@@ -40,7 +40,7 @@ class LabelSets:
     def having(self, labels: Iterable[str]) -> npt.NDArray[np.bool_]:
         """Return, for each set by number, whether it has at least one of the labels."""
         with self._lock:
-            found = np.zeros(len(self._numbers), np.bool_)
+            found = np.zeros(max(1, len(self._numbers)), np.bool_)  # rows that are gone have the number 0
             for label in labels:
                 found[self._with_label.get(label, [])] = True
         return found

@@ -52,9 +52,11 @@ def check_outputs(outputs: npt.ArrayLike, n: int, n_bits: int, *, of: str) -> np
     values = np.asarray(outputs)
     if values.dtype.kind not in "fiu" or values.shape != (n, n_bits):
         raise InputError(f"outputs must be real numbers ({n}, {n_bits}), a row {of}, not {values.dtype} {values.shape}")
-    if not np.isfinite(values).all():
-        raise InputError("outputs must be finite: some are NaN or infinite")
-    return values.astype(np.float32)
+    with np.errstate(over="ignore"):
+        kept = values.astype(np.float32)
+    if not np.isfinite(kept).all():
+        raise InputError("outputs must be finite as float32: some are NaN, infinite or beyond it")
+    return kept
 
 
 def stored(outputs: npt.NDArray[np.float32], kind: str) -> StoredOutputs:

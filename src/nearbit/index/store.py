@@ -81,7 +81,7 @@ class Store:
             wait: the most seconds to wait for another writer; None for `BUSY_SECONDS`.
         """
         seconds = BUSY_SECONDS if wait is None else wait
-        with self._writing, self.writer_lock.held(seconds):
+        with self.writer_lock.held(seconds), self._writing:  # in the order of those who hold the lock for several calls
             connection = self._open(self._writer)
             with plain_errors(self.path):
                 connection.execute(f"PRAGMA busy_timeout = {int(seconds * 1000)}")
@@ -95,7 +95,7 @@ class Store:
 
     def vacuum(self) -> None:
         """Write the file anew without the room that removed items left."""
-        with self._writing, self.writer_lock.held(BUSY_SECONDS), plain_errors(self.path):
+        with self.writer_lock.held(BUSY_SECONDS), self._writing, plain_errors(self.path):
             self._open(self._writer).execute("VACUUM")
 
     def file_bytes(self) -> int:

@@ -37,12 +37,16 @@ class WriterLock:
     def held(self, seconds: float) -> Iterator[None]:
         """Hold the lock, waiting for another holder up to `seconds`.
 
+        A thread of this process is waited for as long as it takes, as with any lock, unless `seconds` is 0.
+
         Where the folder cannot be written no lock file is made: the database itself refuses to write there.
 
         Raises:
             IndexFileError: another process, or another open handle, holds it; the message names it.
         """
-        with self._threads:
+        if not self._threads.acquire(timeout=-1 if seconds else 0):
+            raise _held_by(self._index, _read_facts(self._path))
+        try:
             if self._depth == 0:
                 self._file = self._take(time.monotonic() + seconds)
             self._depth += 1
@@ -53,6 +57,8 @@ class WriterLock:
                 if self._depth == 0 and self._file is not None:
                     self._give_back(self._file)
                     self._file = None
+        finally:
+            self._threads.release()
 
     def _take(self, until: float) -> int | None:
         while True:

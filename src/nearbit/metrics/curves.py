@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from nearbit.errors import InputError
 from nearbit.metrics.comparison import Comparison, Counts, Values, check_k, compare
 from nearbit.metrics.precision import expected_precision
 
@@ -68,6 +69,8 @@ def curve_by_rank(
     Arguments and errors are those of `precision_at`; each of `ranks` is a whole number of at least 1.
     """
     limits = [check_k(rank) for rank in ranks]
+    if not limits:
+        raise InputError("ranks must hold at least one rank")
     comparison = compare(query_codes, query_labels, database_codes, database_labels, n_bits)
 
     def figure(block: range) -> tuple[Values, Values]:

@@ -71,7 +71,7 @@ def grades_of_tree(parents: Mapping[str, str], classes: Sequence[str]) -> Grades
         classes: the names of the classes, by class number.
 
     Raises:
-        InputError: a class that is not in the tree, or nodes in a circle.
+        InputError: a class without a parent, or nodes in a circle.
 
     Example:
         >>> grades_of_tree({"wren": "bird", "robin": "bird", "fox": "mammal"}, ["wren", "fox"]).table.tolist()
@@ -79,12 +79,22 @@ def grades_of_tree(parents: Mapping[str, str], classes: Sequence[str]) -> Grades
     """
     others = [name for name in dict.fromkeys([*parents, *parents.values()]) if name not in set(classes)]
     numbers = {name: number for number, name in enumerate([*classes, *others])}
-    known = {*parents, *parents.values()}
-    missing = next((name for name in classes if name not in known), None)
+    missing = next((name for name in classes if name not in parents), None)
     if missing is not None:
-        near = did_you_mean(missing, sorted(known))
-        raise InputError(f"the hierarchy does not name the class {missing!r}: give each class a parent.{near}")
+        near = did_you_mean(missing, sorted(parents))
+        raise InputError(f"the hierarchy does not give the class {missing!r} a parent: each class needs one.{near}")
+    for name in classes:
+        _check_no_circle(parents, name)
     return grades_of_hierarchy([numbers[parents[name]] if name in parents else -1 for name in numbers], len(classes))
+
+
+def _check_no_circle(parents: Mapping[str, str], name: str) -> None:
+    seen = {name}
+    while name in parents:
+        name = parents[name]
+        if name in seen:
+            raise InputError(f"the hierarchy goes in a circle through {name!r}: leave out one of its parents")
+        seen.add(name)
 
 
 def ndcg(
@@ -189,7 +199,10 @@ def graded_histograms(comparison: Comparison, block: range, grades: Grades | Non
     if not relevance.shared:
         table = _table(comparison, grades)
     elif grades is not None:
-        raise InputError("grades between classes need one label an item; without grades, shared labels are counted")
+        raise InputError(
+            "a hierarchy of classes grades items with one label each, and these have several: leave it out, and the "
+            "number of shared labels is the grade"
+        )
     keys = relevance.query_keys[block.start : block.stop]
     n_grades = 1 + int(np.bitwise_count(keys).sum(axis=1).max() if relevance.shared else table.max(initial=1))
     counts = np.zeros((len(block), comparison.n_bits + 1, n_grades), np.int64)
@@ -197,7 +210,10 @@ def graded_histograms(comparison: Comparison, block: range, grades: Grades | Non
     kernels.graded_histograms(
         queries, comparison.database_words, keys, relevance.database_keys, relevance.shared, table, counts
     )
-    return counts
+    highest = int(np.flatnonzero(counts.any(axis=(0, 1)))[-1])
+    if highest > HIGHEST_GRADE:
+        raise InputError(f"items share up to {highest} labels, and graded figures hold for at most {HIGHEST_GRADE}")
+    return counts[:, :, : highest + 1]
 
 
 def _table(comparison: Comparison, grades: Grades | None) -> Counts:

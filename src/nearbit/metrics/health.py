@@ -29,7 +29,7 @@ class Health:
         bit_imbalance: mean over bits of |share of ones − 1/2|: 0 is balanced, 1/2 constant.
         bit_correlation: mean |correlation| of pairs of bits that vary; None with fewer than two such bits.
         k: the number of results that `tie_at_k` is about.
-        tie_at_k: mean number of items at the distance of the k-th result, for items as queries; None below k items.
+        tie_at_k: mean number of items at the distance of the k-th result, for items as queries; None with at most k.
         center_margin: least distance between two centers of classes, in bits; None without centers.
         center_spread: mean distance of an item to its nearest center, in bits; None without centers.
     """
@@ -108,7 +108,7 @@ def health_of(codes: npt.ArrayLike, n_bits: int, *, k: int = 10, centers: npt.Ar
     margin, spread = (None, None) if centers is None else _around(checked, check_codes(centers, n_bits), n_bits)
     return Health(
         n_items=len(checked),
-        n_bits=n_bits,
+        n_bits=int(n_bits),
         distinct_codes=len(sizes),
         share_in_largest_groups=float(sizes[:LARGEST_GROUPS].sum() / len(checked)),
         constant_bits=int((np.abs(means) == 1).sum()),

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from nearbit.errors import InputError
 from nearbit.metrics.averages import bootstrap_interval, mean, per_class
-from nearbit.metrics.comparison import Comparison, Values, compare
+from nearbit.metrics.comparison import Comparison, Values, check_k, compare
 from nearbit.metrics.conventions import average_precision_by, convention_named
 from nearbit.metrics.curves import Curve
 from nearbit.metrics.figures import CONVENTIONS, HIERARCHICAL, Figures
@@ -126,6 +126,7 @@ def evaluate_codes(
     """
     if k is not None and convention is None:
         raise InputError("k counts the ranks of a convention: name one, or leave k out")
+    k = None if k is None else check_k(k)
     chosen = None if convention is None else convention_named(convention)
     comparison = compare(query_codes, query_labels, database_codes, database_labels, n_bits)
     figures, curves = _figures(comparison, Figures(comparison.n_database, grades), progress)

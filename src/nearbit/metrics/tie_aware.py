@@ -77,7 +77,7 @@ def average_precision_from(items: Counts, relevant: Counts, harmonic: Values, k:
 def at_most_k(values: Values, relevant: Counts, k: int) -> Values:
     """Return average precision divided by min(M, k), from that divided by the number M of relevant items."""
     total = relevant.sum(axis=1)
-    return np.asarray(values * np.maximum(total, 1) / np.clip(total, 1, k), dtype=np.float64)
+    return np.asarray(np.minimum(values * np.maximum(total, 1) / np.clip(total, 1, k), 1.0), dtype=np.float64)
 
 
 def average_precision_bounds(

@@ -93,6 +93,11 @@ def leaf_order(distances: npt.ArrayLike) -> npt.NDArray[np.int64]:
     return np.asarray(leaves_list(tree), np.int64)
 
 
+def check_plots() -> None:
+    """Raise `MissingExtraError` unless plots can be drawn, before any work is done for them."""
+    _figure_class("a plot of an evaluation")
+
+
 def _figure_class(purpose: str) -> Any:
     try:
         from matplotlib.figure import Figure

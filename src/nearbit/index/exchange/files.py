@@ -5,8 +5,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from nearbit.errors import InputError
+from nearbit.errors import IndexFileError, InputError
 from nearbit.files import write_whole
+from nearbit.index.arguments import check_metadata, check_new_ids
 from nearbit.index.exchange.items import Exchanged
 from nearbit.index.index import Index
 
@@ -32,14 +33,15 @@ def export_index(index: Index, path: str | Path) -> int:
 
 
 def read_file(path: str | Path, n_bits: int | None = None) -> Exchanged:
-    """Read the items of a file of another program.
+    """Read the items of a file of another program, and check that an index can take them.
 
     Args:
         path: ends in .npz, .faiss or .usearch.
         n_bits: code length in bits; None for what the file says, which for faiss and usearch is whole bytes.
 
     Raises:
-        InputError: another ending, a file that cannot be read, or codes of another length.
+        InputError: another ending, a file that cannot be read, codes of another length, or ids or metadata that an
+            index cannot hold.
         MissingExtraError: the library of that program is not installed.
     """
     file = Path(path)
@@ -47,19 +49,35 @@ def read_file(path: str | Path, n_bits: int | None = None) -> Exchanged:
     if not file.is_file():
         raise InputError(f"there is no file {os.fspath(file)}")
     items: Exchanged = program.load(file, n_bits)
+    try:
+        if items.ids is not None:
+            check_new_ids(items.ids, len(items.codes))
+        if items.metadata is not None:
+            check_metadata(items.metadata, len(items.codes), "codes")
+    except InputError as error:
+        raise InputError(f"{file}: {error}") from error
     return items
 
 
 def import_items(index: Index, items: Exchanged) -> int:
     """Add the items of a file to an index under their ids, in one transaction; return how many.
 
+    Items of a file without ids get those that follow the highest one of the index.
+
     Raises:
         InputError: codes of another length, or an id that is there already: nothing is added.
+        IndexFileError: the file names another model than the index: nothing is added.
     """
+    if items.model_id not in (None, index.model_id):
+        recorded = "no model" if index.model_id is None else f"the model {index.model_id!r}"
+        raise IndexFileError(
+            f"{index.path} records {recorded}, the file the model {items.model_id!r}: "
+            "codes of different models cannot be compared; import into another index"
+        )
     if items.n_bits != index.n_bits:
         raise InputError(f"the file holds codes of {items.n_bits} bits, {index.path} of {index.n_bits}")
     index.add(items.codes, ids=items.ids, metadata=items.metadata)
-    return len(items.ids)
+    return len(items.codes)
 
 
 def _program(file: Path, known: dict[str, str]) -> Any:

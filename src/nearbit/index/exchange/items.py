@@ -15,16 +15,18 @@ class Exchanged:
     """Items as another program's file holds them.
 
     Attributes:
-        ids: int64 `(n,)`.
+        ids: int64 `(n,)`, or None where the file holds none.
         codes: uint8 `(n, ceil(n_bits / 8))`, tail bits 0.
         n_bits: code length in bits.
         metadata: one mapping an item, or None where the file holds codes alone.
+        model_id: the model that made the codes, where the file names it.
     """
 
-    ids: Ids
+    ids: Ids | None
     codes: Codes
     n_bits: int
     metadata: list[dict[str, Any]] | None = None
+    model_id: str | None = None
 
 
 def cut_to(codes: Codes, n_bits: int, name: str) -> Codes:
