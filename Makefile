@@ -13,7 +13,7 @@ demo: $(VENV)/.package ## Train, index, search and compare on built-in images; w
 	$(BIN)/nearbit demo -o nearbit-demo
 
 test: $(VENV)/.dev ## Run the quick tests (about a minute)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4
 
 check: $(VENV)/.dev lint types ## Run the slow and real tests, the linter, the type checker and the wheel check
 	$(BIN)/python -m pytest -m 'slow or real' || test $$? -eq 5
