@@ -44,6 +44,19 @@ def test_the_seed_decides(as_json, similarity, tmp_path):
     assert made(1, "a.npy") == made(1, "b.npy") != made(2, "c.npy")
 
 
+def test_effort_is_what_the_search_takes(as_json, refused, similarity, tmp_path):
+    from nearbit.centers import semantic_centers
+
+    given = ("centers", "semantic", "--similarity", similarity, "--bits", 24)
+    for effort in (0.01, 1.0):
+        as_json(*given, "--effort", effort, "-o", tmp_path / "e.npy")
+        expected = semantic_centers(np.load(similarity), 24, np.random.default_rng(0), effort=effort)
+        assert np.array_equal(np.load(tmp_path / "e.npy"), expected)
+    assert "--effort goes with semantic, not mds" in refused(
+        "centers", "mds", "--classes", 5, "--bits", 8, "--effort", 2
+    )
+
+
 def test_without_a_similarity_the_number_of_classes_is_given(nearbit):
     status, out, err = nearbit("centers", "separated", "--classes", 10, "--bits", 16)
     assert (status, err) == (0, "")

@@ -146,3 +146,11 @@ def test_without_a_similarity_there_are_no_centers():
 def test_a_distance_that_no_centers_have_is_refused():
     with pytest.raises(InputError, match="cannot have a minimum distance of 15"):
         centers_of(similarity_of(Images()), min_distance=15)
+
+
+@pytest.mark.parametrize("centers", ["paper", "released"])
+def test_the_published_procedure_starts_no_nearer_than_asked(centers):
+    options = replace(SHC.options, centers=centers, min_distance=15)
+    task = replace(TASK, similarity=similarity_of(Images()))
+    with pytest.raises(InputError, match="proven"):
+        SHC.make_centers(task, options, np.random.default_rng(0))

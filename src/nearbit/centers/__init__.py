@@ -80,6 +80,7 @@ __all__ = [
     "plotkin_bound",
     "proven_upper_bound",
     "published_shc_centers",
+    "published_start",
     "random_signs",
     "reassign",
     "reassignment_costs",
@@ -118,15 +119,23 @@ CENTERS: dict[str, Callable[[int, int, Generator], Centers]] = {
 SemanticGenerator = Callable[[npt.NDArray[np.float64], int, Generator, int | None], Centers]
 
 
-def _published(similarity: npt.NDArray[np.float64], n_bits: int, rng: Generator, min_distance: int | None) -> Centers:
-    """Return SHC's centers as released from MDS centers, or from separated ones where those are too near."""
-    n_classes, options = len(similarity), SHCOptions.released()
+def published_start(n_classes: int, n_bits: int, rng: Generator, min_distance: int | None) -> Centers:
+    """Return what SHC's published procedure starts from: MDS centers, or separated ones where those are too near.
+
+    Raises:
+        InputError: the distance is impossible, or not reached.
+    """
     if min_distance is not None:
         check_min_distance(n_classes, n_bits, min_distance)
     start = mds_centers(n_classes, n_bits, rng)
     if min_distance is not None and min_distance_of(start) < min_distance:
         start = separated_centers(n_classes, n_bits, rng, min_distance=min_distance)
-    return published_shc_centers(similarity, start, min_distance=min_distance, options=options)
+    return start
+
+
+def _published(similarity: npt.NDArray[np.float64], n_bits: int, rng: Generator, min_distance: int | None) -> Centers:
+    start = published_start(len(similarity), n_bits, rng, min_distance)
+    return published_shc_centers(similarity, start, min_distance=min_distance, options=SHCOptions.released())
 
 
 SEMANTIC_CENTERS: dict[str, SemanticGenerator] = {

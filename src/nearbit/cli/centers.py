@@ -47,6 +47,11 @@ OPTIONS = (
     click.option(
         "--min-distance", type=click.IntRange(1), help="Least distance of any two centers. [default: the kind's own]"
     ),
+    click.option(
+        "--effort",
+        type=click.FloatRange(0, min_open=True),
+        help="Multiplies the steps of the search (semantic). [default: 1]",
+    ),
     click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Decides every random choice."),
     click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write the centers (.npy)."),
     click.option("--certificate", type=click.Path(path_type=Path, dir_okay=False), help="Write the figures (.json)."),
@@ -79,6 +84,7 @@ def command(
     similarity_path: Path | None,
     n_bits: int,
     min_distance: int | None,
+    effort: float | None,
     seed: int,
     output: Path | None,
     certificate: Path | None,
@@ -95,12 +101,14 @@ def command(
     """
     if (compare or distances) and (kind != "semantic" or similarity_path is None):
         raise InputError("--trade-off and --compare go with semantic centers and --similarity")
+    if effort is not None and kind != "semantic":
+        raise InputError(f"--effort goes with semantic, not {kind}")
     _check_kind(kind, similarity_path, min_distance)
     if n_classes is None and similarity_path is None:
         raise InputError("give --classes N, or --similarity FILE")
     form = None if plot is None else _picture_format(plot)
     matrix = None if similarity_path is None else read_similarity(similarity_path, n_classes)
-    wanted = Wanted(n_classes or len(_present(matrix)), n_bits, seed, matrix, min_distance)
+    wanted = Wanted(n_classes or len(_present(matrix)), n_bits, seed, matrix, min_distance, effort or 1.0)
     centers, seconds = wanted.make(kind)
     tables = {
         "compare": _compared(wanted) if compare else [],
@@ -139,6 +147,7 @@ class Wanted(NamedTuple):
     seed: int
     similarity: "Matrix | None"
     min_distance: int | None
+    effort: float
 
     def make(self, kind: str) -> tuple[Any, float]:
         """Return centers and the seconds that they took; the similarity goes to the kinds that follow one.
@@ -149,20 +158,25 @@ class Wanted(NamedTuple):
 
         import numpy as np
 
-        from nearbit.centers import SEMANTIC_CENTERS, make_centers
+        from nearbit.centers import SEMANTIC_CENTERS, make_centers, semantic_centers
 
         follows = kind in SEMANTIC_CENTERS and self.similarity is not None
         if follows:
             make_centers(kind, n_classes=2, n_bits=2, rng=np.random.default_rng(0), similarity=np.eye(2))
-        begun = time.perf_counter()
-        centers = make_centers(
-            kind,
-            n_classes=self.n_classes,
-            n_bits=self.n_bits,
-            rng=np.random.default_rng(self.seed),
-            similarity=self.similarity if follows else None,
-            min_distance=self.min_distance,
-        )
+        rng, begun = np.random.default_rng(self.seed), time.perf_counter()
+        if kind == "semantic" and self.similarity is not None:
+            centers = semantic_centers(
+                self.similarity, self.n_bits, rng, min_distance=self.min_distance, effort=self.effort
+            )
+        else:
+            centers = make_centers(
+                kind,
+                n_classes=self.n_classes,
+                n_bits=self.n_bits,
+                rng=rng,
+                similarity=self.similarity if follows else None,
+                min_distance=self.min_distance,
+            )
         return centers, round(time.perf_counter() - begun, 3)
 
 

@@ -13,6 +13,7 @@ from nearbit.centers import (
     SHCOptions,
     mds_centers,
     published_shc_centers,
+    published_start,
     random_signs,
     semantic_centers,
     similarity_from_logits,
@@ -93,7 +94,7 @@ def _words(task: Task, options: SHCMethodOptions, rng: Generator) -> Centers:
     if task.similarity is None:
         raise InputError("SHC's centers follow a similarity of classes: give one, or take centers 'distance'")
     if options.centers in ("paper", "released"):
-        start = mds_centers(task.n_classes, task.n_bits, rng)
+        start = published_start(task.n_classes, task.n_bits, rng, options.min_distance)
         chosen = SHCOptions.paper() if options.centers == "paper" else SHCOptions.released()
         return published_shc_centers(task.similarity, start, min_distance=options.min_distance, options=chosen)
     least = 1 if options.centers == "semantics" else options.min_distance
