@@ -39,7 +39,7 @@ def command(path: Path, verify: bool, k: int, plot: Path | None, as_json: bool) 
     if verify and is_codes:
         raise InputError("--verify checks an index; a file of codes is always checked")
     about = _model(path) if path.is_dir() else _codes(path, k) if is_codes else _index(path, verify, k)
-    lines = [f"{name}: {value}" for name, value in about.items() if not isinstance(value, dict | list)]
+    lines = [f"{name}: {value}" for name, value in about.items() if not isinstance(value, dict | list | None)]
     lines += _health_lines(about["health"]) if "health" in about else []
     put(about, as_json=as_json, lines=lines)
 
