@@ -11,7 +11,7 @@ import nearbit
 
 SOURCE = Path(nearbit.__file__).parent
 LAYERS = (
-    ("errors", "files", "progress", "compiled", "codes", "metrics"),
+    ("errors", "files", "progress", "threads", "compiled", "codes", "metrics"),
     ("centers", "index"),
     ("losses", "networks", "datasets"),
     ("methods",),
@@ -22,7 +22,7 @@ LAYERS = (
 """From left to right; within a layer, too, a module imports only from those named before it."""
 
 ORDER = [name for layer in LAYERS for name in layer]
-NO_TORCH = ("errors", "files", "progress", "compiled", "codes", "metrics", "centers", "index")
+NO_TORCH = ("errors", "files", "progress", "threads", "compiled", "codes", "metrics", "centers", "index")
 MODULES = sorted(SOURCE.rglob("*.py"))
 
 

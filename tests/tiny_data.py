@@ -5,6 +5,10 @@ from PIL import Image
 
 from nearbit.datasets import ArrayImages, Dataset, SplitSizes, content_digest, make_split
 
+TINY = ["--image-size", "8", "--epochs", "2", "--bits", "12", "--device", "cpu", "--batch-size", "8"]
+"""Options of a training of a second on the command line."""
+
+
 COLORS = np.array([[200, 40, 40], [40, 200, 40], [40, 40, 200], [200, 200, 40]], np.uint8)
 
 

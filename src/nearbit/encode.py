@@ -16,12 +16,12 @@ import torch
 from torch import nn
 
 from nearbit.datasets import ImageSource, Problem
-from nearbit.datasets.check import threads
 from nearbit.errors import ImageError, InputError
 from nearbit.files import json_digest
 from nearbit.networks import Pixels, Preprocessing
 from nearbit.progress import Progress, silent
 from nearbit.row_cache import RowCache, Rows
+from nearbit.threads import n_threads
 
 CHUNK = 512
 CPU_BATCH = 16
@@ -103,7 +103,7 @@ def plain_reader(source: ImageSource, preprocessing: Preprocessing) -> Reader:
 
 def decoded_chunks(read: Reader, rows: Sequence[int], chunk: int) -> Iterator[list[Pixels | ImageError]]:
     """Yield the pixels of `rows`, or the error of an image that cannot be read, `chunk` at a time, in order."""
-    with ThreadPoolExecutor(min(MOST_READERS, threads())) as pool:
+    with ThreadPoolExecutor(min(MOST_READERS, n_threads())) as pool:
         ahead: list[Future[Pixels | ImageError]] = []
         try:
             for start in range(0, len(rows) + chunk, chunk):

@@ -85,10 +85,10 @@ def evaluate(
         raise DataError(
             f"evaluation needs query and database images, and the split has {len(used.query)} and {len(used.database)}"
         )
+    grades = None if hierarchy is None else grades_of_tree(hierarchy, dataset.classes)
     kept = None if cache is None else model.row_cache(cache, device)
     queries = model.encode_dataset(dataset, used.query, device=device, cache=kept, progress=progress)
     database = model.encode_dataset(dataset, used.database, device=device, cache=kept, progress=progress)
-    grades = None if hierarchy is None else grades_of_tree(hierarchy, dataset.classes)
     codes = pack(signs_of(database.outputs))
     report = evaluate_codes(
         pack(signs_of(queries.outputs)),

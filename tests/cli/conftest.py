@@ -1,10 +1,12 @@
 """The command line, run in this process with a cache of its own."""
 
 import json
+import shutil
 
 import pytest
 
 from nearbit.cli.main import run
+from tiny_data import TINY, write_folder
 
 
 @pytest.fixture(autouse=True)
@@ -57,3 +59,24 @@ def refused(nearbit):
         return err
 
     return call
+
+
+@pytest.fixture(scope="session")
+def road(tmp_path_factory):
+    """A folder of 24 PNG files and one that is damaged, with a model and an index of it."""
+    folder = tmp_path_factory.mktemp("road")
+    photos = write_folder(folder / "photos")
+    (photos / "a" / "damaged.png").write_bytes((photos / "a" / "000.png").read_bytes()[:60])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NEARBIT_CACHE", str(folder / "cache"))
+        assert run(["train", str(photos), *TINY, "-o", str(folder / "a.model")]) == 0
+        assert run(["index", str(folder / "a.index"), str(photos), "--model", str(folder / "a.model")]) == 0
+    return folder
+
+
+@pytest.fixture
+def place(road, tmp_path, monkeypatch):
+    """A copy of the road of one's own."""
+    shutil.copytree(road, tmp_path / "road")
+    monkeypatch.chdir(tmp_path / "road")
+    return tmp_path / "road"

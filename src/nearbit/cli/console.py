@@ -2,12 +2,14 @@
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
+from nearbit.errors import InputError
 from nearbit.progress import Progress
 
 if TYPE_CHECKING:
@@ -140,6 +142,20 @@ class Bars:
         if self._bar is not None:
             self._bar.close()
             self._bar = None
+
+
+def refuse_options(besides: Collection[str], why: str) -> None:
+    """Raise `InputError` where an option was given that would do nothing here.
+
+    Args:
+        besides: the parameters of the running command that have a use here.
+        why: what follows the option in the message, such as "goes with IMAGES, not with --stats".
+    """
+    context = click.get_current_context()
+    for option in context.command.params:
+        name = str(option.name)
+        if name not in besides and context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise InputError(f"{option.opts[0]} {why}: leave it out")
 
 
 def say(message: str) -> None:

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from click.core import ParameterSource
 
 from nearbit.cli.console import (
     Bars,
@@ -15,6 +14,7 @@ from nearbit.cli.console import (
     list_problems,
     put,
     read_dataset,
+    refuse_options,
     say,
     table,
 )
@@ -42,7 +42,8 @@ FIGURES = (
     "mahp_at_2500",
 )
 
-ONLY_WITH_DATA = ("device", "cache", "download", "separator", "images", "label_level")
+WITH_CODES = ("codes_path", "convention", "k", "hierarchy_path", "plots_folder", "as_json")
+"""Parameters that have a use with --codes."""
 EXPLAINED = ("tie_aware_map", "map_by_convention")
 """Figures whose convention is printed; --json has it for every figure."""
 
@@ -138,10 +139,7 @@ def _check_options(codes_path: Path | None, convention: str | None, k: int | Non
     from nearbit.metrics import convention_named
 
     if codes_path is not None:
-        context = click.get_current_context()
-        for option in ONLY_WITH_DATA:
-            if context.get_parameter_source(option) is ParameterSource.COMMANDLINE:
-                raise InputError(f"--{option.replace('_', '-')} goes with MODEL and DATA, not with --codes")
+        refuse_options(WITH_CODES, "goes with MODEL and DATA, not with --codes")
     if convention is not None:
         convention_named(convention)
     elif k is not None:

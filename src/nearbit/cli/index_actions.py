@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
-from click.core import ParameterSource
 
+from nearbit.cli.console import refuse_options
 from nearbit.errors import IndexFileError, InputError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -64,7 +64,10 @@ class Action:
         if not asked and not sources:
             raise InputError(f"give IMAGES, or one of {', '.join(self._known())}")
         if asked:
-            _refuse_options_of_images(asked[0])
+            useful = {"sources", "as_json", *(field.name for field in fields(Action))}
+            if asked != ["--import"]:
+                useful.remove("model_path")
+            refuse_options(useful, f"goes with IMAGES, not with {asked[0]}")
         return bool(asked)
 
     def run(self) -> Answer:
@@ -167,18 +170,6 @@ class Action:
                 f"{self.import_} holds codes of {items.n_bits} bits, {self.model_path} makes {model.n_bits}"
             )
         return model.model_id
-
-
-def _refuse_options_of_images(action: str) -> None:
-    """Raise where an option was given that only IMAGES have a use for."""
-    context = click.get_current_context()
-    used = {"sources", "as_json", *(field.name for field in fields(Action))}
-    if action != "--import":
-        used.remove("model_path")
-    for option in context.command.params:
-        name = str(option.name)
-        if name not in used and context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
-            raise InputError(f"{option.opts[0]} goes with IMAGES, not with {action}: leave it out")
 
 
 def _chosen(stats: dict[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """Each file decoded once to find the damaged ones, and hashed; digests are kept, so that the second time is quick."""
 
 import hashlib
-import os
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +11,7 @@ from nearbit.datasets.check_cache import CheckCache, Stamp
 from nearbit.datasets.decode import open_image, open_regular
 from nearbit.errors import ImageError
 from nearbit.progress import Progress, silent
+from nearbit.threads import n_threads
 
 _BLOCK = 256
 _SETTLED_NS = 2_000_000_000
@@ -38,7 +38,7 @@ def check_files(paths: Sequence[Path], cache: Path, progress: Progress = silent)
         progress: called as ("reading images", done, total).
     """
     found: list[Checked] = []
-    with CheckCache(cache) as known, ThreadPoolExecutor(threads()) as pool:
+    with CheckCache(cache) as known, ThreadPoolExecutor(n_threads()) as pool:
         try:
             for block in _blocks(paths):
                 found.extend(_check_block(block, known, pool))
@@ -47,14 +47,6 @@ def check_files(paths: Sequence[Path], cache: Path, progress: Progress = silent)
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     return found
-
-
-def threads() -> int:
-    """Return the number of threads that read images: `NEARBIT_THREADS`, else the cores that this process may use."""
-    named = os.environ.get("NEARBIT_THREADS", "")
-    if named.isdigit() and int(named) > 0:
-        return int(named)
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def check_file(path: Path) -> Checked:

@@ -1,6 +1,5 @@
 """The planner: which search serves a query. The kernels count what a plan would look at before they look."""
 
-import os
 import sys
 from typing import Literal
 
@@ -47,11 +46,3 @@ def give_up_at(plan: Plan, n_places: int) -> int:
 def is_narrow(kind: str, n_allowed: int, n_rows: int) -> bool:
     """Return whether a filter leaves so few rows that comparing those alone is best."""
     return n_allowed * NARROW_SHARE[kind] <= n_rows or n_rows < SMALL_INDEX
-
-
-def n_threads() -> int:
-    """Return the number of threads of a search: `NEARBIT_THREADS`, else the cores that this process may use."""
-    named = os.environ.get("NEARBIT_THREADS", "")
-    if named.isdigit() and int(named) > 0:
-        return int(named)
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -9,9 +9,10 @@ import numpy.typing as npt
 from nearbit.codes import check_n_bits
 from nearbit.errors import InputError
 from nearbit.index.layout import Layout
-from nearbit.index.planner import SMALL_INDEX, TABLE_BITS, Plan, is_narrow, n_threads, plan_for
+from nearbit.index.planner import SMALL_INDEX, TABLE_BITS, Plan, is_narrow, plan_for
 from nearbit.index.ranked import Ranked, nothing, ranked_of
 from nearbit.index.search import Rows, Words, cut, plain_search
+from nearbit.threads import n_threads
 
 Marks = npt.NDArray[np.bool_]
 

@@ -1,6 +1,5 @@
 """The comparison of queries with a database: checked once, then read block by block, never as a full matrix."""
 
-import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -14,6 +13,7 @@ from nearbit.codes import as_words, check_codes, check_n_bits
 from nearbit.errors import InputError
 from nearbit.metrics.grouping import Columns, Groups, Lists, group, list_by_label, may_pay, order_of
 from nearbit.metrics.relevance import Relevance, relevance_of
+from nearbit.threads import n_threads
 
 Counts = npt.NDArray[np.int64]
 Values = npt.NDArray[np.float64]
@@ -92,14 +92,14 @@ class Comparison:
     def map_blocks(self, figure: Callable[[range], Result]) -> Iterator[Result]:
         """Yield a figure of each block of queries, in order; the blocks are worked on in parallel.
 
-        The size of a block bounds the memory of its histograms. One core takes one block at a time; the first query is
+        The size of a block bounds the memory of its histograms. A thread takes one block at a time; the first query is
         worked on alone, so that what all blocks share is made once.
         """
         starts = range(1, self.n_query, QUERIES_PER_BLOCK)
         blocks = [range(1), *(range(start, min(start + QUERIES_PER_BLOCK, self.n_query)) for start in starts)]
         yield figure(blocks[0])
         if len(blocks) > 1:
-            with ThreadPoolExecutor(_n_cores()) as pool:
+            with ThreadPoolExecutor(n_threads()) as pool:
                 yield from pool.map(figure, blocks[1:])
 
     def once(self) -> tuple["Comparison", Counts]:
@@ -227,8 +227,3 @@ def _check_lengths(name: str, n_codes: int, labels_shape: tuple[int, ...]) -> No
             f"{name}_codes and {name}_labels must have one row an item: {n_codes} codes came with labels of the "
             f"shape {labels_shape}"
         )
-
-
-def _n_cores() -> int:
-    """Return the number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -170,7 +170,8 @@ def average_precision_by(
     """
     comparison = compare(query_codes, query_labels, database_codes, database_labels, n_bits)
     limit = comparison.n_database if k is None else check_k(k)
-    values, found, relevant = comparison.per_query(lambda own, block: _block(own, block, convention, limit)).T
+    harmonic = harmonic_numbers(comparison.n_database)
+    values, found, relevant = comparison.per_query(lambda own, block: _block(own, block, convention, limit, harmonic)).T
     counted = np.ones(len(values), np.bool_)
     if convention.nothing_found == "drop":
         counted &= found > 0
@@ -184,11 +185,10 @@ def average_precision_by(
     return np.asarray(values[counted], dtype=np.float64)
 
 
-def _block(comparison: Comparison, block: range, convention: Convention, limit: int) -> Values:
+def _block(comparison: Comparison, block: range, convention: Convention, limit: int, harmonic: Values) -> Values:
     """Return, of each query, average precision, how many relevant items it finds, and how many there are."""
     if convention.ties == "expected":
         items, relevant = comparison.histograms(block)
-        harmonic = harmonic_numbers(comparison.n_database)
         total = relevant.sum(axis=1)
         values = average_precision_from(items, relevant, harmonic, limit, convention.divisor)
         return np.stack([values, total, total], axis=1)
