@@ -1,0 +1,1 @@
+"""Methods beside each other: the same data, splits, lengths and seeds for each, one file a run."""

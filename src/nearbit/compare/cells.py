@@ -1,0 +1,140 @@
+"""A comparison on disk: a folder with `comparison.json`, and in `cells/` a JSON file and an npz file for each run.
+
+`comparison.json` says what is compared ("methods", "bits", "heads", "seeds" list every run that is wanted) and on what.
+`cells/NAME.json` holds every figure of one run, or why it failed; `cells/NAME.npz` its arrays. Each is written whole or
+not at all, so a folder can be read while a comparison runs.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from nearbit.errors import DataError
+
+FORMAT, VERSION = "nearbit-comparison", 1
+DESCRIPTION = "comparison.json"
+Status = Literal["done", "failed", "missing"]
+
+
+@dataclass(frozen=True, kw_only=True, order=True)
+class Cell:
+    """One run of a comparison: a method with a head, at a length in bits, with a seed.
+
+    `head` is "linear", "hidden" or "auto", as given to `TrainOptions`; baselines have "-".
+    """
+
+    method: str
+    head: str
+    n_bits: int
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """The name of its files."""
+        head = "" if self.head == "-" else f"-{self.head}"
+        return f"{self.method}{head}-{self.n_bits}-seed{self.seed}"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class CellResult:
+    """What became of a cell.
+
+    Attributes:
+        cell: which run.
+        status: "done", "failed", or "missing" where it has not been run yet.
+        facts: the JSON of a run that is done: "report" (see `Report.to_dict`), "health" (see `Health.to_dict`), "certificate",
+            "split_hash", "validation_map", "selected_epoch", "head", "seconds" ({"features", "similarity", "training",
+            "evaluation"}), "peak_mb", "key", "versions", "machine". Of one that failed: "error".
+        arrays_path: its npz file: "average_precision" float32 `(n_query,)` (tie-aware, in the order of the split's
+            queries), "centers" int8 `(n_classes, n_bits)`, and "similarity" float64 where the centers followed one.
+    """
+
+    cell: Cell
+    status: Status
+    facts: Mapping[str, Any]
+    arrays_path: Path
+
+    def figure(self, name: str) -> float | None:
+        """Return a scalar of the report by name; None where it was not computed or the cell is not done."""
+        value = self.facts.get("report", {}).get(name)
+        return None if value is None else float(value)
+
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """Read the arrays of a cell that is done."""
+        with np.load(self.arrays_path, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Comparison:
+    """A comparison as its folder has it.
+
+    Attributes:
+        about: the JSON of `comparison.json`: "methods", "bits", "heads", "seeds", "dataset" ({"name", "images", "classes",
+            "labels_per_image"}), "split" ({"protocol" or "file", "sizes": {part: images}}), "train_options", "command",
+            "versions", "machine".
+        results: one for each cell that is wanted, in the order of methods, heads, bits, seeds.
+    """
+
+    about: Mapping[str, Any]
+    results: tuple[CellResult, ...]
+
+
+def cells_of(about: Mapping[str, Any], baselines: frozenset[str] | None = None) -> list[Cell]:
+    """Return every cell that is wanted; a baseline has one head, "-"."""
+    from nearbit.methods import BASELINES
+
+    without_head = frozenset(BASELINES) if baselines is None else baselines
+    return [
+        Cell(method=method, head=head, n_bits=n_bits, seed=seed)
+        for method in about["methods"]
+        for head, n_bits, seed in product(
+            ["-"] if method in without_head else about["heads"], about["bits"], about["seeds"]
+        )
+    ]
+
+
+def read_folder(folder: Path) -> Comparison:
+    """Read a comparison, finished or not.
+
+    Raises:
+        DataError: the folder holds none, or one of a newer version, or a damaged file.
+    """
+    about = _read(folder / DESCRIPTION)
+    if about.get("format") != FORMAT:
+        raise DataError(f"{folder / DESCRIPTION}: expected what `nearbit compare` wrote; it is something else")
+    if not isinstance(about.get("version"), int) or about["version"] > VERSION:
+        raise DataError(
+            f"{folder / DESCRIPTION}: version {about.get('version')!r}; this nearbit reads up to {VERSION}: update nearbit"
+        )
+    return Comparison(about=about, results=tuple(read_cell(folder, cell) for cell in cells_of(about)))
+
+
+def read_cell(folder: Path, cell: Cell) -> CellResult:
+    """Read what became of a cell."""
+    path = folder / "cells" / f"{cell.name}.json"
+    arrays_path = path.with_suffix(".npz")
+    if not path.is_file():
+        return CellResult(cell=cell, status="missing", facts={}, arrays_path=arrays_path)
+    facts = _read(path)
+    if facts.get("status") not in ("done", "failed"):
+        raise DataError(f"{path}: expected a run of `nearbit compare`; delete it to run it again")
+    return CellResult(cell=cell, status=facts["status"], facts=facts, arrays_path=arrays_path)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_bytes())
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise DataError(f"{path}: expected JSON; it is damaged") from error
+    if not isinstance(found, dict):
+        raise DataError(f"{path}: expected a JSON object; it is damaged")
+    return found
