@@ -41,7 +41,7 @@ from nearbit.model_files import (
 )
 from nearbit.networks import BackboneSpec, HashNetwork, Head, Preprocessing, rebuild_backbone
 from nearbit.progress import Progress, silent
-from nearbit.row_cache import RowCache, Rows
+from nearbit.row_cache import RowCache, Rows, Shelf
 
 HEAD_BATCH = 8192
 GivenImage = str | Path | Image.Image | npt.NDArray[np.uint8]
@@ -114,7 +114,7 @@ class Model:
         rows: Sequence[int] | npt.NDArray[np.int64] | None = None,
         *,
         device: str = "auto",
-        cache: Path | RowCache | None = None,
+        cache: Path | Shelf | RowCache | None = None,
         progress: Progress = silent,
     ) -> Encoded:
         """Return the outputs of rows of a data set; images that cannot be read are left out and listed.
@@ -124,7 +124,7 @@ class Model:
             rows: which of them, in order; by default all.
             device: "auto", "cpu", "cuda", …
             cache: a folder that keeps what was computed, by content, so that repeated and interrupted runs compute
-                nothing twice; or `row_cache(folder, device)`, which several calls share.
+                nothing twice; or `row_cache(folder, device)`, which several calls share; or a `Shelf`.
             progress: called as images are encoded.
         """
         chosen = np.arange(len(dataset)) if rows is None else np.asarray(rows, np.int64)
@@ -139,13 +139,13 @@ class Model:
         keys: Sequence[str],
         digests: Sequence[str] | None = None,
         device: str = "auto",
-        cache: Path | RowCache | None = None,
+        cache: Path | Shelf | RowCache | None = None,
         progress: Progress = silent,
     ) -> Encoded:
         """Encode rows of any image source; rows are cached by content where `digests` and `cache` are given."""
         place = find_device(device)
         job = Job(source, rows, keys, digests)
-        kept = self.row_cache(cache, device) if isinstance(cache, Path) else cache
+        kept = self.row_cache(cache, device) if isinstance(cache, Path | Shelf) else cache
         network = self.network.to(place)
         module = network.backbone if self.is_frozen else network
         encoded = encode_images(module, self.preprocessing, job, device=place, cache=kept, progress=progress)
@@ -158,12 +158,12 @@ class Model:
         """Whether the backbone was frozen: other models have it too, so its features are worth keeping."""
         return bool(self.record.get("regime") == "frozen")
 
-    def row_cache(self, folder: Path, device: str = "auto") -> RowCache:
+    def row_cache(self, folder: Path | Shelf, device: str = "auto") -> RowCache:
         """Open the cache of this model's rows of a device: features of a frozen backbone, else outputs."""
-        place = find_device(device)
+        place, shelf = find_device(device), Shelf(folder) if isinstance(folder, Path) else folder
         if self.is_frozen:
-            return RowCache(folder / "features", rows_key(self.network.backbone.fingerprint(), place))
-        return RowCache(folder / "outputs", rows_key(self.model_id, place))
+            return shelf.rows("features", rows_key(self.network.backbone.fingerprint(), place))
+        return shelf.rows("outputs", rows_key(self.model_id, place))
 
     def save(self, path: str | Path) -> None:
         """Write the model folder, whole or not at all; a folder that stands there is replaced.

@@ -6,14 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from nearbit.bundle import Model
 from nearbit.codes import pack, signs_of
 from nearbit.datasets import Dataset, Problem, Split
 from nearbit.errors import DataError
-from nearbit.metrics import Report, evaluate_codes, grades_of_tree
+from nearbit.metrics import Report, evaluate_codes, grades_of_tree, tie_aware_average_precision
 from nearbit.metrics.health import Health, health_of
 from nearbit.progress import Progress, silent
+from nearbit.row_cache import Shelf
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,7 @@ class Evaluation:
         problems: the images that could not be read.
         queries_seen_in_training: query images whose content is among the model's own training or validation images,
             which makes every figure too good; None where the model records no split.
+        average_precision: float64 `(n_query,)`, tie-aware, of each query, where `each_query` asked for it.
     """
 
     report: Report
@@ -36,6 +39,7 @@ class Evaluation:
     health: Health
     problems: tuple[Problem, ...]
     queries_seen_in_training: int | None = None
+    average_precision: npt.NDArray[np.float64] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as JSON-ready data."""
@@ -56,7 +60,8 @@ def evaluate(
     k: int | None = None,
     hierarchy: Mapping[str, str] | None = None,
     device: str = "auto",
-    cache: Path | None = None,
+    cache: Path | Shelf | None = None,
+    each_query: bool = False,
     progress: Progress = silent,
 ) -> Evaluation:
     """Encode the query and the database part and compute the field's figures on them.
@@ -70,7 +75,8 @@ def evaluate(
         hierarchy: the parent of each class, and of each such parent that has one, by name; adds the figures of
             graded relevance. For data sets with one label an image.
         device: "auto", "cpu", "cuda", …
-        cache: a folder that keeps features by content.
+        cache: a folder that keeps features by content, or a `Shelf` that many runs share.
+        each_query: whether the average precision of each query is wanted, in the order of the split.
         progress: called as images are encoded and queries are ranked.
 
     Raises:
@@ -90,11 +96,9 @@ def evaluate(
     queries = model.encode_dataset(dataset, used.query, device=device, cache=kept, progress=progress)
     database = model.encode_dataset(dataset, used.database, device=device, cache=kept, progress=progress)
     codes = pack(signs_of(database.outputs))
+    compared = (pack(signs_of(queries.outputs)), dataset.labels[queries.rows], codes, dataset.labels[database.rows])
     report = evaluate_codes(
-        pack(signs_of(queries.outputs)),
-        dataset.labels[queries.rows],
-        codes,
-        dataset.labels[database.rows],
+        *compared,
         n_bits=model.n_bits,
         convention=convention,
         k=k,
@@ -104,7 +108,8 @@ def evaluate(
     )
     health = health_of(codes, model.n_bits, centers=pack(model.centers.centers))
     problems = queries.problems + database.problems
-    return Evaluation(report, model.model_id, used.hash, health, problems, _seen(model, used))
+    each = tie_aware_average_precision(*compared, model.n_bits) if each_query else None
+    return Evaluation(report, model.model_id, used.hash, health, problems, _seen(model, used), each)
 
 
 def _seen(model: Model, split: Split) -> int | None:

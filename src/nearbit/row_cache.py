@@ -64,3 +64,26 @@ class RowCache:
     def gather(self, digests: Sequence[str]) -> Rows:
         """Return the rows of the digests, all of which are there: float32 `(n, width)`."""
         return np.stack([self._rows[digest] for digest in digests])
+
+
+class Shelf:
+    """A folder of row caches, each read from disk once and then kept in memory, for many runs in one process.
+
+    Args:
+        folder: where the caches lie.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._open: dict[tuple[str, str], RowCache] = {}
+
+    def rows(self, kind: str, key: str) -> RowCache:
+        """Return the cache of that kind ("features", "outputs") and key."""
+        if (kind, key) not in self._open:
+            self._open[kind, key] = RowCache(self.folder / kind, key)
+        return self._open[kind, key]
+
+
+def shelf_of(cache: "Path | Shelf | None") -> Shelf | None:
+    """Return a shelf for a cache folder; None for none."""
+    return Shelf(cache) if isinstance(cache, Path) else cache

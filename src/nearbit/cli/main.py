@@ -19,6 +19,7 @@ COMMANDS = {
     "index": "Encode images and put them into a searchable index.",
     "search": "Find the nearest images of an index.",
     "evaluate": "Measure a model, or codes made elsewhere: mAP and the rest.",
+    "compare": "Train and measure methods beside each other; writes tables and a report.",
     "centers": "Make hash centers alone, and say how far apart they are.",
     "inspect": "Say what a model folder or an index file holds.",
     "doctor": "Check the installation: versions, device, extras, cache.",

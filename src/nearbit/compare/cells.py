@@ -1,10 +1,12 @@
 """A comparison on disk: a folder with `comparison.json`, and in `cells/` a JSON file and an npz file for each run.
 
-`comparison.json` says what is compared ("methods", "bits", "heads", "seeds" list every run that is wanted) and on what.
-`cells/NAME.json` holds every figure of one run, or why it failed; `cells/NAME.npz` its arrays. Each is written whole or
-not at all, so a folder can be read while a comparison runs.
+`comparison.json` says what is compared ("methods", "bits", "heads", "seeds" list every run that is wanted; "baselines"
+are those of the methods that have no heads) and on what. `cells/NAME.json` holds every figure of one run, or why it
+failed; `cells/NAME.npz` its arrays. Each is written whole or not at all, so a folder can be read while a comparison
+runs.
 """
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nearbit.errors import DataError
+from nearbit.files import write_json
 
 FORMAT, VERSION = "nearbit-comparison", 1
 DESCRIPTION = "comparison.json"
@@ -26,7 +29,8 @@ Status = Literal["done", "failed", "missing"]
 class Cell:
     """One run of a comparison: a method with a head, at a length in bits, with a seed.
 
-    `head` is "linear", "hidden" or "auto", as given to `TrainOptions`; baselines have "-".
+    `method` is a name, or a name with options: see `nearbit.compare.specs`. `head` is "linear", "hidden" or "auto", as
+    given to `TrainOptions`; baselines have "-".
     """
 
     method: str
@@ -38,7 +42,11 @@ class Cell:
     def name(self) -> str:
         """The name of its files."""
         head = "" if self.head == "-" else f"-{self.head}"
-        return f"{self.method}{head}-{self.n_bits}-seed{self.seed}"
+        return f"{file_name(self.method)}{head}-{self.n_bits}-seed{self.seed}"
+
+    def named(self) -> dict[str, Any]:
+        """Return what the JSON of a cell begins with."""
+        return {"method": self.method, "head_asked": self.head, "n_bits": self.n_bits, "seed": self.seed}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -48,9 +56,10 @@ class CellResult:
     Attributes:
         cell: which run.
         status: "done", "failed", or "missing" where it has not been run yet.
-        facts: the JSON of a run that is done: "report" (see `Report.to_dict`), "health" (see `Health.to_dict`), "certificate",
-            "split_hash", "validation_map", "selected_epoch", "head", "seconds" ({"features", "similarity", "training",
-            "evaluation"}), "peak_mb", "key", "versions", "machine". Of one that failed: "error".
+        facts: the JSON of a run that is done: "report" (see `Report.to_dict`), "health" (see `Health.to_dict`),
+            "certificate", "split_hash", "validation_map", "selected_epoch", "head", "seconds" ({"features",
+            "similarity", "training", "evaluation"}), "peak_mb", "key", "versions", "machine". Of one that failed:
+            "error".
         arrays_path: its npz file: "average_precision" float32 `(n_query,)` (tie-aware, in the order of the split's
             queries), "centers" int8 `(n_classes, n_bits)`, and "similarity" float64 where the centers followed one.
     """
@@ -76,9 +85,9 @@ class Comparison:
     """A comparison as its folder has it.
 
     Attributes:
-        about: the JSON of `comparison.json`: "methods", "bits", "heads", "seeds", "dataset" ({"name", "images", "classes",
-            "labels_per_image"}), "split" ({"protocol" or "file", "sizes": {part: images}}), "train_options", "command",
-            "versions", "machine".
+        about: the JSON of `comparison.json`: "methods", "bits", "heads", "seeds", "dataset" ({"name", "images",
+            "classes", "labels_per_image", "fingerprint"}), "split" ({"recipe", "sizes": {part: images}}, or also "hash"
+            where all seeds share one), "train_options", "command", "versions", "machine".
         results: one for each cell that is wanted, in the order of methods, heads, bits, seeds.
     """
 
@@ -86,11 +95,15 @@ class Comparison:
     results: tuple[CellResult, ...]
 
 
-def cells_of(about: Mapping[str, Any], baselines: frozenset[str] | None = None) -> list[Cell]:
-    """Return every cell that is wanted; a baseline has one head, "-"."""
-    from nearbit.methods import BASELINES
+def file_name(method: str) -> str:
+    """Return a method as part of a file's name: as it is, or with a digest where it has options."""
+    name, colon, options = method.partition(":")
+    return name if not colon else f"{name}-{hashlib.sha256(options.encode()).hexdigest()[:8]}"
 
-    without_head = frozenset(BASELINES) if baselines is None else baselines
+
+def cells_of(about: Mapping[str, Any]) -> list[Cell]:
+    """Return every cell that is wanted; a baseline has one head, "-"."""
+    without_head = about["baselines"]
     return [
         Cell(method=method, head=head, n_bits=n_bits, seed=seed)
         for method in about["methods"]
@@ -111,7 +124,8 @@ def read_folder(folder: Path) -> Comparison:
         raise DataError(f"{folder / DESCRIPTION}: expected what `nearbit compare` wrote; it is something else")
     if not isinstance(about.get("version"), int) or about["version"] > VERSION:
         raise DataError(
-            f"{folder / DESCRIPTION}: version {about.get('version')!r}; this nearbit reads up to {VERSION}: update nearbit"
+            f"{folder / DESCRIPTION}: version {about.get('version')!r}; this nearbit reads up to {VERSION}: "
+            "update nearbit"
         )
     return Comparison(about=about, results=tuple(read_cell(folder, cell) for cell in cells_of(about)))
 
@@ -126,6 +140,11 @@ def read_cell(folder: Path, cell: Cell) -> CellResult:
     if facts.get("status") not in ("done", "failed"):
         raise DataError(f"{path}: expected a run of `nearbit compare`; delete it to run it again")
     return CellResult(cell=cell, status=facts["status"], facts=facts, arrays_path=arrays_path)
+
+
+def write_failure(folder: Path, cell: Cell, why: str) -> None:
+    """Write that a cell failed, and why."""
+    write_json(folder / "cells" / f"{cell.name}.json", cell.named() | {"status": "failed", "error": why})
 
 
 def _read(path: Path) -> dict[str, Any]:

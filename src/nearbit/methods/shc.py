@@ -114,7 +114,7 @@ SHC = Method(
     make_centers=_centers,
     loss=_loss,
     schedules={
-        "frozen": Schedule(epochs=40, batch_size=256, learning_rate=2e-2, linear_factor=0.15),
+        "frozen": Schedule(epochs=20, batch_size=256, learning_rate=2e-2, linear_factor=0.15),
         "fine-tuned": Schedule(epochs=300, batch_size=64, learning_rate=1e-4),
         "scratch": Schedule(epochs=60, batch_size=64, learning_rate=2e-3),
     },

@@ -20,6 +20,7 @@ from nearbit.errors import InputError, TrainingError
 from nearbit.methods import BASELINES, Baseline, Method, Schedule, Similarity, Task, find_method
 from nearbit.networks import HEADS, HashNetwork, HeadKind
 from nearbit.progress import Progress, silent
+from nearbit.row_cache import Shelf
 from nearbit.training.baseline import BaselineRun
 from nearbit.training.checkpoint import Progressed
 from nearbit.training.fit import Fit
@@ -39,7 +40,7 @@ def train(
     options: TrainOptions | None = None,
     method_options: Mapping[str, Any] | None = None,
     checkpoint: Path | None = None,
-    cache: Path | None = None,
+    cache: Path | Shelf | None = None,
     similarity: npt.ArrayLike | None = None,
     centers: npt.ArrayLike | None = None,
     progress: Progress = silent,
@@ -55,7 +56,7 @@ def train(
         method_options: options of the method by name, such as {"margin": 0.3}.
         checkpoint: a folder for checkpoints: an interrupted run that is repeated goes on from there, and ends with the
             weights of an undisturbed one (on the CPU, with the same number of threads, to the last bit).
-        cache: a folder that keeps features of frozen backbones by content.
+        cache: a folder that keeps features of frozen backbones by content, or a `Shelf` that many runs share.
         similarity: of the classes, `(n_classes, n_classes)`, for a method whose centers follow one: its first stage is
             then left out.
         centers: `(n_classes, n_bits)` of -1 and +1, for a method that trains towards centers: everything before the
@@ -92,7 +93,7 @@ def plan(
     n_bits: int = 64,
     options: TrainOptions | None = None,
     method_options: Mapping[str, Any] | None = None,
-    cache: Path | None = None,
+    cache: Path | Shelf | None = None,
     similarity: npt.ArrayLike | None = None,
     centers: npt.ArrayLike | None = None,
 ) -> "TrainingRun | BaselineRun":

@@ -1,6 +1,7 @@
 """What every run begins with: checked data, a device, a backbone and its regime, and features of a frozen one."""
 
 import copy
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, final
@@ -8,14 +9,14 @@ from typing import Any, final
 import numpy as np
 import torch
 
-from nearbit.datasets import Dataset, Split
-from nearbit.encode import Job, encode_images, find_device, library_versions, rows_key
+from nearbit.datasets import Dataset, Problem, Split
+from nearbit.encode import Encoded, Job, encode_images, find_device, library_versions, rows_key
 from nearbit.errors import TrainingError
 from nearbit.files import json_digest
 from nearbit.methods import Regime
 from nearbit.networks import Backbone, HashNetwork, Head, HeadKind, make_backbone
 from nearbit.progress import Progress
-from nearbit.row_cache import RowCache, Rows
+from nearbit.row_cache import Rows, Shelf, shelf_of
 from nearbit.training.batches import FeatureInputs, PixelInputs, TrainingInputs
 from nearbit.training.options import TrainOptions, check_augmentation, mirrors, resolve_regime
 from nearbit.training.seeds import torch_seeded
@@ -26,15 +27,18 @@ class Setup:
     """Data, device, backbone and regime of a run.
 
     Attributes:
-        dataset, split, options, cache: as given; the split is checked.
+        dataset, split, options: as given; the split is checked.
+        cache: the folder of what can be computed again, or None; `shelf` holds its row caches.
         parts: the rows of "train" and "validation"; `labels` are theirs.
         device: where the networks are.
         backbone: as it starts.
         regime: what the options mean for that backbone.
     """
 
-    def __init__(self, dataset: Dataset, split: Split, options: TrainOptions, cache: Path | None) -> None:
-        self.dataset, self.split, self.options, self.cache = dataset, split, options, cache
+    def __init__(self, dataset: Dataset, split: Split, options: TrainOptions, cache: Path | Shelf | None) -> None:
+        self.dataset, self.split, self.options = dataset, split, options
+        self.shelf = shelf_of(cache)
+        self.cache = None if self.shelf is None else self.shelf.folder
         self.parts = {"train": split.train, "validation": split.validation}
         self.labels = {part: dataset.labels[rows] for part, rows in self.parts.items()}
         self.device = find_device(options.device)
@@ -122,27 +126,33 @@ class Setup:
     def _computed(self) -> dict[str, FeatureInputs]:
         return {}
 
+    def cache_features(self, rows: Sequence[int], progress: Progress) -> tuple[Problem, ...]:
+        """Put the features of any rows of the data set into the cache; return the images that cannot be read."""
+        self.backbone.to(self.device).eval()
+        return self._encoded(rows, "all", 0, progress).problems
+
     def _features(self, part: str, view: int, progress: Progress) -> Rows:
-        rows = self.parts[part]
-        digests = [self.dataset.digests[row] for row in rows]
-        job = Job(self.dataset.source, rows.tolist(), [self.dataset.keys[row] for row in rows], digests)
-        mirror = mirrors(self.options, dataset_mirror=self.dataset.mirror)
-        key = rows_key(self.backbone.fingerprint(), self.device) + (f"/view {view} {mirror}" if view else "")
-        cache = RowCache(self.cache / "features", key) if self.cache is not None else None
-        encoded = encode_images(
-            self.backbone,
-            self.backbone.preprocessing,
-            job,
-            device=self.device,
-            cache=cache,
-            reader=self._augmented(view, mirror) if view else None,
-            stage=f"Features of {part} images" + (f", view {view + 1}" if view else ""),
-            progress=progress,
-        )
+        encoded = self._encoded(self.parts[part].tolist(), part, view, progress)
         if encoded.problems:
             problem = encoded.problems[0]
             raise TrainingError(f"an image cannot be read any more: {problem.path}: {problem.reason}")
         return encoded.outputs
+
+    def _encoded(self, rows: Sequence[int], part: str, view: int, progress: Progress) -> Encoded:
+        digests = [self.dataset.digests[row] for row in rows]
+        job = Job(self.dataset.source, rows, [self.dataset.keys[row] for row in rows], digests)
+        mirror = mirrors(self.options, dataset_mirror=self.dataset.mirror)
+        key = rows_key(self.backbone.fingerprint(), self.device) + (f"/view {view} {mirror}" if view else "")
+        return encode_images(
+            self.backbone,
+            self.backbone.preprocessing,
+            job,
+            device=self.device,
+            cache=None if self.shelf is None else self.shelf.rows("features", key),
+            reader=self._augmented(view, mirror) if view else None,
+            stage=f"Features of {part} images" + (f", view {view + 1}" if view else ""),
+            progress=progress,
+        )
 
     def _augmented(self, view: int, mirror: bool) -> Any:
         def read(row: int) -> Any:

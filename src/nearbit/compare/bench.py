@@ -1,0 +1,180 @@
+"""One process's place of work in a comparison: the data set and its features once, then one cell after another."""
+
+import json
+import platform
+import shutil
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, cast, final
+
+import numpy as np
+import torch
+
+from nearbit.bundle import Model
+from nearbit.compare.cells import Cell, read_cell, write_failure
+from nearbit.compare.memory import forget_peak, peak_mb
+from nearbit.compare.specs import Spec, parse_spec
+from nearbit.datasets import Dataset, Split
+from nearbit.encode import library_versions
+from nearbit.errors import NearbitError
+from nearbit.evaluation import Evaluation, evaluate
+from nearbit.files import write_json, write_whole
+from nearbit.progress import Progress, silent
+from nearbit.row_cache import Shelf
+from nearbit.training import TrainOptions, plan
+
+Outcome = Literal["done", "kept", "failed"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """What every process of a comparison needs; it can be sent to another process.
+
+    Attributes:
+        load: returns the data set.
+        split: returns the split of a data set for a seed.
+        options: of every training; its seed and head are each cell's own.
+        folder: where the comparison lies.
+        cache: a folder that keeps features by content, or None.
+        keep_models: whether models are kept, in `models/`.
+        threads: of torch in each process, or None to leave them.
+    """
+
+    load: Callable[[], Dataset]
+    split: Callable[[Dataset, int], Split]
+    options: TrainOptions
+    folder: Path
+    cache: Path | None
+    keep_models: bool = False
+    threads: int | None = 1
+
+
+@final
+class Bench:
+    """Runs cells; holds the data set, the split of the last seed, and features that were read once."""
+
+    def __init__(self, work: Work, dataset: Dataset | None = None) -> None:
+        if work.threads is not None:
+            torch.set_num_threads(work.threads)
+        self.work = work
+        self.dataset = work.load() if dataset is None else dataset
+        self.shelf = None if work.cache is None else Shelf(work.cache)
+        self._split: tuple[int, Split] | None = None
+
+    def run(self, cell: Cell, progress: Progress = silent) -> tuple[Outcome, str]:
+        """Run a cell unless it is done already, write its files, and return what became of it with a line for people.
+
+        What goes wrong is written as the cell's error, so that other cells go on; an interrupt is passed on.
+        """
+        try:
+            outcome, line = self._run(cell, progress)
+        except NearbitError as error:
+            outcome, line = "failed", str(error)
+        except Exception as error:  # noqa: BLE001 - one failing cell must not end the others; it is written and shown
+            traceback.print_exc()
+            outcome, line = "failed", f"{type(error).__name__}: {error}"
+        if outcome == "failed":
+            write_failure(self.work.folder, cell, line)
+        return outcome, line
+
+    def split(self, seed: int) -> Split:
+        """Return the split of a seed; the last one is kept."""
+        if self._split is None or self._split[0] != seed:
+            self._split = (seed, self.work.split(self.dataset, seed))
+        return self._split[1]
+
+    def _run(self, cell: Cell, progress: Progress) -> tuple[Outcome, str]:
+        forget_peak()
+        spec, split = parse_spec(cell.method), self.split(cell.seed)
+        options = options_for(spec, self.work.options, cell)
+        run = plan(
+            self.dataset, split, method=spec.method, n_bits=cell.n_bits, options=options, method_options=spec.values,
+            cache=self.shelf,
+        )  # fmt: skip
+        known = read_cell(self.work.folder, cell)
+        if known.status == "done" and known.facts.get("key") == run.key() and known.arrays_path.is_file():
+            return "kept", f"mAP {known.figure('tie_aware_map'):.4f}"
+        checkpoint = self.work.folder / "checkpoints" / cell.name
+        checkpoint.mkdir(parents=True, exist_ok=True)
+        model = run.train(checkpoint, progress)
+        self._write(cell, model, run.key(), progress)
+        shutil.rmtree(checkpoint, ignore_errors=True)
+        return "done", f"mAP {read_cell(self.work.folder, cell).figure('tie_aware_map'):.4f}"
+
+    def _write(self, cell: Cell, model: Model, key: str, progress: Progress) -> None:
+        """Evaluate a model and write the cell's files, the JSON file last."""
+        began = time.monotonic()
+        found = evaluate(
+            model, self.dataset, device=self.work.options.device, cache=self.shelf, each_query=True, progress=progress
+        )
+        seconds = model.record["seconds"] | {"evaluation": round(time.monotonic() - began, 3)}
+        if self.work.keep_models:
+            (self.work.folder / "models").mkdir(exist_ok=True)
+            model.save(self.work.folder / "models" / f"{cell.name}.model")
+        arrays = {"average_precision": found.average_precision, "centers": model.centers.centers}
+        if model.similarity is not None:
+            arrays["similarity"] = model.similarity
+        write_whole(self._path(cell, "npz"), lambda aside: _save_arrays(aside, arrays))
+        facts = _facts(model, found) | {"key": key, "seconds": seconds, "peak_mb": peak_mb()}
+        write_json(self._path(cell, "json"), cell.named() | {"status": "done"} | facts)
+
+    def _path(self, cell: Cell, ending: str) -> Path:
+        return self.work.folder / "cells" / f"{cell.name}.{ending}"
+
+
+def options_for(spec: Spec, options: TrainOptions, cell: Cell) -> TrainOptions:
+    """Return the options of a cell's training; what a baseline has no use for is left out."""
+    if not spec.is_baseline:
+        return replace(options, seed=cell.seed, head=cast(Any, cell.head))
+    own = TrainOptions()
+    return replace(
+        options, seed=cell.seed, head=own.head, epochs=own.epochs, learning_rate=own.learning_rate,
+        batch_size=own.batch_size, views=own.views,
+    )  # fmt: skip
+
+
+def machine_facts() -> dict[str, Any]:
+    """Return what kind of machine this is; nothing that names it."""
+    return {"system": platform.system(), "processor": platform.machine(), "python": platform.python_version()}
+
+
+def _facts(model: Model, found: Evaluation) -> dict[str, Any]:
+    """Return everything that is said of a run that is done, but for its times."""
+    record = model.record
+    report = found.report.to_dict()
+    del report["conventions"]
+    changing = [epoch["center_correlation"] for epoch in record["history"] if "center_correlation" in epoch]
+    return {
+        "head": model.head["kind"],
+        "head_candidates": record["head_candidates"],
+        "method_options": model.method_options,
+        "regime": record["regime"],
+        "schedule": record["schedule"],
+        "selected_epoch": record["selected_epoch"],
+        "validation_map": record["validation_map"],
+        "certificate": record["certificate"],
+        "center_correlation": changing[-1] if changing else None,
+        "split_hash": found.split_hash,
+        "dataset_fingerprint": record["dataset_fingerprint"],
+        "queries_seen_in_training": found.queries_seen_in_training,
+        "unread_images": len(found.problems),
+        "report": report,
+        "health": found.health.to_dict(),
+        "versions": library_versions(),
+        "threads": record["threads"],
+        "device": record["device"],
+        "machine": machine_facts(),
+    }
+
+
+def _save_arrays(path: Path, arrays: dict[str, Any]) -> None:
+    with open(path, "wb") as file:
+        np.savez_compressed(file, **arrays)
+
+
+def same_json(one: Any, other: Any) -> bool:
+    """Tell whether two values are equal once they have been written as JSON."""
+    return bool(json.loads(json.dumps(one)) == json.loads(json.dumps(other)))

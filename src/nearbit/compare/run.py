@@ -1,0 +1,179 @@
+"""`compare`: methods x heads x lengths x seeds on one data set, resumable, one file a run."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from nearbit.compare.bench import Bench, Outcome, Work, machine_facts, same_json
+from nearbit.compare.cells import DESCRIPTION, FORMAT, VERSION, Cell, Comparison, cells_of, read_folder
+from nearbit.compare.specs import parse_spec
+from nearbit.compare.workers import run_in_processes
+from nearbit.datasets import Dataset, Split
+from nearbit.encode import library_versions
+from nearbit.errors import InputError
+from nearbit.files import write_json
+from nearbit.networks import HEADS
+from nearbit.progress import Progress, silent
+from nearbit.threads import n_threads
+from nearbit.training.setup import Setup
+
+GRID = ("methods", "bits", "heads", "seeds")
+MOST_PROCESSES = 4
+"""Without being asked, no more processes than this: each holds the data set and the features."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grid:
+    """What is compared.
+
+    Attributes:
+        methods: names of methods and baselines, also with options ("crh:margin=0.3").
+        bits: code lengths.
+        heads: "linear", "hidden", "auto"; see `TrainOptions.head`.
+        seeds: each decides the split, the centers and the training of its runs.
+    """
+
+    methods: tuple[str, ...] = ("crh", "shc", "mds", "csq")
+    bits: tuple[int, ...] = (16, 32, 64)
+    heads: tuple[str, ...] = ("auto",)
+    seeds: tuple[int, ...] = (0, 1, 2)
+
+    def __post_init__(self) -> None:
+        for name in GRID:
+            values = getattr(self, name)
+            if not values:
+                raise InputError(f"a comparison needs at least one of its {name}, and none is named")
+            if len(set(values)) < len(values):
+                raise InputError(f"the {name} of a comparison must differ, and {values} names one twice")
+        for spec in self.methods:
+            parse_spec(spec)
+        for head in self.heads:
+            if head not in ("auto", *HEADS):
+                raise InputError(f"a head must be one of auto, {', '.join(HEADS)}, not {head!r}")
+        if min(self.bits) < 1 or min(self.seeds) < 0:
+            raise InputError(f"bits must be at least 1 and seeds at least 0, not {self.bits} and {self.seeds}")
+
+
+def compare(
+    work: Work,
+    grid: Grid,
+    *,
+    command: str = "",
+    processes: int | None = None,
+    progress: Progress = silent,
+    say: Any = lambda line: None,
+) -> Comparison:
+    """Run every cell of a grid that is not done yet, and return the comparison as its folder then has it.
+
+    Features of a frozen backbone are computed first, once for all cells. A cell is one thread of one process, so its
+    result does not depend on how many run at once; on a GPU one process runs all of them. A folder that holds a
+    comparison already is gone on with: cells that are done stay, cells that failed are tried again, and new methods,
+    lengths, heads and seeds come beside the old ones.
+
+    Args:
+        work: the data set, its splits, the options of training and the folder.
+        grid: what is compared.
+        command: what made the comparison, for its report.
+        processes: how many at once; None for as many as there are cores, at most 4, and 1 on a GPU.
+        progress: called as features are computed, and after each cell.
+        say: called with a line about each cell.
+
+    Raises:
+        InputError: the folder holds a comparison of other data, splits or options.
+        DataError: the split cannot be made.
+    """
+    dataset = work.load()
+    splits = {seed: work.split(dataset, seed) for seed in grid.seeds}
+    setup = Setup(dataset, splits[grid.seeds[0]], replace(work.options, seed=grid.seeds[0]), work.cache)
+    about = _described(work.folder, _about(dataset, splits, grid, setup, command))
+    (work.folder / "cells").mkdir(parents=True, exist_ok=True)
+    write_json(work.folder / DESCRIPTION, about)
+    _compute_features(setup, splits, progress)
+    cells = sorted(_asked(about, grid), key=lambda cell: (cell.seed, cell.n_bits))
+    done = 0
+
+    def told(cell: Cell, outcome: Outcome, line: str) -> None:
+        nonlocal done
+        done += 1
+        say(f"{done}/{len(cells)} {cell.name}: {outcome}, {line}")
+        progress("Comparing", done, len(cells))
+
+    if processes is None:
+        processes = min(MOST_PROCESSES, n_threads()) if setup.device.type == "cpu" else 1
+    work = work if setup.device.type == "cpu" else replace(work, threads=None)
+    if processes == 1:
+        _run_here(work, dataset, cells, told)
+    else:
+        run_in_processes(work, cells, processes, told)
+    return read_folder(work.folder)
+
+
+def _run_here(work: Work, dataset: Dataset, cells: Sequence[Cell], told: Any) -> None:
+    import torch
+
+    threads = torch.get_num_threads()
+    try:
+        bench = Bench(work, dataset)
+        for cell in cells:
+            told(cell, *bench.run(cell))
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _asked(about: dict[str, Any], grid: Grid) -> list[Cell]:
+    """Return the cells of the grid; those of an older grid in the same folder stay as they are."""
+    return cells_of(about | {name: list(getattr(grid, name)) for name in GRID})
+
+
+def _about(dataset: Dataset, splits: dict[int, Split], grid: Grid, setup: Setup, command: str) -> dict[str, Any]:
+    first = next(iter(splits.values()))
+    recipe = {name: value for name, value in first.recipe.items() if name != "seed"}
+    shared = {split.hash for split in splits.values()}
+    options = setup.recorded_options()
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        **{name: list(values) for name, values in asdict(grid).items()},
+        "baselines": [spec for spec in grid.methods if parse_spec(spec).is_baseline],
+        "dataset": {
+            "name": dataset.name,
+            "images": len(dataset),
+            "classes": dataset.n_classes,
+            "labels_per_image": round(float(dataset.labels.sum(axis=1).mean()), 4),
+            "fingerprint": dataset.fingerprint,
+        },
+        "split": {"recipe": recipe, "sizes": first.sizes()} | ({"hash": first.hash} if len(shared) == 1 else {}),
+        "regime": setup.regime,
+        "train_options": {name: value for name, value in options.items() if name not in ("seed", "head")},
+        "command": command,
+        "versions": library_versions(),
+        "machine": machine_facts() | {"cores": n_threads()},
+    }
+
+
+def _described(folder: Path, asked: dict[str, Any]) -> dict[str, Any]:
+    """Return the description to write: the one asked for, with what an older one of the same data had besides."""
+    if not (folder / DESCRIPTION).exists():
+        if folder.is_dir() and any(folder.iterdir()):
+            raise InputError(f"{folder} holds other things than a comparison: choose another -o, or empty it")
+        return asked
+    known = read_folder(folder).about
+    for what in ("dataset", "split", "train_options"):
+        old, new = ({name: value for name, value in one[what].items() if name != "sizes"} for one in (known, asked))
+        if not same_json(old, new):
+            differing = [name for name in {**old, **new} if not same_json(old.get(name), new.get(name))]
+            raise InputError(
+                f"{folder} holds a comparison with another {what.replace('_', ' ')} ({', '.join(differing)}): "
+                "choose another -o, or give what it was begun with"
+            )
+    merged = {name: list(dict.fromkeys([*known[name], *asked[name]])) for name in (*GRID, "baselines")}
+    return asked | merged | {"bits": sorted(merged["bits"]), "seeds": sorted(merged["seeds"])}
+
+
+def _compute_features(setup: Setup, splits: dict[int, Split], progress: Progress) -> None:
+    """Put the frozen features of every image that any split uses into the cache."""
+    if setup.regime != "frozen" or setup.cache is None:
+        return
+    rows = sorted({int(row) for split in splits.values() for part in split.sizes() for row in split.rows(part)})
+    setup.cache_features(rows, progress)

@@ -1,0 +1,47 @@
+"""What a comparison calls a method: its name, or its name with options of it ("crh:reassign_every=0,margin=0.3")."""
+
+import json
+from typing import Any, NamedTuple
+
+from nearbit.errors import InputError
+from nearbit.methods import Baseline, Method, find_method
+
+
+class Spec(NamedTuple):
+    """A method with the options that a comparison gives it.
+
+    Attributes:
+        method: the method or baseline.
+        values: options of it by name; all others are the method's own.
+    """
+
+    method: Method | Baseline
+    values: dict[str, Any]
+
+    @property
+    def is_baseline(self) -> bool:
+        """Whether it trains no hash network, and so has no choice of heads."""
+        return isinstance(self.method, Baseline)
+
+
+def parse_spec(text: str) -> Spec:
+    """Read NAME or NAME:OPTION=VALUE[,OPTION=VALUE]…; values are read as JSON where they can be.
+
+    Raises:
+        InputError: an unknown method or option, or a value that the option does not take.
+    """
+    name, colon, pairs = text.partition(":")
+    method = find_method(name)
+    values = dict(_pair(text, pair) for pair in pairs.split(",")) if colon else {}
+    method.with_options(values)
+    return Spec(method, values)
+
+
+def _pair(text: str, pair: str) -> tuple[str, Any]:
+    name, equals, value = pair.partition("=")
+    if not equals or not name:
+        raise InputError(f"a method with options must read NAME:OPTION=VALUE,OPTION=VALUE, not {text!r}")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
