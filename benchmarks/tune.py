@@ -37,7 +37,7 @@ def data(source: str, label_level: str) -> Any:
     return load_dataset(source, label_level=label_level)
 
 
-def run(source: str, label_level: str, protocol: str | None, backbone: str, image_size: int | None, cell: Cell) -> Cell:
+def run(given: dict[str, Any], cell: Cell) -> Cell:
     """Train one cell to the end and return it with its validation figure and its seconds."""
     import torch
 
@@ -45,12 +45,12 @@ def run(source: str, label_level: str, protocol: str | None, backbone: str, imag
     from nearbit.training import TrainOptions, train
 
     torch.set_num_threads(1)
-    dataset = data(source, label_level)
+    dataset = data(given["data"], given["label_level"])
     options = TrainOptions(
-        backbone=backbone, image_size=image_size, regime="frozen", head=cell["head"], epochs=cell["epochs"],
+        backbone=given["backbone"], image_size=given["image_size"], regime="frozen", head=cell["head"], epochs=cell["epochs"],
         learning_rate=cell["learning_rate"], select="last", validate_every=cell["epochs"], seed=cell["seed"],
     )  # fmt: skip
-    split = make_split(dataset, seed=cell["seed"], protocol=protocol)
+    split = make_split(dataset, seed=cell["seed"], protocol=given["protocol"], allow_overlap=given["allow_overlap"])
     model = train(dataset, split, method=cell["method"], n_bits=cell["n_bits"], options=options, cache=cache_folder())
     return cell | {
         "validation_map": model.record["validation_map"],
@@ -96,6 +96,7 @@ def main() -> None:
     parser.add_argument("data")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--protocol")
+    parser.add_argument("--allow-overlap", action="store_true")
     parser.add_argument("--label-level", default="fine")
     parser.add_argument("--methods", nargs="+", default=["crh", "shc", "csq", "mds", "orthohash"])
     parser.add_argument("--heads", nargs="+", default=["linear", "hidden"])
@@ -117,9 +118,8 @@ def main() -> None:
         raise SystemExit(f"{options.out} is of another search: name another --out")
     done = {identity(cell) for cell in known["cells"]}
     waiting = [cell for cell in grid(options) if identity(cell) not in done]
-    given = (options.data, options.label_level, options.protocol, options.backbone, options.image_size)
     with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
-        for future in as_completed([pool.submit(run, *given, cell) for cell in waiting]):
+        for future in as_completed([pool.submit(run, vars(options), cell) for cell in waiting]):
             cell = future.result()
             known["cells"].append(cell)
             write_json(options.out, known, indent=None)
