@@ -7,7 +7,7 @@ from nearbit.methods.crh import CRH, CRHOptions
 from nearbit.methods.csq import CSQ, CSQOptions
 from nearbit.methods.label_code import LABEL, LabelOptions
 from nearbit.methods.mds import MDS, MDSOptions
-from nearbit.methods.method import Material, Method, Regime, Schedule, Similarity, Targets, Task
+from nearbit.methods.method import Material, MemoryTerm, Method, Regime, Schedule, Similarity, Targets, Task
 from nearbit.methods.orthohash import ORTHOHASH, OrthoHashOptions
 from nearbit.methods.projections import ITQ, PCA, RANDOM, ITQOptions
 from nearbit.methods.shc import SHC, SHCMethodOptions
@@ -33,6 +33,7 @@ __all__ = [
     "LabelOptions",
     "MDSOptions",
     "Material",
+    "MemoryTerm",
     "Method",
     "OrthoHashOptions",
     "Regime",
