@@ -244,6 +244,17 @@ def center_softmax(outputs, labels, centers, scale):
     return sum(terms) / len(terms)
 
 
+def memory_pairs(outputs, labels, memory, memory_labels):
+    """Return the mean of log(1 + exp((1 - cos) / 2)) of tanh outputs over pairs that share a label; 0 without pairs."""
+    terms = []
+    for u, y in zip(outputs, labels, strict=True):
+        for v, z in zip(memory, memory_labels, strict=True):
+            if any(a and b for a, b in zip(y, z, strict=True)):
+                cos = cosine([math.tanh(a) for a in u], [math.tanh(b) for b in v])
+                terms.append(math.log(1 + math.exp((1 - cos) / 2)))
+    return sum(terms) / len(terms) if terms else 0.0
+
+
 def cross_entropy(logits, labels):
     """Return the mean over images of -sum of log softmax at the labels, over the number of labels."""
     losses = []

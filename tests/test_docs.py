@@ -15,7 +15,7 @@ from nearbit.cli.main import COMMANDS, cli
 from nearbit.report.flow import flow_svg
 
 ROOT = Path(__file__).parent.parent
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")])
 MODULES = sorted(
     module.name for module in pkgutil.walk_packages(nearbit.__path__, "nearbit.") if "__main__" not in module.name
 )

@@ -1,4 +1,4 @@
-"""Every method: centers, loss, gradients, schedules, options, docs."""
+"""Every method, and that of the example: centers, loss, gradients, schedules, options; the docs of our own."""
 
 import math
 from dataclasses import FrozenInstanceError, fields, is_dataclass, replace
@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from dpn import DPN
 
 import oracles
 from nearbit.centers import hadamard_centers, similarity_from_embeddings
@@ -15,6 +16,7 @@ from nearbit.methods import CSQ, METHODS, CSQOptions, Method, Targets, Task, fin
 from nearbit.methods.method import check_number
 
 DOCS = Path(__file__).parents[2] / "docs" / "methods"
+ALL = {**METHODS, "dpn": DPN}
 TASKS = [
     Task(n_classes=n_classes, n_bits=n_bits, multi_label=multi_label)
     for n_classes, n_bits in ((2, 1), (2, 12), (10, 48), (5, 16), (40, 6), (100, 64))
@@ -43,9 +45,9 @@ def labels_for(task, n=6):
 
 
 @pytest.mark.parametrize("task", TASKS, ids=str)
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", ALL)
 def test_centers_at_the_start(name, task):
-    method = METHODS[name]
+    method = ALL[name]
 
     state = start_of(method, task, 1)
     assert state.centers.shape == (task.n_classes, task.n_bits)
@@ -61,9 +63,9 @@ def test_centers_at_the_start(name, task):
 
 
 @pytest.mark.parametrize("task", TASKS, ids=str)
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", ALL)
 def test_loss_and_gradient_are_finite_also_at_zero(name, task):
-    method = METHODS[name]
+    method = ALL[name]
     state = start_of(method, task)
     generator = torch.Generator().manual_seed(0)
     for values in (torch.randn(6, task.n_bits, generator=generator), torch.zeros(6, task.n_bits)):
@@ -77,9 +79,9 @@ def test_loss_and_gradient_are_finite_also_at_zero(name, task):
             assert float(outputs.grad.abs().sum()) > 0
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", ALL)
 def test_outputs_at_their_own_centers_cost_less_than_at_others(name):
-    method, task = METHODS[name], Task(n_classes=10, n_bits=48, multi_label=False)
+    method, task = ALL[name], Task(n_classes=10, n_bits=48, multi_label=False)
     state = start_of(method, task)
     targets, labels = targets_of(state), torch.eye(10)
     own = method.loss(3 * targets.centers, labels, targets, task, method.options)
@@ -87,9 +89,9 @@ def test_outputs_at_their_own_centers_cost_less_than_at_others(name):
     assert own < 0.2 * other
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", ALL)
 def test_reassignment_keeps_the_form_of_the_centers(name):
-    method, task = METHODS[name], Task(n_classes=10, n_bits=48, multi_label=False)
+    method, task = ALL[name], Task(n_classes=10, n_bits=48, multi_label=False)
     if method.reassign is None:
         return
     state = start_of(method, task)
@@ -101,9 +103,9 @@ def test_reassignment_keeps_the_form_of_the_centers(name):
     assert not np.array_equal(new.centers, state.centers)
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", ALL)
 def test_what_a_method_says_of_itself(name):
-    method = METHODS[name]
+    method = ALL[name]
     assert method.name == name == name.lower()
     assert method.title
     assert any(character.isdigit() for character in method.citation)
@@ -118,9 +120,9 @@ def test_what_a_method_says_of_itself(name):
         setattr(method.options, fields(method.options)[0].name, 0)
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", ALL)
 def test_options_by_name(name):
-    method = METHODS[name]
+    method = ALL[name]
     assert method.with_options(None) == method.with_options({}) == method.options
     known = fields(method.options)[0].name
     changed = method.with_options({known: 0.125})
@@ -131,13 +133,13 @@ def test_options_by_name(name):
 
 
 @pytest.mark.parametrize("bad", ["0.1", -1, float("nan"), float("inf"), True, [1]])
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", ALL)
 def test_an_option_with_a_wrong_value_is_refused(name, bad):
-    for option in fields(METHODS[name].options):
+    for option in fields(ALL[name].options):
         if isinstance(option.default, str):
             continue
         with pytest.raises(InputError, match=f"{option.name} must be a (whole )?number of at least [012], not "):
-            METHODS[name].with_options({option.name: bad})
+            ALL[name].with_options({option.name: bad})
 
 
 def test_numbers_of_options():

@@ -53,11 +53,18 @@ def test_mds_is_the_center_softmax_plus_weighted_quantization(multi_label, optio
 def test_the_published_constants():
     assert (ORTHOHASH.options.margin, ORTHOHASH.options.scale, ORTHOHASH.options.targets) == (0.2, None, "bernoulli")
     assert (MDS.options.quantization_weight, MDS.options.scale) == (1e-4, None)
+    pairs = MDS.memory(MDS.options)
+    assert (pairs.weight, pairs.after, pairs.momentum) == (1.0, 9, 0.9)
     fine_tuned = ORTHOHASH.schedules["fine-tuned"]
     assert (fine_tuned.epochs, fine_tuned.batch_size, fine_tuned.learning_rate) == (100, 256, 1e-4)
     assert (fine_tuned.backbone_factor, fine_tuned.weight_decay) == (0.1, 5e-4)
     assert ORTHOHASH.normalized
     assert MDS.normalized
+
+
+def test_the_pairwise_term_of_mds_is_left_out_by_its_weight():
+    assert MDS.memory(MDSOptions(pair_weight=0)) is None
+    assert MDS.memory(MDSOptions(pair_weight=0.5, pair_after=3)).after == 3
 
 
 def test_targets_of_orthohash_are_bits_drawn_on_their_own():
@@ -96,6 +103,7 @@ def test_distances_of_table_3_of_shc(n_classes, distances):
     (lambda: OrthoHashOptions(scale=0), "scale must be above 0"),
     (lambda: OrthoHashOptions(targets="hadamard"), "targets must be one of bernoulli, maxhd, csq, not 'hadamard'"),
     (lambda: MDSOptions(scale=0.0), "scale must be above 0"),
+    (lambda: MDSOptions(pair_after=1.5), r"pair_after must be a whole number of at least 0, not 1\.5"),
 ])  # fmt: skip
 def test_options_that_make_no_sense_are_refused(make, match):
     with pytest.raises(InputError, match=match):

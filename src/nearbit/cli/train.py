@@ -67,7 +67,8 @@ def method_values(pairs: tuple[str, ...]) -> dict[str, Any]:
     "--method",
     default="crh",
     show_default=True,
-    help="crh, shc, csq, mds or orthohash; or, on frozen features, itq, pca, random (these need no labels) or label.",
+    help="crh, shc, csq, mds or orthohash; on frozen features itq, pca, random (these need no labels) or label; or one "
+    "that an installed package adds.",
 )
 @click.option("--bits", "n_bits", type=click.IntRange(1), default=64, show_default=True, help="Code length.")
 @click.option("--option", "pairs", multiple=True, metavar="NAME=VALUE", help="An option of the method; repeatable.")

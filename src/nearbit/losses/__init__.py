@@ -4,6 +4,7 @@ from nearbit.losses.center_softmax import center_softmax
 from nearbit.losses.central_similarity import central_similarity, torch_centroids
 from nearbit.losses.cross_entropy import cross_entropy
 from nearbit.losses.margin_cosine import crh_scale, margin_cosine
+from nearbit.losses.memory_pairs import memory_pairs
 from nearbit.losses.quantization import quantization
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "crh_scale",
     "cross_entropy",
     "margin_cosine",
+    "memory_pairs",
     "quantization",
     "torch_centroids",
 ]

@@ -5,9 +5,10 @@ from nearbit.methods.baseline import Baseline, Fitted
 from nearbit.methods.classifier import CLASSIFIER
 from nearbit.methods.crh import CRH, CRHOptions
 from nearbit.methods.csq import CSQ, CSQOptions
+from nearbit.methods.installed import installed_methods, load_installed
 from nearbit.methods.label_code import LABEL, LabelOptions
 from nearbit.methods.mds import MDS, MDSOptions
-from nearbit.methods.method import Material, Method, Regime, Schedule, Similarity, Targets, Task
+from nearbit.methods.method import Material, MemoryTerm, Method, Regime, Schedule, Similarity, Targets, Task
 from nearbit.methods.orthohash import ORTHOHASH, OrthoHashOptions
 from nearbit.methods.projections import ITQ, PCA, RANDOM, ITQOptions
 from nearbit.methods.shc import SHC, SHCMethodOptions
@@ -33,6 +34,7 @@ __all__ = [
     "LabelOptions",
     "MDSOptions",
     "Material",
+    "MemoryTerm",
     "Method",
     "OrthoHashOptions",
     "Regime",
@@ -52,8 +54,21 @@ BASELINES: dict[str, Baseline] = {baseline.name: baseline for baseline in (ITQ, 
 
 
 def find_method(name: str) -> Method | Baseline:
-    """Return the method or baseline of that name; raise `InputError` with the nearest name for an unknown one."""
-    known: dict[str, Method | Baseline] = {**METHODS, **BASELINES}
-    if name not in known:
-        raise InputError(f"unknown method {name!r}; known: {', '.join(known)}.{did_you_mean(name, list(known))}")
-    return known[name]
+    """Return the method or baseline of that name: nearbit's own, or one that an installed package declares.
+
+    Raises:
+        InputError: an unknown name, with the nearest one; or a declaration that does not hold (see `load_installed`).
+    """
+    own: dict[str, Method | Baseline] = {**METHODS, **BASELINES}
+    installed = installed_methods()
+    if name in own and name in installed:
+        raise InputError(
+            f"{name!r} is a method of nearbit, and {installed[name][0].value} is declared under the same name: "
+            "rename or remove that"
+        )
+    if name in installed:
+        return load_installed(installed[name])
+    if name not in own:
+        known = [*own, *installed]
+        raise InputError(f"unknown method {name!r}; known: {', '.join(known)}.{did_you_mean(name, known)}")
+    return own[name]

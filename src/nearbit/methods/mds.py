@@ -1,4 +1,4 @@
-"""MDS: centers with a guaranteed minimum distance, and a softmax over them as the loss."""
+"""MDS: centers with a guaranteed minimum distance, a softmax over them as the loss, and later pairs of images."""
 
 import math
 from dataclasses import dataclass
@@ -7,8 +7,10 @@ from torch import Tensor
 
 from nearbit.centers import CenterState, Generator, mds_centers, random_signs
 from nearbit.errors import InputError
-from nearbit.losses import center_softmax, quantization
-from nearbit.methods.method import Method, Schedule, Targets, Task, check_number
+from nearbit.losses import center_softmax, memory_pairs, quantization
+from nearbit.methods.method import MemoryTerm, Method, Schedule, Targets, Task, check_number
+
+TWIN_MOMENTUM = 0.9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,10 +20,14 @@ class MDSOptions:
     Attributes:
         quantization_weight: weight of the quantization loss.
         scale: factor of the cosines; None for √n_bits.
+        pair_weight: weight of the pairwise term; 0 leaves it out.
+        pair_after: how many first epochs go without the pairwise term.
     """
 
     quantization_weight: float = 1e-4
     scale: float | None = None
+    pair_weight: float = 1.0
+    pair_after: int = 9
 
     def __post_init__(self) -> None:
         check_number("quantization_weight", self.quantization_weight)
@@ -29,6 +35,8 @@ class MDSOptions:
             check_number("scale", self.scale)
             if self.scale == 0:
                 raise InputError("scale must be above 0: a scale of 0 makes all classes equally likely")
+        check_number("pair_weight", self.pair_weight)
+        check_number("pair_after", self.pair_after, whole=True)
 
 
 def _centers(task: Task, options: MDSOptions, rng: Generator) -> CenterState:
@@ -40,6 +48,12 @@ def _loss(outputs: Tensor, labels: Tensor, targets: Targets, task: Task, options
     scale = math.sqrt(task.n_bits) if options.scale is None else options.scale
     loss = center_softmax(outputs, labels, targets.centers, scale=scale)
     return loss + options.quantization_weight * quantization(outputs)
+
+
+def _memory(options: MDSOptions) -> MemoryTerm | None:
+    if options.pair_weight == 0:
+        return None
+    return MemoryTerm(loss=memory_pairs, weight=options.pair_weight, after=options.pair_after, momentum=TWIN_MOMENTUM)
 
 
 MDS = Method(
@@ -55,4 +69,5 @@ MDS = Method(
         "scratch": Schedule(epochs=60, batch_size=64, learning_rate=2e-3),
     },
     normalized=True,
+    memory=_memory,
 )

@@ -110,6 +110,27 @@ Reassignment = Callable[[CenterState, npt.NDArray[np.float64], int, Any, Generat
 
 
 @dataclass(frozen=True, kw_only=True)
+class MemoryTerm:
+    """A second term of a loss, between a batch and a memory of the outputs of all training images.
+
+    The memory is written by a twin of the network, whose weights are a moving average of the network's. It holds what
+    the twin last gave for each image, in training mode.
+
+    Attributes:
+        loss: (outputs `(n, n_bits)`, labels `(n, n_classes)`, memory `(n_train, n_bits)`, its labels
+            `(n_train, n_classes)`, 0 for images that were not seen yet) to a scalar.
+        weight: factor of that scalar.
+        after: how many first epochs go without the term.
+        momentum: what the twin keeps of its weights at each step, from 0 to below 1.
+    """
+
+    loss: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
+    weight: float
+    after: int
+    momentum: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Method:
     """One way to train a hash network.
 
@@ -125,6 +146,7 @@ class Method:
         similarity: for methods whose centers follow a similarity of classes: finds it in the training images
             (None where the options need none). It is then in the `Task` that `make_centers` gets.
         normalized: whether the last layer has no bias and batch normalisation behind it.
+        memory: for methods whose loss has a second term: (options) to the term, or None where the options leave it out.
     """
 
     name: str
@@ -137,6 +159,7 @@ class Method:
     reassign: Reassignment | None = None
     similarity: Callable[[Material, Task, Any], Similarity | None] | None = None
     normalized: bool = False
+    memory: Callable[[Any], MemoryTerm | None] | None = None
 
     def with_options(self, values: Mapping[str, Any] | None) -> Any:
         """Return the method's options with some values replaced; an unknown name is an error that suggests one."""

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from nearbit.centers import CenterState
 from nearbit.files import read_checked, write_checked
+from nearbit.training.memory import OutputMemory
 
 
 @dataclass(kw_only=True)
@@ -52,7 +53,12 @@ def _center_tensors(prefix: str, centers: CenterState) -> dict[str, Tensor]:
 
 
 def save_checkpoint(
-    path: Path, key: str, module: nn.Module, optimizer: torch.optim.Optimizer, state: Progressed
+    path: Path,
+    key: str,
+    module: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    state: Progressed,
+    memory: OutputMemory | None = None,
 ) -> None:
     """Write a checkpoint, whole or not at all; the one before it is kept beside it.
 
@@ -62,8 +68,11 @@ def save_checkpoint(
         module: the module that is trained.
         optimizer: its optimizer.
         state: how far the fit has come.
+        memory: the outputs that a term of the loss keeps, if one does.
     """
     tensors = {f"module/{name}": value for name, value in copy_weights(module).items()}
+    if memory is not None:
+        tensors |= {f"memory/{name}": value for name, value in copy_weights(memory).items()}
     tensors |= _center_tensors("centers", state.centers)
     for number, values in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer/{number}/{name}": value.detach().cpu().clone() for name, value in values.items()}
@@ -78,8 +87,16 @@ def save_checkpoint(
     write_checked(path, save({name: value.contiguous() for name, value in tensors.items()}))
 
 
-def load_checkpoint(path: Path, key: str, module: nn.Module, optimizer: torch.optim.Optimizer) -> Progressed | None:
-    """Bring module and optimizer back to where a checkpoint left them; a damaged one is passed over with a warning.
+def load_checkpoint(
+    path: Path,
+    key: str,
+    module: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    memory: OutputMemory | None = None,
+) -> Progressed | None:
+    """Bring module, optimizer and memory back to where a checkpoint left them.
+
+    A damaged checkpoint is passed over with a warning.
 
     Returns:
         How far the fit had come by the newest sound checkpoint; None where there is none of this run.
@@ -90,6 +107,8 @@ def load_checkpoint(path: Path, key: str, module: nn.Module, optimizer: torch.op
     tensors, about = read
     module.load_state_dict(_under(tensors, "module"))
     _restore_optimizer(optimizer, _under(tensors, "optimizer"))
+    if memory is not None:
+        memory.load_state_dict(_under(tensors, "memory"))
     best = None
     if about["best"] is not None:
         best = Snapshot(weights=_under(tensors, "best"), centers=_centers(tensors, "best_centers"), **about["best"])

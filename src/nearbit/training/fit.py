@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from nearbit.metrics import tie_aware_average_precision
 from nearbit.progress import Progress
 from nearbit.training.batches import Positions, TrainingInputs
 from nearbit.training.checkpoint import Progressed, Snapshot, copy_weights, load_checkpoint, save_checkpoint
+from nearbit.training.memory import OutputMemory
 from nearbit.training.seeds import generator, torch_seeded
 
 CHECKPOINT_SECONDS = 10.0
@@ -70,7 +72,7 @@ class Fit:
         optimizer = self._optimizer()
         state = None
         if self.checkpoint is not None:
-            state = load_checkpoint(self.checkpoint, self.key, self.module, optimizer)
+            state = load_checkpoint(self.checkpoint, self.key, self.module, optimizer, self._memory)
         if state is None:
             state = Progressed(epoch=0, centers=self.start())
         saved = time.monotonic()
@@ -79,12 +81,20 @@ class Fit:
             progress(self.stage, state.epoch, self.schedule.epochs)
             due = state.epoch == self.schedule.epochs or time.monotonic() - saved > CHECKPOINT_SECONDS
             if self.checkpoint is not None and due:
-                save_checkpoint(self.checkpoint, self.key, self.module, optimizer, state)
+                save_checkpoint(self.checkpoint, self.key, self.module, optimizer, state, self._memory)
                 saved = time.monotonic()
         assert state.best is not None  # noqa: S101 - the last epoch always leaves one
         self.module.load_state_dict(state.best.weights)
         self.module.eval()
         return state
+
+    @cached_property
+    def _memory(self) -> OutputMemory | None:
+        """What a second term of the loss sets batches beside; None where the method has no such term."""
+        term = None if self.method.memory is None else self.method.memory(self.options)
+        if term is None:
+            return None
+        return OutputMemory(term, self.module, self.train_labels.shape, self.task.n_bits, self.device)
 
     def _optimizer(self) -> torch.optim.Optimizer:
         rate = self.schedule.learning_rate
@@ -103,6 +113,8 @@ class Fit:
         for group in optimizer.param_groups:
             turn = 0.5 * (1 + math.cos(math.pi * epoch / self.schedule.epochs))
             group["lr"] = self.schedule.learning_rate * group["factor"] * turn
+        if self._memory is not None:
+            self._memory.begin(epoch)
         with torch_seeded(self.seed, "epoch", epoch):
             loss, sums = self._pass(state.centers, optimizer, epoch)
         trained_towards = state.centers
@@ -117,6 +129,8 @@ class Fit:
             "loss": loss,
             "centers_changed": _changed(trained_towards, state.centers),
         }
+        if self._memory is not None:
+            record |= self._memory.figures()
         if self.method.reassign is not None:
             record |= _center_figures(trained_towards, self.similarity)
         self._keep_best(state, trained_towards, record)
@@ -139,13 +153,14 @@ class Fit:
             with enough_memory(f"batches of {len(batch)} images; lower the batch size (--batch-size)"):
                 outputs = self.module(inputs)
                 loss = self.method.loss(outputs, labels, targets, self.task, self.options)
-                total += self._step(loss, optimizer, epoch) * len(batch)
+                term = None if self._memory is None else self._memory.term(inputs, outputs, labels, batch)
+                total += self._step(loss, optimizer, epoch, term) * len(batch)
             if self.method.reassign is not None:
                 signs = np.where(outputs.detach().float().cpu().numpy() >= 0, 1.0, -1.0)
                 sums += self._label_weights(batch).T @ signs
         return total / len(order), sums
 
-    def _step(self, loss: Tensor, optimizer: torch.optim.Optimizer, epoch: int) -> float:
+    def _step(self, loss: Tensor, optimizer: torch.optim.Optimizer, epoch: int, term: Tensor | None = None) -> float:
         value = float(loss.detach())
         if not math.isfinite(value):
             raise TrainingError(
@@ -153,7 +168,7 @@ class Fit:
                 f"lower the learning rate (now {self.schedule.learning_rate:g}); nothing was saved"
             )
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        (loss if term is None else loss + term).backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(self.module.parameters(), self.schedule.clip_norm)
         if not bool(torch.isfinite(norm)):
             raise TrainingError(

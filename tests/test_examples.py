@@ -1,0 +1,129 @@
+"""The examples run and print what their page says; a method goes in as the page for contributors says."""
+
+import re
+import runpy
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import train_dpn
+from dpn import DPN, DPNOptions
+from polarization import polarization
+
+import nearbit as nb
+import oracles
+from nearbit.methods import Targets, Task
+from tiny_data import TINY, tiny_dataset, tiny_split
+
+ROOT = Path(__file__).parent.parent
+EXAMPLES = ROOT / "examples"
+SHORT = ("evaluate_codes", "hash_centers", "search_an_index")
+
+
+def test_every_example_stands_on_their_page():
+    page = (EXAMPLES / "README.md").read_text(encoding="utf-8")
+    files = {path.relative_to(EXAMPLES).as_posix() for path in EXAMPLES.rglob("*.py")}
+    assert set(re.findall(r"\]\(([\w/]+\.py)\)", page)) == files
+    assert {path.stem for path in EXAMPLES.glob("*.py")} == set(SHORT)
+
+
+@pytest.mark.parametrize("name", SHORT)
+def test_an_example_prints_what_its_page_says(name, capsys):
+    runpy.run_path(str(EXAMPLES / f"{name}.py"), run_name="__main__")
+    page = (EXAMPLES / "README.md").read_text(encoding="utf-8")
+    assert f"$ python examples/{name}.py\n{capsys.readouterr().out}```" in page
+
+
+@pytest.mark.slow
+def test_the_example_of_a_method_trains_it_beside_csq(capsys):
+    train_dpn.main()
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in lines] == ["dpn", "csq"]
+    assert all(float(line.split()[-1]) > 0.9 for line in lines)
+
+
+@pytest.mark.parametrize("margin", [0.0, 1.0, 2.5])
+def test_polarization_by_a_plain_loop(margin):
+    rng = np.random.default_rng(0)
+    outputs, targets = rng.normal(0, 2, (4, 12)), rng.choice([-1.0, 1.0], (4, 12))
+    terms = [max(margin - u * t, 0) for u, t in zip(outputs.flat, targets.flat, strict=True)]
+    found = polarization(torch.tensor(outputs), torch.tensor(targets), margin).item()
+    assert found == pytest.approx(sum(terms) / len(terms), rel=1e-12)
+
+
+def test_dpn_with_several_labels_takes_the_majority_of_their_centers():
+    task = Task(n_classes=3, n_bits=12, multi_label=True)
+    state = DPN.make_centers(task, DPN.options, np.random.default_rng(0))
+    labels = [[1, 1, 0], [0, 0, 1], [1, 1, 1]]
+    outputs = np.random.default_rng(1).normal(size=(3, 12))
+    targets = Targets(torch.tensor(state.centers).double(), torch.tensor(state.tie_break).double())
+    own = [oracles.centroid(row, state.centers.tolist(), state.tie_break.tolist()) for row in labels]
+    terms = [max(0.5 - u * t, 0) for u, t in zip(outputs.flat, np.array(own).flat, strict=True)]
+    given = (torch.tensor(outputs), torch.tensor(labels).double(), targets, task, DPNOptions(margin=0.5))
+    assert DPN.loss(*given).item() == pytest.approx(sum(terms) / len(terms), rel=1e-12)
+
+
+def test_a_method_of_ones_own_trains_and_its_model_opens_without_it(tmp_path):
+    dataset = tiny_dataset()
+    options = nb.TrainOptions(image_size=8, epochs=12, batch_size=8, learning_rate=0.005, device="cpu", select="last")
+    model = nb.train(dataset, tiny_split(dataset), method=DPN, n_bits=12, options=options)
+    assert model.record["validation_map"] > 0.9
+    assert model.method_options == {"margin": 1.0}
+    model.save(tmp_path / "dpn.model")
+    opened = nb.load_model(tmp_path / "dpn.model")
+    assert opened.method == "dpn"
+    images = [dataset.source.read(row) for row in range(3)]
+    assert np.array_equal(opened.encode(images), model.encode(images))
+
+
+def as_in_the_package(root):
+    """Put the example's loss and method into a copy of the package, its tests and documents, as CONTRIBUTING says."""
+    for folder in ("src", "tests", "docs", "examples"):
+        shutil.copytree(ROOT / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+    shutil.copy(ROOT / "pyproject.toml", root)
+    package, example = root / "src" / "nearbit", root / "examples" / "add_a_method"
+    shutil.copy(example / "polarization.py", package / "losses" / "polarization.py")
+    method = (example / "dpn.py").read_text(encoding="utf-8")
+    moved = method.replace("from polarization import", "from nearbit.losses.polarization import")
+    (package / "methods" / "dpn.py").write_text(moved, encoding="utf-8")
+    schedules = [f"| {regime} | {one.epochs} | {one.batch_size} |" for regime, one in DPN.schedules.items()]
+    lines = ["# DPN", "`margin`", *schedules, "## Differs from the authors' code", "See docs/results.md."]
+    (root / "docs" / "methods" / "dpn.md").write_text("\n".join(lines), encoding="utf-8")
+    add_line(
+        root / "docs" / "methods" / "README.md", "| [mds](mds.md)", "| [dpn](dpn.md) | fixed | a hinge | majority |\n"
+    )
+    add_line(package / "methods" / "__init__.py", "from nearbit.methods.mds", "from nearbit.methods.dpn import DPN\n")
+    table = package / "methods" / "__init__.py"
+    text = table.read_text(encoding="utf-8")
+    assert text.count("MDS, ORTHOHASH)") == 1
+    table.write_text(text.replace("MDS, ORTHOHASH)", "MDS, ORTHOHASH, DPN)"), encoding="utf-8")
+
+
+def add_line(path, before, line):
+    """Put a line before the one that begins in a given way."""
+    text = path.read_text(encoding="utf-8")
+    assert text.count(f"\n{before}") == 1
+    path.write_text(text.replace(f"\n{before}", f"\n{line}{before}"), encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_a_method_goes_into_the_package_as_contributors_are_told(tmp_path, monkeypatch):
+    as_in_the_package(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "src"))
+    monkeypatch.setenv("NEARBIT_CACHE", str(tmp_path / "cache"))
+    tests = [
+        "tests/methods/test_methods_contract.py",
+        "tests/training/test_training_contract.py",
+        "tests/test_layers.py",
+    ]
+    command = [sys.executable, "-m", "pytest", *tests, "-m", "slow or not slow", "-k", "dpn", "-p", "no:cacheprovider"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert int(re.search(r"(\d+) passed", done.stdout)[1]) > 40
+    trained = [sys.executable, "-m", "nearbit", "train", "digits", "--method", "dpn", *TINY, "-o", "dpn.model"]
+    subprocess.run(trained, cwd=tmp_path, check=True, capture_output=True)
+    assert nb.load_model(tmp_path / "dpn.model").method == "dpn"
