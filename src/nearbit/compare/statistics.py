@@ -86,8 +86,8 @@ def spread_of(values: Sequence[float]) -> Spread | None:
     """Return the number, mean and sample deviation of values; None where there are none.
 
     Example:
-        >>> spread_of([0.5, 0.7])
-        Spread(n=2, mean=0.6, deviation=0.1414213562373095)
+        >>> spread_of([1.0, 3.0, 5.0])
+        Spread(n=3, mean=3.0, deviation=2.0)
     """
     if not values:
         return None
