@@ -49,3 +49,12 @@ def test_a_function_of_a_repository_runs_alone(tmp_path):
     conventions = script("conventions")
     (tmp_path / "tools.py").write_text("import no_such_module\ndef half(x):\n    return x / two\n")
     assert conventions.function_of(tmp_path / "tools.py", "half", {"two": 2})(3) == 1.5
+
+
+def test_false_findings_of_the_paired_bootstrap_are_shares(capsys):
+    paired_bootstrap = script("paired_bootstrap")
+    paired_bootstrap.main(["--repeats", "2"])
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    shares = [float(share) for words in lines if words[1:2] == ["seeds"] for share in words[2:]]
+    assert len(shares) == 2 * len(paired_bootstrap.SEEDS) * len(paired_bootstrap.DEVIATIONS)
+    assert set(shares) <= {0.0, 0.5, 1.0}

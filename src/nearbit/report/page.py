@@ -11,11 +11,15 @@ STYLE = """
 :root {
   --paper: #fbfcfd; --ink: #1d2733; --muted: #5a6877; --rule: #dbe3ea; --card: #ffffff; --box: #f4f7fa;
   --one: #0b6bcb; --two: #b8480a; --three: #2c7a3f; --four: #7a3fb0; --hit: #1a7f45; --miss: #c62f2f; --bit: #51606f;
+  --s1: #0072b2; --s2: #d55e00; --s3: #009e73; --s4: #b8528a; --s5: #b58500; --s6: #4aa8e0;
+  --s7: #1d2733; --s8: #858585;
 }
 @media (prefers-color-scheme: dark) {
   :root {
     --paper: #10161d; --ink: #e8edf3; --muted: #9fb0c0; --rule: #2b3743; --card: #17202a; --box: #1b2530;
     --one: #6cb6ff; --two: #ff9d66; --three: #6fd08c; --four: #c79bf2; --hit: #5fd28f; --miss: #ff8080; --bit: #8ea0b2;
+    --s1: #4da3e0; --s2: #ff8a4a; --s3: #2fc79a; --s4: #e39ac4; --s5: #f0b93a; --s6: #a5dcfa;
+    --s7: #e8edf3; --s8: #a0a0a0;
   }
 }
 * { box-sizing: border-box; }
@@ -33,6 +37,15 @@ th, td { padding: 6px 16px 6px 0; text-align: right; border-bottom: 1px solid va
 th { font-weight: 600; color: var(--muted); font-size: 0.85rem; }
 th:first-child, td:first-child { text-align: left; }
 .best { font-weight: 700; }
+table th.word, table td.word { text-align: left; }
+table.dense th { white-space: normal; vertical-align: bottom; }
+td.long { white-space: normal; min-width: 26ch; }
+.panels { display: grid; grid-template-columns: repeat(auto-fill, minmax(310px, 1fr)); gap: 18px 22px; margin: 14px 0; }
+.maps { display: grid; grid-template-columns: repeat(auto-fill, minmax(150px, 1fr)); gap: 12px; margin: 12px 0; }
+.legend { display: flex; flex-wrap: wrap; gap: 4px 20px; margin: 12px 0 0; padding: 0; list-style: none; }
+.legend { font-size: 0.9rem; }
+.legend svg { vertical-align: middle; margin-right: 6px; }
+summary { cursor: pointer; color: var(--muted); margin: 10px 0; }
 .beside { display: flex; flex-wrap: wrap; gap: 12px 56px; align-items: flex-start; }
 .row { display: grid; grid-template-columns: 104px 1fr; gap: 14px; padding: 12px 0; }
 .row { border-bottom: 1px solid var(--rule); }

@@ -1,0 +1,235 @@
+"""The tables of a comparison, as entries that every format can write: see `rendering`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from nearbit.compare.findings import PRIMARY, SIGNIFICANT, Column, Findings, Tested
+from nearbit.compare.statistics import Group, Row, Spread
+
+NOTHING = "-"
+REASON_LENGTH = 32
+
+FURTHER = (
+    ("mAP, database order", "report.map_database_order", 4),
+    ("tie-aware mAP@1000", "report.tie_aware_map_at_1000", 4),
+    ("precision@100", "report.precision_at_100", 4),
+    ("precision within 2 bits", "report.precision_within_2", 4),
+    ("NDCG@100", "report.ndcg_at_100", 4),
+)
+CHOICE = (
+    ("validation mAP", "validation_map", 4),
+    ("selected epoch", "selected_epoch", 1),
+    ("least center distance", "certificate.min_distance", 1),
+    ("mean center distance", "certificate.mean_distance", 1),
+    ("at most possible", "certificate.proven_upper_bound", 0),
+    ("correlation with similarity", "certificate.correlation", 3),
+)
+HEALTH = (
+    ("distinct codes", "health.distinct_codes", 0),
+    ("in the 10 largest groups", "health.share_in_largest_groups", 3),
+    ("constant bits", "health.constant_bits", 1),
+    ("bit imbalance", "health.bit_imbalance", 3),
+    ("bit correlation", "health.bit_correlation", 3),
+    ("tied at result k", "health.tie_at_k", 0),
+    ("distance to nearest center", "health.center_spread", 1),
+)
+COSTS = (
+    ("features, s", "seconds.features", 1),
+    ("similarity, s", "seconds.similarity", 1),
+    ("training, s", "seconds.training", 1),
+    ("evaluation, s", "seconds.evaluation", 1),
+    ("peak memory, MB", "peak_mb", 0),
+)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One field of a table: its text, and whether it is the best of its column or not significantly below it."""
+
+    text: str
+    best: bool = False
+    near: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A table. The first `words` columns hold words, the others numbers; `notes` are sentences for below it."""
+
+    name: str
+    title: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[Entry, ...], ...]
+    notes: tuple[str, ...] = ()
+    words: int = 2
+
+
+def tables_of(findings: Findings) -> list[Table]:
+    """Return every table that has a row: quality, differences, further figures, choice and centers, health, costs."""
+    per_seed = "Mean over seeds ± sample deviation; one number where all seeds agree, or one alone is done."
+    found = [
+        quality_table(findings),
+        difference_table(findings),
+        figures_table(findings, "further", "Further figures", FURTHER, per_seed),
+        figures_table(findings, "choice", "Choice of the epoch, and centers", CHOICE, per_seed),
+        figures_table(findings, "health", "Health of the database codes", HEALTH, per_seed),
+        figures_table(findings, "costs", "Time and memory of a run", COSTS, per_seed),
+        failure_table(findings),
+    ]
+    return [table for table in found if table.rows]
+
+
+def quality_table(findings: Findings) -> Table:
+    """Return the main table: a line for each method and head, a column for each length."""
+    rows = [
+        (Entry(row.method), Entry(row.head), *(quality_entry(column, row) for column in findings.columns))
+        for row in findings.rows
+    ]
+    return Table(
+        name="quality",
+        title="Tie-aware mean average precision",
+        header=("method", "head", *(f"{column.n_bits} bits" for column in findings.columns)),
+        rows=tuple(rows),
+        notes=tuple(_quality_notes(findings)),
+    )
+
+
+def quality_entry(column: Column, row: Row) -> Entry:
+    """Return mean ± deviation (number of seeds), or in words why there is none."""
+    group = column.groups[row]
+    spread = group.spread(PRIMARY)
+    if spread is None:
+        return Entry(_absence(group))
+    wanted = len(group.results)
+    count = str(spread.n) if spread.n == wanted else f"{spread.n} of {wanted}"
+    return Entry(f"{spread_text(spread, 4)} ({count})", row in column.best, row in column.near_best())
+
+
+def difference_table(findings: Findings) -> Table:
+    """Return the differences of rows that differ in one thing, with their intervals and p."""
+    rows = [_difference_row(item) for column in findings.columns for item in column.pairs]
+    return Table(
+        name="differences",
+        title="Paired differences of the tie-aware mean average precision",
+        header=("first", "second", "bits", "first - second", "95 % interval", "p", "p, Holm", "seeds won", "resampled"),
+        rows=tuple(rows),
+        notes=(
+            "p is two-sided, of a paired bootstrap; Holm's procedure covers the differences of one length. Seeds won: "
+            "those at which the first is better. Bold (*): p below 0.05 after Holm's procedure.",
+            *findings.notes(),
+        ),
+    )
+
+
+def figures_table(
+    findings: Findings, name: str, title: str, columns: Sequence[tuple[str, str, int]], note: str
+) -> Table:
+    """Return a table of figures, a line for each method, head and length; without columns that no cell has.
+
+    Args:
+        findings: what a comparison shows.
+        name: of the table, for machines.
+        title: of the table, for people.
+        columns: heading, figure (see `figure_of`) and decimals of each.
+        note: what stands below it.
+    """
+    groups = [group for group in findings.groups() if group.of_status("done")]
+    kept = [column for column in columns if any(group.values(column[1]) for group in groups)]
+    rows = [
+        (
+            Entry(group.row.method),
+            Entry(group.row.head),
+            Entry(str(group.n_bits)),
+            *(Entry(_figure(group, figure, digits)) for _, figure, digits in kept),
+        )
+        for group in groups
+    ]
+    header = ("method", "head", "bits", *(heading for heading, _, _ in kept))
+    return Table(name=name, title=title, header=header, rows=tuple(rows) if kept else (), notes=(note,))
+
+
+def failure_table(findings: Findings) -> Table:
+    """Return the cells that failed, with the reason of each."""
+    rows = [
+        (
+            Entry(group.row.method),
+            Entry(group.row.head),
+            Entry(reason),
+            Entry(str(group.n_bits)),
+            Entry(f"{count} of {len(group.results)}"),
+        )
+        for group in findings.groups()
+        for reason, count in group.failures()
+    ]
+    header = ("method", "head", "reason", "bits", "cells")
+    return Table(name="failures", title="Failed cells", header=header, rows=tuple(rows), words=3)
+
+
+def spread_text(spread: Spread, digits: int) -> str:
+    """Return mean ± deviation, or the value alone where there is one only.
+
+    Example:
+        >>> spread_text(Spread(n=2, mean=0.6, deviation=0.1414), 2)
+        '0.60 ± 0.14'
+    """
+    mean = f"{spread.mean:.{digits}f}"
+    return mean if spread.deviation is None else f"{mean} ± {spread.deviation:.{digits}f}"
+
+
+def p_text(value: float) -> str:
+    """Return a p-value with four decimals; two from 0.1 on."""
+    return f"{value:.4f}" if value < 0.1 else f"{value:.2f}"
+
+
+def _figure(group: Group, figure: str, digits: int) -> str:
+    spread = group.spread(figure)
+    if spread is None:
+        return NOTHING
+    return spread_text(spread if spread.deviation else replace(spread, deviation=None), digits)
+
+
+def _absence(group: Group) -> str:
+    failures = group.failures()
+    if not failures:
+        return "missing"
+    reason, count = failures[0]
+    short = reason if len(reason) <= REASON_LENGTH else f"{reason[: REASON_LENGTH - 1]}…"
+    return f"failed: {short} ({count} of {len(group.results)})"
+
+
+def _difference_row(item: Tested) -> tuple[Entry, ...]:
+    found = item.difference
+    return (
+        Entry(found.first.name),
+        Entry(found.second.name),
+        Entry(str(found.n_bits)),
+        Entry(f"{found.difference:+.4f}", best=item.adjusted < SIGNIFICANT),
+        Entry(f"{found.low:+.4f} to {found.high:+.4f}"),
+        Entry(p_text(found.p)),
+        Entry(p_text(item.adjusted)),
+        Entry(f"{found.seeds_won} of {len(found.seeds)}"),
+        Entry(found.resampled),
+    )
+
+
+def _quality_notes(findings: Findings) -> list[str]:
+    notes = [
+        "Mean over seeds ± sample deviation (number of seeds), on the query split. Bold (*): the best of its column."
+    ]
+    if any(column.near_best() for column in findings.columns):
+        notes.append(
+            "†: not significantly below the best of its column (paired bootstrap over seeds and queries, "
+            f"p ≥ {SIGNIFICANT} after Holm's procedure)."
+        )
+    if any(item.difference.resampled == "queries" for column in findings.columns for item in column.behind):
+        notes.append(
+            "One seed: only queries were resampled, so that chance in training is not covered by any p or interval."
+        )
+    apart = [f"{row.name} at {column.n_bits} bits" for column in findings.columns for row in column.untested()]
+    if apart:
+        notes.append(f"No seed or split in common with the best of the column, so not compared: {'; '.join(apart)}.")
+    counts = findings.counts()
+    total = sum(counts.values())
+    for status, words in (("missing", "not run yet"), ("failed", "failed")):
+        if counts[status]:
+            notes.append(f"{counts[status]} of {total} runs {'have ' if status == 'failed' else 'are '}{words}.")
+    return notes

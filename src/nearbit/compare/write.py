@@ -1,0 +1,59 @@
+"""The files of a comparison for people and programs, made from its cells: tables, statistics and the page."""
+
+import json
+from pathlib import Path
+
+from nearbit.compare.cells import read_folder
+from nearbit.compare.findings import find
+from nearbit.compare.page import comparison_page
+from nearbit.compare.rendering import csv_text, latex_text, markdown_text, text_lines
+from nearbit.compare.tables import failure_table, quality_table, tables_of
+from nearbit.files import write_whole
+
+
+def write_comparison(folder: Path) -> list[Path]:
+    """Write the tables, the statistics and the page of a comparison into its folder, finished or not.
+
+    Args:
+        folder: as `nearbit compare` fills it.
+
+    Returns:
+        the paths of `table.md`, `table.csv`, `table.tex`, `report.html` and `summary.json`. Each is replaced whole; the
+        same cells give the same bytes.
+
+    Raises:
+        DataError: the folder holds no comparison, or a damaged one.
+    """
+    findings = find(read_folder(folder))
+    tables = tables_of(findings)
+    texts = {
+        "table.md": markdown_text(tables),
+        "table.csv": csv_text(findings.comparison.results),
+        "table.tex": latex_text([table for table in tables if table.name != "differences"]),
+        "report.html": comparison_page(findings),
+        "summary.json": json.dumps(findings.to_dict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n",
+    }
+    for name, text in texts.items():
+        _write(folder / name, text)
+    return [folder / name for name in texts]
+
+
+def summary_lines(folder: Path) -> list[str]:
+    """Return the main table of a comparison for a terminal, and which cells failed.
+
+    Raises:
+        DataError: the folder holds no comparison, or a damaged one.
+    """
+    findings = find(read_folder(folder))
+    failed = failure_table(findings)
+    return [*text_lines(quality_table(findings)), *(["", *text_lines(failed)] if failed.rows else [])]
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a text whole; bytes of a file name in it that are not UTF-8 come as "\\udcff", which JSON reads back."""
+    content = text.encode("utf-8", "backslashreplace")
+    write_whole(path, lambda aside: _fill(aside, content))
+
+
+def _fill(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
