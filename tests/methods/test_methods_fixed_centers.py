@@ -53,7 +53,8 @@ def test_mds_is_the_center_softmax_plus_weighted_quantization(multi_label, optio
 def test_the_published_constants():
     assert (ORTHOHASH.options.margin, ORTHOHASH.options.scale, ORTHOHASH.options.targets) == (0.2, None, "bernoulli")
     assert (MDS.options.quantization_weight, MDS.options.scale) == (1e-4, None)
-    pairs = MDS.memory(MDS.options)
+    assert MDS.memory(MDS.options) is None
+    pairs = MDS.memory(MDSOptions(pair_weight=1.0))
     assert (pairs.weight, pairs.after, pairs.momentum) == (1.0, 9, 0.9)
     fine_tuned = ORTHOHASH.schedules["fine-tuned"]
     assert (fine_tuned.epochs, fine_tuned.batch_size, fine_tuned.learning_rate) == (100, 256, 1e-4)
@@ -63,7 +64,7 @@ def test_the_published_constants():
 
 
 def test_the_pairwise_term_of_mds_is_left_out_by_its_weight():
-    assert MDS.memory(MDSOptions(pair_weight=0)) is None
+    assert MDS.memory(MDSOptions(pair_weight=0.0)) is None
     assert MDS.memory(MDSOptions(pair_weight=0.5, pair_after=3)).after == 3
 
 

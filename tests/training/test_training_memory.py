@@ -7,11 +7,11 @@ from same_models import assert_same, history_of
 
 import oracles
 from nearbit.losses import memory_pairs
-from nearbit.methods import MDS, MemoryTerm
+from nearbit.methods import MDSOptions, MemoryTerm
 from nearbit.training import fit
 from nearbit.training.memory import OutputMemory
 
-PAIRS = {"pair_after": 1}
+PAIRS = {"pair_weight": 1.0, "pair_after": 1}
 
 
 class Broken(Exception):
@@ -65,7 +65,7 @@ def test_rows_twin_and_term_are_those_of_plain_loops():
 
 def test_the_twin_begins_as_the_module_an_epoch_before_the_term_and_never_moves_it():
     module = torch.nn.Linear(3, 4)
-    memory = OutputMemory(MDS.memory(MDS.options), module, (5, 2), 4, torch.device("cpu"))
+    memory = OutputMemory(MDS.memory(MDSOptions(pair_weight=1.0)), module, (5, 2), 4, torch.device("cpu"))
     module.weight.data.fill_(7.0)
     for epoch in range(8):
         memory.begin(epoch)
@@ -97,7 +97,9 @@ def test_a_run_with_a_memory_resumes_to_the_last_bit(run, tmp_path, monkeypatch,
 
 
 def test_the_record_says_what_the_term_was_in_the_epochs_that_had_it(run):
-    history = run("mds", "frozen", head="linear", epochs=4, method_options={"pair_after": 2}).record["history"]
+    history = run(
+        "mds", "frozen", head="linear", epochs=4, method_options={"pair_weight": 1.0, "pair_after": 2}
+    ).record["history"]
     assert ["memory_loss" in epoch for epoch in history] == [False, False, True, True]
     assert all(np.log(2) < epoch["memory_loss"] < np.log(1 + np.e) for epoch in history[2:])
 
@@ -105,7 +107,7 @@ def test_the_record_says_what_the_term_was_in_the_epochs_that_had_it(run):
 def test_pairs_change_the_model_and_without_them_it_is_as_if_there_were_none(run):
     given = {"head": "linear", "select": "last"}
     without = run("mds", "frozen", method_options={"pair_weight": 0}, **given)
-    later, now = (run("mds", "frozen", method_options={"pair_after": n}, **given) for n in (9, 0))
+    later, now = (run("mds", "frozen", method_options={"pair_weight": 1.0, "pair_after": n}, **given) for n in (9, 0))
     assert history_of(without) == history_of(later)
     weights = [model.network.state_dict()["head.layers.0.weight"] for model in (without, later, now)]
     assert torch.equal(weights[0], weights[1])
