@@ -47,8 +47,8 @@ def run(given: dict[str, Any], cell: Cell) -> Cell:
     torch.set_num_threads(1)
     dataset = data(given["data"], given["label_level"])
     options = TrainOptions(
-        backbone=given["backbone"], image_size=given["image_size"], regime="frozen", head=cell["head"], epochs=cell["epochs"],
-        learning_rate=cell["learning_rate"], select="last", validate_every=cell["epochs"], seed=cell["seed"],
+        backbone=given["backbone"], image_size=given["image_size"], regime="frozen", select="last",
+        validate_every=cell["epochs"], **{name: cell[name] for name in ("head", "epochs", "learning_rate", "seed")},
     )  # fmt: skip
     split = make_split(dataset, seed=cell["seed"], protocol=given["protocol"], allow_overlap=given["allow_overlap"])
     model = train(dataset, split, method=cell["method"], n_bits=cell["n_bits"], options=options, cache=cache_folder())

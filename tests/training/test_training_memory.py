@@ -7,7 +7,7 @@ from same_models import assert_same, history_of
 
 import oracles
 from nearbit.losses import memory_pairs
-from nearbit.methods import MDSOptions, MemoryTerm
+from nearbit.methods import MDS, MDSOptions, MemoryTerm
 from nearbit.training import fit
 from nearbit.training.memory import OutputMemory
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 SPLITTING = ("protocol", "allow_overlap", "database_includes_train", "train", "validation", "query", "database")
 LISTS = ("--methods", "--bits", "--heads")
 """Options that take several values: `--bits 16 32 64`."""
+TYPED = "nearbit.compare.typed"
+"""Where the context keeps the arguments as they were typed."""
 
 
 class Command(click.Command):
@@ -26,6 +28,7 @@ class Command(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Read the arguments, with each further value behind such an option given to it."""
+        ctx.meta[TYPED] = list(args)
         return super().parse_args(ctx, spread(args, LISTS))
 
 
@@ -97,6 +100,7 @@ def command(
     table.tex, summary.json, and a JSON file for each run.
     """
     from nearbit.compare.bench import Work
+    from nearbit.compare.findings import find
     from nearbit.compare.run import Grid, compare
     from nearbit.compare.write import summary_lines, write_comparison
     from nearbit.files import cache_folder
@@ -119,8 +123,18 @@ def command(
     )
     grid = Grid(methods=methods, bits=bits, heads=heads, seeds=tuple(range(seed, seed + seeds)))
     with Bars() as progress:
-        comparison = compare(work, grid, command=_typed(source), processes=jobs, progress=progress, say=say)
-    written = write_comparison(output)
+        comparison = compare(
+            work,
+            grid,
+            command=_typed(click.get_current_context().meta[TYPED]),
+            processes=jobs,
+            progress=progress,
+            say=say,
+        )
+        progress("Comparing the results", 0, 1)
+        findings = find(comparison)
+        written = write_comparison(output, findings)
+        progress("Comparing the results", 1, 1)
     failed = [result.cell.name for result in comparison.results if result.status == "failed"]
     about = {
         "output": str(output),
@@ -128,9 +142,9 @@ def command(
         "cells": len(comparison.results),
         "failed": failed,
     }
-    put(about, as_json=as_json, lines=[*summary_lines(output), f"report: {output / 'report.html'}"])
+    put(about, as_json=as_json, lines=[*summary_lines(output, findings), f"report: {output / 'report.html'}"])
     if failed:
-        raise InputError(f"{len(failed)} of {len(comparison.results)} runs failed ({failed[0]}, …): see the report")
+        raise InputError(f"{len(failed)} of {len(comparison.results)} runs failed ({_first(failed)}): see the report")
 
 
 def _split(path: Path | None, dividing: dict[str, Any], dataset: "Dataset", seed: int) -> "Split":
@@ -139,9 +153,14 @@ def _split(path: Path | None, dividing: dict[str, Any], dataset: "Dataset", seed
     return load_split(path) if path is not None else build_split(dataset, seed=seed, **dividing)
 
 
-def _typed(source: str) -> str:
+def _typed(arguments: Sequence[str]) -> str:
     """Return the command as it was typed, with paths cut to their last part: a report names no machine's folders."""
-    import sys
+    words = []
+    for argument in arguments:
+        kind, colon, place = argument.rpartition(":")
+        words.append(kind + colon + Path(place).name if place.startswith(("/", "./", "../", "~")) else argument)
+    return " ".join(["nearbit compare", *words])
 
-    words = [Path(word).name if "/" in word and word.startswith(("/", ".", "~")) else word for word in sys.argv[1:]]
-    return " ".join(["nearbit", *words])
+
+def _first(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (", …" if len(names) > 3 else "")

@@ -143,7 +143,8 @@ def _about(dataset: Dataset, splits: dict[int, Split], grid: Grid, setup: Setup,
             "labels_per_image": round(float(dataset.labels.sum(axis=1).mean()), 4),
             "fingerprint": dataset.fingerprint,
         },
-        "split": {"recipe": recipe, "sizes": first.sizes()} | ({"hash": first.hash} if len(shared) == 1 else {}),
+        "split": {"recipe": recipe, "sizes": first.sizes()}
+        | ({"hash": first.hash} if len(shared) == 1 < len(splits) else {}),
         "regime": setup.regime,
         "train_options": {name: value for name, value in options.items() if name not in ("seed", "head")},
         "command": command,
@@ -160,9 +161,15 @@ def _described(folder: Path, asked: dict[str, Any]) -> dict[str, Any]:
         return asked
     known = read_folder(folder).about
     for what in ("dataset", "split", "train_options"):
-        old, new = ({name: value for name, value in one[what].items() if name != "sizes"} for one in (known, asked))
-        if not same_json(old, new):
-            differing = [name for name in {**old, **new} if not same_json(old.get(name), new.get(name))]
+        old, new = known[what], asked[what]
+        differing = [
+            name
+            for name in {**old, **new}
+            if name not in ("sizes", "hash") and not same_json(old.get(name), new.get(name))
+        ]
+        if old.get("hash", new.get("hash")) != new.get("hash", old.get("hash")):
+            differing.append("hash")
+        if differing:
             raise InputError(
                 f"{folder} holds a comparison with another {what.replace('_', ' ')} ({', '.join(differing)}): "
                 "choose another -o, or give what it was begun with"

@@ -4,18 +4,19 @@ import json
 from pathlib import Path
 
 from nearbit.compare.cells import read_folder
-from nearbit.compare.findings import find
+from nearbit.compare.findings import Findings, find
 from nearbit.compare.page import comparison_page
 from nearbit.compare.rendering import csv_text, latex_text, markdown_text, text_lines
 from nearbit.compare.tables import failure_table, quality_table, tables_of
 from nearbit.files import write_whole
 
 
-def write_comparison(folder: Path) -> list[Path]:
+def write_comparison(folder: Path, findings: Findings | None = None) -> list[Path]:
     """Write the tables, the statistics and the page of a comparison into its folder, finished or not.
 
     Args:
         folder: as `nearbit compare` fills it.
+        findings: of this folder, where they are at hand: the tests in them take a while.
 
     Returns:
         the paths of `table.md`, `table.csv`, `table.tex`, `report.html` and `summary.json`. Each is replaced whole; the
@@ -24,7 +25,7 @@ def write_comparison(folder: Path) -> list[Path]:
     Raises:
         DataError: the folder holds no comparison, or a damaged one.
     """
-    findings = find(read_folder(folder))
+    findings = findings or find(read_folder(folder))
     tables = tables_of(findings)
     texts = {
         "table.md": markdown_text(tables),
@@ -38,13 +39,13 @@ def write_comparison(folder: Path) -> list[Path]:
     return [folder / name for name in texts]
 
 
-def summary_lines(folder: Path) -> list[str]:
+def summary_lines(folder: Path, findings: Findings | None = None) -> list[str]:
     """Return the main table of a comparison for a terminal, and which cells failed.
 
     Raises:
         DataError: the folder holds no comparison, or a damaged one.
     """
-    findings = find(read_folder(folder))
+    findings = findings or find(read_folder(folder))
     failed = failure_table(findings)
     return [*text_lines(quality_table(findings)), *(["", *text_lines(failed)] if failed.rows else [])]
 
