@@ -125,6 +125,7 @@ class Method:
         similarity: for methods whose centers follow a similarity of classes: finds it in the training images
             (None where the options need none). It is then in the `Task` that `make_centers` gets.
         normalized: whether the last layer has no bias and batch normalisation behind it.
+        distinct: whether every class has a word of its own, so that more classes than words are refused at once.
     """
 
     name: str
@@ -137,6 +138,7 @@ class Method:
     reassign: Reassignment | None = None
     similarity: Callable[[Material, Task, Any], Similarity | None] | None = None
     normalized: bool = False
+    distinct: bool = False
 
     def with_options(self, values: Mapping[str, Any] | None) -> Any:
         """Return the method's options with some values replaced; an unknown name is an error that suggests one."""
