@@ -33,6 +33,10 @@ class IndexFileError(NearbitError):
     """An index file is missing, damaged, of a newer format, or of another model."""
 
 
+class ElsewhereError(NearbitError):
+    """Another process of the same run failed, and has said why: this one has nothing to add."""
+
+
 class MissingExtraError(NearbitError):
     """An optional dependency is not installed; the message holds the command that installs it."""
 

@@ -34,7 +34,9 @@ def run(frozen, feature_cache):
 
     def run_one(method="crh", regime="scratch", *, data=None, split=None, n_bits=12, multi_label=False, **given):
         dataset = data or tiny_dataset(multi_label=multi_label)
-        extra = {name: given.pop(name) for name in ("progress", "checkpoint", "method_options") if name in given}
+        extra = {
+            name: given.pop(name) for name in ("progress", "checkpoint", "method_options", "watch") if name in given
+        }
         options = replace(SCRATCH if regime == "scratch" else frozen, **given)
         return train(
             dataset, split or tiny_split(dataset), method=method, n_bits=n_bits, options=options, cache=feature_cache,

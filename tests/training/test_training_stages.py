@@ -13,6 +13,7 @@ from nearbit.datasets import make_split
 from nearbit.errors import InputError, TrainingError
 from nearbit.methods import BASELINES, find_method
 from nearbit.training import TrainOptions, fit, plan, train
+from nearbit.training.baseline import UNUSED, UNUSED_BY_PROJECTIONS
 from tiny_data import dataset_of, tiny_dataset, tiny_labels, tiny_pixels, tiny_split
 
 
@@ -180,7 +181,7 @@ def test_given_stages_that_do_not_fit_are_refused(given, match):
         plan(dataset, tiny_split(dataset), **({"method": "shc", "n_bits": 12, "options": options} | given))
 
 
-BASELINE = {"epochs": None, "learning_rate": None, "batch_size": None}
+BASELINE = {name: getattr(TrainOptions(), name) for name in UNUSED + UNUSED_BY_PROJECTIONS}
 
 
 @pytest.mark.parametrize("multi_label", [True, pytest.param(False, marks=pytest.mark.slow)])
@@ -234,6 +235,11 @@ def test_images_without_labels_are_too_little_for_the_others(run, name):
     ({"learning_rate": 0.1}, "so learning_rate would do nothing"),
     ({"batch_size": 8}, "so batch_size would do nothing"),
     ({"views": 2}, "so views would do nothing"),
+    ({"select": "last"}, "so select would do nothing"),
+    ({"validate_every": 1}, "so validate_every would do nothing"),
+    ({"dropout": 0.1}, "so dropout would do nothing"),
+    ({"augment": "none"}, "so augment would do nothing"),
+    ({"precision": "bfloat16"}, "so precision would do nothing"),
     ({"head": "hidden"}, "the head of itq has no hidden layer to train"),
 ])  # fmt: skip
 def test_options_that_a_baseline_would_not_use_are_refused(run, given, match):

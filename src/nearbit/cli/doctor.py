@@ -9,7 +9,14 @@ import click
 from nearbit.cli.console import json_option, put, table
 
 NEEDED = ("nearbit", "torch", "numpy", "scipy", "pillow", "safetensors", "click", "tqdm")
-EXTRAS = {"transformers": "hf", "timm": "timm", "torchvision": "timm", "faiss-cpu": "faiss", "usearch": "usearch"}
+EXTRAS = {
+    "transformers": "hf",
+    "timm": "timm",
+    "torchvision": "timm",
+    "faiss-cpu": "faiss",
+    "usearch": "usearch",
+    "tensorboard": "tensorboard",
+}
 
 
 @click.command("doctor", epilog="Example: nearbit doctor")

@@ -8,7 +8,7 @@ import click
 
 from nearbit.cli.console import json_text, say
 from nearbit.cli.machine import use_machine_well
-from nearbit.errors import NearbitError, did_you_mean
+from nearbit.errors import ElsewhereError, NearbitError, did_you_mean
 
 COMMANDS = {
     "demo": "Train, index, search and compare on built-in images; writes a page to open.",
@@ -88,6 +88,8 @@ def _run(arguments: list[str], as_json: bool) -> int:
     except (KeyboardInterrupt, click.Abort):
         say("\nInterrupted. Nothing is half-written; the same command goes on where it stopped.")
         return INTERRUPTED
+    except ElsewhereError:  # the process that failed has printed its error
+        return USER_ERROR
     except NearbitError as error:
         return _fail(str(error), type(error).__name__, as_json)
     except OSError as error:

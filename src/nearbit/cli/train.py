@@ -2,6 +2,8 @@
 
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,40 +12,25 @@ import click
 from nearbit.cli.console import (
     Bars,
     data_options,
-    device_option,
     json_option,
-    list_problems,
-    put,
     read_dataset,
     read_images,
+    refuse_options,
     say,
 )
-from nearbit.cli.split import build_split, part_sizes, split_options
+from nearbit.cli.split import build_split, split_options
+from nearbit.cli.train_outcome import finished_model, list_skipped, report
+from nearbit.cli.train_stage import read_array, write_stage
+from nearbit.cli.training_options import FILE, TRAINING, training_options
 from nearbit.errors import InputError
-from nearbit.progress import Progress
+from nearbit.progress import Progress, silent
 
 if TYPE_CHECKING:
     from nearbit.bundle import Model
     from nearbit.datasets import Dataset
-    from nearbit.training import BaselineRun, TrainingRun
-
-FILE = click.Path(path_type=Path, dir_okay=False)
+    from nearbit.training import BaselineRun, TrainingRun, Watch
 
 SPLITTING = ("protocol", "allow_overlap", "database_includes_train", "train", "validation", "query", "database")
-TRAINING = (
-    "backbone",
-    "weights",
-    "image_size",
-    "regime",
-    "head",
-    "epochs",
-    "batch_size",
-    "learning_rate",
-    "select",
-    "augment",
-    "views",
-    "device",
-)
 
 
 def method_values(pairs: tuple[str, ...]) -> dict[str, Any]:
@@ -80,27 +67,14 @@ def method_values(pairs: tuple[str, ...]) -> dict[str, Any]:
     help="Stop after this stage, and write what it found to OUTPUT (.npy).",
 )
 @click.option("--split", "split_path", type=FILE, help="A split that was written before.")
-@click.option("--backbone", default="small", show_default=True, help="small, resnet18/34/50, timm:NAME, hf:FOLDER.")
-@click.option("--weights", type=FILE, help="Pretrained weights (.safetensors).")
-@click.option("--image-size", type=click.IntRange(1), help="Pixels a side. [default: the backbone's own]")
-@click.option("--regime", type=click.Choice(["auto", "frozen", "fine-tuned"]), default="auto", show_default=True)
+@training_options
 @click.option("--head", type=click.Choice(["auto", "linear", "hidden"]), default="auto", show_default=True)
-@click.option("--epochs", type=click.IntRange(1), help="[default: the method's]")
-@click.option("--batch-size", type=click.IntRange(2), help="[default: the method's]")
-@click.option("--learning-rate", type=float, help="[default: the method's]")
 @click.option(
-    "--select",
-    type=click.Choice(["validation", "last"]),
-    default="validation",
-    show_default=True,
-    help="Keep the best epoch on validation, or the last.",
+    "--tensorboard",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder for the figures of each epoch, to look at in TensorBoard.",
 )
-@click.option(
-    "--augment", type=click.Choice(["auto", "none", "crop", "crop+mirror"]), default="auto", show_default=True
-)
-@click.option("--views", type=click.IntRange(1), default=1, show_default=True, help="Cached views an image (frozen).")
 @click.option("--overwrite", is_flag=True, help="Replace another model at OUTPUT.")
-@device_option
 @split_options
 @data_options
 @json_option
@@ -113,6 +87,7 @@ def command(
     similarity: Path | None,
     centers: Path | None,
     only: str | None,
+    tensorboard: Path | None,
     split_path: Path | None,
     overwrite: bool,
     as_json: bool,
@@ -125,56 +100,108 @@ def command(
     The same seed divides the data, makes the centers and trains the network.
     """
     from nearbit.datasets import load_split
-    from nearbit.files import cache_folder, remove_orphans
-    from nearbit.training import TrainOptions, plan
+    from nearbit.files import cache_folder
+    from nearbit.training import TrainOptions, joined_processes, plan
 
-    dividing = {name: given.pop(name) for name in SPLITTING}
-    options = TrainOptions(seed=seed, **{name: given.pop(name) for name in TRAINING})
-    if split_path is not None and any(dividing.values()):
-        raise InputError(
-            "--split names a split that is made: leave --protocol and the sizes out, and --allow-overlap, too"
-        )
-    with Bars() as progress:
-        dataset = _read(source, method, cache=cache, progress=progress, **given)
-        split = load_split(split_path) if split_path is not None else build_split(dataset, seed=seed, **dividing)
+    with joined_processes(given["device"]) as processes, Bars() as bars:
+        progress = bars if processes.leads else silent
+        dividing = {name: given.pop(name) for name in SPLITTING}
+        options = TrainOptions(seed=seed, **{name: given.pop(name) for name in (*TRAINING, "head")})
+        if split_path is not None and any(dividing.values()):
+            raise InputError(
+                "--split names a split that is made: leave --protocol and the sizes out, and --allow-overlap, too"
+            )
+        _refuse_unused(method)
+        with processes.leader_first():
+            dataset = _read(source, method, cache=cache, progress=progress, **given)
         run = plan(
             dataset,
-            split,
+            load_split(split_path) if split_path is not None else build_split(dataset, seed=seed, **dividing),
             method=method,
             n_bits=n_bits,
             options=options,
             method_options=method_values(pairs),
             cache=cache or cache_folder(),
-            similarity=_array(similarity),
-            centers=_array(centers),
+            similarity=read_array(similarity),
+            centers=read_array(centers),
         )
         if only is not None:
-            _write_stage(run, only, output, overwrite, progress, as_json)
-            return
-        finished = _finished(output, run.key(), overwrite)
-        errors = list_problems(dataset.problems, output.with_name(output.name + ".errors.jsonl"))
-        model = finished or _train(run, output, progress)
-        if finished is not None:
-            say(f"{output} is this very model already; nothing to train")
-            remove_orphans(output.parent, output.name)
-        shutil.rmtree(_checkpoint(output), ignore_errors=True)
-    _report(model, output, errors, as_json)
+            write_stage(run, only, output, overwrite, progress, as_json)
+        else:
+            _train(run, output, overwrite, tensorboard, progress, as_json)
 
 
-def _checkpoint(output: Path) -> Path:
-    return output.with_name(output.name + ".checkpoint")
+def _train(
+    run: "TrainingRun | BaselineRun",
+    output: Path,
+    overwrite: bool,
+    tensorboard: Path | None,
+    progress: Progress,
+    as_json: bool,
+) -> None:
+    """Train and save the model unless it is there, and report it; of several processes the leader alone writes."""
+    from nearbit.files import remove_orphans
+
+    processes, checkpoint = run.setup.processes, output.with_name(output.name + ".checkpoint")
+    model = finished_model(output, run, overwrite) if processes.leads else None
+    is_there = processes.bytes_from_leader(None if model is None else b"") is not None
+    errors = list_skipped(run, output) if processes.leads else None
+    if not is_there:
+        model = _trained(run, checkpoint, tensorboard, progress)
+    if model is None or not processes.leads:
+        return
+    if is_there:
+        say(f"{output} is this very model already; nothing to train")
+        remove_orphans(output.parent, output.name)
+    else:
+        model.save(output)
+    shutil.rmtree(checkpoint, ignore_errors=True)
+    report(model, output, errors, as_json)
 
 
-def _train(run: "TrainingRun | BaselineRun", output: Path, progress: Progress) -> "Model":
-    """Train and save the model; what was interrupted leaves its checkpoint."""
-    checkpoint = _checkpoint(output)
+def _trained(
+    run: "TrainingRun | BaselineRun", checkpoint: Path, tensorboard: Path | None, progress: Progress
+) -> "Model":
+    """Train the model; what was interrupted leaves its checkpoint."""
+    from nearbit.training import UNWATCHED
+
+    if not run.setup.processes.leads:
+        return run.train(checkpoint, progress, UNWATCHED)
     checkpoint.mkdir(parents=True, exist_ok=True)
     try:
-        model = run.train(checkpoint, progress)
+        with watched(tensorboard) as watch:
+            return run.train(checkpoint, progress, watch)
     finally:
         _remove_empty(checkpoint)
-    model.save(output)
-    return model
+
+
+@contextmanager
+def watched(tensorboard: Path | None) -> Iterator["Watch"]:
+    """Tell people when training goes on from a checkpoint, and TensorBoard of every epoch where it is asked for."""
+    from nearbit.training import Watch
+    from nearbit.training.tensorboard import scalars_in
+
+    def resumed(stage: str, done: int, total: int) -> None:
+        if done < total:
+            say(f"{stage}: going on from epoch {done} of {total}")
+
+    if tensorboard is None:
+        yield Watch(resumed=resumed)
+        return
+    with scalars_in(tensorboard) as scalars:
+        yield Watch(resumed=resumed, epoch=scalars.epoch)
+
+
+def _refuse_unused(method: str) -> None:
+    """Refuse options that would do nothing for a baseline."""
+    from nearbit.methods import Baseline, find_method
+    from nearbit.training import unused_options
+
+    chosen = find_method(method)
+    if isinstance(chosen, Baseline):
+        unused = {*unused_options(chosen)} | (set() if chosen.needs_labels else {"tensorboard"})
+        names = {str(option.name) for option in click.get_current_context().command.params}
+        refuse_options(names - unused, f"would do nothing for {method}, which trains no hash network")
 
 
 def _read(source: str, method: str, **given: Any) -> "Dataset":
@@ -189,96 +216,7 @@ def _read(source: str, method: str, **given: Any) -> "Dataset":
     return read_dataset(source, **given)
 
 
-def _array(path: Path | None) -> Any:
-    """Return the array in an .npy file; None for no file."""
-    if path is None:
-        return None
-    import numpy as np
-
-    try:
-        return np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise InputError(f"{path} is not a file of numbers that numpy.save wrote (.npy)") from error
-
-
-def _write_stage(
-    run: "TrainingRun | BaselineRun", only: str, output: Path, overwrite: bool, progress: Progress, as_json: bool
-) -> None:
-    """Run one stage and write its array; there is no checkpoint, but a classifier's logits are kept in the cache."""
-    import numpy as np
-
-    from nearbit.files import write_whole
-    from nearbit.training import TrainingRun
-
-    if not isinstance(run, TrainingRun):
-        raise InputError(f"this method has no stage {only!r}: leave --only out")
-    if output.suffix != ".npy":
-        raise InputError(f"--only writes an array: end -o in .npy, not {output.name!r}")
-    if output.exists() and not overwrite:
-        raise InputError(f"{output} is there already: choose another -o, or pass --overwrite to replace it")
-    found = run.similarity(progress=progress) if only == "similarity" else run.centers(progress=progress).centers
-    if found is None:
-        raise InputError(f"{run.method.name} with these options finds no similarity: leave --only out")
-
-    def save(aside: Path) -> None:
-        with open(aside, "wb") as file:
-            np.save(file, found, allow_pickle=False)
-
-    write_whole(output, save)
-    shape = [int(size) for size in found.shape]
-    put({only: str(output), "shape": shape}, as_json=as_json, lines=[f"{output}: {only}, {shape[0]} x {shape[1]}"])
-
-
 def _remove_empty(folder: Path) -> None:
     """Remove a checkpoint folder that nothing was written to."""
     if folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()
-
-
-def _finished(output: Path, key: str, overwrite: bool) -> "Model | None":
-    """Return the model at `output` if it is what would be trained; refuse to replace another one unasked."""
-    from nearbit.bundle import check_target, load_model
-
-    check_target(output)
-    if not output.exists() or overwrite:
-        return None
-    model = load_model(output)
-    if model.record.get("run_key") == key:
-        return model
-    raise InputError(
-        f"{output} holds another model ({model.method}, {model.n_bits} bits): choose another -o, or pass "
-        "--overwrite to replace it"
-    )
-
-
-def _report(model: "Model", output: Path, errors: str | None, as_json: bool) -> None:
-    record = model.record
-    split = model.split
-    sizes = part_sizes(split) if split is not None else {}
-    score = record["validation_map"]
-    about = {
-        "model": str(output),
-        "model_id": model.model_id,
-        "method": model.method,
-        "n_bits": model.n_bits,
-        "regime": record["regime"],
-        "head": model.head["kind"],
-        "head_candidates": record["head_candidates"],
-        "selected_epoch": record["selected_epoch"],
-        "epochs": record["schedule"]["epochs"],
-        "validation_map": score,
-        "split": sizes,
-        "seconds": record["seconds"],
-        "errors_file": errors,
-    }
-    put(
-        about,
-        as_json=as_json,
-        lines=[
-            f"{output}: {model.method}, {model.n_bits} bits, {record['regime']}, {model.head['kind']} head "
-            f"on {record['options']['backbone']}",
-            f"epoch {about['selected_epoch']} of {about['epochs']}"
-            + (f", validation mAP {score:.4f} (tie-aware)" if score is not None else ", no validation"),
-            f"next: nearbit evaluate {output} DATA, or nearbit index NAME.index DATA --model {output}",
-        ],
-    )

@@ -21,6 +21,7 @@ TRAINING = (
     "augment",
     "views",
     "device",
+    "precision",
 )
 """Parameters of `training_options`: fields of `TrainOptions`."""
 
@@ -44,6 +45,13 @@ _OPTIONS = (
     ),
     click.option(
         "--views", type=click.IntRange(1), default=1, show_default=True, help="Cached views an image (frozen)."
+    ),
+    click.option(
+        "--precision",
+        type=click.Choice(["auto", "float32", "bfloat16", "float16"]),
+        default="auto",
+        show_default=True,
+        help="Of the forward pass while training; auto: bfloat16 for images on a GPU that has it.",
     ),
     device_option,
 )

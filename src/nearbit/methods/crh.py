@@ -114,6 +114,7 @@ CRH = Method(
     options=CRHOptions(),
     make_centers=_centers,
     loss=_loss,
+    distinct=True,
     schedules={
         "frozen": Schedule(epochs=20, batch_size=256, learning_rate=2e-2, linear_factor=0.05, betas=(0.5, 0.999)),
         "fine-tuned": Schedule(epochs=300, batch_size=128, learning_rate=1e-4, betas=(0.5, 0.999)),

@@ -64,6 +64,7 @@ MDS = Method(
     options=MDSOptions(),
     make_centers=_centers,
     loss=_loss,
+    distinct=True,
     schedules={
         "frozen": Schedule(epochs=20, batch_size=256, learning_rate=1e-2),
         "fine-tuned": Schedule(epochs=100, batch_size=64, learning_rate=1e-4),

@@ -147,6 +147,7 @@ class Method:
             (None where the options need none). It is then in the `Task` that `make_centers` gets.
         normalized: whether the last layer has no bias and batch normalisation behind it.
         memory: for methods whose loss has a second term: (options) to the term, or None where the options leave it out.
+        distinct: whether every class has a word of its own, so that more classes than words are refused at once.
     """
 
     name: str
@@ -160,6 +161,7 @@ class Method:
     similarity: Callable[[Material, Task, Any], Similarity | None] | None = None
     normalized: bool = False
     memory: Callable[[Any], MemoryTerm | None] | None = None
+    distinct: bool = False
 
     def with_options(self, values: Mapping[str, Any] | None) -> Any:
         """Return the method's options with some values replaced; an unknown name is an error that suggests one."""

@@ -113,6 +113,7 @@ SHC = Method(
     options=SHCMethodOptions(),
     make_centers=_centers,
     loss=_loss,
+    distinct=True,
     schedules={
         "frozen": Schedule(epochs=20, batch_size=256, learning_rate=2e-2, linear_factor=0.15),
         "fine-tuned": Schedule(epochs=300, batch_size=64, learning_rate=1e-4),

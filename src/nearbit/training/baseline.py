@@ -17,12 +17,19 @@ from nearbit.networks import HashNetwork, Head
 from nearbit.progress import Progress
 from nearbit.training.fit import validation_database
 from nearbit.training.material import TrainingMaterial
+from nearbit.training.options import TrainOptions
 from nearbit.training.seeds import generator
 from nearbit.training.setup import Setup
+from nearbit.training.watch import UNWATCHED, Watch
 
-UNUSED = {"epochs": None, "learning_rate": None}
-UNUSED_BY_PROJECTIONS = {"batch_size": None, "views": 1}
-"""Options with the values that they must keep, for all baselines and for those that train no classifier either."""
+UNUSED = ("epochs", "learning_rate", "select", "validate_every", "hidden", "dropout")
+UNUSED_BY_PROJECTIONS = ("batch_size", "views", "augment", "precision")
+"""Options that must keep their defaults, for all baselines and for those that train no classifier either."""
+
+
+def unused_options(baseline: Baseline) -> tuple[str, ...]:
+    """Return the names in `TrainOptions` that would do nothing for a baseline."""
+    return UNUSED if baseline.needs_labels else UNUSED + UNUSED_BY_PROJECTIONS
 
 
 @final
@@ -36,8 +43,8 @@ class BaselineRun:
                 f"{baseline.name} makes codes of frozen features, and this run is {setup.regime}: take a pretrained "
                 "backbone (--weights, timm:NAME, hf:FOLDER), and leave --regime out"
             )
-        for name, kept in (UNUSED | ({} if baseline.needs_labels else UNUSED_BY_PROJECTIONS)).items():
-            if getattr(setup.options, name) != kept:
+        for name in unused_options(baseline):
+            if getattr(setup.options, name) != getattr(TrainOptions(), name):
                 raise InputError(f"{baseline.name} trains no hash network, so {name} would do nothing: leave it out")
         if setup.options.head == "hidden":
             raise InputError(f"the head of {baseline.name} has no hidden layer to train: leave head 'hidden' out")
@@ -46,12 +53,13 @@ class BaselineRun:
         """Name the run: runs of equal keys make equal models."""
         return self.setup.key(method=self.baseline.name, method_options=repr(self.method_options), n_bits=self.n_bits)
 
-    def train(self, checkpoint: Path | None, progress: Progress) -> Model:
+    def train(self, checkpoint: Path | None, progress: Progress, watch: Watch = UNWATCHED) -> Model:
         """Make the head from the features and return the model."""
         began = time.monotonic()
         features = self.setup.train_features(progress)
         prepared = time.monotonic()
-        material = TrainingMaterial(self.setup, CLASSIFIER.schedules["frozen"].epochs, checkpoint, progress)
+        epochs = CLASSIFIER.schedules["frozen"].epochs
+        material = TrainingMaterial(self.setup, epochs, checkpoint, progress, watch)
         rng = generator(self.setup.options.seed, "centers")
         head, words = self.baseline.fit(material, self.n_bits, self.method_options, rng)
         if not all(bool(value.isfinite().all()) for value in head.state_dict().values()):

@@ -21,8 +21,8 @@ Positions = npt.NDArray[np.int64]
 class TrainingInputs(Protocol):
     """The images of a training run, by position in the training or the validation part."""
 
-    def batches(self, order: Positions, batch_size: int, seed: int, epoch: int) -> Iterator[tuple[Tensor, Positions]]:
-        """Yield inputs of the module that is trained, with the positions they belong to; augmented where asked."""
+    def batches(self, batches: Sequence[Positions], seed: int, epoch: int) -> Iterator[Tensor]:
+        """Yield inputs of the module that is trained for each batch of positions; augmented where asked."""
         ...
 
     def outputs(self, module: nn.Module, part: str, positions: Positions) -> Rows:
@@ -30,10 +30,13 @@ class TrainingInputs(Protocol):
         ...
 
 
-def cut_batches(order: Positions, batch_size: int) -> list[Positions]:
-    """Cut an order into batches; a last batch of one image joins the one before (batch normalisation needs two)."""
+def cut_batches(order: Positions, batch_size: int, least: int = 2) -> list[Positions]:
+    """Cut an order into batches; a last one of fewer than `least` images joins the one before.
+
+    Batch normalisation needs two images, and each of several processes one.
+    """
     cuts = list(range(batch_size, len(order), batch_size))
-    if cuts and len(order) - cuts[-1] == 1:
+    if cuts and len(order) - cuts[-1] < least:
         cuts.pop()
     return np.split(order, cuts)
 
@@ -48,16 +51,17 @@ class FeatureInputs:
             "validation": torch.from_numpy(np.ascontiguousarray(validation)).to(device),
         }
 
-    def batches(self, order: Positions, batch_size: int, seed: int, epoch: int) -> Iterator[tuple[Tensor, Positions]]:
+    def batches(self, batches: Sequence[Positions], seed: int, epoch: int) -> Iterator[Tensor]:
         """Yield features; with several views each image shows one of them, drawn for each epoch."""
-        shown = generator(seed, "views", epoch).integers(len(self.views), size=len(order))
-        for batch in cut_batches(order, batch_size):
+        sizes = [len(batch) for batch in batches]
+        drawn = generator(seed, "views", epoch).integers(len(self.views), size=sum(sizes))
+        for batch, shown in zip(batches, np.split(drawn, np.cumsum(sizes)[:-1]), strict=True):
             chosen = torch.from_numpy(batch)
             inputs = self.views[0][chosen]
             for number, view in enumerate(self.views[1:], start=1):
-                mask = torch.from_numpy(shown[batch] == number).to(inputs.device)
+                mask = torch.from_numpy(shown == number).to(inputs.device)
                 inputs = torch.where(mask[:, None], view[chosen], inputs)
-            yield inputs, batch
+            yield inputs
 
     def outputs(self, module: nn.Module, part: str, positions: Positions) -> Rows:
         """Return the head's outputs for cached plain features."""
@@ -83,16 +87,12 @@ class PixelInputs:
         self.dataset, self.preprocessing, self.parts, self.device = dataset, preprocessing, parts, device
         self.augment, self.mirror = augment, mirror
 
-    def batches(self, order: Positions, batch_size: int, seed: int, epoch: int) -> Iterator[tuple[Tensor, Positions]]:
+    def batches(self, batches: Sequence[Positions], seed: int, epoch: int) -> Iterator[Tensor]:
         """Yield uint8 pixels `(n, 3, size, size)`."""
-        rows = self.parts["train"][order]
-        sizes = [len(batch) for batch in cut_batches(order, batch_size)]
-        pixels = self._pixels(rows.tolist(), batch_size, seed, epoch)
-        start = 0
-        for size in sizes:
-            batch = np.stack([next(pixels) for _ in range(size)])
-            yield torch.from_numpy(batch).to(self.device), order[start : start + size]
-            start += size
+        rows = self.parts["train"][np.concatenate(batches)]
+        pixels = self._pixels(rows.tolist(), len(batches[0]), seed, epoch)
+        for batch in batches:
+            yield torch.from_numpy(np.stack([next(pixels) for _ in batch])).to(self.device)
 
     def _pixels(self, rows: list[int], chunk: int, seed: int, epoch: int) -> Iterator[Pixels]:
         for items in decoded_chunks(lambda row: self._read(row, seed, epoch), rows, chunk):

@@ -35,12 +35,14 @@ class Progressed:
         centers: the centers for the next epoch.
         best: the snapshot to keep, so far.
         history: one JSON-ready record an epoch.
+        scaler: the state of the factor of float16's losses; empty for other precisions.
     """
 
     epoch: int
     centers: CenterState
     best: Snapshot | None = None
     history: list[dict[str, Any]] = field(default_factory=list)
+    scaler: dict[str, Any] = field(default_factory=dict)
 
 
 def copy_weights(module: nn.Module) -> dict[str, Tensor]:
@@ -77,6 +79,7 @@ def save_checkpoint(
     for number, values in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer/{number}/{name}": value.detach().cpu().clone() for name, value in values.items()}
     about: dict[str, Any] = {"key": key, "epoch": state.epoch, "history": state.history, "best": None}
+    about["scaler"] = state.scaler
     if state.best is not None:
         tensors |= {f"best/{name}": value for name, value in state.best.weights.items()}
         tensors |= _center_tensors("best_centers", state.best.centers)
@@ -87,8 +90,13 @@ def save_checkpoint(
     write_checked(path, save({name: value.contiguous() for name, value in tensors.items()}))
 
 
-def load_checkpoint(
-    path: Path,
+def read_checkpoint(path: Path) -> bytes | None:
+    """Return the content of the newest sound checkpoint; a damaged one is passed over with a warning."""
+    return _read(path) or _read(_before(path))
+
+
+def restore_checkpoint(
+    content: bytes | None,
     key: str,
     module: nn.Module,
     optimizer: torch.optim.Optimizer,
@@ -96,15 +104,15 @@ def load_checkpoint(
 ) -> Progressed | None:
     """Bring module, optimizer and memory back to where a checkpoint left them.
 
-    A damaged checkpoint is passed over with a warning.
-
     Returns:
-        How far the fit had come by the newest sound checkpoint; None where there is none of this run.
+        How far the fit had come; None where there is no content, or it is of another run.
     """
-    read = _read(path) or _read(_before(path))
-    if read is None or read[1]["key"] != key:
+    if content is None:
         return None
-    tensors, about = read
+    tensors = load(content)
+    about = json.loads(tensors.pop("about").numpy().tobytes())
+    if about["key"] != key:
+        return None
     module.load_state_dict(_under(tensors, "module"))
     _restore_optimizer(optimizer, _under(tensors, "optimizer"))
     if memory is not None:
@@ -112,7 +120,13 @@ def load_checkpoint(
     best = None
     if about["best"] is not None:
         best = Snapshot(weights=_under(tensors, "best"), centers=_centers(tensors, "best_centers"), **about["best"])
-    return Progressed(epoch=about["epoch"], centers=_centers(tensors, "centers"), best=best, history=about["history"])
+    return Progressed(
+        epoch=about["epoch"],
+        centers=_centers(tensors, "centers"),
+        best=best,
+        history=about["history"],
+        scaler=about["scaler"],
+    )
 
 
 def _before(path: Path) -> Path:
@@ -120,15 +134,13 @@ def _before(path: Path) -> Path:
     return path.with_name(f"{path.name}.before")
 
 
-def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+def _read(path: Path) -> bytes | None:
     if not path.is_file():
         return None
     content = read_checked(path)
     if content is None:
         warnings.warn(f"the checkpoint {path} is damaged; training goes on from an earlier state", stacklevel=4)
-        return None
-    tensors = load(content)
-    return tensors, json.loads(tensors.pop("about").numpy().tobytes())
+    return content
 
 
 def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

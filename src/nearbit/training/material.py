@@ -19,6 +19,7 @@ from nearbit.row_cache import Rows
 from nearbit.training.fit import Fit
 from nearbit.training.seeds import generator
 from nearbit.training.setup import Setup
+from nearbit.training.watch import UNWATCHED, Watch
 
 
 @final
@@ -30,11 +31,15 @@ class TrainingMaterial:
         epochs: how long a classifier is trained where nothing else is said.
         checkpoint: a folder for its checkpoint, or None.
         progress: called as images are encoded and after each epoch.
+        watch: told of each epoch of the classifier.
         found: what is to be recorded of the classifier, once it is trained.
     """
 
-    def __init__(self, setup: Setup, epochs: int, checkpoint: Path | None, progress: Progress) -> None:
+    def __init__(
+        self, setup: Setup, epochs: int, checkpoint: Path | None, progress: Progress, watch: Watch = UNWATCHED
+    ) -> None:
         self.setup, self.epochs, self.checkpoint, self.progress = setup, epochs, checkpoint, progress
+        self.watch = watch
         self.found: dict[str, Any] = {}
 
     @property
@@ -57,10 +62,12 @@ class TrainingMaterial:
         kept = None
         if self.setup.cache is not None:
             kept = self.setup.cache / "stages" / f"classifier-{self._key(schedule)}.logits"
-        content = None if kept is None else read_checked(kept)
+        processes = self.setup.processes
+        content = read_checked(kept) if kept is not None and processes.leads else None
+        content = processes.bytes_from_leader(content)
         if content is None:
-            logits = self._logits_of(self._trained(schedule))
-            if kept is not None:
+            logits = self._logits_of(self._trained(schedule)[1])
+            if kept is not None and processes.leads:
                 write_checked(kept, save(logits))
         else:
             logits = load(content)
@@ -72,7 +79,7 @@ class TrainingMaterial:
         """Return the head of a classifier on frozen features: one linear layer, `n_classes` outputs."""
         if self.setup.regime != "frozen":
             raise InputError("a classifier's head alone is for frozen features")
-        network = self._trained(self._schedule(epochs))
+        network, _ = self._trained(self._schedule(epochs))
         self.found = {"epochs": self._schedule(epochs).epochs}
         return network.head
 
@@ -85,7 +92,7 @@ class TrainingMaterial:
     def _key(self, schedule: Schedule) -> str:
         return self.setup.key(stage="classifier", schedule=repr(schedule))
 
-    def _trained(self, schedule: Schedule) -> HashNetwork:
+    def _trained(self, schedule: Schedule) -> tuple[HashNetwork, Fit]:
         n_classes = self.setup.dataset.n_classes
         task = Task(n_classes=n_classes, n_bits=n_classes, multi_label=False)
         network = self.setup.network(n_classes, "linear")
@@ -93,7 +100,7 @@ class TrainingMaterial:
         if self.setup.regime == "frozen":
             network.head.standardize(self.setup.feature_inputs(self.progress).views[0])
         seed = self.setup.options.seed
-        Fit(
+        fit = Fit(
             module=self._module(network),
             inputs=inputs,
             train_labels=self.labels,
@@ -110,18 +117,21 @@ class TrainingMaterial:
             checkpoint=None if self.checkpoint is None else self.checkpoint / "classifier.checkpoint",
             key=self._key(schedule),
             stage="Training the classifier",
-        ).run(self.progress)
-        return network
+            name="classifier",
+            precision=self.setup.precision,
+            processes=self.setup.processes,
+            watch=self.watch,
+        )
+        fit.run(self.progress)
+        return network, fit
 
     def _module(self, network: HashNetwork) -> nn.Module:
         return network.head if self.setup.regime == "frozen" else network
 
-    def _logits_of(self, network: HashNetwork) -> dict[str, Rows]:
-        inputs = self.setup.inputs(network.backbone, self.progress)
-        module = self._module(network)
+    def _logits_of(self, fit: Fit) -> dict[str, Rows]:
         parts = {part: np.arange(len(rows)) for part, rows in self.setup.parts.items() if len(rows)}
         with torch.no_grad():
-            return {part: inputs.outputs(module, part, rows) for part, rows in parts.items()}
+            return {part: fit.outputs(part, rows) for part, rows in parts.items()}
 
 
 def _accuracy(logits: Rows, labels: npt.NDArray[np.bool_]) -> float:

@@ -8,6 +8,7 @@ from nearbit.errors import InputError
 from nearbit.methods import Method, Regime, Schedule
 from nearbit.methods.method import check_number
 from nearbit.networks import HEADS, HeadKind
+from nearbit.training.precision import PRECISIONS
 
 AUGMENTATIONS = ("auto", "none", "crop", "crop+mirror")
 
@@ -32,6 +33,8 @@ class TrainOptions:
         views: cached views of each image for frozen features: 1 is the plain one, more are augmented.
         seed: decides every random choice.
         device: "auto", "cpu", "cuda", …
+        precision: what the network computes in while it is trained: "float32", "bfloat16", "float16", or "auto":
+            bfloat16 where images go through it on a GPU that has it, else float32. Weights and losses stay float32.
     """
 
     backbone: str = "small"
@@ -50,12 +53,14 @@ class TrainOptions:
     views: int = 1
     seed: int = 0
     device: str = "auto"
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
 
     def __post_init__(self) -> None:
         _among("regime", self.regime, ("auto", "frozen", "fine-tuned"))
         _among("head", self.head, ("auto", *HEADS))
         _among("select", self.select, ("validation", "last"))
         _among("augment", self.augment, AUGMENTATIONS)
+        _among("precision", self.precision, ("auto", *PRECISIONS))
         for name in ("epochs", "batch_size", "hidden", "validate_every", "views", "image_size"):
             if getattr(self, name) is not None:
                 check_number(name, getattr(self, name), at_least=1, whole=True)

@@ -14,8 +14,10 @@ import numpy.typing as npt
 from nearbit.bundle import Model
 from nearbit.centers import CenterState, certify, check_similarity, random_signs
 from nearbit.centers.loss import check_centers
+from nearbit.centers.state import check_sizes
 from nearbit.codes import check_n_bits
 from nearbit.datasets import Dataset, Split
+from nearbit.encode import enough_memory
 from nearbit.errors import InputError, TrainingError
 from nearbit.methods import BASELINES, Baseline, Method, Schedule, Similarity, Task, find_method
 from nearbit.networks import HEADS, HashNetwork, HeadKind
@@ -23,12 +25,13 @@ from nearbit.progress import Progress, silent
 from nearbit.row_cache import Shelf
 from nearbit.training.baseline import BaselineRun
 from nearbit.training.checkpoint import Progressed
-from nearbit.training.fit import Fit
+from nearbit.training.fit import Fit, centers_from_leader
 from nearbit.training.material import TrainingMaterial
 from nearbit.training.options import TrainOptions, head_candidates, resolve_schedule
 from nearbit.training.reference import reference_similarity
 from nearbit.training.seeds import generator
 from nearbit.training.setup import Setup
+from nearbit.training.watch import UNWATCHED, Watch
 
 
 def train(
@@ -44,6 +47,7 @@ def train(
     similarity: npt.ArrayLike | None = None,
     centers: npt.ArrayLike | None = None,
     progress: Progress = silent,
+    watch: Watch = UNWATCHED,
 ) -> Model:
     """Train a hash network on the training part of a split.
 
@@ -62,6 +66,9 @@ def train(
         centers: `(n_classes, n_bits)` of -1 and +1, for a method that trains towards centers: everything before the
             hash network is then left out. A method that reassigns its centers takes none.
         progress: called after each chunk of images and each epoch.
+        watch: told when training goes on from a checkpoint, and of the figures of each epoch.
+
+    Within `joined_processes`, all processes that `torchrun` started train the network together; each returns the model.
 
     Returns:
         The model. Which epoch it is from, and how every epoch went, stands in its `record`.
@@ -82,7 +89,7 @@ def train(
         similarity=similarity,
         centers=centers,
     )
-    return run.train(checkpoint, progress)
+    return run.train(checkpoint, progress, watch)
 
 
 def plan(
@@ -132,6 +139,13 @@ class TrainingRun:
         self.setup, self.method, self.method_options, self.task = setup, method, method_options, task
         self._given_similarity, self._given_centers = similarity, centers
         options, split = setup.options, setup.split
+        if setup.processes.several and method.memory is not None and method.memory(method_options) is not None:
+            raise InputError(
+                f"the second term of {method.name} looks at the outputs of all training images, which several "
+                "processes do not share: train in one process, or leave the term out (pair_weight=0)"
+            )
+        if centers is None:
+            check_sizes(task.n_classes, task.n_bits, distinct=method.distinct)
         self.kinds = head_candidates(options, setup.regime, has_validation=len(split.validation) > 0)
         self.schedules: dict[HeadKind, Schedule] = {
             kind: resolve_schedule(method, options, setup.regime, kind) for kind in HEADS
@@ -140,6 +154,12 @@ class TrainingRun:
             raise InputError(
                 "the best epoch is chosen on validation images and the split has none: make a split with "
                 "validation images, or train to the end (select 'last', --select last)"
+            )
+        smallest = min(self.schedules[kind].batch_size for kind in self.kinds)
+        if smallest < setup.processes.count:
+            raise InputError(
+                f"{setup.processes.count} processes share batches of {smallest} images: start fewer, or raise the "
+                "batch size (--batch-size)"
             )
 
     def key(self) -> str:
@@ -164,17 +184,22 @@ class TrainingRun:
         """Run all before the hash network: the centers at the start of training."""
         return self._centers(self.similarity(checkpoint, progress))
 
-    def train(self, checkpoint: Path | None, progress: Progress) -> Model:
+    def train(self, checkpoint: Path | None, progress: Progress, watch: Watch = UNWATCHED) -> Model:
         """Train, from the checkpoint where there is one of this very run, and return the model."""
+        self.setup.processes.check_alike(self.key())
+        with enough_memory("this network and its images; lower --batch-size or --image-size, or take --device cpu"):
+            return self._trained(checkpoint, progress, watch)
+
+    def _trained(self, checkpoint: Path | None, progress: Progress, watch: Watch) -> Model:
         began = time.monotonic()
         if self.setup.regime == "frozen":
             self.setup.feature_inputs(progress)
         prepared = time.monotonic()
-        material = self._material(checkpoint, progress)
+        material = self._material(checkpoint, progress, watch)
         similarity = self._similarity(material)
         start = once(lambda: self._centers(similarity))
         found = time.monotonic()
-        fitted = {kind: self._fit(kind, similarity, start, checkpoint, progress) for kind in self.kinds}
+        fitted = {kind: self._fit(kind, similarity, start, checkpoint, progress, watch) for kind in self.kinds}
         best = max(self.kinds, key=lambda kind: _score(fitted[kind][1]))
         seconds = {
             "features": round(prepared - began, 3),
@@ -187,9 +212,9 @@ class TrainingRun:
         stages = {"head_candidates": candidates, "classifier": material.found or None, "seconds": seconds}
         return self._model(best, *fitted[best], similarity, stages)
 
-    def _material(self, checkpoint: Path | None, progress: Progress) -> TrainingMaterial:
+    def _material(self, checkpoint: Path | None, progress: Progress, watch: Watch = UNWATCHED) -> TrainingMaterial:
         epochs = max(self.schedules[kind].epochs for kind in self.kinds)
-        return TrainingMaterial(self.setup, epochs, checkpoint, progress)
+        return TrainingMaterial(self.setup, epochs, checkpoint, progress, watch)
 
     def _similarity(self, material: TrainingMaterial) -> Similarity | None:
         if self._given_similarity is not None:
@@ -202,7 +227,8 @@ class TrainingRun:
         rng = generator(self.setup.options.seed, "centers")
         if self._given_centers is not None:
             return CenterState(centers=self._given_centers, tie_break=random_signs((self.task.n_bits,), rng))
-        return self.method.make_centers(replace(self.task, similarity=similarity), self.method_options, rng)
+        made = self.method.make_centers(replace(self.task, similarity=similarity), self.method_options, rng)
+        return centers_from_leader(made, self.setup.processes)
 
     def _fit(
         self,
@@ -211,6 +237,7 @@ class TrainingRun:
         start: Any,
         checkpoint: Path | None,
         progress: Progress,
+        watch: Watch,
     ) -> tuple[HashNetwork, Progressed]:
         setup, options = self.setup, self.setup.options
         network = setup.network(self.task.n_bits, kind, normalized=self.method.normalized)
@@ -237,6 +264,10 @@ class TrainingRun:
             checkpoint=None if checkpoint is None else checkpoint / f"{kind}.checkpoint",
             key=f"{self.key()}/{kind}",
             stage=f"Training {self.method.name}, {self.task.n_bits} bits, {kind} head",
+            name=kind,
+            precision=setup.precision,
+            processes=setup.processes,
+            watch=watch,
             similarity=similarity,
         )
         return network, fit.run(progress)

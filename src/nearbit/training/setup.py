@@ -10,8 +10,8 @@ import numpy as np
 import torch
 
 from nearbit.datasets import Dataset, Problem, Split
-from nearbit.encode import Encoded, Job, encode_images, find_device, library_versions, rows_key
-from nearbit.errors import TrainingError
+from nearbit.encode import Encoded, Job, encode_images, library_versions, rows_key
+from nearbit.errors import InputError, TrainingError
 from nearbit.files import json_digest
 from nearbit.methods import Regime
 from nearbit.networks import Backbone, HashNetwork, Head, HeadKind, make_backbone
@@ -19,6 +19,8 @@ from nearbit.progress import Progress
 from nearbit.row_cache import Rows, Shelf, shelf_of
 from nearbit.training.batches import FeatureInputs, PixelInputs, TrainingInputs
 from nearbit.training.options import TrainOptions, check_augmentation, mirrors, resolve_regime
+from nearbit.training.precision import resolve_precision
+from nearbit.training.processes import Processes, current_processes
 from nearbit.training.seeds import torch_seeded
 
 
@@ -30,9 +32,10 @@ class Setup:
         dataset, split, options: as given; the split is checked.
         cache: the folder of what can be computed again, or None; `shelf` holds its row caches.
         parts: the rows of "train" and "validation"; `labels` are theirs.
+        processes: those that share the work.
         device: where the networks are.
         backbone: as it starts.
-        regime: what the options mean for that backbone.
+        regime, precision: what the options mean for that backbone and device.
     """
 
     def __init__(self, dataset: Dataset, split: Split, options: TrainOptions, cache: Path | Shelf | None) -> None:
@@ -41,13 +44,16 @@ class Setup:
         self.cache = None if self.shelf is None else self.shelf.folder
         self.parts = {"train": split.train, "validation": split.validation}
         self.labels = {part: dataset.labels[rows] for part, rows in self.parts.items()}
-        self.device = find_device(options.device)
+        self.processes = current_processes()
+        self.device = self.processes.device(options.device)
         with torch_seeded(options.seed, "backbone"):
             self.backbone = make_backbone(options.backbone, weights=options.weights, image_size=options.image_size)
         self._start = self.backbone.fingerprint()
         self.backbone.to(self.device)
         self.regime: Regime = resolve_regime(options, pretrained=self.backbone.spec.pretrained)
         check_augmentation(options, self.regime)
+        _check_share(self.processes, self.regime, len(split.train))
+        self.precision = resolve_precision(options.precision, self.device, self.regime)
 
     def key(self, **more: Any) -> str:
         """Name a run by all that decides its result: data, options, backbone, libraries, and what is given besides."""
@@ -59,10 +65,16 @@ class Setup:
                 "backbone_fingerprint": self._start,
                 "libraries": library_versions(),
                 "threads": torch.get_num_threads(),
-                "device": str(self.device),
+                "device": self._place(),
+                "precision": self.precision,
+                "processes": self.processes.count,
             }
             | more
         )
+
+    def _place(self) -> str:
+        """Name the device: with several processes, which have a GPU each, only what kind it is."""
+        return self.device.type if self.processes.several else str(self.device)
 
     def recorded_options(self) -> dict[str, Any]:
         """Return the options as they are recorded: a backbone in a folder by its name, not by where it lies."""
@@ -77,7 +89,9 @@ class Setup:
             "n_validation": len(self.split.validation),
             "dataset": self.dataset.name,
             "dataset_fingerprint": self.dataset.fingerprint,
-            "device": str(self.device),
+            "device": self._place(),
+            "precision": self.precision,
+            "processes": self.processes.count,
             "threads": torch.get_num_threads(),
         }
 
@@ -161,3 +175,14 @@ class Setup:
             return self.backbone.preprocessing.augment(image, rng, mirror=mirror)
 
         return read
+
+
+def _check_share(processes: Processes, regime: Regime, n_train: int) -> None:
+    """Raise where several processes have no share of the work."""
+    if processes.several and regime == "frozen":
+        raise InputError(
+            "features of a frozen backbone are computed once and a head is trained on them in seconds, in one process: "
+            "start it without torchrun, or train the whole network (--regime fine-tuned)"
+        )
+    if processes.count > n_train:
+        raise TrainingError(f"{processes.count} processes share {n_train} training images: start fewer")

@@ -1,0 +1,70 @@
+"""What `nearbit train` says of a model: that it is there, how another one differs, how the training ended."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nearbit.cli.console import list_problems, put
+from nearbit.cli.split import part_sizes
+from nearbit.errors import InputError
+
+if TYPE_CHECKING:
+    from nearbit.bundle import Model
+    from nearbit.training import BaselineRun, TrainingRun
+
+
+def finished_model(output: Path, run: "TrainingRun | BaselineRun", overwrite: bool) -> "Model | None":
+    """Return the model at `output` if it is what would be trained; refuse to replace another one unasked."""
+    from nearbit.bundle import check_target, load_model
+    from nearbit.training import differences
+
+    check_target(output)
+    if not output.exists() or overwrite:
+        return None
+    model = load_model(output)
+    if model.record.get("run_key") == run.key():
+        return model
+    found = differences(model, run)
+    how = ", ".join(found[:5]) or "other backbone weights, similarity, centers or library versions"
+    raise InputError(
+        f"{output} holds another model ({model.method}, {model.n_bits} bits), with {how}: choose another -o, or pass "
+        "--overwrite to replace it"
+    )
+
+
+def list_skipped(run: "TrainingRun | BaselineRun", output: Path) -> str | None:
+    """Write the images that were skipped beside the model; return the file's name, or None where there are none."""
+    return list_problems(run.setup.dataset.problems, output.with_name(output.name + ".errors.jsonl"))
+
+
+def report(model: "Model", output: Path, errors: str | None, as_json: bool) -> None:
+    """Print what was trained, and how well it does on validation."""
+    record = model.record
+    split = model.split
+    sizes = part_sizes(split) if split is not None else {}
+    score = record["validation_map"]
+    about = {
+        "model": str(output),
+        "model_id": model.model_id,
+        "method": model.method,
+        "n_bits": model.n_bits,
+        "regime": record["regime"],
+        "head": model.head["kind"],
+        "head_candidates": record["head_candidates"],
+        "selected_epoch": record["selected_epoch"],
+        "epochs": record["schedule"]["epochs"],
+        "validation_map": score,
+        "split": sizes,
+        "seconds": record["seconds"],
+        "errors_file": errors,
+    }
+    put(
+        about,
+        as_json=as_json,
+        lines=[
+            f"{output}: {model.method}, {model.n_bits} bits, {record['regime']}, {model.head['kind']} head "
+            f"on {record['options']['backbone']}",
+            f"epoch {about['selected_epoch']} of {about['epochs']}"
+            + (f", validation mAP {score:.4f} (tie-aware)" if score is not None else ", no validation"),
+            f"next: nearbit evaluate {output} DATA, or nearbit index NAME.index DATA --model {output}",
+        ],
+    )

@@ -1,0 +1,55 @@
+"""`nearbit train --only`: one stage alone, and the arrays that stages give and take."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nearbit.cli.console import put
+from nearbit.errors import InputError
+from nearbit.progress import Progress
+
+if TYPE_CHECKING:
+    from nearbit.training import BaselineRun, TrainingRun
+
+
+def read_array(path: Path | None) -> Any:
+    """Return the array in an .npy file; None for no file."""
+    if path is None:
+        return None
+    import numpy as np
+
+    try:
+        return np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(f"{path} is not a file of numbers that numpy.save wrote (.npy)") from error
+
+
+def write_stage(
+    run: "TrainingRun | BaselineRun", only: str, output: Path, overwrite: bool, progress: Progress, as_json: bool
+) -> None:
+    """Run one stage and write its array; there is no checkpoint, but a classifier's logits are kept in the cache."""
+    import numpy as np
+
+    from nearbit.files import write_whole
+    from nearbit.training import TrainingRun
+
+    if not isinstance(run, TrainingRun):
+        raise InputError(f"this method has no stage {only!r}: leave --only out")
+    if output.suffix != ".npy":
+        raise InputError(f"--only writes an array: end -o in .npy, not {output.name!r}")
+    leads = run.setup.processes.leads
+    if leads and output.exists() and not overwrite:
+        raise InputError(f"{output} is there already: choose another -o, or pass --overwrite to replace it")
+    found = run.similarity(progress=progress) if only == "similarity" else run.centers(progress=progress).centers
+    if found is None:
+        raise InputError(f"{run.method.name} with these options finds no similarity: leave --only out")
+
+    if not leads:
+        return
+
+    def save(aside: Path) -> None:
+        with open(aside, "wb") as file:
+            np.save(file, found, allow_pickle=False)
+
+    write_whole(output, save)
+    shape = [int(size) for size in found.shape]
+    put({only: str(output), "shape": shape}, as_json=as_json, lines=[f"{output}: {only}, {shape[0]} x {shape[1]}"])

@@ -1,0 +1,60 @@
+"""In what a model that stands differs from the one that a run would make."""
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+from nearbit.bundle import Model
+from nearbit.training.baseline import BaselineRun
+from nearbit.training.run import TrainingRun
+
+MACHINE = ("dataset_fingerprint", "device", "precision", "processes", "threads")
+"""What a record holds besides options that decides a model."""
+
+
+def differences(model: Model, run: TrainingRun | BaselineRun) -> list[str]:
+    """Return what of method, bits, options, data and machine is not what the run asks: "seed 0 instead of 1".
+
+    The weights of the backbone, arrays that were given and the versions of libraries are not compared.
+    """
+    there, asked = _of_model(model), _of_run(run)
+    if there["method"] != asked["method"]:
+        there, asked = ({name: facts[name] for name in ("method", "bits")} for facts in (there, asked))
+    return [
+        _said(name, there.get(name), asked.get(name))
+        for name in {**asked, **there}
+        if there.get(name) != asked.get(name)
+    ]
+
+
+def _said(name: str, there: Any, asked: Any) -> str:
+    if name == "dataset_fingerprint":
+        return "other images or labels"
+    if name == "split":
+        return "another split"
+    return f"{name} {_text(there)} instead of {_text(asked)}"
+
+
+def _text(value: Any) -> str:
+    return "its default" if value is None else str(value)
+
+
+def _of_model(model: Model) -> dict[str, Any]:
+    split = None if model.split is None else model.split.hash
+    return _named(model.method, model.n_bits, model.method_options, split, model.record)
+
+
+def _of_run(run: TrainingRun | BaselineRun) -> dict[str, Any]:
+    if isinstance(run, BaselineRun):
+        method, n_bits = run.baseline.name, run.n_bits
+    else:
+        method, n_bits = run.method.name, run.task.n_bits
+    return _named(method, n_bits, asdict(run.method_options), run.setup.split.hash, run.setup.record())
+
+
+def _named(
+    method: str, n_bits: int, options: dict[str, Any], split: str | None, record: dict[str, Any]
+) -> dict[str, Any]:
+    machine = {name: record.get(name) for name in MACHINE}
+    named = {"method": method, "bits": n_bits, **options, **record.get("options", {}), "split": split, **machine}
+    return dict(json.loads(json.dumps(named)))

@@ -1,0 +1,113 @@
+"""One step of training: the loss of a batch, its gradient over all processes, and what the optimizer makes of it."""
+
+import math
+from collections.abc import Callable
+from typing import Any, final
+
+import torch
+from torch import Tensor, nn
+
+from nearbit.errors import TrainingError
+from nearbit.methods import Schedule
+from nearbit.training.precision import Precision, autocast
+from nearbit.training.processes import Processes
+
+
+@final
+class Stepper:
+    """Moves the weights of a module: Adam, a cosine from the learning rate to 0, gradients clipped.
+
+    Attributes:
+        module: what is trained.
+        optimizer: its optimizer.
+        scaler: for float16, whose small gradients would be 0: the loss is multiplied by a factor that it finds.
+    """
+
+    def __init__(
+        self, module: nn.Module, schedule: Schedule, device: torch.device, precision: Precision, processes: Processes
+    ) -> None:
+        self.module, self.schedule, self.device = module, schedule, device
+        self.precision, self.processes = precision, processes
+        self.optimizer = _adam(module, schedule)
+        self.scaler = torch.amp.GradScaler(device.type, enabled=precision == "float16")
+
+    def begin(self, epoch: int) -> float:
+        """Set the learning rates of an epoch, counted from 0; return that of the head."""
+        turn = 0.5 * (1 + math.cos(math.pi * epoch / self.schedule.epochs))
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.schedule.learning_rate * group["factor"] * turn
+        return float(self.optimizer.param_groups[0]["lr"])
+
+    def step(
+        self,
+        inputs: Tensor,
+        loss_of: Callable[[Tensor], Tensor],
+        share: float,
+        epoch: int,
+        term_of: Callable[[Tensor], Tensor | None] = lambda outputs: None,
+    ) -> tuple[float, Tensor]:
+        """Take one step.
+
+        Args:
+            inputs: this process's part of the batch.
+            loss_of: maps its outputs float32 `(n, n_bits)` to their mean loss.
+            share: the part's size relative to the batch.
+            epoch: counted from 0, for messages.
+            term_of: maps those outputs to a second term of the loss, or None.
+
+        Returns:
+            The part's loss without the second term, and its outputs without gradients.
+        """
+        with autocast(self.precision, self.device):
+            outputs = self.module(inputs)
+        loss = loss_of(outputs.float())
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise TrainingError(
+                f"the loss became {value} in epoch {epoch + 1}: expected a finite number; "
+                f"lower the learning rate (now {self.schedule.learning_rate:g}){self._advice()}; nothing was saved"
+            )
+        term = term_of(outputs.float())
+        self.optimizer.zero_grad(set_to_none=True)
+        whole = loss if term is None else loss + term
+        whole = whole * share if self.processes.several else whole
+        self.scaler.scale(whole).backward()  # type: ignore[no-untyped-call]
+        self._move(epoch)
+        return value, outputs.detach()
+
+    def _move(self, epoch: int) -> None:
+        self._add_up_gradients()
+        self.scaler.unscale_(self.optimizer)
+        norm = nn.utils.clip_grad_norm_(self.module.parameters(), self.schedule.clip_norm)
+        if not bool(torch.isfinite(norm)) and not (self.scaler.is_enabled() and self.scaler.get_scale() > 1):
+            raise TrainingError(
+                f"a gradient became {float(norm)} in epoch {epoch + 1}: lower the learning rate "
+                f"(now {self.schedule.learning_rate:g}){self._advice()}; nothing was saved"
+            )
+        self.scaler.step(self.optimizer)  # leaves the weights alone where a scaled gradient is not finite
+        self.scaler.update()
+
+    def _add_up_gradients(self) -> None:
+        """Replace every gradient by its sum over the processes, all in one exchange."""
+        if not self.processes.several:
+            return
+        gradients = [value.grad for value in self.module.parameters() if value.grad is not None]
+        total = self.processes.add_up(torch.cat([gradient.reshape(-1) for gradient in gradients]))
+        sizes = [gradient.numel() for gradient in gradients]
+        for gradient, part in zip(gradients, torch.split(total, sizes), strict=True):
+            gradient.copy_(part.view_as(gradient))
+
+    def _advice(self) -> str:
+        return "" if self.precision == "float32" else f" or take --precision float32 (now {self.precision})"
+
+
+def _adam(module: nn.Module, schedule: Schedule) -> torch.optim.Optimizer:
+    rate = schedule.learning_rate
+    named = list(module.named_parameters())
+    head = [value for name, value in named if not name.startswith("backbone.")]
+    backbone = [value for name, value in named if name.startswith("backbone.")]
+    groups: list[dict[str, Any]] = [{"params": head, "lr": rate, "factor": 1.0}]
+    if backbone:
+        factor = schedule.backbone_factor
+        groups.append({"params": backbone, "lr": rate * factor, "factor": factor})
+    return torch.optim.Adam(groups, lr=rate, betas=schedule.betas, weight_decay=schedule.weight_decay)

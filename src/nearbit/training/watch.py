@@ -1,0 +1,28 @@
+"""What may be told of a training as it goes: that it was resumed, and the figures of each epoch."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+Figures = dict[str, Any]
+
+
+def _nothing(*told: Any) -> None:
+    """Tell nobody."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Watch:
+    """What is called as networks are trained; by default nothing.
+
+    Attributes:
+        resumed: with (stage, epochs done, epochs in all) where training goes on from a checkpoint.
+        epoch: with (name, figures) after each epoch: the name is "linear", "hidden" or "classifier", and the figures
+            are what `record["history"]` holds of the epoch.
+    """
+
+    resumed: Callable[[str, int, int], None] = _nothing
+    epoch: Callable[[str, Figures], None] = _nothing
+
+
+UNWATCHED = Watch()

@@ -1,0 +1,226 @@
+"""`nearbit train` and what people get wrong: one line with the reason and no model, or what is documented."""
+
+import json
+import shutil
+
+import pytest
+import torch
+
+from nearbit.bundle import load_model
+from nearbit.methods import BASELINES, METHODS
+from tiny_data import TINY, write_folder
+
+FEW = ["--image-size", "8", "--epochs", "1", "--device", "cpu", "--batch-size", "8"]
+
+
+@pytest.fixture
+def photos(tmp_path, monkeypatch):
+    """A folder with images of three classes, which is where commands run."""
+    monkeypatch.chdir(tmp_path)
+    return write_folder(tmp_path / "photos", per_class=6)
+
+
+@pytest.fixture(scope="session")
+def features(tmp_path_factory):
+    """Options of frozen features of a ResNet-18 whose random weights stand for pretrained ones."""
+    from safetensors.torch import save_file
+
+    from nearbit.networks import ResNet
+
+    path = tmp_path_factory.mktemp("weights") / "resnet18.safetensors"
+    torch.manual_seed(1)
+    save_file(ResNet("resnet18").state_dict(), path)
+    return ["--backbone", "resnet18", "--weights", path, "--image-size", "16", "--device", "cpu"]
+
+
+def is_finite(path):
+    return all(bool(value.isfinite().all()) for value in load_model(path).network.state_dict().values())
+
+
+def nothing_is_left(folder):
+    return sorted(path.name for path in folder.iterdir() if path.name not in ("photos", "rows.csv")) == []
+
+
+@pytest.mark.parametrize("method", ["crh", pytest.param("csq", marks=pytest.mark.slow)])
+def test_a_class_with_one_image_is_trained(as_json, photos, method):
+    for file in sorted((photos / "c").iterdir())[1:]:
+        file.unlink()
+    about = as_json("train", "photos", *FEW, "--bits", "12", "--method", method, "-o", "a.model")
+    assert about["split"]["train"] > 0
+    assert is_finite("a.model")
+
+
+def test_images_without_labels_are_refused_by_what_needs_them(refused, photos, tmp_path):
+    for file in photos.rglob("*.png"):
+        file.rename(photos / file.name)
+    for folder in "abc":
+        (photos / folder).rmdir()
+    assert "no readable image with a label" in refused("train", "photos", *FEW, "-o", "a.model")
+    assert nothing_is_left(tmp_path)
+
+
+def rows_of(photos, row, header="path,label,split"):
+    """Write a labels file with what `row` returns for the class and the number of each image."""
+    files = sorted(photos.rglob("*.png"))
+    lines = [f"{file.parent.name}/{file.name},{row(file.parent.name, number)}" for number, file in enumerate(files)]
+    return header + "\n" + "\n".join(lines) + "\n"
+
+
+def test_labels_that_training_never_sees_are_refused_by_name(refused, photos, tmp_path):
+    parts = ("train", "train", "validation", "database")
+    text = rows_of(photos, lambda name, number: f"{name},{'query' if name == 'c' else parts[number % 4]}")
+    (tmp_path / "rows.csv").write_text(text)
+    message = refused("train", "rows.csv", "--images", "photos", *FEW, "-o", "a.model")
+    assert "1 of 3 classes have no training image ('c'): add images" in message
+    assert nothing_is_left(tmp_path)
+
+
+def test_images_without_a_label_beside_others_are_skipped_and_listed(nearbit, photos, tmp_path):
+    text = rows_of(photos, lambda name, number: name if number % 3 else "", header="path,label")
+    (tmp_path / "rows.csv").write_text(text)
+    command = ["train", "rows.csv", "--images", "photos", *FEW, "--validation", "1", "-o", "a.model"]
+    status, _, err = nearbit(*command)
+    assert status == 0, err
+    assert "6 images were skipped" in err
+    assert len((tmp_path / "a.model.errors.jsonl").read_text().splitlines()) == 6
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", METHODS)
+def test_one_bit_is_trained_for_two_classes(as_json, photos, method):
+    shutil.rmtree(photos / "c")
+    about = as_json("train", "photos", *FEW, "--bits", "1", "--method", method, "-o", "a.model")
+    assert about["n_bits"] == 1
+    assert is_finite("a.model")
+    assert load_model("a.model").encode([photos / "a" / "000.png"]).tolist() in ([[0]], [[128]])
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_one_bit_for_three_classes_is_refused_or_shares_words_as_documented(nearbit, photos, tmp_path, method):
+    status, _, err = nearbit("train", "photos", *FEW, "--bits", "1", "--method", method, "-o", "a.model")
+    if method in ("csq", "orthohash"):
+        assert status == 0
+        assert load_model("a.model").record["certificate"]["min_distance"] == 0
+    else:
+        assert status == 2
+        assert err == "nearbit: 3 classes need 3 distinct words, but 1 bits have only 2: use at least 2 bits\n"
+        assert nothing_is_left(tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", BASELINES)
+def test_one_bit_of_a_baseline(as_json, refused, photos, features, method):
+    command = ["train", "photos", *features, "--bits", "1", "--method", method, "-o", "a.model"]
+    if method == "label":
+        assert "3 classes need 3 distinct words" in refused(*command)
+    else:
+        assert as_json(*command)["n_bits"] == 1
+        assert is_finite("a.model")
+
+
+@pytest.mark.parametrize("rate", ["1e30", "1e38"])
+def test_what_is_not_finite_is_never_a_model(refused, photos, tmp_path, rate):
+    message = refused("train", "photos", *FEW, "--learning-rate", rate, "-o", "a.model")
+    assert "became not finite" in message or "loss became" in message or "gradient became" in message
+    assert "lower the learning rate" in message
+    assert nothing_is_left(tmp_path)
+
+
+def test_a_network_of_huge_weights_is_no_model_where_nothing_validates(refused, photos, tmp_path):
+    split = ["--train", "rest", "--query", "1", "--database", "1"]
+    command = [*FEW, *split, "--select", "last", "--batch-size", "50", "--learning-rate", "1e38"]
+    assert "an output for train images became not finite" in refused("train", "photos", *command, "-o", "a.model")
+    assert nothing_is_left(tmp_path)
+
+
+def test_too_little_memory_anywhere_in_training_is_one_line(refused, photos, tmp_path, monkeypatch):
+    def greedy(*given, **named):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("nearbit.networks.cnn.SmallCNN.forward", greedy)
+        message = refused("train", "photos", *FEW, "-o", "a.model")
+        assert "too little memory for batches of 9 images; lower the batch size (--batch-size)" in message
+    monkeypatch.setattr("nearbit.training.setup.Setup.network", greedy)
+    assert "the device has too little memory for this network" in refused("train", "photos", *FEW, "-o", "a.model")
+    assert nothing_is_left(tmp_path)
+
+
+def interrupting(monkeypatch, stage, epoch):
+    """Interrupt the training of a stage as an epoch begins."""
+    from nearbit.training import fit
+
+    monkeypatch.setattr(fit, "CHECKPOINT_SECONDS", 0.0)
+    train_epoch = fit.Fit._epoch
+
+    def watched(self, state, stepper):
+        if self.stage.startswith(stage) and state.epoch == epoch:
+            raise KeyboardInterrupt
+        train_epoch(self, state, stepper)
+
+    monkeypatch.setattr(fit.Fit, "_epoch", watched)
+
+
+@pytest.mark.parametrize("stage", ["Training the classifier", pytest.param("Training shc", marks=pytest.mark.slow)])
+def test_an_interrupted_stage_says_where_it_goes_on(nearbit, photos, tmp_path, stage):
+    command = ["train", "photos", *TINY, "--method", "shc", "-o", "a.model"]
+    with pytest.MonkeyPatch.context() as patch:
+        interrupting(patch, stage, 1)
+        assert nearbit(*command)[0] == 130
+    assert not (tmp_path / "a.model").exists()
+    status, _, err = nearbit(*command)
+    assert status == 0
+    (line,) = [line for line in err.splitlines() if "going on" in line]
+    assert line.startswith(stage)
+    assert line.endswith(": going on from epoch 1 of 2")
+    assert not (tmp_path / "a.model.checkpoint").exists()
+
+
+def test_a_refusal_to_overwrite_names_what_differs(refused, place):
+    base = ["train", "photos", *TINY, "-o", "a.model"]
+    assert "holds another model (crh, 12 bits), with seed 0 instead of 1, another split: choose" in refused(
+        *base, "--seed", "1"
+    )
+    assert "with bits 12 instead of 16: choose" in refused(*base, "--bits", "16")
+    assert "with method crh instead of csq, bits 12 instead of 16: choose" in refused(
+        *base, "--method", "csq", "--bits", "16"
+    )
+    assert "with margin 0.2 instead of 0.3: choose" in refused(*base, "--option", "margin=0.3")
+    assert "with learning_rate its default instead of 0.5: choose" in refused(*base, "--learning-rate", "0.5")
+    assert "precision auto instead of bfloat16, precision" not in refused(*base, "--precision", "bfloat16")
+    (place / "photos" / "a" / "000.png").unlink()
+    assert "another split, other images or labels: choose" in refused(*base)
+
+
+@pytest.mark.parametrize("option", ["select=validation", "augment=none", "epochs=5", "precision=float32", "views=1",
+                                    "tensorboard=logs", "batch-size=8"])  # fmt: skip
+def test_an_option_that_does_nothing_for_a_baseline_is_refused_even_at_its_default(refused, photos, features, option):
+    name, _, value = option.partition("=")
+    command = ["train", "photos", *features, "--method", "itq", "-o", "a.model", f"--{name}", value]
+    assert f"--{name} would do nothing for itq, which trains no hash network: leave it out" in refused(*command)
+
+
+@pytest.mark.slow
+def test_options_of_its_classifier_are_for_the_label_code(as_json, refused, photos, features):
+    command = ["train", "photos", *features, "--method", "label", "--bits", "4", "-o", "a.model"]
+    assert "--select would do nothing for label" in refused(*command, "--select", "last")
+    assert as_json(*command, "--batch-size", "8", "--option", "classifier_epochs=1")["method"] == "label"
+
+
+@pytest.mark.slow
+def test_precision_and_figures_for_tensorboard(as_json, photos, tmp_path):
+    pytest.importorskip("tensorboard")
+    command = ["train", "photos", *FEW, "--bits", "12", "--precision", "bfloat16", "--tensorboard", "logs", "-o"]
+    as_json(*command, "a.model")
+    described = json.loads((tmp_path / "a.model" / "bundle.json").read_text())["record"]
+    assert (described["precision"], described["options"]["precision"], described["processes"]) == ("bfloat16",) * 2 + (
+        1,
+    )
+    assert len(list((tmp_path / "logs" / "linear").glob("events*"))) == 1
+
+
+def test_without_tensorboard_nothing_is_trained(refused, photos, tmp_path, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "torch.utils.tensorboard", None)
+    message = refused("train", "photos", *FEW, "--tensorboard", "logs", "-o", "a.model")
+    assert "--tensorboard needs the package tensorboard" in message
+    assert nothing_is_left(tmp_path)

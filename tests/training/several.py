@@ -1,0 +1,29 @@
+"""What the processes of a test do that torchrun starts: train tiny data, and in one of them something goes wrong."""
+
+import os
+import signal
+import sys
+
+from nearbit.cli.main import run
+from nearbit.errors import ImageError
+
+
+def main(fault: str, arguments: list[str]) -> int:
+    """Run the command line; process 1 meets the fault at its first image of the second epoch."""
+    from nearbit.training.batches import PixelInputs
+
+    read = PixelInputs._read
+
+    def faulty(self, row, seed, epoch):
+        if os.environ["RANK"] == "1" and epoch == 1:
+            if fault == "killed":
+                os.kill(os.getpid(), signal.SIGKILL)
+            raise ImageError("gone") if fault == "unreadable" else ZeroDivisionError("oh")
+        return read(self, row, seed, epoch)
+
+    PixelInputs._read = faulty
+    return run(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1], sys.argv[2:]))

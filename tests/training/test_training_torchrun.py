@@ -1,0 +1,142 @@
+"""Two processes that torchrun starts, on the CPU: they train what one trains, go on, and end together."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nearbit.bundle import load_model
+from tiny_data import write_folder
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != "linux", reason="torchrun with Gloo is tested on Linux"),
+]
+
+HERE = Path(__file__).parent
+TRAIN = [
+    "train",
+    "photos",
+    "--device",
+    "cpu",
+    "--image-size",
+    "8",
+    "--epochs",
+    "4",
+    "--bits",
+    "12",
+    "--batch-size",
+    "7",
+]
+TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node")
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """A folder of one's own with images of three classes."""
+    write_folder(tmp_path / "photos", per_class=12)
+    return tmp_path
+
+
+def started(folder, *command, check=True):
+    environment = os.environ | {
+        "NEARBIT_CACHE": str(folder / "cache"),
+        "OMP_NUM_THREADS": "1",
+        "GLOO_SOCKET_IFNAME": "lo",
+    }
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
+    assert not check or done.returncode == 0, done.stderr
+    return done
+
+
+def two(folder, *arguments, script=("-m", "nearbit"), check=True):
+    return started(folder, *TORCHRUN, "2", *script, *arguments, check=check)
+
+
+def one(folder, *arguments):
+    return started(folder, sys.executable, "-m", "nearbit", *arguments)
+
+
+def model_in(folder, name):
+    model = load_model(folder / name)
+    losses = [epoch["loss"] for epoch in model.record["history"]]
+    return model, losses
+
+
+@pytest.mark.parametrize("method", ["crh", "shc", "orthohash"])
+def test_two_processes_train_what_one_trains(photos, method):
+    out = two(photos, *TRAIN, "--method", method, "-o", "two.model", "--json").stdout
+    assert len(out.splitlines()) == 1
+    assert json.loads(out)["method"] == method
+    one(photos, *TRAIN, "--method", method, "-o", "one.model")
+    (several, losses), (single, expected) = model_in(photos, "two.model"), model_in(photos, "one.model")
+    assert losses[0] == pytest.approx(expected[0], rel=1e-3)
+    assert losses == pytest.approx(expected, rel=0.05)  # roundings differ, and Adam divides small by small
+    assert np.array_equal(several.centers.centers, single.centers.centers)
+    assert (several.record["processes"], single.record["processes"]) == (2, 1)
+    weights, others = several.network.state_dict(), single.network.state_dict()
+    for name, value in weights.items():
+        assert np.allclose(value.numpy(), others[name].numpy(), atol=0.03), name
+    evaluated = json.loads(one(photos, "evaluate", "two.model", "photos", "--device", "cpu", "--json").stdout)
+    assert evaluated["n_bits"] == 12
+
+
+def test_two_processes_again_are_the_same_to_the_last_bit_and_find_the_model_done(photos):
+    two(photos, *TRAIN, "-o", "a.model")
+    again = two(photos, *TRAIN, "-o", "a.model")
+    assert again.stderr.count("a.model is this very model already") == 1
+    two(photos, *TRAIN, "-o", "b.model")
+    assert model_in(photos, "a.model")[0].model_id == model_in(photos, "b.model")[0].model_id
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        ("unreadable", "nearbit: a training image cannot be read any more: gone"),
+        ("killed", "nearbit: another process of this run ended or no longer answers"),
+        ("fault", "ZeroDivisionError: oh"),
+    ],
+)
+def test_a_process_that_fails_ends_all_with_one_error_and_the_run_goes_on(photos, fault, message):
+    two(photos, *TRAIN, "-o", "whole.model")
+    failed = two(photos, fault, *TRAIN, "-o", "a.model", script=(str(HERE / "several.py"),), check=False)
+    assert failed.returncode != 0
+    said = [line for line in failed.stderr.splitlines() if line.startswith("nearbit: ")]
+    if fault == "killed":
+        assert len(said) <= 1  # torchrun may end the other process before it has noticed
+        assert all(message in line for line in said)
+    else:
+        assert failed.stderr.count(message) == 1
+        assert len(said) == 1
+    assert not (photos / "a.model").exists()
+    resumed = two(photos, *TRAIN, "-o", "a.model")
+    assert model_in(photos, "a.model")[0].model_id == model_in(photos, "whole.model")[0].model_id
+    assert resumed.stderr.count("going on from epoch") <= 1
+    assert not (photos / "a.model.checkpoint").exists()
+
+
+def test_processes_that_are_given_different_seeds_are_refused(photos):
+    command = f'exec {sys.executable} -m nearbit {" ".join(TRAIN)} -o a.model --seed "$RANK"'
+    (photos / "start.sh").write_text(command)
+    failed = two(photos, script=("--no-python", "sh", "start.sh"), check=False)
+    said = [line for line in failed.stderr.splitlines() if line.startswith("nearbit: ")]
+    assert said == ["nearbit: process 1 would train another run than process 0: give all the same options, images, "
+                    "library versions and number of threads"]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--learning-rate", "1e30"), r"nearbit: the loss became nan in epoch 1: expected a finite number"),
+        (("--augment", "none", "--views", "2"), "nearbit: cached views are for frozen features"),
+    ],
+)
+def test_an_error_of_both_is_said_once(photos, arguments, message):
+    failed = two(photos, *TRAIN, *arguments, "-o", "a.model", check=False)
+    said = [line for line in failed.stderr.splitlines() if line.startswith("nearbit: ")]
+    assert [line[: len(message)] for line in said] == [message]
+    assert not (photos / "a.model").exists()
