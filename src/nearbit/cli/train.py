@@ -18,7 +18,7 @@ from nearbit.cli.console import (
     read_images,
     say,
 )
-from nearbit.cli.split import build_split, part_sizes, split_options
+from nearbit.cli.split import DIVIDING, build_split, part_sizes, split_options
 from nearbit.errors import InputError
 from nearbit.progress import Progress
 
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 
-SPLITTING = ("protocol", "allow_overlap", "database_includes_train", "train", "validation", "query", "database")
 TRAINING = (
     "backbone",
     "weights",
@@ -127,7 +126,7 @@ def command(
     from nearbit.files import cache_folder, remove_orphans
     from nearbit.training import TrainOptions, plan
 
-    dividing = {name: given.pop(name) for name in SPLITTING}
+    dividing = {name: given.pop(name) for name in DIVIDING}
     options = TrainOptions(seed=seed, **{name: given.pop(name) for name in TRAINING})
     if split_path is not None and any(dividing.values()):
         raise InputError(
