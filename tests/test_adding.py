@@ -164,6 +164,7 @@ def test_images_to_keep_without_any_that_was_trained_on_are_all_but_the_new_ones
     assert added_to(model, dataset, keep=other).n_kept == 30
     none = replace(model, split=None)
     assert added_to(none, dataset, keep=dataset).n_kept == 30
+    assert add_class(none, dataset, name="x", rows=ROWS, keep=dataset, device="cpu").n_kept == 34
     only = dataset_of(dataset.source.pixels[30:], dataset.labels[30:], dataset.classes)
     with pytest.raises(DataError, match="tiny holds no images to keep"):
         added_to(none, dataset, keep=only)
