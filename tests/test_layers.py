@@ -16,7 +16,7 @@ LAYERS = (
     ("losses", "networks", "datasets"),
     ("methods",),
     ("row_cache", "images", "encode", "model_files", "bundle", "training"),
-    ("indexing", "evaluation", "report", "demo", "compare"),
+    ("indexing", "evaluation", "adding", "report", "demo", "compare"),
     ("service", "cli"),
 )
 """From left to right; within a layer, too, a module imports only from those named before it."""

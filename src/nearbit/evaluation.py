@@ -28,8 +28,8 @@ class Evaluation:
         split_hash: of the split.
         health: of the codes of the database, around the centers of the model.
         problems: the images that could not be read.
-        queries_seen_in_training: query images whose content is among the model's own training or validation images,
-            which makes every figure too good; None where the model records no split.
+        queries_seen_in_training: query images whose content is among the model's own training or validation images or
+            those of a class that was added, which makes every figure too good; None where the model records no split.
         average_precision: float64 `(n_query,)`, tie-aware, of each query, where `each_query` asked for it.
     """
 
@@ -117,4 +117,5 @@ def _seen(model: Model, split: Split) -> int | None:
         return None
     rows = [*model.split.train.tolist(), *model.split.validation.tolist()]
     known = {model.split.digests[row] for row in rows}
+    known.update(digest for added in model.record.get("added_classes", []) for digest in added["digests"])
     return sum(split.digests[row] in known for row in split.query.tolist())

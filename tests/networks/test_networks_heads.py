@@ -99,3 +99,29 @@ def test_a_network_is_its_backbone_and_then_its_head():
     with torch.no_grad():
         assert torch.equal(network(pixels), network.head(backbone(pixels)))
     assert all(name.startswith(("backbone.module.", "head.")) for name in network.state_dict())
+
+
+@pytest.mark.parametrize("normalized", [False, True])
+@pytest.mark.parametrize("kind", ["linear", "hidden"])
+def test_a_shifted_head_adds_a_linear_function_of_what_its_last_layer_sees(kind, normalized):
+    torch.manual_seed(0)
+    head = Head(5, 3, kind, hidden=4, normalized=normalized)
+    head.standardize(torch.randn(50, 5) * 3 + 1)
+    head.train()
+    for _ in range(3):
+        head(torch.randn(20, 5) * 3 + 1)  # moves the running statistics
+    head.eval()
+    features, bias = torch.randn(7, 5), torch.randn(3)
+    before, inner = head(features).detach(), head.inner(features).detach()
+    weight = torch.randn(3, inner.shape[1])
+    shifted = head.shifted(weight, bias)
+    torch.testing.assert_close(shifted(features), before + inner @ weight.T + bias, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(head(features), before, rtol=0, atol=0)
+    assert not shifted.training
+
+
+def test_a_label_head_has_nothing_linear_to_shift():
+    head = Head(5, 3, "label", hidden=4)
+    for act in (lambda: head.inner(torch.ones(1, 5)), lambda: head.shifted(torch.ones(3, 4), torch.ones(3))):
+        with pytest.raises(InputError, match="label code has no last linear layer"):
+            act()

@@ -22,6 +22,7 @@ from nearbit.centers.csq import csq_centers
 from nearbit.centers.hadamard import hadamard_centers, hadamard_fits
 from nearbit.centers.loss import check_similarity, semantic_loss, similarity_correlation
 from nearbit.centers.mds import mds_centers, mds_objective
+from nearbit.centers.nearest_spare import nearest_spare
 from nearbit.centers.orthohash import maxhd_centers, orthohash_centers
 from nearbit.centers.packed import distance_counts, min_distance_of
 from nearbit.centers.quadratic_assignment import assign_words, semantic_by_assignment
@@ -75,6 +76,7 @@ __all__ = [
     "mean_distance",
     "min_distance_of",
     "multi_label_centroids",
+    "nearest_spare",
     "orthohash_centers",
     "pairwise_distances",
     "plotkin_bound",

@@ -45,7 +45,7 @@ def spare_codewords(centers: npt.ArrayLike, n_spare: int, rng: Generator) -> tup
         >>> words.shape, margin
         ((2, 4), 2)
     """
-    used = _checked(centers)
+    used = checked_centers(centers)
     n_bits = used.shape[1]
     if n_spare < 1:
         raise InputError(f"the number of spare codewords must be at least 1, not {n_spare}")
@@ -55,7 +55,7 @@ def spare_codewords(centers: npt.ArrayLike, n_spare: int, rng: Generator) -> tup
             f"{n_spare} spare codewords of {n_bits} bits do not exist: of {2**n_bits} words, {n_used} are centers"
         )
     if n_bits <= ENUMERABLE_BITS:
-        return _picked(used, _all_words(n_bits), n_spare, rng)
+        return _picked(used, all_words(n_bits), n_spare, rng)
     found = [_climbed(used, n_spare, rng), _picked(used, _span(used), n_spare, rng)]
     words, margin = max(found, key=lambda words_and_margin: words_and_margin[1])
     if margin == 0:
@@ -65,7 +65,8 @@ def spare_codewords(centers: npt.ArrayLike, n_spare: int, rng: Generator) -> tup
     return words, margin
 
 
-def _checked(centers: npt.ArrayLike) -> Centers:
+def checked_centers(centers: npt.ArrayLike) -> Centers:
+    """Return centers as int8; raise `InputError` where they are not signs of at least one class."""
     values = np.asarray(centers)
     if values.ndim != 2 or 0 in values.shape or not np.isin(values, (-1, 1)).all():
         raise InputError(
@@ -74,7 +75,8 @@ def _checked(centers: npt.ArrayLike) -> Centers:
     return values.astype(np.int8)
 
 
-def _all_words(n_bits: int) -> Centers:
+def all_words(n_bits: int) -> Centers:
+    """Return every word of so many bits: int8 `(2 ** n_bits, n_bits)`."""
     return _signs((np.arange(2**n_bits)[:, None] >> np.arange(n_bits)) & 1)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nearbit.cli.console import Bars, data_options, json_option, put, read_dataset, say
-from nearbit.cli.split import build_split, split_options
+from nearbit.cli.split import DIVIDING, build_split, split_options
 from nearbit.cli.training_options import FILE, TRAINING, training_options
 from nearbit.errors import InputError
 from nearbit.progress import silent
@@ -16,7 +16,6 @@ from nearbit.progress import silent
 if TYPE_CHECKING:
     from nearbit.datasets import Dataset, Split
 
-SPLITTING = ("protocol", "allow_overlap", "database_includes_train", "train", "validation", "query", "database")
 LISTS = ("--methods", "--bits", "--heads")
 """Options that take several values: `--bits 16 32 64`."""
 TYPED = "nearbit.compare.typed"
@@ -106,7 +105,7 @@ def command(
     from nearbit.files import cache_folder
     from nearbit.training import TrainOptions
 
-    dividing = {name: given.pop(name) for name in SPLITTING}
+    dividing = {name: given.pop(name) for name in DIVIDING}
     options = TrainOptions(**{name: given.pop(name) for name in TRAINING})
     if split_path is not None and any(dividing.values()):
         raise InputError(

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -19,6 +19,10 @@ from nearbit.cli.console import (
     table,
 )
 from nearbit.errors import DataError, InputError
+
+if TYPE_CHECKING:
+    from nearbit.bundle import Model
+    from nearbit.datasets import Dataset, Split
 
 CODES = ("query_codes", "query_labels", "database_codes", "database_labels")
 FIGURES = (
@@ -63,6 +67,9 @@ EXPLAINED = ("tie_aware_map", "map_by_convention")
     type=click.Path(path_type=Path, dir_okay=False),
     help="Another split than the one that the model records.",
 )
+@click.option(
+    "--protocol", help="For a model trained without some classes: seen@seen, seen@all, unseen@unseen, unseen@all."
+)
 @click.option("--convention", help="Also report mAP as another code base computes it, such as deephash-pytorch or csq.")
 @click.option("-k", type=click.IntRange(1), help="How many ranks that convention counts. [default: all]")
 @click.option(
@@ -85,6 +92,7 @@ def command(
     source: str | None,
     codes_path: Path | None,
     split_path: Path | None,
+    protocol: str | None,
     convention: str | None,
     k: int | None,
     hierarchy_path: Path | None,
@@ -103,6 +111,8 @@ def command(
         raise InputError(f"DATA is missing: nearbit evaluate {model_path} DATA")
     if both or (codes_path is None and source is None):
         raise InputError("give MODEL and DATA, or --codes FILE, not both; --split goes with MODEL and DATA")
+    if split_path is not None and protocol is not None:
+        raise InputError("--split names a split that is made: leave --protocol out")
     _check_options(codes_path, convention, k, plots_folder)
     hierarchy = None if hierarchy_path is None else _read_hierarchy(hierarchy_path)
     chosen = {"convention": convention, "k": k, "hierarchy": hierarchy}
@@ -110,7 +120,7 @@ def command(
         about, report = (
             _codes(codes_path, chosen, progress)
             if codes_path is not None
-            else _model(model_path, source, split_path, chosen, device, cache, reading, progress)
+            else _model(model_path, source, (split_path, protocol), chosen, device, cache, reading, progress)
         )
     if plots_folder is not None:
         from nearbit.report.plots import write_plots
@@ -173,7 +183,7 @@ def _read_hierarchy(path: Path) -> dict[str, str]:
 def _model(
     model_path: Any,
     source: Any,
-    split_path: Path | None,
+    asked: tuple[Path | None, str | None],
     chosen: dict[str, Any],
     device: str,
     cache: Path | None,
@@ -181,14 +191,13 @@ def _model(
     progress: Any,
 ) -> tuple[dict[str, Any], Any]:
     from nearbit.bundle import load_model
-    from nearbit.datasets import load_split
     from nearbit.evaluation import evaluate
     from nearbit.files import cache_folder
 
     model = load_model(model_path)
     kept = cache or cache_folder()
     dataset = read_dataset(source, cache=kept, progress=progress, **reading)
-    split = load_split(split_path) if split_path is not None else None
+    split = _split(model, dataset, *asked)
     evaluation = evaluate(model, dataset, split, **chosen, device=device, cache=kept, progress=progress)
     seen = evaluation.queries_seen_in_training
     if seen:
@@ -205,6 +214,19 @@ def _model(
         "queries_seen_in_training": seen,
         "errors_file": errors,
     }, evaluation.report
+
+
+def _split(model: "Model", dataset: "Dataset", path: Path | None, protocol: str | None) -> "Split | None":
+    """Return the split that the options ask for; None for the model's own."""
+    from nearbit.datasets import load_split, other_protocol
+
+    if path is not None:
+        return load_split(path)
+    if protocol is None:
+        return None
+    if model.split is None:
+        raise DataError("the model records no split for --protocol to follow: give one (--split FILE)")
+    return other_protocol(dataset, model.split, protocol)
 
 
 def _codes(path: Path, chosen: dict[str, Any], progress: Any) -> tuple[dict[str, Any], Any]:

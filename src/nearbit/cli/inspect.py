@@ -83,6 +83,7 @@ def _model(path: Path) -> dict[str, Any]:
         "center_correlation": certificate.get("correlation"),
         "center_history": _center_history(record),
         "classes": list(model.classes),
+        "added_classes": [added["name"] for added in record.get("added_classes", [])],
         "method_options": model.method_options,
         "seconds": record.get("seconds"),
     }

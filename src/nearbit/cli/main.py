@@ -15,6 +15,7 @@ COMMANDS = {
     "data": "Read images with labels, say what is there and what cannot be read.",
     "split": "Divide a data set into train, validation, query and database.",
     "train": "Train a hash network on labelled images; writes a model folder.",
+    "add-class": "Give a trained model one more class, from a few images and without training.",
     "encode": "Turn images into binary codes; writes an .npz file.",
     "index": "Encode images and put them into a searchable index.",
     "search": "Find the nearest images of an index.",
@@ -36,7 +37,7 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = import_module(f"nearbit.cli.{cmd_name}").command
+        command: click.Command = import_module(f"nearbit.cli.{cmd_name.replace('-', '_')}").command
         return command
 
     def resolve_command(

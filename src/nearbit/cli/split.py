@@ -26,6 +26,13 @@ class Size(click.ParamType[Any]):
             self.fail(f"{value!r} is not a fraction (0.1), a number of images a class (10) or 'rest'", param, ctx)
 
 
+DIVIDING = (
+    "protocol", "unseen", "unseen_share", "allow_overlap", "database_includes_train", "train", "validation", "query",
+    "database",
+)  # fmt: skip
+"""The parameters of `split_options` beside the seed."""
+
+
 def split_options(command: Any) -> Any:
     """Add the options that say how a data set is divided."""
     for part in ("database", "query", "validation", "train"):
@@ -34,7 +41,18 @@ def split_options(command: Any) -> Any:
         )
     command = click.option("--database-includes-train", is_flag=True, help="Search the training images too.")(command)
     command = click.option("--allow-overlap", is_flag=True, help="Allow query images in the database.")(command)
-    command = click.option("--protocol", help="A named protocol, such as cifar100/shc; see docs/data.md.")(command)
+    command = click.option(
+        "--unseen-share", type=float, help="Share of the classes that is unseen, drawn by the seed. [default: 0.25]"
+    )(command)
+    command = click.option(
+        "--unseen",
+        multiple=True,
+        metavar="CLASS",
+        help="A class that training does not see (unseen@all, …); repeatable.",
+    )(command)
+    command = click.option(
+        "--protocol", help="A named protocol, such as cifar100/shc or unseen@all; see docs/data.md and docs/unseen.md."
+    )(command)
     return click.option(
         "--seed", type=click.IntRange(0), default=0, show_default=True, help="Decides every random choice."
     )(command)
@@ -47,20 +65,27 @@ def build_split(
     protocol: str | None,
     allow_overlap: bool,
     database_includes_train: bool,
+    unseen: tuple[str, ...],
+    unseen_share: float | None,
     **parts: Any,
 ) -> "Split":
     """Return the split that the options of `split_options` describe."""
-    from nearbit.datasets import SplitSizes, make_split
+    from nearbit.datasets import PROTOCOLS, SplitSizes, make_split
 
     given = {part: size for part, size in parts.items() if size is not None}
-    if protocol and (given or database_includes_train):
+    has_sizes = protocol in PROTOCOLS and PROTOCOLS[protocol].kinds is None
+    if has_sizes and (given or database_includes_train):
         raise InputError("a protocol has its own sizes: give --protocol or sizes, not both")
+    if unseen and unseen_share is not None:
+        raise InputError("name the unseen classes (--unseen) or their share (--unseen-share), not both")
     sizes = (
         SplitSizes(**given, database_includes_train=database_includes_train)
         if given or database_includes_train
         else None
     )
-    return make_split(dataset, seed=seed, protocol=protocol, sizes=sizes, allow_overlap=allow_overlap)
+    return make_split(
+        dataset, seed=seed, protocol=protocol, sizes=sizes, allow_overlap=allow_overlap, unseen=unseen or unseen_share
+    )
 
 
 def part_sizes(split: "Split") -> dict[str, int]:
@@ -78,19 +103,7 @@ def part_sizes(split: "Split") -> dict[str, int]:
 @json_option
 def command(source: str, output: Path, as_json: bool, **options: Any) -> None:
     """Divide DATA into train, validation, query and database and write the row numbers with their content hashes."""
-    dividing = {
-        name: options.pop(name)
-        for name in (
-            "seed",
-            "protocol",
-            "allow_overlap",
-            "database_includes_train",
-            "train",
-            "validation",
-            "query",
-            "database",
-        )
-    }
+    dividing = {name: options.pop(name) for name in ("seed", *DIVIDING)}
     with Bars() as progress:
         dataset = read_dataset(source, progress=progress, **options)
     split = build_split(dataset, **dividing)
@@ -102,6 +115,7 @@ def command(source: str, output: Path, as_json: bool, **options: Any) -> None:
         as_json=as_json,
         lines=[
             f"{output}: " + ", ".join(f"{number} {part}" for part, number in sizes.items()),
+            *([f"unseen classes: {', '.join(split.recipe['unseen'])}"] if "unseen" in split.recipe else []),
             f"hash {split.hash}",
         ],
     )

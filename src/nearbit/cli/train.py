@@ -18,7 +18,7 @@ from nearbit.cli.console import (
     refuse_options,
     say,
 )
-from nearbit.cli.split import build_split, split_options
+from nearbit.cli.split import DIVIDING, build_split, split_options
 from nearbit.cli.train_outcome import finished_model, list_skipped, report
 from nearbit.cli.train_stage import read_array, write_stage
 from nearbit.cli.training_options import FILE, TRAINING, training_options
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from nearbit.bundle import Model
     from nearbit.datasets import Dataset
     from nearbit.training import BaselineRun, TrainingRun, Watch
-
-SPLITTING = ("protocol", "allow_overlap", "database_includes_train", "train", "validation", "query", "database")
 
 
 def method_values(pairs: tuple[str, ...]) -> dict[str, Any]:
@@ -105,7 +103,7 @@ def command(
 
     with joined_processes(given["device"]) as processes, Bars() as bars:
         progress = bars if processes.leads else silent
-        dividing = {name: given.pop(name) for name in SPLITTING}
+        dividing = {name: given.pop(name) for name in DIVIDING}
         options = TrainOptions(seed=seed, **{name: given.pop(name) for name in (*TRAINING, "head")})
         if split_path is not None and any(dividing.values()):
             raise InputError(

@@ -8,7 +8,8 @@ from nearbit.datasets.overlap import Overlap, Shared, find_overlap
 from nearbit.datasets.protocols import PROTOCOLS, Protocol
 from nearbit.datasets.sizes import SplitSizes
 from nearbit.datasets.split import Split, load_split
-from nearbit.datasets.splitting import make_split
+from nearbit.datasets.splitting import make_split, other_protocol
+from nearbit.datasets.unseen import seen_only
 
 __all__ = [
     "BUILT_IN",
@@ -32,5 +33,7 @@ __all__ = [
     "load_split",
     "make_split",
     "open_image",
+    "other_protocol",
+    "seen_only",
     "write_problems",
 ]

@@ -1,6 +1,7 @@
 """Splits that papers use, by name."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -9,6 +10,9 @@ from nearbit.datasets.sizes import SplitSizes
 from nearbit.errors import DataError, InputError, did_you_mean
 
 _PER_CLASS = {"cifar10": 6000, "cifar100": 600}
+
+Kinds = tuple[Literal["seen", "unseen"], Literal["seen", "unseen", "all"]]
+"""Of which classes the queries are, and of which the database is."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +25,7 @@ class Protocol:
         citation: where it is from.
         dataset: the data set that it is for; None for any with given parts.
         sizes: images a class; None for the parts as given.
+        kinds: for a protocol of seen and unseen classes, what is asked for and what is searched; its sizes are free.
     """
 
     name: str
@@ -28,6 +33,7 @@ class Protocol:
     citation: str
     dataset: str | None = None
     sizes: SplitSizes | None = None
+    kinds: Kinds | None = None
 
 
 def _cifar10(number: str, sizes: SplitSizes, description: str) -> Protocol:
@@ -36,6 +42,17 @@ def _cifar10(number: str, sizes: SplitSizes, description: str) -> Protocol:
         name=f"cifar10/{number}", dataset="cifar10", sizes=sizes, citation=citation,
         description=f"{description}; a tenth of the training images become validation",
     )  # fmt: skip
+
+
+def _unseen(asked: Literal["seen", "unseen"], searched: Literal["seen", "unseen", "all"]) -> Protocol:
+    return Protocol(
+        name=f"{asked}@{searched}",
+        description=f"a quarter of the classes is unseen in training; queries of {asked} classes, a database of "
+        + ("all classes" if searched == "all" else f"{searched} classes"),
+        citation="Sablayrolles et al., How should we evaluate supervised hashing?, ICASSP 2017, arXiv 1609.06753, "
+        "proposed retrieval of unseen classes",
+        kinds=(asked, searched),
+    )
 
 
 PROTOCOLS = {
@@ -68,6 +85,10 @@ PROTOCOLS = {
             SplitSizes(train=4500, validation=500, query=1000, database=None, database_includes_train=True),
             "a class 1,000 queries; the other 5,000 train and are the database",
         ),
+        _unseen("seen", "seen"),
+        _unseen("seen", "all"),
+        _unseen("unseen", "unseen"),
+        _unseen("unseen", "all"),
     )
 }
 """Every protocol by its name."""

@@ -7,9 +7,10 @@ import numpy as np
 from nearbit.datasets.dataset import PARTS, Dataset
 from nearbit.datasets.overlap import refuse_overlap
 from nearbit.datasets.place import Rows, content_groups, fill_train, place_rows, rarest_labels
-from nearbit.datasets.protocols import check_protocol, protocol_named
+from nearbit.datasets.protocols import Protocol, check_protocol, protocol_named
 from nearbit.datasets.sizes import PLACES, SplitSizes, counts_for
 from nearbit.datasets.split import Split
+from nearbit.datasets.unseen import Unseen, choose_unseen, keep_kinds
 from nearbit.errors import DataError, InputError
 
 _GIVEN_VALIDATION = SplitSizes(train="rest", validation=0.1, query=None, database=None)
@@ -22,6 +23,7 @@ def make_split(
     protocol: str | None = None,
     sizes: SplitSizes | None = None,
     allow_overlap: bool = False,
+    unseen: Unseen = None,
 ) -> Split:
     """Divide a data set into train, validation, query and database.
 
@@ -34,33 +36,101 @@ def make_split(
     Args:
         dataset: rows without a label are left out, unless none has one.
         seed: 0 or more.
-        protocol: a name of `PROTOCOLS`.
-        sizes: of the parts; not together with `protocol`.
+        protocol: a name of `PROTOCOLS`. Those of seen and unseen classes ("unseen@all", …) share train and validation
+            for one seed; see `keep_kinds` for what they keep of the ordinary split of that seed.
+        sizes: of the parts; not together with a protocol that has its own.
         allow_overlap: whether content of the query may also be in the database, in train or in validation (only
             possible with given parts); recorded in the recipe.
+        unseen: for protocols of seen and unseen classes, the names of the unseen ones, or their share of the classes
+            (then drawn by the seed); None for a quarter.
 
     Raises:
-        InputError: protocol and sizes both named, an unknown protocol, a negative seed.
+        InputError: a protocol with its own sizes and sizes, an unknown protocol, a negative seed, or unseen classes
+            that are unknown, too many, or given without a protocol for them.
         DataError: no labels for a protocol or sizes to go by, a protocol for another data set, counts that a class has
             not, no given query or train images, or query images in the database, in train or in validation.
     """
-    if protocol is not None and sizes is not None:
+    found = None if protocol is None else protocol_named(protocol)
+    with_unseen = found is not None and found.kinds is not None
+    if found is not None and sizes is not None and not with_unseen:
         raise InputError("name a protocol or sizes, not both")
+    if unseen is not None and not with_unseen:
+        raise InputError("unseen classes go with the protocols seen@seen, seen@all, unseen@unseen and unseen@all")
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
         raise InputError(f"the seed must be a whole number of at least 0, not {seed!r}")
     if not dataset.labels.any():
         return _unlabelled(dataset, seed, protocol, sizes)
-    if protocol is None and sizes is None:
-        protocol, sizes = ("given", None) if dataset.given_parts else (None, SplitSizes())
-    recipe: dict[str, Any] = {"protocol": protocol, "seed": seed, "allow_overlap": allow_overlap}
+    if found is not None and found.kinds is not None:
+        return _by_kinds(dataset, found, sizes, seed, allow_overlap, unseen)
+    if found is None and sizes is None:
+        found, sizes = (protocol_named("given"), None) if dataset.given_parts else (None, SplitSizes())
+    return _ordinary(dataset, found, sizes, seed, allow_overlap)
+
+
+def other_protocol(dataset: Dataset, split: Split, protocol: str) -> Split:
+    """Return the split of another protocol of seen and unseen classes with the same training images.
+
+    Args:
+        dataset: that the split was made for.
+        split: of a protocol of seen and unseen classes.
+        protocol: "seen@seen", "seen@all", "unseen@unseen" or "unseen@all".
+
+    Raises:
+        InputError: the split is not of such a protocol, or another one is asked for.
+        DataError: the split does not belong to the data set, or its recipe makes another split now.
+    """
+    split.check(dataset)
+    recipe = split.recipe
+    if protocol_named(protocol).kinds is None or not recipe.get("unseen"):
+        raise InputError(
+            f"the protocol {protocol} cannot follow a split by {recipe.get('protocol') or 'sizes'}: both must be of "
+            "seen and unseen classes (train --protocol seen@seen, then evaluate --protocol unseen@all)"
+        )
+    try:
+        sizes = None if recipe.get("sizes") is None else SplitSizes(**recipe["sizes"])
+        seed, overlap = recipe["seed"], recipe["allow_overlap"]
+    except (KeyError, TypeError) as error:
+        raise DataError("the recipe of the split is damaged: make the split again") from error
+    made = make_split(
+        dataset, seed=seed, protocol=protocol, sizes=sizes, allow_overlap=overlap, unseen=recipe["unseen"]
+    )
+    if not (np.array_equal(made.train, split.train) and np.array_equal(made.validation, split.validation)):
+        raise DataError("the recipe of the split makes other training images now: evaluate by a split file (--split)")
+    return made
+
+
+def _ordinary(
+    dataset: Dataset, protocol: Protocol | None, sizes: SplitSizes | None, seed: int, allow_overlap: bool
+) -> Split:
+    name = None if protocol is None else protocol.name
+    recipe: dict[str, Any] = {"protocol": name, "seed": seed, "allow_overlap": allow_overlap}
     rng = np.random.default_rng(seed)
-    if protocol == "given":
+    if name == "given":
         parts = _given(dataset, rng)
     else:
         sizes = sizes or _sizes_of(protocol, dataset)
         recipe["sizes"] = sizes.as_recipe()
         parts = _by_sizes(dataset, sizes, rng)
     return _checked(dataset, parts, recipe)
+
+
+def _by_kinds(
+    dataset: Dataset, protocol: Protocol, sizes: SplitSizes | None, seed: int, allow_overlap: bool, unseen: Unseen
+) -> Split:
+    """Return what a protocol of seen and unseen classes keeps of the ordinary split.
+
+    Given parts count where they name a database: with the training images as database, it would not be searched among
+    images that are new to the network.
+    """
+    assert protocol.kinds is not None  # noqa: S101 - the caller has looked
+    names = choose_unseen(dataset, unseen, seed)
+    is_given = sizes is None and "database" in (dataset.given_parts or ())
+    whole = _ordinary(
+        dataset, protocol_named("given") if is_given else None, None if is_given else sizes or SplitSizes(), seed,
+        allow_overlap,
+    )  # fmt: skip
+    parts = keep_kinds(dataset, {part: whole.rows(part) for part in PARTS}, names, protocol.kinds)
+    return _checked(dataset, parts, whole.recipe | {"protocol": protocol.name, "unseen": list(names)})
 
 
 def _unlabelled(dataset: Dataset, seed: int, protocol: str | None, sizes: SplitSizes | None) -> Split:
@@ -84,12 +154,12 @@ def _checked(dataset: Dataset, parts: dict[str, Rows], recipe: dict[str, Any]) -
     return split
 
 
-def _sizes_of(protocol: str | None, dataset: Dataset) -> SplitSizes:
-    found = protocol_named(protocol or "")
-    check_protocol(found, dataset.name, rarest_labels(dataset.labels))
-    if found.sizes is None:
-        raise InputError(f"the protocol {found.name} has no sizes")
-    return found.sizes
+def _sizes_of(protocol: Protocol | None, dataset: Dataset) -> SplitSizes:
+    assert protocol is not None  # noqa: S101 - sizes or a protocol: the caller has one of them
+    check_protocol(protocol, dataset.name, rarest_labels(dataset.labels))
+    if protocol.sizes is None:
+        raise InputError(f"the protocol {protocol.name} has no sizes")
+    return protocol.sizes
 
 
 def _by_sizes(dataset: Dataset, sizes: SplitSizes, rng: np.random.Generator) -> dict[str, Rows]:

@@ -1,5 +1,6 @@
 """Heads: from features to one real-valued output a bit."""
 
+import copy
 from typing import Literal
 
 import torch
@@ -64,6 +65,43 @@ class Head(nn.Module):
         outputs: Tensor = self.layers((features - self.feature_mean) / self.feature_std)
         return outputs
 
+    def inner(self, features: Tensor) -> Tensor:
+        """Return what the last linear layer is given for features `(n, feature_dim)`: `(n, width)`.
+
+        Raises:
+            InputError: the outputs are no linear function of anything (the head "label").
+        """
+        self.check_linear()
+        values: Tensor = self.layers[: -2 if self.spec["normalized"] else -1](
+            (features - self.feature_mean) / self.feature_std
+        )
+        return values
+
+    def shifted(self, weight: Tensor, bias: Tensor) -> "Head":
+        """Return a copy whose outputs, when not in training, are larger by `inner @ weight.T + bias`.
+
+        Args:
+            weight: `(n_bits, width)`.
+            bias: `(n_bits,)`.
+        """
+        self.check_linear()
+        head = copy.deepcopy(self).eval()
+        state = head.state_dict()
+        last = f"layers.{len(head.layers) - 1}"
+        if self.spec["normalized"]:
+            linear, scale = f"layers.{len(head.layers) - 2}", state[f"{last}.weight"] / _deviation(head.layers[-1])
+            weight = weight / scale[:, None]
+        else:
+            linear = last
+        state[f"{linear}.weight"] += weight.to(state[f"{linear}.weight"])
+        state[f"{last}.bias"] += bias.to(state[f"{last}.bias"])
+        return head
+
+    def check_linear(self) -> None:
+        """Raise `InputError` for the head "label", whose outputs follow no last linear layer."""
+        if self.spec["kind"] == "label":
+            raise InputError("the head of a label code has no last linear layer: take a method that has one")
+
 
 class WordOfLargest(nn.Module):
     """Scores of classes `(n, n_classes)` to the word of the class with the largest one (of equal ones the first)."""
@@ -85,6 +123,12 @@ def _last(features_in: int, n_bits: int, normalized: bool) -> tuple[nn.Module, .
     layer = nn.Linear(features_in, n_bits, bias=False)
     nn.init.normal_(layer.weight, std=0.01)
     return layer, nn.BatchNorm1d(n_bits)
+
+
+def _deviation(norm: nn.Module) -> Tensor:
+    assert isinstance(norm, nn.BatchNorm1d)  # noqa: S101 - `_last` puts it there
+    assert norm.running_var is not None  # noqa: S101
+    return torch.sqrt(norm.running_var + norm.eps)
 
 
 def _linear(features_in: int, features_out: int) -> nn.Linear:

@@ -16,7 +16,7 @@ from nearbit.centers import CenterState, certify, check_similarity, random_signs
 from nearbit.centers.loss import check_centers
 from nearbit.centers.state import check_sizes
 from nearbit.codes import check_n_bits
-from nearbit.datasets import Dataset, Split
+from nearbit.datasets import Dataset, Split, seen_only
 from nearbit.encode import enough_memory
 from nearbit.errors import InputError, TrainingError
 from nearbit.methods import BASELINES, Baseline, Method, Schedule, Similarity, Task, find_method
@@ -53,7 +53,8 @@ def train(
 
     Args:
         dataset: images with labels, of at least two classes; a baseline such as "itq" needs none.
-        split: which rows are for training and validation; the query and the database rows are not looked at.
+        split: which rows are for training and validation; the query and the database rows are not looked at. Of a
+            split with unseen classes the model knows the seen ones only.
         method: a name in `nearbit.methods.METHODS` or `BASELINES`, or a `Method` or `Baseline`.
         n_bits: length of the codes.
         options: see `TrainOptions`.
@@ -75,7 +76,7 @@ def train(
 
     Raises:
         InputError: an option has a wrong value.
-        DataError: the split does not belong to the data set.
+        DataError: the split does not belong to the data set, or trains classes that it calls unseen.
         TrainingError: fewer than two classes, a class without training images, or a loss that is not a number.
     """
     run = plan(
@@ -108,6 +109,7 @@ def plan(
     chosen = find_method(method) if isinstance(method, str) else method
     check_n_bits(n_bits)
     split.check(dataset)
+    dataset = seen_only(dataset, split)
     if similarity is not None and centers is not None:
         raise InputError("give a similarity, or centers that were made from it, not both")
     values = chosen.with_options(method_options)

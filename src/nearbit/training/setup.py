@@ -88,7 +88,7 @@ class Setup:
             "n_train": len(self.split.train),
             "n_validation": len(self.split.validation),
             "dataset": self.dataset.name,
-            "dataset_fingerprint": self.dataset.fingerprint,
+            "dataset_fingerprint": self.split.fingerprint,
             "device": self._place(),
             "precision": self.precision,
             "processes": self.processes.count,

@@ -1,0 +1,107 @@
+"""A word for a class that comes later: far enough from the centers in use, and as near as can be to its images."""
+
+import numpy as np
+import numpy.typing as npt
+
+from nearbit.centers.spare import ENUMERABLE_BITS, all_words, checked_centers, spare_codewords
+from nearbit.centers.state import Centers, Generator
+from nearbit.errors import InputError
+
+STARTS = 8
+"""Spare codewords from which longer words start."""
+
+Outputs = npt.NDArray[np.float64]
+
+
+def nearest_spare(centers: npt.ArrayLike, mean_outputs: npt.ArrayLike, min_distance: int, rng: Generator) -> Centers:
+    """Return the word nearest to the outputs of a class among those at a minimum distance from all centers.
+
+    Nearest: with the largest inner product with the mean outputs. Up to 16 bits all words are looked at. For longer
+    ones the signs of the outputs are moved away from the centers, bit by bit, the least certain bit first; that word
+    and spare codewords of the centers are then moved back towards the outputs, as far as the distance allows.
+
+    Deterministic for a given `rng`. Beyond 16 bits a nearer word may exist.
+
+    Args:
+        centers: int8 `(n_classes, n_bits)` of -1 and +1, the centers in use; at least one.
+        mean_outputs: float `(n_bits,)`, the mean of the outputs of the images of the class.
+        min_distance: from every center, in bits, at least 1.
+        rng: source of every random choice.
+
+    Returns:
+        int8 `(n_bits,)` of -1 and +1.
+
+    Raises:
+        InputError: outputs of another length or not finite, a distance below 1, or one that no word was found to have.
+
+    Example:
+        >>> nearest_spare([[1, 1, 1, 1]], [0.9, 0.1, 0.8, -0.7], 2, np.random.default_rng(0)).tolist()
+        [1, -1, 1, -1]
+    """
+    used, wish = checked_centers(centers), np.asarray(mean_outputs, np.float64)
+    n_bits = used.shape[1]
+    if wish.shape != (n_bits,) or not np.isfinite(wish).all():
+        raise InputError(f"mean outputs must be finite, of the shape ({n_bits},), not {wish.shape}")
+    if min_distance < 1:
+        raise InputError(f"the least distance to the centers must be at least 1 bit, not {min_distance}")
+    words = all_words(n_bits) if n_bits <= ENUMERABLE_BITS else _candidates(used, wish, min_distance, rng)
+    distances = _nearest_distances(words, used)
+    far = words[distances >= min_distance]
+    if not len(far):
+        _refuse(used, min_distance, int(distances.max()))
+    best: Centers = far[int((far @ wish).argmax())]
+    return best
+
+
+def _candidates(used: Centers, wish: Outputs, min_distance: int, rng: Generator) -> Centers:
+    spares = [spare_codewords(used, number, rng)[0] for number in (1, STARTS)]
+    starts = np.concatenate([_moved_away(used, wish, min_distance)[None], *spares])
+    return np.stack([_moved_back(word, used, wish, min_distance) for word in starts])
+
+
+def _moved_away(used: Centers, wish: Outputs, min_distance: int) -> Centers:
+    """Return the signs of the outputs after flips of bits that the nearest center shares, the least certain first."""
+    word = np.where(wish >= 0, 1, -1).astype(np.int8)
+    for _ in range(len(word)):
+        distances = (word != used).sum(axis=1)
+        nearest = used[distances.argmin()]
+        if distances.min() >= min_distance:
+            break
+        shared = np.flatnonzero(word == nearest)
+        bit = shared[np.abs(wish[shared]).argmin()]
+        word[bit] = -word[bit]
+    return word
+
+
+def _moved_back(word: Centers, used: Centers, wish: Outputs, min_distance: int) -> Centers:
+    """Return the word after flips towards the outputs, the most certain bit first, that keep the distance.
+
+    A word that does not have the distance stays as it is.
+    """
+    moved, changed = word.copy(), True
+    distances = (moved != used).sum(axis=1)
+    while changed and distances.min() >= min_distance:
+        changed = False
+        for bit in np.argsort(-np.abs(wish), kind="stable"):
+            after = distances + np.where(used[:, bit] == moved[bit], 1, -1)
+            if moved[bit] * wish[bit] < 0 and after.min() >= min_distance:
+                moved[bit], distances, changed = -moved[bit], after, True
+    return moved
+
+
+def _nearest_distances(words: Centers, used: Centers) -> npt.NDArray[np.int64]:
+    from nearbit.centers import kernels
+    from nearbit.centers.packed import packed_words
+
+    found: npt.NDArray[np.int64] = kernels.smallest_distances(packed_words(words), packed_words(used))
+    return found
+
+
+def _refuse(used: Centers, min_distance: int, farthest: int) -> None:
+    n_used, n_bits = used.shape
+    if not farthest:
+        raise InputError(f"every word of {n_bits} bits is a center already: train with more bits")
+    raise InputError(
+        f"no word of {n_bits} bits was found that is {min_distance} bits from all {n_used} centers; the farthest is "
+        f"{farthest}: ask for that (min_distance, --min-distance {farthest}), or train with more bits"
+    )

@@ -1,0 +1,72 @@
+"""Training with unseen classes: the model knows the seen ones only, whatever the protocol asks for afterwards."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from nearbit.datasets import make_split, other_protocol
+from nearbit.errors import DataError, InputError
+from nearbit.evaluation import evaluate
+from nearbit.training import plan
+from tiny_data import tiny_dataset
+
+
+@pytest.fixture(scope="module")
+def four():
+    return tiny_dataset(n_classes=4)
+
+
+def split_of(dataset, protocol, **given):
+    return make_split(dataset, protocol=protocol, unseen=["b"], **given)
+
+
+@pytest.mark.parametrize("method", ["crh", "shc", "csq", "mds", "orthohash"])
+def test_the_model_knows_the_seen_classes_and_is_asked_for_all(run, four, method):
+    model = run(method, data=four, split=split_of(four, "seen@seen"))
+    assert model.classes == ("a", "c", "d")
+    assert model.centers.centers.shape == (3, 12)
+    assert model.record["dataset_fingerprint"] == four.fingerprint
+    reports = {
+        name: evaluate(model, four, other_protocol(four, model.split, name), device="cpu")
+        for name in ("seen@seen", "seen@all", "unseen@unseen", "unseen@all")
+    }
+    sizes = {name: (found.report.n_query, found.report.n_database) for name, found in reports.items()}
+    assert sizes == {"seen@seen": (3, 6), "seen@all": (3, 8), "unseen@unseen": (1, 2), "unseen@all": (1, 8)}
+    assert all(found.queries_seen_in_training == 0 for found in reports.values())
+    assert reports["unseen@unseen"].report.tie_aware_map == 1
+
+
+def test_the_weights_are_those_of_a_data_set_without_the_unseen_images(run, four):
+    """Not a bit of the weights changes when every unseen image is black and every protocol gives the same model."""
+    model = run("csq", data=four, split=split_of(four, "seen@seen"))
+    assert run("csq", data=four, split=split_of(four, "unseen@all")).model_id == model.model_id
+    source = replace(four.source, pixels=np.where(four.labels[:, 1, None, None, None], 0, four.source.pixels))
+    black = replace(four, source=source)
+    assert run("csq", data=black, split=split_of(black, "seen@seen")).model_id == model.model_id
+    assert run("csq", data=four, split=make_split(four)).model_id != model.model_id
+
+
+@pytest.mark.parametrize("method", ["label", "itq"])
+def test_baselines_know_the_seen_classes_only(run, four, method):
+    model = run(method, "frozen", data=four, split=split_of(four, "seen@all"), n_bits=8, **FREE)
+    assert model.classes == ("a", "c", "d")
+    assert model.centers.centers.shape == (3, 8)
+
+
+FREE = {"epochs": None, "learning_rate": None, "batch_size": None}
+
+
+def test_centers_that_are_given_are_those_of_the_seen_classes(four):
+    split = split_of(four, "seen@seen")
+    words = np.array([[1, 1, 1, 1], [-1, -1, 1, 1], [1, -1, -1, 1]])
+    assert plan(four, split, method="csq", n_bits=4, centers=words).task.n_classes == 3
+    with pytest.raises(InputError, match=r"shape \(3, 4\), not \(4, 4\)"):
+        plan(four, split, method="csq", n_bits=4, centers=np.concatenate([words, -words[:1]]))
+
+
+def test_a_recipe_that_calls_trained_classes_unseen_is_refused(four):
+    split = split_of(four, "seen@seen")
+    wrong = replace(split, recipe=split.recipe | {"unseen": ["a"]})
+    with pytest.raises(DataError, match="train holds images of 'a'"):
+        plan(four, wrong, method="csq", n_bits=4)
