@@ -9,12 +9,13 @@ import numpy as np
 import torch
 
 from nearbit.datasets import Dataset, Split
-from nearbit.encode import Job, encode_images, find_device, library_versions, rows_key
+from nearbit.encode import encode_images, find_device, library_versions, rows_key
 from nearbit.errors import TrainingError
 from nearbit.files import json_digest
 from nearbit.methods import Regime
 from nearbit.networks import Backbone, HashNetwork, Head, HeadKind, make_backbone
 from nearbit.progress import Progress
+from nearbit.reading import Job
 from nearbit.row_cache import RowCache, Rows
 from nearbit.training.batches import FeatureInputs, PixelInputs, TrainingInputs
 from nearbit.training.options import TrainOptions, check_augmentation, mirrors, resolve_regime
