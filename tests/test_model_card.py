@@ -109,7 +109,7 @@ def test_no_name_breaks_a_card(hostile):
     text.encode("utf-8")
     plain = model_card(model, {"x": "0" * 64}, "x")
     assert len(text.split("\n")) == len(plain.split("\n"))
-    header, body = header_and_body(text)
+    _, body = header_and_body(text)
     parser = Tags()
     parser.feed(body)
     assert parser.found == []
