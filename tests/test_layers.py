@@ -13,16 +13,32 @@ SOURCE = Path(nearbit.__file__).parent
 LAYERS = (
     ("errors", "files", "progress", "threads", "compiled", "codes", "metrics"),
     ("centers", "index"),
-    ("losses", "networks", "datasets"),
+    ("losses", "preprocessing", "networks", "datasets"),
     ("methods",),
-    ("row_cache", "images", "encode", "model_files", "bundle", "training"),
-    ("indexing", "evaluation", "adding", "report", "demo", "compare"),
+    ("row_cache", "images", "reading", "encode", "sealed", "model_files", "bundle", "training"),
+    (
+        "onnx_model",
+        "onnx_export",
+        "encoders",
+        "indexing",
+        "evaluation",
+        "adding",
+        "model_card",
+        "report",
+        "demo",
+        "compare",
+    ),
     ("service", "cli"),
 )
 """From left to right; within a layer, too, a module imports only from those named before it."""
 
 ORDER = [name for layer in LAYERS for name in layer]
-NO_TORCH = ("errors", "files", "progress", "threads", "compiled", "codes", "metrics", "centers", "index")
+NO_TORCH = (
+    "errors", "files", "progress", "threads", "compiled", "codes", "metrics", "centers", "index", "preprocessing",
+    "datasets", "row_cache", "images", "reading", "sealed", "onnx_model", "indexing",
+)  # fmt: skip
+"""What a machine without torch uses."""
+
 MODULES = sorted(SOURCE.rglob("*.py"))
 
 

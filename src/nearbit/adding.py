@@ -12,10 +12,11 @@ from nearbit.bundle import Model, apply_head
 from nearbit.centers import Centers, CenterState, certify, min_distance_of, nearest_spare
 from nearbit.codes import signs_of
 from nearbit.datasets import Dataset, Problem
-from nearbit.encode import Encoded, Job, encode_images, find_device, rows_key
+from nearbit.encode import encode_images, find_device, rows_key
 from nearbit.errors import DataError, InputError, did_you_mean
 from nearbit.networks import HashNetwork, Head
 from nearbit.progress import Progress, silent
+from nearbit.reading import Encoded, Job
 from nearbit.row_cache import RowCache, Rows
 
 RIDGE = 0.1

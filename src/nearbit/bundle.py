@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import Image
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
@@ -21,30 +20,29 @@ from torch import Tensor
 from nearbit.centers import CenterState
 from nearbit.codes import Codes, check_n_bits, pack, signs_of
 from nearbit.datasets import Dataset, ImageSource, Split, load_split
-from nearbit.encode import Encoded, Job, encode_images, find_device, library_versions, rows_key
-from nearbit.errors import BundleError, ImageError, MissingExtraError, NearbitError
+from nearbit.encode import encode_images, find_device, library_versions, rows_key
+from nearbit.errors import BundleError, MissingExtraError, NearbitError
 from nearbit.files import json_digest, sha256_of, whole_folder, write_json
-from nearbit.images import GivenImages
+from nearbit.images import GivenImage
 from nearbit.model_files import (
     FORMAT_VERSION,
+    KNOWN_FILES,
     SIMILARITY,
     SPLIT,
     WEIGHTS,
-    check_files,
     check_network,
-    checked_bytes,
     read_centers,
-    read_description,
     read_similarity,
     read_weights,
-    seal,
 )
-from nearbit.networks import BackboneSpec, HashNetwork, Head, Preprocessing, rebuild_backbone
+from nearbit.networks import BackboneSpec, HashNetwork, Head, rebuild_backbone
+from nearbit.preprocessing import Preprocessing
 from nearbit.progress import Progress, silent
+from nearbit.reading import Encoded, Job, complete, job_of_given
 from nearbit.row_cache import RowCache, Rows, Shelf
+from nearbit.sealed import TRAINED, check_files, checked_bytes, read_description, seal
 
 HEAD_BATCH = 8192
-GivenImage = str | Path | Image.Image | npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -96,13 +94,9 @@ class Model:
         Raises:
             ImageError: an image cannot be read; the message names each of the first few. Nothing is skipped.
         """
-        source = GivenImages.of(images)
-        keys = [source.name(row) for row in range(len(source))]
-        encoded = self.encode_source(source, range(len(source)), keys, device=device, progress=progress)
-        if encoded.problems:
-            named = "; ".join(f"{problem.path}: {problem.reason}" for problem in encoded.problems[:3])
-            raise ImageError(f"{len(encoded.problems)} of {len(source)} images cannot be read: {named}")
-        return encoded.outputs.reshape(len(source), self.n_bits)
+        job = job_of_given(images)
+        encoded = self.encode_source(job.source, job.rows, job.keys, device=device, progress=progress)
+        return complete(encoded, self.n_bits)
 
     def encode(self, images: Sequence[GivenImage], *, device: str = "auto", progress: Progress = silent) -> Codes:
         """Return the codes of images: uint8 `(n, ceil(n_bits / 8))`, in the order given; see `outputs`."""
@@ -190,7 +184,7 @@ class Model:
     def _description(self, files: dict[str, str]) -> dict[str, Any]:
         spec = self.network.backbone.spec
         return {
-            "kind": "nearbit-model",
+            "kind": TRAINED,
             "format_version": FORMAT_VERSION,
             "model_id": self.model_id,
             "method": self.method,
@@ -247,7 +241,7 @@ def load_model(path: str | Path) -> Model:
         MissingExtraError: the library behind its backbone is not installed.
     """
     folder = Path(path)
-    description = read_description(folder)
+    description = read_description(folder, TRAINED, FORMAT_VERSION)
     try:
         return _assemble(folder, description)
     except (BundleError, MissingExtraError):
@@ -261,7 +255,7 @@ def load_model(path: str | Path) -> Model:
 
 def _assemble(folder: Path, description: dict[str, Any]) -> Model:
     files, n_bits = description["files"], check_n_bits(description["n_bits"])
-    check_files(folder, files)
+    check_files(folder, files, KNOWN_FILES)
     weights = read_weights(folder, files)
     classes = tuple(str(name) for name in description["classes"])
     split = None

@@ -6,12 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from nearbit.datasets import open_image
 from nearbit.datasets.orientation import upright
 from nearbit.datasets.pixels import to_rgb
 from nearbit.errors import ImageError, InputError
+
+GivenImage = str | Path | Image.Image | npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)

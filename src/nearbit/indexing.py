@@ -4,19 +4,22 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from nearbit.bundle import Model
 from nearbit.codes import pack, signs_of
 from nearbit.datasets import Dataset, Problem
-from nearbit.encode import CHUNK
 from nearbit.errors import InputError
 from nearbit.files import path_seen_from
 from nearbit.index import Index, Item
 from nearbit.progress import Progress, silent
+from nearbit.reading import CHUNK
+
+if TYPE_CHECKING:
+    from nearbit.bundle import Model
+    from nearbit.onnx_model import OnnxModel
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ class Indexed:
 
 def index_dataset(
     index: Index,
-    model: Model,
+    model: "Model | OnnxModel",
     dataset: Dataset,
     rows: Sequence[int] | npt.NDArray[np.int64] | None = None,
     *,
@@ -62,7 +65,7 @@ def index_dataset(
 
     Args:
         index: an open index of the model.
-        model: what makes the codes.
+        model: what makes the codes: a trained model, or an exported network.
         dataset: the images; their labels, where there are any, go into the index.
         rows: which of them, in order; by default all.
         sync: make the index the mirror of the whole data set: an item whose image lies under another path now keeps
@@ -88,7 +91,7 @@ def index_dataset(
 
 def _add(
     index: Index,
-    model: Model,
+    model: "Model | OnnxModel",
     dataset: Dataset,
     rows: Sequence[int] | npt.NDArray[np.int64] | None,
     device: str,

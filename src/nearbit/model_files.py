@@ -1,7 +1,5 @@
 """The files of a model folder, checked before anything is built of them: hashes, shapes, finite weights."""
 
-import hashlib
-import json
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -14,72 +12,17 @@ from torch import Tensor, nn
 
 from nearbit.centers import CenterState
 from nearbit.errors import BundleError
-from nearbit.files import json_digest
-from nearbit.networks import BackboneSpec, Head, Preprocessing, rebuild_backbone
+from nearbit.networks import BackboneSpec, Head, rebuild_backbone
+from nearbit.preprocessing import Preprocessing
+from nearbit.sealed import check_signs, check_size, checked_bytes
 
 FORMAT_VERSION = 1
 WEIGHTS, SPLIT, SIMILARITY = "weights.safetensors", "split.json", "similarity.npy"
 ARRAYS = ("centers", "tie_break", "codebook", "assignment")
 KNOWN_FILES = frozenset({WEIGHTS, SPLIT, SIMILARITY, *(f"{name}.npy" for name in ARRAYS)})
-LARGEST_SIDE = 8192
-"""Side of an image, in pixels, above which a model's preprocessing is refused."""
 
 CODE_KEYS = ("auto_map", "attn_implementation", "_attn_implementation", "experts_implementation", "quantization_config")
 """Settings of a transformers configuration that can name code to be fetched or imported."""
-
-
-def seal(description: dict[str, Any]) -> dict[str, Any]:
-    """Return a description as JSON will hold it (keys are texts there), with its own SHA-256 under "digest"."""
-    written: dict[str, Any] = json.loads(json.dumps(description))
-    return written | {"digest": json_digest(written)}
-
-
-def read_description(folder: Path) -> dict[str, Any]:
-    """Return what `bundle.json` says, after checking that this nearbit can read it and that it was not altered.
-
-    Raises:
-        BundleError: no model, not a model, a newer format, or altered.
-    """
-    path = folder / "bundle.json"
-    if not path.is_file():
-        raise BundleError(
-            f"there is no model at {folder}: expected a folder with a bundle.json, as `nearbit train` writes"
-        )
-    try:
-        description = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise BundleError(f"{path} cannot be read: {error}") from error
-    if not isinstance(description, dict) or description.get("kind") != "nearbit-model":
-        raise BundleError(f"{path} does not describe a nearbit model")
-    if description.get("format_version") != FORMAT_VERSION:
-        raise BundleError(
-            f"{folder} has the model format {description.get('format_version')!r}; this nearbit reads up to "
-            f"{FORMAT_VERSION}: update nearbit"
-        )
-    if description.pop("digest", None) != json_digest(description):
-        raise BundleError(f"{path} was altered or damaged: its content is not what its digest says")
-    return description
-
-
-def check_files(folder: Path, files: dict[str, str]) -> None:
-    """Raise `BundleError` where a model names files that no model has, such as paths outside its folder."""
-    unknown = sorted(set(files) - KNOWN_FILES)
-    if unknown:
-        raise BundleError(f"{folder}: bundle.json names {unknown[0]!r}, which is no file of a model")
-
-
-def checked_bytes(folder: Path, files: dict[str, str], name: str) -> bytes:
-    """Return the content of one file; raise `BundleError` where it is missing or not the one that was saved."""
-    path = folder / name
-    try:
-        if not path.is_file():
-            raise BundleError(f"{path} is missing")
-        content = path.read_bytes()
-    except OSError as error:
-        raise BundleError(f"{path} cannot be read: {error}") from error
-    if hashlib.sha256(content).hexdigest() != files.get(name):
-        raise BundleError(f"{path} was altered or damaged: its SHA-256 is not the one in bundle.json")
-    return content
 
 
 def read_weights(folder: Path, files: dict[str, str]) -> dict[str, Tensor]:
@@ -99,8 +42,8 @@ def read_centers(folder: Path, files: dict[str, str], n_classes: int, n_bits: in
         if f"{name}.npy" in files
     }
     state = CenterState(**arrays)
-    _check_signs(folder, "centers", state.centers, (n_classes, n_bits))
-    _check_signs(folder, "tie_break", state.tie_break, (n_bits,))
+    check_signs(folder, "centers", state.centers, (n_classes, n_bits))
+    check_signs(folder, "tie_break", state.tie_break, (n_bits,))
     if (state.codebook is None) != (state.assignment is None):
         raise BundleError(f"{folder}: a codebook and an assignment belong together")
     if state.codebook is not None and state.assignment is not None:
@@ -119,17 +62,9 @@ def read_similarity(folder: Path, files: dict[str, str], n_classes: int) -> npt.
     return np.asarray(array)
 
 
-def _check_signs(folder: Path, name: str, array: Any, shape: tuple[int, ...]) -> None:
-    if not isinstance(array, np.ndarray) or array.dtype != np.int8 or array.shape != shape:
-        came = f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else type(array).__name__
-        raise BundleError(f"{folder / name}.npy must be int8 {shape}, not {came}")
-    if not np.isin(array, (-1, 1)).all():
-        raise BundleError(f"{folder / name}.npy must hold -1 and +1 only")
-
-
 def _check_codebook(folder: Path, codebook: Any, assignment: Any, n_classes: int, n_bits: int) -> None:
     heads, words, head_bits = codebook.shape
-    _check_signs(folder, "codebook", codebook, (heads, words, head_bits))
+    check_signs(folder, "codebook", codebook, (heads, words, head_bits))
     if heads * head_bits != n_bits:
         raise BundleError(f"{folder}: a codebook of {heads} heads of {head_bits} bits is not one of {n_bits} bits")
     if assignment.dtype != np.int64 or assignment.shape != (heads, n_classes):
@@ -145,9 +80,7 @@ def check_network(
 
     What the description sizes freely is built without memory for it, so that a hostile one cannot ask for any.
     """
-    for value in (preprocessing.size, preprocessing.resize):
-        if not isinstance(value, int) or value > LARGEST_SIDE:
-            raise BundleError(f"{folder}: image sizes must be whole numbers up to {LARGEST_SIDE}, not {value!r}")
+    check_size(folder, preprocessing)
     for key in CODE_KEYS:
         if spec.config.get(key) is not None:
             raise BundleError(f"{folder}: the backbone's configuration sets {key!r}, which can name code to run")

@@ -17,3 +17,14 @@ def n_threads() -> int:
     if not named.isascii() or not named.isdigit() or int(named) < 1:
         raise InputError(f"NEARBIT_THREADS must be a whole number of at least 1, not {named!r}: correct or unset it")
     return int(named)
+
+
+def given_threads(threads: int | None) -> int:
+    """Return a number of threads that was asked for, and `n_threads()` for None.
+
+    Raises:
+        InputError: it is below 1; or see `n_threads`.
+    """
+    if threads is not None and threads < 1:
+        raise InputError(f"threads must be a whole number of at least 1, not {threads!r}")
+    return n_threads() if threads is None else threads

@@ -16,6 +16,9 @@ EXTRAS = {
     "faiss-cpu": "faiss",
     "usearch": "usearch",
     "tensorboard": "tensorboard",
+    "onnx": "onnx",
+    "onnxscript": "onnx",
+    "onnxruntime": "onnx",
 }
 
 

@@ -34,11 +34,11 @@ def command(
     """
     import numpy as np
 
-    from nearbit.bundle import load_model
     from nearbit.codes import pack, signs_of
+    from nearbit.encoders import load_any_model
     from nearbit.files import cache_folder, write_whole
 
-    model = load_model(model_path)
+    model = load_any_model(model_path)
     kept = cache or cache_folder()
     with Bars() as progress:
         dataset = read_images(sources, cache=kept, progress=progress, **reading)

@@ -28,7 +28,7 @@ from nearbit.errors import InputError
     "--model",
     "model_path",
     type=click.Path(path_type=Path),
-    help="The model folder. [default: the one that the index names]",
+    help="The model folder, or one that `nearbit export --onnx` wrote. [default: the one that the index names]",
 )
 @click.option(
     "--part",
@@ -110,7 +110,7 @@ class _Request:
 
 def _index_images(asked: _Request) -> dict[str, Any]:
     """Put images into an index and return what was done."""
-    from nearbit.bundle import load_model
+    from nearbit.encoders import load_any_model
     from nearbit.files import path_seen_from
     from nearbit.index import create_index
     from nearbit.indexing import index_dataset
@@ -119,7 +119,7 @@ def _index_images(asked: _Request) -> dict[str, Any]:
     if asked.sync:
         _check_mirror(asked)
     folder = asked.model_path or recorded_model(index_path)
-    model = load_model(folder)
+    model = load_any_model(folder)
     make = partial(
         create_index, index_path, model.n_bits, model_id=model.model_id, outputs=asked.keep_outputs, exist_ok=True
     )

@@ -158,9 +158,9 @@ class Action:
         named: str | None = items.model_id
         if self.model_path is None:
             return named
-        from nearbit.bundle import load_model
+        from nearbit.encoders import load_any_model
 
-        model = load_model(self.model_path)
+        model = load_any_model(self.model_path)
         if named not in (None, model.model_id):
             raise InputError(
                 f"{self.import_} holds codes of the model {named!r}, not {model.model_id!r}: leave --model out"

@@ -1,4 +1,4 @@
-"""`nearbit inspect`: what a model folder, an index file or a file of codes holds."""
+"""`nearbit inspect`: what a model folder, an exported network, an index file or a file of codes holds."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,14 +31,15 @@ if TYPE_CHECKING:
 def command(path: Path, verify: bool, k: int, plot: Path | None, as_json: bool) -> None:
     """Say what PATH holds, and how healthy its codes are.
 
-    PATH is a model folder (its centers), an index file, or an .npz file with codes (or database_codes) and n_bits.
+    PATH is a model folder (its centers), an exported network, an index file, or an .npz file with codes (or
+    database_codes) and n_bits.
     """
     if plot is not None:
         _plot(path, plot)
     is_codes = path.suffix == ".npz" and path.is_file()
     if verify and is_codes:
         raise InputError("--verify checks an index; a file of codes is always checked")
-    about = _model(path) if path.is_dir() else _codes(path, k) if is_codes else _index(path, verify, k)
+    about = _folder(path) if path.is_dir() else _codes(path, k) if is_codes else _index(path, verify, k)
     lines = [f"{name}: {value}" for name, value in about.items() if not isinstance(value, dict | list | None)]
     lines += _health_lines(about["health"]) if "health" in about else []
     put(about, as_json=as_json, lines=lines)
@@ -51,6 +52,41 @@ def _plot(path: Path, plot: Path) -> None:
     if not path.is_dir():
         raise InputError(f"--plot draws the centers of a model folder, and {path} is none: leave it out")
     plot_center_history(load_model(path).record.get("history", []), plot)
+
+
+def _folder(path: Path) -> dict[str, Any]:
+    from nearbit.sealed import EXPORTED, kind_of
+
+    return _exported(path) if kind_of(path) == EXPORTED else _model(path)
+
+
+def _exported(path: Path) -> dict[str, Any]:
+    from nearbit.onnx_model import load_onnx_model
+
+    model = load_onnx_model(path)
+    parity, retrieval = model.about.get("parity") or {}, model.about.get("retrieval") or {}
+    return {
+        "kind": "exported network",
+        "path": str(path),
+        "model_id": model.model_id,
+        "source_model_id": model.source_model_id,
+        "precision": model.precision,
+        "method": model.about.get("method"),
+        "n_bits": model.n_bits,
+        "n_classes": len(model.classes),
+        "backbone": model.about.get("backbone"),
+        "image_size": model.preprocessing.size,
+        "network_bytes": len(model.content),
+        "compared_on": parity.get("n_images"),
+        "equal_bits": parity.get("equal_bits"),
+        "largest_difference": parity.get("largest_difference"),
+        "map_before": retrieval.get("before"),
+        "map_after": retrieval.get("after"),
+        "classes": list(model.classes),
+        "parity": parity,
+        "retrieval": retrieval or None,
+        "libraries": model.about.get("libraries"),
+    }
 
 
 def _model(path: Path) -> dict[str, Any]:
@@ -136,13 +172,12 @@ def _centers(index: "Index") -> Any:
     folder = index.path.parent / (note or "")
     if note is None or not folder.is_dir():
         return None
-    from nearbit.bundle import load_model
     from nearbit.codes import pack
+    from nearbit.encoders import centers_of, load_any_model
 
-    model = load_model(folder)
-    if model.model_id != index.model_id or not len(model.centers.centers):
-        return None
-    return pack(model.centers.centers)
+    model = load_any_model(folder)
+    centers = centers_of(model)
+    return pack(centers) if model.model_id == index.model_id and len(centers) else None
 
 
 def _health_lines(health: dict[str, Any]) -> list[str]:

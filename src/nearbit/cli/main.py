@@ -22,6 +22,7 @@ COMMANDS = {
     "evaluate": "Measure a model, or codes made elsewhere: mAP and the rest.",
     "compare": "Train and measure methods beside each other; writes tables and a report.",
     "centers": "Make hash centers alone, and say how far apart they are.",
+    "export": "Write a model as a network for ONNX Runtime, or its card.",
     "inspect": "Say what a model folder or an index file holds.",
     "doctor": "Check the installation: versions, device, extras, cache.",
 }

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     "--model",
     "model_path",
     type=click.Path(path_type=Path),
-    help="The model folder. [default: the one that the index names]",
+    help="The model folder, or one that `nearbit export --onnx` wrote. [default: the one that the index names]",
 )
 @device_option
 @json_option
@@ -97,12 +97,12 @@ def _queries(
 
 def _model(index: "Index", model_path: Path | None) -> Any:
     """Return the model that made the codes of an index."""
-    from nearbit.bundle import load_model
     from nearbit.cli.index import recorded_model
+    from nearbit.encoders import load_any_model
     from nearbit.errors import IndexFileError
 
     folder = model_path or recorded_model(index.path)
-    model = load_model(folder)
+    model = load_any_model(folder)
     if index.model_id is not None and index.model_id != model.model_id:
         raise IndexFileError(
             f"{index.path} holds codes of another model than {folder}: give the model that made them (--model)"

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from nearbit.errors import BundleError, DataError, InputError, MissingExtraError
-from nearbit.networks.preprocessing import INTERPOLATIONS, Preprocessing
 from nearbit.networks.weights import COUNTERS
+from nearbit.preprocessing import INTERPOLATIONS, Preprocessing
 
 Triple = tuple[float, float, float]
 WHOLE_FROM = 384

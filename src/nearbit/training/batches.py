@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from nearbit.datasets import Dataset
-from nearbit.encode import Job, decoded_chunks, encode_images
+from nearbit.encode import encode_images
 from nearbit.errors import ImageError, TrainingError
 from nearbit.networks import Pixels, Preprocessing
+from nearbit.reading import Job, decoded_chunks
 from nearbit.row_cache import Rows
 from nearbit.training.seeds import generator
 

@@ -10,12 +10,13 @@ import numpy as np
 import torch
 
 from nearbit.datasets import Dataset, Problem, Split
-from nearbit.encode import Encoded, Job, encode_images, library_versions, rows_key
+from nearbit.encode import encode_images, library_versions, rows_key
 from nearbit.errors import InputError, TrainingError
 from nearbit.files import json_digest
 from nearbit.methods import Regime
 from nearbit.networks import Backbone, HashNetwork, Head, HeadKind, make_backbone
 from nearbit.progress import Progress
+from nearbit.reading import Encoded, Job
 from nearbit.row_cache import Rows, Shelf, shelf_of
 from nearbit.training.batches import FeatureInputs, PixelInputs, TrainingInputs
 from nearbit.training.options import TrainOptions, check_augmentation, mirrors, resolve_regime

@@ -1,0 +1,169 @@
+"""From a trained model to a network for ONNX Runtime: traced, stripped, compared with the model, and only then kept."""
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from importlib import import_module
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from nearbit.bundle import Model
+from nearbit.datasets import Dataset
+from nearbit.encode import run_batches
+from nearbit.errors import MissingExtraError
+from nearbit.onnx_export.int8 import quantized
+from nearbit.onnx_export.parity import Parity, check_parity, compare_outputs
+from nearbit.onnx_export.retrieval import Retrieval, compare_retrieval
+from nearbit.onnx_export.sample import built_in_pixels, chosen_rows, pixels_of
+from nearbit.onnx_model import OUTPUTS, PIXELS, OnnxModel, Session
+from nearbit.preprocessing import Pixels
+from nearbit.progress import Progress, silent
+from nearbit.row_cache import Rows
+from nearbit.threads import n_threads
+
+LIBRARIES = ("nearbit", "torch", "onnx", "onnxscript", "onnxruntime", "numpy", "pillow")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exported:
+    """What came of an export.
+
+    Attributes:
+        model: the exported network.
+        parity: how far its outputs are from the source's.
+        retrieval: for int8 what it costs in mean average precision; None for float32, whose codes are the same.
+    """
+
+    model: OnnxModel
+    parity: Parity
+    retrieval: Retrieval | None
+
+
+def export_onnx(
+    model: Model,
+    *,
+    int8: bool = False,
+    dataset: Dataset | None = None,
+    cache: Path | None = None,
+    progress: Progress = silent,
+) -> Exported:
+    """Return a network for ONNX Runtime that maps pixels to the outputs of a model, for any number of images at once.
+
+    Args:
+        model: the source.
+        int8: make weights and activations of the backbone 8-bit numbers: smaller and faster, at the cost of some bits.
+        dataset: images to compare on, and for int8 to measure the range of activations with; for int8 needed. By
+            default built-in images and noise.
+        cache: a folder that keeps outputs by content, for mean average precision.
+        progress: called as images are encoded.
+
+    Raises:
+        BundleError: the network that came out is not, up to rounding, the model.
+        InputError: `int8` without a data set, or with too few images.
+        MissingExtraError: onnx, onnxscript or onnxruntime is not installed.
+    """
+    content = network_bytes(model)
+    if dataset is None:
+        sample, pixels = "built-in images and noise", built_in_pixels(model.preprocessing)
+        calibration = pixels[:0]
+    else:
+        rows = chosen_rows(dataset, model.split)
+        sample, pixels = f"{rows.words} of {dataset.name}", pixels_of(dataset, rows.compared, model.preprocessing)
+        calibration = pixels_of(dataset, rows.calibration, model.preprocessing) if int8 else pixels[:0]
+    if int8:
+        content = quantized(content, calibration)
+    exported = _wrapped(model, content, "int8" if int8 else "float32", n_threads())
+    parity = compare_outputs(_source_outputs(model, pixels), exported.session.run(pixels), sample)
+    if not int8:
+        check_parity(parity)
+    retrieval = compare_retrieval(model, exported, dataset, cache, progress) if int8 and dataset is not None else None
+    found = {"parity": parity.to_dict(), "retrieval": None if retrieval is None else retrieval.to_dict()}
+    recorded = replace(exported, about=exported.about | found)
+    return Exported(model=recorded, parity=parity, retrieval=retrieval)
+
+
+def network_bytes(model: Model) -> bytes:
+    """Return the network of a model as the content of an `.onnx` file; the same model gives the same bytes.
+
+    It holds operations and weights, and nothing of the machine and the program that it was made with.
+    """
+    _check_installed()
+    size = model.preprocessing.size
+    pixels = torch.zeros(2, 3, size, size, dtype=torch.uint8)
+    with _quiet_exporter():
+        program = torch.onnx.export(
+            model.network.cpu().eval(),
+            (pixels,),
+            dynamo=True,
+            dynamic_shapes=({0: "n"},),
+            input_names=[PIXELS],
+            output_names=[OUTPUTS],
+            verbose=False,
+        )
+    if program is None:
+        raise RuntimeError("torch.onnx.export gave nothing")
+    return stripped(program.model_proto)
+
+
+def stripped(proto: Any) -> bytes:
+    """Return an ONNX model without the metadata in which exporters keep source lines, paths and names of classes."""
+    graph = proto.graph
+    for one in (proto, graph, *graph.node, *graph.initializer, *graph.input, *graph.output, *proto.functions):
+        one.ClearField("metadata_props")
+        one.ClearField("doc_string")
+    graph.ClearField("value_info")
+    graph.name = "nearbit"
+    content: bytes = proto.SerializeToString(deterministic=True)
+    return content
+
+
+def _source_outputs(model: Model, pixels: Pixels) -> Rows:
+    return run_batches(model.network.cpu().eval(), pixels, torch.device("cpu"))
+
+
+def _wrapped(model: Model, content: bytes, precision: str, threads: int) -> OnnxModel:
+    about = {
+        "method": model.method,
+        "backbone": model.network.backbone.spec.name,
+        "head": model.head,
+        "libraries": {name: version(name) for name in LIBRARIES},
+    }
+    return OnnxModel(
+        session=Session(content, size=model.preprocessing.size, n_bits=model.n_bits, threads=threads),
+        content=content,
+        precision=precision,
+        source_model_id=model.model_id,
+        n_bits=model.n_bits,
+        classes=model.classes,
+        preprocessing=model.preprocessing,
+        centers=np.asarray(model.centers.centers),
+        about=about,
+    )
+
+
+def _check_installed() -> None:
+    for package in ("onnx", "onnxscript", "onnxruntime"):
+        try:
+            import_module(package)
+        except ImportError as error:
+            raise MissingExtraError(package, "onnx", "exporting to ONNX") from error
+
+
+@contextmanager
+def _quiet_exporter() -> Iterator[None]:
+    """Keep what torch's exporter says of its own code and of packages that no export of ours needs to itself."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
