@@ -9,6 +9,7 @@ from nearbit.centers.certificate import certify
 from nearbit.codes import pack
 from nearbit.compare.cells import FORMAT, VERSION, Cell, read_cell, read_folder
 from nearbit.compare.statistics import groups_of
+from nearbit.methods import BASELINES
 from nearbit.metrics import evaluate_codes, tie_aware_average_precision
 from nearbit.metrics.health import health_of
 
@@ -95,6 +96,7 @@ def write_about(folder, *, methods, bits=(12, 16), heads=("linear",), seeds=(0, 
         "bits": list(bits),
         "heads": list(heads),
         "seeds": list(seeds),
+        "baselines": [method for method in methods if method in BASELINES],
         "dataset": {"name": "drawn", "images": 200, "classes": 4, "labels_per_image": 1.0},
         "split": {"protocol": "rest", "sizes": {"train": 100, "query": 40, "database": 160}},
         "train_options": {"epochs": 3},

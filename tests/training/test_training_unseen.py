@@ -8,7 +8,7 @@ import pytest
 from nearbit.datasets import make_split, other_protocol
 from nearbit.errors import DataError, InputError
 from nearbit.evaluation import evaluate
-from nearbit.training import plan
+from nearbit.training import TrainOptions, plan
 from tiny_data import tiny_dataset
 
 
@@ -54,7 +54,10 @@ def test_baselines_know_the_seen_classes_only(run, four, method):
     assert model.centers.centers.shape == (3, 8)
 
 
-FREE = {"epochs": None, "learning_rate": None, "batch_size": None}
+FREE = {
+    name: getattr(TrainOptions(), name)
+    for name in ("epochs", "learning_rate", "batch_size", "hidden", "validate_every")
+}
 
 
 def test_centers_that_are_given_are_those_of_the_seen_classes(four):

@@ -22,9 +22,11 @@ from nearbit.encode import library_versions
 from nearbit.errors import NearbitError
 from nearbit.evaluation import Evaluation, evaluate
 from nearbit.files import write_json, write_whole
+from nearbit.methods import Baseline
 from nearbit.progress import Progress, silent
 from nearbit.row_cache import Shelf
 from nearbit.training import TrainOptions, plan
+from nearbit.training.baseline import unused_options
 
 Outcome = Literal["done", "kept", "failed"]
 
@@ -127,13 +129,11 @@ class Bench:
 
 def options_for(spec: Spec, options: TrainOptions, cell: Cell) -> TrainOptions:
     """Return the options of a cell's training; what a baseline has no use for is left out."""
-    if not spec.is_baseline:
+    if not isinstance(spec.method, Baseline):
         return replace(options, seed=cell.seed, head=cast(Any, cell.head))
     own = TrainOptions()
-    return replace(
-        options, seed=cell.seed, head=own.head, epochs=own.epochs, learning_rate=own.learning_rate,
-        batch_size=own.batch_size, views=own.views,
-    )  # fmt: skip
+    unused = {name: getattr(own, name) for name in ("head", *unused_options(spec.method))}
+    return replace(options, seed=cell.seed, **unused)
 
 
 def machine_facts() -> dict[str, Any]:
