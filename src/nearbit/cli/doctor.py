@@ -9,7 +9,15 @@ import click
 from nearbit.cli.console import json_option, put, table
 
 NEEDED = ("nearbit", "torch", "numpy", "scipy", "pillow", "safetensors", "click", "tqdm")
-EXTRAS = {"transformers": "hf", "timm": "timm", "torchvision": "timm", "faiss-cpu": "faiss", "usearch": "usearch"}
+EXTRAS = {
+    "transformers": "hf",
+    "timm": "timm",
+    "torchvision": "timm",
+    "faiss-cpu": "faiss",
+    "usearch": "usearch",
+    "fastapi": "serve",
+    "uvicorn": "serve",
+}
 
 
 @click.command("doctor", epilog="Example: nearbit doctor")
