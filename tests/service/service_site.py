@@ -140,7 +140,7 @@ def write_index(folder: Path, n=30, *, outputs=None):
         index.add(pack(signs_of(rows)), metadata=metadata, outputs=rows if outputs else None)
         index.set_notes({"model_path": "fake.model"})
     (folder / "fake.model").mkdir(exist_ok=True)
-    (folder / "fake.model" / "bundle.json").write_text('{"model_id": "fake", "classes": [], "files": {}}')
+    (folder / "fake.model" / "bundle.json").write_text('{"model_id": "fake", "n_bits": 12, "classes": [], "files": {}}')
     return folder / "small.index"
 
 

@@ -1,9 +1,11 @@
 """Thousands of requests made from the OpenAPI document: none fails, and every answer is as it is described."""
 
+import contextlib
 import os
 
 import pytest
 from hypothesis import HealthCheck, given, settings
+from hypothesis.errors import Unsatisfiable
 from service_site import TOKEN, running, write_index
 
 from nearbit.service.settings import ServiceOptions
@@ -36,8 +38,9 @@ def test_no_request_made_from_the_contract_fails(tmp_path):
 
                 strategy = operation.as_strategy(generation_mode=mode)
                 bounds = settings(
-                    max_examples=CASES // 30, deadline=None, database=None, suppress_health_check=list(HealthCheck)
+                    max_examples=CASES // 18, deadline=None, database=None, suppress_health_check=list(HealthCheck)
                 )
-                bounds(given(strategy)(ask))()
+                with contextlib.suppress(Unsatisfiable):  # a route without parameters has no wrong ones
+                    bounds(given(strategy)(ask))()
         assert site("GET", "/livez").status == 200
     assert sent[0] >= 0.9 * CASES
