@@ -1,7 +1,7 @@
 // About this index: figures, the health of its codes, the map of its classes, its model.
 
 import { aboutIndex, centers, health, labelCounts, modelCard } from "./api.js";
-import { byId, counted, isolated, make, megabytes } from "./dom.js";
+import { byId, isolated, make, megabytes } from "./dom.js";
 import { message, sentence } from "./messages.js";
 import { balanceChart } from "./health.js";
 import { classMap } from "./map.js";

@@ -6,7 +6,7 @@ const ANSWERS_KEPT = 60;
 const FRESH_MS = 60_000;
 
 /** What went wrong: `status` 0 where no server answered; `code`, `message` and `hint` as the server says them. */
-export class ServiceError extends Error {
+class ServiceError extends Error {
   constructor(status, { code = "unknown", message = "", hint = "" } = {}, retryAfter = null) {
     super(message);
     Object.assign(this, { status, code, hint, retryAfter });
@@ -15,7 +15,7 @@ export class ServiceError extends Error {
 
 export const token = () => sessionStorage.getItem(TOKEN);
 export const keepToken = (text) => sessionStorage.setItem(TOKEN, text);
-export const urlOf = (path) => new URL(path, BASE).href;
+const urlOf = (path) => new URL(path, BASE).href;
 export const thumbnailUrl = (item) => item.thumbnail && urlOf(item.thumbnail.replace(/^\/api\/v1\//, ""));
 export const originalUrl = (item) => urlOf(`items/${item.id}/original`);
 

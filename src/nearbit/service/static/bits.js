@@ -7,7 +7,7 @@ const ROW = 10;
 const LISTED = 12;
 
 /** Read the bits of a code in hexadecimal, first bit first. */
-export function bitsOf(code, nBits) {
+function bitsOf(code, nBits) {
   return Array.from({ length: nBits }, (_, at) => (parseInt(code[at >> 2], 16) >> (3 - (at & 3))) & 1);
 }
 

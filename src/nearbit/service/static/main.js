@@ -11,7 +11,7 @@ import { message, say, sayProblem, wrongFile } from "./messages.js";
 import { keepPicture } from "./pictures.js";
 import { showQuery } from "./query.js";
 import { showResults, showWaiting } from "./results.js";
-import { chosen, clearSelection, onCompare, toggle } from "./selection.js";
+import { chosen, clearSelection, onCompare } from "./selection.js";
 import { searchRandom, showStart } from "./start.js";
 import { addressOf, followHistory, go, readQuery, readState, START } from "./state.js";
 import { followUploads } from "./upload.js";

@@ -48,7 +48,7 @@ export function pictureBox(url, description, { eager = false, onfail = fail } = 
 }
 
 /** Say what the picture of an item is, for people who do not see it. */
-export function described(item) {
+function described(item) {
   const labels = item.labels.length ? item.labels.join(", ") : "no label";
   return `Image ${item.id}: ${labels}`;
 }

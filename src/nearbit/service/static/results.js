@@ -11,7 +11,7 @@ import { addressOf, go } from "./state.js";
 const WAIT_BEFORE_FETCH = 80;
 
 /** Leave out all but the first of the items whose picture is the same. */
-export function withoutRepeats(neighbors) {
+function withoutRepeats(neighbors) {
   const seen = new Set();
   return neighbors.filter((item) => {
     const key = item.digest ?? `item ${item.id}`;

@@ -43,7 +43,7 @@ export function csvCell(value) {
 }
 
 /** Write items as CSV with a header. */
-export function asCsv(items) {
+function asCsv(items) {
   const lines = items.map((item) => COLUMNS.map((column) => csvCell(item[column])).join(","));
   return [COLUMNS.join(","), ...lines, ""].join("\r\n");
 }

@@ -1,6 +1,6 @@
 // What the page shows, as its address says it: so that links can be shared, and back and forward work.
 
-export const DEFAULT_K = 24;
+const DEFAULT_K = 24;
 export const LARGEST_K = 200;
 
 /** The start page. */
