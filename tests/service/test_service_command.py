@@ -68,9 +68,9 @@ class Program:
         with open(self.journal, "wb") as journal:
             self.process = subprocess.Popen(command, stderr=journal, env=kept)
         try:
-            wait_until(lambda: '"start"' in self.journal.read_text(), 60)
+            wait_until(lambda: '"start"' in self.journal.read_text(), 240)
             self.client = Client(int(re.search(r":(\d+)/", self.journal.read_text())[1]))
-            wait_until(lambda: self.client("GET", "/readyz").status == 200, 60)
+            wait_until(lambda: self.client("GET", "/readyz").status == 200, 240)
         except BaseException:
             self.process.kill()
             self.process.wait()
@@ -80,7 +80,7 @@ class Program:
         """Send a signal and return the exit status and the lines of the log."""
         if self.process.poll() is None:
             self.process.send_signal(sign)
-        return self.process.wait(30), self.journal.read_text().splitlines()
+        return self.process.wait(60), self.journal.read_text().splitlines()
 
 
 @pytest.mark.slow
@@ -102,7 +102,7 @@ def test_a_signal_ends_the_service_after_what_is_under_way(tmp_path, sign):
         time.sleep(0.5)
         connection.sendall(body[5:])
         assert b" 200 " in connection.recv(200)
-    program.process.wait(30)
+    program.process.wait(60)
     status, lines = program.stop()
     assert status == 0
     events = [json.loads(line) for line in lines if line.startswith("{")]
