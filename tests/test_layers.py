@@ -106,16 +106,25 @@ def test_the_search_side_never_loads_torch():
     assert not loaded & {"torch", "transformers", "timm", "PIL", "numba"}
 
 
+def test_the_service_never_loads_torch_unless_images_are_encoded():
+    pytest.importorskip("fastapi")
+    loaded = loaded_by("import nearbit.service.serving")
+    assert "fastapi" in loaded
+    assert not loaded & {"torch", "transformers", "timm", "numba", "scipy"}
+
+
 def test_the_package_loads_nothing_heavy():
     loaded = loaded_by("import nearbit")
     assert not loaded & {"torch", "numba", "scipy", "faiss", "numpy", "PIL", "click", "safetensors"}
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["search", "--help"], ["nonsense"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["train", "--help"], ["search", "--help"], ["serve", "--help"], ["nonsense"]]
+)
 def test_help_loads_nothing_heavy(arguments):
     loaded = loaded_by(f"from nearbit.cli.main import run\nrun({arguments!r})")
     assert "click" in loaded
-    assert not loaded & {"torch", "numpy", "scipy", "numba", "PIL", "safetensors", "tqdm"}
+    assert not loaded & {"torch", "numpy", "scipy", "numba", "PIL", "safetensors", "tqdm", "fastapi"}
 
 
 FORBIDDEN_IMPORTS = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve", "yaml"}

@@ -261,3 +261,11 @@ def test_a_filter_sees_what_an_item_holds_now_and_not_what_it_held(index):
     ):
         assert [item_id for item_id, _ in index.search(CODES[:1], where=where).pairs(0)] == ids
     assert index.labels() == {"robin": 1, "wren": 2}
+
+
+def test_one_code_is_added_whatever_the_stride_of_its_row(tmp_path):
+    code = np.array([45, 96], np.uint8)
+    with create_index(tmp_path / "one.index", 12) as index:
+        index.add(code[None])
+        index.add(np.broadcast_to(code, (3, 2))[:1], metadata=[{"labels": ["a"]}])
+        assert [item.code.tolist() for item in index] == [[45, 96], [45, 96]]

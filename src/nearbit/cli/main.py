@@ -19,6 +19,7 @@ COMMANDS = {
     "encode": "Turn images into binary codes; writes an .npz file.",
     "index": "Encode images and put them into a searchable index.",
     "search": "Find the nearest images of an index.",
+    "serve": "Search by a page and an HTTP API, on this machine.",
     "evaluate": "Measure a model, or codes made elsewhere: mAP and the rest.",
     "compare": "Train and measure methods beside each other; writes tables and a report.",
     "centers": "Make hash centers alone, and say how far apart they are.",

@@ -1,7 +1,7 @@
 """Data sets and splits: images as people have them, read safely, and divided so that evaluation is honest."""
 
 from nearbit.datasets.dataset import PARTS, Dataset, Problem, write_problems
-from nearbit.datasets.decode import MAX_PIXELS, open_image
+from nearbit.datasets.decode import MAX_PIXELS, image_format, open_image
 from nearbit.datasets.images import ArrayImages, FileImages, ImageSource, content_digest
 from nearbit.datasets.load import BUILT_IN, load_dataset, load_images
 from nearbit.datasets.overlap import Overlap, Shared, find_overlap
@@ -28,6 +28,7 @@ __all__ = [
     "SplitSizes",
     "content_digest",
     "find_overlap",
+    "image_format",
     "load_dataset",
     "load_images",
     "load_split",

@@ -24,7 +24,9 @@ _COMMON = ("JPEG", "PNG", "GIF", "BMP", "PPM")
 _REASON_LENGTH = 160
 
 
-def open_image(source: Path | str | bytes | BinaryIO, at_least: int | None = None) -> Image.Image:
+def open_image(
+    source: Path | str | bytes | BinaryIO, at_least: int | None = None, *, max_pixels: int = MAX_PIXELS
+) -> Image.Image:
     """Decode one image to mode "RGB", upright; deterministic and safe to call from several threads.
 
     EXIF orientation is applied; transparency is laid on white; greyscale, 1-bit, palette, CMYK and 16-bit images
@@ -34,20 +36,42 @@ def open_image(source: Path | str | bytes | BinaryIO, at_least: int | None = Non
         source: a path of a regular file, the bytes of a file, or an open binary file.
         at_least: pixels; a JPEG may be decoded at 1/2, 1/4 or 1/8 of its size (faster) as long as both of its sides
             stay at least this long. None decodes at full size.
+        max_pixels: width times height above which an image is refused before it is decoded.
 
     Raises:
         ImageError: no image can be made of it; the message is the reason alone, without the path: not a regular file,
-            empty, of no known format, more than `MAX_PIXELS` pixels, truncated or damaged.
+            empty, of no known format, more than `max_pixels` pixels, truncated or damaged.
         InputError: `at_least` is below 1.
     """
     if at_least is not None and at_least < 1:
         raise InputError(f"at_least must be at least 1 pixel, not {at_least!r}")
     if isinstance(source, bytes):
-        return _decode(io.BytesIO(source), at_least)
+        return _decode(io.BytesIO(source), at_least, max_pixels)
     if isinstance(source, str | Path):
         with open_regular(Path(source)) as handle:
-            return _decode(handle, at_least)
-    return _decode(source if source.seekable() else io.BytesIO(source.read()), at_least)
+            return _decode(handle, at_least, max_pixels)
+    return _decode(source if source.seekable() else io.BytesIO(source.read()), at_least, max_pixels)
+
+
+def image_format(source: Path | bytes) -> str:
+    """Return the format that the header of an image shows: one of `FORMATS`, or "MPO"; nothing is decoded.
+
+    Raises:
+        ImageError: not a regular file, empty, of no known format, or of more than `MAX_PIXELS` pixels.
+    """
+    if isinstance(source, bytes):
+        return _format_of(io.BytesIO(source))
+    with open_regular(source) as handle:
+        return _format_of(handle)
+
+
+def _format_of(stream: BinaryIO) -> str:
+    try:
+        return str(_open_header(stream, MAX_PIXELS).format)
+    except ImageError:
+        raise
+    except Exception as error:  # decoders raise whatever a damaged header leads them to
+        raise ImageError(f"truncated or damaged: {_short(error)}") from error
 
 
 @contextmanager
@@ -78,9 +102,9 @@ def _why_not_opened(error: OSError | ValueError, path: Path) -> str:
     return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
-def _decode(stream: BinaryIO, at_least: int | None) -> Image.Image:
+def _decode(stream: BinaryIO, at_least: int | None, max_pixels: int) -> Image.Image:
     try:
-        image = _open_header(stream)
+        image = _open_header(stream, max_pixels)
         if at_least is not None and image.format in ("JPEG", "MPO"):
             image.draft(None, (at_least, at_least))
         image.load()
@@ -91,7 +115,7 @@ def _decode(stream: BinaryIO, at_least: int | None) -> Image.Image:
         raise ImageError(f"truncated or damaged: {_short(error)}") from error
 
 
-def _open_header(stream: BinaryIO) -> Image.Image:
+def _open_header(stream: BinaryIO, max_pixels: int) -> Image.Image:
     """Read the header only, by the formats of `FORMATS`, and refuse an image of too many pixels.
 
     The formats are tried here and not by `Image.open`, so that Pillow's own check of the size, which warns, is silent.
@@ -104,8 +128,8 @@ def _open_header(stream: BinaryIO) -> Image.Image:
     width, height = image.size
     if width < 1 or height < 1:
         raise ImageError(f"an image of {width} x {height} pixels")
-    if width * height > MAX_PIXELS:
-        raise ImageError(f"{width} x {height} is more than {MAX_PIXELS:,} pixels")
+    if width * height > max_pixels:
+        raise ImageError(f"{width} x {height} is more than {max_pixels:,} pixels")
     return image
 
 

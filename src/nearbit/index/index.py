@@ -18,7 +18,7 @@ from nearbit.index.keeper import Keeper
 from nearbit.index.loading import as_loaded, nothing
 from nearbit.index.outputs import StoredOutputs, reordered
 from nearbit.index.results import PADDING, Ids, Item, Results
-from nearbit.index.revisions import read_state, record_change, runs_of
+from nearbit.index.revisions import State, read_state, record_change, runs_of
 from nearbit.index.rows import EMPTY, Fields, check_text
 from nearbit.index.schema import Meta, upgrade
 from nearbit.index.snapshot import Snapshot, Subset, codes_of
@@ -216,13 +216,19 @@ class Index:
     def __iter__(self) -> Iterator[Item]:
         """Yield every item by id, page by page; items written meanwhile may or may not come."""
         last = -1
-        while True:
-            with self._store.read() as connection:
-                page = statements.items_after(connection, last, ITEMS_PER_PAGE)
-            if not page:
-                return
+        while page := self.items_after(last, ITEMS_PER_PAGE):
             yield from page
             last = page[-1].id
+
+    def items_after(self, last: int, n: int) -> list[Item]:
+        """Return the next `n` items with an id above `last`, by id; -1 for the first ones."""
+        with self._store.read() as connection:
+            return statements.items_after(connection, last, n)
+
+    def state(self) -> State:
+        """Return a number and a token that every change of an item replaces: what was read before may be kept."""
+        with self._store.read() as connection:
+            return read_state(connection)
 
     def codes(self) -> tuple[Ids, Codes]:
         """Return all ids int64 `(n,)`, ascending, and their codes uint8 `(n, ceil(n_bits / 8))`; copies."""

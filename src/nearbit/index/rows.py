@@ -53,10 +53,15 @@ def item_of(row: tuple[int, bytes, str | None, str, str, str | None]) -> Item:
         id=item_id,
         code=np.frombuffer(code, np.uint8).copy(),
         path=path,
-        labels=tuple(json.loads(labels)),
+        labels=_labels_of(labels),
         digest=digest,
-        metadata=json.loads(metadata),
+        metadata={} if metadata == EMPTY[2] else json.loads(metadata),
     )
+
+
+@lru_cache(maxsize=100_000)
+def _labels_of(text: str) -> tuple[str, ...]:
+    return tuple(json.loads(text))
 
 
 def check_text(value: Any, name: str) -> str:

@@ -135,7 +135,8 @@ def row_bytes(rows: npt.NDArray[Any]) -> list[bytes]:
     packed = np.ascontiguousarray(rows)
     if not len(packed):
         return []
-    whole: list[bytes] = packed.view(f"V{packed.strides[0]}").ravel().tolist()
+    size = packed.itemsize * packed.shape[1]  # the stride of a single row may be anything
+    whole: list[bytes] = packed.view(f"V{size}").ravel().tolist()
     return whole
 
 

@@ -1,0 +1,120 @@
+"""The application: its routes, and how errors are answered."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+from starlette.staticfiles import StaticFiles
+
+import nearbit
+from nearbit.errors import NearbitError
+from nearbit.service import routes_about, routes_items, routes_search, routes_write
+from nearbit.service.contract import DESCRIPTION, operation
+from nearbit.service.guard import Guard
+from nearbit.service.quick import Quick
+from nearbit.service.refusals import CODES, Refusal
+from nearbit.service.service import Service
+from nearbit.service.settings import ServiceOptions
+
+API = "/api/v1"
+
+ROUTES: tuple[tuple[str, str, Callable[..., Any]], ...] = (
+    ("POST", f"{API}/search/image", routes_search.search_image),
+    ("POST", f"{API}/search", routes_search.search_many),
+    ("GET", f"{API}/items/{{item_id}}/neighbors", routes_search.neighbors),
+    ("GET", f"{API}/items", routes_items.items),
+    ("GET", f"{API}/items/sample", routes_items.sample),
+    ("GET", f"{API}/items/{{item_id}}", routes_items.item),
+    ("GET", f"{API}/items/{{item_id}}/thumbnail", routes_items.thumbnail),
+    ("GET", f"{API}/items/{{item_id}}/original", routes_items.original),
+    ("POST", f"{API}/items", routes_write.add_item),
+    ("DELETE", f"{API}/items/{{item_id}}", routes_write.remove_item),
+    ("GET", f"{API}/labels", routes_items.labels),
+    ("GET", f"{API}/index", routes_about.about_index),
+    ("GET", f"{API}/index/health", routes_about.health),
+    ("GET", f"{API}/index/centers", routes_about.centers),
+    ("GET", f"{API}/model", routes_about.model),
+    ("GET", "/livez", routes_about.livez),
+    ("GET", "/readyz", routes_about.readyz),
+    ("GET", "/metrics", routes_about.metrics),
+)
+
+
+def make_app(options: ServiceOptions) -> Guard:
+    """Return the ASGI application that serves an index.
+
+    Raises:
+        IndexFileError: the index cannot be opened, or the given model did not make its codes.
+        BundleError: the given model folder is none.
+    """
+    service = Service(options)
+    app = FastAPI(
+        title="nearbit",
+        version=nearbit.__version__,
+        description=DESCRIPTION,
+        docs_url=None,  # these pages of FastAPI load scripts from elsewhere
+        redoc_url=None,
+        lifespan=lambda app: _running(service),
+        redirect_slashes=False,
+    )
+    app.state.service = service
+    for method, path, handler in ROUTES:
+        app.add_api_route(path, handler, methods=[method], **operation(handler))
+    page = static_folder()
+    app.add_route("/", lambda request: FileResponse(page / "index.html", headers=NO_CACHE), include_in_schema=False)
+    app.mount("/static", StaticFiles(directory=page), name="static")
+    app.add_exception_handler(Refusal, _refused)
+    app.add_exception_handler(NearbitError, _library_refused)
+    app.add_exception_handler(HTTPException, _not_routed)
+    app.add_exception_handler(Exception, _failed)
+    return Guard(Quick(app), service)
+
+
+NO_CACHE = {"Cache-Control": "no-cache"}
+
+
+def static_folder() -> Path:
+    """Return the folder of the page."""
+    return Path(str(resources.files("nearbit.service") / "static"))
+
+
+@asynccontextmanager
+async def _running(service: Service) -> AsyncIterator[None]:
+    service.start()
+    try:
+        yield
+    finally:
+        service.stop()
+
+
+def _refused(request: Request, error: Any) -> Response:
+    return _answer(error)
+
+
+def _library_refused(request: Request, error: Any) -> Response:
+    service: Service = request.app.state.service
+    return _answer(service.refusal(error))
+
+
+def _not_routed(request: Request, error: Any) -> Response:
+    status = error.status_code if error.status_code in CODES else 400
+    messages = {
+        404: f"nothing is at {request.url.path[:200]}",
+        405: f"{request.method} is not for {request.url.path[:200]}",
+    }
+    hint = "see /openapi.json" if status in messages else ""
+    return _answer(Refusal(status, messages.get(status, str(error.detail)), hint, headers=dict(error.headers or {})))
+
+
+def _failed(request: Request, error: Any) -> Response:
+    return _answer(Refusal(500, "the service failed", "see its log; please report it"))
+
+
+def _answer(refusal: Refusal) -> Response:
+    return Response(refusal.body(), refusal.status, media_type="application/json", headers=refusal.headers)

@@ -1,0 +1,221 @@
+"""The served index: kept open, opened again when its file is replaced, and its items as ready pieces of JSON."""
+
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+import numpy.typing as npt
+
+from nearbit.codes import Codes
+from nearbit.errors import IndexFileError, InputError
+from nearbit.index import Index, Item, open_index
+from nearbit.index.revisions import State
+from nearbit.service.journal import log
+from nearbit.service.pictures import Pictures
+from nearbit.service.refusals import Refusal, ready_json
+
+LOOK_SECONDS = 0.1
+"""How often it is looked whether the file was replaced, and whether items changed."""
+
+KEPT_ITEMS = 50_000
+"""Items whose JSON is kept."""
+
+API = "/api/v1"
+
+
+@dataclass(frozen=True, eq=False)
+class Rendered:
+    """An item, ready to be sent: its code, and its JSON object without the first brace."""
+
+    code: Codes
+    json: bytes
+
+
+@dataclass(eq=False)
+class _Opened:
+    """One open index file, and who uses it; what is kept of its items belongs to one state of them."""
+
+    index: Index
+    signature: tuple[int, int]
+    users: int = 0
+    is_old: bool = False
+    state: State | None = None
+    rendered: dict[int, Rendered] = field(default_factory=dict)
+    kept: dict[str, Any] = field(default_factory=dict)
+
+
+@final
+class Collection:
+    """The index that is served. Thread-safe."""
+
+    def __init__(self, path: Path, pictures: Pictures, *, writable: bool) -> None:
+        """Open the index.
+
+        Raises:
+            IndexFileError: it cannot be opened.
+        """
+        self.path = path
+        self.pictures = pictures
+        self._writable = writable
+        self._lock = threading.Lock()
+        self._making: dict[str, threading.Lock] = defaultdict(threading.Lock)
+        self._opened = self._open()
+        self._looked = time.monotonic()
+
+    @contextmanager
+    def use(self) -> Iterator[Index]:
+        """Give the open index, which stays open as long as it is used."""
+        with self._using() as opened:
+            yield opened.index
+
+    def fresh(self) -> None:
+        """Forget what was kept of items: they were changed here."""
+        with self._lock:
+            self._looked = 0.0
+
+    def rendered(self, ids: Sequence[int]) -> list[Rendered]:
+        """Return items ready to be sent, in the order asked; raise `Refusal` (404) where one is not there."""
+        with self._using() as opened:
+            kept = opened.rendered
+            found = {item_id: kept[item_id] for item_id in ids if item_id in kept}
+            missing = [item_id for item_id in ids if item_id not in found]
+            if missing:
+                for item in items_of(opened.index, missing):
+                    found[item.id] = self._render(item)
+                if len(kept) > KEPT_ITEMS:
+                    kept.clear()
+                kept.update(found)
+            return [found[item_id] for item_id in ids]
+
+    def render(self, items: Sequence[Item]) -> bytes:
+        """Return items as a JSON list."""
+        return b"[" + b",".join(b"{" + self._render(item).json for item in items) + b"]"
+
+    def once(self, name: str, make: Callable[[Index], Any]) -> Any:
+        """Return what `make(index)` gives for the present state of the items; it is made once for each state."""
+        with self._using() as opened, self._making[name]:
+            kept = opened.kept
+            if name not in kept:
+                kept[name] = make(opened.index)
+            return kept[name]
+
+    def labels(self) -> dict[str, int]:
+        """Return how many items have each label."""
+        counts: dict[str, int] = self.once("labels", lambda index: index.labels())
+        return counts
+
+    def ids(self) -> npt.NDArray[np.int64]:
+        """Return the ids of all items, ascending."""
+        numbers: npt.NDArray[np.int64] = self.once("ids", lambda index: index.codes()[0])
+        return numbers
+
+    def close(self) -> None:
+        """Close the index."""
+        with self._lock:
+            self._opened.is_old = True
+            if not self._opened.users:
+                self._opened.index.close()
+
+    @contextmanager
+    def _using(self) -> Iterator[_Opened]:
+        with self._lock:
+            self._look()
+            opened = self._opened
+            opened.users += 1
+        try:
+            yield opened
+        finally:
+            with self._lock:
+                opened.users -= 1
+                if opened.is_old and not opened.users:
+                    opened.index.close()
+
+    def _look(self) -> None:
+        """Open the file again where another one has taken its place, and forget what belongs to an older state."""
+        now = time.monotonic()
+        if now - self._looked < LOOK_SECONDS:
+            return
+        self._looked = now
+        if self._is_replaced():
+            self._replace()
+        opened = self._opened
+        state = opened.index.state()
+        if state != opened.state:
+            opened.state, opened.rendered, opened.kept = state, {}, {}
+
+    def _is_replaced(self) -> bool:
+        try:
+            return _signature(self.path) != self._opened.signature
+        except OSError:  # gone, or about to be replaced: the open file stays good
+            return False
+
+    def _replace(self) -> None:
+        try:
+            new = self._open()
+        except IndexFileError as error:  # not whole yet: the open file stays good, and the next look tries again
+            log("index_not_reopened", error=str(error))
+            return
+        old, self._opened = self._opened, new
+        old.is_old = True
+        if not old.users:
+            old.index.close()
+        log("index_reopened", items=len(new.index))
+
+    def _open(self) -> _Opened:
+        index = open_index(self.path, read_only=not self._writable)
+        return _Opened(index, _signature(self.path))
+
+    def _render(self, item: Item) -> Rendered:
+        return Rendered(item.code, ready_json(self.facts_of(item))[1:])
+
+    def facts_of(self, item: Item) -> dict[str, Any]:
+        """Return what is said of an item."""
+        has_file = self.pictures.has_file(item)
+        is_seen = has_file or self.pictures.is_built_in(item)
+        place = f"{API}/items/{item.id}"
+        version = (item.digest or item.code.tobytes().hex())[:12]
+        return {
+            "id": item.id,
+            "code": item.code.tobytes().hex(),
+            "labels": list(item.labels),
+            "path": shown_path(item.path),
+            "metadata": item.metadata,
+            "digest": item.digest,
+            "thumbnail": f"{place}/thumbnail?v={version}" if is_seen else None,
+            "has_original": has_file,
+        }
+
+
+def items_of(index: Index, ids: Sequence[int]) -> list[Item]:
+    """Return items by id, in the order asked; raise `Refusal` (404) where one is not there."""
+    try:
+        return index.items(list(ids))
+    except InputError as error:
+        raise Refusal(404, str(error).partition(";")[0], "list items with GET /api/v1/items") from error
+
+
+def shown_path(path: str | None) -> str | None:
+    """Return the path of an item as others may see it: relative to the index, or the name of the file alone."""
+    if path is None:
+        return None
+    is_absolute = path.startswith(("/", "\\")) or path[1:2] == ":"
+    return path.replace("\\", "/").rpartition("/")[2] if is_absolute else path
+
+
+def where_of(labels: Sequence[str], metadata: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the filter of a search; None for no filter."""
+    where = dict(metadata)
+    if labels:
+        where["labels"] = list(labels)
+    return where or None
+
+
+def _signature(path: Path) -> tuple[int, int]:
+    facts = path.stat()
+    return facts.st_dev, facts.st_ino

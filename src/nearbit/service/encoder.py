@@ -1,0 +1,145 @@
+"""Codes of uploaded images: one model, used by one thread that takes all that wait at once."""
+
+import asyncio
+import json
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from typing import final
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from nearbit.encoders import Encoder
+from nearbit.errors import BundleError, IndexFileError, NearbitError
+from nearbit.index import Index
+from nearbit.service.journal import log
+from nearbit.service.refusals import Refusal, without
+
+Rows = npt.NDArray[np.float32]
+Job = tuple[Image.Image, Future[Rows]]
+BATCH = 16
+
+
+def model_folder(index: Index, given: Path | None) -> Path | None:
+    """Return the folder of the model: the one given, else the one that the index names, if it is there.
+
+    Raises:
+        BundleError: the given folder holds no model.
+        IndexFileError: the given model is not the one that made the codes.
+    """
+    note = index.notes().get("model_path")
+    folder = given if given is not None else None if note is None else index.path.absolute().parent / note
+    if folder is None or (given is None and not (folder / "bundle.json").is_file()):
+        return None
+    if given is not None and index.model_id not in (None, model_id_of(folder)):
+        raise IndexFileError(
+            f"{index.path} holds codes of another model than {folder}; give the model that made them (--model)"
+        )
+    return folder
+
+
+def model_id_of(folder: Path) -> str:
+    """Return the id that a model folder names; raise `BundleError` where it names none."""
+    try:
+        found = json.loads((folder / "bundle.json").read_text(encoding="utf-8"))["model_id"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BundleError(f"there is no model at {folder}; name a folder that nearbit train wrote") from error
+    return str(found)
+
+
+@final
+class Encoding:
+    """One model in one thread. Images that wait together are encoded together."""
+
+    def __init__(
+        self, load: Callable[[], Encoder] | None, why_not: str, waiting: int, hidden: Sequence[str] = ()
+    ) -> None:
+        """Take how the model is loaded, or why there is none, how many images may wait, and folders not to name."""
+        self._load, self._why_not, self._hidden = load, why_not, hidden
+        self._jobs: queue.Queue[Job | None] = queue.Queue(waiting)
+        self._has_ended = False
+        self._model: Future[Encoder] = Future()
+        self._thread = threading.Thread(target=self._run, name="encode", daemon=True)
+
+    def start(self) -> None:
+        """Load the model, in its thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread after what waits now."""
+        self._jobs.put(None)
+        self._thread.join(10)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the model is loaded, or it is known that there is none."""
+        return self._model.done()
+
+    async def model(self) -> Encoder:
+        """Return the model, once it is loaded; raise `Refusal` (409) where there is none."""
+        try:
+            return await asyncio.shield(asyncio.wrap_future(self._model))
+        except NearbitError as error:
+            raise Refusal(
+                409,
+                f"images cannot be encoded: {without(str(error), self._hidden)}",
+                "search by item (id) or by code, or start the service with --model FOLDER",
+                code="no_model",
+            ) from error
+
+    async def outputs(self, image: Image.Image) -> Rows:
+        """Return the outputs float32 `(n_bits,)` of an image; raise `Refusal` where too many wait."""
+        done: Future[Rows] = Future()
+        try:
+            self._jobs.put_nowait((image, done))
+        except queue.Full:
+            raise Refusal(
+                503, "too many images wait for the model", "try again in a moment", headers={"Retry-After": "2"}
+            ) from None
+        return await asyncio.wrap_future(done)
+
+    def _run(self) -> None:
+        try:
+            model = self._loaded()
+        except Exception as error:  # noqa: BLE001 - every request that needs the model tells it
+            fault = error if isinstance(error, NearbitError) else BundleError(f"the model cannot be loaded: {error}")
+            log("no_model", reason=str(fault))
+            self._model.set_exception(fault)
+            return
+        self._model.set_result(model)
+        while jobs := self._waiting():
+            _encode(model, jobs)
+
+    def _waiting(self) -> list[Job]:
+        """Return what waits, at least one job and at most a batch; nothing at the end."""
+        jobs: list[Job] = []
+        while not jobs or (len(jobs) < BATCH and not self._jobs.empty()):
+            if self._has_ended or (job := self._jobs.get()) is None:
+                self._has_ended = True
+                break
+            jobs.append(job)
+        return jobs
+
+    def _loaded(self) -> Encoder:
+        if self._load is None:
+            raise BundleError(self._why_not)
+        return self._load()
+
+
+def _encode(model: Encoder, jobs: Sequence[Job]) -> None:
+    """Encode images together and hand each its outputs; where that fails, each of them is told."""
+    taken = [(image, done) for image, done in jobs if done.set_running_or_notify_cancel()]
+    if not taken:
+        return
+    try:
+        rows = model.outputs([image for image, _ in taken])
+        for row, (_, done) in zip(rows, taken, strict=True):
+            done.set_result(row)
+    except Exception as error:  # noqa: BLE001 - handed to those who asked
+        for _, done in taken:
+            if not done.done():
+                done.set_exception(error)

@@ -1,0 +1,93 @@
+"""What the service answers when it does not do what was asked: one JSON shape, everywhere."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from nearbit.errors import BundleError, ImageError, IndexFileError, InputError, NearbitError
+
+CODES = {
+    400: "bad_request",
+    401: "token_needed",
+    403: "forbidden",
+    404: "not_found",
+    405: "method_not_allowed",
+    408: "too_slow",
+    409: "conflict",
+    413: "too_large",
+    415: "wrong_content_type",
+    422: "invalid",
+    500: "internal_error",
+    503: "busy",
+}
+
+
+class Refusal(Exception):
+    """A request that is not done.
+
+    Attributes:
+        status: of HTTP.
+        message: what was expected and what came.
+        hint: what to do.
+        code: names the kind of refusal for programs.
+        headers: of the answer, beside those of every answer.
+    """
+
+    def __init__(
+        self, status: int, message: str, hint: str = "", *, code: str = "", headers: dict[str, str] | None = None
+    ) -> None:
+        super().__init__(message)
+        self.status, self.message, self.hint = status, message, hint
+        self.code = code or CODES[status]
+        self.headers = headers or {}
+
+    def body(self) -> bytes:
+        """Return the JSON of the answer."""
+        return error_json(self.code, self.message, self.hint)
+
+
+def error_json(code: str, message: str, hint: str) -> bytes:
+    """Return the one shape of errors."""
+    return json.dumps({"error": {"code": code, "message": message, "hint": hint}}).encode()
+
+
+def refusal_of(error: NearbitError, hidden: Sequence[str] = ()) -> Refusal:
+    """Return how the service answers an error of the library.
+
+    Args:
+        error: what the library raised.
+        hidden: folders of this machine, which are left out of the message.
+    """
+    message, hint = _parted(without(str(error), hidden))
+    if isinstance(error, ImageError):
+        return Refusal(
+            422, message, hint or "send a JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF image", code="not_an_image"
+        )
+    if isinstance(error, InputError):
+        return Refusal(422, message, hint or "correct the value and send the request again")
+    if isinstance(error, IndexFileError):
+        return Refusal(503, message, hint, code="index_unavailable", headers={"Retry-After": "2"})
+    if isinstance(error, BundleError):
+        return Refusal(409, message, hint, code="model_unavailable")
+    return Refusal(409, message, hint)
+
+
+def without(text: str, folders: Sequence[str]) -> str:
+    """Return a text without the names of folders, which are nobody's business elsewhere."""
+    for folder in folders:
+        text = text.replace(f"{folder}/", "")
+    return text
+
+
+def _parted(text: str) -> tuple[str, str]:
+    """Return the message and the hint of an error of the library, which puts "what to do" after a semicolon."""
+    message, _, hint = text.partition("; ")
+    return message, hint
+
+
+_ENCODER = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
+
+
+def ready_json(value: Any) -> bytes:
+    """Return a value as compact JSON in ASCII: half a surrogate pair comes escaped and cannot break the answer."""
+    return _ENCODER.encode(value).encode()

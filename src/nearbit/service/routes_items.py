@@ -1,0 +1,130 @@
+"""Items: what they are, their pictures, lists of them, and their labels."""
+
+from pathlib import Path
+
+import numpy as np
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+
+from nearbit.datasets import image_format
+from nearbit.errors import ImageError
+from nearbit.index import Item
+from nearbit.service.asked import LAST_ID, bounded, by_name, item_id_of
+from nearbit.service.collection import items_of
+from nearbit.service.refusals import Refusal, ready_json
+from nearbit.service.service import Service
+
+DEFAULT_PAGE = 50
+DEFAULT_SAMPLE = 12
+CONTENT_TYPES = {
+    "JPEG": "image/jpeg",
+    "MPO": "image/jpeg",
+    "PNG": "image/png",
+    "GIF": "image/gif",
+    "BMP": "image/bmp",
+    "PPM": "image/x-portable-anymap",
+    "WEBP": "image/webp",
+    "TIFF": "image/tiff",
+    "AVIF": "image/avif",
+    "JPEG2000": "image/jp2",
+}
+FOR_A_YEAR = "private, max-age=31536000, immutable"
+ASK_AGAIN = "private, no-cache"
+
+
+async def item(request: Request) -> Response:
+    """Return one item."""
+    service: Service = request.app.state.service
+    by_name(request.query_params.multi_items(), ())
+    item_id = item_id_of(request.path_params["item_id"])
+    rendered = await service.searching(service.collection.rendered, [item_id])
+    return _json(b"{" + rendered[0].json)
+
+
+async def thumbnail(request: Request) -> Response:
+    """Return a small picture of an item; a link that names its version may be kept for good."""
+    service: Service = request.app.state.service
+    values = by_name(request.query_params.multi_items(), ("v",))
+    found = await service.searching(_item, service, item_id_of(request.path_params["item_id"]))
+    tag = f'"{service.thumbnails.key_of(found)}"'
+    headers = {"ETag": tag, "Cache-Control": FOR_A_YEAR if "v" in values else ASK_AGAIN}
+    if request.headers.get("if-none-match") == tag:
+        return Response(status_code=304, headers=headers)
+    try:
+        small = await service.decoding(service.thumbnails.get, found)
+    except ImageError as error:
+        raise Refusal(
+            404, f"item {found.id} has no picture to show: {error}", "see --images of nearbit serve", code="no_picture"
+        ) from error
+    return Response(small.data, media_type=small.content_type, headers=headers)
+
+
+async def original(request: Request) -> Response:
+    """Return the file of an item as a download."""
+    service: Service = request.app.state.service
+    by_name(request.query_params.multi_items(), ())
+    item_id = item_id_of(request.path_params["item_id"])
+    file, kind = await service.searching(_original, service, item_id)
+    return FileResponse(file, media_type=kind, filename=file.name, headers={"Cache-Control": ASK_AGAIN})
+
+
+async def items(request: Request) -> Response:
+    """Return items by id, page by page."""
+    service: Service = request.app.state.service
+    values = by_name(request.query_params.multi_items(), ("after", "limit"))
+    limit = bounded(values, "limit", DEFAULT_PAGE, 1, service.options.limits.page)
+    after = bounded(values, "after", 0, 0, LAST_ID) if "after" in values else -1
+    return _json(await service.searching(_page, service, after, limit))
+
+
+async def sample(request: Request) -> Response:
+    """Return some items, drawn at random; the same seed draws the same ones while the index stays the same."""
+    service: Service = request.app.state.service
+    values = by_name(request.query_params.multi_items(), ("n", "seed"))
+    n = bounded(values, "n", DEFAULT_SAMPLE, 1, service.options.limits.page)
+    seed = bounded(values, "seed", 0, 0, 2**32 - 1) if "seed" in values else None
+    return _json(await service.searching(_sample, service, n, seed))
+
+
+async def labels(request: Request) -> Response:
+    """Return how many items have each label, the most frequent first."""
+    service: Service = request.app.state.service
+    by_name(request.query_params.multi_items(), ())
+    counts = await service.searching(service.collection.labels)
+    rows = sorted(counts.items(), key=lambda row: (-row[1], row[0]))
+    return _json(ready_json({"labels": [{"label": label, "items": n} for label, n in rows]}))
+
+
+def _item(service: Service, item_id: int) -> Item:
+    with service.collection.use() as index:
+        return items_of(index, [item_id])[0]
+
+
+def _original(service: Service, item_id: int) -> tuple[Path, str]:
+    """Return the file of an item and its content type, after looking that it is an image."""
+    file = service.collection.pictures.file_of(_item(service, item_id))
+    try:
+        kind = CONTENT_TYPES.get(image_format(file)) if file is not None else None
+    except ImageError:
+        kind = None
+    if file is None or kind is None:
+        raise Refusal(404, f"item {item_id} has no file to download", "see has_original of an item", code="no_picture")
+    return file, kind
+
+
+def _page(service: Service, after: int, limit: int) -> bytes:
+    with service.collection.use() as index:
+        found = index.items_after(after, limit)
+    following = found[-1].id if len(found) == limit else None
+    return b'{"items":' + service.collection.render(found) + b',"next_after":' + ready_json(following) + b"}"
+
+
+def _sample(service: Service, n: int, seed: int | None) -> bytes:
+    ids = service.collection.ids()
+    chosen = np.random.default_rng(seed).choice(ids, min(n, len(ids)), replace=False) if len(ids) else ids
+    rendered = service.collection.rendered(chosen.tolist()) if len(chosen) else []
+    return b'{"items":[' + b",".join(b"{" + one.json for one in rendered) + b"]}"
+
+
+def _json(body: bytes) -> Response:
+    return Response(body, media_type="application/json", headers={"Cache-Control": "no-store"})

@@ -1,0 +1,158 @@
+"""Searches as the service answers them: ready JSON of each query with its neighbors, and how long each step took."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+import numpy.typing as npt
+
+from nearbit.codes import Codes, n_bytes
+from nearbit.errors import did_you_mean
+from nearbit.index import Index, Results
+from nearbit.service.asked import Search, check_whole
+from nearbit.service.collection import Collection, items_of, where_of
+from nearbit.service.refusals import Refusal, ready_json
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seconds:
+    """How long the steps of an answer took, in seconds."""
+
+    decode: float = 0.0
+    encode: float = 0.0
+    search: float = 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class Query:
+    """One query: what is said of it in the answer, its code, and its outputs where they are known."""
+
+    facts: dict[str, Any]
+    code: Codes
+    outputs: npt.NDArray[np.float32] | None = None
+
+
+@final
+class Searcher:
+    """Searches in a collection. Thread-safe."""
+
+    def __init__(self, collection: Collection) -> None:
+        """Take the collection."""
+        self._collection = collection
+
+    def by_item(self, item_id: int, asked: Search) -> tuple[bytes, Seconds]:
+        """Return the answer to a search from an item of the index, which is its own nearest neighbor."""
+        began = time.perf_counter()
+        code = self._collection.rendered([item_id])[0].code
+        with self._collection.use() as index:
+            outputs = index.kept_outputs([item_id])[0] if index.outputs is not None else None
+            body = self._answer(index, [Query({"id": item_id}, code, outputs)], asked)
+        return self._timed(body, Seconds(search=time.perf_counter() - began))
+
+    def by_queries(self, queries: Sequence[dict[str, Any]], asked: Search) -> tuple[bytes, Seconds]:
+        """Return the answer to several queries: each names an item ("id") or a code ("code", hexadecimal)."""
+        began = time.perf_counter()
+        with self._collection.use() as index:
+            body = self._answer(index, [self._query(index, one) for one in queries], asked)
+        return self._timed(body, Seconds(search=time.perf_counter() - began))
+
+    def by_outputs(
+        self, outputs: npt.NDArray[np.float32], code: Codes, asked: Search, spent: Seconds
+    ) -> tuple[bytes, Seconds]:
+        """Return the answer to a search from an image: its outputs float32 `(n_bits,)` and its code."""
+        began = time.perf_counter()
+        with self._collection.use() as index:
+            kept = outputs if index.outputs is not None else None
+            body = self._answer(index, [Query({}, code, kept)], asked)
+        took = time.perf_counter() - began
+        return self._timed(body, Seconds(decode=spent.decode, encode=spent.encode, search=took))
+
+    def _query(self, index: Index, asked: dict[str, Any]) -> Query:
+        if set(asked) == {"id"}:
+            check_whole(asked["id"], "id", 0, 2**63 - 1)
+            code = items_of(index, [asked["id"]])[0].code
+            return Query(asked, code, index.kept_outputs([asked["id"]])[0] if index.outputs is not None else None)
+        if set(asked) == {"code"}:
+            return Query(asked, code_of(asked["code"], index.n_bits))
+        raise Refusal(422, 'a query must be {"id": NUMBER} or {"code": HEX}', "send one of both for each query")
+
+    def _answer(self, index: Index, queries: Sequence[Query], asked: Search) -> bytes:
+        self._check_labels(asked)
+        where = where_of(asked.labels, asked.metadata)
+        parts = []
+        for one in _together(queries):
+            outputs = None if one[0].outputs is None else np.stack([_known(query) for query in one])
+            codes = np.stack([query.code for query in one])
+            results = index.search(codes, k=asked.k, radius=asked.radius, where=where, outputs=outputs)
+            parts += [self._result(query, results, row) for row, query in enumerate(one)]
+        return b'{"n_bits":%d,"k":%d,"results":[%b]' % (index.n_bits, asked.k, b",".join(parts))
+
+    def _result(self, query: Query, results: Results, row: int) -> bytes:
+        pairs = results.pairs(row)
+        facts = ready_json({**query.facts, "code": query.code.tobytes().hex()})
+        items = self._neighbors([item_id for item_id, _ in pairs])
+        neighbors = b",".join(
+            b'{"rank":%d,"distance":%d,%b' % (rank, distance, items[item_id])
+            for rank, (item_id, distance) in enumerate(pairs, start=1)
+            if item_id in items
+        )
+        return b'{"query":%b,"neighbors":[%b]}' % (facts, neighbors)
+
+    def _neighbors(self, ids: Sequence[int]) -> dict[int, bytes]:
+        """Return items by id; one that was removed since the search is left out."""
+        try:
+            return {item_id: item.json for item_id, item in zip(ids, self._collection.rendered(ids), strict=True)}
+        except Refusal:
+            return {item_id: one.json for item_id in ids for one in self._if_there(item_id)}
+
+    def _if_there(self, item_id: int) -> list[Any]:
+        try:
+            return self._collection.rendered([item_id])
+        except Refusal:
+            return []
+
+    def _check_labels(self, asked: Search) -> None:
+        if not asked.labels:
+            return
+        known = self._collection.labels()
+        for label in asked.labels:
+            if label not in known:
+                hint = did_you_mean(label, list(known)[:2000]).strip()
+                raise Refusal(
+                    422, f"no item has the label {label[:80]!r}", hint or "GET /api/v1/labels", code="unknown_label"
+                )
+
+    @staticmethod
+    def _timed(body: bytes, spent: Seconds) -> tuple[bytes, Seconds]:
+        times = (1000 * spent.decode, 1000 * spent.encode, 1000 * spent.search)
+        return body + b',"timings_ms":{"decode":%.3f,"encode":%.3f,"search":%.3f}}' % times, spent
+
+
+def code_of(text: Any, n_bits: int) -> Codes:
+    """Return the code uint8 `(bytes,)` that a text in hexadecimal names."""
+    width = n_bytes(n_bits)
+    try:
+        raw = bytes.fromhex(text) if isinstance(text, str) and len(text) == 2 * width and text.isalnum() else None
+    except ValueError:
+        raw = None
+    if raw is None:
+        raise Refusal(422, f"code must be {2 * width} hexadecimal digits ({n_bits} bits)", "send a code of this index")
+    return np.frombuffer(raw, np.uint8)
+
+
+def _together(queries: Sequence[Query]) -> list[list[Query]]:
+    """Return queries in runs that one search can take: all with outputs, or all without."""
+    runs: list[list[Query]] = []
+    for query in queries:
+        if not runs or (runs[-1][0].outputs is None) != (query.outputs is None):
+            runs.append([])
+        runs[-1].append(query)
+    return runs
+
+
+def _known(query: Query) -> npt.NDArray[np.float32]:
+    if query.outputs is None:
+        raise ValueError("queries without outputs are searched apart")
+    return query.outputs

@@ -1,0 +1,133 @@
+"""Everything that requests share, in one object; and the threads that do the work."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import ParamSpec, TypeVar, final
+
+import numpy as np
+
+from nearbit.codes import n_bytes
+from nearbit.encoders import Encoder, load_encoder
+from nearbit.errors import NearbitError
+from nearbit.service.collection import Collection
+from nearbit.service.counters import Counters
+from nearbit.service.encoder import Encoding, model_folder
+from nearbit.service.journal import log
+from nearbit.service.pictures import Pictures
+from nearbit.service.refusals import Refusal, refusal_of
+from nearbit.service.search import Searcher, Seconds
+from nearbit.service.settings import ServiceOptions
+from nearbit.service.thumbnails import Thumbnails
+from nearbit.threads import n_threads
+
+Arguments = ParamSpec("Arguments")
+Value = TypeVar("Value")
+
+DECODERS = 2
+
+
+@final
+class Service:
+    """The parts of a running service.
+
+    Attributes:
+        options: what it was told.
+        counters: what it has answered.
+        collection: the index.
+        searcher: searches in it.
+        thumbnails: small pictures of its items.
+        encoding: the model of uploads.
+        model_folder: where the model lies; None where none is at hand.
+        is_warm: whether the first search, which loads the index, is done.
+    """
+
+    def __init__(self, options: ServiceOptions) -> None:
+        """Open the index; the model is loaded by `start`.
+
+        Raises:
+            IndexFileError: the index cannot be opened, or the given model did not make its codes.
+            BundleError: the given model folder is none.
+        """
+        self.options = options
+        self.counters = Counters()
+        pictures = Pictures(options.index, options.images)
+        self.collection = Collection(options.index, pictures, writable=options.allow_write)
+        self.searcher = Searcher(self.collection)
+        self.thumbnails = Thumbnails(options.index, pictures, options.limits.thumbnail_bytes)
+        with self.collection.use() as index:
+            self.model_folder = model_folder(index, options.model)
+        folder = self.model_folder
+        load = None if folder is None else lambda: load_encoder(folder)
+        places = (options.index.parent, options.index.absolute().parent, folder.parent if folder is not None else None)
+        self._hidden = tuple(str(place) for place in places if place is not None and str(place) != ".")
+        why_not = "no model is at hand that made these codes"
+        self.encoding = Encoding(load, why_not, options.limits.waiting_images, self._hidden)
+        self.is_warm = False
+        self._searches = ThreadPoolExecutor(max(2, n_threads()), thread_name_prefix="search")
+        self._decodes = ThreadPoolExecutor(DECODERS, thread_name_prefix="decode")
+
+    def start(self) -> None:
+        """Begin to load the model and the index."""
+        self.encoding.start()
+        self._searches.submit(self._warm)
+
+    def stop(self) -> None:
+        """End the threads and close the files."""
+        self._searches.shutdown()
+        self._decodes.shutdown()
+        self.encoding.stop()
+        self.thumbnails.close()
+        self.collection.close()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether requests are answered at full speed: the index is loaded, and the model if there is one."""
+        return self.is_warm and self.encoding.is_settled
+
+    def refusal(self, error: NearbitError) -> Refusal:
+        """Return how an error of the library is answered, without the names of folders here."""
+        return refusal_of(error, self._hidden)
+
+    def check_model(self, model: Encoder) -> None:
+        """Raise `Refusal` (409) where the index, which may have been replaced, holds codes of another model."""
+        with self.collection.use() as index:
+            is_other = index.n_bits != model.n_bits or index.model_id not in (None, model.model_id)
+        if is_other:
+            raise Refusal(
+                409,
+                "the index was built with another model than the one that encodes images here",
+                "start the service again with the model of the index (--model FOLDER)",
+                code="other_model",
+            )
+
+    async def searching(
+        self, work: Callable[Arguments, Value], *arguments: Arguments.args, **options: Arguments.kwargs
+    ) -> Value:
+        """Run work that reads the index, in a thread."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._searches, lambda: work(*arguments, **options))
+
+    async def decoding(
+        self, work: Callable[Arguments, Value], *arguments: Arguments.args, **options: Arguments.kwargs
+    ) -> Value:
+        """Run work on pictures, in one of a few threads: each may need much memory."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._decodes, lambda: work(*arguments, **options))
+
+    def count(self, spent: Seconds) -> None:
+        """Count the steps of a search."""
+        for stage, seconds in (("decode", spent.decode), ("encode", spent.encode), ("search", spent.search)):
+            if seconds:
+                self.counters.count_stage(stage, seconds)
+
+    def _warm(self) -> None:
+        try:
+            with self.collection.use() as index:
+                index.search(np.zeros((1, n_bytes(index.n_bits)), np.uint8), k=1)
+                first = [item.id for item in index.items_after(-1, 1)]
+            self.collection.rendered(first)  # reads the pictures of a built-in data set
+        except Exception as error:  # noqa: BLE001 - the index may be damaged: each search says so again
+            log("index_not_loaded", error=str(error))
+        else:
+            self.is_warm = True

@@ -1,0 +1,112 @@
+"""What a service is told: where the index lies, who may ask, and how much at once."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from nearbit.errors import InputError
+
+LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
+SHORTEST_TOKEN = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """Bounds on what one request, and all of them together, may cost.
+
+    Attributes:
+        image_bytes: size of an uploaded file.
+        json_bytes: size of a body that is no upload.
+        pixels: width times height of an uploaded image, checked before it is decoded.
+        fields: form fields beside the file.
+        k: results of one query.
+        queries: queries of one request.
+        page: items of one listing.
+        body_seconds: time for the whole body of a request to arrive.
+        idle_seconds: time for the head of a first request on a new connection.
+        requests: requests that are worked on at once; the next one is answered 503.
+        waiting_images: images that wait for the model; the next one is answered 503.
+        connections: open connections; the next one is closed.
+        drain_seconds: time for requests to end after a signal to stop.
+        thumbnail_bytes: size of all kept thumbnails.
+    """
+
+    image_bytes: int = 10_000_000
+    json_bytes: int = 1_000_000
+    pixels: int = 40_000_000
+    fields: int = 100
+    k: int = 1000
+    queries: int = 100
+    page: int = 200
+    body_seconds: float = 20.0
+    idle_seconds: float = 10.0
+    requests: int = 64
+    waiting_images: int = 32
+    connections: int = 512
+    drain_seconds: int = 10
+    thumbnail_bytes: int = 256_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServiceOptions:
+    """How an index is served.
+
+    Attributes:
+        index: the index file.
+        model: the model folder that encodes uploads; None for the one that the index names.
+        host: address to listen on; another one than loopback needs a token.
+        port: port to listen on; 0 for any that is free.
+        token: what every request for data must carry as `Authorization: Bearer`; None for no such check.
+        allow_write: whether items may be added and removed.
+        allowed_hosts: names, beside loopback and `host`, under which the service may be addressed.
+        images: folders that pictures may be read from, beside that of the index.
+        workers: processes.
+        limits: bounds.
+    """
+
+    index: Path
+    model: Path | None = None
+    host: str = "127.0.0.1"
+    port: int = 8000
+    token: str | None = field(default=None, repr=False)
+    allow_write: bool = False
+    allowed_hosts: tuple[str, ...] = ()
+    images: tuple[Path, ...] = ()
+    workers: int = 1
+    limits: Limits = field(default_factory=Limits)
+
+    def __post_init__(self) -> None:
+        if self.token is not None and (len(self.token) < SHORTEST_TOKEN or not self.token.isascii()):
+            raise InputError(
+                f"a token must be at least {SHORTEST_TOKEN} ASCII characters; make one: openssl rand -hex 16"
+            )
+        if self.token is None and not is_loopback(self.host):
+            raise InputError(
+                f"to listen on {self.host}, which other machines can reach, needs a token that every request carries: "
+                "give --token-file FILE, or set NEARBIT_TOKEN"
+            )
+        if self.allow_write and self.token is None:
+            raise InputError("to let requests change the index needs a token: give --token-file, or set NEARBIT_TOKEN")
+        if self.workers < 1:
+            raise InputError(f"workers must be at least 1, not {self.workers}")
+
+    @property
+    def hosts(self) -> frozenset[str]:
+        """The names, in lower case and without port, under which the service may be addressed."""
+        return frozenset(name.lower() for name in (*LOOPBACK_HOSTS, bracketed(self.host), *self.allowed_hosts))
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether only this machine can reach an address."""
+    import ipaddress
+
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def bracketed(host: str) -> str:
+    """Return a host as it stands in a URL: an IPv6 address in brackets."""
+    return f"[{host}]" if ":" in host and not host.startswith("[") else host

@@ -1,0 +1,91 @@
+// How many results, how far away, with which labels.
+
+import { labelCounts } from "./api.js";
+import { byId, isolated, make, shows } from "./dom.js";
+import { go, LARGEST_K } from "./state.js";
+
+const LISTED = 200;
+let state = null;
+let nBits = 64;
+let counts = [];
+let parts = null;
+
+function range(id, words, attributes, text) {
+  const output = make("output", { for: id });
+  const input = make("input", { type: "range", id, ...attributes });
+  const update = () => (output.textContent = text(Number(input.value)));
+  input.addEventListener("input", update);
+  return { input, update, row: make("div", { class: "field" }, make("label", { for: id }, words), output, input) };
+}
+
+const radiusWords = (radius) => (radius >= nBits ? "any" : `${radius} bit${radius === 1 ? "" : "s"}`);
+
+function build() {
+  const k = range("filter-k", "Most results", { min: 1, max: LARGEST_K, value: 24 }, String);
+  const radius = range("filter-radius", "At most away", { min: 0, max: nBits, value: nBits }, radiusWords);
+  const unique = make("input", { type: "checkbox", id: "filter-unique" });
+  const find = make("input", { type: "search", id: "filter-find", placeholder: "Find a label", autocomplete: "off", spellcheck: "false" });
+  const list = make("ul", { class: "label-list", tabindex: "-1" });
+  const clear = make("button", { type: "button", class: "quiet", id: "filter-clear" }, "Remove all filters");
+  k.input.addEventListener("change", () => go({ ...state, k: Number(k.input.value) }, { replace: true }));
+  radius.input.addEventListener("change", () => {
+    const value = Number(radius.input.value);
+    go({ ...state, radius: value >= nBits ? null : value }, { replace: true });
+  });
+  unique.addEventListener("change", () => go({ ...state, unique: unique.checked }));
+  find.addEventListener("input", listLabels);
+  list.addEventListener("change", (event) => {
+    const { value, checked } = event.target;
+    const others = state.labels.filter((label) => label !== value);
+    go({ ...state, labels: checked ? [...others, value] : others });
+  });
+  clear.addEventListener("click", () => go({ ...state, radius: null, labels: [], unique: false }));
+  parts = { k, radius, unique, find, list, clear };
+  byId("filter-form").replaceChildren(k.row, radius.row,
+    make("label", { class: "check" }, unique, make("span", {}, "Hide exact duplicates")),
+    make("fieldset", {}, make("legend", {}, "Labels"), make("label", { class: "hidden", for: "filter-find" }, "Find a label"), find, list),
+    clear);
+}
+
+function option({ name, count }, at) {
+  const box = make("input", { type: "checkbox", value: name, id: `label-${at}` });
+  box.checked = state.labels.includes(name);
+  return make("li", {}, make("label", { class: "check" }, box, isolated(name), make("span", { class: "count" }, count.toLocaleString("en"))));
+}
+
+/** List the labels that hold what was typed, the selected ones first, then the most frequent. */
+function listLabels() {
+  const words = parts.find.value.trim().toLowerCase();
+  const known = new Set(counts.map(({ name }) => name));
+  const strange = state.labels.filter((name) => !known.has(name)).map((name) => ({ name, count: 0 }));
+  const rank = ({ name }) => (state.labels.includes(name) ? 0 : 1);
+  const matching = [...strange, ...counts].filter(({ name }) => name.toLowerCase().includes(words) || state.labels.includes(name));
+  matching.sort((one, other) => rank(one) - rank(other) || other.count - one.count || one.name.localeCompare(other.name));
+  const rows = matching.slice(0, LISTED).map(option);
+  if (matching.length > LISTED) rows.push(make("li", { class: "muted" }, `${matching.length - LISTED} more: type to find them`));
+  if (rows.length === 0) rows.push(make("li", { class: "muted" }, counts.length ? "No label like that" : "No image has a label"));
+  const focus = document.activeElement?.id;
+  parts.list.replaceChildren(...rows);
+  if (focus?.startsWith("label-")) parts.list.querySelector("input")?.focus({ preventScroll: true });
+}
+
+/** Show the filters as they are set. */
+export async function showFilters(next, bits) {
+  state = next;
+  if (!parts || bits !== nBits) {
+    nBits = bits;
+    build();
+    byId("filters").open = shows("(min-width: 900px)");
+  }
+  parts.k.input.value = state.k;
+  parts.radius.input.value = state.radius ?? nBits;
+  parts.k.update();
+  parts.radius.update();
+  parts.unique.checked = state.unique;
+  const active = (state.radius !== null) + state.labels.length + state.unique;
+  parts.clear.hidden = active === 0;
+  byId("filters-active").textContent = active ? ` (${active})` : "";
+  listLabels();
+  counts = await labelCounts();
+  listLabels();
+}

@@ -1,0 +1,89 @@
+// What the page shows, as its address says it: so that links can be shared, and back and forward work.
+
+const DEFAULT_K = 24;
+export const LARGEST_K = 200;
+
+/** The start page. */
+export const START = { view: "search", query: null, k: DEFAULT_K, radius: null, labels: [], unique: false };
+
+const HEX = /^(?:[0-9a-f]{2})+$/i;
+
+function number(text, lowest, highest) {
+  if (text === null || !/^\d+$/.test(text)) return null;
+  return Math.min(Math.max(Number(text), lowest), highest);
+}
+
+/** Read a state out of an address; what it does not understand counts as not said. */
+export function readState(address = location.href) {
+  const fields = new URL(address).searchParams;
+  const id = number(fields.get("id"), 0, Number.MAX_SAFE_INTEGER);
+  const code = fields.get("code");
+  const query = id !== null ? { id } : code && HEX.test(code) ? { code: code.toLowerCase() } : null;
+  return {
+    view: fields.get("view") === "about" ? "about" : "search",
+    query,
+    k: number(fields.get("k"), 1, LARGEST_K) ?? DEFAULT_K,
+    radius: number(fields.get("radius"), 0, Number.MAX_SAFE_INTEGER),
+    labels: fields.getAll("label"),
+    unique: fields.get("unique") === "1",
+  };
+}
+
+/** Write a state as an address relative to the page. */
+export function addressOf(state) {
+  const fields = new URLSearchParams();
+  if (state.view === "about") fields.set("view", "about");
+  if (state.query?.id !== undefined) fields.set("id", state.query.id);
+  if (state.query?.code !== undefined) fields.set("code", state.query.code);
+  if (state.k !== DEFAULT_K) fields.set("k", state.k);
+  if (state.radius !== null) fields.set("radius", state.radius);
+  for (const label of state.labels) fields.append("label", label);
+  if (state.unique) fields.set("unique", "1");
+  const text = fields.toString();
+  return text ? `./?${text}` : "./";
+}
+
+/** Read what someone typed: an id, or a code of the right length; null where it is neither. */
+export function readQuery(text, nBits) {
+  const words = text.trim().replace(/^#/, "");
+  const digits = 2 * Math.ceil(nBits / 8);
+  if (HEX.test(words) && words.length === digits) return { code: words.toLowerCase() };
+  if (/^\d{1,15}$/.test(words)) return { id: Number(words) };
+  return null;
+}
+
+const places = new Map();
+let listener = () => {};
+let current = 0;
+
+function leave() {
+  places.set(current, { top: window.scrollY, focus: document.activeElement?.dataset?.key ?? null });
+}
+
+function arrive(entry) {
+  current = entry?.place ?? 0;
+  listener(readState(), places.get(current) ?? null);
+}
+
+/** Show a state: a new entry in the history, or in place of the present one. */
+export function go(state, { replace = false } = {}) {
+  leave();
+  if (replace) history.replaceState({ place: current }, "", addressOf(state));
+  else {
+    current = Date.now() + Math.random();
+    history.pushState({ place: current }, "", addressOf(state));
+  }
+  listener(readState(), replace ? places.get(current) : null);
+}
+
+/** Call `show(state, place)` now and whenever the state changes; `place` is where a visit before this one stood. */
+export function followHistory(show) {
+  listener = show;
+  history.scrollRestoration = "manual";
+  history.replaceState({ place: (current = history.state?.place ?? Date.now()) }, "");
+  window.addEventListener("popstate", (event) => {
+    leave();
+    arrive(event.state);
+  });
+  show(readState(), null);
+}

@@ -1,0 +1,168 @@
+"""Small pictures of items: made when they are first seen, and kept in a file of bounded size beside the index."""
+
+import hashlib
+import io
+import sqlite3
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import final
+
+from PIL import Image
+
+from nearbit.index import Item
+from nearbit.service.pictures import Pictures
+
+SIDE = 256
+"""Longest side of a thumbnail, in pixels."""
+
+MOST_BYTES = 15_000
+"""A thumbnail is made smaller, by quality, until it has no more bytes; the last quality is taken as it is."""
+QUALITIES = (82, 70, 55, 40, 25)
+
+TINY = 64
+"""Pictures up to this side are enlarged by a whole factor, pixel by pixel, so that each stays sharp."""
+
+IN_MEMORY_BYTES = 32_000_000
+"""Bound where no file can be written."""
+
+TOUCHED_SECONDS = 3600.0
+"""How exactly it is known when a thumbnail was last used."""
+
+KEPT_SHARE = 0.9
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Thumbnail:
+    """Bytes of a picture, their content type, and the name of their content."""
+
+    data: bytes
+    content_type: str
+    key: str
+
+
+@final
+class Thumbnails:
+    """Thumbnails of one index. Thread-safe; several processes may share the file."""
+
+    def __init__(self, index: Path, pictures: Pictures, limit: int) -> None:
+        """Open or make the file; where it cannot be written, a small one in memory takes its place."""
+        self._pictures = pictures
+        self._lock = threading.Lock()
+        path = index.with_name(f"{index.name}-thumbs")
+        try:
+            self._connection, self._limit = _connect(str(path)), limit
+        except sqlite3.Error:
+            self._connection, self._limit = _connect(":memory:"), min(limit, IN_MEMORY_BYTES)
+
+    def get(self, item: Item) -> Thumbnail:
+        """Return the thumbnail of an item.
+
+        Raises:
+            ImageError: there is no picture of it, or none that can be read.
+        """
+        key = self.key_of(item)
+        found = self._find(key)
+        if found is None:
+            found = small_picture(self._pictures.image_of(item, SIDE))
+            self._keep(key, *found)
+        return Thumbnail(*found, key)
+
+    def key_of(self, item: Item) -> str:
+        """Return the name of the content of an item's picture: of its digest, else of its file as it is now."""
+        if item.digest:
+            return hashlib.sha256(f"{FORMAT_VERSION}:{item.digest}".encode()).hexdigest()[:32]
+        file = self._pictures.file_of(item)
+        facts = None if file is None else file.stat()
+        about = f"{item.path}:{facts.st_mtime_ns}:{facts.st_size}" if facts is not None else f"{item.id}"
+        return hashlib.sha256(f"{FORMAT_VERSION}:file:{about}".encode()).hexdigest()[:32]
+
+    def forget(self, item: Item) -> None:
+        """Remove the thumbnail of an item."""
+        with self._lock:
+            self._connection.execute("DELETE FROM thumbs WHERE key = ?", (self.key_of(item),))
+
+    def count(self) -> tuple[int, int]:
+        """Return how many thumbnails are kept, and their bytes."""
+        with self._lock:
+            row = self._connection.execute("SELECT count(*), coalesce(sum(length(data)), 0) FROM thumbs").fetchone()
+        return int(row[0]), int(row[1])
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._connection.close()
+
+    def _find(self, key: str) -> tuple[bytes, str] | None:
+        with self._lock:
+            row = self._connection.execute("SELECT data, type, used FROM thumbs WHERE key = ?", (key,)).fetchone()
+            if row is None:
+                return None
+            if time.time() - row[2] > TOUCHED_SECONDS:
+                self._connection.execute("UPDATE thumbs SET used = ? WHERE key = ?", (time.time(), key))
+        return row[0], row[1]
+
+    def _keep(self, key: str, data: bytes, content_type: str) -> None:
+        """Keep a thumbnail, and let go of those that were not used for longest where there are too many bytes."""
+        with self._lock:
+            row = (key, data, content_type, time.time())
+            self._connection.execute("INSERT OR REPLACE INTO thumbs VALUES (?, ?, ?, ?)", row)
+            total = self._connection.execute("SELECT bytes FROM total").fetchone()[0]
+            if total > self._limit:
+                self._connection.execute(
+                    "DELETE FROM thumbs WHERE key IN (SELECT key FROM (SELECT key, sum(length(data)) OVER "
+                    "(ORDER BY used, key) AS upto FROM thumbs) WHERE upto <= ?)",
+                    (total - int(KEPT_SHARE * self._limit),),
+                )
+
+
+def small_picture(image: Image.Image) -> tuple[bytes, str]:
+    """Return a picture as bytes of a thumbnail with their content type: pixels alone, no EXIF, no place, no comment.
+
+    Args:
+        image: in RGB, upright.
+    """
+    longest = max(image.size)
+    if longest <= TINY:
+        factor = max(1, 2 * TINY // longest)
+        size = (image.width * factor, image.height * factor)
+        return _saved(image.resize(size, Image.Resampling.NEAREST), "PNG"), "image/png"
+    small = image.copy()
+    small.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS, reducing_gap=2.0)
+    data = b""
+    for quality in QUALITIES:
+        data = _saved(small, "JPEG", quality=quality, optimize=True)
+        if len(data) <= MOST_BYTES:
+            break
+    return data, "image/jpeg"
+
+
+def _saved(image: Image.Image, form: str, **options: int) -> bytes:
+    bare = Image.frombytes(image.mode, image.size, image.tobytes())
+    out = io.BytesIO()
+    bare.save(out, form, **options)
+    return out.getvalue()
+
+
+def _connect(path: str) -> sqlite3.Connection:
+    """Open the file, and make its tables where they are missing; the sum of all bytes is kept by triggers."""
+    connection = sqlite3.connect(path, timeout=5.0, isolation_level=None, check_same_thread=False)
+    try:
+        connection.execute("PRAGMA journal_mode = WAL").fetchone()
+        connection.execute("PRAGMA synchronous = OFF")
+        connection.executescript(
+            "CREATE TABLE IF NOT EXISTS thumbs (key TEXT PRIMARY KEY, data BLOB, type TEXT, used REAL) WITHOUT ROWID;"
+            "CREATE TABLE IF NOT EXISTS total (bytes INTEGER);"
+            "INSERT INTO total SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM total);"
+            "CREATE TRIGGER IF NOT EXISTS added AFTER INSERT ON thumbs BEGIN "
+            "UPDATE total SET bytes = bytes + length(new.data); END;"
+            "CREATE TRIGGER IF NOT EXISTS removed AFTER DELETE ON thumbs BEGIN "
+            "UPDATE total SET bytes = bytes - length(old.data); END;"
+        )
+        connection.execute("PRAGMA recursive_triggers = ON")  # REPLACE then runs the trigger of the row that goes
+    except BaseException:
+        connection.close()
+        raise
+    return connection

@@ -1,0 +1,178 @@
+"""What the service says about index, codes, centers and model agrees with what the library measures."""
+
+import json
+import re
+import shutil
+
+import numpy as np
+import pytest
+from service_site import N_BITS, png, running, stored_codes, write_index
+
+from nearbit.codes import hamming_distances, pack
+from nearbit.files import sha256_of
+from nearbit.metrics.health import health_of
+from nearbit.service.facts import HEALTH_ITEMS, Centers, health_facts, map_of, plane_of
+from nearbit.service.settings import ServiceOptions
+
+
+def test_lists_hold_every_item_once_by_id(site):
+    found, after = [], None
+    while True:
+        page = site.get("items?limit=7" + ("" if after is None else f"&after={after}")).json
+        found += page["items"]
+        after = page["next_after"]
+        if after is None:
+            break
+    assert [one["id"] for one in found] == list(range(1, 31))
+    assert found[4] == site.get("items/5").json
+    assert site.get("items?after=0&limit=1").json["items"][0]["id"] == 1
+    assert site.get("items?limit=201").status == 422
+
+
+def test_a_sample_is_of_different_items_and_a_seed_repeats_it(site):
+    first = site.get("items/sample?n=10&seed=3").json["items"]
+    assert len({one["id"] for one in first}) == 10
+    assert site.get("items/sample?n=10&seed=3").json["items"] == first
+    assert site.get("items/sample?n=10&seed=4").json["items"] != first
+    assert len(site.get("items/sample?n=200").json["items"]) == 30
+    drawn = {tuple(one["id"] for one in site.get("items/sample?n=3").json["items"]) for _ in range(8)}
+    assert len(drawn) > 1
+
+
+def test_labels_are_counted(site):
+    assert site.get("labels").json == {"labels": [{"label": name, "items": 10} for name in ("blue", "green", "red")]}
+
+
+def test_the_index_is_described(site, small):
+    about = site.get("index").json
+    codes = stored_codes(small)
+    assert (about["name"], about["items"], about["n_bits"], about["model_id"]) == ("small.index", 30, N_BITS, "fake")
+    assert about["distinct_codes"] == len({code.tobytes() for code in codes})
+    assert about["limits"]["image_bytes"] == 10_000_000
+    assert (about["has_model"], about["can_write"]) == (True, False)
+
+
+def test_health_is_what_the_library_measures(site, small):
+    codes = stored_codes(small)
+    health = site.get("index/health").json
+    expected = health_of(codes, N_BITS).to_dict()
+    assert {name: health[name] for name in expected} == expected
+    bits = np.unpackbits(codes, axis=1)[:, :N_BITS]
+    assert health["ones"] == pytest.approx(bits.mean(axis=0).tolist(), abs=5e-5)
+    assert health["n_all"] == 30
+
+
+def test_health_of_very_many_codes_is_measured_on_some(monkeypatch):
+    codes = np.random.default_rng(0).integers(0, 256, (500, 2), np.uint8)
+    monkeypatch.setattr("nearbit.service.facts.HEALTH_ITEMS", 100)
+    facts = health_facts(codes, 16, None)
+    assert (facts["n_items"], facts["n_all"]) == (100, 500)
+    assert HEALTH_ITEMS > 100_000
+
+
+def test_points_of_the_plane_have_the_distances_that_fit_in_a_plane():
+    corners = np.array([[0, 3, 4], [3, 0, 7], [4, 7, 0]])  # squares of the sides of a right triangle
+    points, explained = plane_of(corners)
+    between = ((points[:, None] - points[None]) ** 2).sum(axis=2)
+    assert between == pytest.approx(corners, abs=1e-9)
+    assert explained == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 40])
+def test_the_map_of_centers_names_all_and_repeats(n):
+    signs = np.where(np.random.default_rng(n).random((n, 16)) < 0.5, 1, -1).astype(np.int8)
+    centers = Centers(tuple(f"class {row}" for row in range(n)), signs)
+    drawn = map_of(centers, {"class 0": 5})
+    assert [one["name"] for one in drawn["centers"]] == list(centers.names)
+    assert [one["items"] for one in drawn["centers"]] == [5] + [0] * (n - 1)
+    assert json.dumps(drawn, allow_nan=False) == json.dumps(map_of(centers, {"class 0": 5}))
+    packed = pack(signs)
+    pairs = hamming_distances(packed, packed, 16)[np.triu_indices(n, 1)]
+    assert drawn["distance_min"] == (min(pairs.tolist()) if n > 1 else None)
+
+
+def bundle(folder, centers):
+    """Write a model folder with centers, as far as the service reads one without loading it."""
+    np.save(folder / "centers.npy", centers, allow_pickle=False)
+    files = {"centers.npy": sha256_of(folder / "centers.npy")}
+    about = {
+        "model_id": "fake", "classes": ["red", "green", "blue"], "files": files,
+        "method": "crh", "n_bits": N_BITS, "record": {"options": {"epochs": 3, "secret": "no"}, "validation_map": 0.5},
+    }  # fmt: skip
+    (folder / "bundle.json").write_text(json.dumps(about))
+
+
+def test_centers_and_card_come_from_the_model_folder(tmp_path):
+    path = write_index(tmp_path)
+    centers = np.where(np.random.default_rng(0).random((3, N_BITS)) < 0.5, 1, -1).astype(np.int8)
+    bundle(tmp_path / "fake.model", centers)
+    with running(ServiceOptions(index=path)) as site:
+        found = site.get("index/centers").json
+        assert [one["code"] for one in found["centers"]] == [row.tobytes().hex() for row in pack(centers)]
+        assert [one["items"] for one in found["centers"]] == [10, 10, 10]
+        assert site.get("index/health").json["center_margin"] == found["distance_min"]
+        card = site.get("model").json
+        assert (card["method"], card["validation_map"], card["options"]) == ("crh", 0.5, {"epochs": 3})
+        assert str(tmp_path) not in json.dumps(card)
+
+
+def test_damaged_centers_are_told_without_the_folder(tmp_path):
+    path = write_index(tmp_path)
+    bundle(tmp_path / "fake.model", np.ones((3, N_BITS), np.int8))
+    with open(tmp_path / "fake.model" / "centers.npy", "ab") as file:
+        file.write(b"x")
+    with running(ServiceOptions(index=path)) as site:
+        answer = site.get("index/centers")
+    assert (answer.status, answer.code) == (409, "model_unavailable")
+    assert str(tmp_path).encode() not in answer.body
+
+
+def test_without_its_model_an_index_is_searched_by_item_and_code_only(tmp_path):
+    path = write_index(tmp_path)
+    shutil.rmtree(tmp_path / "fake.model")
+    with running(ServiceOptions(index=path)) as site:
+        assert site.get("items/1/neighbors").status == 200
+        assert site.search({"queries": [{"code": "fff0"}]}).status == 200
+        answer = site.form("search/image", png((1, 2, 3)))
+        assert (answer.status, answer.code) == (409, "no_model")
+        assert "--model" in answer.json["error"]["hint"]
+        assert site.get("model").code == "no_model"
+        assert site.get("index/centers").code == "no_model"
+        assert site.get("index").json["has_model"] is False
+
+
+def test_a_model_that_cannot_be_loaded_is_told_without_its_folder(tmp_path, monkeypatch):
+    from nearbit.errors import BundleError
+    from nearbit.service import service as module
+
+    def refuse(folder):
+        raise BundleError(f"{folder}: weights.safetensors is damaged")
+
+    monkeypatch.setattr(module, "load_encoder", refuse)
+    with running(ServiceOptions(index=write_index(tmp_path))) as site:
+        answer = site.form("search/image", png((1, 2, 3)))
+    assert (answer.status, answer.code) == (409, "no_model")
+    assert "fake.model: weights.safetensors is damaged" in answer.json["error"]["message"]
+    assert str(tmp_path).encode() not in answer.body
+
+
+def test_numbers_for_prometheus_count_what_was_answered(tmp_path):
+    with running(ServiceOptions(index=write_index(tmp_path))) as site:
+        for _ in range(3):
+            site.get("items/2/neighbors")
+        site.get("items/77")
+        site.form("search/image", png((1, 2, 3)))
+        site("GET", "/an/unknown/path/of/many")
+        text = site("GET", "/metrics").body.decode()
+    values = dict(re.findall(r"^(nearbit\S+) ([\d.e+-]+)$", text, re.MULTILINE))
+    near = 'route="/api/v1/items/{item_id}/neighbors"'
+    assert values[f'nearbit_requests_total{{method="GET",{near},status="200"}}'] == "3"
+    assert values['nearbit_requests_total{method="GET",route="/api/v1/items/{item_id}",status="404"}'] == "1"
+    assert values['nearbit_requests_total{method="GET",route="other",status="404"}'] == "1"
+    assert values[f'nearbit_request_seconds_bucket{{{near},le="+Inf"}}'] == "3"
+    assert values['nearbit_stage_seconds_count{stage="search"}'] == "4"
+    assert values['nearbit_stage_seconds_count{stage="encode"}'] == "1"
+    assert (values["nearbit_items"], values["nearbit_ready"]) == ("30", "1")
+    assert not [
+        line for line in text.splitlines() if not re.fullmatch(r"# .*|\w+(\{[^}]*(\{item_id\})?[^}]*\})? \S+", line)
+    ]
