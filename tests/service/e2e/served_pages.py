@@ -17,7 +17,7 @@ from PIL import Image
 from nearbit.index import create_index
 from nearbit.indexing import index_dataset
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 """Seconds that anything may take to appear; what is there is seen at once."""
 PLAIN = "wren"
 HOSTILE = (
@@ -91,13 +91,13 @@ def served(index, *options, token=None):
 
 def _ready(process, log):
     """Wait until the service has its index and its model, and return the address of its page."""
-    end = time.monotonic() + 3 * PATIENCE
+    end = time.monotonic() + 5 * PATIENCE
     while time.monotonic() < end and process.poll() is None:
         found = re.search(r"serves (http://\S+)", log.read_text(errors="replace"))
         if found and _answers(f"{found.group(1)}readyz"):
             return found.group(1)
-        time.sleep(0.05)
-    raise RuntimeError(f"the service did not start:\n{log.read_text(errors='replace')}")
+        time.sleep(0.2)
+    raise RuntimeError(f"the service did not start; its log ends:\n{log.read_text(errors='replace')[-1000:]}")
 
 
 def _answers(address):

@@ -83,7 +83,7 @@ async function orMessage(work) {
   }
 }
 
-const without = (problem, title) => message(title, [[problem.message, problem.hint].filter(Boolean).join(": ")], { kind: "calm" });
+const without = (problem, title) => message(title, [problem.message, problem.hint].filter(Boolean).map(sentence), { kind: "calm" });
 
 /** Show what the index is and how good its codes are. */
 export async function showAbout() {

@@ -10,7 +10,9 @@ function open(id, title, ...parts) {
   const dialog = byId(id);
   const close = make("button", { type: "button", class: "quiet square", "aria-label": "Close", onclick: () => dialog.close() }, icon("close"));
   dialog.replaceChildren(make("header", {}, make("h2", { id: dialog.getAttribute("aria-labelledby") }, title), close), ...parts);
-  dialog.onclick = (event) => event.target === dialog && dialog.close();
+  dialog.onclick = ({ target }) => {
+    if (target === dialog) dialog.close(); // A click beside it.
+  };
   if (!dialog.open) dialog.showModal();
   return dialog;
 }

@@ -11,6 +11,7 @@ const TITLES = {
   too_slow: ["The upload took too long", "Try again, or take a smaller image."],
   conflict: ["This index cannot be searched by a picture", "Search by an image that is in the index."],
   model_unavailable: ["This index cannot be searched by a picture", "Search by an image that is in the index."],
+  no_model: ["This index cannot be searched by a picture", "Search by an image that is in the index."],
   too_large: ["That image is too large", "Take a smaller one."],
   not_an_image: ["That is not an image that can be read", "Take a JPEG, PNG, WebP, GIF, BMP or TIFF file."],
   unknown_label: ["No image has that label", "Choose another one, or go to the start."],
