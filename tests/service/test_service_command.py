@@ -66,7 +66,7 @@ class Program:
         kept = {**os.environ, **(environment or {})}
         self.journal = index.with_name("journal.txt")
         with open(self.journal, "wb") as journal:
-            self.process = subprocess.Popen(command, stderr=journal, env=kept)
+            self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=journal, env=kept)
         try:
             wait_until(lambda: '"start"' in self.journal.read_text(), 240)
             self.client = Client(int(re.search(r":(\d+)/", self.journal.read_text())[1]))
@@ -80,7 +80,9 @@ class Program:
         """Send a signal and return the exit status and the lines of the log."""
         if self.process.poll() is None:
             self.process.send_signal(sign)
-        return self.process.wait(60), self.journal.read_text().splitlines()
+        status = self.process.wait(60)
+        self.process.stdout.close()
+        return status, self.journal.read_text().splitlines()
 
 
 @pytest.mark.slow
@@ -117,7 +119,10 @@ def test_a_signal_ends_the_service_after_what_is_under_way(tmp_path, sign):
 
 @pytest.mark.slow
 def test_several_processes_answer_alike_and_end_together(tmp_path):
-    program = Program(write_index(tmp_path), "--workers", "2")
+    program = Program(write_index(tmp_path), "--workers", "2", "--json")
+    said = json.loads(program.process.stdout.readline())
+    assert said["url"] == f"http://127.0.0.1:{program.client.port}/"
+    assert said["process"] == program.process.pid
     answers = {program.client.get("items/1/neighbors?k=30").body.partition(b',"timings')[0] for _ in range(20)}
     assert len(answers) == 1
     status, _ = program.stop()

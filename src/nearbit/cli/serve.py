@@ -1,11 +1,12 @@
 """`nearbit serve`: search in an index for people and programs, on this machine unless asked otherwise."""
 
 import os
+import sys
 from pathlib import Path
 
 import click
 
-from nearbit.cli.console import say
+from nearbit.cli.console import json_option, put, say
 from nearbit.errors import InputError, MissingExtraError
 
 TOKEN_VARIABLE = "NEARBIT_TOKEN"
@@ -40,6 +41,7 @@ TOKEN_VARIABLE = "NEARBIT_TOKEN"
 )
 @click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes.")
 @click.option("--open", "opens", is_flag=True, help="Open the page in the browser.")
+@json_option
 def command(
     index_path: Path,
     model_path: Path | None,
@@ -51,6 +53,7 @@ def command(
     images: tuple[Path, ...],
     workers: int,
     opens: bool,
+    as_json: bool,
 ) -> None:
     """Serve a page to search in INDEX, and an HTTP API.
 
@@ -73,11 +76,15 @@ def command(
     )
     with listen(options) as listening:
         url = address(options, listening)
-        serve(options, listening, lambda: _announce(url, opens))
+        serve(options, listening, lambda: _announce(url, index_path, opens, as_json))
 
 
-def _announce(url: str, opens: bool) -> None:
+def _announce(url: str, index_path: Path, opens: bool, as_json: bool) -> None:
+    """Say where the service is, once it answers."""
     say(f"nearbit serves {url} - stop with Ctrl-C")
+    if as_json:
+        put({"url": url, "index": str(index_path), "process": os.getpid()}, as_json=True, lines=[])
+        sys.stdout.flush()
     if opens:
         import webbrowser
 

@@ -59,7 +59,7 @@ def serve(options: ServiceOptions, listening: socket.socket, ready: Callable[[],
     Args:
         options: what is served to whom.
         listening: from `listen`.
-        ready: called once requests are answered, in a service of one process.
+        ready: called once requests are answered; with several processes once the address takes them.
     """
     logging.basicConfig(handlers=[JournalHandler()], level=logging.WARNING, force=True)
     facts = {"address": address(options, listening), "index": str(options.index), "workers": options.workers}
@@ -72,6 +72,8 @@ def serve(options: ServiceOptions, listening: socket.socket, ready: Callable[[],
         with open_index(options.index, read_only=True) as index:
             model_folder(index, options.model)  # what every worker would refuse is refused once, here
         log("start", **facts)
+        if ready is not None:
+            ready()
         config = _config(options, partial(_prepared, options))
         config.factory = True
         config.workers = options.workers
