@@ -12,7 +12,7 @@ VIEWS = {
     "results": ("?id=1&k=12", "#results .pic img"),
     "nothing": (f"?code={UNUSED}&radius=0", "#results .message"),
     "problem": ("?id=999999", "#message .message"),
-    "about": ("?view=about", "#about-index dd, #about-index"),
+    "about": ("?view=about", ".about-parts dd"),
 }
 AXE = """
 const done = arguments[0];
@@ -96,7 +96,7 @@ def test_names_that_attack_are_shown_as_text(page, ask, place):
     page.press("c")
     page.one("#compare-dialog")
     page.open("?view=about")
-    page.until(lambda: page.all("#about-index dd"), "the view of the index")
+    page.until(lambda: page.all(".about-parts dd"), "the view of the index")
     page.open("?id=1&label=%22%3E%3Cscript%3Ewindow.pwned%3D1%3C")
     page.results()
     assert page.run("return window.pwned === undefined") is True
@@ -134,7 +134,7 @@ def test_what_is_touched_is_large_enough(page, screen):
     look(page, "results")
     small = """return [...document.querySelectorAll('button, input, summary, nav a')].filter((node) => {
         const {width, height} = (node.closest('label') ?? node).getBoundingClientRect();
-        return node.offsetParent && width > 0 && (width < 22 || height < 22);
+        return node.offsetParent && width > 0 && (width < 24 || height < 24);
     }).map((node) => node.outerHTML.slice(0, 90))"""
     assert page.run(small) == []
 

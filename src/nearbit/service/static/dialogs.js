@@ -9,7 +9,7 @@ import { KEYS, keysOn, setKeys } from "./keyboard.js";
 function open(id, title, ...parts) {
   const dialog = byId(id);
   const close = make("button", { type: "button", class: "quiet square", "aria-label": "Close", onclick: () => dialog.close() }, icon("close"));
-  dialog.replaceChildren(make("header", {}, make("h2", { id: dialog.getAttribute("aria-labelledby") }, title), close), ...parts);
+  dialog.replaceChildren(make("div", { class: "dialog-head" }, make("h2", { id: dialog.getAttribute("aria-labelledby") }, title), close), ...parts);
   dialog.onclick = ({ target }) => {
     if (target === dialog) dialog.close(); // A click beside it.
   };

@@ -7,7 +7,7 @@ import { go, LARGEST_K } from "./state.js";
 const LISTED = 200;
 let state = null;
 let nBits = 64;
-let counts = [];
+let counts = null;
 let parts = null;
 
 function range(id, words, attributes, text) {
@@ -56,6 +56,7 @@ function option({ name, count }, at) {
 /** List the labels that hold what was typed, the selected ones first, then the most frequent. */
 function listLabels() {
   const words = parts.find.value.trim().toLowerCase();
+  if (counts === null) return;
   const known = new Set(counts.map(({ name }) => name));
   const strange = state.labels.filter((name) => !known.has(name)).map((name) => ({ name, count: 0 }));
   const rank = ({ name }) => (state.labels.includes(name) ? 0 : 1);

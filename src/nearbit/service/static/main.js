@@ -28,6 +28,7 @@ function mark(id, isCurrent) {
 }
 
 function view(name) {
+  delete document.documentElement.dataset.begins;
   document.body.dataset.view = name;
   byId("start").hidden = name !== "start";
   byId("found").hidden = name !== "results";

@@ -42,7 +42,7 @@ function link(item) {
 
 /** Show the query: at once what is known of it, then what the index says of it. */
 export async function showQuery(state, answer) {
-  const { code, ...known } = answer.query;
+  const { code } = answer.query;
   const place = byId("query");
   const present = (picture, words, ...more) => {
     const about = facts({ ...words, code, nBits: answer.nBits });
@@ -51,6 +51,7 @@ export async function showQuery(state, answer) {
   const kept = state.query.id === undefined ? keptPicture(code) : null;
   if (kept) return present(pictureBox(kept.url, "The picture that was searched by", { eager: true }), { title: kept.name });
   if (state.query.id === undefined) return present(make("span", { class: "box absent" }), { title: "A code" });
-  const item = known.labels ? { ...known, code } : await itemOf(state.query.id);
+  const self = answer.neighbors.find(({ id }) => id === state.query.id);
+  const item = self ?? (await itemOf(state.query.id));
   return present(largePicture(item), { title: `Image ${item.id}`, labels: item.labels, path: item.path }, link(item));
 }
