@@ -112,10 +112,11 @@ def test_shared_normalisation_makes_of_shares_what_one_process_makes_of_the_batc
     torch.manual_seed(1)
     inputs, weights = torch.randn(7, 3, 8, 8), torch.randn(7, 5)
     outputs, gradients, buffers = trained_once(network(momentum), inputs, weights)
+    modules = [network(momentum) for _ in range(count)]
 
     def work(threads):
         part = torch.from_numpy(threads.share_of(np.arange(7)))
-        module = network(momentum)
+        module = modules[threads.rank]
         with shared_normalisation(module, threads):
             found = trained_once(module, inputs[part], weights[part])
         assert all("forward" not in vars(layer) for layer in module.modules())
