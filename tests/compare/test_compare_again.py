@@ -12,7 +12,7 @@ from nearbit.compare.cells import Cell, read_cell, read_folder
 from nearbit.compare.findings import find
 from nearbit.compare.page import comparison_page
 from nearbit.compare.run import Grid, compare
-from nearbit.compare.workers import Worker, _give
+from nearbit.compare.workers import Worker, _give, _work
 from nearbit.compare.write import write_comparison
 from nearbit.datasets import Problem, make_split
 from nearbit.datasets.unseen import choose_unseen
@@ -156,6 +156,17 @@ def test_images_that_cannot_be_read_are_said(work):
 def test_no_process_is_refused(work):
     with pytest.raises(InputError, match="at least 1 process, not 0"):
         compare(work, ONE, processes=0)
+    assert not work.folder.exists()
+
+
+@pytest.mark.parametrize("error", [EOFError, BrokenPipeError, ConnectionResetError])
+def test_process_whose_parent_has_gone_ends_without_a_word(work, monkeypatch, error):
+    class Line:
+        def recv(self):
+            raise error
+
+    monkeypatch.setattr("nearbit.compare.workers.signal.signal", lambda *_: None)
+    _work(work, Line())
     assert not work.folder.exists()
 
 

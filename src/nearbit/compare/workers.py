@@ -101,5 +101,5 @@ def _work(work: Work, line: Connection) -> None:
         while (cell := line.recv()) is not None:
             bench = bench or Bench(work)
             line.send(bench.run(cell))
-    except (EOFError, BrokenPipeError):
+    except (EOFError, ConnectionError):
         return
