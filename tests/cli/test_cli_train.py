@@ -224,3 +224,15 @@ def test_without_tensorboard_nothing_is_trained(refused, photos, tmp_path, monke
     message = refused("train", "photos", *FEW, "--tensorboard", "logs", "-o", "a.model")
     assert "--tensorboard needs the package tensorboard" in message
     assert nothing_is_left(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--only", "centers", "--tensorboard", "logs"], "--only centers stops before: leave it out"),
+        (["--option", "margin=1", "--option", "margin=2"], "the option margin of the method is given twice"),
+    ],
+)
+def test_options_that_would_be_passed_over_are_refused(refused, photos, tmp_path, more, message):
+    assert message in refused("train", "photos", *FEW, "-o", "a.npy", *more)
+    assert not (tmp_path / "logs").exists()

@@ -145,6 +145,7 @@ def test_method_with_options_is_another_method(work):
         ("chr", "Did you mean 'crh'"),
         ("crh:margim=1", "Did you mean 'margin'"),
         ("crh:margin", "must read NAME:OPTION=VALUE"),
+        ("crh:margin=1,margin=0.5", "names one twice"),
         ("crh:", "must read NAME:OPTION=VALUE"),
         ("crh:margin=-1", "margin must be a number of at least 0"),
     ],

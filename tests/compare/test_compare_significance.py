@@ -95,18 +95,24 @@ def test_methods_of_different_queries_are_not_compared(tmp_path):
     assert "the same queries at seed 2, and they have 40 and 39" in notes[0]
 
 
-@pytest.mark.parametrize("content", [None, b"", b"PK broken"])
+@pytest.mark.parametrize("content", [None, b"", b"PK broken", "a byte of its content"])
 def test_a_cell_with_a_damaged_file_of_arrays_is_named(tmp_path, content):
     first, second = write_two(tmp_path)
     path = second.results[1].arrays_path
     if content is None:
         path.unlink()
+    elif isinstance(content, str):
+        whole = bytearray(path.read_bytes())
+        place = whole.index(b"average_precision.npy") + 60
+        whole[place : place + 30] = bytes(30)
+        path.write_bytes(whole)
     else:
         path.write_bytes(content)
     found, notes = compare((first, second))
     assert found == []
     assert len(notes) == 1
-    assert f"{path}: cannot be read" in notes[0]
+    assert f"cells/{path.name} cannot be read: repeat the comparison" in notes[0]
+    assert str(tmp_path) not in notes[0], "reports show it, and they name no machine's folders"
 
 
 def test_pairs_come_back_in_the_order_given_whatever_seeds_they_share(tmp_path):

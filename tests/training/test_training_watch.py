@@ -77,6 +77,13 @@ def test_tensorboard_reads_the_history_back(run, tmp_path):
         ]
 
 
+def test_the_second_term_of_a_loss_is_shown(tmp_path):
+    pytest.importorskip("tensorboard")
+    with scalars_in(tmp_path) as scalars:
+        scalars.epoch("linear", {"epoch": 3, "loss": 2.0, "memory_loss": 0.5})
+    assert scalars_of(tmp_path / "linear") == {"loss": [(3, 2.0)], "memory_loss": [(3, 0.5)]}
+
+
 def test_epochs_that_are_trained_again_are_shown_once(tmp_path):
     pytest.importorskip("tensorboard")
     for epochs in ((1, 2, 3), (2, 3, 4)):

@@ -1,5 +1,7 @@
 """`nearbit compare`: methods x lengths x seeds on one data set, as tables and a report."""
 
+import re
+import shlex
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 
 LISTS = ("--methods", "--bits", "--heads")
 """Options that take several values: `--bits 16 32 64`."""
+PLACE = re.compile(r"(?:^|^-\w|[=:](?!//))((?:~[^/]*|\.{1,2})?/.*)", re.DOTALL)
+"""A path that does not begin with the name of a folder beside the reader's own."""
 TYPED = "nearbit.compare.typed"
 """Where the context keeps the arguments as they were typed."""
 
@@ -154,11 +158,13 @@ def _split(path: Path | None, dividing: dict[str, Any], dataset: "Dataset", seed
 
 def _typed(arguments: Sequence[str]) -> str:
     """Return the command as it was typed, with paths cut to their last part: a report names no machine's folders."""
-    words = []
-    for argument in arguments:
-        kind, colon, place = argument.rpartition(":")
-        words.append(kind + colon + Path(place).name if place.startswith(("/", "./", "../", "~")) else argument)
-    return " ".join(["nearbit compare", *words])
+    return shlex.join(["nearbit", "compare", *(_without_folders(argument) for argument in arguments)])
+
+
+def _without_folders(argument: str) -> str:
+    """Return an argument with the path in it, also behind "--cache=", "-o" or "hf:", cut to its last part."""
+    found = PLACE.search(argument)
+    return argument if found is None else argument[: found.start(1)] + Path(found[1]).name
 
 
 def _first(names: Sequence[str]) -> str:

@@ -38,6 +38,8 @@ def method_values(pairs: tuple[str, ...]) -> dict[str, Any]:
         name, equals, text = pair.partition("=")
         if not equals:
             raise InputError(f"a method option must read NAME=VALUE, not {pair!r}")
+        if name in values:
+            raise InputError(f"the option {name} of the method is given twice: leave one --option {name}=… out")
         try:
             values[name] = json.loads(text)
         except ValueError:
@@ -110,6 +112,8 @@ def command(
                 "--split names a split that is made: leave --protocol and the sizes out, and --allow-overlap, too"
             )
         _refuse_unused(method)
+        if only is not None and tensorboard is not None:
+            raise InputError(f"--tensorboard shows a whole training, and --only {only} stops before: leave it out")
         with processes.leader_first():
             dataset = _read(source, method, cache=cache, progress=progress, **given)
         run = plan(

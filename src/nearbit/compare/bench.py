@@ -14,17 +14,19 @@ import numpy as np
 import torch
 
 from nearbit.bundle import Model
-from nearbit.compare.cells import Cell, read_cell, write_failure
+from nearbit.compare.cells import Cell, CellResult, read_cell, write_failure
 from nearbit.compare.memory import forget_peak, peak_mb
 from nearbit.compare.specs import Spec, parse_spec
 from nearbit.datasets import Dataset, Split
 from nearbit.encode import library_versions
-from nearbit.errors import NearbitError
+from nearbit.errors import BundleError, DataError, NearbitError
 from nearbit.evaluation import Evaluation, evaluate
 from nearbit.files import write_json, write_whole
 from nearbit.methods import Baseline
+from nearbit.model_files import FORMAT_VERSION
 from nearbit.progress import Progress, silent
 from nearbit.row_cache import Shelf
+from nearbit.sealed import TRAINED, read_description
 from nearbit.training import TrainOptions, plan
 from nearbit.training.baseline import unused_options
 
@@ -96,8 +98,8 @@ class Bench:
             self.dataset, split, method=spec.method, n_bits=cell.n_bits, options=options, method_options=spec.values,
             cache=self.shelf,
         )  # fmt: skip
-        known = read_cell(self.work.folder, cell)
-        if known.status == "done" and known.facts.get("key") == run.key() and known.arrays_path.is_file():
+        known = self._standing(cell, run.key())
+        if known is not None:
             return "kept", f"mAP {known.figure('tie_aware_map'):.4f}"
         checkpoint = self.work.folder / "checkpoints" / cell.name
         checkpoint.mkdir(parents=True, exist_ok=True)
@@ -105,6 +107,20 @@ class Bench:
         self._write(cell, model, run.key(), progress)
         shutil.rmtree(checkpoint, ignore_errors=True)
         return "done", f"mAP {read_cell(self.work.folder, cell).figure('tie_aware_map'):.4f}"
+
+    def _standing(self, cell: Cell, key: str) -> CellResult | None:
+        """Return what was found by this very run before; None where a file of it is missing, damaged or of another."""
+        try:
+            known = read_cell(self.work.folder, cell)
+            if known.status != "done" or known.facts.get("key") != key:
+                return None
+            known.arrays()
+            if self.work.keep_models:
+                described = read_description(self._model_path(cell), TRAINED, FORMAT_VERSION)
+                return known if described["record"].get("run_key") == key else None
+        except (DataError, BundleError):
+            return None
+        return known
 
     def _write(self, cell: Cell, model: Model, key: str, progress: Progress) -> None:
         """Evaluate a model and write the cell's files, the JSON file last."""
@@ -114,17 +130,20 @@ class Bench:
         )
         seconds = model.record["seconds"] | {"evaluation": round(time.monotonic() - began, 3)}
         if self.work.keep_models:
-            (self.work.folder / "models").mkdir(exist_ok=True)
-            model.save(self.work.folder / "models" / f"{cell.name}.model")
+            model.save(self._model_path(cell))
         arrays = {"average_precision": found.average_precision, "centers": model.centers.centers}
         if model.similarity is not None:
             arrays["similarity"] = model.similarity
+        self._path(cell, "json").unlink(missing_ok=True)  # it must never stand beside the arrays of another run
         write_whole(self._path(cell, "npz"), lambda aside: _save_arrays(aside, arrays))
         facts = _facts(model, found) | {"key": key, "seconds": seconds, "peak_mb": peak_mb()}
         write_json(self._path(cell, "json"), cell.named() | {"status": "done"} | facts)
 
     def _path(self, cell: Cell, ending: str) -> Path:
         return self.work.folder / "cells" / f"{cell.name}.{ending}"
+
+    def _model_path(self, cell: Cell) -> Path:
+        return self.work.folder / "models" / f"{cell.name}.model"
 
 
 def options_for(spec: Spec, options: TrainOptions, cell: Cell) -> TrainOptions:
@@ -145,7 +164,6 @@ def _facts(model: Model, found: Evaluation) -> dict[str, Any]:
     """Return everything that is said of a run that is done, but for its times."""
     record = model.record
     report = found.report.to_dict()
-    del report["conventions"]
     changing = [epoch["center_correlation"] for epoch in record["history"] if "center_correlation" in epoch]
     return {
         "head": model.head["kind"],

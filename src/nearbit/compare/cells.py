@@ -8,11 +8,13 @@ runs.
 
 import hashlib
 import json
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any, Literal
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -75,9 +77,18 @@ class CellResult:
         return None if value is None else float(value)
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
-        """Read the arrays of a cell that is done."""
-        with np.load(self.arrays_path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
+        """Read the arrays of a cell that is done.
+
+        Raises:
+            DataError: their file is missing or damaged; it is named without its folder, since reports say so too.
+        """
+        try:
+            with np.load(self.arrays_path, allow_pickle=False) as file:
+                return {name: file[name] for name in file.files}
+        except (OSError, EOFError, ValueError, BadZipFile, zlib.error) as error:
+            raise DataError(
+                f"cells/{self.arrays_path.name} cannot be read: repeat the comparison, which makes it anew"
+            ) from error
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -86,8 +97,9 @@ class Comparison:
 
     Attributes:
         about: the JSON of `comparison.json`: "methods", "bits", "heads", "seeds", "dataset" ({"name", "images",
-            "classes", "labels_per_image", "fingerprint"}), "split" ({"recipe", "sizes": {part: images}}, or also "hash"
-            where all seeds share one), "train_options", "command", "versions", "machine".
+            "classes", "labels_per_image", "fingerprint"}), "split" ({"recipe", "sizes": {part: images} of the first
+            seed, "hashes": {seed: hash}}, also "unseen": {seed: classes} where some are, and "hash" where all seeds
+            share one split), "train_options", "command" (the last one), "commands" (all), "versions", "machine".
         results: one for each cell that is wanted, in the order of methods, heads, bits, seeds.
     """
 
@@ -119,7 +131,13 @@ def read_folder(folder: Path) -> Comparison:
     Raises:
         DataError: the folder holds none, or one of a newer version, or a damaged file.
     """
-    about = _read(folder / DESCRIPTION)
+    about = read_about(folder)
+    return Comparison(about=about, results=tuple(read_cell(folder, cell) for cell in cells_of(about)))
+
+
+def read_about(folder: Path) -> dict[str, Any]:
+    """Return what `comparison.json` says, whatever became of the cells; see `read_folder` for what is raised."""
+    about = _read(folder / DESCRIPTION, "restore it, or choose another folder")
     if about.get("format") != FORMAT:
         raise DataError(f"{folder / DESCRIPTION}: expected what `nearbit compare` wrote; it is something else")
     if not isinstance(about.get("version"), int) or about["version"] > VERSION:
@@ -127,7 +145,7 @@ def read_folder(folder: Path) -> Comparison:
             f"{folder / DESCRIPTION}: version {about.get('version')!r}; this nearbit reads up to {VERSION}: "
             "update nearbit"
         )
-    return Comparison(about=about, results=tuple(read_cell(folder, cell) for cell in cells_of(about)))
+    return about
 
 
 def read_cell(folder: Path, cell: Cell) -> CellResult:
@@ -136,7 +154,7 @@ def read_cell(folder: Path, cell: Cell) -> CellResult:
     arrays_path = path.with_suffix(".npz")
     if not path.is_file():
         return CellResult(cell=cell, status="missing", facts={}, arrays_path=arrays_path)
-    facts = _read(path)
+    facts = _read(path, "delete it, or repeat the comparison, to run it again")
     if facts.get("status") not in ("done", "failed"):
         raise DataError(f"{path}: expected a run of `nearbit compare`; delete it to run it again")
     return CellResult(cell=cell, status=facts["status"], facts=facts, arrays_path=arrays_path)
@@ -147,13 +165,13 @@ def write_failure(folder: Path, cell: Cell, why: str) -> None:
     write_json(folder / "cells" / f"{cell.name}.json", cell.named() | {"status": "failed", "error": why})
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path, remedy: str) -> dict[str, Any]:
     try:
         found = json.loads(path.read_bytes())
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
     except ValueError as error:
-        raise DataError(f"{path}: expected JSON; it is damaged") from error
+        raise DataError(f"{path}: expected JSON; it is damaged: {remedy}") from error
     if not isinstance(found, dict):
-        raise DataError(f"{path}: expected a JSON object; it is damaged")
+        raise DataError(f"{path}: expected a JSON object; it is damaged: {remedy}")
     return found

@@ -132,7 +132,7 @@ def _facts(findings: Findings) -> str:
     hashes = sorted({str(result.facts.get("split_hash"))[:12] for result in done})
     facts = {
         "data": _words({name: value for name, value in dataset.items() if name != "name"}),
-        "split": _words({name: value for name, value in split.items() if name != "sizes"}),
+        "split": _words({name: value for name, value in split.items() if name not in ("sizes", "hashes")}),
         "parts": _words(split.get("sizes", {})),
         "split hashes": ", ".join(hashes),
         "seeds": _words(about.get("seeds", [])),
@@ -160,12 +160,14 @@ def _words(value: Any) -> str:
 
 def _reproduce(about: Mapping[str, Any]) -> list[str]:
     command = about.get("command")
-    if not command:
+    commands = about.get("commands") or ([command] if command else [])
+    if not commands:
         return []
-    line = command if isinstance(command, str) else shlex.join(str(word) for word in command)
+    lines = [line if isinstance(line, str) else shlex.join(str(word) for word in line) for line in commands]
+    said = "command below makes" if len(lines) == 1 else "commands below make"
     return [
         "<h2>How to reproduce</h2>",
-        "<p>The command below makes the same cells; into the same folder it runs only those that are not there yet. "
+        f"<p>The {said} the same cells; into the same folder only those are run that are not there yet. "
         "Every number of every cell is in <code>table.csv</code>, all statistics in <code>summary.json</code>.</p>",
-        f"<pre><code>{escape(line)}</code></pre>",
+        f"<pre><code>{escape(chr(10).join(lines))}</code></pre>",
     ]

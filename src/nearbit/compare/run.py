@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from nearbit.compare.bench import Bench, Outcome, Work, machine_facts, same_json
-from nearbit.compare.cells import DESCRIPTION, FORMAT, VERSION, Cell, Comparison, cells_of, read_folder
+from nearbit.compare.cells import DESCRIPTION, FORMAT, VERSION, Cell, Comparison, cells_of, read_about, read_folder
 from nearbit.compare.specs import parse_spec
 from nearbit.compare.workers import run_in_processes
 from nearbit.datasets import Dataset, Split
@@ -19,6 +19,10 @@ from nearbit.threads import n_threads
 from nearbit.training.setup import Setup
 
 GRID = ("methods", "bits", "heads", "seeds")
+MERGED = (*GRID, "baselines", "commands")
+"""What an older comparison in the same folder had besides, beside its splits."""
+EACH_SEEDS = ("sizes", "hash", "hashes", "unseen")
+"""Of the splits: what seeds need not have in common."""
 MOST_PROCESSES = 4
 """Without being asked, no more processes than this: each holds the data set and the features."""
 
@@ -80,10 +84,15 @@ def compare(
         say: called with a line about each cell.
 
     Raises:
-        InputError: the folder holds a comparison of other data, splits or options.
+        InputError: the folder holds a comparison of other data, splits or options; or fewer than 1 process.
         DataError: the split cannot be made.
     """
+    if processes is not None and processes < 1:
+        raise InputError(f"a comparison needs at least 1 process, not {processes}")
     dataset = work.load()
+    if dataset.problems:
+        first = dataset.problems[0]
+        say(f"{len(dataset.problems)} images cannot be read and are left out; the first: {first.path}: {first.reason}")
     splits = {seed: work.split(dataset, seed) for seed in grid.seeds}
     setup = Setup(dataset, splits[grid.seeds[0]], replace(work.options, seed=grid.seeds[0]), work.cache)
     about = _described(work.folder, _about(dataset, splits, grid, setup, command))
@@ -127,9 +136,6 @@ def _asked(about: dict[str, Any], grid: Grid) -> list[Cell]:
 
 
 def _about(dataset: Dataset, splits: dict[int, Split], grid: Grid, setup: Setup, command: str) -> dict[str, Any]:
-    first = next(iter(splits.values()))
-    recipe = {name: value for name, value in first.recipe.items() if name != "seed"}
-    shared = {split.hash for split in splits.values()}
     options = setup.recorded_options()
     return {
         "format": FORMAT,
@@ -143,14 +149,31 @@ def _about(dataset: Dataset, splits: dict[int, Split], grid: Grid, setup: Setup,
             "labels_per_image": round(float(dataset.labels.sum(axis=1).mean()), 4),
             "fingerprint": dataset.fingerprint,
         },
-        "split": {"recipe": recipe, "sizes": first.sizes()}
-        | ({"hash": first.hash} if len(shared) == 1 < len(splits) else {}),
+        "split": _split_facts(splits),
         "regime": setup.regime,
         "train_options": {name: value for name, value in options.items() if name not in ("seed", "head")},
         "command": command,
+        "commands": [command] if command else [],
         "versions": library_versions(),
         "machine": machine_facts() | {"cores": n_threads()},
     }
+
+
+def _split_facts(splits: dict[int, Split]) -> dict[str, Any]:
+    """Return what is said of the splits; which classes are unseen is each seed's own, as its rows are."""
+    first = next(iter(splits.values()))
+    unseen = {str(seed): split.recipe["unseen"] for seed, split in splits.items() if "unseen" in split.recipe}
+    return {
+        "recipe": {name: value for name, value in first.recipe.items() if name not in ("seed", "unseen")},
+        "sizes": first.sizes(),
+        **_hash_facts({str(seed): split.hash for seed, split in splits.items()}),
+        **({"unseen": unseen} if unseen else {}),
+    }
+
+
+def _hash_facts(hashes: dict[str, str]) -> dict[str, Any]:
+    shared = set(hashes.values())
+    return {"hashes": hashes} | ({"hash": shared.pop()} if len(shared) == 1 < len(hashes) else {})
 
 
 def _described(folder: Path, asked: dict[str, Any]) -> dict[str, Any]:
@@ -159,23 +182,37 @@ def _described(folder: Path, asked: dict[str, Any]) -> dict[str, Any]:
         if folder.is_dir() and any(folder.iterdir()):
             raise InputError(f"{folder} holds other things than a comparison: choose another -o, or empty it")
         return asked
-    known = read_folder(folder).about
+    known = read_about(folder)
     for what in ("dataset", "split", "train_options"):
         old, new = known[what], asked[what]
         differing = [
-            name
-            for name in {**old, **new}
-            if name not in ("sizes", "hash") and not same_json(old.get(name), new.get(name))
+            name for name in {**old, **new} if name not in EACH_SEEDS and not same_json(old.get(name), new.get(name))
         ]
-        if old.get("hash", new.get("hash")) != new.get("hash", old.get("hash")):
+        if what == "split" and _is_other_split(old, new):
             differing.append("hash")
         if differing:
             raise InputError(
                 f"{folder} holds a comparison with another {what.replace('_', ' ')} ({', '.join(differing)}): "
                 "choose another -o, or give what it was begun with"
             )
-    merged = {name: list(dict.fromkeys([*known[name], *asked[name]])) for name in (*GRID, "baselines")}
-    return asked | merged | {"bits": sorted(merged["bits"]), "seeds": sorted(merged["seeds"])}
+    merged = {name: list(dict.fromkeys([*known.get(name, []), *asked[name]])) for name in MERGED}
+    sorts = {name: sorted(merged[name]) for name in ("bits", "seeds")}
+    return asked | merged | sorts | {"split": _merged_split(known["split"], asked["split"])}
+
+
+def _is_other_split(old: dict[str, Any], new: dict[str, Any]) -> bool:
+    """Tell whether a seed would have two splits, or some seeds one split together and others not."""
+    hashes: dict[str, str] = old.get("hashes", {})
+    if any(hashes.get(seed, found) != found for seed, found in new["hashes"].items()):
+        return True
+    shared = old.get("hash") or new.get("hash")
+    return shared is not None and any(found != shared for found in (*hashes.values(), *new["hashes"].values()))
+
+
+def _merged_split(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    unseen = old.get("unseen", {}) | new.get("unseen", {})
+    hashes = _hash_facts(old.get("hashes", {}) | new["hashes"])
+    return new | hashes | ({"unseen": unseen} if unseen else {})
 
 
 def _compute_features(setup: Setup, splits: dict[int, Split], progress: Progress) -> None:

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 
@@ -170,6 +169,8 @@ def _average_precision(result: CellResult, kept: dict[CellResult, Values]) -> Va
     if result not in kept:
         try:
             kept[result] = np.asarray(result.arrays()["average_precision"], np.float64)
-        except (OSError, EOFError, KeyError, ValueError, BadZipFile) as error:
-            raise DataError(f"{result.arrays_path}: cannot be read: delete the cell's files to run it again") from error
+        except KeyError as error:
+            raise DataError(
+                f"cells/{result.arrays_path.name} holds no average precision: delete it and repeat the comparison"
+            ) from error
     return kept[result]

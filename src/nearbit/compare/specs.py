@@ -32,7 +32,10 @@ def parse_spec(text: str) -> Spec:
     """
     name, colon, pairs = text.partition(":")
     method = find_method(name)
-    values = dict(_pair(text, pair) for pair in pairs.split(",")) if colon else {}
+    given = [_pair(text, pair) for pair in pairs.split(",")] if colon else []
+    values = dict(given)
+    if len(values) < len(given):
+        raise InputError(f"each option of a method counts once, and {text!r} names one twice: leave one out")
     method.with_options(values)
     return Spec(method, values)
 

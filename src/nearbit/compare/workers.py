@@ -2,7 +2,7 @@
 
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
@@ -49,7 +49,8 @@ def run_in_processes(work: Work, cells: Sequence[Cell], n_processes: int, told: 
 
 def _give(worker: Worker, waiting: list[Cell]) -> None:
     worker.cell = waiting.pop() if waiting else None
-    worker.line.send(worker.cell)
+    with suppress(OSError):  # of a process that has died: the end of its line, which `_answer` reads, says so
+        worker.line.send(worker.cell)
 
 
 def _answer(worker: Worker) -> tuple[Outcome, str] | None:
@@ -100,5 +101,5 @@ def _work(work: Work, line: Connection) -> None:
         while (cell := line.recv()) is not None:
             bench = bench or Bench(work)
             line.send(bench.run(cell))
-    except (EOFError, BrokenPipeError):
+    except (EOFError, ConnectionError):
         return

@@ -10,6 +10,7 @@ from nearbit.training.watch import Figures
 
 SCALARS = (
     "loss",
+    "memory_loss",
     "learning_rate",
     "validation_map",
     "centers_changed",
