@@ -160,7 +160,7 @@ def test_every_method_has_its_page_with_all_options_and_schedules(name):
     for regime, schedule in METHODS[name].schedules.items():
         assert f"| {regime} | {schedule.epochs} | {schedule.batch_size} |" in page
     assert "## Differs from the authors' code" in page
-    assert "See docs/results.md." in page
+    assert "(../results.md)" in page
     assert f"({name}.md)" in (DOCS / "README.md").read_text(encoding="utf-8")
 
 

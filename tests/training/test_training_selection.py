@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 from same_models import history_of
 
+from nearbit.methods import CRH, METHODS
+from nearbit.training import TrainOptions
 from nearbit.training.fit import Fit
+from nearbit.training.options import resolve_schedule
 
 
 @pytest.mark.parametrize("method", ["crh", "csq"])
@@ -76,3 +79,16 @@ def test_head_auto_is_one_linear_layer_from_scratch(run):
 def test_a_named_head_is_the_only_candidate(run):
     assert run("csq", "frozen", head="hidden").head["kind"] == "hidden"
     assert list(run("csq", "frozen", head="linear").record["head_candidates"]) == ["linear"]
+
+
+@pytest.mark.parametrize(("n_train", "epochs"), [(9000, 20), (8960, 21), (5525, 33), (256, 720), (257, 360), (1, 720)])
+def test_a_small_set_gets_as_many_steps_as_a_large_one(n_train, epochs):
+    for method in METHODS.values():
+        assert resolve_schedule(method, TrainOptions(), "frozen", "hidden", n_train).epochs == epochs
+        assert resolve_schedule(method, TrainOptions(epochs=3), "frozen", "linear", n_train).epochs == 3
+        assert resolve_schedule(method, TrainOptions(), "scratch", "linear", n_train).epochs == 60
+
+
+def test_more_images_than_the_search_had_get_no_fewer_epochs_and_small_batches_count():
+    assert resolve_schedule(CRH, TrainOptions(), "frozen", "hidden", 10**6).epochs == 20
+    assert resolve_schedule(CRH, TrainOptions(batch_size=32), "frozen", "hidden", 274).epochs == 80

@@ -42,7 +42,7 @@ CSQ = Method(
     make_centers=_centers,
     loss=_loss,
     schedules={
-        "frozen": Schedule(epochs=20, batch_size=256, learning_rate=2e-2, linear_factor=0.05),
+        "frozen": Schedule(epochs=20, batch_size=256, learning_rate=2e-2, linear_factor=0.05, least_steps=720),
         "fine-tuned": Schedule(epochs=90, batch_size=64, learning_rate=1e-3, backbone_factor=0.01),
         "scratch": Schedule(epochs=60, batch_size=64, learning_rate=2e-3),
     },

@@ -66,7 +66,7 @@ MDS = Method(
     loss=_loss,
     distinct=True,
     schedules={
-        "frozen": Schedule(epochs=20, batch_size=256, learning_rate=1e-2),
+        "frozen": Schedule(epochs=20, batch_size=256, learning_rate=1e-2, least_steps=720),
         "fine-tuned": Schedule(epochs=100, batch_size=64, learning_rate=1e-4),
         "scratch": Schedule(epochs=60, batch_size=64, learning_rate=2e-3),
     },

@@ -70,6 +70,8 @@ class Schedule:
 
     Attributes:
         epochs: passes over the training images.
+        least_steps: where the epochs have fewer steps than this, there are more epochs: a small set needs as many
+            steps as a large one.
         batch_size: images a step.
         learning_rate: at the start.
         backbone_factor: the backbone's learning rate, relative to the head's.
@@ -86,6 +88,11 @@ class Schedule:
     betas: tuple[float, float] = (0.9, 0.999)
     weight_decay: float = 1e-5
     clip_norm: float = 1.0
+    least_steps: int = 0
+
+    def epochs_for(self, n_train: int) -> int:
+        """Return how many epochs that many training images take."""
+        return max(self.epochs, math.ceil(self.least_steps / math.ceil(n_train / self.batch_size)))
 
 
 def check_choice(name: str, value: object, known: tuple[str, ...]) -> None:

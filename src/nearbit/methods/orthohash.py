@@ -59,7 +59,9 @@ ORTHOHASH = Method(
     make_centers=_centers,
     loss=_loss,
     schedules={
-        "frozen": Schedule(epochs=20, batch_size=256, learning_rate=1e-2, linear_factor=0.3, weight_decay=5e-4),
+        "frozen": Schedule(
+            epochs=20, batch_size=256, learning_rate=1e-2, linear_factor=0.3, weight_decay=5e-4, least_steps=720
+        ),
         "fine-tuned": Schedule(epochs=100, batch_size=256, learning_rate=1e-4, backbone_factor=0.1, weight_decay=5e-4),
         "scratch": Schedule(epochs=60, batch_size=64, learning_rate=2e-3, weight_decay=5e-4),
     },

@@ -115,7 +115,7 @@ SHC = Method(
     loss=_loss,
     distinct=True,
     schedules={
-        "frozen": Schedule(epochs=20, batch_size=256, learning_rate=2e-2, linear_factor=0.15),
+        "frozen": Schedule(epochs=20, batch_size=256, learning_rate=2e-2, linear_factor=0.15, least_steps=720),
         "fine-tuned": Schedule(epochs=300, batch_size=64, learning_rate=1e-4),
         "scratch": Schedule(epochs=60, batch_size=64, learning_rate=2e-3),
     },

@@ -113,14 +113,18 @@ def check_augmentation(options: TrainOptions, regime: Regime) -> None:
         )
 
 
-def resolve_schedule(method: Method, options: TrainOptions, regime: Regime, kind: HeadKind) -> Schedule:
-    """Return the method's schedule for the regime and the kind of head, with what the options replace."""
+def resolve_schedule(method: Method, options: TrainOptions, regime: Regime, kind: HeadKind, n_train: int) -> Schedule:
+    """Return the method's schedule for the regime, the kind of head and the size of the training set.
+
+    What the options give replaces it; without epochs among them a small set gets more of them.
+    """
     schedule = method.schedules[regime]
     if kind == "linear":
         schedule = replace(schedule, learning_rate=schedule.learning_rate * schedule.linear_factor)
     given = {"epochs": options.epochs, "batch_size": options.batch_size, "learning_rate": options.learning_rate}
     chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-    return replace(schedule, **chosen)
+    schedule = replace(schedule, **chosen)
+    return schedule if options.epochs is not None else replace(schedule, epochs=schedule.epochs_for(n_train))
 
 
 def head_candidates(options: TrainOptions, regime: Regime, *, has_validation: bool) -> tuple[HeadKind, ...]:

@@ -150,7 +150,7 @@ class TrainingRun:
             check_sizes(task.n_classes, task.n_bits, distinct=method.distinct)
         self.kinds = head_candidates(options, setup.regime, has_validation=len(split.validation) > 0)
         self.schedules: dict[HeadKind, Schedule] = {
-            kind: resolve_schedule(method, options, setup.regime, kind) for kind in HEADS
+            kind: resolve_schedule(method, options, setup.regime, kind, len(split.train)) for kind in HEADS
         }
         if options.select == "validation" and not len(split.validation):
             raise InputError(
