@@ -132,13 +132,14 @@ def test_ties_are_shown_as_ties(page, ask):
 
 
 def test_strips_tell_which_bits_differ(page, ask):
-    page.open("?id=1&k=10")
+    page.open("?id=1&k=60")
     page.results()
     codes = {item["id"]: item["code"] for item in ask("items?limit=200")["items"]}
     told = page.run(
         "return [...document.querySelectorAll('.card')].map((card) => "
         "[Number(card.querySelector('.pick').dataset.id), card.querySelector('.strip').getAttribute('aria-label')])"
     )
+    assert len({words for _, words in told}) > 3
     for item, words in told:
         odd = int(codes[item], 16) ^ int(codes[1], 16)
         places = [bit + 1 for bit in range(16) if odd >> (15 - bit) & 1]
