@@ -60,6 +60,8 @@ def checked_search(k: Any, radius: Any, labels: Any, metadata: Any, limits: Limi
         raise Refusal(422, "labels must be a list of texts", 'send for example "labels": ["wren"]')
     if not isinstance(metadata, dict) or "labels" in metadata:
         raise Refusal(422, "metadata must be an object of keys and values, without labels", "filter labels by label")
+    if len(metadata) > limits.conditions:
+        raise Refusal(422, f"metadata must have at most {limits.conditions} keys, not {len(metadata)}", "ask for less")
     most = k if k is not None else DEFAULT_K if radius is None else limits.k
     return Search(k=most, radius=radius, labels=tuple(labels), metadata=metadata)
 

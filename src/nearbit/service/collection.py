@@ -65,12 +65,17 @@ class Collection:
         self._writable = writable
         self._lock = threading.Lock()
         self._making: dict[str, threading.Lock] = defaultdict(threading.Lock)
+        self._held = threading.local()
         self._opened = self._open()
         self._looked = time.monotonic()
 
     @contextmanager
     def use(self) -> Iterator[Index]:
-        """Give the open index, which stays open as long as it is used."""
+        """Give the open index, which stays open as long as it is used.
+
+        What the same thread asks of this collection meanwhile comes from that index, even where another file has taken
+        its place: ids that a search found name items of the index that was searched.
+        """
         with self._using() as opened:
             yield opened.index
 
@@ -88,8 +93,8 @@ class Collection:
             if missing:
                 for item in items_of(opened.index, missing):
                     found[item.id] = self._render(item)
-                if len(kept) > KEPT_ITEMS:
-                    kept.clear()
+                if len(kept) > KEPT_ITEMS:  # others may be reading it: a new one takes its place
+                    opened.rendered = kept = {}
                 kept.update(found)
             return [found[item_id] for item_id in ids]
 
@@ -124,13 +129,19 @@ class Collection:
 
     @contextmanager
     def _using(self) -> Iterator[_Opened]:
+        held: _Opened | None = getattr(self._held, "opened", None)
+        if held is not None:
+            yield held
+            return
         with self._lock:
             self._look()
             opened = self._opened
             opened.users += 1
+        self._held.opened = opened
         try:
             yield opened
         finally:
+            self._held.opened = None
             with self._lock:
                 opened.users -= 1
                 if opened.is_old and not opened.users:
@@ -179,7 +190,6 @@ class Collection:
         has_file = self.pictures.has_file(item)
         is_seen = has_file or self.pictures.is_built_in(item)
         place = f"{API}/items/{item.id}"
-        version = (item.digest or item.code.tobytes().hex())[:12]
         return {
             "id": item.id,
             "code": item.code.tobytes().hex(),
@@ -187,7 +197,7 @@ class Collection:
             "path": shown_path(item.path),
             "metadata": item.metadata,
             "digest": item.digest,
-            "thumbnail": f"{place}/thumbnail?v={version}" if is_seen else None,
+            "thumbnail": f"{place}/thumbnail?v={version_of(item)}" if is_seen else None,
             "has_original": has_file,
         }
 
@@ -200,12 +210,18 @@ def items_of(index: Index, ids: Sequence[int]) -> list[Item]:
         raise Refusal(404, str(error).partition(";")[0], "list items with GET /api/v1/items") from error
 
 
+def version_of(item: Item) -> str:
+    """Return what a link to an item's picture names, so that the link changes with the picture."""
+    return (item.digest or item.code.tobytes().hex())[:12]
+
+
 def shown_path(path: str | None) -> str | None:
-    """Return the path of an item as others may see it: relative to the index, or the name of the file alone."""
+    """Return the path of an item as others may see it: below the index, else the name of the file alone."""
     if path is None:
         return None
-    is_absolute = path.startswith(("/", "\\")) or path[1:2] == ":"
-    return path.replace("\\", "/").rpartition("/")[2] if is_absolute else path
+    parts = path.replace("\\", "/").split("/")
+    leads_out = parts[0] == "" or path[1:2] == ":" or ".." in parts
+    return parts[-1] if leads_out else path
 
 
 def where_of(labels: Sequence[str], metadata: Mapping[str, Any]) -> dict[str, Any] | None:

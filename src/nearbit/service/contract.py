@@ -128,7 +128,7 @@ SEARCH_BODY: Schema = {
         "k": {**K, "type": ["integer", "null"]},
         "radius": {**RADIUS, "type": ["integer", "null"]},
         "labels": {"type": "array", "items": {"type": "string"}},
-        "metadata": {"type": "object"},
+        "metadata": {"type": "object", "maxProperties": 20},
     },
     "example": {"queries": [{"id": 7}, {"code": "4f2aa6252b59f2f3"}], "k": 5, "labels": ["wren"]},
 }

@@ -39,7 +39,7 @@ ITEM_FIELDS: Schema = {
     "id": COUNT,
     "code": CODE,
     "labels": TEXTS,
-    "path": {**_or_null(TEXT), "description": "Relative to the folder of the index."},
+    "path": {**_or_null(TEXT), "description": "From the folder of the index; outside of it, the name alone."},
     "digest": {**_or_null(TEXT), "description": "SHA-256 of the picture; the same for exact duplicates."},
     "metadata": ANY_OBJECT,
     "thumbnail": {**_or_null(TEXT), "description": "Where a small picture is; null where there is none."},

@@ -25,7 +25,7 @@ BATCH = 16
 
 
 def model_folder(index: Index, given: Path | None) -> Path | None:
-    """Return the folder of the model: the one given, else the one that the index names, if it is there.
+    """Return the folder of the model: the one given, else the one that the index names, if it is there and made it.
 
     Raises:
         BundleError: the given folder holds no model.
@@ -35,11 +35,21 @@ def model_folder(index: Index, given: Path | None) -> Path | None:
     folder = given if given is not None else None if note is None else index.path.absolute().parent / note
     if folder is None or (given is None and not (folder / "bundle.json").is_file()):
         return None
-    if given is not None and index.model_id not in (None, model_id_of(folder)):
+    if given is None:
+        return folder if may_have_made(folder, index) else None
+    if index.model_id not in (None, model_id_of(folder)):
         raise IndexFileError(
             f"{index.path} holds codes of another model than {folder}; give the model that made them (--model)"
         )
     return folder
+
+
+def may_have_made(folder: Path, index: Index) -> bool:
+    """Return whether a model may have made the codes of an index; of a folder that cannot be read it is not known."""
+    try:
+        return index.model_id in (None, model_id_of(folder))
+    except BundleError:  # told in full where its files are asked for
+        return True
 
 
 def model_id_of(folder: Path) -> str:
@@ -106,8 +116,9 @@ class Encoding:
         try:
             model = self._loaded()
         except Exception as error:  # noqa: BLE001 - every request that needs the model tells it
-            fault = error if isinstance(error, NearbitError) else BundleError(f"the model cannot be loaded: {error}")
-            log("no_model", reason=str(fault))
+            words = f"the model cannot be loaded ({type(error).__name__}); the log of the service says more"
+            fault = error if isinstance(error, NearbitError) else BundleError(words)
+            log("no_model", reason=f"{type(error).__name__}: {error}")
             self._model.set_exception(fault)
             return
         self._model.set_result(model)

@@ -119,12 +119,16 @@ def plane_of(distances: npt.NDArray[Any]) -> tuple[npt.NDArray[np.float64], floa
 
 def card_of(folder: Path) -> dict[str, Any]:
     """Return the facts of a model that people ask for."""
-    about = description_of(folder)
+    description = description_of(folder)
+    about = {**description.get("about", {}), **description}  # an exported network keeps there what its source said
     record, options = about.get("record", {}), about.get("record", {}).get("options", {})
     backbone = about.get("backbone", {})
+    if isinstance(backbone, str):
+        backbone = {"name": backbone}
     return {
         "name": folder.name,
         "model_id": about["model_id"],
+        "precision": about.get("precision"),
         "method": about.get("method"),
         "method_options": about.get("method_options"),
         "n_bits": about.get("n_bits"),

@@ -5,7 +5,6 @@ import time
 import traceback
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, final
-from urllib.parse import urlsplit
 
 from nearbit.service.bodies import BoundedBody
 from nearbit.service.journal import log
@@ -183,7 +182,7 @@ def _check_origin(scope: Scope, headers: Headers) -> None:
     site = headers.get(b"sec-fetch-site", b"none")
     origin = headers.get(b"origin")
     own = headers.get(b"host", b"").lower()
-    is_foreign = origin is not None and urlsplit(origin.decode("latin-1").lower()).netloc.encode("latin-1") != own
+    is_foreign = origin is not None and origin.lower().rpartition(b"://")[2] != own
     if is_foreign or site not in (b"same-origin", b"none"):
         raise Refusal(403, "pages of other sites may not use this service", "open the page of the service itself")
 

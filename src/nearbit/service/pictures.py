@@ -65,6 +65,10 @@ class Pictures:
             return self.file_of(item) is not None
         return any(_is_below(root, f"{real}/{name}") for root in self.roots)
 
+    def may_show(self, item: Item) -> bool:
+        """Return whether an item has a picture that may be shown now."""
+        return self.file_of(item) is not None or self.is_built_in(item)
+
     def is_built_in(self, item: Item) -> bool:
         """Return whether an item's picture comes from a built-in data set."""
         return self._built_in(item) is not None

@@ -38,10 +38,7 @@ async def centers(request: Request) -> Response:
 async def model(request: Request) -> Response:
     """Return what is known of the model."""
     service = _service(request)
-    folder = service.model_folder
-    if folder is None:
-        raise Refusal(404, NO_MODEL, GIVE_MODEL, code="no_model")
-    return _json(await service.searching(lambda: ready_json(card_of(folder))))
+    return _json(await service.searching(_card, service))
 
 
 async def livez(request: Request) -> Response:
@@ -68,6 +65,14 @@ def _service(request: Request) -> Service:
     return service
 
 
+def _card(service: Service) -> bytes:
+    with service.collection.use() as index:
+        folder = service.model_of(index)
+    if folder is None:
+        raise Refusal(404, NO_MODEL, GIVE_MODEL, code="no_model")
+    return ready_json(card_of(folder))
+
+
 def _about(service: Service, index: Index) -> bytes:
     stats = index.stats()
     search = stats.pop("search")
@@ -79,7 +84,7 @@ def _about(service: Service, index: Index) -> bytes:
             **kept,
             "search": {name: value for name, value in search.items() if isinstance(value, str | int | float)},
             "labels": len(service.collection.labels()),
-            "has_model": service.model_folder is not None,
+            "has_model": service.model_of(index) is not None,
             "can_write": options.allow_write,
             "limits": {
                 "image_bytes": options.limits.image_bytes,
@@ -96,7 +101,8 @@ def _health(service: Service, index: Index) -> bytes:
     if not len(index):
         raise Refusal(409, "the index is empty", "add items before asking for their health", code="empty_index")
     try:
-        centers = None if service.model_folder is None else centers_of(service.model_folder)
+        folder = service.model_of(index)
+        centers = None if folder is None else centers_of(folder)
     except BundleError as error:  # the codes have their health without it
         log("no_centers", reason=str(error))
         centers = None
@@ -104,7 +110,8 @@ def _health(service: Service, index: Index) -> bytes:
 
 
 def _centers(service: Service, index: Index) -> bytes:
-    found = None if service.model_folder is None else centers_of(service.model_folder)
+    folder = service.model_of(index)
+    found = None if folder is None else centers_of(folder)
     if found is None:
         raise Refusal(404, f"no centers are known: {NO_MODEL}, or it has none", GIVE_MODEL, code="no_model")
     return ready_json(map_of(found, service.collection.labels()))

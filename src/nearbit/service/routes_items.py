@@ -10,7 +10,7 @@ from nearbit.datasets import image_format
 from nearbit.errors import ImageError
 from nearbit.index import Item
 from nearbit.service.asked import LAST_ID, bounded, by_name, item_id_of
-from nearbit.service.collection import items_of
+from nearbit.service.collection import items_of, shown_path, version_of
 from nearbit.service.refusals import Refusal, ready_json
 from nearbit.service.service import Service
 
@@ -45,17 +45,16 @@ async def thumbnail(request: Request) -> Response:
     """Return a small picture of an item; a link that names its version may be kept for good."""
     service: Service = request.app.state.service
     values = by_name(request.query_params.multi_items(), ("v",))
-    found = await service.searching(_item, service, item_id_of(request.path_params["item_id"]))
-    tag = f'"{service.thumbnails.key_of(found)}"'
-    headers = {"ETag": tag, "Cache-Control": FOR_A_YEAR if "v" in values else ASK_AGAIN}
+    item_id = item_id_of(request.path_params["item_id"])
+    found, key = await service.searching(_shown, service, item_id)
+    tag, is_this_version = f'"{key}"', values.get("v") == [version_of(found)]
+    headers = {"ETag": tag, "Cache-Control": FOR_A_YEAR if is_this_version else ASK_AGAIN}
     if request.headers.get("if-none-match") == tag:
         return Response(status_code=304, headers=headers)
     try:
         small = await service.decoding(service.thumbnails.get, found)
     except ImageError as error:
-        raise Refusal(
-            404, f"item {found.id} has no picture to show: {error}", "see --images of nearbit serve", code="no_picture"
-        ) from error
+        raise _no_picture(item_id, str(error)) from error
     return Response(small.data, media_type=small.content_type, headers=headers)
 
 
@@ -64,8 +63,8 @@ async def original(request: Request) -> Response:
     service: Service = request.app.state.service
     by_name(request.query_params.multi_items(), ())
     item_id = item_id_of(request.path_params["item_id"])
-    file, kind = await service.searching(_original, service, item_id)
-    return FileResponse(file, media_type=kind, filename=file.name, headers={"Cache-Control": ASK_AGAIN})
+    file, name, kind = await service.searching(_original, service, item_id)
+    return FileResponse(file, media_type=kind, filename=name, headers={"Cache-Control": ASK_AGAIN})
 
 
 async def items(request: Request) -> Response:
@@ -90,9 +89,12 @@ async def labels(request: Request) -> Response:
     """Return how many items have each label, the most frequent first."""
     service: Service = request.app.state.service
     by_name(request.query_params.multi_items(), ())
-    counts = await service.searching(service.collection.labels)
-    rows = sorted(counts.items(), key=lambda row: (-row[1], row[0]))
-    return _json(ready_json({"labels": [{"label": label, "items": n} for label, n in rows]}))
+    return _json(await service.searching(service.collection.once, "label_list", lambda _: _labels(service)))
+
+
+def _labels(service: Service) -> bytes:
+    rows = sorted(service.collection.labels().items(), key=lambda row: (-row[1], row[0]))
+    return ready_json({"labels": [{"label": label, "items": n} for label, n in rows]})
 
 
 def _item(service: Service, item_id: int) -> Item:
@@ -100,16 +102,30 @@ def _item(service: Service, item_id: int) -> Item:
         return items_of(index, [item_id])[0]
 
 
-def _original(service: Service, item_id: int) -> tuple[Path, str]:
-    """Return the file of an item and its content type, after looking that it is an image."""
-    file = service.collection.pictures.file_of(_item(service, item_id))
+def _shown(service: Service, item_id: int) -> tuple[Item, str]:
+    """Return an item and the name of its picture's content, after looking that it may be shown."""
+    found = _item(service, item_id)
+    if not service.collection.pictures.may_show(found):
+        raise _no_picture(item_id, "no picture of it lies in the folders that may be shown")
+    return found, service.thumbnails.key_of(found)
+
+
+def _no_picture(item_id: int, reason: str) -> Refusal:
+    words = f"item {item_id} has no picture to show: {reason}"
+    return Refusal(404, words, "see --images of nearbit serve", code="no_picture")
+
+
+def _original(service: Service, item_id: int) -> tuple[Path, str, str]:
+    """Return the file of an item, its name and its content type, after looking that it is an image."""
+    found = _item(service, item_id)
+    file = service.collection.pictures.file_of(found)
     try:
         kind = CONTENT_TYPES.get(image_format(file)) if file is not None else None
     except ImageError:
         kind = None
     if file is None or kind is None:
         raise Refusal(404, f"item {item_id} has no file to download", "see has_original of an item", code="no_picture")
-    return file, kind
+    return file, (shown_path(found.path) or "").rpartition("/")[2], kind
 
 
 def _page(service: Service, after: int, limit: int) -> bytes:

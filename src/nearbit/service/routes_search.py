@@ -57,7 +57,7 @@ async def search_image(request: Request) -> Response:
     began = time.perf_counter()
     image = await service.decoding(decoded, upload.data, model.preprocessing.resize, service.options.limits)
     halfway = time.perf_counter()
-    service.check_model(model)
+    await service.searching(service.check_model, model)
     outputs = await service.encoding.outputs(image)
     spent = Seconds(decode=halfway - began, encode=time.perf_counter() - halfway)
     code = pack(signs_of(outputs[None]))[0]

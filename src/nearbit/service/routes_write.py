@@ -35,10 +35,10 @@ async def add_item(request: Request) -> Response:
     if reserved:
         raise Refusal(422, f"metadata must not hold {reserved[0]!r}", "labels are fields named label; the rest is ours")
     image = await service.decoding(decoded, upload.data, model.preprocessing.resize, service.options.limits)
-    service.check_model(model)
+    await service.searching(service.check_model, model)
     outputs = await service.encoding.outputs(image)
     about = {**metadata, "labels": list(values.get("label", []))}
-    item_id = await service.searching(_add, service, upload, outputs, about)
+    item_id = await service.changing(_add, service, upload, outputs, about)
     rendered = await service.searching(service.collection.rendered, [item_id])
     place = f"/api/v1/items/{item_id}"
     return Response(b"{" + rendered[0].json, 201, media_type="application/json", headers={"Location": place})
@@ -47,7 +47,7 @@ async def add_item(request: Request) -> Response:
 async def remove_item(request: Request) -> Response:
     """Remove an item, its thumbnail, and its file if it was uploaded here."""
     service = _writing(request)
-    await service.searching(_remove, service, item_id_of(request.path_params["item_id"]))
+    await service.changing(_remove, service, item_id_of(request.path_params["item_id"]))
     return Response(status_code=204)
 
 

@@ -45,8 +45,8 @@ class Searcher:
     def by_item(self, item_id: int, asked: Search) -> tuple[bytes, Seconds]:
         """Return the answer to a search from an item of the index, which is its own nearest neighbor."""
         began = time.perf_counter()
-        code = self._collection.rendered([item_id])[0].code
         with self._collection.use() as index:
+            code = self._collection.rendered([item_id])[0].code
             outputs = index.kept_outputs([item_id])[0] if index.outputs is not None else None
             body = self._answer(index, [Query({"id": item_id}, code, outputs)], asked)
         return self._timed(body, Seconds(search=time.perf_counter() - began))

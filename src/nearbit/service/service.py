@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import ParamSpec, TypeVar, final
 
 import numpy as np
@@ -10,9 +11,10 @@ import numpy as np
 from nearbit.codes import n_bytes
 from nearbit.encoders import Encoder, load_encoder
 from nearbit.errors import NearbitError
+from nearbit.index import Index
 from nearbit.service.collection import Collection
 from nearbit.service.counters import Counters
-from nearbit.service.encoder import Encoding, model_folder
+from nearbit.service.encoder import Encoding, may_have_made, model_folder
 from nearbit.service.journal import log
 from nearbit.service.pictures import Pictures
 from nearbit.service.refusals import Refusal, refusal_of
@@ -66,6 +68,7 @@ class Service:
         self.is_warm = False
         self._searches = ThreadPoolExecutor(max(2, n_threads()), thread_name_prefix="search")
         self._decodes = ThreadPoolExecutor(DECODERS, thread_name_prefix="decode")
+        self._changes = ThreadPoolExecutor(1, thread_name_prefix="change")
 
     def start(self) -> None:
         """Begin to load the model and the index."""
@@ -74,6 +77,7 @@ class Service:
 
     def stop(self) -> None:
         """End the threads and close the files."""
+        self._changes.shutdown()
         self._searches.shutdown()
         self._decodes.shutdown()
         self.encoding.stop()
@@ -88,6 +92,11 @@ class Service:
     def refusal(self, error: NearbitError) -> Refusal:
         """Return how an error of the library is answered, without the names of folders here."""
         return refusal_of(error, self._hidden)
+
+    def model_of(self, index: Index) -> Path | None:
+        """Return the folder of the model, if it made the codes of this index, which may have been replaced."""
+        folder = self.model_folder
+        return folder if folder is not None and may_have_made(folder, index) else None
 
     def check_model(self, model: Encoder) -> None:
         """Raise `Refusal` (409) where the index, which may have been replaced, holds codes of another model."""
@@ -107,6 +116,13 @@ class Service:
         """Run work that reads the index, in a thread."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._searches, lambda: work(*arguments, **options))
+
+    async def changing(
+        self, work: Callable[Arguments, Value], *arguments: Arguments.args, **options: Arguments.kwargs
+    ) -> Value:
+        """Run work that changes the index, in turn: a writer that waits for another program keeps no search waiting."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._changes, lambda: work(*arguments, **options))
 
     async def decoding(
         self, work: Callable[Arguments, Value], *arguments: Arguments.args, **options: Arguments.kwargs

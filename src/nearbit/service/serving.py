@@ -22,6 +22,8 @@ from nearbit.service.journal import JournalHandler, log
 from nearbit.service.settings import ServiceOptions, bracketed
 
 BACKLOG = 512
+STALLED_LOOKS = 3
+"""An answer of which nothing was taken for so many times the idle time is given up."""
 SWITCH_SECONDS = 0.0005
 """How long a thread may keep the interpreter while others wait: searches take less, and answers should not wait."""
 
@@ -134,14 +136,38 @@ class _Connection(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
     def __init__(self, *arguments: Any, idle_seconds: float, most: int, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._idle_seconds, self._most = idle_seconds, most
+        self._begun_after: Any = None
+        self._unsent, self._stalls = 0, 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         super().connection_made(transport)
         if len(self.connections) > self._most:
             transport.close()
             return
-        self.loop.call_later(self._idle_seconds, self._close_if_idle)
+        self.loop.call_later(self._idle_seconds, self._look)
 
-    def _close_if_idle(self) -> None:
-        if self.cycle is None and not self.transport.is_closing():
+    def _look(self) -> None:
+        """Close where a request's head takes too long to come, the first or a later one; cut off where nobody reads."""
+        if self not in self.connections:
+            return
+        if self._is_stuck():
+            self.transport.abort()
+            return
+        if self._is_late() and not self.transport.is_closing():
             self.transport.close()
+        self.loop.call_later(self._idle_seconds, self._look)
+
+    def _is_late(self) -> bool:
+        """Return whether a first request is not there, or a later one began to come and was not there a look ago.
+
+        Silence after an answer has a time of its own, that of keep-alive; any byte ends it.
+        """
+        is_begun = self.cycle is not None and self.cycle.response_complete and self.timeout_keep_alive_task is None
+        before, self._begun_after = self._begun_after, self.cycle if is_begun else None
+        return self.cycle is None or (is_begun and before is self.cycle)
+
+    def _is_stuck(self) -> bool:
+        """Return whether an answer waits, and none of it was taken for some looks."""
+        before, self._unsent = self._unsent, self.transport.get_write_buffer_size()
+        self._stalls = self._stalls + 1 if self._unsent and self._unsent == before else 0
+        return self._stalls >= STALLED_LOOKS

@@ -1,10 +1,12 @@
 """What a service is told: where the index lies, who may ask, and how much at once."""
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from nearbit.errors import InputError
 
+_HOST = re.compile(r"[^\s/:@]+|\[[0-9a-fA-F:.]+\]")
 LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 SHORTEST_TOKEN = 16
 
@@ -21,8 +23,9 @@ class Limits:
         k: results of one query.
         queries: queries of one request.
         page: items of one listing.
+        conditions: keys of one metadata filter.
         body_seconds: time for the whole body of a request to arrive.
-        idle_seconds: time for the head of a first request on a new connection.
+        idle_seconds: time for the head of a first request on a new connection; of a later one, up to twice as much.
         requests: requests that are worked on at once; the next one is answered 503.
         waiting_images: images that wait for the model; the next one is answered 503.
         connections: open connections; the next one is closed.
@@ -37,6 +40,7 @@ class Limits:
     k: int = 1000
     queries: int = 100
     page: int = 200
+    conditions: int = 20
     body_seconds: float = 20.0
     idle_seconds: float = 10.0
     requests: int = 64
@@ -86,6 +90,11 @@ class ServiceOptions:
             )
         if self.allow_write and self.token is None:
             raise InputError("to let requests change the index needs a token: give --token-file, or set NEARBIT_TOKEN")
+        for name in self.allowed_hosts:
+            if not _HOST.fullmatch(name):
+                raise InputError(
+                    f"--allowed-host takes a name alone, such as birds.example, not {name!r}: leave out the port"
+                )
         if self.workers < 1:
             raise InputError(f"workers must be at least 1, not {self.workers}")
 

@@ -5,6 +5,8 @@ import io
 import sqlite3
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import final
@@ -12,6 +14,7 @@ from typing import final
 from PIL import Image
 
 from nearbit.index import Item
+from nearbit.service.journal import log
 from nearbit.service.pictures import Pictures
 
 SIDE = 256
@@ -54,7 +57,8 @@ class Thumbnails:
         path = index.with_name(f"{index.name}-thumbs")
         try:
             self._connection, self._limit = _connect(str(path)), limit
-        except sqlite3.Error:
+        except sqlite3.Error as error:
+            log("thumbnails_in_memory", error=str(error))
             self._connection, self._limit = _connect(":memory:"), min(limit, IN_MEMORY_BYTES)
 
     def get(self, item: Item) -> Thumbnail:
@@ -75,18 +79,22 @@ class Thumbnails:
         if item.digest:
             return hashlib.sha256(f"{FORMAT_VERSION}:{item.digest}".encode()).hexdigest()[:32]
         file = self._pictures.file_of(item)
-        facts = None if file is None else file.stat()
+        try:
+            facts = None if file is None else file.stat()
+        except OSError:  # it has just gone
+            facts = None
         about = f"{item.path}:{facts.st_mtime_ns}:{facts.st_size}" if facts is not None else f"{item.id}"
         return hashlib.sha256(f"{FORMAT_VERSION}:file:{about}".encode()).hexdigest()[:32]
 
     def forget(self, item: Item) -> None:
         """Remove the thumbnail of an item."""
-        with self._lock:
+        with self._trying():
             self._connection.execute("DELETE FROM thumbs WHERE key = ?", (self.key_of(item),))
 
     def count(self) -> tuple[int, int]:
-        """Return how many thumbnails are kept, and their bytes."""
-        with self._lock:
+        """Return how many thumbnails are kept, and their bytes; 0 where the file cannot be read."""
+        row = (0, 0)
+        with self._trying():
             row = self._connection.execute("SELECT count(*), coalesce(sum(length(data)), 0) FROM thumbs").fetchone()
         return int(row[0]), int(row[1])
 
@@ -95,18 +103,26 @@ class Thumbnails:
         with self._lock:
             self._connection.close()
 
-    def _find(self, key: str) -> tuple[bytes, str] | None:
+    @contextmanager
+    def _trying(self) -> Iterator[None]:
+        """Take a turn at the file; where it fails (a full disk, damage), the log says so and pictures go on without."""
         with self._lock:
+            try:
+                yield
+            except sqlite3.Error as error:
+                log("thumbnails_not_kept", error=str(error))
+
+    def _find(self, key: str) -> tuple[bytes, str] | None:
+        row = None
+        with self._trying():
             row = self._connection.execute("SELECT data, type, used FROM thumbs WHERE key = ?", (key,)).fetchone()
-            if row is None:
-                return None
-            if time.time() - row[2] > TOUCHED_SECONDS:
+            if row is not None and time.time() - row[2] > TOUCHED_SECONDS:
                 self._connection.execute("UPDATE thumbs SET used = ? WHERE key = ?", (time.time(), key))
-        return row[0], row[1]
+        return None if row is None else (row[0], row[1])
 
     def _keep(self, key: str, data: bytes, content_type: str) -> None:
         """Keep a thumbnail, and let go of those that were not used for longest where there are too many bytes."""
-        with self._lock:
+        with self._trying():
             row = (key, data, content_type, time.time())
             self._connection.execute("INSERT OR REPLACE INTO thumbs VALUES (?, ?, ?, ?)", row)
             total = self._connection.execute("SELECT bytes FROM total").fetchone()[0]
