@@ -22,8 +22,9 @@ MODULES = sorted(
 
 
 def commands_in(page: Path) -> list[list[str]]:
-    """Return the words of each nearbit command that a page shows at a prompt."""
-    lines = re.findall(r"^\$ (nearbit .*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    """Return the words of each nearbit command that a page shows at a prompt, on one line or on several."""
+    text = re.sub(r"\\\n\s*", " ", page.read_text(encoding="utf-8"))
+    lines = re.findall(r"^\$ (nearbit .*)$", text, re.MULTILINE)
     return [shlex.split(line, comments=True)[1:] for line in lines]
 
 
