@@ -138,6 +138,25 @@ def test_a_search_does_not_wait_for_a_write_of_the_same_process(path):
         assert found == [[(1, 0)]]
 
 
+def test_nothing_goes_on_writing_once_an_index_is_closed(path, monkeypatch):
+    monkeypatch.setattr(keeper, "FEWEST_PENDING", 5)
+    monkeypatch.setattr(keeper, "MERGED_AT_ONCE", 0)
+    begun = threading.Event()
+
+    def slow_build(*arguments):
+        begun.set()
+        time.sleep(0.3)
+        return build_base(*arguments)
+
+    index = open_index(path)
+    index.search(CODES[:1])
+    monkeypatch.setattr(keeper, "build_base", slow_build)
+    index.add(CODES[:10])
+    assert begun.wait(10)
+    index.close()
+    assert [thread for thread in threading.enumerate() if thread.name == "merge"] == []
+
+
 def test_a_search_does_not_wait_for_a_merge_and_keeps_what_came_meanwhile(path, monkeypatch):
     """The merge stands still until the searches and changes beside it are done."""
     monkeypatch.setattr(keeper, "FEWEST_PENDING", 5)

@@ -322,12 +322,14 @@ class Index:
         """Close the file; a second call does nothing, any other call on a closed index is an `IndexFileError`.
 
         A large index that was written to is made ready for the next opening: where much changed since its cache file
-        was written, the file is written again, which may take seconds for each million items.
+        was written, the file is written again, which may take seconds for each million items. A merge that is under
+        way is waited for: nothing is written once this returns.
         """
         try:
             if not self._store.is_closed and not self._read_only:
                 self._keeper.prepare_next_opening()
         finally:
+            self._keeper.finish_merge()  # it still writes beside the file
             self._keeper.forget()
             self._store.close()
 
