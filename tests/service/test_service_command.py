@@ -17,6 +17,8 @@ from nearbit.bundle import load_model
 from nearbit.cli.main import run
 from nearbit.index import create_index, open_index
 from nearbit.indexing import index_dataset
+from nearbit.service.serving import listen
+from nearbit.service.settings import ServiceOptions
 from tiny_data import tiny_dataset
 
 
@@ -51,6 +53,11 @@ def test_a_busy_port_is_refused_with_what_to_do(small, refused):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         words = refused(small, "--port", taken.getsockname()[1])
     assert re.search(r"cannot listen at 127.0.0.1:\d+ \(Address already in use\): name another one with --port", words)
+
+
+def test_answers_are_not_held_back_for_an_acknowledgement(small):
+    with listen(ServiceOptions(index=small, port=0)) as listening:
+        assert listening.proto == socket.IPPROTO_TCP  # what asyncio asks for before it sets TCP_NODELAY
 
 
 def test_a_missing_package_is_named_with_its_extra(small, refused, monkeypatch):
