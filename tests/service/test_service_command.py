@@ -120,7 +120,7 @@ def test_a_signal_ends_the_service_after_what_is_under_way(tmp_path, sign):
     assert TOKEN not in "".join(lines)
     requests = [one for one in events if one["event"] == "request"]
     assert {"method": "POST", "path": "/api/v1/search", "status": 200}.items() <= requests[-1].items()
-    with pytest.raises(ConnectionRefusedError):
+    with pytest.raises(ConnectionRefusedError, match="refused"):
         socket.create_connection(("127.0.0.1", client.port), timeout=1)
 
 
@@ -134,7 +134,7 @@ def test_several_processes_answer_alike_and_end_together(tmp_path):
     assert len(answers) == 1
     status, _ = program.stop()
     assert status == 0
-    with pytest.raises(ConnectionRefusedError):
+    with pytest.raises(ConnectionRefusedError, match="refused"):
         socket.create_connection(("127.0.0.1", program.client.port), timeout=1)
 
 
