@@ -147,7 +147,7 @@ def test_strips_tell_which_bits_differ(page, ask):
             assert words == "the same code: 0 of 16 bits differ"
         else:
             listed = ", ".join(map(str, places[:12]))
-            noun = "bit differs: bit" if len(places) == 1 else "bits differ: bits"
+            noun = "bits differs: bit" if len(places) == 1 else "bits differ: bits"
             assert words.startswith(f"{len(places)} of 16 {noun} {listed}")
 
 
