@@ -91,7 +91,7 @@ def as_in_the_package(root):
     moved = method.replace("from polarization import", "from nearbit.losses.polarization import")
     (package / "methods" / "dpn.py").write_text(moved, encoding="utf-8")
     schedules = [f"| {regime} | {one.epochs} | {one.batch_size} |" for regime, one in DPN.schedules.items()]
-    lines = ["# DPN", "`margin`", *schedules, "## Differs from the authors' code", "See docs/results.md."]
+    lines = ["# DPN", "`margin`", *schedules, "## Differs from the authors' code", "[Measured](../results.md)"]
     (root / "docs" / "methods" / "dpn.md").write_text("\n".join(lines), encoding="utf-8")
     add_line(
         root / "docs" / "methods" / "README.md", "| [mds](mds.md)", "| [dpn](dpn.md) | fixed | a hinge | majority |\n"
