@@ -1,7 +1,11 @@
-"""The one decoder of images: safe on any file; whatever it holds, the result is 8-bit RGB or an `ImageError`."""
+"""The one decoder of images: safe on any file; whatever it holds, the result is 8-bit RGB or an `ImageError`.
+
+What a file asks for (pixels, scans, chunks, strips) is counted before it is decoded: see `opening` and `work_…`.
+"""
 
 import io
 import os
+import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,18 +14,15 @@ from typing import BinaryIO
 
 from PIL import Image
 
+from nearbit.datasets.opening import MAX_PIXELS, opened
 from nearbit.datasets.orientation import upright
-from nearbit.datasets.pixels import to_rgb
+from nearbit.datasets.pixels import decoded_rgb
 from nearbit.errors import ImageError, InputError
 
-MAX_PIXELS = 64_000_000
-"""Width times height above which an image is refused before it is decoded (which takes 3 to 11 bytes a pixel)."""
-
-FORMATS = ("JPEG", "PNG", "GIF", "BMP", "PPM", "WEBP", "TIFF", "AVIF", "JPEG2000")
-"""Formats that are read, by Pillow's names; JPEG covers MPO (several frames), PPM covers PGM, PBM and PNM."""
-
-_COMMON = ("JPEG", "PNG", "GIF", "BMP", "PPM")
 _REASON_LENGTH = 160
+_NOT_READ = re.compile(
+    r"not (yet )?supported|unsupported|not available|cannot handle|unknown (pixel |data |raw )", re.I
+)
 
 
 def open_image(
@@ -66,12 +67,8 @@ def image_format(source: Path | bytes) -> str:
 
 
 def _format_of(stream: BinaryIO) -> str:
-    try:
-        return str(_open_header(stream, MAX_PIXELS).format)
-    except ImageError:
-        raise
-    except Exception as error:  # decoders raise whatever a damaged header leads them to
-        raise ImageError(f"truncated or damaged: {_short(error)}") from error
+    with _one_reason():
+        return str(opened(stream, MAX_PIXELS).format)
 
 
 @contextmanager
@@ -103,50 +100,33 @@ def _why_not_opened(error: OSError | ValueError, path: Path) -> str:
 
 
 def _decode(stream: BinaryIO, at_least: int | None, max_pixels: int) -> Image.Image:
-    try:
-        image = _open_header(stream, max_pixels)
-        if at_least is not None and image.format in ("JPEG", "MPO"):
+    with _one_reason():
+        image = opened(stream, max_pixels)
+        if at_least is not None and image.format == "JPEG":
             image.draft(None, (at_least, at_least))
-        image.load()
-        return upright(to_rgb(image), image)
+        return upright(decoded_rgb(image, stream), image)
+
+
+@contextmanager
+def _one_reason() -> Iterator[None]:
+    """Make one `ImageError` of whatever a decoder raises; damage is called so only where nothing else is known."""
+    try:
+        yield
     except ImageError:
         raise
+    except MemoryError as error:
+        raise ImageError("not enough memory to decode it") from error
+    except RecursionError as error:
+        raise ImageError("not an image that can be read: its parts are nested too deeply") from error
+    except Image.DecompressionBombError as error:
+        raise ImageError(f"more pixels than Pillow decodes: {_short(error)}") from error
     except Exception as error:  # decoders raise whatever a damaged file leads them to
-        raise ImageError(f"truncated or damaged: {_short(error)}") from error
-
-
-def _open_header(stream: BinaryIO, max_pixels: int) -> Image.Image:
-    """Read the header only, by the formats of `FORMATS`, and refuse an image of too many pixels.
-
-    The formats are tried here and not by `Image.open`, so that Pillow's own check of the size, which warns, is silent.
-    """
-    stream.seek(0)
-    prefix = stream.read(16)
-    if not prefix:
-        raise ImageError("the file is empty")
-    image = _first_that_accepts(stream, prefix)
-    width, height = image.size
-    if width < 1 or height < 1:
-        raise ImageError(f"an image of {width} x {height} pixels")
-    if width * height > max_pixels:
-        raise ImageError(f"{width} x {height} is more than {max_pixels:,} pixels")
-    return image
-
-
-def _first_that_accepts(stream: BinaryIO, prefix: bytes) -> Image.Image:
-    Image.preinit()
-    for name in FORMATS:
-        if name not in Image.OPEN and name not in _COMMON:
-            Image.init()
-        factory, accept = Image.OPEN.get(name, (None, None))
-        answer = factory is not None and (accept is None or accept(prefix))
-        if factory is None or not answer or isinstance(answer, str):  # a str says why this build cannot read it
-            continue
-        stream.seek(0)
-        return factory(stream, "")
-    raise ImageError("not an image of a known format")
+        text = _short(error)
+        known = _NOT_READ.search(text)
+        raise ImageError(f"of a kind that is not read: {text}" if known else f"truncated or damaged: {text}") from error
 
 
 def _short(error: BaseException) -> str:
     text = " ".join(str(error).split()) or type(error).__name__
+    text = text.encode("utf-8", "backslashreplace").decode("utf-8")
     return text if len(text) <= _REASON_LENGTH else text[: _REASON_LENGTH - 1] + "…"
