@@ -60,6 +60,12 @@ def progressive(side: int, scans: int, *, refine: bool = False, alternate: bool 
     return out + first + (again + tail) * (scans - 1) + b"\xff\xd9"
 
 
+def runs(side: int) -> bytes:
+    """Return the head of a run-length BMP of 8 bits."""
+    head = struct.pack("<LllHHLLllLL", 40, side, side, 1, 8, 1, 0, 0, 0, 256, 0)
+    return b"BM" + struct.pack("<LLL", 1078, 0, 1078) + head + bytes(1024)
+
+
 def hostile(size: int) -> dict[str, bytes]:
     """Return a file of each hostile kind of about so many bytes."""
     jpeg, gif = encoded(Image.new("L", (8, 8)), "JPEG"), encoded(Image.new("L", (8, 8)), "GIF")
@@ -89,11 +95,9 @@ def hostile(size: int) -> dict[str, bytes]:
         "png texts at the end": png((8, 8, 8, 0), idat, chunk(b"tEXt", b"a\0b") * (size // 15)),
         "gif comments": gif[:screen] + b"!\xfe" + b"\1a" * (size // 2) + b"\0" + gif[screen:],
         "gif rubbish": gif[:screen] + b"\1" * size + gif[screen:],
-        "bmp runs": b"BM" + struct.pack("<LLL", size, 0, 1078)
-        + struct.pack("<LllHHLLllLL", 40, 8000, 8000, 1, 8, 1, 0, 0, 0, 256, 0) + bytes(1024) + b"\1\1" * (size // 2),
-        "bmp ends of lines": b"BM" + struct.pack("<LLL", size, 0, 1078)
-        + struct.pack("<LllHHLLllLL", 40, 8000, 8000, 1, 8, 1, 0, 0, 0, 256, 0) + bytes(1024) + b"\1\1\0\0" * (size // 4),
-        "webp chunks": webp[:4] + struct.pack("<L", len(webp) - 8 + size // 8 * 8) + webp[8:] + b"ABCD\0\0\0\0" * (size // 8),
+        "bmp runs": runs(8000) + b"\1\1" * (size // 2),
+        "bmp ends of lines": runs(8000) + b"\1\1\0\0" * (size // 4),
+        "webp chunks": webp + b"ABCD\0\0\0\0" * (size // 8),
         "tiff strips": tiff(
             (256, 3, 1, 1), (257, 4, 1, n), (258, 3, 1, 8), (259, 3, 1, 1), (262, 3, 1, 1), (273, 4, n, 8),
             (277, 3, 1, 1), (278, 3, 1, 1), (279, 4, n, 8), data=bytes(4 * n),

@@ -67,7 +67,7 @@ def image_format(source: Path | bytes) -> str:
 
 
 def _format_of(stream: BinaryIO) -> str:
-    with _one_reason():
+    with one_reason():
         return str(opened(stream, MAX_PIXELS).format)
 
 
@@ -100,7 +100,7 @@ def _why_not_opened(error: OSError | ValueError, path: Path) -> str:
 
 
 def _decode(stream: BinaryIO, at_least: int | None, max_pixels: int) -> Image.Image:
-    with _one_reason():
+    with one_reason():
         image = opened(stream, max_pixels)
         if at_least is not None and image.format == "JPEG":
             image.draft(None, (at_least, at_least))
@@ -108,11 +108,11 @@ def _decode(stream: BinaryIO, at_least: int | None, max_pixels: int) -> Image.Im
 
 
 @contextmanager
-def _one_reason() -> Iterator[None]:
+def one_reason() -> Iterator[None]:
     """Make one `ImageError` of whatever a decoder raises; damage is called so only where nothing else is known."""
     try:
         yield
-    except ImageError:
+    except (ImageError, InputError):
         raise
     except MemoryError as error:
         raise ImageError("not enough memory to decode it") from error

@@ -17,29 +17,35 @@ _PHOTOMETRIC, _BITS, _FORMAT = 262, 258, 339
 Mask = npt.NDArray[np.bool_]
 
 
-def decoded_rgb(image: Image.Image, stream: BinaryIO) -> Image.Image:
+def decoded_rgb(image: Image.Image, stream: BinaryIO | None) -> Image.Image:
     """Decode an opened image and return it in mode "RGB" (see `to_rgb`).
 
     Args:
-        image: opened from `stream`, not decoded yet.
-        stream: the file; of a PNG of 16-bit color with a transparent color the lower bytes are read from it.
+        image: opened, and not decoded yet where the transparent color of a PNG of 2, 4 or 48 bits is to be right.
+        stream: the file that it was opened from, None where that is not known; of a PNG of 16-bit color with a
+            transparent color the lower bytes are read from it.
+
+    Raises:
+        ImageError: see `to_rgb`; or such a PNG without its stream.
     """
-    clear: Mask | None = None
-    if isinstance(image, PngImagePlugin.PngImageFile) and image.tile:
-        layout = str(image.tile[0].args)
-        key = image.info.get("transparency")
-        if layout in _KEYS and isinstance(key, int):
-            image.info["transparency"] = key * _KEYS[layout] if key * _KEYS[layout] < 256 else None
-        if layout == "RGB;16B" and isinstance(key, tuple):
-            clear = _clear_pixels(stream, key)
-            del image.info["transparency"]
-    if image.info.get("transparency", 0) is None:
-        del image.info["transparency"]
+    layout = _png_layout(image)
     image.load()
-    rgb = to_rgb(image)
-    if clear is not None:
-        rgb.paste((255, 255, 255), mask=Image.fromarray(clear))
+    key = image.info.get("transparency")
+    if layout in _KEYS and isinstance(key, int):
+        image = image.copy()
+        image.info["transparency"] = key * _KEYS[layout]
+    if layout != "RGB;16B" or not isinstance(key, tuple):
+        return to_rgb(image)
+    if stream is None:
+        raise ImageError("a PNG of 16-bit color with a transparent color: give its path, not a Pillow image")
+    rgb = image.convert("RGB")
+    rgb.paste((255, 255, 255), mask=Image.fromarray(_clear_pixels(stream, key)))
     return rgb
+
+
+def _png_layout(image: Image.Image) -> str:
+    """Return how the pixels of a PNG lie in the file, by Pillow's name; "" for others and where it is decoded."""
+    return str(image.tile[0].args) if isinstance(image, PngImagePlugin.PngImageFile) and image.tile else ""
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
