@@ -102,7 +102,6 @@ def test_heic_is_read_upright_where_the_extra_is_installed(tmp_path: Path) -> No
 
     exif = Image.Exif()
     exif[0x0112] = 6
-    registered = dict(Image.OPEN)
     for turn, size in ((None, (96, 64)), (exif.tobytes(), (64, 96))):
         stream = io.BytesIO()
         options = {} if turn is None else {"exif": turn}
@@ -114,7 +113,7 @@ def test_heic_is_read_upright_where_the_extra_is_installed(tmp_path: Path) -> No
         assert image_format(stream.getvalue()) == "HEIF"
         corner = np.asarray(read)[2, 2].astype(int)
         assert np.abs(corner - ([255, 0, 0] if turn is None else [0, 0, 255])).max() < 40
-    assert registered == Image.OPEN
+    assert "HEIF" not in Image.OPEN
     with pytest.raises(ImageError, match="is more than 100 pixels"):
         open_image(stream.getvalue(), max_pixels=100)
     with pytest.raises(ImageError, match="truncated or damaged"):

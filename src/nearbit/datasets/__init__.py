@@ -4,8 +4,8 @@ from nearbit.datasets.dataset import PARTS, Dataset, Problem, write_problems
 from nearbit.datasets.decode import image_format, open_image
 from nearbit.datasets.images import ArrayImages, FileImages, ImageSource, content_digest
 from nearbit.datasets.load import BUILT_IN, load_dataset, load_images
-from nearbit.datasets.opening import MAX_PIXELS
 from nearbit.datasets.overlap import Overlap, Shared, find_overlap
+from nearbit.datasets.pixel_limit import MAX_PIXELS
 from nearbit.datasets.protocols import PROTOCOLS, Protocol
 from nearbit.datasets.sizes import SplitSizes
 from nearbit.datasets.split import Split, load_split

@@ -14,10 +14,12 @@ from typing import BinaryIO
 
 from PIL import Image
 
-from nearbit.datasets.opening import MAX_PIXELS, opened
+from nearbit.datasets.opening import opened
 from nearbit.datasets.orientation import upright
+from nearbit.datasets.pixel_limit import pixel_limit
 from nearbit.datasets.pixels import decoded_rgb
 from nearbit.errors import ImageError, InputError
+from nearbit.progress import at_work_on
 
 _REASON_LENGTH = 160
 _NOT_READ = re.compile(
@@ -26,39 +28,43 @@ _NOT_READ = re.compile(
 
 
 def open_image(
-    source: Path | str | bytes | BinaryIO, at_least: int | None = None, *, max_pixels: int = MAX_PIXELS
+    source: Path | str | bytes | BinaryIO, at_least: int | None = None, *, max_pixels: int | None = None
 ) -> Image.Image:
     """Decode one image to mode "RGB", upright; deterministic and safe to call from several threads.
 
-    EXIF orientation is applied; transparency is laid on white; greyscale, 1-bit, palette, CMYK and 16-bit images
-    (scaled by 255/65535) are converted; of an animation the first frame is taken. ICC profiles are not applied.
+    The orientation of EXIF or XMP is applied; transparency is laid on white; greyscale, 1-bit, palette, CMYK and
+    16-bit images (scaled by 255/65535) are converted; of an animation the first frame is taken. ICC profiles are not
+    applied. Time and memory are bounded by what is counted in the file before it is decoded.
 
     Args:
         source: a path of a regular file, the bytes of a file, or an open binary file.
         at_least: pixels; a JPEG may be decoded at 1/2, 1/4 or 1/8 of its size (faster) as long as both of its sides
             stay at least this long. None decodes at full size.
-        max_pixels: width times height above which an image is refused before it is decoded.
+        max_pixels: width times height above which an image is refused before it is decoded; None takes
+            `NEARBIT_MAX_PIXELS` of the environment, else 64,000,000. Of a JPEG 2000 a quarter of it is decoded.
 
     Raises:
         ImageError: no image can be made of it; the message is the reason alone, without the path: not a regular file,
-            empty, of no known format, more than `max_pixels` pixels, truncated or damaged.
-        InputError: `at_least` is below 1.
+            empty, of a format that is not read (which is named), more than `max_pixels` pixels, more scans, chunks or
+            strips than honest files have, values of no known scale, truncated or damaged.
+        InputError: `at_least` or `max_pixels` is below 1.
     """
+    limit = pixel_limit(max_pixels)
     if at_least is not None and at_least < 1:
         raise InputError(f"at_least must be at least 1 pixel, not {at_least!r}")
     if isinstance(source, bytes):
-        return _decode(io.BytesIO(source), at_least, max_pixels)
+        return _decode(io.BytesIO(source), at_least, limit)
     if isinstance(source, str | Path):
         with open_regular(Path(source)) as handle:
-            return _decode(handle, at_least, max_pixels)
-    return _decode(source if source.seekable() else io.BytesIO(source.read()), at_least, max_pixels)
+            return _decode(handle, at_least, limit)
+    return _decode(source if source.seekable() else io.BytesIO(source.read()), at_least, limit)
 
 
 def image_format(source: Path | bytes) -> str:
-    """Return the format that the header of an image shows: one of `FORMATS`, or "MPO"; nothing is decoded.
+    """Return the format that the header of an image shows: one of `opening.FORMATS` (a Netpbm file is decoded for it).
 
     Raises:
-        ImageError: not a regular file, empty, of no known format, or of more than `MAX_PIXELS` pixels.
+        ImageError: not a regular file, empty, of no format that is read, or of too many pixels.
     """
     if isinstance(source, bytes):
         return _format_of(io.BytesIO(source))
@@ -68,7 +74,7 @@ def image_format(source: Path | bytes) -> str:
 
 def _format_of(stream: BinaryIO) -> str:
     with one_reason():
-        return str(opened(stream, MAX_PIXELS).format)
+        return str(opened(stream, pixel_limit()).format)
 
 
 @contextmanager
@@ -82,7 +88,7 @@ def open_regular(path: Path) -> Iterator[io.BufferedReader]:
         if not stat.S_ISREG(path.stat().st_mode):
             raise ImageError("not a regular file")
         flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-        handle = os.fdopen(os.open(path, flags), "rb")
+        handle = open(path, "rb", opener=lambda name, _: os.open(name, flags))  # noqa: SIM115  closed below
     except (OSError, ValueError) as error:
         raise ImageError(_why_not_opened(error, path)) from error
     with handle:
@@ -100,7 +106,8 @@ def _why_not_opened(error: OSError | ValueError, path: Path) -> str:
 
 
 def _decode(stream: BinaryIO, at_least: int | None, max_pixels: int) -> Image.Image:
-    with one_reason():
+    name = getattr(stream, "name", "")
+    with at_work_on(_printable(name) if isinstance(name, str | Path) else ""), one_reason():
         image = opened(stream, max_pixels)
         if at_least is not None and image.format == "JPEG":
             image.draft(None, (at_least, at_least))
@@ -128,5 +135,9 @@ def one_reason() -> Iterator[None]:
 
 def _short(error: BaseException) -> str:
     text = " ".join(str(error).split()) or type(error).__name__
-    text = text.encode("utf-8", "backslashreplace").decode("utf-8")
+    text = _printable(text)
     return text if len(text) <= _REASON_LENGTH else text[: _REASON_LENGTH - 1] + "…"
+
+
+def _printable(text: str | Path) -> str:
+    return str(text).encode("utf-8", "backslashreplace").decode("utf-8")

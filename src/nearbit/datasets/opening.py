@@ -14,9 +14,6 @@ from nearbit.datasets.work_jpeg import check_jpeg
 from nearbit.datasets.work_tiff import check_tiff
 from nearbit.errors import ImageError, MissingExtraError
 
-MAX_PIXELS = 64_000_000
-"""Width times height above which an image is refused before it is decoded (which takes 3 to 11 bytes a pixel)."""
-
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "PPM", "WEBP", "TIFF", "AVIF", "JPEG2000", "HEIF")
 """Formats that are read, and no other; JPEG covers MPO (several frames), PPM covers PGM, PBM and grey PFM."""
 
