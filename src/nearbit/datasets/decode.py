@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 from PIL import Image
 
-from nearbit.datasets.opening import opened
+from nearbit.datasets.opening import header_format, opened
 from nearbit.datasets.orientation import upright
 from nearbit.datasets.pixel_limit import pixel_limit
 from nearbit.datasets.pixels import decoded_rgb
@@ -61,7 +61,7 @@ def open_image(
 
 
 def image_format(source: Path | bytes) -> str:
-    """Return the format that the header of an image shows: one of `opening.FORMATS` (a Netpbm file is decoded for it).
+    """Return the format that the header of an image shows: one of `opening.FORMATS`; nothing is decoded.
 
     Raises:
         ImageError: not a regular file, empty, of no format that is read, or of too many pixels.
@@ -74,7 +74,7 @@ def image_format(source: Path | bytes) -> str:
 
 def _format_of(stream: BinaryIO) -> str:
     with one_reason():
-        return str(opened(stream, pixel_limit()).format)
+        return header_format(stream, pixel_limit())
 
 
 @contextmanager

@@ -51,6 +51,16 @@ class _Jpeg(JpegImagePlugin.JpegImageFile):
         """Do without the resolution."""
 
 
+def header_format(stream: BinaryIO, max_pixels: int) -> str:
+    """Return the format of an image, one of `FORMATS`, after its header was read as by `opened`; nothing is decoded."""
+    name = kind_of(stream)
+    if name == "PPM":
+        _netpbm_header(stream, max_pixels)
+    else:
+        opened(stream, max_pixels)
+    return name
+
+
 def opened(stream: BinaryIO, max_pixels: int) -> Image.Image:
     """Return an image of which the header alone was read; of a Netpbm file the decoded one.
 
@@ -60,16 +70,14 @@ def opened(stream: BinaryIO, max_pixels: int) -> Image.Image:
     """
     name = kind_of(stream)
     if name == "PPM":
-        header = netpbm.read_header(stream)
-        check_pixels((header.width, header.height), max_pixels)
-        image = netpbm.read_pixels(stream, header)
+        image = netpbm.read_pixels(stream, _netpbm_header(stream, max_pixels))
         image.format = name
         return image
     if name == "JPEG":
         size, stream = check_jpeg(stream)
         check_pixels(size, max_pixels)
     elif name in _SIZES:
-        check_pixels(_SIZES[name](stream), max_pixels // _COSTLY.get(name, 1))
+        check_pixels(_SIZES[name](stream), max_pixels, _COSTLY.get(name, 1))
     else:
         check_heif(stream)
     stream.seek(0)
@@ -78,8 +86,8 @@ def opened(stream: BinaryIO, max_pixels: int) -> Image.Image:
     return image
 
 
-def check_pixels(size: Size, max_pixels: int) -> None:
-    """Refuse a width and height that are impossible, or more than `max_pixels`.
+def check_pixels(size: Size, max_pixels: int, times: int = 1) -> None:
+    """Refuse a width and height that are impossible, or more than `max_pixels`; a pixel counts so many times.
 
     Raises:
         ImageError: for these.
@@ -87,11 +95,18 @@ def check_pixels(size: Size, max_pixels: int) -> None:
     width, height = size
     if width < 1 or height < 1:
         raise ImageError(f"an image of {width} x {height} pixels")
-    if width * height > max_pixels:
+    if width * height * times > max_pixels:
+        counted = f", each counted {times} times in this format" if times > 1 else ""
         raise ImageError(
-            f"{width} x {height} is more than {max_pixels:,} pixels ({width * height / 1e6:.1f} megapixels, the limit "
-            f"is {max_pixels / 1e6:.1f}): make it smaller, or allow more (--max-pixels, max_pixels)"
+            f"{width} x {height} is more than {max_pixels // times:,} pixels ({width * height / 1e6:.1f} megapixels, "
+            f"the limit is {max_pixels / 1e6:.1f}{counted}): make it smaller, or allow more (--max-pixels, max_pixels)"
         )
+
+
+def _netpbm_header(stream: BinaryIO, max_pixels: int) -> netpbm.Header:
+    header = netpbm.read_header(stream)
+    check_pixels((header.width, header.height), max_pixels)
+    return header
 
 
 def _reader(name: str) -> Callable[[BinaryIO, str], Image.Image]:

@@ -39,7 +39,7 @@ def decoded_rgb(image: Image.Image, stream: BinaryIO | None) -> Image.Image:
     if stream is None:
         raise ImageError("a PNG of 16-bit color with a transparent color: give its path, not a Pillow image")
     rgb = image.convert("RGB")
-    rgb.paste((255, 255, 255), mask=Image.fromarray(_clear_pixels(stream, key)))
+    rgb.paste((255, 255, 255), mask=Image.fromarray(_clear_pixels(image, stream, key)))
     return rgb
 
 
@@ -78,19 +78,30 @@ def _on_white(image: Image.Image) -> Image.Image:
     return Image.alpha_composite(white, layered).convert("RGB")
 
 
-def _clear_pixels(stream: BinaryIO, key: tuple[int, ...]) -> Mask:
-    """Return where a PNG of 16-bit color has its transparent color: both bytes of each value are compared."""
-    clear: Mask | None = None
-    for layout, shift in (("RGB;16B", 8), ("RGB;16L", 0)):  # the upper bytes; the lower ones
+def _clear_pixels(upper: Image.Image, stream: BinaryIO, key: tuple[int, ...]) -> Mask:
+    """Return where a PNG of 16-bit color has its transparent color: both bytes of each value are compared.
+
+    Args:
+        upper: the image as it was decoded, which is the upper bytes.
+        stream: its file, of which the lower bytes are decoded only where the upper ones agree anywhere.
+        key: the color, of 16 bits a value.
+    """
+    clear = _equal(upper, [value >> 8 for value in key])
+    if clear.any():
         stream.seek(0)
-        image = PngImagePlugin.PngImageFile(stream, "")
-        image.tile = [tile._replace(args=layout) for tile in image.tile]
-        image.load()
-        color = np.array([value >> shift & 255 for value in key], np.uint8)
-        equal = (np.asarray(image) == color).all(axis=2)
-        clear = equal if clear is None else clear & equal
-    assert clear is not None  # noqa: S101  two layouts
+        lower = PngImagePlugin.PngImageFile(stream, "")
+        lower.tile = [tile._replace(args="RGB;16L") for tile in lower.tile]
+        lower.load()
+        clear &= _equal(lower, [value & 255 for value in key])
     return clear
+
+
+def _equal(image: Image.Image, color: list[int]) -> Mask:
+    pixels = np.asarray(image)
+    equal: Mask = pixels[..., 0] == color[0]
+    for channel in (1, 2):
+        equal &= pixels[..., channel] == color[channel]
+    return equal
 
 
 def _tags(image: Image.Image) -> Any:
