@@ -145,6 +145,17 @@ def test_an_avif_of_many_hidden_frames_is_refused() -> None:
         open_image(av1(2))
 
 
+def test_items_that_lie_over_each_other_are_not_read_again_and_again() -> None:
+    content = av1(2)
+    place = content.index(b"iloc")
+    count = 50
+    row = struct.pack(">HHHLL", 1, 0, 1, 0, len(content))
+    located = struct.pack(">L4sLBBH", 16 + 14 * count, b"iloc", 0, 0x44, 0, count) + row * count
+    meta = struct.pack(">L4sL", 12 + len(located), b"meta", 0) + located
+    with pytest.raises(ImageError, match="items lie over each other"):
+        open_image(content[: place - 16] + meta)
+
+
 def test_strips_that_lie_over_each_other_are_not_inflated_again_and_again() -> None:
     empty = b"\0\0\0\xff\xff" * 20_000
     data = b"\x78\x01" + empty

@@ -61,7 +61,11 @@ def check_jpeg2000(stream: BinaryIO) -> tuple[int, int]:
     stream.seek(0)
     place = 0
     if stream.read(4) != b"\xff\x4f\xff\x51":
-        found = [start for kind, start, _ in boxes(stream, 0, end) if kind == b"jp2c"]
+        parts = list(boxes(stream, 0, end))
+        for kind, start, stop in parts:
+            if kind == b"jp2h":
+                list(boxes(stream, start, stop))  # which counts them
+        found = [start for kind, start, _ in parts if kind == b"jp2c"]
         if not found:
             raise ImageError("truncated or damaged: a JPEG 2000 without an image")
         place = found[0]
@@ -144,12 +148,16 @@ def check_heif(stream: BinaryIO) -> None:
             for inner, place, last in list(boxes(stream, start + 4, stop)):
                 if inner == b"iloc":
                     stream.seek(place)
-                    _check_items(stream, stream.read(min(last - place, 1 << 20)))
+                    _check_items(stream, stream.read(min(last - place, 1 << 20)), end)
 
 
-def _check_items(stream: BinaryIO, table: bytes) -> None:
+def _check_items(stream: BinaryIO, table: bytes, end: int) -> None:
+    left = 2 * end
     for extents in _extents(table):
         frames = 0
+        left -= sum(min(length, end) for _, length in extents)
+        if left < 0:
+            raise ImageError("an AVIF or HEIF file whose items lie over each other: refused")
         data = b"".join(_piece(stream, place, length) for place, length in extents)
         for kind in _units(data):
             frames += kind in _HEADERS
@@ -178,7 +186,10 @@ def _extents(table: bytes) -> Iterator[list[tuple[int, int]]]:
         reader.number(2)
         base = reader.number(n_base)
         found = []
-        for _ in range(min(reader.number(2), 64)):
+        count = reader.number(2)
+        if count > MAX_BOXES:
+            raise ImageError(f"an AVIF or HEIF file with an item in {count:,} pieces: refused")
+        for _ in range(count):
             reader.number(n_index)
             found.append((base + reader.number(n_place), reader.number(n_length)))
         if method == 0:
