@@ -1,10 +1,11 @@
 """How much work a JPEG asks for, counted in its markers before it is decoded: scans times blocks, and segments."""
 
 import io
+import os
 import re
 import struct
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from nearbit.errors import ImageError
 
@@ -35,8 +36,7 @@ _ALONE = frozenset((0x01, *range(0xD0, 0xD9)))
 _MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
 
 
-@dataclass(frozen=True)
-class Frame:
+class Frame(NamedTuple):
     """What a start-of-frame segment says: blocks of each component by its number."""
 
     marker: int
@@ -95,7 +95,12 @@ def _to_first_scan(stream: BinaryIO) -> Frame:
 def _next_marker(stream: BinaryIO) -> tuple[int, int]:
     """Return the next marker and how many bytes that belong to none came before it."""
     skipped = 0
-    byte = stream.read(1)
+    head = stream.read(2)
+    if head[:1] == b"\xff" and head[1:] not in (b"\xff", b"\x00", b""):
+        return head[1], 0
+    byte, rest = head[:1], head[1:]
+    if rest:
+        stream.seek(-1, os.SEEK_CUR)
     while byte:
         if byte != b"\xff":
             skipped += 1
@@ -129,11 +134,11 @@ def _frame(marker: int, body: bytes) -> Frame:
         raise ImageError(f"a JPEG of {bits} bits a sample, which is not read: save it with 8 bits, or as PNG")
     if n_parts not in (1, 3, 4):
         raise ImageError(f"a JPEG of {n_parts} components, which is not read: save it in grey, RGB or CMYK")
-    parts = [tuple(body[6 + 3 * n : 9 + 3 * n]) for n in range(n_parts)]
-    across, down = max(max(part[1] >> 4, 1) for part in parts), max(max(part[1] & 15, 1) for part in parts)
+    factors = [(one >> 4 or 1, one & 15 or 1) for one in body[7 : 6 + 3 * n_parts : 3]]
+    across, down = 8 * max(x for x, _ in factors), 8 * max(y for _, y in factors)
     blocks = {
-        part[0]: -(-width * max(part[1] >> 4, 1) // (8 * across)) * -(-height * max(part[1] & 15, 1) // (8 * down))
-        for part in parts
+        part: -(-width * x // across) * -(-height * y // down)
+        for part, (x, y) in zip(body[6 : 6 + 3 * n_parts : 3], factors, strict=True)
     }
     return Frame(marker, width, height, blocks)
 
@@ -214,10 +219,11 @@ def _length(rest: bytes, place: int) -> int:
 
 def _blocks(frame: Frame, header: bytes) -> int:
     """Return the work of a scan in blocks; a scan that refines walks through all coefficients of its band."""
-    parts, first, last, refines = Scan(header, b"", 0, b"").band
-    blocks = sum(frame.blocks.get(part, 0) for part in parts)
-    is_long = refines and first and frame.marker in _PROGRESSIVE
-    return blocks * (1 + max(0, last - first + 1) // 8 if is_long else 1)
+    n_parts = header[0] if header else 0
+    blocks = sum(frame.blocks.get(part, 0) for part in header[1 : 1 + 2 * n_parts : 2])
+    band = header[1 + 2 * n_parts : 4 + 2 * n_parts]
+    is_long = len(band) == 3 and band[2] >> 4 and band[0] and frame.marker in _PROGRESSIVE
+    return blocks * (1 + max(0, band[1] - band[0] + 1) // 8 if is_long else 1)
 
 
 def _leaner(frame: Frame, scans: list[Scan], stream: BinaryIO, start: int) -> BinaryIO:
