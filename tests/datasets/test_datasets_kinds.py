@@ -41,6 +41,8 @@ NAMED = {
     "EPS": (b"%!PS-Adobe-3.0 EPSF-3.0\n", "a PostScript document"),
     "SVG": (b'<svg xmlns="http://www.w3.org/2000/svg"/>', "an SVG drawing"),
     "SVG after a declaration": (b'\xef\xbb\xbf<?xml version="1.0"?>\n<!-- x --><svg/>', "an SVG drawing"),
+    "SVG after a long comment": (b"<?xml version='1.0'?><!--" + b"x" * 1500 + b"--><SVG/>", "an SVG drawing"),
+    "HTML with a drawing": (b"<html><body><svg/></body></html>", "a web page .HTML."),
     "HTML": (b"\n<!DOCTYPE html><html><body>404</body></html>", "a web page .HTML."),
     "XML": (b'<?xml version="1.0"?><Error><Code>AccessDenied</Code></Error>', "an XML document"),
     "MP4": (ftyp(b"isom", b"mp42"), "a video .MP4, QuickTime or the like."),

@@ -4,7 +4,7 @@ from typing import BinaryIO
 
 from nearbit.errors import ImageError
 
-PREFIX_BYTES = 512
+PREFIX_BYTES = 2048
 """How much of a file is looked at."""
 
 _CONVERT = "save it as JPEG or PNG"
@@ -73,11 +73,11 @@ _REFUSED: tuple[tuple[bytes, str, str], ...] = (
     (b"\x00\x05\x16\x07", "macOS notes on another file", "leave it out"),
 )
 _TEXTS: tuple[tuple[bytes, str, str], ...] = (
-    (b"<svg", "an SVG drawing", _PAGE),
     (b"<!doctype html", "a web page (HTML)", _AGAIN),
     (b"<html", "a web page (HTML)", _AGAIN),
     (b"<head", "a web page (HTML)", _AGAIN),
     (b"<body", "a web page (HTML)", _AGAIN),
+    (b"<svg", "an SVG drawing", _PAGE),
     (b"<?xml", "an XML document", _AGAIN),
 )
 
