@@ -10,9 +10,10 @@ import numpy.typing as npt
 from PIL import Image
 
 from nearbit.datasets import open_image
+from nearbit.datasets.decode import one_reason
 from nearbit.datasets.orientation import upright
-from nearbit.datasets.pixels import to_rgb
-from nearbit.errors import ImageError, InputError
+from nearbit.datasets.pixels import decoded_rgb
+from nearbit.errors import InputError
 
 GivenImage = str | Path | Image.Image | npt.NDArray[np.uint8]
 
@@ -52,11 +53,8 @@ class GivenImages:
 
 
 def _from_pillow(image: Image.Image) -> Image.Image:
-    try:
-        image.load()
-        return upright(to_rgb(image), image)
-    except OSError as error:
-        raise ImageError(f"truncated or damaged: {error}") from error
+    with one_reason():
+        return upright(decoded_rgb(image, None), image)
 
 
 def _from_array(array: np.ndarray[Any, Any]) -> Image.Image:

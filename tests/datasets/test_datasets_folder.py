@@ -214,7 +214,7 @@ def test_the_second_load_reads_nothing_and_sees_changes(
     from nearbit.datasets import check
 
     true_check = check.check_file
-    monkeypatch.setattr(check, "check_file", lambda path: read.append(path.name) or true_check(path))
+    monkeypatch.setattr(check, "check_file", lambda path, _: read.append(path.name) or true_check(path))
     assert load_dataset(root, cache=cache).fingerprint == first.fingerprint
     assert read == []
     (root / "a" / "2.png").write_bytes(encoded(noisy(77, 8)))
@@ -227,9 +227,9 @@ def test_the_second_load_reads_nothing_and_sees_changes(
 def test_a_damaged_or_unwritable_cache_does_not_matter(tmp_path: Path, cache: Path) -> None:
     root = fill(tmp_path / "root", "a/1.png")
     (cache / "datasets").mkdir(parents=True)
-    (cache / "datasets" / "checked-1.sqlite").write_bytes(b"not a database at all, but long enough to be read" * 50)
+    (cache / "datasets" / "checked-2.sqlite").write_bytes(b"not a database at all, but long enough to be read" * 50)
     first = load_dataset(root, cache=cache)
-    with sqlite3.connect(cache / "datasets" / "checked-1.sqlite") as connection:
+    with sqlite3.connect(cache / "datasets" / "checked-2.sqlite") as connection:
         assert connection.execute("SELECT count(*) FROM checked").fetchone() == (0,)  # too fresh to be remembered
     connection.close()
     blocked = tmp_path / "file"

@@ -1,6 +1,7 @@
 """What all commands share: progress on standard error, results on standard output, options for images."""
 
 import json
+import os
 import sys
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
@@ -26,6 +27,30 @@ cache_option = click.option(
 )
 
 
+def _set_max_pixels(context: click.Context, _: click.Parameter, value: int | None) -> None:
+    """Set the limit for this command and the processes that it starts (see `nearbit.datasets.pixel_limit`)."""
+    if value is None or context.resilient_parsing:
+        return
+    before = os.environ.get("NEARBIT_MAX_PIXELS")
+    os.environ["NEARBIT_MAX_PIXELS"] = str(value)
+    context.call_on_close(lambda: _restore_max_pixels(before))
+
+
+def _restore_max_pixels(before: str | None) -> None:
+    if before is None:
+        os.environ.pop("NEARBIT_MAX_PIXELS", None)
+    else:
+        os.environ["NEARBIT_MAX_PIXELS"] = before
+
+
+max_pixels_option = click.option(
+    "--max-pixels",
+    type=click.IntRange(1),
+    expose_value=False,
+    callback=_set_max_pixels,
+    help="Width times height above which an image is not decoded. [default: NEARBIT_MAX_PIXELS, else 64000000]",
+)
+
 IMAGE_OPTIONS = (
     click.option(
         "--label-level",
@@ -38,6 +63,7 @@ IMAGE_OPTIONS = (
     click.option("--separator", default="|", show_default=True, help="Between several labels in a CSV field."),
     click.option("--download", is_flag=True, help="Fetch cifar10 or cifar100 from its official page."),
     cache_option,
+    max_pixels_option,
 )
 
 

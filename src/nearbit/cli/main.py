@@ -2,6 +2,7 @@
 
 import sys
 import warnings
+from collections.abc import Callable
 from importlib import import_module
 
 import click
@@ -9,6 +10,7 @@ import click
 from nearbit.cli.console import json_text, say
 from nearbit.cli.machine import use_machine_well
 from nearbit.errors import ElsewhereError, NearbitError, did_you_mean
+from nearbit.progress import with_name
 
 COMMANDS = {
     "demo": "Train, index, search and compare on built-in images; writes a page to open.",
@@ -76,8 +78,22 @@ def run(arguments: list[str]) -> int:
     as_json = "--json" in arguments
     use_machine_well()
     with warnings.catch_warnings():
-        warnings.showwarning = lambda message, *_: say(f"nearbit: warning: {message}")
+        warnings.filterwarnings("always", module=r"PIL\.")  # of each file, and not of the first that has this fault
+        warnings.showwarning = _teller()
         return _run(arguments, as_json)
+
+
+def _teller() -> Callable[..., None]:
+    """Return what prints a warning, each text once, with the name of the file that is being read."""
+    told: set[str] = set()
+
+    def tell(message: object, *_: object) -> None:
+        text = with_name(message)
+        if text not in told:
+            told.add(text)
+            say(f"nearbit: warning: {text}")
+
+    return tell
 
 
 def _run(arguments: list[str], as_json: bool) -> int:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nearbit.cli.console import device_option, json_option, put, table
+from nearbit.cli.console import device_option, json_option, max_pixels_option, put, table
 from nearbit.errors import InputError, did_you_mean
 from nearbit.files import path_seen_from
 
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     help="The model folder, or one that `nearbit export --onnx` wrote. [default: the one that the index names]",
 )
 @device_option
+@max_pixels_option
 @json_option
 def command(
     index_path: Path,

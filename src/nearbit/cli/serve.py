@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from nearbit.cli.console import json_option, put, say
+from nearbit.cli.console import json_option, max_pixels_option, put, say
 from nearbit.errors import InputError, MissingExtraError
 
 TOKEN_VARIABLE = "NEARBIT_TOKEN"
@@ -41,6 +41,7 @@ TOKEN_VARIABLE = "NEARBIT_TOKEN"
 )
 @click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes.")
 @click.option("--open", "opens", is_flag=True, help="Open the page in the browser.")
+@max_pixels_option
 @json_option
 def command(
     index_path: Path,

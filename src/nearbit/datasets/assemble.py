@@ -48,11 +48,12 @@ class Listing:
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """How a listing is read: with or without images that have no label, where digests are remembered, whom to tell."""
+    """How a listing is read: with unlabelled images or not, where digests are kept, whom to tell, most pixels."""
 
     keep_unlabelled: bool
     cache: Path
     progress: Progress = field(default=silent)
+    max_pixels: int | None = None
 
 
 def assemble(listing: Listing, reading: Reading) -> Dataset:
@@ -66,18 +67,23 @@ def assemble(listing: Listing, reading: Reading) -> Dataset:
     if not reading.keep_unlabelled:
         problems += [Problem(item.key, "no label") for item in items if not item.names]
         items = [item for item in items if item.names]
-    checked = check_files([listing.root / item.key for item in items], reading.cache, reading.progress)
+    paths = [listing.root / item.key for item in items]
+    checked = check_files(paths, reading.cache, reading.progress, reading.max_pixels)
     problems += [Problem(item.key, one.reason) for item, one in zip(items, checked, strict=True) if one.reason]
     good = [(item, one.digest) for item, one in zip(items, checked, strict=True) if one.digest]
     if not good:
         raise DataError(_nothing_left(listing, problems, labelled=not reading.keep_unlabelled))
     classes, dropped = _classes(listing, [item for item, _ in good])
     problems += [Problem(name, "a class without a readable image: dropped", is_class=True) for name in dropped]
-    return _dataset(listing, good, classes, problems)
+    return _dataset(listing, good, classes, problems, reading.max_pixels)
 
 
 def _dataset(
-    listing: Listing, good: Sequence[tuple[Item, str]], classes: tuple[str, ...], problems: list[Problem]
+    listing: Listing,
+    good: Sequence[tuple[Item, str]],
+    classes: tuple[str, ...],
+    problems: list[Problem],
+    max_pixels: int | None,
 ) -> Dataset:
     keys = tuple(item.key for item, _ in good)
     column = {name: number for number, name in enumerate(classes)}
@@ -87,7 +93,7 @@ def _dataset(
     parts = tuple(item.part for item, _ in good)
     return Dataset(
         name=listing.name,
-        source=FileImages(listing.root, keys),
+        source=FileImages(listing.root, keys, max_pixels),
         keys=keys,
         labels=labels,
         classes=classes,

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from nearbit.datasets.check_cache import CheckCache, Stamp
 from nearbit.datasets.decode import open_image, open_regular
+from nearbit.datasets.pixel_limit import pixel_limit
 from nearbit.errors import ImageError
 from nearbit.progress import Progress, silent
 from nearbit.threads import n_threads
@@ -26,7 +27,9 @@ class Checked:
     reason: str = ""
 
 
-def check_files(paths: Sequence[Path], cache: Path, progress: Progress = silent) -> list[Checked]:
+def check_files(
+    paths: Sequence[Path], cache: Path, progress: Progress = silent, max_pixels: int | None = None
+) -> list[Checked]:
     """Decode and hash every file, in several threads, in the order given.
 
     Good files are remembered in `cache` by absolute path, size and time of change, and not read again; damaged ones are
@@ -36,12 +39,14 @@ def check_files(paths: Sequence[Path], cache: Path, progress: Progress = silent)
         paths: the files.
         cache: the folder for data that can be made again; nothing is remembered where it cannot be written.
         progress: called as ("reading images", done, total).
+        max_pixels: as for `nearbit.datasets.open_image`.
     """
+    limit = pixel_limit(max_pixels)
     found: list[Checked] = []
-    with CheckCache(cache) as known, ThreadPoolExecutor(n_threads()) as pool:
+    with CheckCache(cache, limit) as known, ThreadPoolExecutor(n_threads()) as pool:
         try:
             for block in _blocks(paths):
-                found.extend(_check_block(block, known, pool))
+                found.extend(_check_block(block, known, pool, limit))
                 progress("reading images", len(found), len(paths))
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
@@ -49,11 +54,11 @@ def check_files(paths: Sequence[Path], cache: Path, progress: Progress = silent)
     return found
 
 
-def check_file(path: Path) -> Checked:
+def check_file(path: Path, max_pixels: int | None = None) -> Checked:
     """Decode one file completely and hash its bytes."""
     try:
         with open_regular(path) as handle:
-            open_image(handle)
+            open_image(handle, max_pixels=max_pixels)
             handle.seek(0)
             return Checked(digest=hashlib.file_digest(handle, "sha256").hexdigest())
     except ImageError as error:
@@ -62,14 +67,15 @@ def check_file(path: Path) -> Checked:
         return Checked(reason=f"cannot be read: {error.strerror}")
 
 
-def _check_block(paths: Sequence[Path], known: CheckCache, pool: ThreadPoolExecutor) -> list[Checked]:
+def _check_block(paths: Sequence[Path], known: CheckCache, pool: ThreadPoolExecutor, limit: int) -> list[Checked]:
     absolute = [path.absolute() for path in paths]
     stamps = [_stamp(path) for path in absolute]
     digests = [known.get(path, stamp) if stamp else None for path, stamp in zip(absolute, stamps, strict=True)]
     fresh = [row for row, digest in enumerate(digests) if digest is None]
     checked = [Checked(digest=digest or "") for digest in digests]
     newest = time.time_ns() - _SETTLED_NS
-    for row, result in zip(fresh, pool.map(check_file, [absolute[row] for row in fresh]), strict=True):
+    results = pool.map(check_file, [absolute[row] for row in fresh], [limit] * len(fresh))
+    for row, result in zip(fresh, results, strict=True):
         checked[row] = result
         stamp = stamps[row]
         if result.digest and stamp is not None and stamp.mtime_ns < newest and stamp == _stamp(absolute[row]):

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-_VERSION = 1
+from nearbit.datasets.pixel_limit import MAX_PIXELS
+
+_VERSION = 2  # of what is taken for a good file
 _TABLE = """CREATE TABLE IF NOT EXISTS checked (
     path BLOB PRIMARY KEY, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, digest TEXT NOT NULL) WITHOUT ROWID"""
 
@@ -22,8 +24,10 @@ class Stamp:
 class CheckCache:
     """Digests by path and stamp, a shortcut only: a damaged file is made anew, an unwritable one is done without."""
 
-    def __init__(self, folder: Path) -> None:
-        self._file = folder / "datasets" / f"checked-{_VERSION}.sqlite"
+    def __init__(self, folder: Path, limit: int = MAX_PIXELS) -> None:
+        """Take the folder, and the most pixels that a good file has: under another limit it is another cache."""
+        name = f"checked-{_VERSION}.sqlite" if limit == MAX_PIXELS else f"checked-{_VERSION}-{limit}.sqlite"
+        self._file = folder / "datasets" / name
         self._connection = self._open()
 
     def __enter__(self) -> "CheckCache":

@@ -1,7 +1,11 @@
-"""The one decoder of images: safe on any file; whatever it holds, the result is 8-bit RGB or an `ImageError`."""
+"""The one decoder of images: safe on any file; whatever it holds, the result is 8-bit RGB or an `ImageError`.
+
+What a file asks for (pixels, scans, chunks, strips) is counted before it is decoded: see `opening` and `work_…`.
+"""
 
 import io
 import os
+import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,54 +14,57 @@ from typing import BinaryIO
 
 from PIL import Image
 
+from nearbit.datasets.opening import header_format, opened
 from nearbit.datasets.orientation import upright
-from nearbit.datasets.pixels import to_rgb
+from nearbit.datasets.pixel_limit import pixel_limit
+from nearbit.datasets.pixels import decoded_rgb
 from nearbit.errors import ImageError, InputError
+from nearbit.progress import at_work_on
 
-MAX_PIXELS = 64_000_000
-"""Width times height above which an image is refused before it is decoded (which takes 3 to 11 bytes a pixel)."""
-
-FORMATS = ("JPEG", "PNG", "GIF", "BMP", "PPM", "WEBP", "TIFF", "AVIF", "JPEG2000")
-"""Formats that are read, by Pillow's names; JPEG covers MPO (several frames), PPM covers PGM, PBM and PNM."""
-
-_COMMON = ("JPEG", "PNG", "GIF", "BMP", "PPM")
 _REASON_LENGTH = 160
+_NOT_READ = re.compile(
+    r"not (yet )?supported|unsupported|not available|cannot handle|unknown (pixel |data |raw )", re.I
+)
 
 
 def open_image(
-    source: Path | str | bytes | BinaryIO, at_least: int | None = None, *, max_pixels: int = MAX_PIXELS
+    source: Path | str | bytes | BinaryIO, at_least: int | None = None, *, max_pixels: int | None = None
 ) -> Image.Image:
     """Decode one image to mode "RGB", upright; deterministic and safe to call from several threads.
 
-    EXIF orientation is applied; transparency is laid on white; greyscale, 1-bit, palette, CMYK and 16-bit images
-    (scaled by 255/65535) are converted; of an animation the first frame is taken. ICC profiles are not applied.
+    The orientation of EXIF or XMP is applied; transparency is laid on white; greyscale, 1-bit, palette, CMYK and
+    16-bit images (scaled by 255/65535) are converted; of an animation the first frame is taken. ICC profiles are not
+    applied. Time and memory are bounded by what is counted in the file before it is decoded.
 
     Args:
         source: a path of a regular file, the bytes of a file, or an open binary file.
         at_least: pixels; a JPEG may be decoded at 1/2, 1/4 or 1/8 of its size (faster) as long as both of its sides
             stay at least this long. None decodes at full size.
-        max_pixels: width times height above which an image is refused before it is decoded.
+        max_pixels: width times height above which an image is refused before it is decoded; None takes
+            `NEARBIT_MAX_PIXELS` of the environment, else 64,000,000. Of a JPEG 2000 a quarter of it is decoded.
 
     Raises:
         ImageError: no image can be made of it; the message is the reason alone, without the path: not a regular file,
-            empty, of no known format, more than `max_pixels` pixels, truncated or damaged.
-        InputError: `at_least` is below 1.
+            empty, of a format that is not read (which is named), more than `max_pixels` pixels, more scans, chunks or
+            strips than honest files have, values of no known scale, truncated or damaged.
+        InputError: `at_least` or `max_pixels` is below 1.
     """
+    limit = pixel_limit(max_pixels)
     if at_least is not None and at_least < 1:
         raise InputError(f"at_least must be at least 1 pixel, not {at_least!r}")
     if isinstance(source, bytes):
-        return _decode(io.BytesIO(source), at_least, max_pixels)
+        return _decode(io.BytesIO(source), at_least, limit)
     if isinstance(source, str | Path):
         with open_regular(Path(source)) as handle:
-            return _decode(handle, at_least, max_pixels)
-    return _decode(source if source.seekable() else io.BytesIO(source.read()), at_least, max_pixels)
+            return _decode(handle, at_least, limit)
+    return _decode(source if source.seekable() else io.BytesIO(source.read()), at_least, limit)
 
 
 def image_format(source: Path | bytes) -> str:
-    """Return the format that the header of an image shows: one of `FORMATS`, or "MPO"; nothing is decoded.
+    """Return the format that the header of an image shows: one of `opening.FORMATS`; nothing is decoded.
 
     Raises:
-        ImageError: not a regular file, empty, of no known format, or of more than `MAX_PIXELS` pixels.
+        ImageError: not a regular file, empty, of no format that is read, or of too many pixels.
     """
     if isinstance(source, bytes):
         return _format_of(io.BytesIO(source))
@@ -66,12 +73,8 @@ def image_format(source: Path | bytes) -> str:
 
 
 def _format_of(stream: BinaryIO) -> str:
-    try:
-        return str(_open_header(stream, MAX_PIXELS).format)
-    except ImageError:
-        raise
-    except Exception as error:  # decoders raise whatever a damaged header leads them to
-        raise ImageError(f"truncated or damaged: {_short(error)}") from error
+    with one_reason():
+        return header_format(stream, pixel_limit())
 
 
 @contextmanager
@@ -85,7 +88,7 @@ def open_regular(path: Path) -> Iterator[io.BufferedReader]:
         if not stat.S_ISREG(path.stat().st_mode):
             raise ImageError("not a regular file")
         flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-        handle = os.fdopen(os.open(path, flags), "rb")
+        handle = open(path, "rb", opener=lambda name, _: os.open(name, flags))  # noqa: SIM115  closed below
     except (OSError, ValueError) as error:
         raise ImageError(_why_not_opened(error, path)) from error
     with handle:
@@ -103,50 +106,38 @@ def _why_not_opened(error: OSError | ValueError, path: Path) -> str:
 
 
 def _decode(stream: BinaryIO, at_least: int | None, max_pixels: int) -> Image.Image:
-    try:
-        image = _open_header(stream, max_pixels)
-        if at_least is not None and image.format in ("JPEG", "MPO"):
+    name = getattr(stream, "name", "")
+    with at_work_on(_printable(name) if isinstance(name, str | Path) else ""), one_reason():
+        image = opened(stream, max_pixels)
+        if at_least is not None and image.format == "JPEG":
             image.draft(None, (at_least, at_least))
-        image.load()
-        return upright(to_rgb(image), image)
-    except ImageError:
+        return upright(decoded_rgb(image, stream), image)
+
+
+@contextmanager
+def one_reason() -> Iterator[None]:
+    """Make one `ImageError` of whatever a decoder raises; damage is called so only where nothing else is known."""
+    try:
+        yield
+    except (ImageError, InputError):
         raise
+    except MemoryError as error:
+        raise ImageError("not enough memory to decode it") from error
+    except RecursionError as error:
+        raise ImageError("not an image that can be read: its parts are nested too deeply") from error
+    except Image.DecompressionBombError as error:
+        raise ImageError(f"more pixels than Pillow decodes: {_short(error)}") from error
     except Exception as error:  # decoders raise whatever a damaged file leads them to
-        raise ImageError(f"truncated or damaged: {_short(error)}") from error
-
-
-def _open_header(stream: BinaryIO, max_pixels: int) -> Image.Image:
-    """Read the header only, by the formats of `FORMATS`, and refuse an image of too many pixels.
-
-    The formats are tried here and not by `Image.open`, so that Pillow's own check of the size, which warns, is silent.
-    """
-    stream.seek(0)
-    prefix = stream.read(16)
-    if not prefix:
-        raise ImageError("the file is empty")
-    image = _first_that_accepts(stream, prefix)
-    width, height = image.size
-    if width < 1 or height < 1:
-        raise ImageError(f"an image of {width} x {height} pixels")
-    if width * height > max_pixels:
-        raise ImageError(f"{width} x {height} is more than {max_pixels:,} pixels")
-    return image
-
-
-def _first_that_accepts(stream: BinaryIO, prefix: bytes) -> Image.Image:
-    Image.preinit()
-    for name in FORMATS:
-        if name not in Image.OPEN and name not in _COMMON:
-            Image.init()
-        factory, accept = Image.OPEN.get(name, (None, None))
-        answer = factory is not None and (accept is None or accept(prefix))
-        if factory is None or not answer or isinstance(answer, str):  # a str says why this build cannot read it
-            continue
-        stream.seek(0)
-        return factory(stream, "")
-    raise ImageError("not an image of a known format")
+        text = _short(error)
+        known = _NOT_READ.search(text)
+        raise ImageError(f"of a kind that is not read: {text}" if known else f"truncated or damaged: {text}") from error
 
 
 def _short(error: BaseException) -> str:
     text = " ".join(str(error).split()) or type(error).__name__
+    text = _printable(text)
     return text if len(text) <= _REASON_LENGTH else text[: _REASON_LENGTH - 1] + "…"
+
+
+def _printable(text: str | Path) -> str:
+    return str(text).encode("utf-8", "backslashreplace").decode("utf-8")

@@ -38,10 +38,11 @@ class ImageSource(Protocol):
 
 @dataclass(frozen=True)
 class FileImages:
-    """Images in files: `paths` are relative to `root`, with "/" between their parts."""
+    """Images in files: `paths` are relative to `root`, parted by "/"; `max_pixels` as for `open_image`."""
 
     root: Path
     paths: tuple[str, ...]
+    max_pixels: int | None = None
 
     def __post_init__(self) -> None:
         for path in self.paths:
@@ -53,7 +54,7 @@ class FileImages:
 
     def read(self, row: int, at_least: int | None = None) -> Image.Image:
         """Return one image in mode "RGB", upright; raise `ImageError` with the reason where it cannot be read."""
-        return open_image(self.root / self.paths[row], at_least)
+        return open_image(self.root / self.paths[row], at_least, max_pixels=self.max_pixels)
 
 
 @dataclass(frozen=True, eq=False)

@@ -51,6 +51,7 @@ def load_dataset(
     download: bool = False,
     cache: Path | None = None,
     progress: Progress = silent,
+    max_pixels: int | None = None,
 ) -> Dataset:
     """Read images with labels.
 
@@ -65,6 +66,7 @@ def load_dataset(
         download: fetch "cifar10" or "cifar100" from its official page where it is not in the cache yet.
         cache: the folder for data that can be made again; None takes `nearbit.files.cache_folder()`.
         progress: called as ("reading images", done, total).
+        max_pixels: width times height above which an image is skipped; None as for `open_image`.
 
     Returns:
         Images that can be read and have a label; the others are listed in `problems`. Deterministic.
@@ -77,7 +79,7 @@ def load_dataset(
         >>> load_dataset("digits").labels.shape
         (1797, 10)
     """
-    reading = Reading(keep_unlabelled=False, cache=cache or cache_folder(), progress=progress)
+    reading = Reading(keep_unlabelled=False, cache=cache or cache_folder(), progress=progress, max_pixels=max_pixels)
     options = _Options(
         label_level=label_level,
         images=images,
@@ -98,6 +100,7 @@ def load_images(
     download: bool = False,
     cache: Path | None = None,
     progress: Progress = silent,
+    max_pixels: int | None = None,
 ) -> Dataset:
     """Read images with their labels if there are any: for encoding and indexing.
 
@@ -110,6 +113,7 @@ def load_images(
         download: as for `load_dataset`.
         cache: as for `load_dataset`.
         progress: as for `load_dataset`.
+        max_pixels: as for `load_dataset`.
 
     Returns:
         Every image that can be read; a row without a label is all False; where none has a label, labels are `(n, 0)`.
@@ -117,7 +121,7 @@ def load_images(
     Raises:
         DataError: nothing there, or nothing readable.
     """
-    reading = Reading(keep_unlabelled=True, cache=cache or cache_folder(), progress=progress)
+    reading = Reading(keep_unlabelled=True, cache=cache or cache_folder(), progress=progress, max_pixels=max_pixels)
     options = _Options(
         label_level=label_level,
         images=images,

@@ -27,6 +27,7 @@ CONTENT_TYPES = {
     "TIFF": "image/tiff",
     "AVIF": "image/avif",
     "JPEG2000": "image/jp2",
+    "HEIF": "image/heic",
 }
 FOR_A_YEAR = "private, max-age=31536000, immutable"
 ASK_AGAIN = "private, no-cache"
