@@ -85,9 +85,8 @@ def save_checkpoint(
         tensors |= _center_tensors("best_centers", state.best.centers)
         about["best"] = {"epoch": state.best.epoch, "validation_map": state.best.validation_map}
     tensors["about"] = torch.from_numpy(np.frombuffer(json.dumps(about).encode(), np.uint8).copy())
-    if path.is_file():
-        path.replace(_before(path))
-    write_checked(path, save({name: value.contiguous() for name, value in tensors.items()}))
+    content = save({name: value.contiguous() for name, value in tensors.items()})
+    write_checked(path, content, before=_before(path))
 
 
 def read_checkpoint(path: Path) -> bytes | None:
