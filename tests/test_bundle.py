@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from model_makers import random_model
@@ -338,6 +339,17 @@ def test_a_save_that_fails_leaves_the_model_that_stood_there(folder, monkeypatch
 
     monkeypatch.setattr("nearbit.bundle.write_json", fail)
     with pytest.raises(OSError, match="disk full"):
+        random_model(seed=1).save(folder)
+    assert load_model(folder).model_id == random_model().model_id
+    assert list(folder.parent.iterdir()) == [folder]
+
+
+def test_what_the_library_of_weights_says_of_a_full_disk_names_the_model(folder, monkeypatch):
+    def full(tensors, path):
+        raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr("nearbit.bundle.save_file", full)
+    with pytest.raises(OSError, match=r"No space left on device: '.*a\.model'"):
         random_model(seed=1).save(folder)
     assert load_model(folder).model_id == random_model().model_id
     assert list(folder.parent.iterdir()) == [folder]

@@ -1,8 +1,10 @@
 """Files that are either whole or absent: content hashes, and writing aside followed by one rename."""
 
+import errno
 import hashlib
 import json
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +29,9 @@ __all__ = [
     "write_json",
     "write_whole",
 ]
+
+
+SHORT = re.compile(r"\d+ requested and \d+ written")
 
 
 def sha256_of(path: Path) -> str:
@@ -184,6 +189,8 @@ def naming(path: Path, aside: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        if error.errno is None and SHORT.search(str(error)):  # what NumPy says of a write that did not end
+            raise OSError(errno.ENOSPC, "only a part of it could be written", str(path)) from error
         named = None if error.filename is None else str(error.filename)
         if error.errno is not None and (named is None or Path(named) == aside or aside in Path(named).parents):
             error.filename, error.filename2 = str(path), None

@@ -8,19 +8,18 @@ runs.
 
 import hashlib
 import json
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any, Literal
-from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
 
 from nearbit.errors import DataError
 from nearbit.files import write_json
+from nearbit.files_arrays import UNREADABLE
 
 FORMAT, VERSION = "nearbit-comparison", 1
 DESCRIPTION = "comparison.json"
@@ -85,7 +84,7 @@ class CellResult:
         try:
             with np.load(self.arrays_path, allow_pickle=False) as file:
                 return {name: file[name] for name in file.files}
-        except (OSError, EOFError, ValueError, BadZipFile, zlib.error) as error:
+        except UNREADABLE as error:
             raise DataError(
                 f"cells/{self.arrays_path.name} cannot be read: repeat the comparison, which makes it anew"
             ) from error
