@@ -8,6 +8,7 @@ runs.
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import product
@@ -17,12 +18,16 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from nearbit.compare.soundness import sound
 from nearbit.errors import DataError
 from nearbit.files import write_json
 from nearbit.files_arrays import UNREADABLE
 
 FORMAT, VERSION = "nearbit-comparison", 1
 DESCRIPTION = "comparison.json"
+MOST_CELLS = 1_000_000
+"""More runs than anyone could wait for."""
+
 Status = Literal["done", "failed", "missing"]
 
 
@@ -115,6 +120,8 @@ def file_name(method: str) -> str:
 def cells_of(about: Mapping[str, Any]) -> list[Cell]:
     """Return every cell that is wanted; a baseline has one head, "-"."""
     without_head = about["baselines"]
+    if math.prod(len(about[name]) for name in ("methods", "heads", "bits", "seeds")) > MOST_CELLS:
+        raise DataError(f"{DESCRIPTION} asks for more than {MOST_CELLS} runs: restore the file")
     return [
         Cell(method=method, head=head, n_bits=n_bits, seed=seed)
         for method in about["methods"]
@@ -131,7 +138,12 @@ def read_folder(folder: Path) -> Comparison:
         DataError: the folder holds none, or one of a newer version, or a damaged file.
     """
     about = read_about(folder)
-    return Comparison(about=about, results=tuple(read_cell(folder, cell) for cell in cells_of(about)))
+    with sound(folder):
+        cells = cells_of(about)
+        names = [cell.name for cell in cells]
+    if any(Path(name).name != name for name in names):
+        raise DataError(f"{folder / DESCRIPTION}: a method names another folder; restore the file")
+    return Comparison(about=about, results=tuple(read_cell(folder, cell) for cell in cells))
 
 
 def read_about(folder: Path) -> dict[str, Any]:
