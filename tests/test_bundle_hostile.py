@@ -1,5 +1,6 @@
 """Model folders that ask for more than they hold: compared with their files before anything large is read or built."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -133,6 +134,13 @@ def test_preprocessing_that_is_no_number_is_refused(folder, case):
         load_model(folder)
 
 
+@pytest.mark.parametrize("classes", ["abc", {"a": 1, "b": 2, "c": 3}, ["a", "b", None], 3])
+def test_classes_that_are_no_list_of_texts_are_refused(folder, classes):
+    rewrite(folder, lambda description: description.update(classes=classes))
+    with pytest.raises(BundleError, match="must name the classes in a list of texts"):
+        load_model(folder)
+
+
 def test_a_split_of_another_model_is_refused(folder):
     rewrite(folder, lambda description: description.update(split_hash="0" * 64))
     with pytest.raises(BundleError, match="the split is not the one that bundle"):
@@ -176,3 +184,31 @@ def test_a_model_whose_writer_died_between_two_steps_is_found(folder):
     folder.rename(moved)
     assert load_model(folder).model_id == random_model().model_id
     assert not moved.exists()
+
+
+ODD = (None, True, "x", -1, 10**30, 1.5, [], {}, [["a"]])
+
+
+def places_in(value, above=()):
+    """Yield the place of each value, two levels down."""
+    for name, inner in value.items():
+        yield (*above, name)
+        if isinstance(inner, dict) and not above:
+            yield from places_in(inner, (name,))
+
+
+@pytest.mark.parametrize("odd", ODD, ids=repr)
+def test_a_description_with_any_value_of_another_kind_is_one_error_or_a_model(folder, odd):
+    whole = json.loads((folder / "bundle.json").read_text())
+    for place in places_in(whole):
+        if place[0] in ("record", "libraries", "digest"):
+            continue
+        changed = json.loads(json.dumps(whole))
+        del changed["digest"]
+        inner = changed
+        for name in place[:-1]:
+            inner = inner[name]
+        inner[place[-1]] = odd
+        (folder / "bundle.json").write_text(json.dumps(changed | {"digest": json_digest(changed)}))
+        with contextlib.suppress(BundleError):
+            load_model(folder)

@@ -46,6 +46,7 @@ from nearbit.sealed import (
     UNFIT,
     check_files,
     checked_bytes,
+    class_names,
     opened_whole,
     or_damaged,
     read_description,
@@ -269,7 +270,7 @@ def _load(folder: Path) -> Model:
 def _assemble(folder: Path, description: dict[str, Any]) -> Model:
     files, n_bits = description["files"], check_n_bits(description["n_bits"])
     check_files(folder, files, KNOWN_FILES)
-    classes = tuple(str(name) for name in description["classes"])
+    classes = class_names(folder, description)
     split = None
     if SPLIT in files:
         checked_bytes(folder, files, SPLIT)

@@ -55,7 +55,7 @@ def read_description(folder: Path, kind: str, version: int) -> dict[str, Any]:
     Raises:
         BundleError: no model, of another kind, of a newer format, or altered.
     """
-    description = _described(folder)
+    description = described(folder)
     path = folder / "bundle.json"
     if description.get("kind") != kind:
         raise BundleError(f"{path} does not describe a nearbit model{_instead(description.get('kind'))}")
@@ -99,10 +99,11 @@ def _version(folder: Path) -> tuple[int, ...] | None:
 
 def kind_of(folder: Path) -> object:
     """Return the kind that `bundle.json` names, not checked any further; see `read_description` for what is raised."""
-    return _described(folder).get("kind")
+    return described(folder).get("kind")
 
 
-def _described(folder: Path) -> dict[str, Any]:
+def described(folder: Path) -> dict[str, Any]:
+    """Return what `bundle.json` says, not checked any further; raise `BundleError` where it cannot be read."""
     path = folder / "bundle.json"
     restore_folder(folder)
     if not path.is_file():
@@ -128,6 +129,14 @@ def _instead(kind: object) -> str:
     if kind == TRAINED:
         return " exported for ONNX Runtime but the trained one: export it first (nearbit export)"
     return ""
+
+
+def class_names(folder: Path, description: dict[str, Any]) -> tuple[str, ...]:
+    """Return the names of the classes; raise `BundleError` unless they are a list of texts."""
+    names = description["classes"]
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise BundleError(f"{folder}: bundle.json must name the classes in a list of texts")
+    return tuple(names)
 
 
 def check_files(folder: Path, files: dict[str, str], known: Collection[str]) -> None:

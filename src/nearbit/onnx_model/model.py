@@ -29,6 +29,7 @@ from nearbit.sealed import (
     check_files,
     check_size,
     checked_bytes,
+    class_names,
     kind_of,
     opened_whole,
     read_description,
@@ -212,7 +213,7 @@ def _assemble(folder: Path, description: dict[str, Any], threads: int) -> OnnxMo
         raise BundleError(f"{folder}: the precision {description['precision']!r} is none of {', '.join(PRECISIONS)}")
     preprocessing = Preprocessing.from_dict(description["preprocessing"])
     check_size(folder, preprocessing)
-    classes = tuple(str(name) for name in description["classes"])
+    classes = class_names(folder, description)
     centers = read_signs(folder, files, CENTERS, (len(classes), n_bits))
     check_length(folder / NETWORK)
     content = checked_bytes(folder, files, NETWORK)
