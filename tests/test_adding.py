@@ -181,6 +181,8 @@ def test_classes_that_cannot_be_added(model, dataset):
         add_class(model, dataset, name="a", device="cpu")
     with pytest.raises(InputError, match="needs a name"):
         add_class(model, dataset, name=" ", device="cpu")
+    with pytest.raises(InputError, match="cannot be kept: it has half of a surrogate"):
+        add_class(model, dataset, name="bad\udc80", device="cpu")
     with pytest.raises(InputError, match="25 bits from all 3 centers; the farthest is"):
         added_to(model, dataset, min_distance=25)
     no_centers = replace(model, classes=(), centers=CenterState(centers=np.empty((0, 24), np.int8),

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from model_makers import random_model
@@ -257,7 +258,7 @@ def test_an_array_that_says_it_is_huge_is_refused(folder):
     header = {"descr": "|i1", "fortran_order": False, "shape": (10**15, 12)}
     np.lib.format.write_array_header_1_0(stream, header)
     replace_file(folder, "centers.npy", stream.getvalue() + b"\1" * 36)
-    with pytest.raises(BundleError, match=r"MemoryError|ValueError"):
+    with pytest.raises(BundleError, match=r"has not the values that it says: int8 \(1000000000000000, 12\)"):
         load_model(folder)
 
 
@@ -265,8 +266,8 @@ WEIGHTS = {
     "NaN": (lambda weights: weights["head.layers.0.weight"].fill_(float("nan")), "not finite"),
     "infinite": (lambda weights: weights["backbone.module.stages.0.1.running_var"].fill_(float("inf")), "not finite"),
     "missing": (lambda weights: weights.pop("head.layers.0.bias"), "is missing"),
-    "missing below": (lambda weights: weights.pop("backbone.module.stages.0.0.weight"), "Missing key"),
-    "unknown": (lambda weights: weights.update(more=torch.zeros(1)), "Unexpected key"),
+    "missing below": (lambda weights: weights.pop("backbone.module.stages.0.0.weight"), "is missing, expected"),
+    "unknown": (lambda weights: weights.update(more=torch.zeros(1)), "more has no place in the network"),
     "shape": (lambda weights: weights.update({"head.layers.0.bias": torch.zeros(13)}), r"has the shape \(13,\)"),
     "other values": (lambda weights: weights.update({"head.layers.0.bias": torch.ones(12)}), "weights are not those"),
 }
@@ -338,6 +339,17 @@ def test_a_save_that_fails_leaves_the_model_that_stood_there(folder, monkeypatch
 
     monkeypatch.setattr("nearbit.bundle.write_json", fail)
     with pytest.raises(OSError, match="disk full"):
+        random_model(seed=1).save(folder)
+    assert load_model(folder).model_id == random_model().model_id
+    assert list(folder.parent.iterdir()) == [folder]
+
+
+def test_what_the_library_of_weights_says_of_a_full_disk_names_the_model(folder, monkeypatch):
+    def full(tensors, path):
+        raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr("nearbit.bundle.save_file", full)
+    with pytest.raises(OSError, match=r"No space left on device: '.*a\.model'"):
         random_model(seed=1).save(folder)
     assert load_model(folder).model_id == random_model().model_id
     assert list(folder.parent.iterdir()) == [folder]

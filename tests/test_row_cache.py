@@ -6,8 +6,10 @@ import os
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import save
 
 from nearbit.encode import rows_key
+from nearbit.files import write_checked
 from nearbit.row_cache import RowCache
 
 
@@ -56,11 +58,30 @@ def test_a_damaged_file_is_removed_and_its_rows_are_missing(tmp_path, at):
     assert RowCache(tmp_path, "key").gather([A, B]).tobytes() == ROWS.tobytes()
 
 
+OTHERS = {
+    "no tensors": b"[" * 100,
+    "other names": save({"a": np.zeros(1, np.float32)}),
+    "short digests": save({"digests": np.zeros((2, 3), np.uint8), "rows": np.zeros((2, 2), np.float32)}),
+    "fewer rows": save({"digests": np.zeros((2, 32), np.uint8), "rows": np.zeros((1, 2), np.float32)}),
+    "not finite": save({"digests": np.zeros((1, 32), np.uint8), "rows": np.full((1, 2), np.nan, np.float32)}),
+    "no matrix": save({"digests": np.zeros((1, 32), np.uint8), "rows": np.zeros(1, np.float32)}),
+}
+
+
+@pytest.mark.parametrize("content", OTHERS.values(), ids=OTHERS)
+def test_a_sound_file_that_holds_something_else_is_removed(tmp_path, content):
+    cache = RowCache(tmp_path, "key")
+    write_checked(cache.folder / "a.rows", content)
+    again = RowCache(tmp_path, "key")
+    assert again.missing([A]) == [0]
+    assert list(cache.folder.iterdir()) == []
+
+
 def test_what_dead_writers_left_is_removed_when_the_cache_is_opened(tmp_path):
     cache = RowCache(tmp_path, "key")
     cache.add([A], ROWS[:1])
     (file,) = cache.folder.iterdir()
-    from nearbit.files import _machine
+    from nearbit.files_aside import _machine
 
     dead = cache.folder / f".x.rows.{_machine()}-{2**22 + 1}-01234567.tmp"
     alive = cache.folder / f".x.rows.{_machine()}-{os.getpid()}-01234567.tmp"

@@ -13,16 +13,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import save_file
-from torch import Tensor
 
 from nearbit.centers import CenterState
 from nearbit.codes import Codes, check_n_bits, pack, signs_of
 from nearbit.datasets import Dataset, ImageSource, Split, load_split
 from nearbit.encode import encode_images, find_device, library_versions, rows_key
-from nearbit.errors import BundleError, MissingExtraError, NearbitError
-from nearbit.files import json_digest, sha256_of, whole_folder, write_json
+from nearbit.errors import BundleError, MissingExtraError
+from nearbit.files import json_digest, restore_folder, sha256_of, whole_folder, write_json
+from nearbit.files_tensors import tensors_written
 from nearbit.images import GivenImage
 from nearbit.model_files import (
     FORMAT_VERSION,
@@ -30,17 +29,29 @@ from nearbit.model_files import (
     SIMILARITY,
     SPLIT,
     WEIGHTS,
+    build_bounded,
     check_network,
     read_centers,
     read_similarity,
     read_weights,
+    weight_shapes,
 )
-from nearbit.networks import BackboneSpec, HashNetwork, Head, rebuild_backbone
+from nearbit.networks import BackboneSpec, HashNetwork, Head
 from nearbit.preprocessing import Preprocessing
 from nearbit.progress import Progress, silent
 from nearbit.reading import Encoded, Job, complete, job_of_given
 from nearbit.row_cache import RowCache, Rows, Shelf
-from nearbit.sealed import TRAINED, check_files, checked_bytes, read_description, seal
+from nearbit.sealed import (
+    TRAINED,
+    UNFIT,
+    check_files,
+    checked_bytes,
+    class_names,
+    opened_whole,
+    or_damaged,
+    read_description,
+    seal,
+)
 
 HEAD_BATCH = 8192
 
@@ -168,10 +179,11 @@ class Model:
         target = Path(path)
         check_target(target)
         with whole_folder(target) as folder:
-            save_file(
-                {name: value.contiguous() for name, value in self.network.state_dict().items()},
-                folder / WEIGHTS,
-            )
+            with tensors_written(target):
+                save_file(
+                    {name: value.contiguous() for name, value in self.network.state_dict().items()},
+                    folder / WEIGHTS,
+                )
             for name, array in self.centers.arrays().items():
                 np.save(folder / f"{name}.npy", array, allow_pickle=False)
             if self.similarity is not None:
@@ -209,6 +221,7 @@ class Model:
 
 def check_target(path: Path) -> None:
     """Raise `BundleError` where something else than a model stands at `path`, which a new model must not replace."""
+    restore_folder(path)
     if path.exists() and not (path / "bundle.json").is_file():
         raise BundleError(f"{path} stands and is not a model folder: choose another name")
 
@@ -241,29 +254,31 @@ def load_model(path: str | Path) -> Model:
         MissingExtraError: the library behind its backbone is not installed.
     """
     folder = Path(path)
+    return opened_whole(folder, lambda: _load(folder))
+
+
+def _load(folder: Path) -> Model:
     description = read_description(folder, TRAINED, FORMAT_VERSION)
     try:
         return _assemble(folder, description)
     except (BundleError, MissingExtraError):
         raise
-    except (
-        NearbitError, AttributeError, LookupError, MemoryError, RuntimeError, TypeError, ValueError,
-        SafetensorError,
-    ) as error:  # fmt: skip
+    except UNFIT as error:
         raise BundleError(f"{folder} is not a complete model ({type(error).__name__}: {error})") from error
 
 
 def _assemble(folder: Path, description: dict[str, Any]) -> Model:
     files, n_bits = description["files"], check_n_bits(description["n_bits"])
     check_files(folder, files, KNOWN_FILES)
-    weights = read_weights(folder, files)
-    classes = tuple(str(name) for name in description["classes"])
+    classes = class_names(folder, description)
     split = None
     if SPLIT in files:
         checked_bytes(folder, files, SPLIT)
         split = load_split(folder / SPLIT)
+    if (None if split is None else split.hash) != description["split_hash"]:
+        raise BundleError(f"{folder}: the split is not the one that bundle.json names")
     model = Model(
-        network=_network(folder, description, n_bits, weights),
+        network=_network(folder, description, n_bits),
         head=dict(description["head"]),
         n_bits=n_bits,
         classes=classes,
@@ -279,11 +294,15 @@ def _assemble(folder: Path, description: dict[str, Any]) -> Model:
     return model
 
 
-def _network(folder: Path, description: dict[str, Any], n_bits: int, weights: dict[str, Tensor]) -> HashNetwork:
+def _network(folder: Path, description: dict[str, Any], n_bits: int) -> HashNetwork:
     spec = BackboneSpec(**description["backbone"])
     preprocessing = Preprocessing.from_dict(description["preprocessing"])
     head = description["head"] | {"n_bits": n_bits}
-    check_network(folder, spec, preprocessing, head, weights)
-    network = HashNetwork(rebuild_backbone(spec, preprocessing), Head(spec.feature_dim, **head))
+    files = description["files"]
+    with or_damaged(folder, files, WEIGHTS):
+        shapes = weight_shapes(folder)
+        check_network(folder, spec, preprocessing, head, shapes)
+    weights = read_weights(folder, files)
+    network = HashNetwork(build_bounded(folder, spec, preprocessing, shapes), Head(spec.feature_dim, **head))
     network.load_state_dict(weights)
     return network.eval()

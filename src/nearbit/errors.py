@@ -4,6 +4,12 @@ Each message says what was expected, what came, and what to do. The command line
 with status 2; anything that is not a `NearbitError` is our fault and exits with status 1.
 """
 
+import errno
+import os
+
+FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
+"""What the system answers where a disk, or a user's share of it, is full."""
+
 
 class NearbitError(Exception):
     """Base of every error that the user of nearbit can put right."""
@@ -45,6 +51,17 @@ class MissingExtraError(NearbitError):
             f"{purpose} needs the package {package}, which is not installed: pip install 'nearbit[{extra}]' "
             f"(in a clone: pip install '.[{extra}]')"
         )
+
+
+def said_of(error: Exception) -> str:
+    """Return what an error says, with all that was noted on it; of one of the system also the file and a remedy."""
+    said = str(error)
+    if isinstance(error, OSError):
+        name = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else error.filename
+        said = f"{'the system says' if name is None else name}: {error.strerror or error}"
+        if error.errno in FULL:
+            said += "; make room there, or choose another place"
+    return " ".join([said, *getattr(error, "__notes__", [])])
 
 
 def did_you_mean(name: str, known: list[str] | tuple[str, ...]) -> str:

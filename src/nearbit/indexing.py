@@ -1,9 +1,10 @@
 """Put the images of a data set into an index: new ones are added, changed ones replaced, known ones passed over."""
 
 import os
+from collections import defaultdict, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePath, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from nearbit.datasets import Dataset, Problem
 from nearbit.errors import InputError
 from nearbit.files import path_seen_from
 from nearbit.index import Index, Item
+from nearbit.indexing_places import is_gone
 from nearbit.progress import Progress, silent
 from nearbit.reading import CHUNK
 
@@ -69,8 +71,8 @@ def index_dataset(
         dataset: the images; their labels, where there are any, go into the index.
         rows: which of them, in order; by default all.
         sync: make the index the mirror of the whole data set: an item whose image lies under another path now keeps
-            its id and takes that path, and items of its folder whose images are gone are removed. What cannot be read,
-            an image or a folder with all below it, keeps its items.
+            its id and takes that path and its labels, wherever it lay before, and items of the data set's folder whose
+            images are gone are removed. What cannot be read, an image or a folder with all below it, keeps its items.
         device: "auto", "cpu", "cuda", …
         cache: a folder that keeps features by content.
         progress: called after each chunk.
@@ -198,24 +200,44 @@ def _is_among(places: set[str], place: str) -> bool:
 def _move(index: Index, dataset: Dataset) -> int:
     """Give items whose images lie under another path now that path; return how many.
 
-    An item that is gone and an image that is new belong together if their contents are the same; several of one
-    content are taken in the order of ids and of images.
+    An item that is gone from where it was, wherever that is, and an image that is new belong together if their contents
+    are the same; of several of one content first those of one name, then in the order of ids and of images. An item
+    whose file is still there is not moved: the new image is a copy.
     """
     known = index.entries()
-    waiting: dict[str, list[int]] = {}
-    for _, item_id, digest in _absent(index, dataset):
-        if digest is not None:
-            waiting.setdefault(digest, []).append(item_id)
-    ids: list[int] = []
-    metadata: list[dict[str, Any]] = []
-    for row in range(len(dataset)):
-        path, same = item_path(index, dataset, row), waiting.get(dataset.digests[row])
-        if same and path not in known:
-            ids.append(same.pop(0))
-            metadata.append(item_metadata(dataset, row, path))
-    if ids:
+    places = {row: item_path(index, dataset, row) for row in range(len(dataset))}
+    fresh = [row for row, path in places.items() if path not in known]
+    waiting = _gone_with(index, dataset, {dataset.digests[row] for row in fresh}, set(places.values()))
+    found: dict[int, int] = {}
+    taken: set[int] = set()
+    for by_name in (True, False):
+        queues: dict[tuple[str, str], deque[int]] = defaultdict(deque)
+        for digest, path, item_id in waiting:
+            queues[digest, PurePath(path).name if by_name else ""].append(item_id)
+        for row in fresh:
+            same = queues[dataset.digests[row], PurePosixPath(places[row]).name if by_name else ""]
+            while same and same[0] in taken:
+                same.popleft()
+            if row not in found and same:
+                found[row] = same.popleft()
+                taken.add(found[row])
+    rows = sorted(found)
+    if rows:
+        ids = [found[row] for row in rows]
+        metadata = [item_metadata(dataset, row, places[row]) for row in rows]
         index.update(ids, metadata=_merged(index.items(ids), metadata))
-    return len(ids)
+    return len(rows)
+
+
+def _gone_with(index: Index, dataset: Dataset, digests: set[str], here: set[str]) -> list[tuple[str, str, int]]:
+    """Return (digest, path, id) of the items with one of these contents whose images are no longer where they were."""
+    folder = index.path.absolute().parent
+    absent = {item_id for _, item_id, _ in _absent(index, dataset)}
+    return [
+        (digest, path, item_id)
+        for path, item_id, digest in index.paths()
+        if digest in digests and path not in here and (item_id in absent or is_gone(folder, path))
+    ]
 
 
 def item_path(index: Index, dataset: Dataset, row: int) -> str:

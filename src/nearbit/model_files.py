@@ -1,6 +1,6 @@
 """The files of a model folder, checked before anything is built of them: hashes, shapes, finite weights."""
 
-from io import BytesIO
+import math
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,15 @@ from torch import Tensor, nn
 
 from nearbit.centers import CenterState
 from nearbit.errors import BundleError
-from nearbit.networks import BackboneSpec, Head, rebuild_backbone
+from nearbit.files_tensors import header_of, tensors_read
+from nearbit.json_text import parse_json
+from nearbit.networks import Backbone, BackboneSpec, Head, rebuild_backbone
+from nearbit.networks.bounded import bounded_building, check_config
 from nearbit.preprocessing import Preprocessing
-from nearbit.sealed import check_signs, check_size, checked_bytes
+from nearbit.sealed import UNFIT, check_size, checked_bytes
+from nearbit.sealed_arrays import check_declared, declared, read_array, read_signs
+
+Shapes = dict[str, tuple[int, ...]]
 
 FORMAT_VERSION = 1
 WEIGHTS, SPLIT, SIMILARITY = "weights.safetensors", "split.json", "similarity.npy"
@@ -25,9 +31,26 @@ CODE_KEYS = ("auto_map", "attn_implementation", "_attn_implementation", "experts
 """Settings of a transformers configuration that can name code to be fetched or imported."""
 
 
+def weight_shapes(folder: Path) -> Shapes:
+    """Return the shape of each weight by name as the header of their file says, without reading a weight.
+
+    Raises:
+        BundleError: there is no such file, or it is none of weights.
+    """
+    path = folder / WEIGHTS
+    header = parse_json(header_of(path, BundleError), f"the header of {path}", BundleError)
+    try:
+        entries = {str(name): entry for name, entry in header.items() if name != "__metadata__"}
+        return {name: tuple(int(side) for side in entry["shape"]) for name, entry in entries.items()}
+    except UNFIT as error:
+        raise BundleError(f"{path} is not a safetensors file, or a damaged one: {error}") from error
+
+
 def read_weights(folder: Path, files: dict[str, str]) -> dict[str, Tensor]:
     """Return the weights of the network; raise `BundleError` where one is not finite."""
-    weights = load_tensors(checked_bytes(folder, files, WEIGHTS))
+    content = checked_bytes(folder, files, WEIGHTS)
+    with tensors_read(str(folder / WEIGHTS), BundleError):
+        weights = load_tensors(content)
     for name, value in weights.items():
         if value.is_floating_point() and not bool(torch.isfinite(value).all()):
             raise BundleError(f"{folder / WEIGHTS}: {name} holds values that are not finite")
@@ -36,63 +59,90 @@ def read_weights(folder: Path, files: dict[str, str]) -> dict[str, Tensor]:
 
 def read_centers(folder: Path, files: dict[str, str], n_classes: int, n_bits: int) -> CenterState:
     """Return the centers; raise `BundleError` where an array has another shape or type than the model's."""
-    arrays = {
-        name: np.load(BytesIO(checked_bytes(folder, files, f"{name}.npy")), allow_pickle=False)
-        for name in ARRAYS
-        if f"{name}.npy" in files
-    }
-    state = CenterState(**arrays)
-    check_signs(folder, "centers", state.centers, (n_classes, n_bits))
-    check_signs(folder, "tie_break", state.tie_break, (n_bits,))
-    if (state.codebook is None) != (state.assignment is None):
+    if ("codebook.npy" in files) != ("assignment.npy" in files):
         raise BundleError(f"{folder}: a codebook and an assignment belong together")
-    if state.codebook is not None and state.assignment is not None:
-        _check_codebook(folder, state.codebook, state.assignment, n_classes, n_bits)
-    return state
+    codebook = assignment = None
+    if "codebook.npy" in files:
+        shape = _codebook_shape(folder, files, n_bits)
+        codebook = read_signs(folder, files, "codebook.npy", shape)
+        assignment = _read_assignment(folder, files, (shape[0], n_classes), shape[1])
+    return CenterState(
+        centers=read_signs(folder, files, "centers.npy", (n_classes, n_bits)),
+        tie_break=read_signs(folder, files, "tie_break.npy", (n_bits,)),
+        codebook=codebook,
+        assignment=assignment,
+    )
 
 
 def read_similarity(folder: Path, files: dict[str, str], n_classes: int) -> npt.NDArray[np.float64] | None:
     """Return the similarity that the centers followed, if there is one; raise `BundleError` where it does not fit."""
     if SIMILARITY not in files:
         return None
-    array = np.load(BytesIO(checked_bytes(folder, files, SIMILARITY)), allow_pickle=False)
-    if array.dtype != np.float64 or array.shape != (n_classes, n_classes) or not np.isfinite(array).all():
+    dtype, shape = declared(folder, files, SIMILARITY)
+    fits = dtype == np.float64 and shape == (n_classes, n_classes)
+    array = read_array(folder, files, SIMILARITY) if fits else None
+    if array is None or array.shape != shape or array.dtype != dtype or not np.isfinite(array).all():
         expected = f"finite float64 {(n_classes, n_classes)}"
-        raise BundleError(f"{folder / SIMILARITY} must be {expected}, not {array.dtype} {array.shape}")
+        raise BundleError(f"{folder / SIMILARITY} must be {expected}, not {dtype} {shape}")
     return np.asarray(array)
 
 
-def _check_codebook(folder: Path, codebook: Any, assignment: Any, n_classes: int, n_bits: int) -> None:
-    heads, words, head_bits = codebook.shape
-    check_signs(folder, "codebook", codebook, (heads, words, head_bits))
-    if heads * head_bits != n_bits:
-        raise BundleError(f"{folder}: a codebook of {heads} heads of {head_bits} bits is not one of {n_bits} bits")
-    if assignment.dtype != np.int64 or assignment.shape != (heads, n_classes):
-        raise BundleError(f"{folder}: the assignment must be int64 {(heads, n_classes)}, not {assignment.shape}")
-    if assignment.min() < 0 or assignment.max() >= words:
+def _codebook_shape(folder: Path, files: dict[str, str], n_bits: int) -> tuple[int, int, int]:
+    _, shape = declared(folder, files, "codebook.npy")
+    if len(shape) != 3 or shape[0] * shape[2] != n_bits:
+        raise BundleError(f"{folder}: a codebook {shape} is not (heads, words, bits of a head) of {n_bits} bits")
+    return shape[0], shape[1], shape[2]
+
+
+def _read_assignment(folder: Path, files: dict[str, str], shape: tuple[int, int], words: int) -> npt.NDArray[np.int64]:
+    check_declared(folder, files, "assignment.npy", np.dtype(np.int64), shape)
+    assignment = read_array(folder, files, "assignment.npy")
+    if assignment.dtype != np.int64 or assignment.shape != shape:
+        raise BundleError(f"{folder}: the assignment must be int64 {shape}, not {assignment.shape}")
+    if assignment.min(initial=0) < 0 or assignment.max(initial=0) >= words:
         raise BundleError(f"{folder}: the assignment names codewords that the codebook has not")
+    return assignment
 
 
 def check_network(
-    folder: Path, spec: BackboneSpec, preprocessing: Preprocessing, head: dict[str, Any], weights: dict[str, Tensor]
+    folder: Path, spec: BackboneSpec, preprocessing: Preprocessing, head: dict[str, Any], shapes: Shapes
 ) -> None:
     """Raise `BundleError` unless the weights fit the network that the description asks for.
 
-    What the description sizes freely is built without memory for it, so that a hostile one cannot ask for any.
+    All of it is built without memory for it, so that a hostile one cannot ask for any.
     """
     check_size(folder, preprocessing)
     for key in CODE_KEYS:
         if spec.config.get(key) is not None:
             raise BundleError(f"{folder}: the backbone's configuration sets {key!r}, which can name code to run")
     with torch.device("meta"):
-        _check_shapes(folder, "head.", Head(spec.feature_dim, **head), weights)
-        if spec.name.startswith("hf:"):
-            _check_shapes(folder, "backbone.", rebuild_backbone(spec, preprocessing), weights)
+        expected = _expected("head.", Head(spec.feature_dim, **head))
+        _check_shapes(folder, expected, shapes)
+        if spec.name.startswith("timm:"):  # its networks are only built with memory for them
+            return
+        expected |= _expected("backbone.", build_bounded(folder, spec, preprocessing, shapes))
+    _check_shapes(folder, expected, shapes)
+    unknown = sorted(set(shapes) - set(expected))
+    if unknown:
+        raise BundleError(f"{folder}: {unknown[0]} has no place in the network ({len(unknown)} such weights)")
 
 
-def _check_shapes(folder: Path, prefix: str, module: nn.Module, weights: dict[str, Tensor]) -> None:
-    for name, expected in module.state_dict().items():
-        given = weights.get(prefix + name)
-        if given is None or given.shape != expected.shape:
-            came = "is missing" if given is None else f"has the shape {tuple(given.shape)}"
-            raise BundleError(f"{folder}: {prefix + name} {came}, expected {tuple(expected.shape)}")
+def build_bounded(folder: Path, spec: BackboneSpec, preprocessing: Preprocessing, shapes: Shapes) -> Backbone:
+    """Return the backbone that is described, with random weights; `BundleError` where the given ones are far fewer."""
+    try:
+        check_config(spec.config, len(shapes))
+        with bounded_building(len(shapes), sum(math.prod(shape) for shape in shapes.values())):
+            return rebuild_backbone(spec, preprocessing)
+    except BundleError as error:
+        raise BundleError(f"{folder}: {error}") from error
+
+
+def _expected(prefix: str, module: nn.Module) -> Shapes:
+    return {prefix + name: tuple(value.shape) for name, value in module.state_dict().items()}
+
+
+def _check_shapes(folder: Path, expected: Shapes, given: Shapes) -> None:
+    for name, shape in expected.items():
+        if given.get(name) != shape:
+            came = f"has the shape {given[name]}" if name in given else "is missing"
+            raise BundleError(f"{folder}: {name} {came}, expected {shape}")

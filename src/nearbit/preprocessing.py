@@ -22,6 +22,8 @@ INTERPOLATIONS = {
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 SMALLEST_CROP = 0.7
+LARGEST_VALUE = 1e6
+"""What a mean or a standard deviation of pixel values from 0 to 1 is certainly below."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,8 +48,9 @@ class Preprocessing:
             raise InputError(f"preprocessing needs 1 <= size <= resize, not size {self.size} and resize {self.resize}")
         if self.interpolation not in INTERPOLATIONS:
             raise InputError(f"unknown interpolation {self.interpolation!r}; known: {', '.join(INTERPOLATIONS)}")
-        if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
-            raise InputError("preprocessing needs three means and three standard deviations above 0")
+        sane = all(abs(value) < LARGEST_VALUE for value in (*self.mean, *self.std))  # false for NaN too
+        if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0 or not sane:
+            raise InputError("preprocessing needs three means and three standard deviations above 0, all finite")
 
     def with_size(self, size: int) -> "Preprocessing":
         """Return the same preprocessing for another image size, the cut in proportion."""

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from nearbit.files import read_checked, remove_orphans, write_checked
@@ -35,13 +36,11 @@ class RowCache:
         remove_orphans(self.folder)
         for path in sorted(self.folder.glob("*.rows")):
             content = read_checked(path)
-            if content is None:
+            rows = None if content is None else _rows_in(content)
+            if rows is None:
                 path.unlink(missing_ok=True)
                 continue
-            arrays = load(content)
-            self._rows.update(
-                (bytes(digest).hex(), row) for digest, row in zip(arrays["digests"], arrays["rows"], strict=True)
-            )
+            self._rows.update(rows)
 
     def missing(self, digests: Sequence[str]) -> list[int]:
         """Return the positions of the digests that are not there, each digest once, in order."""
@@ -64,6 +63,20 @@ class RowCache:
     def gather(self, digests: Sequence[str]) -> Rows:
         """Return the rows of the digests, all of which are there: float32 `(n, width)`."""
         return np.stack([self._rows[digest] for digest in digests])
+
+
+def _rows_in(content: bytes) -> dict[str, npt.NDArray[np.float32]] | None:
+    """Return the rows of a file by digest; None where it holds something else, for which they are computed again."""
+    try:
+        arrays = load(content)
+    except (SafetensorError, MemoryError, ValueError):
+        return None
+    digests, rows = arrays.get("digests"), arrays.get("rows")
+    if digests is None or rows is None or digests.dtype != np.uint8 or rows.dtype != np.float32 or rows.ndim != 2:
+        return None
+    if digests.shape != (len(rows), 32) or not np.isfinite(rows).all():
+        return None
+    return {bytes(digest).hex(): row for digest, row in zip(digests, rows, strict=True)}
 
 
 class Shelf:

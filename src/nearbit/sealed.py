@@ -2,21 +2,40 @@
 
 import hashlib
 import json
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-import numpy as np
-
-from nearbit.errors import BundleError
-from nearbit.files import json_digest
+from nearbit.errors import BundleError, NearbitError
+from nearbit.files import json_digest, restore_folder, sha256_of
+from nearbit.json_text import parse_json
 from nearbit.preprocessing import Preprocessing
+
+Opened = TypeVar("Opened")
 
 TRAINED, EXPORTED = "nearbit-model", "nearbit-onnx"
 """The kinds of folders: a trained model, and a network exported for ONNX Runtime."""
 
 LARGEST_SIDE = 8192
 """Side of an image, in pixels, above which a model's preprocessing is refused."""
+
+LARGEST_DESCRIPTION = 32 * 2**20
+"""Bytes of a `bundle.json` above which it is refused."""
+
+ALTERED = "was altered or damaged: its SHA-256 is not the one in bundle.json"
+
+SOON_HASHED = 2**28
+"""Bytes whose hash takes a fraction of a second."""
+
+UNFIT = (
+    NearbitError, ArithmeticError, AttributeError, EOFError, LookupError, MemoryError, RuntimeError, TypeError,
+    ValueError,
+)  # fmt: skip
+"""What building something of a description raises that does not describe it."""
+
+TRIES = 5
+"""How often a folder is opened anew that is replaced while it is read."""
 
 
 def seal(description: dict[str, Any]) -> dict[str, Any]:
@@ -36,7 +55,7 @@ def read_description(folder: Path, kind: str, version: int) -> dict[str, Any]:
     Raises:
         BundleError: no model, of another kind, of a newer format, or altered.
     """
-    description = _described(folder)
+    description = described(folder)
     path = folder / "bundle.json"
     if description.get("kind") != kind:
         raise BundleError(f"{path} does not describe a nearbit model{_instead(description.get('kind'))}")
@@ -45,26 +64,60 @@ def read_description(folder: Path, kind: str, version: int) -> dict[str, Any]:
             f"{folder} has the model format {description.get('format_version')!r}; this nearbit reads up to "
             f"{version}: update nearbit"
         )
-    if description.pop("digest", None) != json_digest(description):
+    try:
+        found = json_digest({key: value for key, value in description.items() if key != "digest"})
+    except (RecursionError, MemoryError, ValueError) as error:
+        raise BundleError(f"{path} cannot be read: it is nested too deeply or too large ({error})") from error
+    if description.pop("digest", None) != found:
         raise BundleError(f"{path} was altered or damaged: its content is not what its digest says")
     return description
 
 
+def opened_whole(folder: Path, read: Callable[[], Opened]) -> Opened:
+    """Return what `read` makes of a folder: of the old one or of the new one where it is replaced meanwhile.
+
+    Raises:
+        BundleError: what `read` raises of a folder that stayed the same.
+    """
+    for _ in range(TRIES):
+        before = _version(folder)
+        try:
+            return read()
+        except BundleError:
+            if _version(folder) == before:
+                raise
+    return read()
+
+
+def _version(folder: Path) -> tuple[int, ...] | None:
+    try:
+        found = (folder / "bundle.json").stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+
 def kind_of(folder: Path) -> object:
     """Return the kind that `bundle.json` names, not checked any further; see `read_description` for what is raised."""
-    return _described(folder).get("kind")
+    return described(folder).get("kind")
 
 
-def _described(folder: Path) -> dict[str, Any]:
+def described(folder: Path) -> dict[str, Any]:
+    """Return what `bundle.json` says, not checked any further; raise `BundleError` where it cannot be read."""
     path = folder / "bundle.json"
+    restore_folder(folder)
     if not path.is_file():
         raise BundleError(
             f"there is no model at {folder}: expected a folder with a bundle.json, as `nearbit train` writes"
         )
     try:
-        description = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        with open(path, "rb") as handle:
+            content = handle.read(LARGEST_DESCRIPTION + 1)
+    except (OSError, MemoryError) as error:
         raise BundleError(f"{path} cannot be read: {error}") from error
+    if len(content) > LARGEST_DESCRIPTION:
+        raise BundleError(f"{path} cannot be read: no description has more than {LARGEST_DESCRIPTION >> 20} MiB")
+    description = parse_json(content, f"{path} cannot be read: it", BundleError)
     if not isinstance(description, dict):
         raise BundleError(f"{path} does not describe a nearbit model")
     return description
@@ -78,6 +131,14 @@ def _instead(kind: object) -> str:
     return ""
 
 
+def class_names(folder: Path, description: dict[str, Any]) -> tuple[str, ...]:
+    """Return the names of the classes; raise `BundleError` unless they are a list of texts."""
+    names = description["classes"]
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise BundleError(f"{folder}: bundle.json must name the classes in a list of texts")
+    return tuple(names)
+
+
 def check_files(folder: Path, files: dict[str, str], known: Collection[str]) -> None:
     """Raise `BundleError` where a model names files that no model has, such as paths outside its folder."""
     unknown = sorted(set(files) - set(known))
@@ -86,30 +147,39 @@ def check_files(folder: Path, files: dict[str, str], known: Collection[str]) -> 
 
 
 def checked_bytes(folder: Path, files: dict[str, str], name: str) -> bytes:
-    """Return the content of one file; raise `BundleError` where it is missing or not the one that was saved."""
+    """Return the content of one file; raise `BundleError` where it is missing or not the one that was saved.
+
+    A link is followed, wherever it leads: what is read there has the SHA-256 that the description says, or is refused.
+    """
     path = folder / name
     try:
         if not path.is_file():
             raise BundleError(f"{path} is missing")
         content = path.read_bytes()
-    except OSError as error:
-        raise BundleError(f"{path} cannot be read: {error}") from error
+    except (OSError, MemoryError) as error:
+        raise BundleError(f"{path} cannot be read: {error or 'it does not fit into memory'}") from error
     if hashlib.sha256(content).hexdigest() != files.get(name):
-        raise BundleError(f"{path} was altered or damaged: its SHA-256 is not the one in bundle.json")
+        raise BundleError(f"{path} {ALTERED}")
     return content
 
 
-def check_signs(folder: Path, name: str, array: Any, shape: tuple[int, ...]) -> None:
-    """Raise `BundleError` unless an array read from `name`.npy is int8 of this shape and holds -1 and +1 only."""
-    if not isinstance(array, np.ndarray) or array.dtype != np.int8 or array.shape != shape:
-        came = f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else type(array).__name__
-        raise BundleError(f"{folder / name}.npy must be int8 {shape}, not {came}")
-    if not np.isin(array, (-1, 1)).all():
-        raise BundleError(f"{folder / name}.npy must hold -1 and +1 only")
+@contextmanager
+def or_damaged(folder: Path, files: dict[str, str], name: str) -> Iterator[None]:
+    """Let an error about what a file says of itself say that the file is damaged, where it is not the one saved.
+
+    A file so large that this would take long keeps its first error.
+    """
+    try:
+        yield
+    except BundleError as error:
+        path = folder / name
+        if path.is_file() and path.stat().st_size <= SOON_HASHED and sha256_of(path) != files.get(name):
+            raise BundleError(f"{path} {ALTERED}") from error
+        raise
 
 
 def check_size(folder: Path, preprocessing: Preprocessing) -> None:
     """Raise `BundleError` where the sizes of images are no whole numbers, or so large that they ask for all memory."""
     for value in (preprocessing.size, preprocessing.resize):
-        if not isinstance(value, int) or value > LARGEST_SIDE:
+        if not isinstance(value, int) or isinstance(value, bool) or value > LARGEST_SIDE:
             raise BundleError(f"{folder}: image sizes must be whole numbers up to {LARGEST_SIDE}, not {value!r}")

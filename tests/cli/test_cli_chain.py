@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from nearbit.files import _machine
+from nearbit.files_aside import _machine
 from nearbit.networks import ResNet
 from tiny_data import TINY
 

@@ -146,6 +146,28 @@ def test_an_error_of_the_system_names_the_file(nearbit, monkeypatch):
     assert nearbit("data", "digits")[2] == "nearbit: the system says: strange\n"
 
 
+def test_a_full_disk_is_named_with_what_to_do(nearbit, monkeypatch):
+    error = OSError(28, "No space left on device", "/photos/x.model")
+    error.add_note("(It stays.)")
+    replace_data_command(monkeypatch, raising(error))
+    status, _, err = nearbit("data", "digits")
+    said = "No space left on device; make room there, or choose another place (It stays.)"
+    assert (status, err) == (2, f"nearbit: /photos/x.model: {said}\n")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [MemoryError(), RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9")],
+)
+def test_too_little_memory_is_one_line_that_says_what_to_do(nearbit, monkeypatch, error):
+    replace_data_command(monkeypatch, raising(error))
+    status, _, err = nearbit("data", "digits")
+    assert status == 2
+    assert err.startswith("nearbit: there is not enough memory (")
+    assert "take fewer or smaller images at once" in err
+    assert err.count("\n") == 1
+
+
 def test_a_name_that_is_not_utf8_is_printed_escaped(nearbit, tmp_path):
     status, out, err = nearbit("data", os.fsdecode(b"caf\xe9"), "--json")
     assert status == 2

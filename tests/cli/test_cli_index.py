@@ -90,7 +90,7 @@ def test_export_and_import(index, as_json, refused):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "give IMAGES, or one of --remove, --remove-where, --verify"),
+        ([], "give IMAGES, or one of --remove, --remove-where, --remove-missing, --verify"),
         (["photos", "--verify"], "not --verify and IMAGES"),
         (["--verify", "--stats"], "not --verify and --stats"),
         (["--stats", "--vacuum"], "--vacuum goes with --compact"),

@@ -236,3 +236,36 @@ def test_without_tensorboard_nothing_is_trained(refused, photos, tmp_path, monke
 def test_options_that_would_be_passed_over_are_refused(refused, photos, tmp_path, more, message):
     assert message in refused("train", "photos", *FEW, "-o", "a.npy", *more)
     assert not (tmp_path / "logs").exists()
+
+
+def test_a_model_that_cannot_be_written_says_where_its_checkpoint_stays(nearbit, tmp_path, monkeypatch):
+    def full(self, path):
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.chdir(tmp_path)
+    write_folder(tmp_path / "photos", per_class=10)
+    monkeypatch.setattr("nearbit.training.fit.CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr("nearbit.bundle.Model.save", full)
+    train = (
+        "train",
+        "photos",
+        "--method",
+        "csq",
+        "--bits",
+        "12",
+        "--epochs",
+        "1",
+        "--image-size",
+        "8",
+        "-o",
+        "m.model",
+    )
+    status, _, err = nearbit(*train)
+    assert status == 2
+    assert "m.model: No space left on device; make room there, or choose another place" in err
+    assert "(What was trained so far stays in m.model.checkpoint: the same command goes on from there.)" in err
+    assert list((tmp_path / "m.model.checkpoint").iterdir())
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
+    assert nearbit(*train)[0] == 0
+    assert not (tmp_path / "m.model.checkpoint").exists()

@@ -232,6 +232,18 @@ def test_pictures_of_built_in_data_are_shown(tmp_path, name):
             assert (np.asarray(shown.resize(original.size, Image.Resampling.NEAREST)) == np.asarray(original)).all()
 
 
+def test_an_item_whose_file_is_gone_is_marked_and_nothing_is_told_of_other_folders(walled):
+    path, paths, _ = walled
+    with running(ServiceOptions(index=path)) as site:
+        found = {name: site.get(f"items/{number}").json["missing"] for number, name in enumerate(paths, start=1)}
+        marked = {
+            one["id"]: one["missing"] for one in site.get("items/1/neighbors?k=50").json["results"][0]["neighbors"]
+        }
+    gone = {name for name, missing in found.items() if missing}
+    assert gone == {"missing.png", "..\\out\\secret.png", "%2e%2e/out/secret.png"}
+    assert marked == dict(enumerate(found.values(), start=1))
+
+
 def test_a_name_like_built_in_data_with_other_content_shows_nothing(tmp_path):
     path = index_of(tmp_path, ["digits/0003"], digests=[content_digest(b"something else")])
     with pytest.raises(ImageError, match="no picture of it lies in the folders"):

@@ -1,8 +1,12 @@
 """An interrupted run that is repeated ends in the model of an undisturbed one, to the last bit."""
 
 import pytest
+import torch
+from safetensors.torch import save
 from same_models import assert_same
 
+from nearbit.errors import TrainingError
+from nearbit.files import write_checked
 from nearbit.training import fit
 
 
@@ -105,3 +109,24 @@ def test_checkpoints_wait_for_their_time(run, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
     run("crh", checkpoint=tmp_path)
     assert [file.name for file in tmp_path.iterdir()] == ["linear.checkpoint"]
+
+
+@pytest.mark.parametrize("content", [b"no tensors", save({"about": torch.zeros(3)}), save({"a": torch.zeros(3)})])
+def test_a_sound_checkpoint_that_holds_something_else_is_refused(run, tmp_path, content):
+    write_checked(tmp_path / "linear.checkpoint", content)
+    with pytest.raises(TrainingError, match=r"holds something else than it says .*: delete the folder"):
+        run("crh", checkpoint=tmp_path)
+
+
+def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(run, tmp_path, monkeypatch):
+    with pytest.raises(Interrupted, match="Training"):
+        run("crh", checkpoint=tmp_path, progress=after_epoch(2))
+    files = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match=r"No space left on device: '.*linear\.checkpoint'"):
+        run("crh", checkpoint=tmp_path)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == files

@@ -18,16 +18,17 @@ def read_arrays(path: Path, needed: Sequence[str], *, one_of: Sequence[str] = ()
     Raises:
         DataError: the file cannot be read, an array is missing, or n_bits is not one whole number.
     """
-    import zipfile
-
     import numpy as np
+
+    from nearbit.files_arrays import UNREADABLE
 
     try:
         with open(path, "rb") as handle, _opened(np.load(handle, allow_pickle=False)) as file:
             wanted = [*needed, *[name for name in one_of if name in file.files][:1], "n_bits"]
             arrays = {name: file[name] for name in wanted if name in file.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path} cannot be read as an .npz file of plain arrays: {error}") from error
+    except UNREADABLE as error:
+        said = " ".join(str(error).split())[:200] or type(error).__name__
+        raise DataError(f"{path} cannot be read as an .npz file of plain arrays: {said}") from error
     missing = [name for name in (*needed, "n_bits") if name not in arrays]
     if one_of and not any(name in arrays for name in one_of):
         missing.insert(0, " or ".join(one_of))

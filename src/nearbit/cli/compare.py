@@ -105,6 +105,7 @@ def command(
     from nearbit.compare.bench import Work
     from nearbit.compare.findings import find
     from nearbit.compare.run import Grid, compare
+    from nearbit.compare.soundness import sound
     from nearbit.compare.write import summary_lines, write_comparison
     from nearbit.files import cache_folder
     from nearbit.training import TrainOptions
@@ -135,7 +136,8 @@ def command(
             say=say,
         )
         progress("Comparing the results", 0, 1)
-        findings = find(comparison)
+        with sound(output):
+            findings = find(comparison)
         written = write_comparison(output, findings)
         progress("Comparing the results", 1, 1)
     failed = [result.cell.name for result in comparison.results if result.status == "failed"]

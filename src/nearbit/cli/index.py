@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -19,6 +19,13 @@ from nearbit.cli.console import (
 )
 from nearbit.cli.index_actions import Action, action_options
 from nearbit.errors import InputError
+
+if TYPE_CHECKING:
+    from nearbit.indexing_places import Gone
+
+HOW_TO_FIND = (
+    "--sync of the folder where they are now gives their items the new paths, --remove-missing removes the items"
+)
 
 
 @click.command("index", epilog="Example: nearbit index birds.index photos/ --model birds.model")
@@ -65,6 +72,9 @@ def command(
     verify: bool,
     compact: bool,
     stats: bool,
+    missing: bool,
+    only_count: bool,
+    force: bool,
     export: Path | None,
     import_: Path | None,
     **reading: Any,
@@ -73,13 +83,15 @@ def command(
 
     INDEX is made where it is missing. Images that it holds already are passed over, changed ones are replaced, so the
     same command takes in what is new, new labels of known images too, and an interrupted one goes on where it stopped.
-    Items of images that are gone stay, unless --sync is given.
+    Items of images that are gone stay, unless --sync is given; images that lie elsewhere now keep their ids with it.
 
-    Without IMAGES, one of --remove, --remove-where, --verify, --compact, --stats, --export and --import.
+    Without IMAGES, one of --remove, --remove-where, --remove-missing, --verify, --compact, --stats, --export and
+    --import.
     """
     action = Action(
-        index_path, model_path, n_bits, vacuum, remove, remove_where, verify, compact, stats, export, import_
-    )
+        index_path, model_path, n_bits, vacuum, remove, remove_where, verify, compact, stats, missing, only_count,
+        force, export, import_,
+    )  # fmt: skip
     if action.is_asked(sources):
         about, lines = action.run()
         put(about, as_json=as_json, lines=lines)
@@ -88,8 +100,8 @@ def command(
         raise InputError("--split-file goes with --part: without it all images are taken")
     kept = cache or _default_cache()
     request = _Request(index_path, sources, model_path, part, sync, keep_outputs, device, kept, split_file, reading)
-    about = _index_images(request)
-    put(about, as_json=as_json, lines=_lines(index_path, about))
+    about, gone = _index_images(request)
+    put(about, as_json=as_json, lines=_lines(index_path, about, gone))
 
 
 @dataclass(frozen=True)
@@ -108,12 +120,13 @@ class _Request:
     reading: dict[str, Any]
 
 
-def _index_images(asked: _Request) -> dict[str, Any]:
-    """Put images into an index and return what was done."""
+def _index_images(asked: _Request) -> "tuple[dict[str, Any], Gone]":
+    """Put images into an index and return what was done, and which files of the index are gone."""
     from nearbit.encoders import load_any_model
     from nearbit.files import path_seen_from
     from nearbit.index import create_index
     from nearbit.indexing import index_dataset
+    from nearbit.indexing_places import look_for_files
 
     index_path = asked.index_path
     if asked.sync:
@@ -132,9 +145,9 @@ def _index_images(asked: _Request) -> dict[str, Any]:
             done = index_dataset(
                 index, model, dataset, rows, sync=asked.sync, device=asked.device, cache=asked.cache, progress=progress
             )
-            total = len(index)
+            total, gone = len(index), look_for_files(index)
     errors = list_problems(dataset.problems + done.problems, index_path.with_name(index_path.name + ".errors.jsonl"))
-    return {
+    about = {
         "index": str(index_path),
         "items": total,
         "added": done.added,
@@ -144,13 +157,16 @@ def _index_images(asked: _Request) -> dict[str, Any]:
         "relabelled": done.relabelled,
         "moved": done.moved,
         "removed": done.removed,
+        "missing": len(gone.ids),
+        "files_looked_at": gone.looked_at,
         "n_bits": model.n_bits,
         "model_id": model.model_id,
         "errors_file": errors,
     }
+    return about, gone
 
 
-def _lines(index_path: Path, about: dict[str, Any]) -> list[str]:
+def _lines(index_path: Path, about: dict[str, Any], gone: "Gone") -> list[str]:
     counts = [f"{about[name]} {name}" for name in ("added", "replaced", "unchanged")]
     counts += [f"{about[name]} {name}" for name in ("relabelled", "moved", "removed") if about[name]]
     lines = [f"{index_path}: {about['items']} items of {about['n_bits']} bits ({', '.join(counts)})"]
@@ -158,6 +174,8 @@ def _lines(index_path: Path, about: dict[str, Any]) -> list[str]:
         lines.append(
             f"{about['absent']} items are of images that are no longer there; they stay in the index (--sync removes)"
         )
+    if about["missing"] > about["absent"]:
+        lines.append(f"{gone.words}: {HOW_TO_FIND}")
     return [*lines, f"next: nearbit search {index_path} QUERY.jpg"]
 
 

@@ -17,6 +17,9 @@ Answer = tuple[dict[str, Any], list[str]]
 _OPTIONS = (
     click.option("--remove", metavar="ID,…", help="Remove the items of these ids."),
     click.option("--remove-where", metavar="KEY=VALUE", help="Remove items by label, path, digest or metadata."),
+    click.option("--remove-missing", "missing", is_flag=True, help="Remove the items whose image files are gone."),
+    click.option("--dry-run", "only_count", is_flag=True, help="With --remove-missing: only say how many and where."),
+    click.option("--force", is_flag=True, help="With --remove-missing: even where not one file is left."),
     click.option("--verify", is_flag=True, help="Check the file, and its search against every code."),
     click.option("--compact", is_flag=True, help="Take all changes into the search structure now."),
     click.option("--vacuum", is_flag=True, help="With --compact: free the room that removed items left in the file."),
@@ -47,6 +50,9 @@ class Action:
     verify: bool
     compact: bool
     stats: bool
+    missing: bool
+    only_count: bool
+    force: bool
     export: Path | None
     import_: Path | None
 
@@ -57,6 +63,9 @@ class Action:
             raise InputError("--vacuum goes with --compact")
         if self.n_bits is not None and asked != ["--import"]:
             raise InputError("--bits goes with --import: a model says how long its codes are")
+        for option, given in (("--dry-run", self.only_count), ("--force", self.force)):
+            if given and asked != ["--remove-missing"]:
+                raise InputError(f"{option} goes with --remove-missing")
         if len(asked) > 1 or (asked and sources):
             raise InputError(
                 f"give IMAGES or one action, not {' and '.join([*asked, *(['IMAGES'] if sources else [])])}"
@@ -78,6 +87,7 @@ class Action:
         return {
             "--remove": (self.remove is not None, self._remove),
             "--remove-where": (self.remove_where is not None, self._remove),
+            "--remove-missing": (self.missing, self._remove_missing),
             "--verify": (self.verify, self._verify),
             "--compact": (self.compact, self._compact),
             "--stats": (self.stats, self._stats),
@@ -99,6 +109,23 @@ class Action:
             removed, left = index.remove(ids), len(index)
         about = {"index": str(self.index_path), "removed": removed, "items": left}
         return about, [f"{self.index_path}: {removed} items removed, {left} left"]
+
+    def _remove_missing(self) -> Answer:
+        from nearbit.index import open_index
+        from nearbit.indexing_places import remove_missing
+
+        with open_index(self.index_path, read_only=self.only_count) as index:
+            gone = remove_missing(index, even_all=self.force, only_count=self.only_count)
+            left = len(index)
+        removed = 0 if self.only_count else len(gone.ids)
+        about = {
+            "index": str(self.index_path), "files": gone.files, "missing": len(gone.ids), "removed": removed,
+            "items": left,
+        }  # fmt: skip
+        if not gone.ids:
+            return about, [f"{self.index_path}: all {gone.files} files are there, {left} items"]
+        done = "nothing was removed (--dry-run)" if self.only_count else f"{removed} items removed"
+        return about, [f"{self.index_path}: {gone.words}", f"{done}, {left} left"]
 
     def _verify(self) -> Answer:
         from nearbit.index import open_index
@@ -127,7 +154,7 @@ class Action:
 
         with open_index(self.index_path, read_only=True) as index:
             stats = index.stats()
-        return stats, [f"{name}: {value}" for name, value in stats.items() if value is not None]
+        return stats, [line for name, value in stats.items() for line in fact_lines(name, value)]
 
     def _export(self) -> Answer:
         from nearbit.index import open_index
@@ -170,6 +197,18 @@ class Action:
                 f"{self.import_} holds codes of {items.n_bits} bits, {self.model_path} makes {model.n_bits}"
             )
         return model.model_id
+
+
+def fact_lines(name: str, value: Any) -> list[str]:
+    """Return the lines for people of a fact of an index: of several numbers one a line, of none nothing."""
+    if isinstance(value, dict):
+        return [line for inner, one in value.items() for line in fact_lines(f"{name} {inner}", one)]
+    if value is None:
+        return []
+    if isinstance(value, bool):
+        value = "yes" if value else "no"
+    shown = f"{value:.4g}" if isinstance(value, float) else str(value)
+    return [f"{name.replace('_', ' ')}: {shown}"]
 
 
 def _chosen(stats: dict[str, Any]) -> dict[str, Any]:

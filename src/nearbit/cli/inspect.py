@@ -1,5 +1,6 @@
 """`nearbit inspect`: what a model folder, an exported network, an index file or a file of codes holds."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,8 +41,8 @@ def command(path: Path, verify: bool, k: int, plot: Path | None, as_json: bool) 
     if verify and is_codes:
         raise InputError("--verify checks an index; a file of codes is always checked")
     about = _folder(path) if path.is_dir() else _codes(path, k) if is_codes else _index(path, verify, k)
-    lines = [f"{name}: {value}" for name, value in about.items() if not isinstance(value, dict | list | None)]
-    lines += _health_lines(about["health"]) if "health" in about else []
+    lines = [f"{name}: {_short(value)}" for name, value in about.items() if not isinstance(value, dict | list | None)]
+    lines += _health_lines(about["health"], set(about)) if "health" in about else []
     put(about, as_json=as_json, lines=lines)
 
 
@@ -180,11 +181,15 @@ def _centers(index: "Index") -> Any:
     return pack(centers) if model.model_id == index.model_id and len(centers) else None
 
 
-def _health_lines(health: dict[str, Any]) -> list[str]:
-    numbers = {name: value for name, value in health.items() if name not in ("n_items", "n_bits", "advice")}
+def _health_lines(health: dict[str, Any], said: Collection[str]) -> list[str]:
+    """Return what is said of the codes, beside what was said already."""
+    left_out = {"n_items", "advice", *said}
+    numbers = {name: value for name, value in health.items() if name not in left_out}
     lines = [f"{name}: {_short(value)}" for name, value in numbers.items() if value is not None]
     return lines + [f"advice: {sentence}" for sentence in health["advice"] or ["none needed"]]
 
 
 def _short(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,5 +1,6 @@
 """The command `nearbit`: finds the subcommand, and turns errors into one line and an exit status."""
 
+import re
 import sys
 import warnings
 from collections.abc import Callable
@@ -9,7 +10,7 @@ import click
 
 from nearbit.cli.console import json_text, say
 from nearbit.cli.machine import use_machine_well
-from nearbit.errors import ElsewhereError, NearbitError, did_you_mean
+from nearbit.errors import ElsewhereError, NearbitError, did_you_mean, said_of
 from nearbit.progress import with_name
 
 COMMANDS = {
@@ -29,6 +30,8 @@ COMMANDS = {
     "inspect": "Say what a model folder or an index file holds.",
     "doctor": "Check the installation: versions, device, extras, cache.",
 }
+OUT_OF_MEMORY = re.compile("can't allocate memory|not enough memory|out of memory", re.IGNORECASE)
+LESS_MEMORY = "take fewer or smaller images at once, a smaller --batch-size or backbone, or a larger machine"
 USER_ERROR, OUR_FAULT, INTERRUPTED = 2, 1, 130
 
 
@@ -110,14 +113,17 @@ def _run(arguments: list[str], as_json: bool) -> int:
     except ElsewhereError:  # the process that failed has printed its error
         return USER_ERROR
     except NearbitError as error:
-        return _fail(str(error), type(error).__name__, as_json)
+        return _fail(said_of(error), type(error).__name__, as_json)
     except OSError as error:
-        return _fail(f"{error.filename or 'the system says'}: {error.strerror or error}", "OSError", as_json)
+        return _fail(said_of(error), "OSError", as_json)
     except SystemExit:  # click's answer to a reader of standard output that has gone
         return 0
-    except Exception:  # noqa: BLE001 - the last resort of the command line: say whose fault it is, and show all of it
+    except Exception as error:  # noqa: BLE001 - the last resort of the command line: say whose fault it is, and show all of it
         import traceback
 
+        if isinstance(error, MemoryError) or OUT_OF_MEMORY.search(str(error)):
+            what = " ".join(str(error).split())[:200] or "no more could be had"
+            return _fail(f"there is not enough memory ({what}): {LESS_MEMORY}", "MemoryError", as_json)
         traceback.print_exc()
         say("nearbit: this is a fault of nearbit itself; please report it with the lines above.")
         return OUR_FAULT

@@ -1,17 +1,18 @@
 """`nearbit search`: the nearest images of an index."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from nearbit.cli.console import device_option, json_option, max_pixels_option, put, table
+from nearbit.cli.console import device_option, json_option, max_pixels_option, put, say, table
 from nearbit.errors import InputError, did_you_mean
 from nearbit.files import path_seen_from
 
 if TYPE_CHECKING:
-    from nearbit.index import Index, Results
+    from nearbit.index import Index, Item, Results
 
 
 @click.command("search", epilog="Example: nearbit search birds.index query.jpg -k 10")
@@ -67,6 +68,7 @@ def command(
         where = {"labels": list(labels)} if labels else None
         results = index.search(codes, k=most, radius=radius, where=where, outputs=outputs, rerank=rerank)
         found = _describe(index, results, [str(query) for query in queries] + [f"item {number}" for number in ids])
+    _warn_of_missing(found)
     put({"index": str(index_path), "n_bits": index.n_bits, "results": found}, as_json=as_json, lines=_lines(found))
 
 
@@ -90,7 +92,7 @@ def _queries(
         outputs.append(_model(index, model_path).outputs(list(queries), device=device))
         codes.append(pack(signs_of(outputs[0])))
     if ids:
-        codes.append(np.stack([item.code for item in index.items(list(ids))]))
+        codes.append(np.stack([item.code for item in _items(index, ids)]))
         if index.outputs is not None:
             outputs.append(index.kept_outputs(list(ids)))
     return np.concatenate(codes), None if index.outputs is None else np.concatenate(outputs)
@@ -111,7 +113,18 @@ def _model(index: "Index", model_path: Path | None) -> Any:
     return model
 
 
+def _items(index: "Index", ids: Sequence[int]) -> "list[Item]":
+    """Return the items of ids that were given on the command line."""
+    try:
+        return index.items(list(ids))
+    except InputError as error:
+        said = str(error).partition(";")[0]
+        raise InputError(f"{said}: --id takes an id that the results of a search show") from error
+
+
 def _describe(index: "Index", results: "Results", names: list[str]) -> list[dict[str, Any]]:
+    from nearbit.indexing_places import is_missing
+
     found = []
     for query, name in enumerate(names):
         pairs = results.pairs(query)
@@ -122,6 +135,7 @@ def _describe(index: "Index", results: "Results", names: list[str]) -> list[dict
                 "distance": distance,
                 "path": item.path,
                 "file": _file(index, item.path),
+                "missing": is_missing(index.path.absolute().parent, item.path),
                 "labels": list(item.labels),
             }
             for item, (_, distance) in zip(items, pairs, strict=True)
@@ -138,11 +152,13 @@ def _file(index: "Index", path: str | None) -> str | None:
 
 def _seen_from_here(item: dict[str, Any]) -> str:
     """Return the path of an item as one can open it from here; as the index keeps it where there is no such file."""
-    return path_seen_from(Path.cwd(), Path(item["file"])) if item["file"] else item["path"] or "-"
+    if item["file"]:
+        return path_seen_from(Path.cwd(), Path(item["file"]))
+    return f"{item['path']} (missing)" if item["missing"] else item["path"] or "-"
 
 
 def _lines(found: list[dict[str, Any]]) -> list[str]:
-    lines = []
+    lines: list[str] = []
     for one in found:
         rows = [
             (rank, item["distance"], item["id"], ", ".join(item["labels"]) or "-", _seen_from_here(item))
@@ -151,3 +167,13 @@ def _lines(found: list[dict[str, Any]]) -> list[str]:
         listed = table(rows, ("rank", "bits", "id", "labels", "path")) if rows else ["nothing found"]
         lines += [f"{one['query']}:", *listed, ""]
     return lines[:-1]
+
+
+def _warn_of_missing(found: list[dict[str, Any]]) -> None:
+    """Say how many of the images that were found are not where the index says."""
+    missing = {item["id"] for one in found for item in one["neighbours"] if item["missing"]}
+    if missing:
+        from nearbit.cli.index import HOW_TO_FIND
+
+        these = "one of these images is" if len(missing) == 1 else f"{len(missing)} of these images are"
+        say(f"nearbit: warning: {these} no longer where the index says; nearbit index: {HOW_TO_FIND}")

@@ -86,10 +86,23 @@ def _announce(url: str, index_path: Path, opens: bool, as_json: bool) -> None:
     if as_json:
         put({"url": url, "index": str(index_path), "process": os.getpid()}, as_json=True, lines=[])
         sys.stdout.flush()
+    _warn_of_gone(index_path)
     if opens:
         import webbrowser
 
         webbrowser.open(url)
+
+
+def _warn_of_gone(index_path: Path) -> None:
+    """Say how many of the files that the index names are gone, where some are."""
+    from nearbit.cli.index import HOW_TO_FIND
+    from nearbit.index import open_index
+    from nearbit.indexing_places import sample_files
+
+    with open_index(index_path, read_only=True) as index:
+        gone = sample_files(index)
+    if gone.ids:
+        say(f"nearbit: warning: {gone.words}; nearbit index: {HOW_TO_FIND}")
 
 
 def _token(file: Path | None) -> str | None:

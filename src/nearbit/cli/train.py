@@ -148,17 +148,29 @@ def _train(
     model = finished_model(output, run, overwrite) if processes.leads else None
     is_there = processes.bytes_from_leader(None if model is None else b"") is not None
     errors = list_skipped(run, output) if processes.leads else None
-    if not is_there:
-        model = _trained(run, checkpoint, tensorboard, progress)
-    if model is None or not processes.leads:
-        return
-    if is_there:
-        say(f"{output} is this very model already; nothing to train")
-        remove_orphans(output.parent, output.name)
-    else:
-        model.save(output)
+    with _going_on_from(checkpoint):
+        if not is_there:
+            model = _trained(run, checkpoint, tensorboard, progress)
+        if model is None or not processes.leads:
+            return
+        if is_there:
+            say(f"{output} is this very model already; nothing to train")
+            remove_orphans(output.parent, output.name)
+        else:
+            model.save(output)
     shutil.rmtree(checkpoint, ignore_errors=True)
     report(model, output, errors, as_json)
+
+
+@contextmanager
+def _going_on_from(checkpoint: Path) -> Iterator[None]:
+    """Let an error within the block say that what was trained so far is kept, where it is."""
+    try:
+        yield
+    except Exception as error:
+        if checkpoint.is_dir():
+            error.add_note(f"(What was trained so far stays in {checkpoint}: the same command goes on from there.)")
+        raise
 
 
 def _trained(

@@ -17,9 +17,11 @@ def read_array(path: Path | None) -> Any:
         return None
     import numpy as np
 
+    from nearbit.files_arrays import UNREADABLE
+
     try:
         return np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+    except UNREADABLE as error:
         raise InputError(f"{path} is not a file of numbers that numpy.save wrote (.npy)") from error
 
 

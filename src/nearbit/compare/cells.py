@@ -8,22 +8,26 @@ runs.
 
 import hashlib
 import json
-import zlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any, Literal
-from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
 
+from nearbit.compare.soundness import sound
 from nearbit.errors import DataError
 from nearbit.files import write_json
+from nearbit.files_arrays import UNREADABLE
 
 FORMAT, VERSION = "nearbit-comparison", 1
 DESCRIPTION = "comparison.json"
+MOST_CELLS = 1_000_000
+"""More runs than anyone could wait for."""
+
 Status = Literal["done", "failed", "missing"]
 
 
@@ -85,7 +89,7 @@ class CellResult:
         try:
             with np.load(self.arrays_path, allow_pickle=False) as file:
                 return {name: file[name] for name in file.files}
-        except (OSError, EOFError, ValueError, BadZipFile, zlib.error) as error:
+        except UNREADABLE as error:
             raise DataError(
                 f"cells/{self.arrays_path.name} cannot be read: repeat the comparison, which makes it anew"
             ) from error
@@ -116,6 +120,8 @@ def file_name(method: str) -> str:
 def cells_of(about: Mapping[str, Any]) -> list[Cell]:
     """Return every cell that is wanted; a baseline has one head, "-"."""
     without_head = about["baselines"]
+    if math.prod(len(about[name]) for name in ("methods", "heads", "bits", "seeds")) > MOST_CELLS:
+        raise DataError(f"{DESCRIPTION} asks for more than {MOST_CELLS} runs: restore the file")
     return [
         Cell(method=method, head=head, n_bits=n_bits, seed=seed)
         for method in about["methods"]
@@ -132,7 +138,12 @@ def read_folder(folder: Path) -> Comparison:
         DataError: the folder holds none, or one of a newer version, or a damaged file.
     """
     about = read_about(folder)
-    return Comparison(about=about, results=tuple(read_cell(folder, cell) for cell in cells_of(about)))
+    with sound(folder):
+        cells = cells_of(about)
+        names = [cell.name for cell in cells]
+    if any(Path(name).name != name for name in names):
+        raise DataError(f"{folder / DESCRIPTION}: a method names another folder; restore the file")
+    return Comparison(about=about, results=tuple(read_cell(folder, cell) for cell in cells))
 
 
 def read_about(folder: Path) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from nearbit.compare.bench import Bench, Outcome, Work, machine_facts, same_json
 from nearbit.compare.cells import DESCRIPTION, FORMAT, VERSION, Cell, Comparison, cells_of, read_about, read_folder
+from nearbit.compare.soundness import sound
 from nearbit.compare.specs import parse_spec
 from nearbit.compare.workers import run_in_processes
 from nearbit.datasets import Dataset, Split
@@ -183,6 +184,11 @@ def _described(folder: Path, asked: dict[str, Any]) -> dict[str, Any]:
             raise InputError(f"{folder} holds other things than a comparison: choose another -o, or empty it")
         return asked
     known = read_about(folder)
+    with sound(folder):
+        return _merged(folder, known, asked)
+
+
+def _merged(folder: Path, known: dict[str, Any], asked: dict[str, Any]) -> dict[str, Any]:
     for what in ("dataset", "split", "train_options"):
         old, new = known[what], asked[what]
         differing = [

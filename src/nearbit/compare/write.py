@@ -7,6 +7,7 @@ from nearbit.compare.cells import read_folder
 from nearbit.compare.findings import Findings, find
 from nearbit.compare.page import comparison_page
 from nearbit.compare.rendering import csv_text, latex_text, markdown_text, text_lines
+from nearbit.compare.soundness import sound
 from nearbit.compare.tables import failure_table, quality_table, tables_of
 from nearbit.files import write_whole
 
@@ -24,19 +25,25 @@ def write_comparison(folder: Path, findings: Findings | None = None) -> list[Pat
 
     Raises:
         DataError: the folder holds no comparison, or a damaged one.
+        OSError: a file cannot be written; it is named.
     """
-    findings = findings or find(read_folder(folder))
+    comparison = read_folder(folder) if findings is None else findings.comparison
+    with sound(folder):
+        texts = _texts(findings or find(comparison))
+    for name, text in texts.items():
+        _write(folder / name, text)
+    return [folder / name for name in texts]
+
+
+def _texts(findings: Findings) -> dict[str, str]:
     tables = tables_of(findings)
-    texts = {
+    return {
         "table.md": markdown_text(tables),
         "table.csv": csv_text(findings.comparison.results),
         "table.tex": latex_text([table for table in tables if table.name != "differences"]),
         "report.html": comparison_page(findings),
         "summary.json": json.dumps(findings.to_dict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n",
     }
-    for name, text in texts.items():
-        _write(folder / name, text)
-    return [folder / name for name in texts]
 
 
 def summary_lines(folder: Path, findings: Findings | None = None) -> list[str]:
@@ -45,9 +52,11 @@ def summary_lines(folder: Path, findings: Findings | None = None) -> list[str]:
     Raises:
         DataError: the folder holds no comparison, or a damaged one.
     """
-    findings = findings or find(read_folder(folder))
-    failed = failure_table(findings)
-    return [*text_lines(quality_table(findings)), *(["", *text_lines(failed)] if failed.rows else [])]
+    comparison = read_folder(folder) if findings is None else findings.comparison
+    with sound(folder):
+        findings = findings or find(comparison)
+        failed = failure_table(findings)
+        return [*text_lines(quality_table(findings)), *(["", *text_lines(failed)] if failed.rows else [])]
 
 
 def _write(path: Path, text: str) -> None:

@@ -79,7 +79,7 @@ def open_index(path: str | Path, *, model_id: str | None = None, read_only: bool
     file = Path(path)
     if not file.is_file():
         what = "is a folder, not an index file" if file.is_dir() else "does not exist"
-        raise IndexFileError(f"{file} {what}; name an index, or make one with create_index (nearbit index)")
+        raise IndexFileError(f"{file} {what}; name an index, or make one (nearbit index, in Python create_index)")
     check_header(file)
     store = Store(file, "rw", read_only=read_only)
     try:

@@ -67,7 +67,7 @@ def read_meta(connection: sqlite3.Connection, path: Path) -> Meta:
         IndexFileError: not an index, of a newer format, or without the facts that every index has.
     """
     if is_blank(connection):
-        raise IndexFileError(f"{path} is empty, not an index: create_index (nearbit index) makes one there")
+        raise IndexFileError(f"{path} is empty, not an index: nearbit index (in Python create_index) makes one there")
     if connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
         raise IndexFileError(f"{path} is an SQLite file of another program, not an index of nearbit; name another file")
     meta: Meta = dict(connection.execute("SELECT key, value FROM meta").fetchall())

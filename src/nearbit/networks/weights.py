@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from nearbit.errors import DataError
+from nearbit.files_tensors import header_of, tensors_read
 
 CLASSIFIERS = ("fc.", "classifier.", "head.fc.", "head.")
 COUNTERS = "num_batches_tracked"
@@ -17,12 +17,9 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
     """Return the tensors of a safetensors file; raise `DataError` for a missing or damaged file."""
     if not path.is_file():
         raise DataError(f"there is no weights file {path}: give a .safetensors file")
-    try:
+    header_of(path, DataError)
+    with tensors_read(f"{path} (convert other formats to safetensors first)", DataError):
         return load_file(path)
-    except (SafetensorError, OSError, ValueError) as error:
-        raise DataError(
-            f"{path} is not a safetensors file: {error}; convert other formats to safetensors first"
-        ) from error
 
 
 def load_weights(module: nn.Module, path: Path) -> None:

@@ -7,7 +7,6 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +15,8 @@ import numpy.typing as npt
 
 from nearbit.codes import Codes, check_n_bits, pack, signs_of
 from nearbit.datasets import Dataset
-from nearbit.errors import BundleError, InputError, MissingExtraError, NearbitError
-from nearbit.files import json_digest, sha256_of, whole_folder, write_json
+from nearbit.errors import BundleError, InputError, MissingExtraError
+from nearbit.files import json_digest, restore_folder, sha256_of, whole_folder, write_json
 from nearbit.images import GivenImage
 from nearbit.onnx_model.session import Session
 from nearbit.preprocessing import Preprocessing
@@ -26,19 +25,24 @@ from nearbit.reading import Encoded, Job, complete, encode_rows, job_of_given, p
 from nearbit.row_cache import RowCache, Rows
 from nearbit.sealed import (
     EXPORTED,
+    UNFIT,
     check_files,
-    check_signs,
     check_size,
     checked_bytes,
+    class_names,
     kind_of,
+    opened_whole,
     read_description,
     seal,
 )
+from nearbit.sealed_arrays import read_signs
 from nearbit.threads import given_threads
 
 FORMAT_VERSION = 1
 NETWORK, CENTERS = "network.onnx", "centers.npy"
 PRECISIONS = ("float32", "int8")
+LARGEST_NETWORK = 2**31
+"""Bytes that a file of ONNX, which is one message of protobuf, can have."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -160,8 +164,15 @@ class OnnxModel:
 
 def check_export_target(path: Path) -> None:
     """Raise `BundleError` where something else than an exported network stands at `path`, a trained model too."""
+    restore_folder(path)
     if path.exists() and not ((path / "bundle.json").is_file() and kind_of(path) == EXPORTED):
         raise BundleError(f"{path} stands and is not an exported network: choose another name")
+
+
+def check_length(path: Path) -> None:
+    """Raise `BundleError` where a file is longer than a network in one file can be."""
+    if path.is_file() and path.stat().st_size > LARGEST_NETWORK:
+        raise BundleError(f"{path} has more than 2 GiB, which no network in one file has")
 
 
 def check_device(device: str) -> None:
@@ -182,12 +193,16 @@ def load_onnx_model(path: str | Path, *, threads: int | None = None) -> OnnxMode
         MissingExtraError: ONNX Runtime is not installed.
     """
     folder, count = Path(path), given_threads(threads)
+    return opened_whole(folder, lambda: _load(folder, count))
+
+
+def _load(folder: Path, count: int) -> OnnxModel:
     description = read_description(folder, EXPORTED, FORMAT_VERSION)
     try:
         return _assemble(folder, description, count)
     except (BundleError, MissingExtraError):
         raise
-    except (NearbitError, AttributeError, LookupError, MemoryError, TypeError, ValueError) as error:
+    except UNFIT as error:
         raise BundleError(f"{folder} is not a complete network ({type(error).__name__}: {error})") from error
 
 
@@ -198,9 +213,9 @@ def _assemble(folder: Path, description: dict[str, Any], threads: int) -> OnnxMo
         raise BundleError(f"{folder}: the precision {description['precision']!r} is none of {', '.join(PRECISIONS)}")
     preprocessing = Preprocessing.from_dict(description["preprocessing"])
     check_size(folder, preprocessing)
-    classes = tuple(str(name) for name in description["classes"])
-    centers = np.load(BytesIO(checked_bytes(folder, files, CENTERS)), allow_pickle=False)
-    check_signs(folder, "centers", centers, (len(classes), n_bits))
+    classes = class_names(folder, description)
+    centers = read_signs(folder, files, CENTERS, (len(classes), n_bits))
+    check_length(folder / NETWORK)
     content = checked_bytes(folder, files, NETWORK)
     model = OnnxModel(
         session=Session(content, size=preprocessing.size, n_bits=n_bits, threads=threads),

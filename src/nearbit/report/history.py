@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from nearbit.errors import InputError, MissingExtraError
+from nearbit.files import write_whole
+from nearbit.report.plots import picture_format
 
 
 def plot_center_history(history: Sequence[Mapping[str, Any]], path: Path) -> Path:
@@ -39,8 +41,8 @@ def plot_center_history(history: Sequence[Mapping[str, Any]], path: Path) -> Pat
         axes.set(xlabel="epoch", ylabel=label)
         if len(names) > 1:
             axes.legend()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path)
+    form = picture_format(path)
+    write_whole(path, lambda aside: figure.savefig(aside, format=form))
     return path
 
 

@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from nearbit.centers.loss import check_centers, check_similarity
 from nearbit.errors import InputError, MissingExtraError
+from nearbit.files import write_whole
 from nearbit.metrics import Report
 
 CLASSES_SHOWN = 100
@@ -67,7 +68,7 @@ def centers_heat_map(
     by = "similarity" if similarity is not None else "distance"
     axes.set(xlabel=f"classes, ordered by {by}", ylabel=f"classes, ordered by {by}")
     axes.set_title(f"{len(signs)} centers of {signs.shape[1]} bits")
-    figure.savefig(path, dpi=150, format=written_as)
+    write_whole(path, lambda aside: figure.savefig(aside, dpi=150, format=written_as))
     return path
 
 
@@ -138,5 +139,5 @@ def _classes(report: Report, folder: Path, figure_class: Any) -> Path:
 
 
 def _save(figure: Any, path: Path) -> Path:
-    figure.savefig(path, dpi=150)
+    write_whole(path, lambda aside: figure.savefig(aside, dpi=150, format="png"))
     return path

@@ -199,6 +199,7 @@ class Collection:
             "digest": item.digest,
             "thumbnail": f"{place}/thumbnail?v={version_of(item)}" if is_seen else None,
             "has_original": has_file,
+            "missing": not is_seen and self.pictures.is_missing(item),
         }
 
 

@@ -44,6 +44,7 @@ ITEM_FIELDS: Schema = {
     "metadata": ANY_OBJECT,
     "thumbnail": {**_or_null(TEXT), "description": "Where a small picture is; null where there is none."},
     "has_original": {"type": "boolean", "description": "Whether the file can be downloaded."},
+    "missing": {"type": "boolean", "description": "Whether the file is no longer where the index says."},
 }
 EXAMPLE_ITEM = {
     "id": 7,
@@ -54,6 +55,7 @@ EXAMPLE_ITEM = {
     "metadata": {"camera": 3},
     "thumbnail": "/api/v1/items/7/thumbnail?v=ee13e98d78a7",
     "has_original": True,
+    "missing": False,
 }
 ITEM = _object(ITEM_FIELDS, example=EXAMPLE_ITEM)
 NEIGHBOR = _object({"rank": {"type": "integer", "minimum": 1}, "distance": COUNT, **ITEM_FIELDS})

@@ -1,7 +1,6 @@
 """Codes of uploaded images: one model, used by one thread that takes all that wait at once."""
 
 import asyncio
-import json
 import queue
 import threading
 from collections.abc import Callable, Sequence
@@ -16,6 +15,7 @@ from PIL import Image
 from nearbit.encoders import Encoder
 from nearbit.errors import BundleError, IndexFileError, NearbitError
 from nearbit.index import Index
+from nearbit.sealed import described
 from nearbit.service.journal import log
 from nearbit.service.refusals import Refusal, without
 
@@ -54,11 +54,10 @@ def may_have_made(folder: Path, index: Index) -> bool:
 
 def model_id_of(folder: Path) -> str:
     """Return the id that a model folder names; raise `BundleError` where it names none."""
-    try:
-        found = json.loads((folder / "bundle.json").read_text(encoding="utf-8"))["model_id"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BundleError(f"there is no model at {folder}; name a folder that nearbit train wrote") from error
-    return str(found)
+    found = described(folder).get("model_id")
+    if not isinstance(found, str):
+        raise BundleError(f"there is no model at {folder}; name a folder that nearbit train wrote")
+    return found
 
 
 @final

@@ -1,8 +1,5 @@
 """What can be said of codes and of a model without loading the model: health, a map of the centers, its card."""
 
-import hashlib
-import io
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +10,8 @@ import numpy.typing as npt
 from nearbit.codes import Codes, Signs, hamming_distances, pack
 from nearbit.errors import BundleError
 from nearbit.metrics.health import health_of
+from nearbit.sealed import described
+from nearbit.sealed_arrays import read_signs
 
 HEALTH_ITEMS = 200_000
 """Beyond so many items, health is measured on evenly spaced ones."""
@@ -47,10 +46,12 @@ def health_facts(codes: Codes, n_bits: int, centers: Centers | None) -> dict[str
 def description_of(folder: Path) -> dict[str, Any]:
     """Return what the bundle of a model says; raise `BundleError` where it cannot be read."""
     try:
-        found: dict[str, Any] = json.loads((folder / "bundle.json").read_text(encoding="utf-8"))
-        _ = found["model_id"], found["classes"], found["files"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        found = described(folder)
+    except BundleError as error:
         raise BundleError(f"the model at {folder.name} cannot be read; give another one (--model)") from error
+    kinds = {"model_id": str, "classes": list, "files": dict, "n_bits": int}
+    if not all(isinstance(found.get(name), kind) for name, kind in kinds.items()):
+        raise BundleError(f"the model at {folder.name} cannot be read; give another one (--model)")
     return found
 
 
@@ -61,14 +62,13 @@ def centers_of(folder: Path) -> Centers | None:
         BundleError: they are missing or damaged.
     """
     about = description_of(folder)
+    classes = tuple(map(str, about["classes"]))
     try:
-        data = (folder / "centers.npy").read_bytes()
-        if hashlib.sha256(data).hexdigest() != about["files"]["centers.npy"]:
-            raise ValueError("its content is not what its hash says")
-        signs = np.load(io.BytesIO(data), allow_pickle=False)
-    except (OSError, ValueError, KeyError) as error:
-        raise BundleError(f"the centers of the model {folder.name} cannot be read: {error}; write it again") from error
-    return Centers(tuple(map(str, about["classes"])), signs) if len(signs) == len(about["classes"]) > 0 else None
+        signs = read_signs(folder, about["files"], "centers.npy", (len(classes), about["n_bits"]))
+    except BundleError as error:
+        said = str(error).replace(str(folder), folder.name)
+        raise BundleError(f"the centers of the model {folder.name} cannot be read: {said}; write it again") from error
+    return Centers(classes, signs) if classes else None
 
 
 def map_of(centers: Centers, counts: dict[str, int]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from PIL import Image
 from nearbit.datasets import BUILT_IN, Dataset, load_dataset, open_image
 from nearbit.errors import DataError, ImageError
 from nearbit.index import Item
+from nearbit.indexing_places import is_missing
 
 KEPT_FOLDERS = 10_000
 """Folders whose real paths are kept."""
@@ -64,6 +65,11 @@ class Pictures:
         if not stat.S_ISREG(mode) or name in ("", ".", ".."):
             return self.file_of(item) is not None
         return any(_is_below(root, f"{real}/{name}") for root in self.roots)
+
+    def is_missing(self, item: Item) -> bool:
+        """Return whether an item has a file that is gone; of one that may not be shown nothing is told."""
+        place = os.path.realpath(self._folder / item.path) if item.path and "\0" not in item.path else ""
+        return any(_is_below(root, place) for root in self.roots) and is_missing(self._folder, item.path)
 
     def may_show(self, item: Item) -> bool:
         """Return whether an item has a picture that may be shown now."""

@@ -12,7 +12,9 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from nearbit.centers import CenterState
+from nearbit.errors import TrainingError
 from nearbit.files import read_checked, write_checked
+from nearbit.files_tensors import tensors_read
 from nearbit.training.memory import OutputMemory
 
 
@@ -85,9 +87,8 @@ def save_checkpoint(
         tensors |= _center_tensors("best_centers", state.best.centers)
         about["best"] = {"epoch": state.best.epoch, "validation_map": state.best.validation_map}
     tensors["about"] = torch.from_numpy(np.frombuffer(json.dumps(about).encode(), np.uint8).copy())
-    if path.is_file():
-        path.replace(_before(path))
-    write_checked(path, save({name: value.contiguous() for name, value in tensors.items()}))
+    content = save({name: value.contiguous() for name, value in tensors.items()})
+    write_checked(path, content, before=_before(path))
 
 
 def read_checkpoint(path: Path) -> bytes | None:
@@ -106,10 +107,26 @@ def restore_checkpoint(
 
     Returns:
         How far the fit had come; None where there is no content, or it is of another run.
+
+    Raises:
+        TrainingError: the content is not that of a checkpoint, or does not fit the run that it names.
     """
     if content is None:
         return None
-    tensors = load(content)
+    try:
+        return _restored(content, key, module, optimizer, memory)
+    except (TrainingError, ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        raise TrainingError(
+            f"the checkpoint of this run holds something else than it says ({' '.join(str(error).split())[:200]}): "
+            "delete the folder OUTPUT.checkpoint to train anew"
+        ) from error
+
+
+def _restored(
+    content: bytes, key: str, module: nn.Module, optimizer: torch.optim.Optimizer, memory: OutputMemory | None
+) -> Progressed | None:
+    with tensors_read("it", TrainingError):
+        tensors = load(content)
     about = json.loads(tensors.pop("about").numpy().tobytes())
     if about["key"] != key:
         return None

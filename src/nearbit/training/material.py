@@ -10,8 +10,9 @@ import torch
 from safetensors.numpy import load, save
 from torch import nn
 
-from nearbit.errors import InputError
+from nearbit.errors import DataError, InputError
 from nearbit.files import read_checked, write_checked
+from nearbit.files_tensors import tensors_read
 from nearbit.methods import CLASSIFIER, Schedule, Task
 from nearbit.networks import HashNetwork, Head
 from nearbit.progress import Progress
@@ -70,7 +71,8 @@ class TrainingMaterial:
             if kept is not None and processes.leads:
                 write_checked(kept, save(logits))
         else:
-            logits = load(content)
+            with tensors_read("the classifier's logits in the cache (delete the folder 'stages' there)", DataError):
+                logits = load(content)
         accuracy = {part: _accuracy(values, self.setup.labels[part]) for part, values in logits.items()}
         self.found = {"epochs": schedule.epochs, "accuracy": accuracy}
         return logits["train"]

@@ -54,7 +54,11 @@ function described(item) {
 }
 
 /** Make the box of an item's thumbnail. */
-export const thumbnail = (item, options) => pictureBox(thumbnailUrl(item), described(item), options);
+export function thumbnail(item, options) {
+  const box = pictureBox(thumbnailUrl(item), described(item), options);
+  box.classList.toggle("gone", item.missing === true);
+  return box;
+}
 
 /** Make the box of an item's original; its thumbnail where the browser cannot show that. */
 export function largePicture(item) {

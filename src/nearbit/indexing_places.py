@@ -1,0 +1,103 @@
+"""Whether the images of an index lie where it says: files that are gone, and the items that go with them."""
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+
+from nearbit.errors import DataError
+from nearbit.index import Index
+
+MOST_LOOKED_AT = 10_000
+"""So many files are looked for where nobody asked for all of them: a second on a slow drive."""
+
+PAGES, PAGE = 20, 50
+"""The items that a service looks at as it begins: so many pages of so many items."""
+
+NAMED = 3
+"""Folders that are named in a message."""
+
+
+@dataclass(frozen=True)
+class Gone:
+    """What a look for the files of an index found.
+
+    Attributes:
+        looked_at: how many files were looked for.
+        files: how many items have a file; those of built-in data sets have none.
+        ids: of the items whose file is gone, ascending.
+        paths: their paths, as the index keeps them.
+    """
+
+    looked_at: int
+    files: int
+    ids: tuple[int, ...]
+    paths: tuple[str, ...]
+
+    @property
+    def words(self) -> str:
+        """How many are gone, of how many, and from where: "12 of 30 files are gone (photos/a: 10, photos/b: 2)"."""
+        folders = Counter(str(PurePath(path).parent) for path in self.paths).most_common()
+        named = ", ".join(f"{folder}: {count}" for folder, count in folders[:NAMED])
+        more = f", and {len(folders) - NAMED} more folders" if len(folders) > NAMED else ""
+        seen = f"{self.looked_at} files" if self.looked_at == self.files else f"{self.looked_at} files looked at"
+        return f"{len(self.ids)} of {seen} {'is' if len(self.ids) == 1 else 'are'} gone ({named}{more})"
+
+
+def is_gone(folder: Path, path: str) -> bool:
+    """Return whether a path, seen from `folder`, leads to nothing; False where it may not be looked at."""
+    try:
+        (folder / path).stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except (OSError, ValueError):
+        return False
+    return False
+
+
+def is_missing(folder: Path, path: str | None) -> bool:
+    """Return whether the file of an item is gone. A path without an ending names no file but a built-in image."""
+    return bool(path) and PurePath(str(path)).suffix != "" and is_gone(folder, str(path))
+
+
+def look_for_files(index: Index, most: int | None = MOST_LOOKED_AT) -> Gone:
+    """Look for the files of an index, for `most` of them evenly spread, or for all where `most` is None."""
+    named = [(item_id, path) for path, item_id, _ in index.paths() if PurePath(path).suffix]
+    chosen = named if most is None else named[:: max(1, -(-len(named) // most))]
+    folder = index.path.absolute().parent
+    gone = [(item_id, path) for item_id, path in chosen if is_gone(folder, path)]
+    return Gone(len(chosen), len(named), tuple(item_id for item_id, _ in gone), tuple(path for _, path in gone))
+
+
+def sample_files(index: Index) -> Gone:
+    """Look for the files of at most 1,000 items spread over an index, in a time that does not depend on its size."""
+    n_items, folder = len(index), index.path.absolute().parent
+    starts = {n_items * page // PAGES for page in range(PAGES)}
+    items = {item.id: item for start in sorted(starts) for item in index.items_after(start - 1, PAGE)}
+    named = {item_id: str(item.path) for item_id, item in items.items() if PurePath(item.path or "").suffix}
+    gone = {item_id: path for item_id, path in named.items() if is_gone(folder, path)}
+    return Gone(len(named), len(named) if len(items) == n_items else n_items, tuple(gone), tuple(gone.values()))
+
+
+def remove_missing(index: Index, *, even_all: bool = False, only_count: bool = False) -> Gone:
+    """Remove the items whose files are gone, and return what was found.
+
+    Args:
+        index: an open index.
+        even_all: remove them where not one file is left, too.
+        only_count: remove nothing.
+
+    Raises:
+        DataError: not one file is left, as where a disk is not mounted (without `even_all`); nothing is removed.
+        IndexFileError: the file cannot be written.
+    """
+    if only_count:
+        return look_for_files(index, None)
+    with index.writing():
+        gone = look_for_files(index, None)
+        if gone.ids and len(gone.ids) == gone.files and not even_all:
+            raise DataError(
+                f"{index.path}: {gone.words}, that is all; is a disk not mounted, or was the folder moved (then "
+                "--sync of the folder where the images are now keeps their ids)? To remove all of them, add --force"
+            )
+        index.remove(list(gone.ids), missing_ok=True)
+    return gone

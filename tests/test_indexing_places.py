@@ -1,0 +1,172 @@
+"""Images that moved keep their items, wherever they lay; copies are new ones; what is gone is told and removed."""
+
+import os
+import shutil
+
+import pytest
+
+from model_makers import random_model
+from nearbit import indexing_places
+from nearbit.datasets import load_images
+from nearbit.errors import DataError, InputError
+from nearbit.index import create_index
+from nearbit.indexing import index_dataset
+from nearbit.indexing_places import look_for_files, remove_missing, sample_files
+from tiny_data import tiny_dataset, write_folder
+
+
+@pytest.fixture(scope="module")
+def model():
+    return random_model()
+
+
+@pytest.fixture
+def index(tmp_path, model):
+    with create_index(tmp_path / "a.index", 12, model_id=model.model_id) as opened:
+        yield opened
+
+
+@pytest.fixture
+def put(index, model):
+    return lambda root, **options: index_dataset(index, model, load_images(root), device="cpu", **options)
+
+
+def ids(index):
+    return {item.path: item.id for item in index}
+
+
+def done(result):
+    return result.added, result.moved, result.removed, result.absent
+
+
+def test_a_folder_that_was_renamed_keeps_its_items(index, put, tmp_path):
+    photos = write_folder(tmp_path / "photos", per_class=4)
+    put(photos)
+    before = ids(index)
+    index.update([1], metadata=[{"path": "photos/a/000.png", "labels": ["a"], "digest": digest(index, 1), "mine": 7}])
+    photos.rename(tmp_path / "pictures")
+    (tmp_path / "pictures" / "a").rename(tmp_path / "pictures" / "wren")
+    assert done(put(tmp_path / "pictures", sync=True)) == (0, 12, 0, 0)
+    moved = {path.replace("photos/a/", "photos/wren/").replace("photos", "pictures"): n for path, n in before.items()}
+    assert ids(index) == moved
+    (first,) = index.items([1])
+    assert (first.path, first.labels, first.metadata) == ("pictures/wren/000.png", ("wren",), {"mine": 7})
+    assert look_for_files(index).ids == ()
+
+
+def digest(index, item_id):
+    return index.items([item_id])[0].digest
+
+
+def test_a_copy_is_not_a_move(index, put, tmp_path):
+    photos = write_folder(tmp_path / "photos", per_class=2)
+    put(photos)
+    before = ids(index)
+    shutil.copytree(photos, tmp_path / "copy")
+    assert done(put(tmp_path / "copy", sync=True)) == (6, 0, 0, 0)
+    assert {path: n for path, n in ids(index).items() if path.startswith("photos")} == before
+    (photos / "a" / "000.png").unlink()
+    assert done(put(tmp_path / "copy", sync=True)) == (0, 0, 0, 0), "its copy has an item of its own"
+    assert look_for_files(index).paths == ("photos/a/000.png",)
+
+
+def test_of_several_of_one_content_each_follows_its_name(index, put, tmp_path):
+    photos = write_folder(tmp_path / "photos", per_class=2)
+    for name in ("x", "y", "z"):
+        shutil.copy(photos / "a" / "000.png", photos / "a" / f"{name}.png")
+    put(photos)
+    before = ids(index)
+    (tmp_path / "new" / "a").mkdir(parents=True)
+    for old, new in (("z", "z"), ("x", "q"), ("000", "000")):
+        (photos / "a" / f"{old}.png").rename(tmp_path / "new" / "a" / f"{new}.png")
+    result = put(tmp_path / "new", sync=True)
+    assert (result.added, result.moved) == (0, 3)
+    after = ids(index)
+    assert after["new/a/z.png"] == before["photos/a/z.png"]
+    assert after["new/a/000.png"] == before["photos/a/000.png"]
+    assert after["new/a/q.png"] == before["photos/a/x.png"]
+    assert after["photos/a/y.png"] == before["photos/a/y.png"]
+
+
+def test_what_may_not_be_looked_at_has_not_moved(index, put, tmp_path, monkeypatch):
+    photos = write_folder(tmp_path / "photos", per_class=2)
+    put(photos)
+    photos.rename(tmp_path / "new")
+    stat = type(photos).stat
+
+    def refused(self, **options):
+        if "photos" in self.parts:
+            raise PermissionError(13, "Permission denied", str(self))
+        return stat(self, **options)
+
+    monkeypatch.setattr(type(photos), "stat", refused)
+    assert done(put(tmp_path / "new", sync=True)) == (6, 0, 0, 0)
+
+
+def test_items_whose_files_are_gone_are_counted_and_removed(index, put, tmp_path):
+    photos = write_folder(tmp_path / "photos", per_class=3)
+    put(photos)
+    assert remove_missing(index).ids == ()
+    shutil.rmtree(photos / "a")
+    (photos / "b" / "004.png").unlink()
+    gone = look_for_files(index)
+    assert gone.words == "4 of 9 files are gone (photos/a: 3, photos/b: 1)"
+    assert (gone.looked_at, gone.files, len(gone.ids)) == (9, 9, 4)
+    assert remove_missing(index, only_count=True) == gone
+    assert len(index) == 9
+    assert remove_missing(index) == gone
+    assert len(index) == 5
+    assert remove_missing(index).ids == ()
+
+
+def test_where_all_files_are_gone_nothing_is_removed_unasked(index, put, tmp_path):
+    photos = write_folder(tmp_path / "photos", per_class=1)
+    put(photos)
+    photos.rename(tmp_path / "elsewhere")
+    with pytest.raises(DataError, match=r"3 of 3 files are gone .*that is all; is a disk not mounted.*--force"):
+        remove_missing(index)
+    assert len(index) == 3
+    assert len(remove_missing(index, even_all=True).ids) == 3
+    assert len(index) == 0
+    assert remove_missing(index).ids == ()
+
+
+def test_images_of_built_in_data_sets_are_no_files_that_could_be_gone(index, model):
+    index_dataset(index, model, tiny_dataset(), device="cpu")
+    gone = look_for_files(index)
+    assert (gone.looked_at, gone.files, gone.ids) == (0, 0, ())
+    assert remove_missing(index).ids == ()
+    assert len(index) == 30
+
+
+def test_of_many_files_some_are_looked_at(index, put, tmp_path, monkeypatch):
+    put(write_folder(tmp_path / "photos", per_class=10))
+    shutil.rmtree(tmp_path / "photos" / "c")
+    gone = look_for_files(index, 7)
+    assert gone.looked_at == 6
+    assert gone.words.startswith("2 of 6 files looked at are gone (photos/c")
+    assert len(sample_files(index).ids) == 10
+    monkeypatch.setattr(indexing_places, "PAGES", 3)
+    monkeypatch.setattr(indexing_places, "PAGE", 2)
+    gone = sample_files(index)
+    assert (gone.looked_at, gone.paths) == (6, ("photos/c/020.png",))
+    assert "of 6 files looked at" in gone.words
+
+
+def test_a_link_that_leads_nowhere_and_a_file_above_are_gone(index, put, tmp_path):
+    photos = write_folder(tmp_path / "photos", per_class=1)
+    put(photos)
+    (photos / "a" / "000.png").unlink()
+    try:
+        (photos / "a" / "000.png").symlink_to("nowhere.png")
+    except OSError:
+        pytest.skip("no links here")
+    shutil.rmtree(photos / "b")
+    (photos / "b").write_text("a file now")
+    assert len(look_for_files(index).ids) == 2
+
+
+def test_sync_still_needs_a_whole_folder(put, tmp_path):
+    photos = write_folder(tmp_path / "photos", per_class=1)
+    with pytest.raises(InputError, match="sync needs all images of a folder"):
+        put([os.fspath(photos / "a" / "000.png")], sync=True)
