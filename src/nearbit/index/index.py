@@ -12,6 +12,7 @@ import numpy.typing as npt
 from nearbit.codes import Codes, check_codes
 from nearbit.errors import IndexFileError, InputError
 from nearbit.index import arguments, statements
+from nearbit.index.connecting import Connection
 from nearbit.index.facts import describe
 from nearbit.index.filters import Filter, chosen, filter_of, matching
 from nearbit.index.keeper import Keeper
@@ -22,7 +23,7 @@ from nearbit.index.revisions import State, read_state, record_change, runs_of
 from nearbit.index.rows import EMPTY, Fields, check_text
 from nearbit.index.schema import Meta, upgrade
 from nearbit.index.snapshot import Snapshot, Subset, codes_of
-from nearbit.index.store import BUSY_SECONDS, Connection, Store
+from nearbit.index.store import BUSY_SECONDS, Store
 from nearbit.index.verify import problems
 
 ITEMS_PER_PAGE = 1000
@@ -317,6 +318,10 @@ class Index:
         """
         with self._store.read() as connection:
             return list(problems(connection, self._keeper, self.n_bits, self.outputs))
+
+    def is_in_place(self) -> bool:
+        """Return whether the file at `path` is the one that is open; not where it was deleted, moved or replaced."""
+        return self._store.is_in_place()
 
     def close(self) -> None:
         """Close the file; a second call does nothing, any other call on a closed index is an `IndexFileError`.

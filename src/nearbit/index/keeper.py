@@ -10,11 +10,12 @@ from typing import final
 
 from nearbit.errors import IndexFileError
 from nearbit.index.cache import SearchCache
+from nearbit.index.connecting import Connection
 from nearbit.index.label_sets import LabelSets
 from nearbit.index.loading import Loaded, load_all, load_label_sets, load_runs
 from nearbit.index.revisions import Runs, State, changed_since, read_state, trim
 from nearbit.index.snapshot import Snapshot, build_base, fresh_snapshot, with_sets
-from nearbit.index.store import Connection, Store
+from nearbit.index.store import Store
 
 CACHED_ITEMS = 100_000
 """From how many items on the search structure is kept in a file, with the label sets."""
