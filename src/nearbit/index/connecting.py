@@ -1,6 +1,7 @@
 """Connections to an index file: opened with all that SQLite has against hostile files, its errors in plain words."""
 
 import sqlite3
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -79,7 +80,7 @@ def _defend(connection: Connection) -> None:
         (sqlite3.SQLITE_LIMIT_COMPOUND_SELECT, 10),
     ):
         connection.setlimit(limit, most)
-    if hasattr(connection, "setconfig"):  # Python 3.12
+    if sys.version_info >= (3, 12):
         connection.setconfig(sqlite3.SQLITE_DBCONFIG_DEFENSIVE, True)
         connection.setconfig(sqlite3.SQLITE_DBCONFIG_ENABLE_TRIGGER, False)
         connection.setconfig(sqlite3.SQLITE_DBCONFIG_ENABLE_VIEW, False)

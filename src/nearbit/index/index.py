@@ -62,7 +62,7 @@ class Index:
             snapshot = self._keeper.latest()
             if snapshot is not None and snapshot.state == read_state(connection):
                 return len(snapshot)
-            return int(connection.execute("SELECT count(*) FROM items").fetchone()[0])
+            return statements.n_items(connection)
 
     def add(
         self,
