@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 import oracles
+from nearbit.index.checksums import item_sum
 from nearbit.index import cache as cache_module
+from nearbit.index.checksums import item_sum
 from nearbit.index import create_index, keeper, loading, open_index
 
 N_BITS = 12
@@ -282,7 +284,8 @@ def test_verify_compares_the_search_with_the_file(path):
     with open_index(path) as index:
         assert index.verify() == []
         with index._store.write() as connection:
-            connection.execute("UPDATE items SET code = x'0000' WHERE id = 3")
+            row = connection.execute("SELECT id, x'0000', path, labels, metadata, digest FROM items WHERE id = 3").fetchone()
+            connection.execute("UPDATE items SET code = x'0000', checksum = ? WHERE id = 3", (item_sum(row),))
         assert index.verify() == ["the search structure in memory differs from the file; open the index again"]
 
 

@@ -27,6 +27,21 @@ _PLAIN_WORDS = (
 )
 
 
+STEPS_PER_LOOK = 1_000_000
+
+STEPS_PER_BYTE = 100
+"""No transaction of ours takes more instructions of SQLite for each byte of the file, with as many bytes to begin with:
+one that does goes round in pages that lead to themselves."""
+
+FEWEST_BYTES = 1 << 20
+
+
+def bound_steps(connection: Connection, file_bytes: int) -> None:
+    """Let SQLite stop ("interrupted") what takes more steps from here on than the whole file is worth."""
+    left = iter(range(1 + STEPS_PER_BYTE * max(file_bytes, FEWEST_BYTES) // STEPS_PER_LOOK))
+    connection.set_progress_handler(lambda: next(left, None) is None, STEPS_PER_LOOK)
+
+
 @contextmanager
 def plain_errors(path: Path) -> Iterator[None]:
     """Turn errors of SQLite and damaged content into an `IndexFileError` that names the file and says what to do."""

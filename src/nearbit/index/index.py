@@ -54,6 +54,7 @@ class Index:
         self._meta = meta
         self._read_only = read_only
         self._store = store
+        store.identity = meta.get("index_id")
         self._keeper = Keeper(store, self.n_bits, reads_cache=cache, writes_cache=cache and not read_only)
 
     def __len__(self) -> int:
@@ -278,6 +279,12 @@ class Index:
             statements.put_notes(connection, checked)
 
     @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Give the connection of a transaction that sees one state of the file, to copy it."""
+        with self._store.read() as connection:
+            yield connection
+
+    @contextmanager
     def writing(self) -> Iterator[None]:
         """Stay the only writer for several calls; another process that would write is told who holds the index.
 
@@ -331,7 +338,7 @@ class Index:
         way is waited for: nothing is written once this returns.
         """
         try:
-            if not self._store.is_closed and not self._read_only:
+            if not self._store.is_closed and not self._read_only and self.is_in_place():
                 self._keeper.prepare_next_opening()
         finally:
             self._keeper.finish_merge()  # it still writes beside the file

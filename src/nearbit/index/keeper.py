@@ -120,7 +120,7 @@ class Keeper:
         Nothing is written for a small index, without a cache, or where the file cannot be written.
         """
         snapshot = self.latest()
-        if not self._writes_cache or self._cache is None or snapshot is None:
+        if not self._writes_cache or self._cache is None or snapshot is None or not self._store.is_in_place():
             return False
         base = snapshot.base
         if len(base.ids) < CACHED_ITEMS or base.state.token == -1:

@@ -53,8 +53,8 @@ def is_foreign(file: OpenFile) -> bool:
     return _is_locked(shared, *_SHM_USERS) and not _is_locked(file.path, *_FILE_USERS)
 
 
-def put_away(file: OpenFile) -> None:
-    """Take the log of another file from beside this one; what it holds is kept as `NAME-wal-foreign`.
+def put_away(file: OpenFile, *, keep: bool = True) -> None:
+    """Take the log of another file from beside this one; with `keep`, what it holds is kept as `NAME-wal-foreign`.
 
     Those who still use it go on with it without a name.
 
@@ -63,7 +63,7 @@ def put_away(file: OpenFile) -> None:
     """
     wal, shared = log_paths(file.path)
     try:
-        if log_bytes(file.path):
+        if keep and log_bytes(file.path):
             wal.replace(wal.with_name(f"{wal.name}-foreign"))
         wal.unlink(missing_ok=True)
         shared.unlink(missing_ok=True)

@@ -35,7 +35,7 @@ class OpenFile:
     def __init__(self, descriptor: int, path: Path) -> None:
         """Take an open descriptor, and the real path that it was opened by."""
         self.key = _key(os.fstat(descriptor))
-        self.path = path
+        self.path = path.absolute()
         self.users = 0
         self.writer = threading.Lock()
         self.descriptor = descriptor
@@ -72,6 +72,8 @@ def hold(path: Path, *, create: bool = False) -> OpenFile:
     if create and not path.exists():
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o644))
     file = _held.get(_key(os.stat(path)))
+    if file is not None and not file.is_at(file.path):  # it was moved
+        file.path = path.absolute()
     if file is None:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
         file = OpenFile(descriptor, path)

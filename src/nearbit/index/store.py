@@ -11,7 +11,7 @@ from typing import final
 
 from nearbit.errors import IndexFileError
 from nearbit.index import open_file
-from nearbit.index.connecting import Connection, connect, plain_errors
+from nearbit.index.connecting import Connection, bound_steps, connect, plain_errors
 from nearbit.index.header import check_header
 from nearbit.index.log_owner import LOG_BASE, STAMP_DIGITS, is_foreign, log_bytes, put_away
 from nearbit.index.open_file import OpenFile
@@ -34,6 +34,11 @@ class Store:
     Reads take turns among themselves, and so do writes; a read never waits for a write. Each transaction looks first
     whether the file is still the one at its path, and whether it was changed without its log: by another name of it, or
     by a copy over it.
+
+    Attributes:
+        path: the real file.
+        writer_lock: held by its one writer.
+        identity: the recorded `index_id`, once it was read; a file that has another one is another index.
     """
 
     def __init__(self, path: Path, *, create: bool = False, read_only: bool = False, outlives: bool = False) -> None:
@@ -53,11 +58,13 @@ class Store:
             IndexFileError: the file cannot be opened, or is no SQLite file.
         """
         self.path = open_file.real_path(path)
+        self._named = path.absolute()
         self._read_only, self._outlives = read_only, outlives
         self._reading, self._writing = threading.RLock(), threading.RLock()
         self._reader: Connection | None = None
         self._writer: Connection | None = None
         self._unchanging: tuple[int, int, int] | None = None
+        self.identity: str | None = None
         self._process = os.getpid()
         with open_file.opening:
             self._file = self._hold(create)
@@ -85,6 +92,7 @@ class Store:
                 with _transaction(self.path, self._open(self._reader), "BEGIN") as connection:
                     if attempt == 2 or self._is_current(connection):
                         self._check_unchanged()
+                        bound_steps(connection, self.file_bytes())
                         yield connection
                         self._check_unchanged()
                         return
@@ -120,7 +128,7 @@ class Store:
 
     def is_in_place(self) -> bool:
         """Return whether the file at the path is the one that is open."""
-        return self._file.is_at(self._file.path)
+        return self._file.is_at(self._named)
 
     def enter_wal(self) -> None:
         """Make the file use a write-ahead log, so that readers and the writer do not wait for each other."""
@@ -159,8 +167,8 @@ class Store:
 
     @property
     def is_closed(self) -> bool:
-        """Whether `close` was called."""
-        return not self._is_held
+        """Whether `close` was called, or this process is a fork of the one that opened it."""
+        return not self._is_held or self._process != os.getpid()
 
     def _hold(self, create: bool) -> OpenFile:
         try:
@@ -192,7 +200,8 @@ class Store:
                     connection.execute("PRAGMA user_version").fetchone()
 
     def _disconnect(self) -> None:
-        both = (self._reader, self._writer) if self.is_in_place() else (self._writer, self._reader)
+        is_replaced = self._named.exists() and not self.is_in_place()
+        both = (self._writer, self._reader) if is_replaced else (self._reader, self._writer)
         self._reader = self._writer = None
         for connection in both:
             if connection is not None:
@@ -210,6 +219,13 @@ class Store:
                 self._disconnect()
             check_header(self.path, self._file)
             self._connect()
+            with plain_errors(self.path):
+                found = self._open(self._reader).execute("SELECT value FROM meta WHERE key = 'index_id'").fetchone()
+        if self.identity is not None and found != (self.identity,):
+            raise IndexFileError(
+                f"another index was copied over {self.path} while it was open; open it again (open_index), and use "
+                "nearbit index INDEX --replace-with NEW, which takes all along"
+            )
 
     def _open(self, connection: Connection | None) -> Connection:
         if self._process != os.getpid():
@@ -224,7 +240,7 @@ class Store:
     def _check_place(self) -> None:
         self._open(self._reader)
         if not self.is_in_place():
-            what = "replaced by another file" if self._file.path.exists() else "deleted or moved"
+            what = "replaced by another file" if self._named.exists() else "deleted or moved"
             raise IndexFileError(f"the index {self.path} was {what} while it was open; open it again (open_index)")
 
     def _is_current(self, connection: Connection) -> bool:
