@@ -74,7 +74,7 @@ def code_half(sums: npt.NDArray[np.int64]) -> Sums:
 
 def _bytes_of(column: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
     little = np.ascontiguousarray(column, column.dtype.newbyteorder("<"))
-    return little.view(np.uint8).reshape(len(little), -1)
+    return little.view(np.uint8).reshape(len(little), little.itemsize * little.shape[1])
 
 
 def _table() -> Sums:

@@ -65,6 +65,7 @@ class Store:
         self._writer: Connection | None = None
         self._unchanging: tuple[int, int, int] | None = None
         self.identity: str | None = None
+        self._is_overwritten = False
         self._process = os.getpid()
         with open_file.opening:
             self._file = self._hold(create)
@@ -108,6 +109,7 @@ class Store:
         Raises:
             IndexFileError: the file cannot be written, or was deleted or replaced: nothing is acknowledged.
         """
+        self._open(self._writer)
         seconds = BUSY_SECONDS if wait is None else wait
         with self.writer_lock.held(seconds), self._writing:  # in the order of those who hold the lock for several calls
             stamp = None
@@ -221,17 +223,19 @@ class Store:
             self._connect()
             with plain_errors(self.path):
                 found = self._open(self._reader).execute("SELECT value FROM meta WHERE key = 'index_id'").fetchone()
-        if self.identity is not None and found != (self.identity,):
-            raise IndexFileError(
-                f"another index was copied over {self.path} while it was open; open it again (open_index), and use "
-                "nearbit index INDEX --replace-with NEW, which takes all along"
-            )
+        self._is_overwritten = self.identity is not None and found != (self.identity,)
+        self._open(self._reader)
 
     def _open(self, connection: Connection | None) -> Connection:
         if self._process != os.getpid():
             raise IndexFileError(
                 f"the index {self.path} was opened by process {self._process}, of which this one is a fork; "
                 "open it again here (open_index)"
+            )
+        if self._is_overwritten:
+            raise IndexFileError(
+                f"another index was copied over {self.path} while it was open; open it again (open_index), and put an "
+                "index in its place with nearbit index INDEX --replace-with NEW"
             )
         if connection is None or not self._is_held:
             raise IndexFileError(f"the index {self.path} is closed; open_index opens it again")
