@@ -33,7 +33,7 @@ def log_paths(path: Path) -> tuple[Path, Path]:
 def log_bytes(path: Path) -> int:
     """Return the size of the log beside a file; 0 where there is none."""
     try:
-        return os.stat(f"{path}-wal").st_size
+        return Path(f"{path}-wal").stat().st_size
     except OSError:
         return 0
 

@@ -58,7 +58,7 @@ class OpenFile:
     def is_at(self, path: Path) -> bool:
         """Return whether a path leads to this file."""
         try:
-            return _key(os.stat(path)) == self.key
+            return _key(path.stat()) == self.key
         except OSError:
             return False
 
@@ -71,7 +71,7 @@ def hold(path: Path, *, create: bool = False) -> OpenFile:
     """
     if create and not path.exists():
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o644))
-    file = _held.get(_key(os.stat(path)))
+    file = _held.get(_key(path.stat()))
     if file is not None and not file.is_at(file.path):  # it was moved
         file.path = path.absolute()
     if file is None:
@@ -98,7 +98,7 @@ def is_other_held_at(file: OpenFile) -> bool:
 def real_path(path: Path) -> Path:
     """Return a path as it is given where no link is in it, else the path of the real file."""
     real = os.path.realpath(path)
-    return path if real == os.path.abspath(path) else Path(real)
+    return path if real == os.path.normpath(path.absolute()) else Path(real)
 
 
 def forget_after_fork() -> None:
