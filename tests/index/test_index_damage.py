@@ -99,9 +99,8 @@ def test_a_damaged_row_is_not_returned_and_a_damaged_code_not_searched(path):
         index.remove([3])
         assert (len(list(index)), index.verify()) == (11, [])
     sqlite(path, "UPDATE items SET code = x'0000000000000000' WHERE id = 4")
-    with open_index(path) as index:
-        with pytest.raises(IndexFileError, match="the code of item 4 does not match its checksum"):
-            index.search(CODES[:1])
+    with open_index(path) as index, pytest.raises(IndexFileError, match="the code of item 4 does not match its"):
+        index.search(CODES[:1])
     sqlite(path, "UPDATE items SET checksum = NULL WHERE id = 5", "DELETE FROM items WHERE id = 4")
     with open_index(path) as index, pytest.raises(IndexFileError, match="the code of item 5 does not match"):
         index.search(CODES[:1])

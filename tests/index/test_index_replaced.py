@@ -105,14 +105,14 @@ def test_a_log_is_empty_after_each_write(live):
 
 @pytest.mark.parametrize(("change", "words"), [("replace", "replaced by another file"), ("unlink", "deleted or moved")])
 def test_a_handle_of_a_file_that_is_gone_neither_answers_nor_acknowledges(live, new, change, words):
-    with open_index(live) as writer, open_index(live, read_only=True) as reader:
-        with open_index(live, read_only=True, outlives=True) as outliving:
-            new.replace(live) if change == "replace" else live.unlink()
-            for call in (lambda: writer.add(CODE), lambda: writer.remove([1]), writer.labels, reader.labels):
-                with pytest.raises(IndexFileError, match=f"was {words} while it was open; open it again"):
-                    call()
-            assert outliving.labels() == {"old": 3}
-            assert not outliving.is_in_place()
+    writer, reader = open_index(live), open_index(live, read_only=True)
+    with writer, reader, open_index(live, read_only=True, outlives=True) as outliving:
+        new.replace(live) if change == "replace" else live.unlink()
+        for call in (lambda: writer.add(CODE), lambda: writer.remove([1]), writer.labels, reader.labels):
+            with pytest.raises(IndexFileError, match=f"was {words} while it was open; open it again"):
+                call()
+        assert outliving.labels() == {"old": 3}
+        assert not outliving.is_in_place()
     if change == "replace":
         check(live, "new", 7)
 
