@@ -33,10 +33,9 @@ ITEMS_PER_PAGE = 1000
 class Index:
     """An open index; `create_index` and `open_index` make it. A context manager that closes itself.
 
-    What `add`, `update` and `remove` wrote is durable when they return, and no other call sees half of it. Threads of
-    one process may share an index: searches run side by side and wait for no writer, writing takes turns. Several
-    processes may open one file: one writes at a time, readers see whole states only, and each search sees what was
-    durable when it began. An open index must not be carried through a fork: open it again in the child.
+    What `add`, `update` and `remove` wrote is durable when they return, and no other call sees half of it. Threads may
+    share an index: searches run side by side and wait for no writer, writing takes turns. Several processes may open
+    one file: one writes at a time, and each search sees what was durable when it began. After a fork, open it again.
 
     Attributes:
         path: the file.
@@ -279,12 +278,6 @@ class Index:
             statements.put_notes(connection, checked)
 
     @contextmanager
-    def reading(self) -> Iterator[Connection]:
-        """Give the connection of a transaction that sees one state of the file, to copy it."""
-        with self._store.read() as connection:
-            yield connection
-
-    @contextmanager
     def writing(self) -> Iterator[None]:
         """Stay the only writer for several calls; another process that would write is told who holds the index.
 
@@ -308,7 +301,7 @@ class Index:
         """
         self._check_writable()
         with self._write():
-            pass  # brings an older file to this format, so that its history begins
+            pass  # brings an older file to this format
         self._view(None)
         self._keeper.merge()
         self._keeper.save()
@@ -333,9 +326,8 @@ class Index:
     def close(self) -> None:
         """Close the file; a second call does nothing, any other call on a closed index is an `IndexFileError`.
 
-        A large index that was written to is made ready for the next opening: where much changed since its cache file
-        was written, the file is written again, which may take seconds for each million items. A merge that is under
-        way is waited for: nothing is written once this returns.
+        Where much changed since the cache file of a large index was written, it is written again, which may take
+        seconds for each million items. A merge under way is waited for: nothing is written once this returns.
         """
         try:
             if not self._store.is_closed and not self._read_only and self.is_in_place():

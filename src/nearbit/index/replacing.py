@@ -11,8 +11,7 @@ from nearbit.index.index import Index
 from nearbit.index.log_owner import put_away
 from nearbit.index.open_file import OpenFile, hold, let_go, opening
 from nearbit.index.opening import file_of, open_index
-
-PAGES_PER_STEP = 10_000
+from nearbit.index.store import Store
 
 
 def replace_index(path: str | Path, new: str | Path) -> int:
@@ -64,9 +63,13 @@ def _swap(source: Index, target: Index) -> None:
 
 
 def _copy(source: Index, aside: Path) -> None:
-    with plain_errors(aside), source.reading() as connection, closing(sqlite3.connect(aside)) as copy:
-        connection.backup(copy, pages=PAGES_PER_STEP)
-        copy.execute("PRAGMA journal_mode = WAL").fetchone()
+    store = Store(source.path, read_only=True)
+    try:
+        with store.read() as connection, plain_errors(aside), closing(sqlite3.connect(aside)) as copy:
+            connection.backup(copy)
+            copy.execute("PRAGMA journal_mode = WAL").fetchone()
+    finally:
+        store.close()
 
 
 def _check_paths(source: Index, target: Index) -> None:

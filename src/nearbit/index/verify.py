@@ -42,29 +42,32 @@ def _rows(connection: sqlite3.Connection, n_bits: int) -> Iterator[str]:
     sql = f"SELECT {ITEM_COLUMNS}, {sums} FROM items ORDER BY id"
     for *columns, stored in _all_rows(connection, sql):
         row: Any = tuple(columns)
-        item_id, code = row[:2]
+        item_id = row[0]
         if item_id <= before:
             yield f"item {item_id}: it comes after item {before}; the table leads in a circle"
             return
         before = item_id
-        yield from _code(item_id, code, n_bits)
-        if not 0 <= item_id <= last:
-            yield f"item {item_id}: its id lies outside 0 … {last}, the ids that were ever used"
-        try:
-            item_of(row)
-        except Damage as error:
-            yield f"item {item_id}: its labels or metadata are not JSON, or not of an item: {error}"
-        else:
-            if sums == "checksum" and item_sum(row) != stored:
-                yield f"item {item_id}: it does not match its checksum"
+        wrong = list(_row(row, n_bits, last))
+        yield from (f"item {item_id}: {words}" for words in wrong)
+        if not wrong and sums == "checksum" and item_sum(row) != stored:
+            yield f"item {item_id}: it does not match its checksum"
 
 
-def _code(item_id: int, code: Any, n_bits: int) -> Iterator[str]:
+def _row(row: Any, n_bits: int, last: int) -> Iterator[str]:
+    """Yield what is wrong with the columns of an item, apart from its checksum."""
     width, unused = n_bytes(n_bits), -n_bits % 8
+    item_id, code = row[:2]
     if not isinstance(code, bytes) or len(code) != width:
-        yield f"item {item_id}: its code should have {width} bytes"
-    elif code[-1] & ((1 << unused) - 1):
-        yield f"item {item_id}: the last {unused} bits of its code should be 0"
+        yield f"its code should have {width} bytes"
+        return
+    if code[-1] & ((1 << unused) - 1):
+        yield f"the last {unused} bits of its code should be 0"
+    if not 0 <= item_id <= last:
+        yield f"its id lies outside 0 … {last}, the ids that were ever used"
+    try:
+        item_of(row)
+    except Damage as error:
+        yield f"its labels or metadata are not JSON, or not of an item: {error}"
 
 
 def _outputs(connection: sqlite3.Connection, kind: str, n_bits: int) -> Iterator[str]:
