@@ -109,8 +109,7 @@ class Index:
             metadata: one mapping an item, as for `add`; it takes the place of all that was there.
 
         Raises:
-            InputError: ids or metadata of a wrong form or count, or an id that the index does not hold; nothing is
-                written.
+            InputError: ids or metadata of a wrong form or count, or an absent id; nothing is written.
             IndexFileError: the file cannot be written.
         """
         wanted = arguments.check_ids(ids)
@@ -175,8 +174,7 @@ class Index:
             Results of `k` columns, or of the longest row where `k` is None; padded with id -1 and distance -1.
 
         Raises:
-            InputError: codes or outputs of another form, outputs for an index that keeps none, k < 1, radius < 0,
-                neither of both, or a filter of another form.
+            InputError: codes, outputs or filter of another form, outputs where none are kept, no limit, k < 1, radius < 0.
             IndexFileError: the file cannot be read.
         """
         queries = check_codes(codes, self.n_bits)
@@ -289,9 +287,7 @@ class Index:
             yield
 
     def compact(self, *, vacuum: bool = False) -> None:
-        """Take all changes into the search structure at once, and keep it in the cache file of a large index.
-
-        Never needed for right results; it makes the next searches, and the next opening, fast.
+        """Take all changes into the search structure, and into the cache file of a large index: only to be fast.
 
         Args:
             vacuum: also write the file anew, without the room that removed items left.
