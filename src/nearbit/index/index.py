@@ -174,7 +174,7 @@ class Index:
             Results of `k` columns, or of the longest row where `k` is None; padded with id -1 and distance -1.
 
         Raises:
-            InputError: codes, outputs or filter of another form, outputs where none are kept, no limit, k < 1, radius < 0.
+            InputError: codes, outputs or filter of another form or not kept, k < 1, radius < 0, or neither.
             IndexFileError: the file cannot be read.
         """
         queries = check_codes(codes, self.n_bits)
