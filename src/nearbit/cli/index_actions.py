@@ -1,6 +1,5 @@
 """What `nearbit index` does without images: remove, verify, compact, tell, export and import."""
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -10,6 +9,7 @@ import click
 
 from nearbit.cli.console import refuse_options
 from nearbit.errors import IndexFileError, InputError
+from nearbit.json_text import parse_json
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Answer = tuple[dict[str, Any], list[str]]
@@ -205,6 +205,6 @@ def _pair(text: str) -> dict[str, Any]:
     if key in ("labels", "path", "digest"):
         return {key: value}
     try:
-        return {key: json.loads(value)}
-    except ValueError:
+        return {key: parse_json(value, "the value", InputError)}
+    except InputError:
         return {key: value}
