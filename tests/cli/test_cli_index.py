@@ -51,6 +51,7 @@ def test_items_are_removed_by_id_and_by_what_they_hold(index, as_json, refused):
     assert as_json("index", "a.index", "--remove-where", "n=3")["removed"] == 1
     assert as_json("index", "a.index", "--remove-where", 'n="3"')["removed"] == 1
     assert as_json("index", "a.index", "--remove-where", "n=true")["removed"] == 1
+    assert as_json("index", "a.index", "--remove-where", f"n={'[' * 100_000}")["removed"] == 0
     assert as_json("index", "a.index", "--remove-where", "n=none")["removed"] == 0
     assert refused("index", "a.index", "--remove", "4,1").endswith("holds no item 1; nothing was removed\n")
     assert "ids with commas between" in refused("index", "a.index", "--remove", "4;1")
@@ -206,3 +207,27 @@ def test_a_failed_import_leaves_no_index(place, refused):
         np.savez(f"{number}.npz", codes=codes, n_bits=12, **arrays)
         assert f"{number}.npz: " in refused("index", "new.index", "--import", f"{number}.npz")
     assert not [one for one in place.iterdir() if one.name.startswith("new.index")]
+
+
+def test_an_index_is_put_in_the_place_of_another_that_is_open(index, as_json, refused, place):
+    with create_index(place / "new.index", 12) as new:
+        new.add(np.zeros((2, 2), np.uint8))
+    with open_index(index) as opened:
+        about = as_json("index", "a.index", "--replace-with", "new.index")
+        assert about == {"index": "a.index", "items": 2, "copied_from": "new.index"}
+        with pytest.raises(IndexFileError, match="was replaced by another file while it was open"):
+            opened.remove([1])
+    with open_index(index) as opened:
+        assert (len(opened), opened.verify()) == (2, [])
+    assert "are one file" in refused("index", "a.index", "--replace-with", "a.index")
+    assert "does not exist" in refused("index", "a.index", "--replace-with", "none.index")
+
+
+def test_a_model_is_noted_from_the_folder_of_the_real_file(index, as_json, place, monkeypatch):
+    (place / "far").mkdir()
+    (place / "far" / "link.index").symlink_to(index)
+    monkeypatch.chdir(place / "far")
+    assert as_json("index", "link.index", "../photos")["unchanged"] == 9
+    with open_index(index) as opened:
+        assert opened.notes()["model_path"] == "a.model"
+    assert [file.name for file in (place / "far").iterdir()] == ["link.index"]

@@ -10,6 +10,7 @@ import pytest
 import oracles
 from nearbit.index import cache as cache_module
 from nearbit.index import create_index, keeper, loading, open_index
+from nearbit.index.checksums import item_sum
 
 N_BITS = 12
 CODES = np.packbits(np.random.default_rng(0).random((40, N_BITS)) < 0.4, axis=1)
@@ -282,7 +283,10 @@ def test_verify_compares_the_search_with_the_file(path):
     with open_index(path) as index:
         assert index.verify() == []
         with index._store.write() as connection:
-            connection.execute("UPDATE items SET code = x'0000' WHERE id = 3")
+            row = connection.execute(
+                "SELECT id, x'0000', path, labels, metadata, digest FROM items WHERE id = 3"
+            ).fetchone()
+            connection.execute("UPDATE items SET code = x'0000', checksum = ? WHERE id = 3", (item_sum(row),))
         assert index.verify() == ["the search structure in memory differs from the file; open the index again"]
 
 

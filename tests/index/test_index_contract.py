@@ -119,7 +119,7 @@ def test_stats_are_ready_for_json(tmp_path):
         stats = index.stats()
     assert json.loads(json.dumps(stats)) == stats
     assert (stats["items"], stats["distinct_codes"], stats["n_bits"], stats["model_id"]) == (4, 3, 12, "m1")
-    assert stats["format_version"] == 2
+    assert stats["format_version"] == 3
     assert stats["file_bytes"] > 4096
 
 

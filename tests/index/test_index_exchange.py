@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -235,7 +236,7 @@ def as_array(text):
         ({"items": as_array("[1, 2]")}, r"metadata\[0\] must be a mapping, not int"),
         ({"items": as_array("[{}]")}, "2 codes came with 1"),
         ({"items": as_array("[")}, "is not JSON"),
-        ({"items": as_array("[" * 200_000)}, "is not JSON"),
+        ({"items": as_array("[" * 200_000)}, "is nested too deeply to be read"),
         ({"ids": [1, 1]}, "ids must differ"),
         ({"ids": [1]}, "2 codes came with 1 ids"),
         ({"ids": [1, -1]}, "ids must lie in 0"),
@@ -290,3 +291,40 @@ def test_npz_files_name_their_model(tmp_path):
             with pytest.raises(IndexFileError, match="codes of different models cannot be compared"):
                 import_items(index, items)
             assert len(index) == 0
+
+
+@pytest.mark.parametrize(
+    ("program", "error"),
+    [
+        ("npz", OSError(28, "No space left on device")),
+        ("faiss", RuntimeError("Error in fwrite: No space left on device")),
+        ("usearch", RuntimeError("Failed to serialize into stream")),
+    ],
+)
+def test_a_file_that_cannot_be_written_is_one_error_and_leaves_nothing(tmp_path, monkeypatch, program, error):
+    def save(index, path):
+        path.write_bytes(b"half")
+        raise error
+
+    monkeypatch.setattr(f"nearbit.index.exchange.{program}.save", save)
+    with create_index(tmp_path / "a.index", 8) as index:
+        with pytest.raises(InputError, match=rf"out\.{program} cannot be written: .*; nothing was written: see that"):
+            export_index(index, tmp_path / f"out.{program}")
+        assert [file.name for file in tmp_path.glob("*out*")] == []
+
+
+def test_a_faiss_file_that_was_cut_short_when_it_was_closed_is_noticed(tmp_path, monkeypatch):
+    faiss = pytest.importorskip("faiss")
+    write = faiss.write_index_binary
+
+    def cut(whole, name):
+        write(whole, name)
+        content = Path(name).read_bytes()
+        Path(name).write_bytes(content[:-5])
+
+    monkeypatch.setattr(faiss, "write_index_binary", cut)
+    with create_index(tmp_path / "a.index", 8) as index:
+        index.add(np.arange(9, dtype=np.uint8)[:, None])
+        with pytest.raises(InputError, match=r"out\.faiss cannot be written: its library could not write it whole"):
+            export_index(index, tmp_path / "out.faiss")
+    assert not (tmp_path / "out.faiss").exists()

@@ -292,11 +292,11 @@ def test_a_file_of_format_1_is_read_as_it_is_and_upgraded_by_the_first_write(tmp
         with open_index(path) as writer:
             assert not path.with_name("old.index-search").exists()
             assert writer.add(CODES[:1]).tolist() == [61]
-            assert writer.stats()["format_version"] == 2
+            assert writer.stats()["format_version"] == 3
             assert reader.search(CODES[:1], k=1).pairs(0) == [(61, 0)]
             writer.compact()
         assert path.with_name("old.index-search").exists()
         assert reader.search(CODES[1:2], k=1).pairs(0) == [(2, 0)]
     with open_index(path) as index:
         assert index.verify() == []
-        assert (len(index), index.stats()["format_version"]) == (60, 2)
+        assert (len(index), index.stats()["format_version"]) == (60, 3)

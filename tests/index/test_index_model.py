@@ -29,14 +29,14 @@ def _small_limits(monkeypatch):
     monkeypatch.setattr("nearbit.index.revisions.RUNS_IN_ALL", 20)
     monkeypatch.setattr("nearbit.index.search.PAIRS_PER_BLOCK", 5)
     monkeypatch.setattr("nearbit.index.filters.FEW_ITEMS", 2)
-    connect = store._connect
+    connect = store.connect
 
     def unsynced(*arguments):
         connection = connect(*arguments)
         connection.execute("PRAGMA synchronous = OFF")  # nothing is killed here
         return connection
 
-    monkeypatch.setattr(store, "_connect", unsynced)
+    monkeypatch.setattr(store, "connect", unsynced)
 
 
 class IndexMachine(RuleBasedStateMachine):

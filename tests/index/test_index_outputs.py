@@ -78,7 +78,7 @@ def test_outputs_live_and_die_with_their_items(tmp_path):
             index.kept_outputs([1, 2])
         with index._store.write() as connection:
             connection.execute("DELETE FROM outputs WHERE id = 4")
-            connection.execute("INSERT INTO outputs VALUES (77, 1.0, x'00')")
+            connection.execute("INSERT INTO outputs VALUES (77, 1.0, x'00', 0)")
         assert index.verify() == [
             "item 4: its outputs are missing",
             "item 77: outputs of an item that is not there",

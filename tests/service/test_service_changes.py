@@ -130,6 +130,45 @@ def test_a_file_that_is_gone_or_broken_leaves_the_open_index_in_service(tmp_path
         assert site.get("items/5/neighbors").status == 200
 
 
+def test_a_file_that_stays_away_is_not_served_for_ever(tmp_path, monkeypatch):
+    monkeypatch.setattr("nearbit.service.collection.GONE_SECONDS", 0.3)
+    path = write_index(tmp_path)
+    with running(ServiceOptions(index=path)) as site:
+        assert site.get("items/1/neighbors").status == 200
+        path.rename(tmp_path / "kept")
+        wait_until(lambda: site.get("items/1/neighbors").status == 503)
+        answer = site.get("items/1")
+        assert (answer.status, answer.json["error"]["code"]) == (503, "index_unavailable")
+        (tmp_path / "kept").rename(path)
+        wait_until(lambda: site.get("items/1/neighbors").status == 200)
+
+
+def test_the_log_of_the_index_that_was_served_is_not_replayed_over_the_one_in_its_place(tmp_path):
+    path, new = write_index(tmp_path), tmp_path / "new.index"
+    with running(ServiceOptions(index=path)) as site:
+        with open_index(path) as index:
+            index.add(np.zeros((1, 2), np.uint8))
+        assert site.get("index").json["items"] == 31
+        with create_index(new, N_BITS, model_id="fake") as index:
+            index.add(np.zeros((7, 2), np.uint8), metadata=[{"labels": ["new"]}] * 7)
+        new.replace(path)
+        wait_until(lambda: site.get("labels").json["labels"] == [{"label": "new", "items": 7}])
+        with open_index(path) as index:
+            index.add(np.zeros((1, 2), np.uint8), metadata=[{"labels": ["new"]}])
+        wait_until(lambda: site.get("labels").json["labels"] == [{"label": "new", "items": 8}])
+    with open_index(path) as index:
+        assert (index.labels(), index.verify()) == ({"new": 8}, [])
+
+
+def test_what_belongs_to_a_served_index_lies_beside_the_real_file(tmp_path):
+    (tmp_path / "real").mkdir()
+    path, link = write_index(tmp_path / "real"), tmp_path / "link.index"
+    link.symlink_to(path)
+    with running(ServiceOptions(index=link)) as site:
+        assert site.get("items/1/thumbnail").status == 200
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["link.index", "real"]
+
+
 def test_searches_during_changes_see_whole_items(writable):
     colors = colors_of(12)
     problems, done = [], threading.Event()

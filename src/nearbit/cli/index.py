@@ -77,6 +77,7 @@ def command(
     force: bool,
     export: Path | None,
     import_: Path | None,
+    replace_with: Path | None,
     **reading: Any,
 ) -> None:
     """Encode IMAGES (a folder, a labels file, a known data set, or image files) and put them into INDEX.
@@ -85,12 +86,12 @@ def command(
     same command takes in what is new, new labels of known images too, and an interrupted one goes on where it stopped.
     Items of images that are gone stay, unless --sync is given; images that lie elsewhere now keep their ids with it.
 
-    Without IMAGES, one of --remove, --remove-where, --remove-missing, --verify, --compact, --stats, --export and
-    --import.
+    Without IMAGES, one of --remove, --remove-where, --remove-missing, --verify, --compact, --stats, --export,
+    --import and --replace-with.
     """
     action = Action(
         index_path, model_path, n_bits, vacuum, remove, remove_where, verify, compact, stats, missing, only_count,
-        force, export, import_,
+        force, export, import_, replace_with,
     )  # fmt: skip
     if action.is_asked(sources):
         about, lines = action.run()
@@ -141,7 +142,7 @@ def _index_images(asked: _Request) -> "tuple[dict[str, Any], Gone]":
     with Bars() as progress:
         dataset, rows = _read(asked, model, progress)
         with make() as index:
-            index.set_notes({"model_path": path_seen_from(index_path.absolute().parent, folder)})
+            index.set_notes({"model_path": path_seen_from(index.path.absolute().parent, folder)})
             done = index_dataset(
                 index, model, dataset, rows, sync=asked.sync, device=asked.device, cache=asked.cache, progress=progress
             )
@@ -211,10 +212,10 @@ def recorded_model(index_path: Path) -> Path:
     if not index_path.exists():
         raise InputError(f"{index_path} is a new index: name the model that makes its codes (--model FOLDER)")
     with open_index(index_path, read_only=True) as index:
-        note = index.notes().get("model_path")
+        note, own_folder = index.notes().get("model_path"), index.path.absolute().parent
     if note is None:
         raise InputError(f"{index_path} names no model: give it (--model FOLDER)")
-    folder = Path(index_path.absolute().parent, note).resolve()
+    folder = Path(own_folder, note).resolve()
     if not folder.is_dir():
         raise InputError(f"{index_path} names the model {note} beside it, which is not there: give it (--model FOLDER)")
     return folder

@@ -1,6 +1,5 @@
 """What `nearbit index` does without images: remove, verify, compact, tell, export and import."""
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -10,6 +9,7 @@ import click
 
 from nearbit.cli.console import refuse_options
 from nearbit.errors import IndexFileError, InputError
+from nearbit.json_text import parse_json
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Answer = tuple[dict[str, Any], list[str]]
@@ -23,6 +23,11 @@ _OPTIONS = (
     click.option("--verify", is_flag=True, help="Check the file, and its search against every code."),
     click.option("--compact", is_flag=True, help="Take all changes into the search structure now."),
     click.option("--vacuum", is_flag=True, help="With --compact: free the room that removed items left in the file."),
+    click.option(
+        "--replace-with",
+        type=click.Path(path_type=Path),
+        help="Put a copy of this index in the place of INDEX, which may be open or served.",
+    ),
     click.option("--stats", is_flag=True, help="Say what INDEX holds and how it is searched."),
     click.option("--export", type=click.Path(path_type=Path), help="Write a .npz, .faiss, .usearch or .sql file."),
     click.option("--import", "import_", type=click.Path(path_type=Path), help="Add a .npz, .faiss or .usearch file."),
@@ -55,6 +60,7 @@ class Action:
     force: bool
     export: Path | None
     import_: Path | None
+    replace_with: Path | None
 
     def is_asked(self, sources: tuple[str, ...]) -> bool:
         """Return whether an action is asked for; raise `InputError` unless it is one action or images."""
@@ -93,6 +99,7 @@ class Action:
             "--stats": (self.stats, self._stats),
             "--export": (self.export is not None, self._export),
             "--import": (self.import_ is not None, self._import),
+            "--replace-with": (self.replace_with is not None, self._replace),
         }
 
     def _asked(self) -> list[str]:
@@ -175,10 +182,17 @@ class Action:
         with create_index(self.index_path, items.n_bits, model_id=model_id, exist_ok=True) as index:
             added = import_items(index, items)
             if self.model_path is not None:
-                index.set_notes({"model_path": path_seen_from(self.index_path.absolute().parent, self.model_path)})
+                index.set_notes({"model_path": path_seen_from(index.path.absolute().parent, self.model_path)})
             total = len(index)
         about = {"index": str(self.index_path), "added": added, "items": total, "n_bits": items.n_bits}
         return about, [f"{self.index_path}: {total} items of {items.n_bits} bits ({added} added)"]
+
+    def _replace(self) -> Answer:
+        from nearbit.index import replace_index
+
+        n_items = replace_index(self.index_path, str(self.replace_with))
+        about = {"index": str(self.index_path), "items": n_items, "copied_from": str(self.replace_with)}
+        return about, [f"{self.index_path}: now holds the {n_items} items of {self.replace_with}"]
 
     def _model_of(self, items: Any) -> str | None:
         """Return the id of the model that made the items of a file: what the file says, else --model."""
@@ -230,6 +244,6 @@ def _pair(text: str) -> dict[str, Any]:
     if key in ("labels", "path", "digest"):
         return {key: value}
     try:
-        return {key: json.loads(value)}
-    except ValueError:
+        return {key: parse_json(value, "the value", InputError)}
+    except InputError:
         return {key: value}

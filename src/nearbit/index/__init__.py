@@ -2,6 +2,7 @@
 
 from nearbit.index.index import Index
 from nearbit.index.opening import create_index, open_index
+from nearbit.index.replacing import replace_index
 from nearbit.index.results import Item, Results
 
-__all__ = ["Index", "Item", "Results", "create_index", "open_index"]
+__all__ = ["Index", "Item", "Results", "create_index", "open_index", "replace_index"]

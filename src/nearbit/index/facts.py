@@ -2,9 +2,10 @@
 
 from typing import Any
 
+from nearbit.index.connecting import Connection
 from nearbit.index.schema import Meta, read_meta
 from nearbit.index.snapshot import Snapshot
-from nearbit.index.store import Connection, Store
+from nearbit.index.store import Store
 
 
 def describe(connection: Connection, store: Store, snapshot: Snapshot, meta: Meta) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import numpy as np
 from nearbit.errors import InputError
 from nearbit.index import statements
 from nearbit.index.results import Ids
-from nearbit.index.rows import check_scalar, check_text
+from nearbit.index.rows import check_text
 from nearbit.index.snapshot import Snapshot, Subset
 from nearbit.index.statements import Condition
 
@@ -80,7 +80,21 @@ def _condition(key: str, value: Any) -> Condition:
     name = f"where[{key!r}]"
     if key in ("path", "digest"):
         return (f"{key} IS NULL", []) if value is None else (f"{key} = ?", [check_text(value, name)])
-    return _has_metadata(key, check_scalar(value, name))
+    return _has_metadata(key, _compared(value, name))
+
+
+def _compared(value: Any, name: str) -> str | int | float | bool | None:
+    """Return a value that a filter compares; raise `InputError` on anything else."""
+    if value is not None and not isinstance(value, str | int | float):
+        raise InputError(
+            f"{name} must be a text, a number, true, false or null, which is compared with the item's value, not a "
+            f"{type(value).__name__}: leave the key out, and look at the items that are found"
+        )
+    if isinstance(value, str):
+        return check_text(value, name)
+    if value is not None and not -(2**63) <= value < 2**63:  # also what is not a number at all
+        raise InputError(f"{name} must be a number of at most 64 bits, not {value}: no item holds another one")
+    return value
 
 
 def _labels(value: Any) -> tuple[str, ...]:

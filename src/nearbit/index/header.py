@@ -3,12 +3,14 @@
 from pathlib import Path
 
 from nearbit.errors import IndexFileError
+from nearbit.index.log_owner import log_bytes
+from nearbit.index.open_file import OpenFile
 
 MAGIC = b"SQLite format 3\0"
 HEADER_BYTES = 100
 
 
-def check_header(path: Path) -> None:
+def check_header(path: Path, file: OpenFile) -> None:
     """Check that a file is an SQLite database of whole pages, or holds nothing at all.
 
     A file with a write-ahead log may be in the middle of taking it over, which SQLite completes; its size is not
@@ -17,11 +19,9 @@ def check_header(path: Path) -> None:
     Raises:
         IndexFileError: the file cannot be read, is not an SQLite database, or was cut short.
     """
-    had_log = _has_log(path)
+    had_log = log_bytes(file.path) > 0
     try:
-        with open(path, "rb") as file:
-            header = file.read(HEADER_BYTES)
-        size = path.stat().st_size
+        header, size = file.read(HEADER_BYTES, 0), file.size()
     except OSError as error:
         raise IndexFileError(f"the index {path} cannot be read: {error.strerror}; check its permissions") from error
     if not header:
@@ -30,7 +30,7 @@ def check_header(path: Path) -> None:
         raise IndexFileError(
             f"{path} is not an index (not an SQLite file at all); name an index, or build one elsewhere"
         )
-    if not _is_whole(header, size) and not had_log and not _has_log(path):
+    if not _is_whole(header, size) and not had_log and not log_bytes(file.path):
         raise IndexFileError(f"the index {path} is damaged: it was cut short; restore it from a copy or build it again")
 
 
@@ -40,8 +40,3 @@ def _is_whole(header: bytes, size: int) -> bool:
     page_bytes = 65_536 if page_bytes == 1 else page_bytes
     pages = int.from_bytes(header[28:32], "big")
     return page_bytes > 0 and size >= HEADER_BYTES and size % page_bytes == 0 and size >= pages * page_bytes
-
-
-def _has_log(path: Path) -> bool:
-    log = path.with_name(f"{path.name}-wal")
-    return log.exists() and log.stat().st_size > 0

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from nearbit.codes import Codes, check_codes
 from nearbit.errors import IndexFileError, InputError
 from nearbit.index import arguments, statements
+from nearbit.index.connecting import Connection
 from nearbit.index.facts import describe
 from nearbit.index.filters import Filter, chosen, filter_of, matching
 from nearbit.index.keeper import Keeper
@@ -22,7 +23,7 @@ from nearbit.index.revisions import State, read_state, record_change, runs_of
 from nearbit.index.rows import EMPTY, Fields, check_text
 from nearbit.index.schema import Meta, upgrade
 from nearbit.index.snapshot import Snapshot, Subset, codes_of
-from nearbit.index.store import BUSY_SECONDS, Connection, Store
+from nearbit.index.store import BUSY_SECONDS, Store
 from nearbit.index.verify import problems
 
 ITEMS_PER_PAGE = 1000
@@ -32,10 +33,9 @@ ITEMS_PER_PAGE = 1000
 class Index:
     """An open index; `create_index` and `open_index` make it. A context manager that closes itself.
 
-    What `add`, `update` and `remove` wrote is durable when they return, and no other call sees half of it. Threads of
-    one process may share an index: searches run side by side and wait for no writer, writing takes turns. Several
-    processes may open one file: one writes at a time, readers see whole states only, and each search sees what was
-    durable when it began. An open index must not be carried through a fork: open it again in the child.
+    What `add`, `update` and `remove` wrote is durable when they return, and no other call sees half of it. Threads may
+    share an index: searches run side by side and wait for no writer, writing takes turns. Several processes may open
+    one file: one writes at a time, and each search sees what was durable when it began. After a fork, open it again.
 
     Attributes:
         path: the file.
@@ -53,6 +53,7 @@ class Index:
         self._meta = meta
         self._read_only = read_only
         self._store = store
+        store.identity = meta.get("index_id")
         self._keeper = Keeper(store, self.n_bits, reads_cache=cache, writes_cache=cache and not read_only)
 
     def __len__(self) -> int:
@@ -61,7 +62,7 @@ class Index:
             snapshot = self._keeper.latest()
             if snapshot is not None and snapshot.state == read_state(connection):
                 return len(snapshot)
-            return int(connection.execute("SELECT count(*) FROM items").fetchone()[0])
+            return statements.n_items(connection)
 
     def add(
         self,
@@ -108,8 +109,7 @@ class Index:
             metadata: one mapping an item, as for `add`; it takes the place of all that was there.
 
         Raises:
-            InputError: ids or metadata of a wrong form or count, or an id that the index does not hold; nothing is
-                written.
+            InputError: ids or metadata of a wrong form or count, or an absent id; nothing is written.
             IndexFileError: the file cannot be written.
         """
         wanted = arguments.check_ids(ids)
@@ -174,8 +174,7 @@ class Index:
             Results of `k` columns, or of the longest row where `k` is None; padded with id -1 and distance -1.
 
         Raises:
-            InputError: codes or outputs of another form, outputs for an index that keeps none, k < 1, radius < 0,
-                neither of both, or a filter of another form.
+            InputError: codes, outputs or filter of another form or not kept, k < 1, radius < 0, or neither.
             IndexFileError: the file cannot be read.
         """
         queries = check_codes(codes, self.n_bits)
@@ -288,9 +287,7 @@ class Index:
             yield
 
     def compact(self, *, vacuum: bool = False) -> None:
-        """Take all changes into the search structure at once, and keep it in the cache file of a large index.
-
-        Never needed for right results; it makes the next searches, and the next opening, fast.
+        """Take all changes into the search structure, and into the cache file of a large index: only to be fast.
 
         Args:
             vacuum: also write the file anew, without the room that removed items left.
@@ -300,7 +297,7 @@ class Index:
         """
         self._check_writable()
         with self._write():
-            pass  # brings an older file to this format, so that its history begins
+            pass  # brings an older file to this format
         self._view(None)
         self._keeper.merge()
         self._keeper.save()
@@ -318,15 +315,18 @@ class Index:
         with self._store.read() as connection:
             return list(problems(connection, self._keeper, self.n_bits, self.outputs))
 
+    def is_in_place(self) -> bool:
+        """Return whether the file at `path` is the one that is open; not where it was deleted, moved or replaced."""
+        return self._store.is_in_place()
+
     def close(self) -> None:
         """Close the file; a second call does nothing, any other call on a closed index is an `IndexFileError`.
 
-        A large index that was written to is made ready for the next opening: where much changed since its cache file
-        was written, the file is written again, which may take seconds for each million items. A merge that is under
-        way is waited for: nothing is written once this returns.
+        Where much changed since the cache file of a large index was written, it is written again, which may take
+        seconds for each million items. A merge under way is waited for: nothing is written once this returns.
         """
         try:
-            if not self._store.is_closed and not self._read_only:
+            if not self._store.is_closed and not self._read_only and self.is_in_place():
                 self._keeper.prepare_next_opening()
         finally:
             self._keeper.finish_merge()  # it still writes beside the file

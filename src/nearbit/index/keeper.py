@@ -9,12 +9,14 @@ from collections.abc import Callable
 from typing import final
 
 from nearbit.errors import IndexFileError
+from nearbit.index import statements
 from nearbit.index.cache import SearchCache
+from nearbit.index.connecting import Connection
 from nearbit.index.label_sets import LabelSets
 from nearbit.index.loading import Loaded, load_all, load_label_sets, load_runs
 from nearbit.index.revisions import Runs, State, changed_since, read_state, trim
 from nearbit.index.snapshot import Snapshot, build_base, fresh_snapshot, with_sets
-from nearbit.index.store import Connection, Store
+from nearbit.index.store import Store
 
 CACHED_ITEMS = 100_000
 """From how many items on the search structure is kept in a file, with the label sets."""
@@ -118,7 +120,7 @@ class Keeper:
         Nothing is written for a small index, without a cache, or where the file cannot be written.
         """
         snapshot = self.latest()
-        if not self._writes_cache or self._cache is None or snapshot is None:
+        if not self._writes_cache or self._cache is None or snapshot is None or not self._store.is_in_place():
             return False
         base = snapshot.base
         if len(base.ids) < CACHED_ITEMS or base.state.token == -1:
@@ -152,7 +154,7 @@ class Keeper:
         self._find_cache(connection)
         if not self._writes_cache or self._cache is None:
             return False
-        n_items = int(connection.execute("SELECT count(*) FROM items").fetchone()[0])
+        n_items = statements.n_items(connection)
         if n_items < CACHED_ITEMS or read_state(connection).token == -1:
             return False
         saved = None if self._is_damaged else self._cache.state()
@@ -170,7 +172,7 @@ class Keeper:
         """Return a snapshot of a state from the cache file and the log, else from all rows, and keep it."""
         snapshot = self._from_cache(connection, state)
         if snapshot is None:
-            n_items = int(connection.execute("SELECT count(*) FROM items").fetchone()[0])
+            n_items = statements.n_items(connection)
             labels = LabelSets() if n_items >= CACHED_ITEMS and self._labels_fit else None
             items = load_all(connection, self._n_bits, labels)
             snapshot = fresh_snapshot(build_base(items, state, self._n_bits), self._n_bits, labels)

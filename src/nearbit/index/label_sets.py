@@ -1,6 +1,5 @@
 """The distinct sets of labels of an index, numbered, so that a filter on labels reads one small number an item."""
 
-import json
 import threading
 from collections.abc import Iterable, Sequence
 from typing import final
@@ -8,7 +7,7 @@ from typing import final
 import numpy as np
 import numpy.typing as npt
 
-from nearbit.index.rows import EMPTY
+from nearbit.index.rows import labels_of
 
 SetNumbers = npt.NDArray[np.int32]
 
@@ -60,6 +59,7 @@ class LabelSets:
     def _number_new(self, texts: Iterable[str]) -> None:
         for text in texts:
             if text not in self._numbers:
+                labels = labels_of(text)
                 number = self._numbers[text] = len(self._numbers)
-                for label in [] if text == EMPTY[1] else dict.fromkeys(json.loads(text)):
+                for label in dict.fromkeys(labels):
                     self._with_label.setdefault(label, []).append(number)

@@ -8,14 +8,18 @@ import numpy as np
 import numpy.typing as npt
 
 from nearbit.codes import Codes, as_words, n_bytes
-from nearbit.errors import IndexFileError
+from nearbit.index.checksums import code_half, row_sums
+from nearbit.index.damage import Damage
 from nearbit.index.label_sets import LabelSets, SetNumbers
 from nearbit.index.results import Ids
 from nearbit.index.revisions import Runs
+from nearbit.index.schema import has_checksums
 
 ROWS_PER_FETCH = 65_536
 
 Words = npt.NDArray[np.uint64]
+
+Page = list[tuple[int, bytes, int | None] | tuple[int, bytes, int | None, str]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,17 +52,18 @@ def nothing(n_bits: int) -> Loaded:
 
 def load_all(connection: sqlite3.Connection, n_bits: int, labels: LabelSets | None) -> Loaded:
     """Read all items, with the numbers of their label sets where `labels` is given."""
-    return _loaded(_fetched(connection, labels is not None, "", ()), n_bits, labels)
+    pages = _fetched(connection, labels is not None, "", ())
+    return _loaded(pages, n_bits, labels, is_summed=has_checksums(connection))
 
 
 def load_runs(connection: sqlite3.Connection, n_bits: int, labels: LabelSets | None, runs: Runs) -> Loaded:
     """Read the items whose ids lie in the runs, which are sorted and apart."""
 
-    def rows() -> Iterator[list[tuple[int, bytes, str]]]:
+    def rows() -> Iterator[Page]:
         for first, last in runs.tolist():
             yield from _fetched(connection, labels is not None, "WHERE id BETWEEN ? AND ?", (first, last))
 
-    return _loaded(rows(), n_bits, labels)
+    return _loaded(rows(), n_bits, labels, is_summed=has_checksums(connection))
 
 
 def load_label_sets(connection: sqlite3.Connection, labels: LabelSets) -> tuple[Ids, SetNumbers] | None:
@@ -77,28 +82,35 @@ def load_label_sets(connection: sqlite3.Connection, labels: LabelSets) -> tuple[
 
 def _fetched(
     connection: sqlite3.Connection, with_labels: bool, where: str, parameters: tuple[int, ...]
-) -> Iterator[list[tuple[int, bytes, str]]]:
-    columns = "id, code, labels" if with_labels else "id, code"
+) -> Iterator[Page]:
+    """Yield pages of rows: id, code, checksum (None in a file of an older format), and labels if they are asked for."""
+    sums = "checksum" if has_checksums(connection) else "NULL"
+    columns = f"id, code, {sums}, labels" if with_labels else f"id, code, {sums}"
     cursor = connection.execute(f"SELECT {columns} FROM items {where} ORDER BY id", parameters)
     while rows := cursor.fetchmany(ROWS_PER_FETCH):
         yield rows
 
 
-def _loaded(pages: Iterator[list[tuple[int, bytes, str]]], n_bits: int, labels: LabelSets | None) -> Loaded:
+def _loaded(pages: Iterator[Page], n_bits: int, labels: LabelSets | None, *, is_summed: bool) -> Loaded:
     """Gather pages of rows into arrays.
 
     Raises:
-        IndexFileError: a stored code has another width than `n_bits` asks for.
+        Damage: ids do not ascend, or a stored code has another width than `n_bits` asks for or another checksum.
     """
     width = n_bytes(n_bits)
     ids = [np.empty(0, np.int64)]
     words = [np.empty((0, -(-width // 8)), np.uint64)]
     sets: list[SetNumbers] | None = None if labels is None else [np.empty(0, np.int32)]
     for rows in pages:
-        numbers, blobs, *texts = zip(*rows, strict=True)
+        numbers, blobs, sums, *texts = zip(*rows, strict=True)
         _check_widths(numbers, blobs, width)
-        ids.append(np.array(numbers, np.int64))
-        words.append(as_words(np.frombuffer(b"".join(blobs), np.uint8).reshape(-1, width)))
+        codes = np.frombuffer(b"".join(blobs), np.uint8).reshape(-1, width)
+        found = np.array(numbers, np.int64)
+        _check_order(ids[-1], found)
+        if is_summed:
+            _check_sums(found, codes, sums)
+        ids.append(found)
+        words.append(as_words(codes))
         if sets is not None and labels is not None:
             known = labels.numbers_of(texts[0])
             sets = None if known is None else [*sets, known]
@@ -111,7 +123,22 @@ def _check_widths(ids: tuple[int, ...], blobs: tuple[bytes, ...], width: int) ->
     wrong = next(
         item_id for item_id, code in zip(ids, blobs, strict=True) if not isinstance(code, bytes) or len(code) != width
     )
-    raise IndexFileError(
-        f"the index is damaged: the code of item {wrong} should have {width} bytes; "
-        "restore the file from a copy or build it again"
-    )
+    raise Damage(f"the code of item {wrong} should have {width} bytes")
+
+
+def _check_order(before: Ids, ids: Ids) -> None:
+    """Refuse a table that would be read in a circle."""
+    if (np.diff(ids) <= 0).any() or (len(before) and ids[0] <= before[-1]):
+        raise Damage("the ids of its items do not ascend")
+
+
+def _check_sums(ids: Ids, codes: Codes, sums: tuple[int | None, ...]) -> None:
+    ours = row_sums(ids[:, None], codes)
+    if set(map(type, sums)) != {int}:
+        wrong = next(n for n, own in enumerate(sums) if not isinstance(own, int))
+    else:
+        differing = np.flatnonzero(code_half(np.array(sums, np.int64)) != ours)
+        if not len(differing):
+            return
+        wrong = int(differing[0])
+    raise Damage(f"the code of item {ids[wrong]} does not match its checksum")

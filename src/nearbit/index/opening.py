@@ -1,15 +1,19 @@
 """Making and opening index files."""
 
+import os
+import re
 from pathlib import Path
 
 from nearbit.codes import check_n_bits
-from nearbit.errors import IndexFileError
+from nearbit.errors import IndexFileError, InputError
 from nearbit.files import sync_folder
-from nearbit.index.header import check_header
 from nearbit.index.index import Index
 from nearbit.index.outputs import check_kind
 from nearbit.index.schema import Meta, create_tables, is_blank, read_meta
 from nearbit.index.store import Store
+
+_ADDRESS = re.compile(r"(?i)[a-z][a-z0-9+.-]+:/|file:")
+""""postgresql://…", "s3://…"; `Path` makes ":/" of "://". One letter alone is a drive."""
 
 
 def create_index(
@@ -36,19 +40,18 @@ def create_index(
         cache: use and write the cache file of a large index.
 
     Raises:
-        InputError: `n_bits` is not a whole number of at least 1, or `outputs` is none of the above.
+        InputError: `n_bits` is not a whole number of at least 1, `outputs` is none of the above, or `path` is an
+            address or ":memory:", not a file.
         IndexFileError: something is there already (without `exist_ok`), or an index of another length or model, or
             the file cannot be written.
     """
     check_n_bits(n_bits)
     check_kind(outputs)
-    file = Path(path)
+    file = file_of(path)
     _make_folder(file)
-    if file.is_file():
-        check_header(file)
     if file.exists() and not exist_ok and not _is_unfinished(file):
         raise IndexFileError(f"{file} exists already; open_index opens an index, or name another file")
-    store = Store(file, "rwc")
+    store = Store(file, create=True)
     try:
         is_new = _fill(store, n_bits, model_id, outputs)
         with store.read() as connection:
@@ -63,7 +66,14 @@ def create_index(
     return Index(store, meta, read_only=False, cache=cache)
 
 
-def open_index(path: str | Path, *, model_id: str | None = None, read_only: bool = False, cache: bool = True) -> Index:
+def open_index(
+    path: str | Path,
+    *,
+    model_id: str | None = None,
+    read_only: bool = False,
+    cache: bool = True,
+    outlives: bool = False,
+) -> Index:
     """Open an index file; never makes one.
 
     Args:
@@ -72,16 +82,18 @@ def open_index(path: str | Path, *, model_id: str | None = None, read_only: bool
         read_only: refuse to write. In a folder that can be written, SQLite still makes the files there that readers
             and the writer share; one that cannot be is read as it lies, as long as nobody changes it.
         cache: use the cache file of a large index, and (unless read-only) write it.
+        outlives: go on reading the file that was opened where another one took its place or it was deleted; for who
+            asks `index.is_in_place()`. Without it, that is an error.
 
     Raises:
+        InputError: `path` is an address or ":memory:", not a file.
         IndexFileError: the file is missing, not an index, damaged, of a newer format, or of another model.
     """
-    file = Path(path)
+    file = file_of(path)
     if not file.is_file():
         what = "is a folder, not an index file" if file.is_dir() else "does not exist"
         raise IndexFileError(f"{file} {what}; name an index, or make one (nearbit index, in Python create_index)")
-    check_header(file)
-    store = Store(file, "rw", read_only=read_only)
+    store = Store(file, read_only=read_only, outlives=outlives)
     try:
         with store.read() as connection:
             meta = read_meta(connection, file)
@@ -90,6 +102,17 @@ def open_index(path: str | Path, *, model_id: str | None = None, read_only: bool
         store.close()
         raise
     return Index(store, meta, read_only=read_only, cache=cache)
+
+
+def file_of(path: str | Path) -> Path:
+    """Return the path of an index; raise `InputError` for what other programs take as the name of a database."""
+    text = os.fspath(path)
+    if isinstance(text, str) and (_ADDRESS.match(text) or text.startswith(":memory:") or not text):
+        raise InputError(
+            f"an index is a file: expected its path, not {text!r}; to search without a file, make one in a temporary "
+            "folder"
+        )
+    return Path(path)
 
 
 def _make_folder(file: Path) -> None:
@@ -103,7 +126,7 @@ def _is_unfinished(file: Path) -> bool:
     """Return whether a file holds nothing, as a creation that was cut short leaves it."""
     if not file.is_file():
         return False
-    store = Store(file, "rw")
+    store = Store(file)
     try:
         with store.read() as connection:
             return is_blank(connection)

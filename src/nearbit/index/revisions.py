@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from nearbit.index.damage import Damage
 from nearbit.index.results import Ids
 
 TABLES = (
@@ -51,6 +52,8 @@ def read_state(connection: sqlite3.Connection) -> State:
         if "no such table" not in str(error):
             raise
         return State(int(connection.execute("PRAGMA data_version").fetchone()[0]), -1)
+    if row is None or not isinstance(row[1], int):
+        raise Damage("its history holds no state")
     return State(*row)
 
 
@@ -77,13 +80,16 @@ def changed_since(connection: sqlite3.Connection, state: State) -> Runs | None:
     if state.token == -1 or not is_known(connection, state):
         return None
     sql = "SELECT first, last FROM changes WHERE revision > ?"
-    return joined(np.array(connection.execute(sql, (state.revision,)).fetchall(), np.int64).reshape(-1, 2))
+    rows = connection.execute(sql, (state.revision,)).fetchall()
+    if not all(isinstance(number, int) for row in rows for number in row):
+        raise Damage("its history holds runs of ids that are no numbers")
+    return joined(np.array(rows, np.int64).reshape(-1, 2))
 
 
 def is_known(connection: sqlite3.Connection, state: State) -> bool:
     """Return whether a state is one that this file went through and from which the log goes on."""
     row = connection.execute("SELECT token FROM revisions WHERE revision = ?", (state.revision,)).fetchone()
-    return row is not None and int(row[0]) == state.token
+    return row is not None and bool(row[0] == state.token)
 
 
 def trim(connection: sqlite3.Connection, state: State) -> None:

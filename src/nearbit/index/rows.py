@@ -9,10 +9,14 @@ from typing import Any
 import numpy as np
 
 from nearbit.errors import InputError
+from nearbit.index.damage import Damage
 from nearbit.index.results import Item
+from nearbit.json_text import parse_json
 
 Fields = tuple[str | None, str, str, str | None]
 """Path, labels as JSON, metadata as JSON, digest: the columns beside id and code."""
+
+Row = tuple[int, bytes, str | None, str, str, str | None]
 
 ITEM_COLUMNS = "id, code, path, labels, metadata, digest"
 
@@ -46,22 +50,54 @@ def fields_of(metadata: Mapping[str, Any], position: int) -> Fields:
     )
 
 
-def item_of(row: tuple[int, bytes, str | None, str, str, str | None]) -> Item:
-    """Return the item of a row of `ITEM_COLUMNS`."""
+def item_of(row: Row) -> Item:
+    """Return the item of a row of `ITEM_COLUMNS`.
+
+    Raises:
+        Damage: a column holds what no item has.
+    """
     item_id, code, path, labels, metadata, digest = row
+    if not isinstance(code, bytes):
+        raise Damage(f"the code of item {item_id} is no bytes")
     return Item(
         id=item_id,
         code=np.frombuffer(code, np.uint8).copy(),
-        path=path,
-        labels=_labels_of(labels),
-        digest=digest,
-        metadata={} if metadata == EMPTY[2] else json.loads(metadata),
+        path=stored_text(path, item_id, "path"),
+        labels=_labels_of_item(labels, item_id),
+        digest=stored_text(digest, item_id, "digest"),
+        metadata={} if metadata == EMPTY[2] else _metadata_of(metadata, item_id),
     )
 
 
+def stored_text(value: Any, item_id: int, what: str) -> str | None:
+    """Return a text of an item, or None where it has none; raise `Damage` for anything else."""
+    if value is None or isinstance(value, str):
+        return value
+    raise Damage(f"the {what} of item {item_id} is no text")
+
+
 @lru_cache(maxsize=100_000)
-def _labels_of(text: str) -> tuple[str, ...]:
-    return tuple(json.loads(text))
+def labels_of(text: str) -> tuple[str, ...]:
+    """Return the labels in a column of labels; raise `Damage` unless it is a JSON list of texts."""
+    labels = parse_json(text, f"the labels {text[:40]!r}", Damage) if isinstance(text, str) else None
+    if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
+        raise Damage(f"the labels {text[:40]!r} are no JSON list of texts")
+    return tuple(labels)
+
+
+def _labels_of_item(text: str, item_id: int) -> tuple[str, ...]:
+    try:
+        return labels_of(text)
+    except (Damage, TypeError) as error:  # a TypeError: neither a text nor bytes
+        raise Damage(f"the labels of item {item_id} are no JSON list of texts") from error
+
+
+def _metadata_of(text: str, item_id: int) -> dict[str, Any]:
+    name = f"the metadata of item {item_id}"
+    metadata = parse_json(text, name, Damage) if isinstance(text, str) else None
+    if not isinstance(metadata, dict):
+        raise Damage(f"{name} is no JSON object")
+    return metadata
 
 
 def check_text(value: Any, name: str) -> str:

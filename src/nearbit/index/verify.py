@@ -2,13 +2,18 @@
 
 import sqlite3
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
 from nearbit.codes import n_bytes
 from nearbit.errors import IndexFileError
+from nearbit.index.checksums import item_sum, output_sum
+from nearbit.index.damage import Damage
 from nearbit.index.keeper import Keeper
 from nearbit.index.loading import Loaded, load_all
+from nearbit.index.rows import ITEM_COLUMNS, item_of
+from nearbit.index.schema import has_checksums
 from nearbit.index.search import cut, plain_search
 from nearbit.index.snapshot import Snapshot
 from nearbit.index.statements import last_id
@@ -31,34 +36,64 @@ def problems(connection: sqlite3.Connection, keeper: Keeper, n_bits: int, output
 
 
 def _rows(connection: sqlite3.Connection, n_bits: int) -> Iterator[str]:
-    """Yield what is wrong with single rows: widths and tail bits of codes, ids, labels and metadata."""
+    """Yield what is wrong with single items: widths and tail bits of codes, ids, texts and checksums."""
+    last, before = last_id(connection), -(2**63) - 1
+    sums = "checksum" if has_checksums(connection) else "0"
+    sql = f"SELECT {ITEM_COLUMNS}, {sums} FROM items ORDER BY id"
+    for *columns, stored in _all_rows(connection, sql):
+        row: Any = tuple(columns)
+        item_id = row[0]
+        if item_id <= before:
+            yield f"item {item_id}: it comes after item {before}; the table leads in a circle"
+            return
+        before = item_id
+        wrong = list(_row(row, n_bits, last))
+        yield from (f"item {item_id}: {words}" for words in wrong)
+        if not wrong and sums == "checksum" and item_sum(row) != stored:
+            yield f"item {item_id}: it does not match its checksum"
+
+
+def _row(row: Any, n_bits: int, last: int) -> Iterator[str]:
+    """Yield what is wrong with the columns of an item, apart from its checksum."""
     width, unused = n_bytes(n_bits), -n_bits % 8
-    last = last_id(connection)
-    for item_id, code in connection.execute("SELECT id, code FROM items ORDER BY id"):
-        if not isinstance(code, bytes) or len(code) != width:
-            yield f"item {item_id}: its code should have {width} bytes"
-        elif code[-1] & ((1 << unused) - 1):
-            yield f"item {item_id}: the last {unused} bits of its code should be 0"
-        if not 0 <= item_id <= last:
-            yield f"item {item_id}: its id lies outside 0 … {last}, the ids that were ever used"
-    for (item_id,) in connection.execute(
-        "SELECT id FROM items WHERE NOT (json_valid(labels) AND json_valid(metadata))"
-    ):
-        yield f"item {item_id}: its labels or metadata are not JSON"
+    item_id, code = row[:2]
+    if not isinstance(code, bytes) or len(code) != width:
+        yield f"its code should have {width} bytes"
+        return
+    if code[-1] & ((1 << unused) - 1):
+        yield f"the last {unused} bits of its code should be 0"
+    if not 0 <= item_id <= last:
+        yield f"its id lies outside 0 … {last}, the ids that were ever used"
+    try:
+        item_of(row)
+    except Damage as error:
+        yield f"its labels or metadata are not JSON, or not of an item: {error}"
 
 
 def _outputs(connection: sqlite3.Connection, kind: str, n_bits: int) -> Iterator[str]:
-    """Yield which items lack outputs, which outputs lack an item, and which have another width."""
-    width = n_bits * np.dtype(kind).itemsize
+    """Yield which items lack outputs, which outputs lack an item, and which are not as they were written."""
     for sql, words in (
         ("SELECT id FROM items WHERE id NOT IN (SELECT id FROM outputs)", "its outputs are missing"),
         ("SELECT id FROM outputs WHERE id NOT IN (SELECT id FROM items)", "outputs of an item that is not there"),
-        (
-            f"SELECT id FROM outputs WHERE typeof(data) <> 'blob' OR length(data) <> {width}",
-            f"its outputs should have {width} bytes",
-        ),
     ):
         yield from (f"item {item_id}: {words}" for (item_id,) in connection.execute(sql))
+    width = n_bits * np.dtype(kind).itemsize
+    sums = "checksum" if has_checksums(connection) else "0"
+    for item_id, scale, data, stored in _all_rows(connection, f"SELECT id, scale, data, {sums} FROM outputs"):
+        if not isinstance(data, bytes) or len(data) != width or not isinstance(scale, float):
+            yield f"item {item_id}: its outputs should have {width} bytes"
+        elif sums == "checksum" and output_sum(item_id, scale, data) != stored:
+            yield f"item {item_id}: its outputs do not match their checksum"
+
+
+def _all_rows(connection: sqlite3.Connection, sql: str) -> Iterator[tuple[Any, ...]]:
+    """Yield rows; a text that is not UTF-8 comes as one all the same, with a half of a surrogate pair for each byte."""
+    plain = connection.text_factory
+    connection.text_factory = lambda text: text.decode("utf-8", "surrogateescape")
+    try:
+        yield from connection.execute(sql)
+    finally:
+        connection.text_factory = plain
 
 
 def _search(connection: sqlite3.Connection, keeper: Keeper, n_bits: int) -> Iterator[str]:

@@ -23,6 +23,9 @@ from nearbit.service.refusals import Refusal, ready_json
 LOOK_SECONDS = 0.1
 """How often it is looked whether the file was replaced, and whether items changed."""
 
+GONE_SECONDS = 5.0
+"""How long the open index goes on serving where its file is gone, or what took its place is no index."""
+
 KEPT_ITEMS = 50_000
 """Items whose JSON is kept."""
 
@@ -42,7 +45,6 @@ class _Opened:
     """One open index file, and who uses it; what is kept of its items belongs to one state of them."""
 
     index: Index
-    signature: tuple[int, int]
     users: int = 0
     is_old: bool = False
     state: State | None = None
@@ -68,6 +70,7 @@ class Collection:
         self._held = threading.local()
         self._opened = self._open()
         self._looked = time.monotonic()
+        self._away_since: float | None = None
 
     @contextmanager
     def use(self) -> Iterator[Index]:
@@ -148,39 +151,48 @@ class Collection:
                     opened.index.close()
 
     def _look(self) -> None:
-        """Open the file again where another one has taken its place, and forget what belongs to an older state."""
+        """Open the file again where another one has taken its place, and forget what belongs to an older state.
+
+        Raises:
+            IndexFileError: the file has been gone for so long that what is open is not the index any more.
+        """
         now = time.monotonic()
         if now - self._looked < LOOK_SECONDS:
             return
         self._looked = now
-        if self._is_replaced():
-            self._replace()
+        if self._opened.index.is_in_place() or self._replace():
+            self._away_since = None
+        else:
+            self._refuse_if_gone(now)
         opened = self._opened
         state = opened.index.state()
         if state != opened.state:
             opened.state, opened.rendered, opened.kept = state, {}, {}
 
-    def _is_replaced(self) -> bool:
-        try:
-            return _signature(self.path) != self._opened.signature
-        except OSError:  # gone, or about to be replaced: the open file stays good
-            return False
+    def _refuse_if_gone(self, now: float) -> None:
+        """Let the open file serve for a moment, in which another may be put in its place, and no longer."""
+        self._away_since = now if self._away_since is None else self._away_since
+        if now - self._away_since >= GONE_SECONDS:
+            self._looked = 0.0  # the next request looks again
+            raise IndexFileError(f"the index {self.path} is gone, or is no index any more; put an index there again")
 
-    def _replace(self) -> None:
+    def _replace(self) -> bool:
+        """Open what is at the path now; return whether that is an index."""
         try:
             new = self._open()
         except IndexFileError as error:  # not whole yet: the open file stays good, and the next look tries again
-            log("index_not_reopened", error=str(error))
-            return
+            if self._away_since is None:
+                log("index_not_reopened", error=str(error))
+            return False
         old, self._opened = self._opened, new
         old.is_old = True
         if not old.users:
             old.index.close()
         log("index_reopened", items=len(new.index))
+        return True
 
     def _open(self) -> _Opened:
-        index = open_index(self.path, read_only=not self._writable)
-        return _Opened(index, _signature(self.path))
+        return _Opened(open_index(self.path, read_only=not self._writable, outlives=True))
 
     def _render(self, item: Item) -> Rendered:
         return Rendered(item.code, ready_json(self.facts_of(item))[1:])
@@ -231,8 +243,3 @@ def where_of(labels: Sequence[str], metadata: Mapping[str, Any]) -> dict[str, An
     if labels:
         where["labels"] = list(labels)
     return where or None
-
-
-def _signature(path: Path) -> tuple[int, int]:
-    facts = path.stat()
-    return facts.st_dev, facts.st_ino

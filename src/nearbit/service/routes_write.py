@@ -12,6 +12,7 @@ from starlette.responses import Response
 from nearbit.codes import pack, signs_of
 from nearbit.datasets import content_digest, image_format
 from nearbit.files import write_whole
+from nearbit.index.open_file import real_path
 from nearbit.service.asked import by_name, item_id_of, json_object
 from nearbit.service.collection import items_of
 from nearbit.service.refusals import Refusal
@@ -92,7 +93,7 @@ def _remove(service: Service, item_id: int) -> None:
 
 def _folder(service: Service) -> Path:
     """Return the folder of uploaded files, beside the index."""
-    index = service.options.index.absolute()
+    index = real_path(service.options.index).absolute()
     return index.with_name(f"{index.name}-images")
 
 

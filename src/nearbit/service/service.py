@@ -12,6 +12,7 @@ from nearbit.codes import n_bytes
 from nearbit.encoders import Encoder, load_encoder
 from nearbit.errors import NearbitError
 from nearbit.index import Index
+from nearbit.index.open_file import real_path
 from nearbit.service.collection import Collection
 from nearbit.service.counters import Counters
 from nearbit.service.encoder import Encoding, may_have_made, model_folder
@@ -53,15 +54,16 @@ class Service:
         """
         self.options = options
         self.counters = Counters()
-        pictures = Pictures(options.index, options.images)
+        own = real_path(options.index)  # beside it lies what belongs to it, whatever name leads to it
+        pictures = Pictures(own, options.images)
         self.collection = Collection(options.index, pictures, writable=options.allow_write)
         self.searcher = Searcher(self.collection)
-        self.thumbnails = Thumbnails(options.index, pictures, options.limits.thumbnail_bytes)
+        self.thumbnails = Thumbnails(own, pictures, options.limits.thumbnail_bytes)
         with self.collection.use() as index:
             self.model_folder = model_folder(index, options.model)
         folder = self.model_folder
         load = None if folder is None else lambda: load_encoder(folder)
-        places = (options.index.parent, options.index.absolute().parent, folder.parent if folder is not None else None)
+        places = (options.index.parent, own.absolute().parent, folder.parent if folder is not None else None)
         self._hidden = tuple(str(place) for place in places if place is not None and str(place) != ".")
         why_not = "no model is at hand that made these codes"
         self.encoding = Encoding(load, why_not, options.limits.waiting_images, self._hidden)

@@ -18,6 +18,7 @@ def save(index: Index, path: Path) -> None:
     whole = faiss.IndexBinaryIDMap2(faiss.IndexBinaryFlat(8 * n_bytes(index.n_bits)))
     whole.add_with_ids(codes, ids)
     faiss.write_index_binary(whole, str(path))
+    faiss.read_index_binary(str(path))  # what the system refuses at the end, when the file is closed, is not told
 
 
 def load(path: Path, n_bits: int | None) -> Exchanged:

@@ -23,12 +23,19 @@ def export_index(index: Index, path: str | Path) -> int:
         path: ends in .npz, .faiss, .usearch or .sql; a file that stands there is replaced.
 
     Raises:
-        InputError: another ending.
+        InputError: another ending, or the file cannot be written: nothing is there then.
         MissingExtraError: the library of that program is not installed.
     """
     file = Path(path)
     program = _program(file, EXPORTS)
-    write_whole(file, lambda aside: program.save(index, aside))
+    try:
+        write_whole(file, lambda aside: program.save(index, aside))
+    except (OSError, RuntimeError) as error:  # faiss and usearch raise RuntimeError for whatever the system says
+        said = getattr(error, "strerror", None) or f"its library could not write it whole ({str(error)[-100:]})"
+        raise InputError(
+            f"{file} cannot be written: {said}; nothing was written: see that its folder can be written and the disk "
+            "has room"
+        ) from error
     return len(index)
 
 

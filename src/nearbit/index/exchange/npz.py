@@ -14,6 +14,7 @@ from nearbit.errors import InputError
 from nearbit.index.exchange.items import Exchanged
 from nearbit.index.index import Index
 from nearbit.index.results import Item
+from nearbit.json_text import parse_json
 
 _NAMES = ("codes", "ids", "n_bits", "items", "model_id", "keys", "digests", "labels", "classes")
 
@@ -83,10 +84,7 @@ def _one(array: npt.NDArray[Any], kinds: str, name: str) -> Any:
 
 def _listed(array: npt.NDArray[Any], path: Path) -> list[dict[str, Any]]:
     """Return the metadata in an array `items`."""
-    try:
-        metadata = json.loads(array.tobytes())
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: its array 'items' is not JSON: {error}") from error
+    metadata = parse_json(array.tobytes(), f"{path}: its array 'items'", InputError)
     if not isinstance(metadata, list):
         raise InputError(f"{path}: its array 'items' must be a JSON list, not {type(metadata).__name__}")
     return metadata

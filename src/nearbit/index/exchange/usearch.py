@@ -19,6 +19,7 @@ def save(index: Index, path: Path) -> None:
     if len(ids):
         whole.add(ids.astype(np.uint64), codes)
     whole.save(str(path))
+    library.Index.restore(str(path))  # as for faiss
 
 
 def load(path: Path, n_bits: int | None) -> Exchanged:

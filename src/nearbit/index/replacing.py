@@ -1,0 +1,84 @@
+"""Putting an index in the place of another one that may be open: the supported way of what `mv` does not do safely."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from nearbit.errors import IndexFileError, InputError
+from nearbit.files import write_whole
+from nearbit.index.connecting import plain_errors
+from nearbit.index.index import Index
+from nearbit.index.log_owner import put_away
+from nearbit.index.open_file import OpenFile, hold, let_go, opening
+from nearbit.index.opening import file_of, open_index
+from nearbit.index.store import Store
+
+
+def replace_index(path: str | Path, new: str | Path) -> int:
+    """Put a copy of an index in the place of another one, whole or not at all, while others may have that one open.
+
+    Nobody writes to either meanwhile. A running service opens what is there now; any other handle of the old file is
+    told to open it again. `new` stays as it is, and may be removed.
+
+    Args:
+        path: the index to replace.
+        new: the index whose items it is to hold; may have another length of codes or another model.
+
+    Returns:
+        How many items the index holds now.
+
+    Raises:
+        InputError: both are one file, or the paths of the new items, which are relative to the folder of their index,
+            would lead elsewhere.
+        IndexFileError: one of the two is no index, something is wrong with the new one, another process writes to one
+            of them, or the disk is full: the old index is as it was.
+    """
+    with open_index(new) as source, open_index(path, cache=False) as target:
+        if source.path.samefile(target.path):
+            raise InputError(f"{new} and {path} are one file: name another index to put in its place")
+        _check_paths(source, target)
+        with source.writing(), target.writing():
+            problems = source.verify()
+            if problems:
+                raise IndexFileError(f"{new} is damaged, and {path} was left as it is: {'; '.join(problems[:3])}")
+            n_items = len(source)
+            _swap(source, target)
+    return n_items
+
+
+def _swap(source: Index, target: Index) -> None:
+    """Copy the source beside the target, and rename it there; the log of the old file goes with it."""
+    try:
+        write_whole(target.path, lambda aside: _copy(source, aside))
+    except OSError as error:
+        raise IndexFileError(
+            f"the index {target.path} cannot be replaced: {error.strerror}; it is as it was"
+        ) from error
+    with opening:
+        file: OpenFile = hold(file_of(target.path))
+        try:
+            put_away(file, keep=False)
+        finally:
+            let_go(file)
+
+
+def _copy(source: Index, aside: Path) -> None:
+    store = Store(source.path, read_only=True)
+    try:
+        with store.read() as connection, plain_errors(aside), closing(sqlite3.connect(aside)) as copy:
+            connection.backup(copy)
+            copy.execute("PRAGMA journal_mode = WAL").fetchone()
+    finally:
+        store.close()
+
+
+def _check_paths(source: Index, target: Index) -> None:
+    ours, theirs = source.path.absolute().parent, target.path.absolute().parent
+    if ours == theirs:
+        return
+    relative = next((path for path, _, _ in source.paths() if not Path(path).is_absolute()), None)
+    if relative is not None:
+        raise InputError(
+            f"the items of {source.path} lie relative to its folder ({relative}), which is not that of {target.path}: "
+            "build the new index beside the old one"
+        )
