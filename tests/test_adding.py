@@ -88,7 +88,7 @@ def test_with_images_to_keep_the_class_reaches_its_center_and_the_others_stay(mo
     before, after = outputs_of(model, dataset), outputs_of(added.model, dataset)
     word = added.model.centers.centers[3]
     reached = [(signs_of(outputs[ROWS]) == word).mean() for outputs in (before, after)]
-    assert reached[1] > reached[0] + 0.1
+    assert reached[1] >= max(reached[0], 0.9)
     same = signs_of(before)[model.split.train] == signs_of(after)[model.split.train]
     assert added.kept_bits == pytest.approx(same.mean(), abs=1e-12)
     assert added.kept_bits > 0.9
