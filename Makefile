@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test check lint types wheel hf extras clean
+.PHONY: help demo test check portable pythons lint types wheel hf extras clean
 .DEFAULT_GOAL := help
 
 help: ## Print this help
@@ -18,6 +18,12 @@ test: $(VENV)/.dev ## Run the quick tests (about a minute)
 check: $(VENV)/.dev lint types ## Run the slow and real tests, the linter, the type checker and the wheel check
 	$(BIN)/python -m pytest -m 'slow or real' || test $$? -eq 5
 	$(MAKE) wheel
+
+portable: $(VENV)/.dev ## Run the tests that train or encode as on other processors
+	$(BIN)/python tools/portable.py
+
+pythons: $(VENV)/.dev ## Run the tests that need no torch with each Python from 3.11 to 3.13 and the lowest versions
+	$(BIN)/python tools/pythons.py
 
 lint: $(VENV)/.dev ## Check style and format
 	$(BIN)/ruff check .
@@ -37,17 +43,20 @@ clean: ## Remove the environment, caches and what the demo wrote
 	rm -rf $(VENV) nearbit-demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis src/*.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# Set-up. A stamp is written when a step is complete; a step runs again when pyproject.toml changes. Torch is installed
-# once, with the package, and the steps after it keep its version.
+# Set-up. A stamp is written when a step is complete; a step runs again when pyproject.toml or the tested versions change.
+# A torch that lies in $(VENV) before (a CPU or CUDA build of one's choice) is kept; otherwise it is the tested version.
 
 $(VENV)/.made:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "nearbit needs Python 3.11 or newer: make PYTHON=python3.x")'
 	$(PYTHON) -m venv $(VENV)
 	@touch $@
 
-$(VENV)/.package: $(VENV)/.made pyproject.toml
-	$(PIP) install -e .
-	@$(PIP) freeze | grep '^torch==' > $(VENV)/constraints.txt
+$(VENV)/constraints.txt: $(VENV)/.made constraints.txt
+	@torch=$$($(PIP) freeze | grep '^torch==' || true); \
+	if [ -n "$$torch" ]; then { grep -v '^torch==' constraints.txt; echo "$$torch"; } > $@; else cp constraints.txt $@; fi
+
+$(VENV)/.package: $(VENV)/constraints.txt pyproject.toml
+	$(PIP) install -c $(VENV)/constraints.txt -e .
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.package

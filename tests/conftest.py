@@ -1,6 +1,31 @@
 """One thread for torch and BLAS in all tests: their networks are tiny, and waiting threads slow them down."""
 
 import os
+from pathlib import Path
 
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(name, "1")
+
+HERE = Path(__file__).parent
+PORTABLE = (
+    "centers",
+    "cli/test_cli_unseen.py",
+    "losses",
+    "methods",
+    "metrics/test_metrics_kernels.py",
+    "networks",
+    "onnx_export/test_onnx_export.py",
+    "test_adding.py",
+    "test_encode.py",
+    "test_examples.py",
+    "test_indexing.py",
+    "training",
+)
+"""Tests of what trains, encodes or adds up: `make portable` runs them under other instruction sets, too."""
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        place = item.path.relative_to(HERE) if item.path.is_relative_to(HERE) else item.path
+        if any(place.is_relative_to(one) for one in PORTABLE):
+            item.add_marker("portable")

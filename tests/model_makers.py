@@ -1,5 +1,7 @@
 """Models with random weights, made without training."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 
@@ -31,3 +33,12 @@ def random_model(*, n_bits=12, seed=0, split=True, image_size=8, regime="scratch
         split=tiny_split(tiny_dataset()) if split else None,
         record={"regime": regime, "options": {"seed": seed}, "loss": 0.1},
     )
+
+
+def model_of_far_centers(n_classes, n_bits):
+    """A model with random weights. In each bit half of its centers are +1: no word is over n_bits / 2 from all."""
+    blocks = {2: [[1, 1, 1], [-1, -1, -1]], 4: [[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]]}[n_classes]
+    state = CenterState(
+        centers=np.array(blocks, np.int8).repeat(n_bits // 3, axis=1), tie_break=np.ones(n_bits, np.int8)
+    )
+    return replace(random_model(n_bits=n_bits), centers=state, classes=tuple("abcd"[:n_classes]))

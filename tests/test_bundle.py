@@ -300,7 +300,7 @@ def test_a_pickle_in_the_place_of_a_file_is_not_run(folder, tmp_path):
 def test_a_backbone_whose_library_is_missing_names_the_extra(folder, monkeypatch):
     monkeypatch.setitem(sys.modules, "timm", None)
     rewrite(folder, lambda description: description["backbone"].update(name="timm:resnet18"))
-    with pytest.raises(MissingExtraError, match=r"pip install 'nearbit\[timm\]'"):
+    with pytest.raises(MissingExtraError, match=r"timm, which is not installed: pip install "):
         load_model(folder)
 
 

@@ -60,7 +60,9 @@ def install(wheel: Path, place: Path) -> Path:
     venv.create(environment, with_pip=True)
     programs = environment / ("Scripts" if os.name == "nt" else "bin")
     constraints = place / "constraints.txt"
-    constraints.write_text(f"torch=={version('torch')}\n")
+    tested = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    kept = [line for line in tested if not line.startswith("torch==")]
+    constraints.write_text("\n".join([*kept, f"torch=={version('torch')}\n"]), encoding="utf-8")
     run(str(programs / "python"), "-m", "pip", "install", "--quiet", "-c", str(constraints), str(wheel))
     return programs
 

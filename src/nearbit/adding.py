@@ -33,6 +33,9 @@ class Added:
         n_images: how many images of the class were looked at.
         n_kept: how many old images held the last layer in place; 0 where the network stayed as it was.
         center_distance: from the new center to the nearest other one, in bits.
+        model_distance: the least distance of the centers of the given model, in bits, at least 1; None for one center.
+        warning: where no distance was asked for and the new center is nearer to another one than the centers of the
+            given model are to each other: that, and what it means. None otherwise.
         nearest_before: share of those images whose code was nearer to the new center than to any other.
         nearest: the same share with the codes of `model`.
         kept_bits: share of the bits of the old images' codes that stayed; None where there were none.
@@ -43,6 +46,8 @@ class Added:
     n_images: int
     n_kept: int
     center_distance: int
+    model_distance: int | None
+    warning: str | None
     nearest_before: float
     nearest: float
     kept_bits: float | None
@@ -65,10 +70,11 @@ def add_class(
     """Give a trained model one more class, without training.
 
     The class gets a word of at least the least distance that the centers of the model have, as near to the outputs of
-    its images as can be found; see `nearest_spare`. With no images to `keep` the network stays as it is, and so do all
-    codes and the `model_id`: only the list of classes and centers grows. With `keep` the last linear layer is solved
-    anew in closed form (ridge regression): the new images are to reach the new word, the kept ones to stay where they
-    are. Then all codes may change, and so does the `model_id`: an index has to be made again.
+    its images as can be found; see `nearest_spare`. Where no word so far from all centers is found, it gets one at the
+    largest distance that was found, and `warning` says so. With no images to `keep` the network stays as it is, and so
+    do all codes and the `model_id`: only the list of classes and centers grows. With `keep` the last linear layer is
+    solved anew in closed form (ridge regression): the new images are to reach the new word, the kept ones to stay where
+    they are. Then all codes may change, and so does the `model_id`: an index has to be made again.
 
     Deterministic for a seed on the CPU with one number of threads.
 
@@ -79,15 +85,16 @@ def add_class(
         rows: which of `images` to take, whatever their labels.
         keep: images whose outputs are to stay: of these the ones that the model was trained on, or that an earlier
             class was added by (told by content), or where there are none all that are not of the new class.
-        min_distance: of the new center to all others, in bits; by default that of the model's centers, at least 1.
+        min_distance: of the new center to all others, in bits, or an error. By default that of the model's centers,
+            at least 1, or the largest that is found where that is less.
         seed: for the search for a word.
         device: "auto", "cpu", "cuda", …
         cache: a folder that keeps features by content.
         progress: called as images are encoded.
 
     Raises:
-        InputError: the model has the class already or no centers, no word is so far from all centers, or the last layer
-            cannot be changed.
+        InputError: the model has the class already or no centers, no word was found that has the `min_distance` that
+            was asked for, every word is a center already, or the last layer cannot be changed.
         DataError: no image of the class or, with `keep`, none to keep.
     """
     _check_name(model, name)
@@ -100,16 +107,17 @@ def add_class(
     digests = sorted({images.digests[row] for row in new.rows.tolist()})
     old = None if keep is None else _kept(model, keep, name, set(digests), device, cache, progress)
     outputs = apply_head(model.network.head, new.outputs, model.n_bits)
-    least = _least_distance(model) if min_distance is None else min_distance
-    word = nearest_spare(model.centers.centers, outputs.mean(axis=0), least, np.random.default_rng(seed))
+    word = _word(model, outputs, min_distance, seed)
     head = model.network.head if old is None else _solved(model, new.outputs, old.outputs, word)
     added = _with_class(model, head, name, word, digests, 0 if old is None else len(old.outputs))
-    distance = int((model.centers.centers != word).sum(axis=1).min())
+    distances = (model.centers.centers != word).sum(axis=1)
     return Added(
         model=added,
         n_images=len(new.outputs),
         n_kept=0 if old is None else len(old.outputs),
-        center_distance=distance,
+        center_distance=int(distances.min()),
+        model_distance=_model_distance(model),
+        warning=_warning(model, name, distances) if min_distance is None else None,
         nearest_before=_nearest_share(added, outputs),
         nearest=_nearest_share(added, apply_head(head, new.outputs, model.n_bits)),
         kept_bits=None if old is None else _kept_bits(model, head, old.outputs),
@@ -129,9 +137,28 @@ def _check_name(model: Model, name: str) -> None:
         raise InputError(f"the model ({model.method}) was made without classes, so it has no centers to add one to")
 
 
-def _least_distance(model: Model) -> int:
+def _word(model: Model, outputs: Rows, min_distance: int | None, seed: int) -> Centers:
+    """Return the word for outputs, with the distance that was asked for; by default with the model's or less."""
+    least = _model_distance(model) or 1 if min_distance is None else min_distance
+    rng, mean = np.random.default_rng(seed), outputs.mean(axis=0)
+    return nearest_spare(model.centers.centers, mean, least, rng, strict=min_distance is not None)
+
+
+def _model_distance(model: Model) -> int | None:
     centers = model.centers.centers
-    return max(1, min_distance_of(centers)) if len(centers) > 1 else 1
+    return max(1, min_distance_of(centers)) if len(centers) > 1 else None
+
+
+def _warning(model: Model, name: str, distances: npt.NDArray[np.int64]) -> str | None:
+    """Return what it means that the new center is nearer to another one than those of the model are to each other."""
+    before, nearest = _model_distance(model), int(distances.min())
+    if before is None or nearest >= before:
+        return None
+    return (
+        f"the center of {name!r} is {nearest} bits from that of {model.classes[int(distances.argmin())]!r}, the others "
+        f"{before} or more from each other; no word further from all was found. Codes of {name!r} may be confused with "
+        "those of its neighbors more often than other classes are; a model of more bits has more room"
+    )
 
 
 def _rows_of_class(images: Dataset, name: str) -> npt.NDArray[np.int64]:

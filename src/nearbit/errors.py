@@ -47,9 +47,10 @@ class MissingExtraError(NearbitError):
     """An optional dependency is not installed; the message holds the command that installs it."""
 
     def __init__(self, package: str, extra: str, purpose: str) -> None:
+        from nearbit.extras import install_hint
+
         super().__init__(
-            f"{purpose} needs the package {package}, which is not installed: pip install 'nearbit[{extra}]' "
-            f"(in a clone: pip install '.[{extra}]')"
+            f"{purpose} needs the package {package}, which is not installed: {install_hint(extra, package)}"
         )
 
 

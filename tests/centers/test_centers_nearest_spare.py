@@ -71,7 +71,26 @@ def test_the_distance_that_a_refusal_names_can_be_had():
             nearest_spare(centers, wish, farthest + 1, np.random.default_rng(0))
 
 
+@pytest.mark.parametrize(("n_classes", "n_bits"), [(5, 8), (40, 24), (4, 70)])
+def test_what_is_no_demand_is_met_as_far_as_words_are_found(n_classes, n_bits):
+    centers = bernoulli_centers(n_classes, n_bits, np.random.default_rng(1))
+    wish = centers[0] * np.linspace(0.1, 2, n_bits)
+    with pytest.raises(InputError, match="the farthest is") as caught:
+        nearest_spare(centers, wish, n_bits, np.random.default_rng(0))
+    farthest = int(str(caught.value).split("farthest is ")[1].split(":")[0])
+    word = nearest_spare(centers, wish, n_bits, np.random.default_rng(0), strict=False)
+    assert least(word, centers) == farthest
+    for bit in np.flatnonzero(word * wish < 0):
+        flipped = word.copy()
+        flipped[bit] = -flipped[bit]
+        assert least(flipped, centers) < farthest, "a nearer word is one flip away"
+    kept = nearest_spare(centers, wish, 1, np.random.default_rng(0), strict=False)
+    assert np.array_equal(kept, nearest_spare(centers, wish, 1, np.random.default_rng(0)))
+
+
 def test_no_word_is_left_where_all_are_centers():
+    with pytest.raises(InputError, match="every word of 1 bits is a center already: train with more bits"):
+        nearest_spare([[1], [-1]], [0.5], 1, np.random.default_rng(0), strict=False)
     with pytest.raises(InputError, match="every word of 1 bits is a center already: train with more bits"):
         nearest_spare([[1], [-1]], [0.5], 1, np.random.default_rng(0))
     assert nearest_spare([[1], [1]], [0.5], 1, np.random.default_rng(0)).tolist() == [-1]

@@ -10,8 +10,10 @@ from class_similarity import plain_loss, similarity_of
 from nearbit.centers import (
     SEMANTIC_CENTERS,
     SHCOptions,
+    bernoulli_centers,
     gilbert_varshamov_distance,
     make_centers,
+    min_distance_of,
     published_shc_centers,
     random_signs,
     semantic_by_assignment,
@@ -22,8 +24,10 @@ from nearbit.centers import (
     trade_off,
 )
 from nearbit.centers import semantic_kernels as kernels
+from nearbit.centers.quadratic_assignment import assigned_words
 from nearbit.centers.semantic_target import rounded
 from nearbit.errors import InputError
+from nearbit.progress import silent
 
 QUICK = 0.05
 
@@ -128,6 +132,26 @@ def test_the_search_goes_on_from_a_start_and_never_returns_worse():
     far = separated_centers(20, 16, np.random.default_rng(0), min_distance=4)
     found = semantic_centers(similarity, 16, np.random.default_rng(1), min_distance=4, start=far)
     assert semantic_loss(found, similarity) < semantic_loss(far, similarity)
+
+
+def test_a_start_of_nearer_words_than_the_published_rule_asks_for_is_searched_from():
+    similarity, start = similarity_of(20), bernoulli_centers(20, 16, np.random.default_rng(2))
+    assert 0 < min_distance_of(start) < gilbert_varshamov_distance(20, 16)
+    found = semantic_centers(similarity, 16, np.random.default_rng(1), start=start, effort=QUICK)
+    assert min(oracles.all_sign_distances(found.tolist())) >= min_distance_of(start)
+    assert semantic_loss(found, similarity) <= semantic_loss(start, similarity)
+    twice = np.concatenate([start[:19], start[:1]])
+    with pytest.raises(InputError, match="two centers 0 bits apart, but 1 are asked for"):
+        semantic_centers(similarity, 16, np.random.default_rng(1), start=twice)
+
+
+def test_words_that_are_nearer_than_those_at_hand_are_not_assigned():
+    """What one random choice of words reaches, another need not: then the words at hand are given to the classes."""
+    similarity, start = similarity_of(20), separated_centers(20, 16, np.random.default_rng(0))
+    found = assigned_words(similarity, start, min_distance_of(start), np.random.default_rng(0), QUICK, silent)
+    assert min_distance_of(found) >= min_distance_of(start)
+    beyond = assigned_words(similarity, start, 17, np.random.default_rng(0), QUICK, silent)
+    assert sorted(beyond.tolist()) == sorted(start.tolist())
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from model_makers import model_of_far_centers
 from nearbit.cli.main import run
 from tiny_data import TINY, write_folder
 
@@ -63,6 +64,21 @@ def test_a_class_is_added_with_and_without_a_new_layer(here, as_json, nearbit):
     assert "the network and all codes are as before" in line
     again = ["add-class", "a.model", "photos", "--name", "b", "--keep", "photos", "--overwrite", "-o", "moved.model"]
     assert "codes have changed: make indexes again" in nearbit(*again)[1]
+
+
+def test_a_class_for_which_there_is_less_room_is_added_with_a_warning_unless_a_distance_is_asked_for(
+    here, as_json, nearbit, refused, tmp_path
+):
+    model_of_far_centers(4, 12).save(tmp_path / "far.model")
+    adding = ["add-class", tmp_path / "far.model", "photos/b", "--name", "e", "-o", tmp_path / "new.model"]
+    about = as_json(*adding)
+    assert (about["center_distance"], about["model_distance"]) == (6, 8)
+    assert about["warning"].startswith("the center of 'e' is 6 bits from that of ")
+    assert f"\nwarning: {about['warning']}\n" in nearbit(*adding, "--overwrite")[1]
+    assert as_json("inspect", tmp_path / "new.model")["center_distance_min"] == 6
+    asked = as_json(*adding, "--overwrite", "--min-distance", "6")
+    assert (asked["center_distance"], asked["warning"]) == (6, None)
+    assert "the farthest is 6" in refused(*adding, "--overwrite", "--min-distance", "8")
 
 
 @pytest.mark.parametrize(

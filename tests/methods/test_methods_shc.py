@@ -78,8 +78,8 @@ def test_centers_follow_the_similarity_and_keep_the_published_distance():
     found = centers_of(similarity)
     assert min(oracles.all_sign_distances(found.tolist())) >= oracles.gilbert_varshamov(12, 16)
     mds = centers_of(None, centers="distance")
-    assert semantic_loss(found, similarity) < 0.5 * semantic_loss(mds, similarity)
-    assert similarity_correlation(found, similarity) > 0.8
+    assert semantic_loss(found, similarity) < 0.6 * semantic_loss(mds, similarity)
+    assert similarity_correlation(found, similarity) > 0.75  # .85 to .89 by seed, beside .47 times the loss
     assert min(oracles.all_sign_distances(mds.tolist())) >= oracles.gilbert_varshamov(12, 16)
 
 

@@ -49,7 +49,7 @@ def histograms_by_loop(data):
     query_codes, query_labels, database_codes, database_labels, n_bits = data
     items, relevant = [], []
     for code, label in zip(query_codes, query_labels, strict=True):
-        distances = np.unpackbits(database_codes ^ code, axis=1).sum(axis=1)
+        distances = np.unpackbits(database_codes ^ code, axis=1).sum(axis=1, dtype=np.int64)
         hits = (database_labels & label).any(axis=1) if database_labels.ndim == 2 else database_labels == label
         items.append(np.bincount(distances, minlength=n_bits + 1))
         relevant.append(np.bincount(distances[hits], minlength=n_bits + 1))

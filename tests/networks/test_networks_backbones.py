@@ -1,5 +1,6 @@
 """Backbones by name: made, refused, rebuilt; fingerprints; libraries that are not installed."""
 
+import re
 import sys
 from dataclasses import asdict, replace
 
@@ -7,6 +8,7 @@ import pytest
 import torch
 
 from nearbit.errors import BundleError, InputError, MissingExtraError
+from nearbit.extras import install_hint
 from nearbit.networks import BUILT_IN, Backbone, BackboneSpec, Preprocessing, make_backbone, rebuild_backbone
 from nearbit.networks.cnn import SmallCNN
 
@@ -121,7 +123,7 @@ def test_an_image_size_of_nothing_is_refused():
 )
 def test_a_library_that_is_not_installed_is_named_with_the_command(monkeypatch, name, package, extra):
     monkeypatch.setitem(sys.modules, package, None)
-    match = rf"the package {package}, which is not installed: pip install 'nearbit\[{extra}\]'"
+    match = re.escape(f"the package {package}, which is not installed: {install_hint(extra, package)}")
     with pytest.raises(MissingExtraError, match=match):
         make_backbone(name)
     spec = BackboneSpec(name=name, feature_dim=1, pretrained=True, source="", config={})

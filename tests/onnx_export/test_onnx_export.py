@@ -25,12 +25,27 @@ for _name in ("onnx", "onnxscript", "onnxruntime"):
     pytest.importorskip(_name, reason=f"{_name} is not installed")
 
 PIXELS = tiny_pixels(tiny_dataset().labels)
+ROUNDING = 1e-4
+"""What two ways of adding up the same numbers differ by at most, as a share of the largest output."""
+
+FEW = 0.01
+"""Share of bits that rounding may decide: outputs spread over 1 lie within 1e-4 of 0 about once in 10,000."""
+
 ROOT = Path(__file__).parent.parent.parent
 
 
 @pytest.fixture(scope="module")
 def model():
     return random_model()
+
+
+@pytest.fixture(scope="module")
+def images(model):
+    """Images of which no output is so near to 0 that rounding decides its sign, on any machine."""
+    outputs = np.abs(model.outputs(list(PIXELS), device="cpu"))
+    clear = outputs.min(axis=1) > 10 * ROUNDING * outputs.max()
+    assert clear.sum() > 20
+    return PIXELS[clear]
 
 
 @pytest.fixture(scope="module")
@@ -51,19 +66,20 @@ def folder(model, traced, tmp_path):
 
 
 @pytest.mark.parametrize("n", [1, 2, 17, 30])
-def test_outputs_of_the_exported_network_are_those_of_the_model(model, folder, n):
-    images = list(PIXELS[:n])
+def test_outputs_of_the_exported_network_are_those_of_the_model(model, folder, images, n):
     exported = load_onnx_model(folder, threads=1)
-    before, after = model.outputs(images, device="cpu"), exported.outputs(images)
-    assert np.abs(before - after).max() < 1e-4 * np.abs(before).max()
-    assert np.array_equal(model.encode(images, device="cpu"), exported.encode(images))
+    before, after = model.outputs(list(PIXELS[:n]), device="cpu"), exported.outputs(list(PIXELS[:n]))
+    assert np.abs(before - after).max() < ROUNDING * np.abs(before).max()
+    clear = list(images[:n])
+    assert np.array_equal(model.encode(clear, device="cpu"), exported.encode(clear))
     assert (exported.model_id, exported.n_bits, exported.classes) == (model.model_id, model.n_bits, model.classes)
     assert np.array_equal(exported.centers, model.centers.centers)
 
 
 def test_an_export_records_its_parity(model, folder):
     parity = load_onnx_model(folder).about["parity"]
-    assert (parity["n_images"], parity["equal_bits"], parity["sample"]) == (68, 1, "built-in images and noise")
+    assert (parity["n_images"], parity["sample"]) == (68, "built-in images and noise")
+    assert parity["equal_bits"] > 1 - FEW
     assert 0 <= parity["largest_difference"] <= parity["tolerance"]
 
 
@@ -94,7 +110,9 @@ def test_int8_needs_images(model, traced):
 @pytest.mark.parametrize("package", ["onnx", "onnxscript", "onnxruntime"])
 def test_exporting_without_its_packages_names_the_extra(model, monkeypatch, package):
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(MissingExtraError, match=rf"exporting to ONNX needs the package {package}, .*nearbit\[onnx\]"):
+    with pytest.raises(
+        MissingExtraError, match=rf"exporting to ONNX needs the package {package}, .*: pip install .*onnx"
+    ):
         network_bytes(model)
 
 
@@ -120,16 +138,16 @@ print(*sorted(name for name in sys.modules if name.split(".")[0] in ("torch", "o
 """
 
 
-def test_without_torch_images_are_encoded_searched_and_indexed_as_with_it(model, folder):
+def test_without_torch_images_are_encoded_searched_and_indexed_as_with_it(model, folder, images):
     from PIL import Image
 
     place = folder.parent
-    codes = model.encode(list(PIXELS), device="cpu")
+    codes = model.encode(list(images), device="cpu")
     with create_index(place / "a.index", 12, model_id=model.model_id) as index:
         index.add(codes)
         expected = index.search(codes[4:5], k=3)
-    np.save(place / "images.npy", PIXELS)
-    Image.fromarray(PIXELS[4]).save(place / "query.png")
+    np.save(place / "images.npy", images)
+    Image.fromarray(images[4]).save(place / "query.png")
     environment = os.environ | {"PYTHONPATH": str(ROOT / "src"), "NEARBIT_CACHE": str(place / "cache")}
     command = [sys.executable, "-c", WITHOUT_TORCH]
     done = subprocess.run(command, capture_output=True, text=True, cwd=place, env=environment, check=False)
@@ -138,17 +156,17 @@ def test_without_torch_images_are_encoded_searched_and_indexed_as_with_it(model,
     assert lines[0] == codes.tobytes().hex()
     found, indexed, encoded, exported, inspected = map(json.loads, lines[1:6])
     assert [(one["id"], one["distance"]) for one in found["results"][0]["neighbours"]] == expected.pairs(0)
-    assert (indexed["added"], indexed["items"]) == (1, 31)
+    assert (indexed["added"], indexed["items"]) == (1, len(images) + 1)
     assert encoded["model_id"] == exported["model_id"] == model.model_id
-    assert inspected["health"]["n_items"] == 31
+    assert inspected["health"]["n_items"] == len(images) + 1
     assert lines[6].split() == ["torch"]  # the entry that forbids it
     with np.load(place / "codes.npz") as file:
         assert np.array_equal(file["codes"], codes[4:5])
 
 
-def test_an_encoder_is_made_of_either_kind_of_folder(model, folder):
+def test_an_encoder_is_made_of_either_kind_of_folder(model, folder, images):
     model.save(folder.parent / "a.model")
-    images = list(PIXELS[:5])
+    images = list(images[:5])
     for place, device in ((folder, "auto"), (folder.parent / "a.model", "cpu")):
         encoder = load_encoder(place, device=device, threads=1)
         assert (encoder.n_bits, encoder.model_id, encoder.classes) == (12, model.model_id, model.classes)
@@ -202,6 +220,6 @@ def test_every_backbone_and_head_of_ours_can_be_exported(backbone, head):
     top.feature_std.uniform_(0.5, 2)
     model = replace(random_model(n_bits=65), network=HashNetwork(body, top).eval(), head=top.spec)
     found = export_onnx(model)
-    assert found.parity.equal_bits == 1
+    assert found.parity.equal_bits > 1 - FEW
     again = network_bytes(model)
     assert again == found.model.content

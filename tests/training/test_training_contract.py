@@ -54,7 +54,7 @@ def test_a_seed_decides_every_bit_of_the_model(run, method, regime):
 def test_training_learns_what_is_easy(run, method):
     dataset = tiny_dataset()
     model = run(method, epochs=25, n_bits=16, select="last")
-    assert model.record["validation_map"] > 0.9
+    assert model.record["validation_map"] > 0.9  # it is 1 with room to spare: for any seed, at any rounding
     history = model.record["history"]
     assert history[-1]["loss"] < history[0]["loss"]
     codes = signs_of(model.encode_dataset(dataset).outputs).astype(int)

@@ -13,26 +13,31 @@ STARTS = 8
 Outputs = npt.NDArray[np.float64]
 
 
-def nearest_spare(centers: npt.ArrayLike, mean_outputs: npt.ArrayLike, min_distance: int, rng: Generator) -> Centers:
+def nearest_spare(
+    centers: npt.ArrayLike, mean_outputs: npt.ArrayLike, min_distance: int, rng: Generator, *, strict: bool = True
+) -> Centers:
     """Return the word nearest to the outputs of a class among those at a minimum distance from all centers.
 
     Nearest: with the largest inner product with the mean outputs. Up to 16 bits all words are looked at. For longer
     ones the signs of the outputs are moved away from the centers, bit by bit, the least certain bit first; that word
     and spare codewords of the centers are then moved back towards the outputs, as far as the distance allows.
 
-    Deterministic for a given `rng`. Beyond 16 bits a nearer word may exist.
+    Deterministic for a given `rng`. Beyond 16 bits a nearer word may exist, and one that keeps a distance that none of
+    the words that were found keeps.
 
     Args:
         centers: int8 `(n_classes, n_bits)` of -1 and +1, the centers in use; at least one.
         mean_outputs: float `(n_bits,)`, the mean of the outputs of the images of the class.
         min_distance: from every center, in bits, at least 1.
         rng: source of every random choice.
+        strict: refuse a distance that no word was found to have. Otherwise the largest that was found takes its place.
 
     Returns:
         int8 `(n_bits,)` of -1 and +1.
 
     Raises:
-        InputError: outputs of another length or not finite, a distance below 1, or one that no word was found to have.
+        InputError: outputs of another length or not finite, a distance below 1, one that no word was found to have
+            (where `strict`), or no word that is not a center.
 
     Example:
         >>> nearest_spare([[1, 1, 1, 1]], [0.9, 0.1, 0.8, -0.7], 2, np.random.default_rng(0)).tolist()
@@ -44,19 +49,21 @@ def nearest_spare(centers: npt.ArrayLike, mean_outputs: npt.ArrayLike, min_dista
         raise InputError(f"mean outputs must be finite, of the shape ({n_bits},), not {wish.shape}")
     if min_distance < 1:
         raise InputError(f"the least distance to the centers must be at least 1 bit, not {min_distance}")
-    words = all_words(n_bits) if n_bits <= ENUMERABLE_BITS else _candidates(used, wish, min_distance, rng)
+    words = all_words(n_bits) if n_bits <= ENUMERABLE_BITS else _starts(used, wish, min_distance, rng)
     distances = _nearest_distances(words, used)
-    far = words[distances >= min_distance]
-    if not len(far):
-        _refuse(used, min_distance, int(distances.max()))
+    least = min(min_distance, int(distances.max()))
+    if not least or (strict and least < min_distance):
+        _refuse(used, min_distance, least)
+    far = words[distances >= least]
+    if n_bits > ENUMERABLE_BITS:
+        far = np.stack([_moved_back(word, used, wish, least) for word in far])
     best: Centers = far[int((far @ wish).argmax())]
     return best
 
 
-def _candidates(used: Centers, wish: Outputs, min_distance: int, rng: Generator) -> Centers:
+def _starts(used: Centers, wish: Outputs, min_distance: int, rng: Generator) -> Centers:
     spares = [spare_codewords(used, number, rng)[0] for number in (1, STARTS)]
-    starts = np.concatenate([_moved_away(used, wish, min_distance)[None], *spares])
-    return np.stack([_moved_back(word, used, wish, min_distance) for word in starts])
+    return np.concatenate([_moved_away(used, wish, min_distance)[None], *spares])
 
 
 def _moved_away(used: Centers, wish: Outputs, min_distance: int) -> Centers:
@@ -74,13 +81,10 @@ def _moved_away(used: Centers, wish: Outputs, min_distance: int) -> Centers:
 
 
 def _moved_back(word: Centers, used: Centers, wish: Outputs, min_distance: int) -> Centers:
-    """Return the word after flips towards the outputs, the most certain bit first, that keep the distance.
-
-    A word that does not have the distance stays as it is.
-    """
+    """Return a word that has the distance after flips towards the outputs, the most certain first, that keep it."""
     moved, changed = word.copy(), True
     distances = (moved != used).sum(axis=1)
-    while changed and distances.min() >= min_distance:
+    while changed:
         changed = False
         for bit in np.argsort(-np.abs(wish), kind="stable"):
             after = distances + np.where(used[:, bit] == moved[bit], 1, -1)

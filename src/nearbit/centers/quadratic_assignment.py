@@ -5,6 +5,7 @@ import numpy.typing as npt
 
 from nearbit.centers.bounds import best_known_distance, gilbert_varshamov_distance
 from nearbit.centers.loss import Similarity, check_centers, check_similarity
+from nearbit.centers.packed import min_distance_of
 from nearbit.centers.semantic_target import FROZEN, check_effort, random_state, rounded
 from nearbit.centers.separated import separated_centers
 from nearbit.centers.state import Centers, Generator, check_sizes
@@ -136,6 +137,19 @@ def semantic_by_assignment(
     n_words = _most_words(len(matrix), n_bits, min_distance)
     words = separated_centers(n_words, n_bits, rng, min_distance=min_distance)
     return words[assign_words(words, matrix, rng, effort=effort, progress=progress)]
+
+
+def assigned_words(
+    matrix: Similarity, centers: Centers, least: int, rng: Generator, effort: float, progress: Progress
+) -> Centers:
+    """Return words of a separated code given to the classes; the centers' own where none so far apart are made.
+
+    The centers keep the distance `least`; what another random choice of words reaches may be less.
+    """
+    n_classes, n_bits = centers.shape
+    words = separated_centers(_most_words(n_classes, n_bits, least), n_bits, rng)
+    kept = words if min_distance_of(words) >= least else centers
+    return kept[assign_words(kept, matrix, rng, effort=effort, progress=progress)]
 
 
 def _most_words(n_classes: int, n_bits: int, min_distance: int | None) -> int:

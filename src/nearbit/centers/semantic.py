@@ -10,7 +10,7 @@ import numpy.typing as npt
 from nearbit.centers.bounds import check_min_distance, gilbert_varshamov_distance
 from nearbit.centers.loss import Similarity, check_centers, check_similarity, loss_of
 from nearbit.centers.packed import min_distance_of
-from nearbit.centers.quadratic_assignment import semantic_by_assignment
+from nearbit.centers.quadratic_assignment import assigned_words
 from nearbit.centers.semantic_target import FROZEN, check_effort, random_state, rounded
 from nearbit.centers.separated import separated_centers
 from nearbit.centers.state import Centers, Generator, check_sizes
@@ -53,10 +53,11 @@ def semantic_centers(
         n_bits: at least 1.
         rng: source of every random choice.
         min_distance: in bits; by default that of the published rule (`gilbert_varshamov_distance`), or where words so
-            far apart are not known to nearbit, the distance of `separated_centers`.
+            far apart are not known to nearbit, the distance of `separated_centers`, or of `start`.
         effort: multiplies the number of sweeps, above 0. At 1 there are 1000 for up to 300 classes, 300 for 1,000 and
             40 from 7,500 on.
-        start: `(n_classes, n_bits)` centers that keep `min_distance`; what is returned is never worse than these.
+        start: `(n_classes, n_bits)` centers that keep a `min_distance` that is given; what is returned is never worse
+            than these.
         progress: called after each sweep.
 
     Returns:
@@ -77,7 +78,7 @@ def semantic_centers(
     check_effort(effort)
     begin, least = _beginning(len(matrix), n_bits, rng, min_distance, start)
     if start is None and least == min_distance_of(begin):  # most flips are barred: then the choice of words decides
-        begin = semantic_by_assignment(matrix, n_bits, rng, min_distance=least, effort=effort, progress=progress)
+        begin = assigned_words(matrix, begin, least, rng, effort, progress)
     found = _anneal(matrix, begin, n_bits - 2 * least, rng, effort, progress)
     return min(found, begin, key=lambda centers: loss_of(centers, matrix))
 
@@ -86,13 +87,13 @@ def _beginning(
     n_classes: int, n_bits: int, rng: Generator, min_distance: int | None, start: npt.ArrayLike | None
 ) -> tuple[Centers, int]:
     """Return centers that keep the minimum distance, and that distance."""
-    least = gilbert_varshamov_distance(n_classes, n_bits) if min_distance is None else min_distance
     if start is not None:
-        return check_start(start, n_classes, n_bits, least), least
-    if min_distance is None:
-        centers = separated_centers(n_classes, n_bits, rng)
-        return centers, min(least, min_distance_of(centers))
-    return separated_centers(n_classes, n_bits, rng, min_distance=min_distance), least
+        centers = check_start(start, n_classes, n_bits, 1 if min_distance is None else min_distance)
+    else:
+        centers = separated_centers(n_classes, n_bits, rng, min_distance=min_distance)
+    if min_distance is not None:
+        return centers, min_distance
+    return centers, min(gilbert_varshamov_distance(n_classes, n_bits), min_distance_of(centers))
 
 
 def check_start(start: npt.ArrayLike, n_classes: int, n_bits: int, least: int) -> Centers:

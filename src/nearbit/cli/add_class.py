@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     "stay: these are looked for in DATA. [default: the network stays as it is]",
 )
 @click.option(
-    "--min-distance", type=click.IntRange(1), help="Bits from the new center to all others. [default: MODEL's own]"
+    "--min-distance",
+    type=click.IntRange(1),
+    help="Bits from the new center to all others, or an error. [default: MODEL's own, or the most that is found]",
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="For the search for a center.")
 @click.option("--overwrite", is_flag=True, help="Replace another model at OUTPUT.")
@@ -85,6 +87,8 @@ def _about(added: "Added", name: str, output: Path, old_id: str) -> dict[str, An
         "images": added.n_images,
         "kept_images": added.n_kept,
         "center_distance": added.center_distance,
+        "model_distance": added.model_distance,
+        "warning": added.warning,
         "nearest_before": added.nearest_before,
         "nearest": added.nearest,
         "kept_bits": added.kept_bits,
@@ -96,6 +100,7 @@ def _lines(about: dict[str, Any]) -> list[str]:
         f"{about['model']}: {about['n_classes']} classes, the last is {about['class']!r}, {about['center_distance']} "
         "bits or more from the others",
         f"of {about['images']} images, {about['nearest']:.0%} are nearest to the new center",
+        *([f"warning: {about['warning']}"] if about["warning"] else []),
     ]
     if not about["codes_changed"]:
         return [*lines, "the network and all codes are as before; --keep DATA moves the class to its center"]

@@ -33,6 +33,7 @@ def command(output: Path, bits: tuple[int, ...], seed: int, as_json: bool) -> No
     Repeated, it uses the models that it made before.
     """
     from nearbit.demo import run_demo
+    from nearbit.extras import install_hint
 
     say(f"Training {2 * len(bits) + 2} small networks: about a minute and a half. Those made before are used again.")
     with Bars() as progress:
@@ -58,7 +59,7 @@ def command(output: Path, bits: tuple[int, ...], seed: int, as_json: bool) -> No
             "",
             f"Open {about['report']} in a browser.",
             f"Then try: nearbit search {output / 'digits.index'} --id 1",
-            f"On a page: nearbit serve {output / 'digits.index'} (pip install 'nearbit[serve]')",
+            f"On a page: nearbit serve {output / 'digits.index'} (needs: {install_hint('serve', 'fastapi')})",
             "With your own images: nearbit train photos/ --method crh --bits 64 -o birds.model",
         ],
     )
