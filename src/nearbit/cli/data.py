@@ -9,7 +9,7 @@ from nearbit.cli.console import Bars, data_options, json_option, list_problems, 
 
 
 @click.command("data", epilog="Example: nearbit data photos/ --errors skipped.jsonl")
-@click.argument("source", metavar="DATA")
+@click.argument("source", metavar="DATA", type=Data())
 @click.option(
     "--errors",
     type=click.Path(path_type=Path),

@@ -1,6 +1,5 @@
 """What `nearbit index` does without images: remove, verify, compact, tell, export and import."""
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -10,6 +9,7 @@ import click
 
 from nearbit.cli.console import refuse_options
 from nearbit.errors import IndexFileError, InputError
+from nearbit.json_text import json_or_text
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Answer = tuple[dict[str, Any], list[str]]
@@ -190,7 +190,4 @@ def _pair(text: str) -> dict[str, Any]:
         raise InputError(f"--remove-where takes KEY=VALUE, such as labels=wren, not {text!r}")
     if key in ("labels", "path", "digest"):
         return {key: value}
-    try:
-        return {key: json.loads(value)}
-    except ValueError:
-        return {key: value}
+    return {key: json_or_text(value, f"the value of {key} in --remove-where", InputError)}

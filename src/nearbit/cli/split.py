@@ -94,7 +94,7 @@ def part_sizes(split: "Split") -> dict[str, int]:
 
 
 @click.command("split", epilog="Example: nearbit split photos/ -o split.json --query 5 --validation 0.1 --seed 1")
-@click.argument("source", metavar="DATA")
+@click.argument("source", metavar="DATA", type=Data())
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), required=True, help="The JSON file to write."
 )

@@ -1,6 +1,5 @@
 """A split: which rows of a data set train, validate, query and are searched, with the content hash of every row."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,6 +13,7 @@ from nearbit.datasets.dataset import PARTS, Dataset, fingerprint_of
 from nearbit.datasets.overlap import refuse_overlap
 from nearbit.errors import DataError
 from nearbit.files import json_digest, write_json
+from nearbit.json_text import read_json
 
 Rows = npt.NDArray[np.int64]
 
@@ -109,7 +109,7 @@ class Split:
         text = _read(Path(path))
         try:
             split = _from_json(text)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise DataError(f"{path}: a damaged split ({type(error).__name__}: {error}); make it again") from error
         if split.hash != text.get("hash"):
             raise DataError(f"{path}: its rows do not fit its hash: it was changed after it was written; make it again")
@@ -124,12 +124,7 @@ def load_split(path: str | Path) -> Split:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    try:
-        text = json.loads(path.read_bytes())
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise DataError(f"{path}: expected a split written by nearbit (JSON), but it is not JSON") from error
+    text = read_json(path, "expected a split written by nearbit, but", DataError)
     if not isinstance(text, dict) or text.get("format") != FORMAT:
         raise DataError(f'{path}: expected a split written by nearbit ("format": "{FORMAT}"); it is something else')
     if not isinstance(text.get("version"), int) or text["version"] > VERSION:
