@@ -14,6 +14,7 @@ from nearbit.codes import signs_of
 from nearbit.datasets import Dataset, Problem
 from nearbit.encode import encode_images, find_device, rows_key
 from nearbit.errors import DataError, InputError, did_you_mean
+from nearbit.json_text import unstorable
 from nearbit.networks import HashNetwork, Head
 from nearbit.progress import Progress, silent
 from nearbit.reading import Encoded, Job
@@ -119,6 +120,8 @@ def add_class(
 def _check_name(model: Model, name: str) -> None:
     if not name.strip():
         raise InputError("the new class needs a name")
+    if reason := unstorable(name):
+        raise InputError(f"the name of the new class cannot be kept: {reason}")
     if name in model.classes:
         raise InputError(f"the model has the class {name!r} already: choose another name")
     if not len(model.centers.centers):

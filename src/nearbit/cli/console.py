@@ -10,6 +10,8 @@ import click
 from click.core import ParameterSource
 
 from nearbit.errors import InputError
+from nearbit.json_text import unstorable
+from nearbit.names import escaped
 from nearbit.progress import Progress
 
 if TYPE_CHECKING:
@@ -36,7 +38,20 @@ class Level(click.ParamType[Any]):
             return value
         if isinstance(value, str) and value.isdecimal() and value.isascii() and 1 <= len(value) < 5 and int(value):
             return int(value)
-        self.fail(f"{value!r} is neither first nor leaf nor the number of a folder from 1 at the top", param, ctx)
+        expected = "expected first, leaf or the number of a folder from 1 at the top"
+        return self.fail(f"{value!r} is no class level; {expected}", param, ctx)
+
+
+class Text(click.ParamType[str]):
+    """A text that can be kept: what every command takes where a text is asked for (`main` sees to it)."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        reason = unstorable(str(value))
+        if reason:
+            self.fail(f"'{escaped(str(value))}' cannot be kept: {reason}; expected UTF-8 text", param, ctx)
+        return str(value)
 
 
 class Data(click.ParamType[str]):

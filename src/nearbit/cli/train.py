@@ -10,12 +10,14 @@ import click
 
 from nearbit.cli.console import (
     Bars,
+    Data,
     data_options,
     json_option,
     read_dataset,
     read_images,
     refuse_options,
     say,
+    say_notes,
 )
 from nearbit.cli.split import DIVIDING, build_split, split_options
 from nearbit.cli.train_outcome import finished_model, list_skipped, report
@@ -113,6 +115,8 @@ def command(
             raise InputError(f"--tensorboard shows a whole training, and --only {only} stops before: leave it out")
         with processes.leader_first():
             dataset = _read(source, method, cache=cache, progress=progress, **given)
+        if processes.leads:
+            say_notes(dataset)
         run = plan(
             dataset,
             load_split(split_path) if split_path is not None else build_split(dataset, seed=seed, **dividing),

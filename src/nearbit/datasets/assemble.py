@@ -85,7 +85,7 @@ def _copies(good: Sequence[tuple[Item, str]]) -> list[str]:
     one, two = differing[0]
     pair = f"{one.key!r} ({', '.join(one.names)}) and {two.key!r} ({', '.join(two.names)})"
     return [
-        f"{len(differing)} {'picture is' if len(differing) == 1 else 'pictures are'} copies of one with another label, "
+        f"{len(differing)} {'picture is a copy' if len(differing) == 1 else 'pictures are copies'} with another label, "
         f"the first: {pair}; each keeps its own"
     ]
 

@@ -78,7 +78,7 @@ def tidied(listing: Listing) -> Listing:
 def _refusal(item: Item) -> str:
     for name in item.names:
         if reason := unstorable(name):
-            return f"its label {escaped(name)[:60]!r} cannot be kept: {reason}"
+            return f"its label '{escaped(name)[:60]}' cannot be kept: {reason}"
     return ""
 
 

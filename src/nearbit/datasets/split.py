@@ -89,7 +89,10 @@ class Split:
                 f"the first: {dataset.keys[rows[0]]!r} (then {self.keys[rows[0]]!r}); make a new split, or restore them"
             )
         if fingerprint_of(self.keys, self.digests, dataset.labels, dataset.classes) != self.fingerprint:
-            raise DataError(f"the labels or classes of {dataset.name} have changed since the split; make a new split")
+            raise DataError(
+                f"the labels or classes of {dataset.name} have changed since the split; make a new split"
+                + _other_level(self.recipe.get("class_level"), dataset.class_level)
+            )
 
     def save(self, path: Path) -> None:
         """Write the split as JSON, whole or not at all."""
@@ -116,6 +119,15 @@ class Split:
         if not split.recipe.get("allow_overlap", False):
             refuse_overlap(split)
         return split
+
+
+def _other_level(then: Any, now: Any) -> str:
+    """Return how to read the folders as they were read for the split, where that was asked for otherwise."""
+    if then == now:
+        return ""
+    if then is None:
+        return ", or leave --class-level out (class_level=), as when it was made"
+    return f", or read the folders as it did: --class-level {then} (class_level={then!r})"
 
 
 def load_split(path: str | Path) -> Split:
