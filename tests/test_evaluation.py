@@ -102,6 +102,21 @@ def test_images_that_cannot_be_read_are_counted_and_left_out(model):
     assert (figures["n_query"], figures["n_database"], figures["unread_images"]) == (5, 5, 2)
 
 
+def test_the_labels_are_those_of_the_images_that_were_read(model):
+    split, dataset = model.split, tiny_dataset()
+    unread = [split.query[0], split.query[2], split.database[1], split.database[3]]
+    evaluation = evaluate(model, replace(dataset, source=Failing(unread)), device="cpu", each_query=True)
+    query, database = (rows[~np.isin(rows, unread)] for rows in (split.query, split.database))
+    codes, labels = codes_of(model, dataset, database), dataset.labels
+    expected = [
+        oracles.mean_over_orders(oracles.ties(code, label, codes, labels[database], 12), oracles.average_precision)
+        for code, label in zip(codes_of(model, dataset, query), labels[query], strict=True)
+    ]
+    assert evaluation.average_precision.tolist() == pytest.approx([float(one) for one in expected], abs=1e-12)
+    for row in (split.query, split.database):  # what the labels of the rows as asked would give is something else
+        assert (labels[row[: len(row) - 2]] != labels[row[~np.isin(row, unread)]]).any()
+
+
 def test_a_part_of_which_no_image_can_be_read_is_refused(model):
     broken = replace(tiny_dataset(), source=Failing(model.split.query))
     with pytest.raises(InputError, match="query_codes are empty"):

@@ -11,7 +11,7 @@ import nearbit
 
 SOURCE = Path(nearbit.__file__).parent
 LAYERS = (
-    ("extras", "errors", "json_text", "files", "progress", "threads", "compiled", "codes", "metrics"),
+    ("extras", "errors", "json_text", "names", "files", "progress", "threads", "compiled", "codes", "metrics"),
     ("centers", "index"),
     ("losses", "preprocessing", "networks", "datasets"),
     ("methods",),
@@ -34,7 +34,8 @@ LAYERS = (
 
 ORDER = [name for layer in LAYERS for name in layer]
 NO_TORCH = (
-    "extras", "errors", "json_text", "files", "progress", "threads", "compiled", "codes", "metrics", "centers", "index",
+    "extras", "errors", "json_text", "names", "files", "progress", "threads", "compiled", "codes", "metrics", "centers",
+    "index",
     "preprocessing", "datasets", "row_cache", "images", "reading", "sealed", "onnx_model", "indexing",
 )  # fmt: skip
 """What a machine without torch uses."""

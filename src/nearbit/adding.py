@@ -128,9 +128,8 @@ def add_class(
 def _check_name(model: Model, name: str) -> None:
     if not name.strip():
         raise InputError("the new class needs a name")
-    reason = unstorable(name)
-    if reason is not None:
-        raise InputError(f"the name {name!r} cannot be kept: {reason}")
+    if reason := unstorable(name):
+        raise InputError(f"the name of the new class cannot be kept: {reason}")
     if name in model.classes:
         raise InputError(f"the model has the class {name!r} already: choose another name")
     if not len(model.centers.centers):

@@ -11,13 +11,14 @@ _ESCAPED = re.compile(r"\\u(?:0000|[dD][89abAB][0-9a-fA-F]{2}|[dD][c-fC-F][0-9a-
 """An escape that may give a NUL or half of a surrogate pair: only then the texts are looked at one by one."""
 
 
-def parse_json(text: str | bytes, what: str, error: type[NearbitError]) -> Any:
+def parse_json(text: str | bytes, what: str, error: type[NearbitError], *, any_text: bool = False) -> Any:
     """Return the value that a JSON text stands for.
 
     Args:
         text: JSON; bytes are UTF-8, with or without a byte order mark.
         what: names the text in messages, such as "the split file birds.json".
         error: the class of error to raise.
+        any_text: pass on texts that cannot be kept: for a reader that leaves out single rows, by `unstorable`.
 
     Raises:
         NearbitError: of the class `error`: not UTF-8, not JSON, NaN or an infinity, a number or a nesting beyond what
@@ -27,7 +28,7 @@ def parse_json(text: str | bytes, what: str, error: type[NearbitError]) -> Any:
         if isinstance(text, bytes):
             text = text.decode("utf-8-sig")
         value = json.loads(text, parse_constant=_refuse_constant)
-        if _ESCAPED.search(text) or unstorable(text):
+        if not any_text and (_ESCAPED.search(text) or unstorable(text)):
             _check_texts(value)
     except UnicodeDecodeError as wrong:
         raise error(f"{what} is not UTF-8 text (byte {wrong.start}): expected JSON, save it as UTF-8") from wrong
@@ -42,20 +43,36 @@ def parse_json(text: str | bytes, what: str, error: type[NearbitError]) -> Any:
     return value
 
 
-def read_json(path: Path, what: str, error: type[NearbitError]) -> Any:
+def read_json(path: Path, what: str, error: type[NearbitError], *, any_text: bool = False) -> Any:
     """Return the value in a JSON file; see `parse_json`. A file that cannot be opened is the same error.
 
     Args:
         path: the file.
         what: names its kind in messages, such as "the split file"; the path is added.
         error: the class of error to raise.
+        any_text: as for `parse_json`.
     """
     try:
         content = path.read_bytes()
     except (OSError, MemoryError) as wrong:
         said = wrong.strerror if isinstance(wrong, OSError) else "it does not fit into memory"
         raise error(f"{what} {path} cannot be read: {said}") from wrong
-    return parse_json(content, f"{what} {path}", error)
+    return parse_json(content, f"{what} {path}", error, any_text=any_text)
+
+
+def json_or_text(text: str, what: str, error: type[NearbitError]) -> Any:
+    """Return what a value typed on the command line stands for: that of JSON where it is JSON, else the text itself.
+
+    Raises:
+        NearbitError: of the class `error`: JSON that cannot be used, such as one nested too deeply, or NaN in a list.
+    """
+    try:
+        json.loads(text)
+    except json.JSONDecodeError:
+        return text
+    except (ValueError, RecursionError):
+        pass  # said by the reader below
+    return parse_json(text, what, error)
 
 
 def unstorable(text: str) -> str | None:

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nearbit.cli.console import Bars, device_option, image_options, json_option, list_problems, put, read_images
+from nearbit.cli.console import Bars, Data, device_option, image_options, json_option, list_problems, put, read_images
 from nearbit.errors import InputError
+from nearbit.names import label_name
 
 if TYPE_CHECKING:
     from nearbit.adding import Added
@@ -16,12 +17,13 @@ if TYPE_CHECKING:
     "add-class", epilog="Example: nearbit add-class birds.model wrens/ --name wren --keep photos/ -o new.model"
 )
 @click.argument("model_path", metavar="MODEL", type=click.Path(path_type=Path))
-@click.argument("sources", metavar="IMAGES...", nargs=-1, required=True)
+@click.argument("sources", metavar="IMAGES...", nargs=-1, required=True, type=Data())
 @click.option("--name", required=True, help="The name of the new class.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The model folder to write.")
 @click.option(
     "--keep",
     metavar="DATA",
+    type=Data(),
     help="Solve the last layer anew, so that the new images reach their center and those that MODEL was trained on "
     "stay: these are looked for in DATA. [default: the network stays as it is]",
 )
@@ -58,6 +60,7 @@ def command(
     from nearbit.bundle import check_target, load_model
     from nearbit.files import cache_folder
 
+    name = label_name(name)
     check_target(output)
     if output.exists() and not overwrite:
         raise InputError(f"{output} is there already: choose another -o, or pass --overwrite to replace it")

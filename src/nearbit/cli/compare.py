@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nearbit.cli.console import Bars, data_options, json_option, put, read_dataset, say
+from nearbit.cli.console import Bars, Data, data_options, json_option, put, read_dataset, say
 from nearbit.cli.split import DIVIDING, build_split, split_options
 from nearbit.cli.training_options import FILE, TRAINING, training_options
 from nearbit.errors import InputError
@@ -53,7 +53,7 @@ def spread(args: Sequence[str], options: Sequence[str]) -> list[str]:
     cls=Command,
     epilog="Example: nearbit compare photos/ --methods crh shc mds csq --bits 16 32 64 --seeds 3 -o results/",
 )
-@click.argument("source", metavar="DATA")
+@click.argument("source", metavar="DATA", type=Data())
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path, file_okay=False), required=True, help="The folder to write."
 )

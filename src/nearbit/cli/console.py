@@ -11,6 +11,8 @@ import click
 from click.core import ParameterSource
 
 from nearbit.errors import InputError
+from nearbit.json_text import unstorable
+from nearbit.names import escaped
 from nearbit.progress import Progress
 
 if TYPE_CHECKING:
@@ -51,6 +53,42 @@ max_pixels_option = click.option(
     help="Width times height above which an image is not decoded. [default: NEARBIT_MAX_PIXELS, else 64000000]",
 )
 
+
+class Level(click.ParamType[Any]):
+    """Which folder is the class: first, leaf, or a number from 1."""
+
+    name = "first|leaf|N"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value in ("first", "leaf") or (isinstance(value, int) and value >= 1):
+            return value
+        if isinstance(value, str) and value.isdecimal() and value.isascii() and 1 <= len(value) < 5 and int(value):
+            return int(value)
+        expected = "expected first, leaf or the number of a folder from 1 at the top"
+        return self.fail(f"{value!r} is no class level; {expected}", param, ctx)
+
+
+class Text(click.ParamType[str]):
+    """A text that can be kept: what every command takes where a text is asked for (`main` sees to it)."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        reason = unstorable(str(value))
+        if reason:
+            self.fail(f"'{escaped(str(value))}' cannot be kept: {reason}; expected UTF-8 text", param, ctx)
+        return str(value)
+
+
+class Data(click.ParamType[str]):
+    """What is read as images: a name or a path, which need not be UTF-8."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        return str(value)
+
+
 IMAGE_OPTIONS = (
     click.option(
         "--label-level",
@@ -61,6 +99,16 @@ IMAGE_OPTIONS = (
     ),
     click.option("--images", type=click.Path(path_type=Path), help="Folder of the images that a labels file names."),
     click.option("--separator", default="|", show_default=True, help="Between several labels in a CSV field."),
+    click.option(
+        "--path-column", default="path", show_default=True, help="Column of a labels file that holds the path."
+    ),
+    click.option("--label-column", help="Column of a labels file that holds the label. [default: label or labels]"),
+    click.option(
+        "--class-level",
+        type=Level(),
+        help="Which folder on the path is the class: first, leaf (the last one), or its number from the top. "
+        "[default: guessed; nearbit data says how]",
+    ),
     click.option("--download", is_flag=True, help="Fetch cifar10 or cifar100 from its official page."),
     cache_option,
     max_pixels_option,
@@ -87,51 +135,36 @@ def data_options(command: Command) -> Command:
 def read_dataset(
     source: str,
     *,
-    label_level: str,
-    images: Path | None,
-    split_file: Path | None,
-    separator: str,
-    download: bool,
-    cache: Path | None,
     progress: Progress,
+    **reading: Any,
 ) -> "Dataset":
     """Load the data set that the options of `data_options` describe."""
     from nearbit.datasets import load_dataset
 
-    return load_dataset(
-        source,
-        label_level=label_level,
-        images=images,
-        split_file=split_file,
-        separator=separator,
-        download=download,
-        cache=cache,
-        progress=progress,
-    )
+    return load_dataset(source, **reading, progress=progress)
 
 
 def read_images(
     sources: Sequence[str],
     *,
-    label_level: str,
-    images: Path | None,
-    separator: str,
-    download: bool,
-    cache: Path | None,
     progress: Progress,
+    **reading: Any,
 ) -> "Dataset":
     """Load the images that the options of `image_options` describe, with their labels if there are any."""
     from nearbit.datasets import load_images
 
-    return load_images(
-        sources[0] if len(sources) == 1 else list(sources),
-        label_level=label_level,
-        images=images,
-        separator=separator,
-        download=download,
-        cache=cache,
-        progress=progress,
-    )
+    return load_images(sources[0] if len(sources) == 1 else list(sources), **reading, progress=progress)
+
+
+def say_notes(dataset: "Dataset") -> None:
+    """Say on standard error what a person should know of how a data set was read, where there is such."""
+    if dataset.notes:
+        say("\n".join([f"read: {dataset.read_as}", *dataset.notes]))
+
+
+def counted(number: int, one: str, many: str) -> str:
+    """Return a number with its word: "1 class", "2 classes"."""
+    return f"{number} {one if number == 1 else many}"
 
 
 class Bars:

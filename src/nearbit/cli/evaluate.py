@@ -8,6 +8,7 @@ import click
 
 from nearbit.cli.console import (
     Bars,
+    Data,
     data_options,
     device_option,
     json_option,
@@ -54,7 +55,7 @@ EXPLAINED = ("tie_aware_map", "map_by_convention")
 
 @click.command("evaluate", epilog="Example: nearbit evaluate birds.model photos/")
 @click.argument("model_path", metavar="[MODEL]", type=click.Path(path_type=Path), required=False)
-@click.argument("source", metavar="[DATA]", required=False)
+@click.argument("source", metavar="[DATA]", required=False, type=Data())
 @click.option(
     "--codes",
     "codes_path",

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from nearbit.cli.console import Bars, data_options, json_option, put, read_dataset, refuse_options
+from nearbit.cli.console import Bars, Data, data_options, json_option, put, read_dataset, refuse_options
 from nearbit.errors import InputError
 
 FOR_A_CARD = ("model_path", "output", "card", "as_json")
@@ -23,6 +23,7 @@ FOR_A_CARD = ("model_path", "output", "card", "as_json")
     "--check",
     "source",
     metavar="DATA",
+    type=Data(),
     help="With --onnx: the images to compare MODEL and network on. [default: built-in images and noise]",
 )
 @data_options

@@ -9,6 +9,7 @@ import click
 
 from nearbit.cli.console import (
     Bars,
+    Data,
     data_options,
     device_option,
     json_option,
@@ -30,7 +31,7 @@ HOW_TO_FIND = (
 
 @click.command("index", epilog="Example: nearbit index birds.index photos/ --model birds.model")
 @click.argument("index_path", metavar="INDEX", type=click.Path(path_type=Path, dir_okay=False))
-@click.argument("sources", metavar="[IMAGES]...", nargs=-1)
+@click.argument("sources", metavar="[IMAGES]...", nargs=-1, type=Data())
 @click.option(
     "--model",
     "model_path",

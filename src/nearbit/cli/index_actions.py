@@ -9,7 +9,7 @@ import click
 
 from nearbit.cli.console import refuse_options
 from nearbit.errors import IndexFileError, InputError
-from nearbit.json_text import parse_json
+from nearbit.json_text import json_or_text
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Answer = tuple[dict[str, Any], list[str]]
@@ -243,7 +243,4 @@ def _pair(text: str) -> dict[str, Any]:
         raise InputError(f"--remove-where takes KEY=VALUE, such as labels=wren, not {text!r}")
     if key in ("labels", "path", "digest"):
         return {key: value}
-    try:
-        return {key: parse_json(value, "the value", InputError)}
-    except InputError:
-        return {key: value}
+    return {key: json_or_text(value, f"the value of {key} in --remove-where", InputError)}

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nearbit.cli.console import Bars, data_options, json_option, list_problems, put, read_dataset
+from nearbit.cli.console import Bars, Data, data_options, json_option, list_problems, put, read_dataset, say_notes
 from nearbit.errors import InputError
+from nearbit.names import label_name
 
 if TYPE_CHECKING:
     from nearbit.datasets import Dataset, Split
@@ -83,8 +84,9 @@ def build_split(
         if given or database_includes_train
         else None
     )
+    kinds = [label_name(name) for name in unseen] or unseen_share
     return make_split(
-        dataset, seed=seed, protocol=protocol, sizes=sizes, allow_overlap=allow_overlap, unseen=unseen or unseen_share
+        dataset, seed=seed, protocol=protocol, sizes=sizes, allow_overlap=allow_overlap, unseen=kinds
     )
 
 
@@ -94,7 +96,7 @@ def part_sizes(split: "Split") -> dict[str, int]:
 
 
 @click.command("split", epilog="Example: nearbit split photos/ -o split.json --query 5 --validation 0.1 --seed 1")
-@click.argument("source", metavar="DATA")
+@click.argument("source", metavar="DATA", type=Data())
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), required=True, help="The JSON file to write."
 )
@@ -106,6 +108,7 @@ def command(source: str, output: Path, as_json: bool, **options: Any) -> None:
     dividing = {name: options.pop(name) for name in ("seed", *DIVIDING)}
     with Bars() as progress:
         dataset = read_dataset(source, progress=progress, **options)
+    say_notes(dataset)
     split = build_split(dataset, **dividing)
     split.save(output)
     errors = list_problems(dataset.problems, output.with_name(output.name + ".errors.jsonl"))

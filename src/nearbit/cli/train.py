@@ -1,6 +1,5 @@
 """`nearbit train`: from images with labels to a model folder."""
 
-import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,18 +10,21 @@ import click
 
 from nearbit.cli.console import (
     Bars,
+    Data,
     data_options,
     json_option,
     read_dataset,
     read_images,
     refuse_options,
     say,
+    say_notes,
 )
 from nearbit.cli.split import DIVIDING, build_split, split_options
 from nearbit.cli.train_outcome import finished_model, list_skipped, report
 from nearbit.cli.train_stage import read_array, write_stage
 from nearbit.cli.training_options import FILE, TRAINING, training_options
 from nearbit.errors import InputError
+from nearbit.json_text import json_or_text
 from nearbit.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -40,15 +42,12 @@ def method_values(pairs: tuple[str, ...]) -> dict[str, Any]:
             raise InputError(f"a method option must read NAME=VALUE, not {pair!r}")
         if name in values:
             raise InputError(f"the option {name} of the method is given twice: leave one --option {name}=… out")
-        try:
-            values[name] = json.loads(text)
-        except ValueError:
-            values[name] = text
+        values[name] = json_or_text(text, f"the value of --option {name}", InputError)
     return values
 
 
 @click.command("train", epilog="Example: nearbit train photos/ --method crh --bits 64 -o birds.model")
-@click.argument("source", metavar="DATA")
+@click.argument("source", metavar="DATA", type=Data())
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The model folder to write.")
 @click.option(
     "--method",
@@ -116,6 +115,8 @@ def command(
             raise InputError(f"--tensorboard shows a whole training, and --only {only} stops before: leave it out")
         with processes.leader_first():
             dataset = _read(source, method, cache=cache, progress=progress, **given)
+        if processes.leads:
+            say_notes(dataset)
         run = plan(
             dataset,
             load_split(split_path) if split_path is not None else build_split(dataset, seed=seed, **dividing),

@@ -7,7 +7,6 @@ runs.
 """
 
 import hashlib
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from nearbit.compare.soundness import sound
 from nearbit.errors import DataError
 from nearbit.files import write_json
 from nearbit.files_arrays import UNREADABLE
+from nearbit.json_text import read_json
 
 FORMAT, VERSION = "nearbit-comparison", 1
 DESCRIPTION = "comparison.json"
@@ -178,11 +178,9 @@ def write_failure(folder: Path, cell: Cell, why: str) -> None:
 
 def _read(path: Path, remedy: str) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_bytes())
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise DataError(f"{path}: expected JSON; it is damaged: {remedy}") from error
+        found = read_json(path, "the file", DataError)
+    except DataError as error:
+        raise DataError(f"{error}: {remedy}") from error
     if not isinstance(found, dict):
         raise DataError(f"{path}: expected a JSON object; it is damaged: {remedy}")
     return found

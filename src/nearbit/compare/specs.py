@@ -1,9 +1,9 @@
 """What a comparison calls a method: its name, or its name with options of it ("crh:reassign_every=0,margin=0.3")."""
 
-import json
 from typing import Any, NamedTuple
 
 from nearbit.errors import InputError
+from nearbit.json_text import json_or_text
 from nearbit.methods import Baseline, Method, find_method
 
 
@@ -44,7 +44,4 @@ def _pair(text: str, pair: str) -> tuple[str, Any]:
     name, equals, value = pair.partition("=")
     if not equals or not name:
         raise InputError(f"a method with options must read NAME:OPTION=VALUE,OPTION=VALUE, not {text!r}")
-    try:
-        return name, json.loads(value)
-    except ValueError:
-        return name, value
+    return name, json_or_text(value, f"the value of {name} in {text!r}", InputError)

@@ -1,7 +1,7 @@
 """From paths and the names of their labels to a `Dataset`: files checked, classes numbered, problems gathered."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,40 +10,9 @@ import numpy as np
 from nearbit.datasets.check import check_files
 from nearbit.datasets.dataset import Dataset, Problem
 from nearbit.datasets.images import FileImages
+from nearbit.datasets.listing import NO_LABEL, Item, Listing, tidied
 from nearbit.errors import DataError
 from nearbit.progress import Progress, silent
-
-
-@dataclass(frozen=True)
-class Item:
-    """One image as listed: its path below the root, the names of its labels, the part it was given ("" for none)."""
-
-    key: str
-    names: tuple[str, ...] = ()
-    part: str = ""
-
-
-@dataclass(frozen=True)
-class Listing:
-    """What a folder or a labels file lists, before any image is read.
-
-    Attributes:
-        name: of the data set.
-        root: the folder that the keys are relative to.
-        items: in the order of the rows.
-        classes: the names of all classes in their order; None sorts the names that occur.
-        parents: the superclass of each class, where there is a hierarchy.
-        problems: what was skipped so far.
-        is_whole: whether these are all images of the root, as a folder or a labels file says it.
-    """
-
-    name: str
-    root: Path
-    items: tuple[Item, ...]
-    classes: tuple[str, ...] | None = None
-    parents: Mapping[str, str] | None = None
-    problems: tuple[Problem, ...] = ()
-    is_whole: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,10 +31,11 @@ def assemble(listing: Listing, reading: Reading) -> Dataset:
     Raises:
         DataError: no image is left.
     """
+    listing = tidied(listing)
     problems = list(listing.problems)
     items = list(listing.items)
     if not reading.keep_unlabelled:
-        problems += [Problem(item.key, "no label") for item in items if not item.names]
+        problems += [Problem(item.key, item.unlabelled) for item in items if not item.names]
         items = [item for item in items if item.names]
     paths = [listing.root / item.key for item in items]
     checked = check_files(paths, reading.cache, reading.progress, reading.max_pixels)
@@ -102,7 +72,28 @@ def _dataset(
         given_parts=parts if any(parts) else None,
         parents=tuple(listing.parents.get(name, "") for name in classes) if listing.parents else None,
         is_whole=listing.is_whole,
+        read_as=listing.read_as,
+        notes=(*listing.notes, *_copies(good)),
+        class_level=listing.class_level,
     )
+
+
+def _copies(good: Sequence[tuple[Item, str]]) -> list[str]:
+    """Return a note where files of equal content have different labels."""
+    first: dict[str, Item] = {}
+    differing = []
+    for item, digest in good:
+        other = first.setdefault(digest, item)
+        if item.names and other.names and set(item.names) != set(other.names):
+            differing.append((other, item))
+    if not differing:
+        return []
+    one, two = differing[0]
+    pair = f"{one.key!r} ({', '.join(one.names)}) and {two.key!r} ({', '.join(two.names)})"
+    return [
+        f"{len(differing)} {'picture is a copy' if len(differing) == 1 else 'pictures are copies'} with another label, "
+        f"the first: {pair}; each keeps its own"
+    ]
 
 
 def _classes(listing: Listing, good: Sequence[Item]) -> tuple[tuple[str, ...], list[str]]:
@@ -116,7 +107,8 @@ def _classes(listing: Listing, good: Sequence[Item]) -> tuple[tuple[str, ...], l
 def _nothing_left(listing: Listing, problems: Sequence[Problem], *, labelled: bool) -> str:
     what = f"{listing.root}: no readable image" + (" with a label" if labelled else "")
     expected = "expected one folder a class with images in each, or a labels file" if labelled else "expected images"
-    if not problems or all(problem.reason == "no label" for problem in problems):
-        return f"{what}; {expected}"
+    if not problems or all(problem.reason.startswith(NO_LABEL) for problem in problems):
+        without = "; without labels: nearbit train --method itq" if labelled and listing.items else ""
+        return f"{what}; {expected}{without}"
     first = "; ".join(f"{problem.path!r}: {problem.reason}" for problem in problems[:3])
     return f"{what}; {len(problems)} skipped, the first: {first}"

@@ -10,6 +10,8 @@ import numpy.typing as npt
 from nearbit.datasets.dataset import Dataset
 from nearbit.datasets.images import ArrayImages, array_digests
 from nearbit.errors import DataError
+from nearbit.json_text import unstorable
+from nearbit.names import escaped, label_name
 from nearbit.progress import Progress, silent
 
 LabelLevel = Literal["fine", "coarse", "both"]
@@ -97,7 +99,14 @@ def _names(file: Path) -> list[str]:
         raise DataError(
             f"{file}: expected the class names of the official archive, one a line; it cannot be read"
         ) from error
-    return [line for line in lines if line]
+    names = [label_name(line) for line in lines]
+    return [_kept(file, name) for name in names if name]
+
+
+def _kept(file: Path, name: str) -> str:
+    if reason := unstorable(name):
+        raise DataError(f"{file}: the class name {escaped(name)!r} cannot be kept: {reason}")
+    return name
 
 
 def _table(file: Path, n_classes: list[int]) -> npt.NDArray[np.uint8]:
@@ -105,10 +114,13 @@ def _table(file: Path, n_classes: list[int]) -> npt.NDArray[np.uint8]:
     width = len(n_classes) + _PIXELS
     if not file.is_file():
         raise DataError(f"{file}: missing; expected the official binary archive, unpacked")
-    size = file.stat().st_size
-    if size == 0 or size % width:
-        raise DataError(f"{file}: {size} bytes are not a whole number of rows of {width} bytes; fetch it again")
-    table = np.memmap(file, np.uint8, mode="r").reshape(-1, width)
+    try:
+        size = file.stat().st_size
+        if size == 0 or size % width:
+            raise DataError(f"{file}: {size} bytes are not a whole number of rows of {width} bytes; fetch it again")
+        table = np.memmap(file, np.uint8, mode="r").reshape(-1, width)
+    except OSError as error:
+        raise DataError(f"{file}: cannot be read: {error.strerror}") from error
     for column, classes in enumerate(n_classes):
         highest = int(table[:, column].max())
         if highest >= classes:

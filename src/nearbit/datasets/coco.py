@@ -1,12 +1,12 @@
 """Annotations in the form of MS COCO: images, categories, and annotations that join the two."""
 
-import json
 from pathlib import Path
 from typing import Any
 
-from nearbit.datasets.assemble import Item, Listing
 from nearbit.datasets.labels_file import Places
+from nearbit.datasets.listing import Item, Listing
 from nearbit.errors import DataError
+from nearbit.json_text import read_json
 
 
 def list_coco(file: Path, images: Path | None = None) -> Listing:
@@ -36,16 +36,14 @@ def list_coco(file: Path, images: Path | None = None) -> Listing:
         key = places.find(path, str(file))
         if key is not None:
             items.append(Item(key, tuple(categories[label] for label in order if label in labels[number])))
-    return Listing(_name(file), places.root, tuple(items), classes, _parents(table), tuple(places.problems))
+    return Listing(
+        _name(file), places.root, tuple(items), classes, _parents(table), tuple(places.problems),
+        read_as=f"the COCO annotations {file.name}",
+    )  # fmt: skip
 
 
 def _load(file: Path) -> dict[str, Any]:
-    try:
-        table = json.loads(file.read_bytes())
-    except ValueError as error:
-        raise DataError(f"{file}: not JSON: {error}") from error
-    except OSError as error:
-        raise DataError(f"{file}: cannot be read: {error.strerror}") from error
+    table = read_json(file, "the annotations file", DataError, any_text=True)
     lists = ("images", "annotations", "categories")
     if not isinstance(table, dict) or not all(isinstance(table.get(key), list) for key in lists):
         raise DataError(f"{file}: expected COCO annotations, an object with the lists {', '.join(lists)}")

@@ -44,6 +44,10 @@ class Dataset:
         parents: the superclass of each class ("" for none) where there is a hierarchy.
         mirror: whether a mirrored image means the same (False for digits and letters).
         is_whole: whether a folder or a labels file said that these are all images of the root (False for single files).
+        read_as: in words, how folders or columns were understood; "" where there was nothing to understand.
+        notes: what a person should know of it, a line each: another reading, names read as one class, copies of one
+            picture with different labels.
+        class_level: the `class_level` that was asked for when it was read.
 
     Raises:
         DataError: the fields do not fit together.
@@ -60,6 +64,9 @@ class Dataset:
     parents: tuple[str, ...] | None = None
     mirror: bool = True
     is_whole: bool = False
+    read_as: str = ""
+    notes: tuple[str, ...] = ()
+    class_level: str | int | None = None
 
     def __post_init__(self) -> None:
         _check_lengths(self)

@@ -3,6 +3,7 @@
 import hashlib
 import shutil
 import tarfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,12 +71,15 @@ def fetch(archive: Archive, target: Path, progress: Progress = silent) -> Path:
     if place.is_dir():
         return place
     packed = target / archive.url.rsplit("/", 1)[-1]
-    write_whole(packed, lambda aside: _download(archive, aside, progress))
     try:
-        with whole_folder(place) as folder:
-            _unpack(archive, packed, folder)
-    finally:
-        packed.unlink(missing_ok=True)
+        write_whole(packed, lambda aside: _download(archive, aside, progress))
+        try:
+            with whole_folder(place) as folder:
+                _unpack(archive, packed, folder)
+        finally:
+            packed.unlink(missing_ok=True)
+    except OSError as error:
+        raise DataError(f"{error.filename or target}: cannot be written: {error.strerror or error}") from error
     return place
 
 
@@ -85,7 +89,8 @@ def _download(archive: Archive, file: Path, progress: Progress) -> None:
 
     try:
         with urllib.request.urlopen(archive.url, timeout=_TIMEOUT) as answer, open(file, "wb") as handle:
-            total = int(answer.headers.get("Content-Length") or 0)
+            length = answer.headers.get("Content-Length") or ""
+            total = int(length) if length.isdecimal() else 0
             came = _copy(answer, handle, total, progress, archive.url)
     except (OSError, http.client.HTTPException) as error:
         raise DataError(
@@ -121,5 +126,5 @@ def _unpack(archive: Archive, packed: Path, folder: Path) -> None:
                     raise DataError(f"{archive.url}: expected the file {expected} in it")
                 with content, open(folder / name, "wb") as handle:
                     shutil.copyfileobj(content, handle)
-    except (tarfile.TarError, EOFError, OSError) as error:
+    except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
         raise DataError(f"{archive.url}: the archive cannot be unpacked: {error}") from error

@@ -1,20 +1,22 @@
 """Folders of images: one folder a class, or such folders inside train, validation and test, or no classes at all."""
 
+from dataclasses import replace
 from pathlib import Path
 
-from nearbit.datasets.assemble import Item, Listing
+from nearbit.datasets.class_level import LEAF, ClassLevel, Layout, layout_of
 from nearbit.datasets.dataset import Problem
 from nearbit.datasets.images import common_root
-from nearbit.datasets.parts import PART_NAMES
+from nearbit.datasets.listing import NO_LABEL, Item, Listing
 from nearbit.datasets.scan import Scan, scan_folder
 from nearbit.errors import DataError
 
 
-def list_folder(root: Path) -> Listing:
-    """List the images of a folder, labelled by the first folder on their path; those in `root` itself have no label.
+def list_folder(root: Path, class_level: ClassLevel | None = None) -> Listing:
+    """List the images of a folder, labelled by a folder on their path; those that have no such folder have no label.
 
-    Where `root` holds nothing but two or more folders that bear the names of parts (train, val, test and so on), the
-    folders inside those are the classes, and the parts are given.
+    Which folder that is says `class_level`. None guesses: the first one; where all class folders lie in one folder,
+    those; where most images lie in class folders inside folders that bear the names of parts (train, val, test and so
+    on), these give the parts, whatever lies beside them. The listing says what was understood.
 
     Raises:
         DataError: the folder is not there or holds no file that may be an image.
@@ -24,12 +26,23 @@ def list_folder(root: Path) -> Listing:
         first = [f" ({problem.path!r}: {problem.reason})" for problem in found.problems[:1]]
         expected = "one folder a class with images in each, or a labels file"
         raise DataError(f"{root}: no images in it{''.join(first)}; expected {expected}")
-    top = [folder for folder in found.folders if "/" not in folder]
-    by_part = len(top) > 1 and all(name.lower() in PART_NAMES for name in top) and _is_two_deep(found)
-    items = tuple(_item(path, by_part) for path in found.paths)
-    empty = [] if by_part else [name for name in top if not any(path.startswith(name + "/") for path in found.paths)]
-    problems = [*found.problems, *(Problem(name, "a class without an image: dropped", is_class=True) for name in empty)]
-    return Listing(root.resolve().name or "images", root, items, problems=tuple(problems))
+    layout = layout_of(found, class_level)
+    items = tuple(_item(path, layout) for path in found.paths)
+    if len({item.part for item in items if item.part and item.names}) < 2:  # one part alone divides nothing
+        items = tuple(replace(item, part="") for item in items)
+    problems = [*found.problems, *(Problem(path, NO_IMAGE, is_class=True) for path in _empty(found, layout))]
+    return Listing(
+        root.resolve().name or "images",
+        root,
+        items,
+        problems=tuple(problems),
+        read_as=layout.read_as if any(item.names for item in items) else "images without labels",
+        notes=layout.notes if any(item.names for item in items) else (),
+        class_level=class_level,
+    )
+
+
+NO_IMAGE = "a class without an image: dropped"
 
 
 def list_files(files: list[Path]) -> Listing:
@@ -40,12 +53,18 @@ def list_files(files: list[Path]) -> Listing:
     return Listing(root.name or "images", root, tuple(Item(key) for key in keys), is_whole=False)
 
 
-def _is_two_deep(found: Scan) -> bool:
-    return all(path.count("/") >= 2 for path in found.paths)
+def _item(path: str, layout: Layout) -> Item:
+    label = layout.label(path)
+    if label is not None:
+        return Item(path, (label,), layout.part(path))
+    beside = "" if path.startswith(layout.homes) else f": it lies beside {', '.join(layout.homes)}"
+    return Item(path, (), layout.part(path), NO_LABEL + beside)
 
 
-def _item(path: str, by_part: bool) -> Item:
-    folders = path.split("/")[:-1]
-    if by_part:
-        return Item(path, (folders[1],), PART_NAMES[folders[0].lower()])
-    return Item(path, tuple(folders[:1]))
+def _empty(found: Scan, layout: Layout) -> list[str]:
+    """Return the folders that would be classes and hold no image; with parts, a class may be in some of them only."""
+    if layout.parts_at or layout.level == LEAF:
+        return []
+    full = {"/".join(path.split("/")[: layout.level]) for path in found.paths}
+    at_level = [folder for folder in found.folders if folder.count("/") == layout.level - 1]
+    return [folder for folder in at_level if folder.startswith(layout.homes) and folder not in full]

@@ -1,30 +1,46 @@
 """Labels files: CSV and TSV tables, and JSON Lines, one row an image."""
 
-import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nearbit.datasets.assemble import Item, Listing
 from nearbit.datasets.dataset import Problem
+from nearbit.datasets.listing import Item, Listing
 from nearbit.datasets.parts import part_named
 from nearbit.datasets.scan import NOT_UTF8, is_utf8
 from nearbit.datasets.table import read_table
-from nearbit.errors import DataError
+from nearbit.errors import DataError, did_you_mean
+from nearbit.json_text import parse_json, unstorable
+from nearbit.names import escaped
 
 SEPARATOR = "|"
 """What stands between the labels of one image in the column `labels`."""
 
 
-def list_labels_file(file: Path, images: Path | None = None, separator: str = SEPARATOR) -> Listing:
+@dataclass(frozen=True)
+class Columns:
+    """Where a labels file holds what: the column (or the entry of JSON Lines) of the path and of the label.
+
+    `label` None takes `label` (one name, taken whole) or `labels` (with `separator` between the names), whichever is
+    there; a column that is named holds one name, or several with `separator` between.
+    """
+
+    path: str = "path"
+    label: str | None = None
+    separator: str = SEPARATOR
+
+
+def list_labels_file(file: Path, images: Path | None = None, columns: Columns | None = None) -> Listing:
     """List the images of a labels file in the order of its rows.
 
     Args:
-        file: `.csv` or `.tsv` with the columns path and label (one name, taken whole) or labels (names with `separator`
-            between them), or `.jsonl` with objects {"path": …, "label": …} or {"path": …, "labels": […]}; a column or
-            an entry split is understood in each.
+        file: a table (`.csv`, `.tsv`) or JSON Lines. In a table, a header comes first, with commas, semicolons, tabs or
+            "|" between the fields, and the columns are path and label (one name, taken whole) or labels (names with
+            `separator` between them); in `.jsonl` objects are {"path": …, "label": …} or {"path": …, "labels": […]}; a
+            column or an entry split is understood in each.
         images: the folder that paths are relative to; None looks beside the file, then in a folder `images` there.
-        separator: between the names in a column labels.
+        columns: other names of the columns, and what stands between the names in a column labels.
 
     Raises:
         DataError: the file cannot be read as such; with the line number.
@@ -33,7 +49,8 @@ def list_labels_file(file: Path, images: Path | None = None, separator: str = SE
     places = Places(file, images)
     seen: dict[str, int] = {}
     items: list[Item] = []
-    for line, path, names, part in reader(file, separator):
+    asked = columns or Columns()
+    for line, path, names, part in reader(file, asked):
         where = f"{file}, line {line}"
         key = places.find(path, where)
         if (key or path) in seen:
@@ -41,10 +58,17 @@ def list_labels_file(file: Path, images: Path | None = None, separator: str = SE
             raise DataError(f"{where}: {before}; give all labels of an image in one row")
         seen[key or path] = line
         if key is not None:
-            items.append(Item(key, tuple(dict.fromkeys(names)), part_named(part, where)))
+            items.append(Item(key, tuple(names), part_named(part, where)))
     if not seen:
         raise DataError(f"{file}: no rows; expected one row an image")
-    return Listing(file.stem, places.root, tuple(items), problems=tuple(places.problems))
+    named = f" (path: {asked.path!r}, label: {asked.label or 'label or labels'!r})" if asked != Columns() else ""
+    return Listing(
+        file.stem,
+        places.root,
+        tuple(items),
+        problems=tuple(places.problems),
+        read_as=f"the labels file {file.name}{named}",
+    )
 
 
 class Places:
@@ -60,53 +84,81 @@ class Places:
     def find(self, path: str, where: str) -> str | None:
         """Return the path below the root, or None after noting the problem: outside the folder, or no such file."""
         plain = "/".join(part for part in path.split("/") if part not in ("", "."))
-        if not plain or "\0" in path:
+        if not plain:
             raise DataError(f"{where}: expected the path of an image, came {path!r}")
-        if not is_utf8(path):
-            self.problems.append(Problem(path.encode("utf-8", "backslashreplace").decode(), NOT_UTF8))
+        if unstorable(path):
+            reason = NOT_UTF8 if not is_utf8(path) else "no such file: its name has a NUL character"
+            self.problems.append(Problem(escaped(path), reason))
             return None
         if path.startswith("/") or ".." in plain.replace("\\", "/").split("/") or Path(plain).is_absolute():
             self.problems.append(Problem(path, "outside the folder of images: paths must be relative, without '..'"))
             return None
         for prefix in self._prefixes:
-            if (self.root / (prefix + plain)).exists() or (self.root / (prefix + plain)).is_symlink():
+            if _is_there(self.root / (prefix + plain)):
                 return prefix + plain
         self.problems.append(Problem(path, "no such file"))
         return None
 
 
-def _table_rows(file: Path, separator: str) -> Iterator[tuple[int, str, list[str], str]]:
-    for line, row in read_table(file, required=("path",)):
-        if ("label" in row) == ("labels" in row):
-            came = ", ".join(row)
-            raise DataError(f"{file}: expected one of the columns 'label' and 'labels'; the columns are: {came}")
-        texts = [row["label"]] if "label" in row else row["labels"].split(separator)
-        yield line, row["path"], [text.strip() for text in texts if text.strip()], row.get("split", "")
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists() or path.is_symlink()
+    except OSError:  # a name that is too long, a folder that may not be entered
+        return False
 
 
-def _json_lines(file: Path, separator: str) -> Iterator[tuple[int, str, list[str], str]]:
+def _table_rows(file: Path, columns: Columns) -> Iterator[tuple[int, str, list[str], str]]:
+    options = {columns.path: "path_column", columns.label or "": "label_column"}
+    required = (columns.path,) if columns.label is None else (columns.path, columns.label)
+    for line, row in read_table(file, required=required, options=options):
+        yield line, row[columns.path], _table_labels(file, row, columns), row.get("split", "")
+
+
+def _table_labels(file: Path, row: dict[str, str], columns: Columns) -> list[str]:
+    if columns.label is not None:
+        return _names_in(row[columns.label], columns.separator)
+    if ("label" in row) == ("labels" in row):
+        hint = did_you_mean("label", list(row))
+        raise DataError(
+            f"{file}: expected one of the columns 'label' and 'labels'; the columns are: {', '.join(row)}.{hint} "
+            "Another one is named by --label-column (label_column=)"
+        )
+    return [row["label"]] * bool(row["label"]) if "label" in row else _names_in(row["labels"], columns.separator)
+
+
+def _names_in(text: str, separator: str) -> list[str]:
+    return [name for name in text.split(separator) if name]
+
+
+def _json_lines(file: Path, columns: Columns) -> Iterator[tuple[int, str, list[str], str]]:
     for line, text in enumerate(_text_of(file).split("\n"), start=1):
-        if not text.strip():
-            continue
-        try:
-            row = json.loads(text)
-        except ValueError as error:
-            raise DataError(f"{file}, line {line}: not JSON: {error}") from error
-        yield line, *_json_row(row, f"{file}, line {line}")
+        if text.strip():
+            where = f"{file}, line {line}"
+            yield line, *_json_row(parse_json(text, where, DataError, any_text=True), where, columns)
 
 
-def _json_row(row: Any, where: str) -> tuple[str, list[str], str]:
-    if not isinstance(row, dict) or not isinstance(row.get("path"), str):
-        raise DataError(f'{where}: expected an object with "path" (a text), came {str(row)[:60]}')
-    if "label" in row and "labels" in row:
-        raise DataError(f'{where}: expected "label" or "labels", came both')
-    names = [row["label"]] if row.get("label") is not None else row.get("labels") or []
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise DataError(f'{where}: "label" must be a text, "labels" a list of texts, not {names!r}')
+def _json_row(row: Any, where: str, columns: Columns) -> tuple[str, list[str], str]:
+    if not isinstance(row, dict) or not isinstance(row.get(columns.path), str):
+        raise DataError(f'{where}: expected an object with "{columns.path}" (a text), came {escaped(str(row)[:60])}')
     part = row.get("split") or ""
     if not isinstance(part, str):
         raise DataError(f'{where}: "split" must be a text, not {part!r}')
-    return row["path"], [name.strip() for name in names if name.strip()], part
+    return row[columns.path], _json_labels(row, where, columns), part
+
+
+def _json_labels(row: dict[str, Any], where: str, columns: Columns) -> list[str]:
+    if columns.label is not None:
+        found = row.get(columns.label)
+        names = found if isinstance(found, list) else [] if found is None else [found]
+        expected = f'"{columns.label}" must be a text or a list of texts'
+    else:
+        if "label" in row and "labels" in row:
+            raise DataError(f'{where}: expected "label" or "labels", came both')
+        names = [row["label"]] if row.get("label") is not None else row.get("labels") or []
+        expected = '"label" must be a text, "labels" a list of texts'
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise DataError(f"{where}: {expected}, not {names!r}")
+    return names
 
 
 def _text_of(file: Path) -> str:
@@ -116,3 +168,5 @@ def _text_of(file: Path) -> str:
         raise DataError(f"{file}: must be UTF-8 text, but byte {error.start} is not; save it as UTF-8") from error
     except OSError as error:
         raise DataError(f"{file}: cannot be read: {error.strerror}") from error
+    except MemoryError as error:
+        raise DataError(f"{file}: does not fit into memory") from error

@@ -1,20 +1,24 @@
 """`load_dataset` and `load_images`: whatever people have, recognised and read."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nearbit.datasets.assemble import Listing, Reading, assemble
+from nearbit.datasets.assemble import Reading, assemble
 from nearbit.datasets.cifar import CIFAR10, CIFAR100, find_cifar, read_cifar
+from nearbit.datasets.class_level import ClassLevel, checked_level
 from nearbit.datasets.coco import list_coco
 from nearbit.datasets.dataset import Dataset
 from nearbit.datasets.digits import load_digits
 from nearbit.datasets.folder import list_files, list_folder
-from nearbit.datasets.labels_file import SEPARATOR, list_labels_file
+from nearbit.datasets.labels_file import SEPARATOR, Columns, list_labels_file
+from nearbit.datasets.listing import Listing
 from nearbit.datasets.parts import with_parts
 from nearbit.datasets.shapes import load_shapes
 from nearbit.errors import DataError, InputError, did_you_mean
 from nearbit.files import cache_folder
+from nearbit.names import escaped
 from nearbit.progress import Progress, silent
 
 BUILT_IN = ("digits", "shapes", "cifar10", "cifar100")
@@ -36,7 +40,8 @@ class _Options:
     label_level: str
     images: Path | None
     split_file: Path | None
-    separator: str
+    columns: Columns
+    class_level: ClassLevel | None
     download: bool
     reading: Reading
 
@@ -48,6 +53,9 @@ def load_dataset(
     images: Path | None = None,
     split_file: Path | None = None,
     separator: str = SEPARATOR,
+    class_level: ClassLevel | None = None,
+    path_column: str = "path",
+    label_column: str | None = None,
     download: bool = False,
     cache: Path | None = None,
     progress: Progress = silent,
@@ -63,6 +71,10 @@ def load_dataset(
         images: the folder that the paths of a labels file are relative to; None looks beside it and in `images` there.
         split_file: CSV with the columns path and split; None takes `split.csv` in the folder, if there is one.
         separator: between the labels in the column labels of a table.
+        class_level: which folder on the path is the class: "first", "leaf" (the one that the image lies in), or its
+            number from the top, from 1; None guesses, and `Dataset.read_as` and `notes` say what was understood.
+        path_column: the column of a table, or the entry of JSON Lines, that holds the path.
+        label_column: the one that holds the label, or several with `separator` between; None takes label or labels.
         download: fetch "cifar10" or "cifar100" from its official page where it is not in the cache yet.
         cache: the folder for data that can be made again; None takes `nearbit.files.cache_folder()`.
         progress: called as ("reading images", done, total).
@@ -84,7 +96,8 @@ def load_dataset(
         label_level=label_level,
         images=images,
         split_file=split_file,
-        separator=separator,
+        columns=Columns(path_column, label_column, separator),
+        class_level=checked_level(class_level),
         download=download,
         reading=reading,
     )
@@ -97,6 +110,9 @@ def load_images(
     label_level: str = "fine",
     images: Path | None = None,
     separator: str = SEPARATOR,
+    class_level: ClassLevel | None = None,
+    path_column: str = "path",
+    label_column: str | None = None,
     download: bool = False,
     cache: Path | None = None,
     progress: Progress = silent,
@@ -110,6 +126,9 @@ def load_images(
         label_level: as for `load_dataset`.
         images: as for `load_dataset`.
         separator: as for `load_dataset`.
+        class_level: as for `load_dataset`.
+        path_column: as for `load_dataset`.
+        label_column: as for `load_dataset`.
         download: as for `load_dataset`.
         cache: as for `load_dataset`.
         progress: as for `load_dataset`.
@@ -126,7 +145,8 @@ def load_images(
         label_level=label_level,
         images=images,
         split_file=None,
-        separator=separator,
+        columns=Columns(path_column, label_column, separator),
+        class_level=checked_level(class_level),
         download=download,
         reading=reading,
     )
@@ -138,6 +158,16 @@ def load_images(
 
 
 def _load(source: str | Path, options: _Options) -> Dataset:
+    try:
+        return _load_any(source, options)
+    except OSError as error:  # what the parts do not say better: a path that is too long, a folder that is closed
+        path = escaped(os.fsdecode(error.filename or source))
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except MemoryError as error:
+        raise DataError(f"{escaped(str(source))}: does not fit into memory") from error
+
+
+def _load_any(source: str | Path, options: _Options) -> Dataset:
     if isinstance(source, str) and source in BUILT_IN:
         return _load_named(source, options)
     if options.download:
@@ -178,7 +208,8 @@ def _load_named(name: str, options: _Options) -> Dataset:
 
 
 def _refuse_files(path: Path, options: _Options) -> None:
-    for name, value in (("images", options.images), ("split_file", options.split_file)):
+    given = {"images": options.images, "split_file": options.split_file, "class_level": options.class_level}
+    for name, value in given.items():
         if value is not None:
             raise InputError(f"{name}={str(value)!r} is for folders and labels files; leave it out for {path}")
 
@@ -186,11 +217,13 @@ def _refuse_files(path: Path, options: _Options) -> None:
 def _listing(path: Path, options: _Options) -> Listing:
     if path.is_dir():
         return _folder_listing(path, options)
+    if options.class_level is not None:
+        raise InputError(f"class_level={options.class_level!r} is for folders of images; leave it out for {path}")
     suffix = path.suffix.lower()
     if suffix == ".json":
         return list_coco(path, options.images)
     if suffix in _SUFFIXES:
-        return list_labels_file(path, options.images, options.separator)
+        return list_labels_file(path, options.images, options.columns)
     if options.reading.keep_unlabelled:
         return list_files([path])
     raise DataError(f"{path}: expected a folder, or a labels file ending in {', '.join(_SUFFIXES)}")
@@ -204,4 +237,4 @@ def _folder_listing(path: Path, options: _Options) -> Listing:
         return _listing(path / files[0], options)
     if options.images is not None:
         raise InputError(f"images={str(options.images)!r} goes with a labels file; {path} holds none")
-    return list_folder(path)
+    return list_folder(path, options.class_level)

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from nearbit.datasets.assemble import Item, Listing
+from nearbit.datasets.listing import Listing
 from nearbit.datasets.table import read_table
 from nearbit.errors import DataError, did_you_mean
 
@@ -16,6 +16,7 @@ PART_NAMES = {
     "valid": "validation",
     "validation": "validation",
     "test": "query",
+    "testing": "query",
     "query": "query",
     "database": "database",
     "": "",
@@ -50,7 +51,7 @@ def with_parts(listing: Listing, split_file: Path | None) -> Listing:
     parts = read_split_file(file)
     known = {item.key for item in listing.items} | {problem.path for problem in listing.problems}
     _refuse_unknown(file, parts, known)
-    items = tuple(Item(item.key, item.names, parts.get(item.key, "")) for item in listing.items)
+    items = tuple(replace(item, part=parts.get(item.key, "")) for item in listing.items)
     return replace(listing, items=items)
 
 

@@ -5,6 +5,7 @@ from pathlib import Path, PurePath
 
 from nearbit.datasets.dataset import Problem
 from nearbit.errors import DataError
+from nearbit.names import escaped
 
 _TEXT = "txt csv tsv json jsonl md rst html htm xml yaml yml toml ini cfg log pdf doc docx xls xlsx py ipynb sh js css"
 _DATA = "db npy npz mat pkl h5 hdf5 parquet safetensors pt pth onnx index lst zip tar gz tgz bz2 xz 7z rar md5 sha256"
@@ -19,6 +20,12 @@ NOT_UTF8 = "its name is not UTF-8: rename it"
 SIDE_NAMES = frozenset({"readme", "license", "licence", "notice", "makefile", "changelog", "copying", "authors"})
 
 
+SIDE_FOLDERS = frozenset({
+    "__macosx", "@eadir", "#recycle", "@recycle", "$recycle.bin", "system volume information", "lost+found",
+})  # fmt: skip
+"""Folders that systems, archives and disk stations put beside people's own: passed over without a word."""
+
+
 @dataclass
 class Scan:
     """What a folder holds: paths below it with "/" between their parts, sorted, and what was skipped."""
@@ -31,9 +38,9 @@ class Scan:
 def scan_folder(root: Path) -> Scan:
     """List every file below `root` that may be an image.
 
-    Hidden files and folders, and files of `SIDE_SUFFIXES` and `SIDE_NAMES`, are passed over. Symbolic links are
-    followed; one that leads back into a folder above it is listed as a problem, as are folders that may not be read
-    and names that are not UTF-8 (they could not be written in JSON).
+    Hidden files and folders, `SIDE_FOLDERS`, and files of `SIDE_SUFFIXES` and `SIDE_NAMES`, are passed over. Symbolic
+    links are followed; one that leads back into a folder above it is listed as a problem, as are folders that may not
+    be read and names that are not UTF-8 (they could not be written in JSON).
 
     Returns:
         paths and folders sorted by their text; deterministic.
@@ -70,14 +77,10 @@ def may_be_image(name: str) -> bool:
     return lower.suffix not in SIDE_SUFFIXES and lower.stem not in SIDE_NAMES
 
 
-def readable(path: str) -> str:
-    """Return a path as text that UTF-8 can hold: bytes of a name that are not UTF-8 become "\\\\xe9" and the like."""
-    return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-
-
 def _names_in(root: Path, folder: str, found: Scan) -> list[str]:
     try:
-        return sorted(entry.name for entry in (root / folder).iterdir() if not entry.name.startswith("."))
+        names = sorted(entry.name for entry in (root / folder).iterdir())
+        return [name for name in names if not name.startswith(".") and name.lower() not in SIDE_FOLDERS]
     except OSError as error:
         found.problems.append(Problem(folder or ".", f"a folder that cannot be read: {error.strerror}"))
         return []
@@ -86,7 +89,7 @@ def _names_in(root: Path, folder: str, found: Scan) -> list[str]:
 def _is_readable_name(path: str, found: Scan) -> bool:
     if is_utf8(path):
         return True
-    found.problems.append(Problem(readable(path), NOT_UTF8))
+    found.problems.append(Problem(escaped(path), NOT_UTF8))
     return False
 
 

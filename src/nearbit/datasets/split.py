@@ -1,6 +1,5 @@
 """A split: which rows of a data set train, validate, query and are searched, with the content hash of every row."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,6 +13,7 @@ from nearbit.datasets.dataset import PARTS, Dataset, fingerprint_of
 from nearbit.datasets.overlap import refuse_overlap
 from nearbit.errors import DataError
 from nearbit.files import json_digest, write_json
+from nearbit.json_text import read_json
 
 Rows = npt.NDArray[np.int64]
 
@@ -89,7 +89,10 @@ class Split:
                 f"the first: {dataset.keys[rows[0]]!r} (then {self.keys[rows[0]]!r}); make a new split, or restore them"
             )
         if fingerprint_of(self.keys, self.digests, dataset.labels, dataset.classes) != self.fingerprint:
-            raise DataError(f"the labels or classes of {dataset.name} have changed since the split; make a new split")
+            raise DataError(
+                f"the labels or classes of {dataset.name} have changed since the split; make a new split"
+                + _other_level(self.recipe.get("class_level"), dataset.class_level)
+            )
 
     def save(self, path: Path) -> None:
         """Write the split as JSON, whole or not at all."""
@@ -109,7 +112,7 @@ class Split:
         text = _read(Path(path))
         try:
             split = _from_json(text)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise DataError(f"{path}: a damaged split ({type(error).__name__}: {error}); make it again") from error
         if split.hash != text.get("hash"):
             raise DataError(f"{path}: its rows do not fit its hash: it was changed after it was written; make it again")
@@ -118,18 +121,22 @@ class Split:
         return split
 
 
+def _other_level(then: Any, now: Any) -> str:
+    """Return how to read the folders as they were read for the split, where that was asked for otherwise."""
+    if then == now:
+        return ""
+    if then is None:
+        return ", or leave --class-level out (class_level=), as when it was made"
+    return f", or read the folders as it did: --class-level {then} (class_level={then!r})"
+
+
 def load_split(path: str | Path) -> Split:
     """Read a split that `Split.save` wrote; see `Split.load`."""
     return Split.load(Path(path))
 
 
 def _read(path: Path) -> dict[str, Any]:
-    try:
-        text = json.loads(path.read_bytes())
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise DataError(f"{path}: expected a split written by nearbit (JSON), but it is not JSON") from error
+    text = read_json(path, "expected a split written by nearbit, but", DataError)
     if not isinstance(text, dict) or text.get("format") != FORMAT:
         raise DataError(f'{path}: expected a split written by nearbit ("format": "{FORMAT}"); it is something else')
     if not isinstance(text.get("version"), int) or text["version"] > VERSION:

@@ -145,6 +145,8 @@ def _unlabelled(dataset: Dataset, seed: int, protocol: str | None, sizes: SplitS
 
 
 def _checked(dataset: Dataset, parts: dict[str, Rows], recipe: dict[str, Any]) -> Split:
+    if dataset.class_level is not None:
+        recipe = recipe | {"class_level": dataset.class_level}
     split = Split(
         **parts, dataset=dataset.name, recipe=recipe, digests=dataset.digests, keys=dataset.keys,
         fingerprint=dataset.fingerprint,

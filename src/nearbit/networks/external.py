@@ -1,6 +1,5 @@
 """Backbones of other libraries, behind extras: `timm:NAME` and `hf:FOLDER-or-ORG/NAME`."""
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from nearbit.errors import BundleError, DataError, InputError, MissingExtraError
+from nearbit.json_text import read_json
 from nearbit.networks.weights import COUNTERS
 from nearbit.preprocessing import INTERPOLATIONS, Preprocessing
 
@@ -139,7 +139,9 @@ def _image_settings(source: str) -> dict[str, Any]:
         from huggingface_hub import hf_hub_download
 
         path = Path(hf_hub_download(source, "preprocessor_config.json"))
-    settings: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    settings = read_json(path, "the preprocessing of the backbone", BundleError)
+    if not isinstance(settings, dict):
+        raise BundleError(f"{path}: expected a JSON object with the preprocessing, came {type(settings).__name__}")
     return settings
 
 
