@@ -37,9 +37,7 @@ def parse_json(text: str | bytes, what: str, error: type[NearbitError]) -> Any:
         raise error(f"{what} is nested too deeply to be read: expected a few levels of JSON") from wrong
     except MemoryError as wrong:
         raise error(f"{what} does not fit into memory") from wrong
-    except (
-        ValueError
-    ) as wrong:  # also a number of too many digits, and what is raised below
+    except ValueError as wrong:  # also a number of too many digits, and what is raised below
         raise error(f"{what} holds JSON that cannot be used: {wrong}") from wrong
     return value
 
