@@ -1,6 +1,7 @@
 """Codes of uploaded images: one model, used by one thread that takes all that wait at once."""
 
 import asyncio
+import contextlib
 import json
 import queue
 import threading
@@ -56,7 +57,7 @@ def model_id_of(folder: Path) -> str:
     """Return the id that a model folder names; raise `BundleError` where it names none."""
     try:
         found = json.loads((folder / "bundle.json").read_text(encoding="utf-8"))["model_id"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise BundleError(f"there is no model at {folder}; name a folder that nearbit train wrote") from error
     return str(found)
 
@@ -79,10 +80,20 @@ class Encoding:
         """Load the model, in its thread."""
         self._thread.start()
 
-    def stop(self) -> None:
-        """End the thread after what waits now."""
-        self._jobs.put(None)
-        self._thread.join(10)
+    def stop(self, seconds: float) -> None:
+        """End the thread after what it does now, and wait so long for that; images that wait are given up."""
+        self._has_ended = True
+        with contextlib.suppress(queue.Empty):
+            while job := self._jobs.get_nowait():
+                job[1].cancel()
+        self._jobs.put_nowait(None)
+        if self._thread.ident is not None:
+            self._thread.join(seconds)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the thread has ended, or never began."""
+        return not self._thread.is_alive()
 
     @property
     def is_settled(self) -> bool:

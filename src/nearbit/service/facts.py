@@ -49,7 +49,7 @@ def description_of(folder: Path) -> dict[str, Any]:
     try:
         found: dict[str, Any] = json.loads((folder / "bundle.json").read_text(encoding="utf-8"))
         _ = found["model_id"], found["classes"], found["files"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise BundleError(f"the model at {folder.name} cannot be read; give another one (--model)") from error
     return found
 
@@ -66,6 +66,8 @@ def centers_of(folder: Path) -> Centers | None:
         if hashlib.sha256(data).hexdigest() != about["files"]["centers.npy"]:
             raise ValueError("its content is not what its hash says")
         signs = np.load(io.BytesIO(data), allow_pickle=False)
+        if signs.ndim != 2:
+            raise ValueError(f"they should be signs (n_classes, n_bits), not {signs.shape}")
     except (OSError, ValueError, KeyError) as error:
         raise BundleError(f"the centers of the model {folder.name} cannot be read: {error}; write it again") from error
     return Centers(tuple(map(str, about["classes"])), signs) if len(signs) == len(about["classes"]) > 0 else None
