@@ -148,6 +148,8 @@ def test_search_finds_an_image_at_distance_0(as_json, place):
     assert found["n_bits"] == 12
     assert [one["query"] for one in found["results"]] == ["photos/b/010.png", "photos/c/020.png"]
     for one in found["results"]:
+        assert one["neighbours"] == one["neighbors"]  # the key of the versions before
+        assert [neighbor["id_text"] for neighbor in one["neighbors"]] == [str(item["id"]) for item in one["neighbors"]]
         distances = [neighbour["distance"] for neighbour in one["neighbors"]]
         assert len(distances) == 4
         assert distances == sorted(distances)
