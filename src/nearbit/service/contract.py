@@ -31,7 +31,7 @@ DESCRIPTION = (
 )
 
 JSON = "application/json"
-ALWAYS = {400: "unknown_host", 401: "token_needed", 403: "forbidden", 503: "busy"}
+ALWAYS = {400: "unknown_host", 401: "token_needed", 403: "forbidden", 431: "head_too_large", 503: "busy"}
 """What any request may be refused with, by status: an example of the code."""
 
 Schema = dict[str, Any]

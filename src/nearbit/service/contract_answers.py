@@ -166,6 +166,7 @@ ERRORS = {
     "wrong_content_type": "expected multipart/form-data, came text/plain",
     "invalid": "no parameter 'radus' here",
     "not_an_image": "not an image of a known format",
+    "head_too_large": "the head of a request has at most 32768 bytes and 100 fields, not more",
     "busy": "64 requests are being worked on",
 }
 
