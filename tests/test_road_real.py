@@ -43,6 +43,6 @@ def test_photographs_with_several_labels_are_found(answer, method):
     assert trained["split"]["query"] == 100
     indexed = answer("index", "m.index", data, "--model", "m.model", "--part", "database")
     assert indexed["items"] == trained["split"]["database"]
-    found = answer("search", "m.index", "--id", "1", "-k", "5")["results"][0]["neighbours"]
+    found = answer("search", "m.index", "--id", "1", "-k", "5")["results"][0]["neighbors"]
     assert found[0]["distance"] == 0
     assert answer("evaluate", "m.model", data)["tie_aware_map"] > CHANCE + 0.1

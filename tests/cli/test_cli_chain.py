@@ -148,12 +148,14 @@ def test_search_finds_an_image_at_distance_0(as_json, place):
     assert found["n_bits"] == 12
     assert [one["query"] for one in found["results"]] == ["photos/b/010.png", "photos/c/020.png"]
     for one in found["results"]:
-        distances = [neighbour["distance"] for neighbour in one["neighbours"]]
+        assert one["neighbours"] == one["neighbors"]  # the key of the versions before
+        assert [neighbor["id_text"] for neighbor in one["neighbors"]] == [str(item["id"]) for item in one["neighbors"]]
+        distances = [neighbour["distance"] for neighbour in one["neighbors"]]
         assert len(distances) == 4
         assert distances == sorted(distances)
-        nearest = [neighbour["path"] for neighbour in one["neighbours"] if neighbour["distance"] == 0]
+        nearest = [neighbour["path"] for neighbour in one["neighbors"] if neighbour["distance"] == 0]
         assert nearest
-    everything = as_json("search", "a.index", "photos/b/010.png", "-k", "24")["results"][0]["neighbours"]
+    everything = as_json("search", "a.index", "photos/b/010.png", "-k", "24")["results"][0]["neighbors"]
     at_zero = {neighbour["path"] for neighbour in everything if neighbour["distance"] == 0}
     assert "photos/b/010.png" in at_zero
 
@@ -162,10 +164,10 @@ def test_search_from_items_with_radius_and_labels(as_json, place):
     shutil.rmtree(place / "a.model")  # a search from items needs no model
     (one,) = as_json("search", "a.index", "--id", "3", "--label", "a", "--radius", "12", "-k", "30")["results"]
     assert one["query"] == "item 3"
-    assert {label for neighbour in one["neighbours"] for label in neighbour["labels"]} == {"a"}
+    assert {label for neighbour in one["neighbors"] for label in neighbour["labels"]} == {"a"}
     (near,) = as_json("search", "a.index", "--id", "3", "--radius", "0")["results"]
-    assert {neighbour["distance"] for neighbour in near["neighbours"]} == {0}
-    assert 3 in {neighbour["id"] for neighbour in near["neighbours"]}
+    assert {neighbour["distance"] for neighbour in near["neighbors"]} == {0}
+    assert 3 in {neighbour["id"] for neighbour in near["neighbors"]}
 
 
 def test_search_for_people_is_a_table(nearbit, place):
@@ -197,7 +199,7 @@ def test_a_folder_without_classes_is_trained_indexed_and_searched(as_json, nearb
     assert status == 0
     assert "center_distance_min" not in out
     assert as_json("index", "flat.index", "flat", "--model", "flat.model")["items"] == 24
-    assert as_json("search", "flat.index", "flat/3.png", "-k", "1")["results"][0]["neighbours"][0]["distance"] == 0
+    assert as_json("search", "flat.index", "flat/3.png", "-k", "1")["results"][0]["neighbors"][0]["distance"] == 0
     assert as_json("inspect", "flat.index")["health"]["n_items"] == 24
     assert "flat" in refused("train", "flat", *pretrained, "-o", "b.model")
     assert "no readable image with a label" in refused("evaluate", "flat.model", "flat")
@@ -223,7 +225,7 @@ def test_stages_of_shc_alone(as_json, refused, place):
 def test_a_road_that_moves_still_finds_its_model(as_json, place, monkeypatch):
     moved = place.rename(place.with_name("moved"))
     monkeypatch.chdir(moved.parent)
-    assert as_json("search", "moved/a.index", "moved/photos/a/000.png", "-k", "1")["results"][0]["neighbours"]
+    assert as_json("search", "moved/a.index", "moved/photos/a/000.png", "-k", "1")["results"][0]["neighbors"]
 
 
 def test_damage_is_one_line_and_status_2(refused, place):
@@ -267,19 +269,19 @@ def test_items_of_images_that_are_gone_are_counted_and_stay(as_json, nearbit, pl
 
 
 def test_search_names_files_that_can_be_opened_from_here(as_json, nearbit, place, monkeypatch):
-    first = as_json("search", "a.index", "--id", "1", "-k", "1")["results"][0]["neighbours"][0]
+    first = as_json("search", "a.index", "--id", "1", "-k", "1")["results"][0]["neighbors"][0]
     assert first["file"] == str(place / "photos" / "a" / "000.png")
     monkeypatch.chdir(place / "photos")
     assert nearbit("search", "../a.index", "--id", "1", "-k", "1")[1].split()[-1] == "a/000.png"
     (place / "photos" / "a" / "000.png").unlink()
-    gone = as_json("search", "../a.index", "--id", "1", "-k", "1")["results"][0]["neighbours"][0]
+    gone = as_json("search", "../a.index", "--id", "1", "-k", "1")["results"][0]["neighbors"][0]
     assert (gone["file"], gone["path"]) == (None, "photos/a/000.png")
 
 
 def test_search_within_a_radius_takes_all_unless_told_otherwise(as_json, place):
-    everything = as_json("search", "a.index", "--id", "1", "--radius", "12")["results"][0]["neighbours"]
+    everything = as_json("search", "a.index", "--id", "1", "--radius", "12")["results"][0]["neighbors"]
     assert len(everything) == as_json("inspect", "a.index")["items"] > 10
-    assert len(as_json("search", "a.index", "--id", "1", "--radius", "12", "-k", "3")["results"][0]["neighbours"]) == 3
+    assert len(as_json("search", "a.index", "--id", "1", "--radius", "12", "-k", "3")["results"][0]["neighbors"]) == 3
 
 
 def test_search_refuses_a_label_that_no_item_has(refused, place):

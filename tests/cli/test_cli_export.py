@@ -69,7 +69,7 @@ def test_an_int8_network_is_not_searched_with_in_an_index_of_its_source(refused,
     assert "holds codes of another model" in refused("search", "a.index", "photos/a/000.png", "--model", "a8.onnx")
     as_json("index", "a8.index", "photos", "--model", "a8.onnx")
     found = as_json("search", "a8.index", "photos/a/000.png", "-k", "1")
-    assert found["results"][0]["neighbours"][0]["distance"] == 0
+    assert found["results"][0]["neighbors"][0]["distance"] == 0
 
 
 def test_inspect_says_what_an_exported_network_is(as_json, nearbit, place):

@@ -126,9 +126,9 @@ def test_kept_outputs_order_what_lies_at_one_distance(place, as_json, refused):
         expected = opened.search(model.encode([image]), k=9, outputs=outputs)
         plain = opened.search(model.encode([image]), k=9)
     for query in ([image], ["--id", "1"]):
-        found = as_json("search", "o.index", *query, "-k", "9")["results"][0]["neighbours"]
+        found = as_json("search", "o.index", *query, "-k", "9")["results"][0]["neighbors"]
         assert [one["id"] for one in found] == expected.ids[0].tolist()
-    reranked = as_json("search", "o.index", image, "-k", "3", "--rerank", "9")["results"][0]["neighbours"]
+    reranked = as_json("search", "o.index", image, "-k", "3", "--rerank", "9")["results"][0]["neighbors"]
     assert len(reranked) == 3
     assert sorted(plain.distances[0].tolist()) == expected.distances[0].tolist()
     as_json("index", "a.index", "photos", "--model", "a.model", "--device", "cpu")

@@ -202,3 +202,18 @@ def test_a_filter_takes_any_number_of_labels(tmp_path):
         index.add(np.array([[1]], np.uint8), metadata=[{"labels": ["7"], "camera": 3}])
         many = [str(number) for number in range(300_000)]
         assert index.search(np.array([[1]], np.uint8), where={"labels": many, "camera": 3}).pairs(0) == [(1, 0)]
+
+
+@pytest.mark.parametrize("k", [10**12, 2**63, 10**30])
+def test_a_k_beyond_all_items_costs_what_is_there(tmp_path, k):
+    with create_index(tmp_path / "a.index", 16, outputs="int8") as index:
+        codes = np.arange(10, dtype=np.uint8).reshape(5, 2)
+        rows = np.where(np.unpackbits(codes, axis=1), 1.0, -1.0)
+        index.add(codes, outputs=rows)
+        for options in ({"k": k}, {"k": k, "outputs": rows}, {"k": 2, "outputs": rows, "rerank": k}, {"radius": k}):
+            found = index.search(codes, **options)
+            assert found.ids.shape[1] <= 10
+            assert [row[0] for row in found.ids] == [1, 2, 3, 4, 5]
+        assert index.search(codes[:1], k=1000).ids.shape == (1, 1000)
+        index.remove([1, 2, 3, 4, 5])
+        assert index.search(codes[:1], k=k).pairs(0) == []

@@ -155,7 +155,7 @@ def test_without_torch_images_are_encoded_searched_and_indexed_as_with_it(model,
     lines = done.stdout.splitlines()
     assert lines[0] == codes.tobytes().hex()
     found, indexed, encoded, exported, inspected = map(json.loads, lines[1:6])
-    assert [(one["id"], one["distance"]) for one in found["results"][0]["neighbours"]] == expected.pairs(0)
+    assert [(one["id"], one["distance"]) for one in found["results"][0]["neighbors"]] == expected.pairs(0)
     assert (indexed["added"], indexed["items"]) == (1, len(images) + 1)
     assert encoded["model_id"] == exported["model_id"] == model.model_id
     assert inspected["health"]["n_items"] == len(images) + 1

@@ -23,14 +23,37 @@ def test_a_forged_host_is_refused_everywhere(site, method, path):
 
 
 def test_two_hosts_or_none_are_refused(raw):
-    assert b" 400 " in raw(b"GET /livez HTTP/1.0\r\n\r\n").partition(b"\r\n")[0]
+    for path in (b"/", b"/metrics", b"/api/v1/labels", b"/static/main.js"):
+        assert b" 400 " in raw(b"GET " + path + b" HTTP/1.0\r\n\r\n").partition(b"\r\n")[0]
     both = b"GET /livez HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\nConnection: close\r\n\r\n"
     assert b" 400 " in raw(both).partition(b"\r\n")[0]
 
 
-@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:9", "127.0.0.1", "[::1]:80", "[::1]"])
+@pytest.mark.parametrize("path", ["/livez", "/readyz"])
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_old_probes_that_name_no_host_are_answered(raw, method, path):
+    assert raw(f"{method} {path} HTTP/1.0\r\n\r\n".encode()).startswith(b"HTTP/1.1 200 ")
+    page = f"{method} {path} HTTP/1.0\r\nOrigin: http://localhost\r\n\r\n".encode()
+    assert raw(page).startswith(b"HTTP/1.1 403 ")
+
+
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:{port}", "127.0.0.1:{port}", "[::1]:{port}", "[::1]"])
 def test_loopback_names_are_known(site, host):
-    assert site("GET", "/livez", headers={"Host": host}).status == 200
+    assert site("GET", "/livez", headers={"Host": host.format(port=site.port)}).status == 200
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "localhost:9", "[::1]:80", "localhost:{port}0", "localhost:0{port}x", "localhost:", "localhost:{port}:{port}",
+        "me@localhost:{port}", "localhost:{port}@evil.example", "localhost:{port}/", "localhost:{port}, evil.example",
+        "localhost:{port}?", "localhost:{port}#", "localhost {port}", "http://localhost:{port}", "localhost.:{port}",
+        "localhost:+{port}", "localhost:99999", "127.1:{port}", "0:{port}", "[::1]{port}", "[localhost]:{port}",
+    ],
+)  # fmt: skip
+def test_more_than_a_name_and_our_port_is_refused(site, host):
+    answer = site("GET", "/livez", headers={"Host": host.format(port=site.port)})
+    assert (answer.status, answer.code) == (400, "unknown_host")
 
 
 @pytest.mark.parametrize(("method", "path"), EVERYWHERE, ids=IDS)
@@ -59,7 +82,10 @@ def test_our_own_page_and_links_to_it_are_welcome(site):
 @pytest.mark.parametrize(("method", "path"), EVERYWHERE, ids=IDS)
 def test_every_answer_carries_the_headers_that_protect(site, method, path):
     headers = site(method, path).headers
-    assert headers["content-security-policy"].startswith("default-src 'self'; img-src 'self' blob:;")
+    if method == "GET" and path.endswith(("/thumbnail", "/original")):
+        assert headers["content-security-policy"].startswith("default-src 'none'; sandbox;")
+    else:
+        assert headers["content-security-policy"].startswith("default-src 'self'; img-src 'self' blob:;")
     assert "frame-ancestors 'none'" in headers["content-security-policy"]
     assert "unsafe" not in headers["content-security-policy"]
     assert headers["x-content-type-options"] == "nosniff"
@@ -117,8 +143,47 @@ def test_unsafe_options_are_refused(small, options, words):
 def test_another_address_with_a_token_knows_its_own_name_only(small):
     options = ServiceOptions(index=small, host="0.0.0.0", token=TOKEN, allowed_hosts=("Birds.Example",))
     with running(options) as site:
-        assert site("GET", "/livez", headers={"Host": "birds.example:443"}).status == 200
+        for port in ("", ":80", ":443", f":{site.port}"):
+            assert site("GET", "/livez", headers={"Host": f"birds.example{port}"}).status == 200
+        assert site("GET", "/livez", headers={"Host": "birds.example:8443"}).status == 400
         assert site("GET", "/livez", headers={"Host": "other.example"}).status == 400
+
+
+def test_a_port_may_be_allowed_with_its_name(small):
+    with running(ServiceOptions(index=small, allowed_hosts=("localhost:9000", "Birds.example:8443"))) as site:
+        for host, status in (
+            ("localhost:9000", 200), ("birds.example:8443", 200), ("birds.example", 400), ("birds.example:443", 400),
+            ("127.0.0.1:9000", 400), (f"localhost:{site.port}", 200),
+        ):  # fmt: skip
+            assert site("GET", "/livez", headers={"Host": host}).status == status
+
+
+@pytest.mark.parametrize(
+    ("host", "origin", "status"),
+    [
+        ("birds.example", "https://birds.example", 200),
+        ("birds.example", "http://birds.example:80", 200),
+        ("birds.example:443", "https://birds.example", 200),
+        ("birds.example", "https://birds.example:8443", 403),
+        ("birds.example", "http://birds.example:443", 403),
+        ("birds.example", "https://evil.example", 403),
+        ("birds.example", "birds.example", 403),
+        ("birds.example", "ftp://birds.example", 403),
+        ("birds.example", "https://birds.example/", 403),
+        ("birds.example", "https://me@birds.example", 403),
+        ("birds.example", "", 403),
+    ],
+)
+def test_an_origin_is_ours_by_scheme_name_and_port(small, host, origin, status):
+    with running(ServiceOptions(index=small, allowed_hosts=("birds.example",))) as site:
+        assert site.get("labels", Host=host, Origin=origin).status == status
+
+
+@pytest.mark.parametrize("kind", ["Bearer", "bearer", "BEARER", "bEaReR", "Bearer  "])
+def test_the_scheme_of_a_token_is_read_in_any_case(writable, kind):
+    assert writable.get("labels", Authorization=f"{kind} {TOKEN}").status == 200
+    for wrong in (f"{kind.strip()}{TOKEN}", f"Basic {TOKEN}", f"{kind} {TOKEN.upper()}", kind, f"{kind} {TOKEN} x"):
+        assert writable.get("labels", Authorization=wrong).status == 401
 
 
 def test_the_token_is_not_shown_with_the_options(small):
@@ -126,7 +191,7 @@ def test_the_token_is_not_shown_with_the_options(small):
 
 
 @pytest.mark.parametrize(
-    ("method", "path"), [("POST", "/api/v1/labels"), ("PUT", "/api/v1/items/1"), ("HEAD", "/livez")]
+    ("method", "path"), [("POST", "/api/v1/labels"), ("PUT", "/api/v1/items/1"), ("HEAD", "/api/v1/search")]
 )
 def test_a_wrong_method_has_the_one_shape_of_errors(site, method, path):
     answer = site(method, path)

@@ -56,7 +56,7 @@ def test_neighbors_of_an_item_are_those_of_a_plain_comparison(site, small, query
         assert answer.status == 200
         (result,) = answer.json["results"]
         assert pairs_of(result) == nearest(small, code, **options)
-        assert result["query"] == {"id": item_id, "code": (code).to_bytes(2, "big").hex()}
+        assert result["query"] == {"id": item_id, "id_text": str(item_id), "code": (code).to_bytes(2, "big").hex()}
 
 
 def test_codes_of_neighbors_differ_in_as_many_bits_as_their_distance_says(site):
@@ -126,7 +126,7 @@ def test_an_empty_index_is_searched(tmp_path):
     create_index(tmp_path / "empty.index", N_BITS).close()
     with running(ServiceOptions(index=tmp_path / "empty.index")) as site:
         assert site.search({"queries": [{"code": "0000"}]}).json["results"][0]["neighbors"] == []
-        assert site.get("items").json == {"items": [], "next_after": None}
+        assert site.get("items").json == {"items": [], "next_after": None, "next_after_text": None}
         assert site.get("items/sample").json == {"items": []}
         assert site.get("labels").json == {"labels": []}
         assert (site.get("index/health").status, site.get("index/health").code) == (409, "empty_index")

@@ -129,9 +129,10 @@ def _describe(index: "Index", results: "Results", names: list[str]) -> list[dict
     for query, name in enumerate(names):
         pairs = results.pairs(query)
         items = index.items([number for number, _ in pairs])
-        neighbours = [
+        neighbors = [
             {
                 "id": item.id,
+                "id_text": str(item.id),
                 "distance": distance,
                 "path": item.path,
                 "file": _file(index, item.path),
@@ -140,7 +141,7 @@ def _describe(index: "Index", results: "Results", names: list[str]) -> list[dict
             }
             for item, (_, distance) in zip(items, pairs, strict=True)
         ]
-        found.append({"query": name, "neighbours": neighbours})
+        found.append({"query": name, "neighbors": neighbors, "neighbours": neighbors})  # the old name: for 0.1 alone
     return found
 
 
@@ -162,7 +163,7 @@ def _lines(found: list[dict[str, Any]]) -> list[str]:
     for one in found:
         rows = [
             (rank, item["distance"], item["id"], ", ".join(item["labels"]) or "-", _seen_from_here(item))
-            for rank, item in enumerate(one["neighbours"], start=1)
+            for rank, item in enumerate(one["neighbors"], start=1)
         ]
         listed = table(rows, ("rank", "bits", "id", "labels", "path")) if rows else ["nothing found"]
         lines += [f"{one['query']}:", *listed, ""]

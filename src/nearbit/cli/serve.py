@@ -31,7 +31,10 @@ TOKEN_VARIABLE = "NEARBIT_TOKEN"
 )
 @click.option("--allow-write", is_flag=True, help="Let requests add and remove items; needs a token.")
 @click.option(
-    "--allowed-host", "allowed_hosts", multiple=True, help="Name under which it may be addressed; repeatable."
+    "--allowed-host",
+    "allowed_hosts",
+    multiple=True,
+    help="Name, or NAME:PORT, to be addressed as; repeatable.",
 )
 @click.option(
     "--images",

@@ -7,40 +7,42 @@ pages: no byte of the file is unchecked, and a CRC-32 finds every flipped byte a
 not exactly as it was written counts as none: it is made again from the index itself, which alone is the truth.
 """
 
-import hashlib
 import json
 import math
 import mmap
-import struct
+import os
+import stat
 import zlib
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, final
+from typing import Any, BinaryIO, final
 
 import numpy as np
 import numpy.typing as npt
 
-from nearbit.errors import NearbitError
+from nearbit.errors import IndexFileError, NearbitError
 from nearbit.files import write_whole
+from nearbit.index.cache_header import (
+    FIXED,
+    FORMAT_VERSION,
+    HEAD,
+    MAGIC,
+    PAGE,
+    Header,
+    digest_of,
+    n_bytes_of,
+    read_header,
+    whole_pages,
+)
 from nearbit.index.label_sets import LabelSets
+from nearbit.index.layout_checks import check_tails
 from nearbit.index.revisions import State
 from nearbit.index.snapshot import Base
 from nearbit.index.structure import Structure
+from nearbit.json_text import parse_json
 
-MAGIC = b"nbsearch"
-FORMAT_VERSION = 1
-PAGE = 4096
-FIXED = struct.Struct("<8sII")
-DIGEST_BYTES = 32
-HEAD = FIXED.size + DIGEST_BYTES
-"""How many bytes stand before the header."""
-
-LONGEST_HEADER = 1 << 20
 SMALL_FILE = 1 << 24
 """Up to so many bytes one thread checks a file."""
-
-DTYPES = ("bool", "uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64")
 
 Arrays = dict[str, npt.NDArray[Any]]
 
@@ -58,7 +60,7 @@ class SearchCache:
     def load(self) -> tuple[Base, LabelSets | None] | None:
         """Return what `save` wrote, mapped from the file; None where it is missing, damaged, or of another index."""
         try:
-            with open(self.path, "rb") as file:
+            with _opened(self.path) as file:
                 view = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         except (OSError, ValueError):  # no file, one that cannot be read, an empty one
             return None
@@ -67,7 +69,7 @@ class SearchCache:
             return None
         try:
             return self._assembled(_arrays(view, header), header)
-        except (NearbitError, KeyError, TypeError, ValueError):  # whole, but not arrays that this nearbit makes
+        except NearbitError:  # whole, but not arrays that this nearbit makes
             return None
 
     def save(self, base: Base, labels: LabelSets | None) -> None:
@@ -92,20 +94,64 @@ class SearchCache:
     def state(self) -> State | None:
         """Return the state that the file was made of, by its header alone; None where it is of no use to this index."""
         try:
-            with open(self.path, "rb") as file:
-                header = _read_header(file.read(HEAD), file.read)
+            with _opened(self.path) as file:
+                header = read_header(file.read(HEAD), file.read)
         except OSError:
             return None
         return None if header is None or not self._is_ours(header) else _state_of(header)
 
-    def _is_ours(self, header: dict[str, Any]) -> bool:
+    def _is_ours(self, header: Header) -> bool:
         return bool(header["index_id"] == self._index_id and header["n_bits"] == self._n_bits)
 
-    def _assembled(self, arrays: Arrays, header: dict[str, Any]) -> tuple[Base, LabelSets | None]:
+    def _assembled(self, arrays: Arrays, header: Header) -> tuple[Base, LabelSets | None]:
+        """Return the base of arrays that fit each other; raise `NearbitError` where they do not."""
         own = {name.removeprefix("structure."): array for name, array in arrays.items() if "." in name}
         structure = Structure.from_arrays(own, self._n_bits)
-        labels = LabelSets(json.loads(arrays["labels"].tobytes())) if "labels" in arrays else None
-        return Base(arrays["ids"], arrays["words"], arrays.get("sets"), structure, _state_of(header)), labels
+        ids, words, sets, texts = (arrays.get(name) for name in ("ids", "words", "sets", "labels"))
+        if ids is None or words is None or (sets is None) != (texts is None):
+            raise IndexFileError(f"a cache needs ids, words, and sets with labels, not {sorted(arrays)}")
+        n = len(structure)
+        _check("ids", ids, (n,), np.int64)
+        _check("words", words, (n, -(-self._n_bits // 64)), np.uint64)
+        check_tails("words", words[:, -1], self._n_bits)
+        if n and (ids[0] < 0 or not (ids[1:] > ids[:-1]).all()):
+            raise IndexFileError("a cache needs ids that ascend from 0 on")
+        labels = None if sets is None or texts is None else _labels(sets, texts, n)
+        return Base(ids, words, sets, structure, _state_of(header)), labels
+
+
+def _opened(path: Path) -> BinaryIO:
+    """Open a plain file to read; anything else that bears the name, such as a pipe, is an `OSError` at once."""
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(f"{path} is no plain file")
+        return os.fdopen(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def _labels(sets: npt.NDArray[Any], texts: npt.NDArray[Any], n: int) -> LabelSets:
+    """Return the label sets of a cache file, after looking that every item has one of them."""
+    _check("sets", sets, (n,), np.int32)
+    _check("labels", texts, (texts.size,), np.uint8)
+    found = parse_json(texts.tobytes(), "the labels of a cache", IndexFileError)
+    if not _are_texts(found) or not all(_are_texts(parse_json(one, "labels", IndexFileError)) for one in found):
+        raise IndexFileError("a cache needs labels as a list of lists of texts, each of them as JSON")
+    numbers = max(1, len(set(found)))  # rows that are gone have the number 0
+    if n and not 0 <= int(sets.min()) <= int(sets.max()) < numbers:
+        raise IndexFileError(f"a cache needs sets from 0 to {numbers - 1}")
+    return LabelSets(found)
+
+
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(one, str) for one in value)
+
+
+def _check(name: str, array: npt.NDArray[Any], shape: tuple[int, ...], kind: npt.DTypeLike) -> None:
+    if array.shape != shape or array.dtype != kind:
+        raise IndexFileError(f"a cache needs {name} as {kind} {shape}, not {array.dtype} {array.shape}")
 
 
 def _write(path: Path, about: dict[str, Any], arrays: Arrays) -> None:
@@ -117,12 +163,12 @@ def _write(path: Path, about: dict[str, Any], arrays: Arrays) -> None:
         key = (array.__array_interface__["data"][0] if array.size else 0, array.dtype.name, array.shape)
         if key not in places:
             places[key] = {"dtype": array.dtype.name, "shape": array.shape, "offset": offset, "crc": _crc(array)}
-            offset += _whole_pages(array.nbytes)
+            offset += whole_pages(array.nbytes)
         entries[name] = places[key]
     text = json.dumps({**about, "arrays": entries, "bytes": offset}).encode()
     fixed = FIXED.pack(MAGIC, FORMAT_VERSION, len(text))
     with open(path, "wb") as file:
-        file.write(_filled(fixed + hashlib.blake2b(fixed + text, digest_size=DIGEST_BYTES).digest() + text))
+        file.write(_filled(fixed + digest_of(fixed + text) + text))
         begin = file.tell()
         for name, array in plain.items():
             if file.tell() == begin + entries[name]["offset"]:
@@ -130,36 +176,22 @@ def _write(path: Path, about: dict[str, Any], arrays: Arrays) -> None:
                 file.write(bytes(-array.nbytes % PAGE))
 
 
-def _checked_header(view: mmap.mmap) -> dict[str, Any] | None:
+def _checked_header(view: mmap.mmap) -> Header | None:
     """Return the header of a file all of whose bytes are as they were written, else None."""
-    header = _read_header(view[:HEAD], lambda length: view[HEAD : HEAD + length])
+    header = read_header(view[:HEAD], lambda length: view[HEAD : HEAD + length])
     if header is None:
         return None
-    begin = _whole_pages(HEAD + header["header_bytes"])
+    begin = whole_pages(HEAD + header["header_bytes"])
     if any(view[HEAD + header["header_bytes"] : begin]) or len(view) != begin + header["bytes"]:
         return None
     return header | {"begin": begin} if _are_whole(view, header, begin) else None
 
 
-def _read_header(head: bytes, read: Callable[[int], bytes]) -> dict[str, Any] | None:
-    """Return the header that follows the first bytes of a file; None where it is not as it was written."""
-    if len(head) < HEAD:
-        return None
-    magic, version, length = FIXED.unpack_from(head)
-    if magic != MAGIC or version != FORMAT_VERSION or length > LONGEST_HEADER:
-        return None
-    text = read(length)
-    if hashlib.blake2b(head[: FIXED.size] + text, digest_size=DIGEST_BYTES).digest() != head[FIXED.size :]:
-        return None
-    header: dict[str, Any] = json.loads(text)
-    return header | {"header_bytes": length}
-
-
-def _state_of(header: dict[str, Any]) -> State:
+def _state_of(header: Header) -> State:
     return State(int(header["revision"]), int(header["token"]))
 
 
-def _are_whole(view: mmap.mmap, header: dict[str, Any], begin: int) -> bool:
+def _are_whole(view: mmap.mmap, header: Header, begin: int) -> bool:
     """Return whether every array has its CRC-32, gaps included."""
 
     def is_whole(place: tuple[int, int, int]) -> bool:
@@ -168,26 +200,20 @@ def _are_whole(view: mmap.mmap, header: dict[str, Any], begin: int) -> bool:
             return zlib.crc32(part) == crc
 
     entries = header["arrays"].values()
-    places = {(one["offset"], _whole_pages(_n_bytes(one)), one["crc"]) for one in entries}
+    places = {(one["offset"], whole_pages(n_bytes_of(one)), one["crc"]) for one in entries}
     if header["bytes"] < SMALL_FILE:
         return all(map(is_whole, places))
     with ThreadPoolExecutor(4) as pool:
         return all(pool.map(is_whole, places))
 
 
-def _arrays(view: mmap.mmap, header: dict[str, Any]) -> Arrays:
+def _arrays(view: mmap.mmap, header: Header) -> Arrays:
     arrays = {}
     for name, one in header["arrays"].items():
-        if one["dtype"] not in DTYPES:
-            raise ValueError(f"arrays of {one['dtype']} are not kept here")
         count = math.prod(one["shape"])
         begin = header["begin"] + one["offset"]
         arrays[name] = np.frombuffer(view, one["dtype"], count, begin if count else 0).reshape(one["shape"])
     return arrays
-
-
-def _n_bytes(entry: dict[str, Any]) -> int:
-    return int(math.prod(entry["shape"])) * int(np.dtype(entry["dtype"]).itemsize)
 
 
 def _crc(array: npt.NDArray[Any]) -> int:
@@ -198,7 +224,3 @@ def _crc(array: npt.NDArray[Any]) -> int:
 
 def _filled(content: bytes) -> bytes:
     return content + bytes(-len(content) % PAGE)
-
-
-def _whole_pages(size: int) -> int:
-    return -(-size // PAGE) * PAGE

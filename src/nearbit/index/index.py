@@ -171,7 +171,7 @@ class Index:
                 `k` of that order are returned.
 
         Returns:
-            Results of `k` columns, or of the longest row where `k` is None; padded with id -1 and distance -1.
+            Results of `k` columns, beyond 1000 at most one an item; as the longest row if `k` is None; padded by -1.
 
         Raises:
             InputError: codes, outputs or filter of another form or not kept, k < 1, radius < 0, or neither.

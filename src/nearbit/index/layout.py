@@ -5,7 +5,6 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 import numpy.typing as npt
 
-from nearbit.errors import InputError
 from nearbit.index.search import Words
 
 PARTS = 4
@@ -71,50 +70,8 @@ class Layout(NamedTuple):
             return "table"
         return "rings" if self.leaders.size else "plain"
 
-    def check(self, n: int, n_bits: int) -> None:
-        """Check types, shapes and that each list of beginnings ascends; contents are not looked at.
-
-        Raises:
-            InputError: what does not fit.
-        """
-        words, n_places, n_groups, n_cells = -(-n_bits // 64), self.n_places, len(self.spans[0]), len(self.rings[0])
-        rows = (np.uint32, np.int64)
-        _check("columns", self.columns, (words, n_places), np.uint64)
-        if self.kind == "plain":
-            _check("columns", self.columns, (words, n), np.uint64)
-            return
-        _check("offsets", self.offsets, (n_places + 1,), *rows)
-        _check("rows", self.rows, (n,), *rows)
-        _check_starts("offsets", self.offsets, n)
-        if self.kind == "table":
-            _check("table", self.table, (2**n_bits,), np.uint32)
-            _check("probes", self.probes, (2**n_bits,), np.uint32)
-            return
-        _check("leaders", self.leaders, (words, n_groups), np.uint64)
-        _check("masks", self.masks, (n_groups, PARTS, words), np.uint64)
-        _check("group_cells", self.group_cells, (n_groups + 1,), np.int64)
-        _check("cell_starts", self.cell_starts, (n_cells + 1,), np.int64)
-        _check("rings", self.rings, (PARTS, n_cells), np.uint16)
-        _check("spans", self.spans, (2, n_groups), np.uint16)
-        _check_starts("group_cells", self.group_cells, n_cells)
-        _check_starts("cell_starts", self.cell_starts, n_places)
-
 
 def _read_only(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     view = np.ascontiguousarray(array).view()
     view.flags.writeable = False
     return view
-
-
-def _check(name: str, array: npt.NDArray[Any], shape: tuple[int, ...], *types: Any) -> None:
-    if array.shape != shape or array.dtype not in types:
-        wanted = " or ".join(np.dtype(kind).name for kind in types)
-        raise InputError(
-            f"a search structure with these codes needs {name} as {wanted} {shape}, not {array.dtype} {array.shape}; "
-            "build it again"
-        )
-
-
-def _check_starts(name: str, starts: npt.NDArray[Any], last: int) -> None:
-    if starts[0] != 0 or starts[-1] != last or (starts[1:] < starts[:-1]).any():
-        raise InputError(f"a search structure needs {name} that ascend from 0 to {last}; build it again")

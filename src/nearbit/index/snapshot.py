@@ -20,6 +20,9 @@ from nearbit.index.structure import Structure, build_structure
 
 Marks = npt.NDArray[np.bool_]
 
+PADDED = 1000
+"""Up to so many columns, a table of results is padded to the `k` asked for, however few items there are."""
+
 
 @dataclass(frozen=True, eq=False)
 class Base:
@@ -101,9 +104,13 @@ class Snapshot:
         return codes_of(self.items().words, self.n_bits)
 
     def search(self, codes: Codes, *, k: int | None, radius: int | None, only: Subset | None) -> Results:
-        """Return the nearest items of each code uint8 `(q, ceil(n_bits / 8))`; see `nearest`."""
-        found = self.nearest(as_words(codes), k=k, radius=radius, only=only)
-        return padded(found.offsets, found.ids, found.distances, k)
+        """Return the nearest items of each code uint8 `(q, ceil(n_bits / 8))`; see `nearest`.
+
+        A `k` beyond both `PADDED` and the number of items is that number: no room is made for what cannot come.
+        """
+        most = k if k is None or k <= PADDED else min(k, max(1, len(self)))
+        found = self.nearest(as_words(codes), k=most, radius=radius, only=only)
+        return padded(found.offsets, found.ids, found.distances, most)
 
     def nearest(self, queries: Words, *, k: int | None, radius: int | None, only: Subset | None = None) -> Found:
         """Return the nearest items of each query, ranked by distance, then by id.

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from nearbit.codes import check_n_bits
 from nearbit.errors import InputError
 from nearbit.index.layout import Layout
+from nearbit.index.layout_checks import LONGEST, MOST_BITS, check_structure
 from nearbit.index.planner import SMALL_INDEX, TABLE_BITS, Plan, is_narrow, plan_for
 from nearbit.index.ranked import Ranked, nothing, ranked_of
 from nearbit.index.search import Rows, Words, cut, plain_search
@@ -16,9 +17,6 @@ from nearbit.threads import n_threads
 
 Marks = npt.NDArray[np.bool_]
 
-MOST_BITS = 8192
-"""The longest codes that are grouped around leaders; longer ones are scanned."""
-LONGEST = 65_535
 DISTINCT_SHARE = 0.8
 """Where more of the rows than this have codes of their own and rings do not help, the layout is plain."""
 
@@ -94,17 +92,23 @@ class Structure:
     def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]], n_bits: int) -> Self:
         """Return the structure that `arrays()` was taken from; the arrays may be read-only memory maps.
 
+        Types, shapes and contents are checked: whatever array passes, a search reads nothing out of bounds.
+
         Raises:
-            InputError: an array is missing, or of another type or shape; contents are not looked at.
+            InputError: an array is missing, too many, of another type or shape, or holds what cannot be.
         """
-        if "columns" not in arrays or "does_prune" not in arrays:
+        columns, does_prune = arrays.get("columns"), arrays.get("does_prune")
+        if columns is None or does_prune is None:
             raise InputError(f"a search structure needs columns and does_prune, not {sorted(arrays)}; build it again")
+        if columns.ndim != 2 or does_prune.shape != (1,) or columns.shape[0] != -(-check_n_bits(n_bits) // 64):
+            raise InputError(
+                f"a search structure of {n_bits} bits needs columns as uint64 ({-(-n_bits // 64)}, n) and one mark "
+                f"does_prune, not {columns.shape} and {does_prune.shape}; build it again"
+            )
         own = {name: array for name, array in arrays.items() if name in Layout._fields and name != "columns"}
-        layout = Layout.of(arrays["columns"], **own)
-        places = arrays.get("places", np.empty(0, np.uint32))
-        n = layout.n_places if layout.kind == "plain" else len(places)
-        layout.check(n, check_n_bits(n_bits))
-        return cls(layout, places, n_bits, does_prune=bool(arrays["does_prune"][0]))
+        layout, places = Layout.of(columns, **own), arrays.get("places", np.empty(0, np.uint32))
+        check_structure(layout, places, set(arrays) - {"does_prune"}, n_bits)
+        return cls(layout, places, n_bits, does_prune=bool(does_prune[0]))
 
     def describe(self) -> dict[str, Any]:
         """Return facts for people and machines: the layout, the plan for one query, counts and bytes."""

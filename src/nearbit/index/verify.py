@@ -19,7 +19,7 @@ from nearbit.index.snapshot import Snapshot
 from nearbit.index.statements import last_id
 
 SAMPLE, NEAREST = 20, 100
-"""How many items are searched from, and how many of their neighbours are compared."""
+"""How many items are searched from, and how many of their neighbors are compared."""
 
 
 def problems(connection: sqlite3.Connection, keeper: Keeper, n_bits: int, outputs: str | None) -> Iterator[str]:

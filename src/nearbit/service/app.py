@@ -10,15 +10,15 @@ from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
-from starlette.staticfiles import StaticFiles
 
 import nearbit
 from nearbit.errors import NearbitError
 from nearbit.service import routes_about, routes_items, routes_search, routes_write
+from nearbit.service.conditional import PageFiles, has_already
 from nearbit.service.contract import DESCRIPTION, operation
 from nearbit.service.guard import Guard
 from nearbit.service.quick import Quick
-from nearbit.service.refusals import CODES, Refusal
+from nearbit.service.refusals import CODES, Refusal, refusal_of_fault
 from nearbit.service.service import Service
 from nearbit.service.settings import ServiceOptions
 
@@ -65,10 +65,12 @@ def make_app(options: ServiceOptions) -> Guard:
     )
     app.state.service = service
     for method, path, handler in ROUTES:
-        app.add_api_route(path, handler, methods=[method], **operation(handler))
+        app.add_api_route(path, handler, methods=[method], **operation(handler, options.limits))
+        if method == "GET":  # HEAD is answered alike; the server sends no body then
+            app.add_api_route(path, handler, methods=["HEAD"], include_in_schema=False)
     page = static_folder()
-    app.add_route("/", lambda request: FileResponse(page / "index.html", headers=NO_CACHE), include_in_schema=False)
-    app.mount("/static", StaticFiles(directory=page), name="static")
+    app.add_route("/", lambda request: _page(request, page / "index.html"), include_in_schema=False)
+    app.mount("/static", PageFiles(directory=page), name="static")
     app.add_exception_handler(Refusal, _refused)
     app.add_exception_handler(NearbitError, _library_refused)
     app.add_exception_handler(HTTPException, _not_routed)
@@ -77,6 +79,13 @@ def make_app(options: ServiceOptions) -> Guard:
 
 
 NO_CACHE = {"Cache-Control": "no-cache"}
+
+
+def _page(request: Request, file: Path) -> Response:
+    answer = FileResponse(file, headers=NO_CACHE, stat_result=file.stat())
+    if has_already(request.headers, answer.headers["etag"]):
+        return Response(status_code=304, headers={"ETag": answer.headers["etag"], **NO_CACHE})
+    return answer
 
 
 def static_folder() -> Path:
@@ -113,7 +122,7 @@ def _not_routed(request: Request, error: Any) -> Response:
 
 
 def _failed(request: Request, error: Any) -> Response:
-    return _answer(Refusal(500, "the service failed", "see its log; please report it"))
+    return _answer(refusal_of_fault(error))
 
 
 def _answer(refusal: Refusal) -> Response:

@@ -1,19 +1,18 @@
 """What a request asks for, read strictly: an unknown name is an error that suggests the near one."""
 
-import json
 import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from nearbit.errors import did_you_mean
+from nearbit.errors import InputError, did_you_mean
+from nearbit.json_text import parse_json
 from nearbit.service.refusals import Refusal
 from nearbit.service.settings import Limits
 
 Pairs = Iterable[tuple[str, str]]
 
 SEARCH_NAMES = ("k", "radius", "label", "metadata")
-DEFAULT_K = 10
 MOST_RADIUS = 65_536
 LAST_ID = 2**63 - 1
 _NUMBER = re.compile(r"\d{1,19}")
@@ -62,7 +61,7 @@ def checked_search(k: Any, radius: Any, labels: Any, metadata: Any, limits: Limi
         raise Refusal(422, "metadata must be an object of keys and values, without labels", "filter labels by label")
     if len(metadata) > limits.conditions:
         raise Refusal(422, f"metadata must have at most {limits.conditions} keys, not {len(metadata)}", "ask for less")
-    most = k if k is not None else DEFAULT_K if radius is None else limits.k
+    most = k if k is not None else limits.default_k if radius is None else limits.k
     return Search(k=most, radius=radius, labels=tuple(labels), metadata=metadata)
 
 
@@ -109,12 +108,19 @@ def item_id_of(text: str) -> int:
     return int(text)
 
 
+def id_of(value: Any) -> int:
+    """Return the id that a body names, as a number or as text; raise `Refusal` (422) on anything else."""
+    number = number_of(value, "id") if isinstance(value, str) else value
+    check_whole(number, "id", 0, LAST_ID)
+    return int(number)
+
+
 def json_object(text: str | bytes, name: str) -> dict[str, Any]:
     """Return the object that a JSON text holds; raise `Refusal` (422) on anything else."""
     try:
-        value = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise Refusal(422, f"{name} is not JSON: {str(error)[:80]}", "send one JSON object") from error
+        value = parse_json(text, name, InputError)
+    except InputError as error:
+        raise Refusal(422, str(error)[:200], "send one JSON object") from error
     if not isinstance(value, dict):
         raise Refusal(422, f"{name} must be a JSON object, not {type(value).__name__}", "send one JSON object")
     return value

@@ -17,6 +17,7 @@ from nearbit.errors import IndexFileError, InputError
 from nearbit.index import Index, Item, open_index
 from nearbit.index.revisions import State
 from nearbit.service.journal import log
+from nearbit.service.numbers import id_facts
 from nearbit.service.pictures import Pictures
 from nearbit.service.refusals import Refusal, ready_json
 
@@ -203,7 +204,7 @@ class Collection:
         is_seen = has_file or self.pictures.is_built_in(item)
         place = f"{API}/items/{item.id}"
         return {
-            "id": item.id,
+            **id_facts(item.id),
             "code": item.code.tobytes().hex(),
             "labels": list(item.labels),
             "path": shown_path(item.path),

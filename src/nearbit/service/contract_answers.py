@@ -30,13 +30,21 @@ def _list(schema: Schema) -> Schema:
     return {"type": "array", "items": schema}
 
 
+ID: Schema = {
+    "type": ["integer", "string"],
+    "minimum": 0,
+    "pattern": "^[0-9]{16,19}$",
+    "description": "A number up to 2^53 - 1, which JSON holds exactly everywhere; beyond it the same digits as text.",
+}
+ID_TEXT: Schema = {"type": "string", "pattern": "^[0-9]{1,19}$", "description": "The id as text, whatever it is."}
 CODE: Schema = {
     "type": "string",
     "pattern": "^([0-9a-f]{2})+$",
     "description": "Hexadecimal; the first bit is highest.",
 }
 ITEM_FIELDS: Schema = {
-    "id": COUNT,
+    "id": ID,
+    "id_text": ID_TEXT,
     "code": CODE,
     "labels": TEXTS,
     "path": {**_or_null(TEXT), "description": "From the folder of the index; outside of it, the name alone."},
@@ -48,6 +56,7 @@ ITEM_FIELDS: Schema = {
 }
 EXAMPLE_ITEM = {
     "id": 7,
+    "id_text": "7",
     "code": "919c641d8d7240a3",
     "labels": ["wren"],
     "path": "photos/wren/0007.jpg",
@@ -60,13 +69,12 @@ EXAMPLE_ITEM = {
 ITEM = _object(ITEM_FIELDS, example=EXAMPLE_ITEM)
 NEIGHBOR = _object({"rank": {"type": "integer", "minimum": 1}, "distance": COUNT, **ITEM_FIELDS})
 TIMES = _object({"decode": NUMBER, "encode": NUMBER, "search": NUMBER})
+QUERY = _object({"id": ID, "id_text": ID_TEXT, "code": CODE}, optional=("id", "id_text"))
 SEARCH = _object(
     {
         "n_bits": {"type": "integer", "minimum": 1},
         "k": {"type": "integer", "minimum": 1},
-        "results": _list(
-            _object({"query": _object({"id": COUNT, "code": CODE}, optional=("id",)), "neighbors": _list(NEIGHBOR)})
-        ),
+        "results": _list(_object({"query": QUERY, "neighbors": _list(NEIGHBOR)})),
         "timings_ms": TIMES,
     },
     example={
@@ -74,7 +82,7 @@ SEARCH = _object(
         "k": 1,
         "results": [
             {
-                "query": {"id": 7, "code": "919c641d8d7240a3"},
+                "query": {"id": 7, "id_text": "7", "code": "919c641d8d7240a3"},
                 "neighbors": [{"rank": 1, "distance": 0, **EXAMPLE_ITEM}],
             }
         ],
@@ -82,7 +90,12 @@ SEARCH = _object(
     },
 )
 PAGE = _object(
-    {"items": _list(ITEM), "next_after": _or_null(COUNT)}, example={"items": [EXAMPLE_ITEM], "next_after": None}
+    {
+        "items": _list(ITEM),
+        "next_after": {**ID, "type": ["integer", "string", "null"]},
+        "next_after_text": _or_null(ID_TEXT),
+    },
+    example={"items": [EXAMPLE_ITEM], "next_after": None, "next_after_text": None},
 )
 SAMPLE = _object({"items": _list(ITEM)}, example={"items": [EXAMPLE_ITEM]})
 LABELS = _object(
@@ -107,7 +120,7 @@ ABOUT = _object(
         "labels": COUNT,
         "has_model": {"type": "boolean"},
         "can_write": {"type": "boolean"},
-        "limits": _object(dict.fromkeys(("image_bytes", "pixels", "k", "queries", "page"), COUNT)),
+        "limits": _object(dict.fromkeys(("image_bytes", "pixels", "k", "queries", "results", "page"), COUNT)),
     }
 )
 HEALTH = _object(
@@ -155,6 +168,7 @@ ERRORS = {
     "wrong_content_type": "expected multipart/form-data, came text/plain",
     "invalid": "no parameter 'radus' here",
     "not_an_image": "not an image of a known format",
+    "head_too_large": "the head of a request has at most 32768 bytes and 100 fields, not more",
     "busy": "64 requests are being worked on",
 }
 

@@ -1,6 +1,7 @@
 """Codes of uploaded images: one model, used by one thread that takes all that wait at once."""
 
 import asyncio
+import contextlib
 import queue
 import threading
 from collections.abc import Callable, Sequence
@@ -78,10 +79,20 @@ class Encoding:
         """Load the model, in its thread."""
         self._thread.start()
 
-    def stop(self) -> None:
-        """End the thread after what waits now."""
-        self._jobs.put(None)
-        self._thread.join(10)
+    def stop(self, seconds: float) -> None:
+        """End the thread after what it does now, and wait so long for that; images that wait are given up."""
+        self._has_ended = True
+        with contextlib.suppress(queue.Empty):
+            while job := self._jobs.get_nowait():
+                job[1].cancel()
+        self._jobs.put_nowait(None)
+        if self._thread.ident is not None:
+            self._thread.join(seconds)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the thread has ended, or never began."""
+        return not self._thread.is_alive()
 
     @property
     def is_settled(self) -> bool:

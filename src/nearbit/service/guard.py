@@ -3,13 +3,15 @@
 import hmac
 import time
 import traceback
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, final
 
+from nearbit.service.addressed import Addresses, Authority, authority_of, is_same_origin
 from nearbit.service.bodies import BoundedBody
 from nearbit.service.journal import log
-from nearbit.service.refusals import Refusal
+from nearbit.service.refusals import Refusal, refusal_of_fault
 from nearbit.service.service import Service
+from nearbit.service.settings import Limits
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -21,11 +23,14 @@ Headers = dict[bytes, bytes]
 OPEN_PATHS = frozenset({"/", "/livez", "/readyz", "/favicon.ico"})
 """Paths that hold no data: they need no token."""
 OPEN_PREFIX = "/static/"
+PROBES = frozenset({"/livez", "/readyz"})
+"""Paths that hold no data and are asked by HTTP/1.0 probes, which name no host."""
 API_PREFIX = "/api/"
 
+POLICY = b"content-security-policy"
 SECURITY_HEADERS = (
     (
-        b"content-security-policy",
+        POLICY,
         b"default-src 'self'; img-src 'self' blob:; object-src 'none'; base-uri 'none'; form-action 'self'; "
         b"frame-ancestors 'none'",
     ),
@@ -54,8 +59,8 @@ class Guard:
         self.parts = parts
         self._app, self._options, self._counters = app, parts.options, parts.counters
         options = parts.options
-        self._hosts = options.hosts
-        self._token = None if options.token is None else f"Bearer {options.token}".encode()
+        self._addresses = Addresses(options)
+        self._token = None if options.token is None else options.token.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or refuse it."""
@@ -76,16 +81,16 @@ class Guard:
         except Exception as error:  # noqa: BLE001 - the last resort: the sender learns of it, the log holds the cause
             if not _is_gone(error):
                 log("fault", path=scope["path"], error=traceback.format_exc())
-                await answer.refuse(Refusal(500, "the service failed", "see its log; please report it"))
+                await answer.refuse(refusal_of_fault(error))
         self._record(scope, answer.status or UNFINISHED, time.perf_counter() - began)
 
     async def _admitted(self, scope: Scope, receive: Receive, answer: "Answer") -> None:
+        self._check_head(scope)
         headers: Headers = dict(scope["headers"])
         if b"range" in headers:  # files come whole
             scope["headers"] = [pair for pair in scope["headers"] if pair[0] != b"range"]
-        self._check_host(scope)
-        _check_origin(scope, headers)
-        self._check_token(scope["path"], headers)
+        _check_origin(scope, headers, self._checked_host(scope))
+        self._check_token(scope)
         if not _needs_room(scope["path"]):
             await self._app(scope, receive, answer)
             return
@@ -111,22 +116,40 @@ class Guard:
             if answer.status is not None and answer.status >= 400:
                 await body.drain()
 
-    def _check_host(self, scope: Scope) -> None:
-        """Raise where a request is addressed to a name that is not ours: a page elsewhere may have it point here."""
-        named = [value for name, value in scope["headers"] if name == b"host"]
-        host = _name_of(named[0].decode("latin-1")) if len(named) == 1 else ""
-        if host not in self._hosts:
+    def _check_head(self, scope: Scope) -> None:
+        """Raise where the head of a request is too large, whatever protocol brought it."""
+        limits, fields = self._options.limits, scope["headers"]
+        size = len(scope.get("raw_path") or b"") + len(scope["query_string"])
+        if len(fields) > limits.head_fields or size + sum(len(n) + len(v) for n, v in fields) > limits.head_bytes:
+            raise too_large_head(limits)
+
+    def _checked_host(self, scope: Scope) -> Authority | None:
+        """Return to whom a request is addressed; a page elsewhere may have pointed a name of its own at this service.
+
+        Raises:
+            Refusal: to a name or a port that is not ours, or to more than a name and a port.
+        """
+        named = _values(scope, b"host")
+        if not named and scope["path"] in PROBES:
+            return None
+        host = authority_of(named[0]) if len(named) == 1 else None
+        server = scope.get("server")
+        if host is None or not self._addresses.have(host, server[1] if server else None):
             raise Refusal(
                 400,
-                f"this service is not known as {host!r}",
-                "address it as localhost, or start it with --allowed-host NAME",
+                f"this service is not known as {', '.join(named)[:200]!r}",
+                "address it as localhost with its port, or start it with --allowed-host NAME or NAME:PORT",
                 code="unknown_host",
             )
+        return host
 
-    def _check_token(self, path: str, headers: Headers) -> None:
+    def _check_token(self, scope: Scope) -> None:
+        path = scope["path"]
         if self._token is None or path in OPEN_PATHS or path.startswith(OPEN_PREFIX):
             return
-        if not hmac.compare_digest(headers.get(b"authorization", b""), self._token):
+        values = [value for name, value in scope["headers"] if name == b"authorization"]
+        kind, _, token = values[0].partition(b" ") if len(values) == 1 else (b"", b"", b"")
+        if kind.lower() != b"bearer" or not hmac.compare_digest(token.strip(b" "), self._token):
             raise Refusal(
                 401,
                 "this service answers only to those who have its token",
@@ -151,7 +174,7 @@ class Answer:
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = int(message["status"])
-            message = {**message, "headers": [*message.get("headers", ()), *SECURITY_HEADERS]}
+            message = {**message, "headers": _protected(message.get("headers", ()))}
         await self._send(message)
 
     async def refuse(self, refusal: Refusal) -> None:
@@ -169,21 +192,37 @@ def _needs_room(path: str) -> bool:
     return path.startswith(API_PREFIX)
 
 
-def _name_of(authority: str) -> str:
-    """Return the host of "host:port", in lower case."""
-    name = authority.rpartition(":")[0] if ":" in authority.rpartition("]")[2] else authority
-    return name.lower()
+def too_large_head(limits: Limits) -> Refusal:
+    """Return how a request is refused whose head is too large."""
+    return Refusal(
+        431,
+        f"the head of a request has at most {limits.head_bytes} bytes and {limits.head_fields} fields, not more",
+        "send fewer or shorter fields",
+        headers={"Connection": "close"},
+    )
 
 
-def _check_origin(scope: Scope, headers: Headers) -> None:
+def _protected(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Return the headers of an answer with those that protect; a stricter policy of its own stays.
+
+    Files come whole, whatever the framework says of ranges.
+    """
+    own = [pair for pair in headers if pair[0] != b"accept-ranges"]
+    has_policy = any(name == POLICY for name, _ in own)
+    return [*own, *(SECURITY_HEADERS[1:] if has_policy else SECURITY_HEADERS)]
+
+
+def _values(scope: Scope, wanted: bytes) -> list[str]:
+    return [value.decode("latin-1") for name, value in scope["headers"] if name == wanted]
+
+
+def _check_origin(scope: Scope, headers: Headers, host: Authority | None) -> None:
     """Raise where a page of another origin had a browser send this request; its answers are for our own page only."""
     if _is_visit(scope, headers):
         return
-    site = headers.get(b"sec-fetch-site", b"none")
-    origin = headers.get(b"origin")
-    own = headers.get(b"host", b"").lower()
-    is_foreign = origin is not None and origin.lower().rpartition(b"://")[2] != own
-    if is_foreign or site not in (b"same-origin", b"none"):
+    origins, sites = _values(scope, b"origin"), _values(scope, b"sec-fetch-site")
+    is_foreign = bool(origins) and (host is None or not is_same_origin(origins, host))
+    if is_foreign or any(site not in ("same-origin", "none") for site in sites):
         raise Refusal(403, "pages of other sites may not use this service", "open the page of the service itself")
 
 

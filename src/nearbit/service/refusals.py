@@ -1,6 +1,7 @@
 """What the service answers when it does not do what was asked: one JSON shape, everywhere."""
 
 import json
+import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ CODES = {
     413: "too_large",
     415: "wrong_content_type",
     422: "invalid",
+    431: "head_too_large",
     500: "internal_error",
     503: "busy",
 }
@@ -70,6 +72,25 @@ def refusal_of(error: NearbitError, hidden: Sequence[str] = ()) -> Refusal:
     if isinstance(error, BundleError):
         return Refusal(409, message, hint, code="model_unavailable")
     return Refusal(409, message, hint)
+
+
+FAULTS: tuple[tuple[tuple[type[BaseException], ...], int, str, str, str], ...] = (
+    ((MemoryError,), 503, "busy", "this needs more memory than there is", "ask for less, or try again later"),
+    ((RecursionError,), 422, "invalid", "what was sent is nested too deeply", "send it with a few levels"),
+    ((UnicodeError,), 400, "bad_request", "what was sent holds text that is not UTF-8", "encode it as UTF-8"),
+    ((OverflowError,), 422, "invalid", "a number was sent that is too large", "send one that fits 64 bits"),
+    ((sqlite3.Error,), 503, "index_unavailable", "the index cannot be read or written", "see the log of the service"),
+    ((OSError,), 503, "index_unavailable", "a file cannot be read or written", "see the log of the service"),
+)
+"""How faults are answered whose kind says whose they are: status, code, message, hint. Any other one is ours."""
+
+
+def refusal_of_fault(error: BaseException) -> Refusal:
+    """Return how the service answers what nobody foresaw; the log says more."""
+    for kinds, status, code, message, hint in FAULTS:
+        if isinstance(error, kinds):
+            return Refusal(status, message, hint, code=code, headers={"Retry-After": "2"} if status == 503 else None)
+    return Refusal(500, "the service failed", "see its log; please report it")
 
 
 def without(text: str, folders: Sequence[str]) -> str:

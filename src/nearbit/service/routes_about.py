@@ -91,6 +91,7 @@ def _about(service: Service, index: Index) -> bytes:
                 "pixels": options.limits.pixels,
                 "k": options.limits.k,
                 "queries": options.limits.queries,
+                "results": options.limits.results,
                 "page": options.limits.page,
             },
         }

@@ -1,5 +1,6 @@
 """Items: what they are, their pictures, lists of them, and their labels."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,11 @@ from nearbit.errors import ImageError
 from nearbit.index import Item
 from nearbit.service.asked import LAST_ID, bounded, by_name, item_id_of
 from nearbit.service.collection import items_of, shown_path, version_of
+from nearbit.service.conditional import has_already
+from nearbit.service.numbers import exact
 from nearbit.service.refusals import Refusal, ready_json
 from nearbit.service.service import Service
 
-DEFAULT_PAGE = 50
-DEFAULT_SAMPLE = 12
 CONTENT_TYPES = {
     "JPEG": "image/jpeg",
     "MPO": "image/jpeg",
@@ -31,6 +32,8 @@ CONTENT_TYPES = {
 }
 FOR_A_YEAR = "private, max-age=31536000, immutable"
 ASK_AGAIN = "private, no-cache"
+INERT = {"Content-Security-Policy": "default-src 'none'; sandbox; frame-ancestors 'none'"}
+"""Of what is a picture and nothing else: were it ever taken for a page, nothing in it would run."""
 
 
 async def item(request: Request) -> Response:
@@ -49,11 +52,11 @@ async def thumbnail(request: Request) -> Response:
     item_id = item_id_of(request.path_params["item_id"])
     found, key = await service.searching(_shown, service, item_id)
     tag, is_this_version = f'"{key}"', values.get("v") == [version_of(found)]
-    headers = {"ETag": tag, "Cache-Control": FOR_A_YEAR if is_this_version else ASK_AGAIN}
-    if request.headers.get("if-none-match") == tag:
+    headers = {"ETag": tag, "Cache-Control": FOR_A_YEAR if is_this_version else ASK_AGAIN, **INERT}
+    if has_already(request.headers, tag):
         return Response(status_code=304, headers=headers)
     try:
-        small = await service.decoding(service.thumbnails.get, found)
+        small = await service.picturing(service.thumbnails.get, found)
     except ImageError as error:
         raise _no_picture(item_id, str(error)) from error
     return Response(small.data, media_type=small.content_type, headers=headers)
@@ -65,14 +68,18 @@ async def original(request: Request) -> Response:
     by_name(request.query_params.multi_items(), ())
     item_id = item_id_of(request.path_params["item_id"])
     file, name, kind = await service.searching(_original, service, item_id)
-    return FileResponse(file, media_type=kind, filename=name, headers={"Cache-Control": ASK_AGAIN})
+    headers = {"Cache-Control": ASK_AGAIN, **INERT}
+    answer = FileResponse(file, media_type=kind, filename=name, headers=headers, stat_result=await _stat(service, file))
+    if has_already(request.headers, answer.headers["etag"]):
+        return Response(status_code=304, headers={"ETag": answer.headers["etag"], **headers})
+    return answer
 
 
 async def items(request: Request) -> Response:
     """Return items by id, page by page."""
     service: Service = request.app.state.service
     values = by_name(request.query_params.multi_items(), ("after", "limit"))
-    limit = bounded(values, "limit", DEFAULT_PAGE, 1, service.options.limits.page)
+    limit = bounded(values, "limit", service.options.limits.default_page, 1, service.options.limits.page)
     after = bounded(values, "after", 0, 0, LAST_ID) if "after" in values else -1
     return _json(await service.searching(_page, service, after, limit))
 
@@ -81,7 +88,7 @@ async def sample(request: Request) -> Response:
     """Return some items, drawn at random; the same seed draws the same ones while the index stays the same."""
     service: Service = request.app.state.service
     values = by_name(request.query_params.multi_items(), ("n", "seed"))
-    n = bounded(values, "n", DEFAULT_SAMPLE, 1, service.options.limits.page)
+    n = bounded(values, "n", service.options.limits.default_sample, 1, service.options.limits.page)
     seed = bounded(values, "seed", 0, 0, 2**32 - 1) if "seed" in values else None
     return _json(await service.searching(_sample, service, n, seed))
 
@@ -129,11 +136,20 @@ def _original(service: Service, item_id: int) -> tuple[Path, str, str]:
     return file, (shown_path(found.path) or "").rpartition("/")[2], kind
 
 
+async def _stat(service: Service, file: Path) -> os.stat_result:
+    try:
+        return await service.searching(file.stat)
+    except OSError as error:  # it has just gone
+        raise Refusal(404, "the file has just gone", "see has_original of an item", code="no_picture") from error
+
+
 def _page(service: Service, after: int, limit: int) -> bytes:
     with service.collection.use() as index:
         found = index.items_after(after, limit)
     following = found[-1].id if len(found) == limit else None
-    return b'{"items":' + service.collection.render(found) + b',"next_after":' + ready_json(following) + b"}"
+    text = None if following is None else str(following)
+    last = ready_json({"next_after": exact(following), "next_after_text": text})
+    return b'{"items":' + service.collection.render(found) + b"," + last[1:]
 
 
 def _sample(service: Service, n: int, seed: int | None) -> bytes:

@@ -43,6 +43,13 @@ async def search_many(request: Request) -> Response:
     wanted = checked_search(
         asked.get("k"), asked.get("radius"), asked.get("labels", []), asked.get("metadata", {}), limits
     )
+    if len(queries or []) * wanted.k > limits.results:
+        most = max(1, limits.results // len(queries or [0]))
+        raise Refusal(
+            422,
+            f"{len(queries or [])} queries of up to {wanted.k} results are more than {limits.results} results in all",
+            f"ask for k of at most {most}, or for fewer queries",
+        )
     body, spent = await service.searching(service.searcher.by_queries, queries or [], wanted)
     return _answer(request, service, body, spent)
 

@@ -38,7 +38,7 @@ async def add_item(request: Request) -> Response:
     image = await service.decoding(decoded, upload.data, model.preprocessing.resize, service.options.limits)
     await service.searching(service.check_model, model)
     outputs = await service.encoding.outputs(image)
-    about = {**metadata, "labels": list(values.get("label", []))}
+    about = {**metadata, "labels": _labels(values.get("label", []))}
     item_id = await service.changing(_add, service, upload, outputs, about)
     rendered = await service.searching(service.collection.rendered, [item_id])
     place = f"/api/v1/items/{item_id}"
@@ -50,6 +50,11 @@ async def remove_item(request: Request) -> Response:
     service = _writing(request)
     await service.changing(_remove, service, item_id_of(request.path_params["item_id"]))
     return Response(status_code=204)
+
+
+def _labels(fields: list[str]) -> list[str]:
+    """Return the labels that fields name: trimmed, each once; a field of a form that was left blank names none."""
+    return list(dict.fromkeys(label for label in map(str.strip, fields) if label))
 
 
 def _writing(request: Request) -> Service:

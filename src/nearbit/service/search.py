@@ -11,8 +11,9 @@ import numpy.typing as npt
 from nearbit.codes import Codes, n_bytes
 from nearbit.errors import did_you_mean
 from nearbit.index import Index, Results
-from nearbit.service.asked import Search, check_whole
+from nearbit.service.asked import Search, id_of
 from nearbit.service.collection import Collection, items_of, where_of
+from nearbit.service.numbers import id_facts
 from nearbit.service.refusals import Refusal, ready_json
 
 
@@ -48,7 +49,7 @@ class Searcher:
         with self._collection.use() as index:
             code = self._collection.rendered([item_id])[0].code
             outputs = index.kept_outputs([item_id])[0] if index.outputs is not None else None
-            body = self._answer(index, [Query({"id": item_id}, code, outputs)], asked)
+            body = self._answer(index, [Query(id_facts(item_id), code, outputs)], asked)
         return self._timed(body, Seconds(search=time.perf_counter() - began))
 
     def by_queries(self, queries: Sequence[dict[str, Any]], asked: Search) -> tuple[bytes, Seconds]:
@@ -71,12 +72,13 @@ class Searcher:
 
     def _query(self, index: Index, asked: dict[str, Any]) -> Query:
         if set(asked) == {"id"}:
-            check_whole(asked["id"], "id", 0, 2**63 - 1)
-            code = items_of(index, [asked["id"]])[0].code
-            return Query(asked, code, index.kept_outputs([asked["id"]])[0] if index.outputs is not None else None)
+            item_id = id_of(asked["id"])
+            code = items_of(index, [item_id])[0].code
+            kept = index.kept_outputs([item_id])[0] if index.outputs is not None else None
+            return Query(id_facts(item_id), code, kept)
         if set(asked) == {"code"}:
             return Query(asked, code_of(asked["code"], index.n_bits))
-        raise Refusal(422, 'a query must be {"id": NUMBER} or {"code": HEX}', "send one of both for each query")
+        raise Refusal(422, 'a query must be {"id": NUMBER OR TEXT} or {"code": HEX}', "send one of both for each query")
 
     def _answer(self, index: Index, queries: Sequence[Query], asked: Search) -> bytes:
         self._check_labels(asked)

@@ -2,9 +2,9 @@
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
-from typing import ParamSpec, TypeVar, final
+from typing import Any, ParamSpec, TypeVar, final
 
 import numpy as np
 
@@ -24,10 +24,15 @@ from nearbit.service.settings import ServiceOptions
 from nearbit.service.thumbnails import Thumbnails
 from nearbit.threads import n_threads
 
+LATER = {"Retry-After": "2"}
+
 Arguments = ParamSpec("Arguments")
 Value = TypeVar("Value")
 
 DECODERS = 2
+"""Threads that decode uploads, and as many that make thumbnails: neither waits for the other."""
+STOP_SECONDS = 1.0
+"""How long the end of a service waits for threads; it then goes on without them."""
 
 
 @final
@@ -43,6 +48,7 @@ class Service:
         encoding: the model of uploads.
         model_folder: where the model lies; None where none is at hand.
         is_warm: whether the first search, which loads the index, is done.
+        has_ended: whether all threads have ended, after `stop`.
     """
 
     def __init__(self, options: ServiceOptions) -> None:
@@ -68,23 +74,30 @@ class Service:
         why_not = "no model is at hand that made these codes"
         self.encoding = Encoding(load, why_not, options.limits.waiting_images, self._hidden)
         self.is_warm = False
+        self.has_ended = False
         self._searches = ThreadPoolExecutor(max(2, n_threads()), thread_name_prefix="search")
         self._decodes = ThreadPoolExecutor(DECODERS, thread_name_prefix="decode")
+        self._pictures = ThreadPoolExecutor(DECODERS, thread_name_prefix="picture")
         self._changes = ThreadPoolExecutor(1, thread_name_prefix="change")
+        self._under_way: set[Future[Any]] = set()
 
     def start(self) -> None:
         """Begin to load the model and the index."""
         self.encoding.start()
-        self._searches.submit(self._warm)
+        self._begun(self._searches, self._warm)
 
     def stop(self) -> None:
-        """End the threads and close the files."""
-        self._changes.shutdown()
-        self._searches.shutdown()
-        self._decodes.shutdown()
-        self.encoding.stop()
+        """End the threads and close the files; what takes longer than `STOP_SECONDS` ends with the process."""
+        for pool in (self._changes, self._searches, self._decodes, self._pictures):
+            pool.shutdown(wait=False, cancel_futures=True)
+        self.encoding.stop(STOP_SECONDS)
+        left = wait(list(self._under_way), STOP_SECONDS).not_done
+        if left:
+            log("threads_left", count=len(left))
+            return
         self.thumbnails.close()
         self.collection.close()
+        self.has_ended = self.encoding.has_ended
 
     @property
     def is_ready(self) -> bool:
@@ -116,22 +129,52 @@ class Service:
         self, work: Callable[Arguments, Value], *arguments: Arguments.args, **options: Arguments.kwargs
     ) -> Value:
         """Run work that reads the index, in a thread."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._searches, lambda: work(*arguments, **options))
+        return await asyncio.wrap_future(self._begun(self._searches, work, *arguments, **options))
 
     async def changing(
         self, work: Callable[Arguments, Value], *arguments: Arguments.args, **options: Arguments.kwargs
     ) -> Value:
         """Run work that changes the index, in turn: a writer that waits for another program keeps no search waiting."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._changes, lambda: work(*arguments, **options))
+        return await asyncio.wrap_future(self._begun(self._changes, work, *arguments, **options))
+
+    async def picturing(
+        self, work: Callable[Arguments, Value], *arguments: Arguments.args, **options: Arguments.kwargs
+    ) -> Value:
+        """Run work on pictures of items, in one of a few threads: each may need much memory."""
+        return await asyncio.wrap_future(self._begun(self._pictures, work, *arguments, **options))
 
     async def decoding(
         self, work: Callable[Arguments, Value], *arguments: Arguments.args, **options: Arguments.kwargs
     ) -> Value:
-        """Run work on pictures, in one of a few threads: each may need much memory."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._decodes, lambda: work(*arguments, **options))
+        """Run work on an upload, in threads of their own; raise `Refusal` where it takes longer than `decode_seconds`.
+
+        Its thread is then busy until the work ends; no more than `DECODERS` can be, and only uploads wait for them.
+        """
+        job = self._begun(self._decodes, work, *arguments, **options)
+        future, seconds = asyncio.wrap_future(job), self.options.limits.decode_seconds
+        future.add_done_callback(_looked_at)
+        try:
+            await asyncio.wait({future}, timeout=seconds)
+            if future.done():
+                return future.result()
+        finally:
+            was_waiting = job.cancel()
+        if was_waiting:
+            raise Refusal(503, "too many images are being decoded", "try again in a moment", headers=LATER)
+        words = f"the image was not decoded within {seconds:g} s"
+        raise Refusal(422, words, "send a smaller one, or save it anew", code="too_slow")
+
+    def _begun(
+        self,
+        pool: ThreadPoolExecutor,
+        work: Callable[Arguments, Value],
+        *arguments: Arguments.args,
+        **options: Arguments.kwargs,
+    ) -> "Future[Value]":
+        job = pool.submit(work, *arguments, **options)
+        self._under_way.add(job)
+        job.add_done_callback(self._under_way.discard)
+        return job
 
     def count(self, spent: Seconds) -> None:
         """Count the steps of a search."""
@@ -149,3 +192,9 @@ class Service:
             log("index_not_loaded", error=str(error))
         else:
             self.is_warm = True
+
+
+def _looked_at(future: "asyncio.Future[Any]") -> None:
+    """Take the error of work that nobody waits for any more."""
+    if not future.cancelled():
+        future.exception()

@@ -1,29 +1,30 @@
 """Running the service: one process or several behind one address, until a signal ends it."""
 
-import asyncio
 import logging
+import os
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Callable
 from functools import partial
 from types import FrameType
 from typing import Any
 
 import uvicorn
-from uvicorn.protocols.http.auto import AutoHTTPProtocol
 from uvicorn.supervisors import Multiprocess
 
 from nearbit.errors import InputError
 from nearbit.index import open_index
 from nearbit.service.app import make_app
+from nearbit.service.connection import Connection
 from nearbit.service.encoder import model_folder
 from nearbit.service.journal import JournalHandler, log
 from nearbit.service.settings import ServiceOptions, bracketed
 
 BACKLOG = 512
-STALLED_LOOKS = 3
-"""An answer of which nothing was taken for so many times the idle time is given up."""
+STOPPING_SECONDS = 2
+"""How much of the time to stop is left for threads and files, after requests had theirs."""
 SWITCH_SECONDS = 0.0005
 """How long a thread may keep the interpreter while others wait: searches take less, and answers should not wait."""
 
@@ -57,7 +58,7 @@ def address(options: ServiceOptions, listening: socket.socket) -> str:
 
 
 def serve(options: ServiceOptions, listening: socket.socket, ready: Callable[[], None] | None = None) -> None:
-    """Serve until SIGINT or SIGTERM; requests under way then have `drain_seconds` to end.
+    """Serve until SIGINT or SIGTERM; requests under way may then end, and after `drain_seconds` the process does.
 
     Args:
         options: what is served to whom.
@@ -68,9 +69,12 @@ def serve(options: ServiceOptions, listening: socket.socket, ready: Callable[[],
     facts = {"address": address(options, listening), "index": str(options.index), "workers": options.workers}
     if options.workers == 1:
         sys.setswitchinterval(SWITCH_SECONDS)
-        server = make_server(options, ready)
+        app = make_app(options)
+        server = Server(_config(options, app), ready, ends_after=options.limits.drain_seconds)
         log("start", **facts)
         server.run(sockets=[listening])
+        if not app.parts.has_ended:  # a model that loads, a picture that is decoded: Python would wait, or abort
+            end_process()
     else:
         with open_index(options.index, read_only=True) as index:
             model_folder(index, options.model)  # what every worker would refuse is refused once, here
@@ -92,12 +96,16 @@ def make_server(options: ServiceOptions, ready: Callable[[], None] | None = None
 class Server(uvicorn.Server):
     """A server that tells when it has begun and ends the program in order."""
 
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None] | None) -> None:
+    def __init__(
+        self, config: uvicorn.Config, ready: Callable[[], None] | None, *, ends_after: float | None = None
+    ) -> None:
         super().__init__(config)
-        self._ready = ready
+        self._ready, self._ends_after = ready, ends_after
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """End after what is under way, and by that the program too: a signal that was obeyed is not raised again."""
+        if self._ends_after is not None and not self.should_exit:
+            end_process_after(self._ends_after)
         self.force_exit = self.should_exit and sig == signal.SIGINT
         self.should_exit = True
 
@@ -107,8 +115,37 @@ class Server(uvicorn.Server):
             self._ready()
 
 
+def end_process() -> None:
+    """End this process now, whatever its threads do: what they have under way is not needed, or is made whole again."""
+    log("stop")
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
+
+
+def end_process_after(seconds: float) -> None:
+    """End this process after some seconds, if it has not ended by itself."""
+    timer = threading.Timer(seconds, end_process)
+    timer.daemon = True
+    timer.start()
+
+
+def _ends_in_time(seconds: float) -> None:
+    """Let the signals that a server obeys also begin the time after which this process ends."""
+    for sign in (signal.SIGINT, signal.SIGTERM):
+        obeyed = signal.getsignal(sign)
+
+        def handle(number: int, frame: FrameType | None, obeyed: Any = obeyed) -> None:
+            end_process_after(seconds)
+            obeyed(number, frame)
+
+        if callable(obeyed):
+            signal.signal(sign, handle)
+
+
 def _prepared(options: ServiceOptions) -> Any:
     """Return the application, in a process made ready for it."""
+    _ends_in_time(options.limits.drain_seconds)
     sys.setswitchinterval(SWITCH_SECONDS)
     logging.basicConfig(handlers=[JournalHandler()], level=logging.WARNING, force=True)
     return make_app(options)
@@ -118,7 +155,7 @@ def _config(options: ServiceOptions, app: Any) -> uvicorn.Config:
     limits = options.limits
     return uvicorn.Config(
         app,
-        http=partial(_Connection, idle_seconds=limits.idle_seconds, most=limits.connections),  # type: ignore[arg-type]
+        http=partial(Connection, limits=limits),  # type: ignore[arg-type]
         ws="none",
         lifespan="on",
         access_log=False,
@@ -126,49 +163,7 @@ def _config(options: ServiceOptions, app: Any) -> uvicorn.Config:
         server_header=False,
         proxy_headers=False,
         timeout_keep_alive=15,
-        timeout_graceful_shutdown=limits.drain_seconds,
+        timeout_graceful_shutdown=max(1, limits.drain_seconds - STOPPING_SECONDS),
+        h11_max_incomplete_event_size=limits.head_bytes,
         backlog=BACKLOG,
     )
-
-
-class _Connection(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
-    """A connection that is closed where no request comes, and where there are too many."""
-
-    def __init__(self, *arguments: Any, idle_seconds: float, most: int, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self._idle_seconds, self._most = idle_seconds, most
-        self._begun_after: Any = None
-        self._unsent, self._stalls = 0, 0
-
-    def connection_made(self, transport: asyncio.Transport) -> None:
-        super().connection_made(transport)
-        if len(self.connections) > self._most:
-            transport.close()
-            return
-        self.loop.call_later(self._idle_seconds, self._look)
-
-    def _look(self) -> None:
-        """Close where a request's head takes too long to come, the first or a later one; cut off where nobody reads."""
-        if self not in self.connections:
-            return
-        if self._is_stuck():
-            self.transport.abort()
-            return
-        if self._is_late() and not self.transport.is_closing():
-            self.transport.close()
-        self.loop.call_later(self._idle_seconds, self._look)
-
-    def _is_late(self) -> bool:
-        """Return whether a first request is not there, or a later one began to come and was not there a look ago.
-
-        Silence after an answer has a time of its own, that of keep-alive; any byte ends it.
-        """
-        is_begun = self.cycle is not None and self.cycle.response_complete and self.timeout_keep_alive_task is None
-        before, self._begun_after = self._begun_after, self.cycle if is_begun else None
-        return self.cycle is None or (is_begun and before is self.cycle)
-
-    def _is_stuck(self) -> bool:
-        """Return whether an answer waits, and none of it was taken for some looks."""
-        before, self._unsent = self._unsent, self.transport.get_write_buffer_size()
-        self._stalls = self._stalls + 1 if self._unsent and self._unsent == before else 0
-        return self._stalls >= STALLED_LOOKS

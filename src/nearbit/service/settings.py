@@ -6,9 +6,10 @@ from pathlib import Path
 
 from nearbit.errors import InputError
 
-_HOST = re.compile(r"[^\s/:@]+|\[[0-9a-fA-F:.]+\]")
+_HOST = re.compile(r"([A-Za-z0-9._~-]+|\[[0-9a-fA-F:.]+\])(:[0-9]{1,5})?")
 LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 SHORTEST_TOKEN = 16
+DEFAULT_K, DEFAULT_PAGE, DEFAULT_SAMPLE = 10, 50, 12
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,8 +21,11 @@ class Limits:
         json_bytes: size of a body that is no upload.
         pixels: width times height of an uploaded image, checked before it is decoded.
         fields: form fields beside the file.
+        head_bytes: size of the head of a request: its first line and its fields.
+        head_fields: fields of a head.
         k: results of one query.
         queries: queries of one request.
+        results: results of one request: its queries times `k`.
         page: items of one listing.
         conditions: keys of one metadata filter.
         body_seconds: time for the whole body of a request to arrive.
@@ -29,7 +33,8 @@ class Limits:
         requests: requests that are worked on at once; the next one is answered 503.
         waiting_images: images that wait for the model; the next one is answered 503.
         connections: open connections; the next one is closed.
-        drain_seconds: time for requests to end after a signal to stop.
+        decode_seconds: time for one uploaded image to be decoded; a later answer is given up, and says so.
+        drain_seconds: time from a signal to stop to the end of the process; requests under way may end in it.
         thumbnail_bytes: size of all kept thumbnails.
     """
 
@@ -37,8 +42,11 @@ class Limits:
     json_bytes: int = 1_000_000
     pixels: int = 40_000_000
     fields: int = 100
+    head_bytes: int = 32_768
+    head_fields: int = 100
     k: int = 1000
     queries: int = 100
+    results: int = 20_000
     page: int = 200
     conditions: int = 20
     body_seconds: float = 20.0
@@ -46,8 +54,24 @@ class Limits:
     requests: int = 64
     waiting_images: int = 32
     connections: int = 512
+    decode_seconds: float = 20.0
     drain_seconds: int = 10
     thumbnail_bytes: int = 256_000_000
+
+    @property
+    def default_k(self) -> int:
+        """How many results a query has that names neither `k` nor a radius."""
+        return min(DEFAULT_K, self.k)
+
+    @property
+    def default_page(self) -> int:
+        """How many items a listing has that names no limit."""
+        return min(DEFAULT_PAGE, self.page)
+
+    @property
+    def default_sample(self) -> int:
+        """How many items are drawn where it is not said."""
+        return min(DEFAULT_SAMPLE, self.page)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +85,8 @@ class ServiceOptions:
         port: port to listen on; 0 for any that is free.
         token: what every request for data must carry as `Authorization: Bearer`; None for no such check.
         allow_write: whether items may be added and removed.
-        allowed_hosts: names, beside loopback and `host`, under which the service may be addressed.
+        allowed_hosts: names, beside loopback and `host`, under which the service may be addressed: at its port
+            or those of HTTP and HTTPS, or at one that is named here ("birds.example:8443").
         images: folders that pictures may be read from, beside that of the index.
         workers: processes.
         limits: bounds.
@@ -93,15 +118,15 @@ class ServiceOptions:
         for name in self.allowed_hosts:
             if not _HOST.fullmatch(name):
                 raise InputError(
-                    f"--allowed-host takes a name alone, such as birds.example, not {name!r}: leave out the port"
+                    f"--allowed-host takes a name alone, such as birds.example, or with its port, not {name!r}"
                 )
         if self.workers < 1:
             raise InputError(f"workers must be at least 1, not {self.workers}")
 
     @property
     def hosts(self) -> frozenset[str]:
-        """The names, in lower case and without port, under which the service may be addressed."""
-        return frozenset(name.lower() for name in (*LOOPBACK_HOSTS, bracketed(self.host), *self.allowed_hosts))
+        """The names of its own, in lower case, under which the service may be addressed at its port."""
+        return frozenset(name.lower() for name in (*LOOPBACK_HOSTS, bracketed(self.host)))
 
 
 def is_loopback(host: str) -> bool:

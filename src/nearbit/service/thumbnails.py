@@ -16,6 +16,8 @@ from PIL import Image
 from nearbit.index import Item
 from nearbit.service.journal import log
 from nearbit.service.pictures import Pictures
+from nearbit.service.thumbnail_file import TimeLimit, connect, open_thumbnails
+from nearbit.service.thumbnail_kinds import image_type
 
 SIDE = 256
 """Longest side of a thumbnail, in pixels."""
@@ -51,15 +53,18 @@ class Thumbnails:
     """Thumbnails of one index. Thread-safe; several processes may share the file."""
 
     def __init__(self, index: Path, pictures: Pictures, limit: int) -> None:
-        """Open or make the file; where it cannot be written, a small one in memory takes its place."""
+        """Open or make the file; where it cannot be written, a small one in memory takes its place.
+
+        A file that we did not make is made anew, and what it holds is shown only where it is a picture such as we make.
+        """
         self._pictures = pictures
-        self._lock = threading.Lock()
+        self._lock, self._clock = threading.Lock(), TimeLimit()
         path = index.with_name(f"{index.name}-thumbs")
         try:
-            self._connection, self._limit = _connect(str(path)), limit
-        except sqlite3.Error as error:
+            self._connection, self._limit = open_thumbnails(path, limit, self._clock), limit
+        except (sqlite3.Error, OSError) as error:
             log("thumbnails_in_memory", error=str(error))
-            self._connection, self._limit = _connect(":memory:"), min(limit, IN_MEMORY_BYTES)
+            self._connection, self._limit = connect(":memory:", self._clock), min(limit, IN_MEMORY_BYTES)
 
     def get(self, item: Item) -> Thumbnail:
         """Return the thumbnail of an item.
@@ -107,18 +112,23 @@ class Thumbnails:
     def _trying(self) -> Iterator[None]:
         """Take a turn at the file; where it fails (a full disk, damage), the log says so and pictures go on without."""
         with self._lock:
+            self._clock.begin()
             try:
                 yield
             except sqlite3.Error as error:
                 log("thumbnails_not_kept", error=str(error))
 
     def _find(self, key: str) -> tuple[bytes, str] | None:
-        row = None
+        """Return a kept thumbnail with the type that its bytes are; one that is no such picture is forgotten."""
+        row, kind = None, None
         with self._trying():
-            row = self._connection.execute("SELECT data, type, used FROM thumbs WHERE key = ?", (key,)).fetchone()
-            if row is not None and time.time() - row[2] > TOUCHED_SECONDS:
+            row = self._connection.execute("SELECT data, used FROM thumbs WHERE key = ?", (key,)).fetchone()
+            kind = None if row is None else image_type(row[0])
+            if row is not None and kind is None:
+                self._connection.execute("DELETE FROM thumbs WHERE key = ?", (key,))
+            elif row is not None and not _is_recent(row[1]):
                 self._connection.execute("UPDATE thumbs SET used = ? WHERE key = ?", (time.time(), key))
-        return None if row is None else (row[0], row[1])
+        return None if row is None or kind is None else (row[0], kind)
 
     def _keep(self, key: str, data: bytes, content_type: str) -> None:
         """Keep a thumbnail, and let go of those that were not used for longest where there are too many bytes."""
@@ -132,6 +142,11 @@ class Thumbnails:
                     "(ORDER BY used, key) AS upto FROM thumbs) WHERE upto <= ?)",
                     (total - int(KEPT_SHARE * self._limit),),
                 )
+
+
+def _is_recent(used: object) -> bool:
+    """Return whether a time is known that lies within the last `TOUCHED_SECONDS`."""
+    return isinstance(used, float) and 0 <= time.time() - used <= TOUCHED_SECONDS
 
 
 def small_picture(image: Image.Image) -> tuple[bytes, str]:
@@ -160,25 +175,3 @@ def _saved(image: Image.Image, form: str, **options: int) -> bytes:
     out = io.BytesIO()
     bare.save(out, form, **options)
     return out.getvalue()
-
-
-def _connect(path: str) -> sqlite3.Connection:
-    """Open the file, and make its tables where they are missing; the sum of all bytes is kept by triggers."""
-    connection = sqlite3.connect(path, timeout=5.0, isolation_level=None, check_same_thread=False)
-    try:
-        connection.execute("PRAGMA journal_mode = WAL").fetchone()
-        connection.execute("PRAGMA synchronous = OFF")
-        connection.executescript(
-            "CREATE TABLE IF NOT EXISTS thumbs (key TEXT PRIMARY KEY, data BLOB, type TEXT, used REAL) WITHOUT ROWID;"
-            "CREATE TABLE IF NOT EXISTS total (bytes INTEGER);"
-            "INSERT INTO total SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM total);"
-            "CREATE TRIGGER IF NOT EXISTS added AFTER INSERT ON thumbs BEGIN "
-            "UPDATE total SET bytes = bytes + length(new.data); END;"
-            "CREATE TRIGGER IF NOT EXISTS removed AFTER DELETE ON thumbs BEGIN "
-            "UPDATE total SET bytes = bytes - length(old.data); END;"
-        )
-        connection.execute("PRAGMA recursive_triggers = ON")  # REPLACE then runs the trigger of the row that goes
-    except BaseException:
-        connection.close()
-        raise
-    return connection

@@ -35,8 +35,12 @@ export async function request(url, options = {}) {
   throw new ServiceError(response.status, body.error, Number(response.headers.get("Retry-After")) || null);
 }
 
+/** Give things their id as text: a number beyond 2^53 would come rounded, and be that of another image. */
+const withTextIds = (key, value) => (value?.id_text === undefined ? value : { ...value, id: value.id_text });
+const read = async (response) => JSON.parse(await response.text(), withTextIds);
+
 async function json(path, options) {
-  return (await request(urlOf(path), options)).json();
+  return read(await request(urlOf(path), options));
 }
 
 const kept = new Map();
@@ -76,7 +80,7 @@ function timed(answer, response, started) {
 async function search(path, options) {
   const started = performance.now();
   const response = await request(urlOf(path), options);
-  return timed(await response.json(), response, started);
+  return timed(await read(response), response, started);
 }
 
 /** The request for a search by id or code: its path, and what goes with it. */

@@ -12,6 +12,7 @@ import { keepPicture } from "./pictures.js";
 import { showQuery } from "./query.js";
 import { showResults, showWaiting } from "./results.js";
 import { chosen, clearSelection, onCompare } from "./selection.js";
+import { fitted } from "./shrink.js";
 import { searchRandom, showStart } from "./start.js";
 import { addressOf, followHistory, go, readQuery, readState, START } from "./state.js";
 import { followUploads } from "./upload.js";
@@ -21,7 +22,6 @@ let visit = 0;
 let answer = null;
 let state = readState();
 let refusedToken = false;
-
 function mark(id, isCurrent) {
   if (isCurrent) byId(id).setAttribute("aria-current", "page");
   else byId(id).removeAttribute("aria-current");
@@ -124,9 +124,11 @@ function putBack() {
   return showResults(answer, state);
 }
 
-async function upload(file) {
+async function upload(original) {
   const mine = (visit += 1);
-  const wrong = wrongFile(file, (await aboutIndex()).limits.image_bytes);
+  const { limits } = await aboutIndex();
+  const file = await fitted(original, limits);
+  const wrong = wrongFile(file, limits.image_bytes);
   if (wrong) return say(wrong);
   view("results");
   showWaiting(state.k);

@@ -8,11 +8,11 @@ const TITLES = {
   forbidden: ["The server refuses this", "It serves only pages that it sent itself."],
   unknown_host: ["The server refuses this address", "Open the page under the address that nearbit serve printed."],
   not_found: ["There is no such image in this index", "It may have been removed. Search by another one."],
-  too_slow: ["The upload took too long", "Try again, or take a smaller image."],
+  too_slow: ["That took too long", "Try again, or take a smaller image."],
   conflict: ["This index cannot be searched by a picture", "Search by an image that is in the index."],
   model_unavailable: ["This index cannot be searched by a picture", "Search by an image that is in the index."],
   no_model: ["This index cannot be searched by a picture", "Search by an image that is in the index."],
-  too_large: ["That image is too large", "Take a smaller one."],
+  too_large: ["That image is too large", "Save it smaller, or as JPEG."],
   not_an_image: ["That is not an image that can be read", "Take a JPEG, PNG, WebP, GIF, BMP or TIFF file."],
   unknown_label: ["No image has that label", "Choose another one, or go to the start."],
   invalid: ["The server cannot search for this", "Change the filters, or start anew."],
@@ -59,7 +59,8 @@ export function wrongFile(file, largest) {
     return message(`${name} is a drawing`, ["SVG files are not read. Save it as PNG first."]);
   }
   if (file.size > largest) {
-    return message("That image is too large", [`${name}: ${megabytes(file.size)} > ${megabytes(largest)}. Take a smaller one.`]);
+    const words = `${name}: ${megabytes(file.size)} > ${megabytes(largest)}, and this browser cannot make it smaller. Save it smaller, or as JPEG.`;
+    return message("That image is too large", [words]);
   }
   return file.size === 0 ? message(`${name} is empty`, ["It holds no bytes. Take another one."]) : null;
 }

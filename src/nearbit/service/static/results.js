@@ -146,5 +146,5 @@ export function showWaiting(count) {
 }
 
 onSelection(() => {
-  for (const box of document.querySelectorAll("input.pick")) box.checked = chosen.has(Number(box.dataset.id));
+  for (const box of document.querySelectorAll("input.pick")) box.checked = chosen.has(box.dataset.id);
 });

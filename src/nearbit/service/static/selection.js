@@ -48,9 +48,13 @@ function asCsv(items) {
   return [COLUMNS.join(","), ...lines, ""].join("\r\n");
 }
 
+/** An id as the API writes it: a number where that is exact. */
+const exact = (id) => (Number.isSafeInteger(Number(id)) ? Number(id) : id);
+
 function exportAs(kind) {
   const items = [...chosen.values()];
-  const rows = items.map((item) => Object.fromEntries([...COLUMNS, "metadata"].map((name) => [name, item[name] ?? null])));
+  const row = (item) => Object.fromEntries([...COLUMNS, "metadata"].map((name) => [name, item[name] ?? null]));
+  const rows = items.map((item) => ({ ...row(item), id: exact(item.id) }));
   const [text, type] = kind === "csv" ? [asCsv(items), "text/csv"] : [JSON.stringify(rows, null, 2), "application/json"];
   saveBlob(new Blob([text], { type }), `nearbit-selection.${kind}`);
   announce(`Saved ${counted(items.length, "image")} as ${kind.toUpperCase()}`);

@@ -13,10 +13,15 @@ function number(text, lowest, highest) {
   return Math.min(Math.max(Number(text), lowest), highest);
 }
 
+/** Read an id: text throughout, since numbers beyond 2^53 are rounded; null where it is none. */
+function idOf(text) {
+  return text !== null && /^\d{1,19}$/.test(text) ? BigInt(text).toString() : null;
+}
+
 /** Read a state out of an address; what it does not understand counts as not said. */
 export function readState(address = location.href) {
   const fields = new URL(address).searchParams;
-  const id = number(fields.get("id"), 0, Number.MAX_SAFE_INTEGER);
+  const id = idOf(fields.get("id"));
   const code = fields.get("code");
   const query = id !== null ? { id } : code && HEX.test(code) ? { code: code.toLowerCase() } : null;
   return {
@@ -48,8 +53,8 @@ export function readQuery(text, nBits) {
   const words = text.trim().replace(/^#/, "");
   const digits = 2 * Math.ceil(nBits / 8);
   if (HEX.test(words) && words.length === digits) return { code: words.toLowerCase() };
-  if (/^\d{1,15}$/.test(words)) return { id: Number(words) };
-  return null;
+  const id = idOf(words);
+  return id === null ? null : { id };
 }
 
 const places = new Map();
