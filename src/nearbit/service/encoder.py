@@ -85,7 +85,8 @@ class Encoding:
         with contextlib.suppress(queue.Empty):
             while job := self._jobs.get_nowait():
                 job[1].cancel()
-        self._jobs.put_nowait(None)
+        with contextlib.suppress(queue.Full):  # what lies there wakes the thread as well
+            self._jobs.put_nowait(None)
         if self._thread.ident is not None:
             self._thread.join(seconds)
 
