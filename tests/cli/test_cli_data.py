@@ -49,9 +49,7 @@ def test_one_is_one_class(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert capsys.readouterr().out.splitlines()[0] == "pets: 1 image, 1 class, 0 skipped"
 
 
-def test_what_was_understood_is_said_with_the_other_reading(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_was_understood_is_said_with_the_other_reading(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     names = [f"{part}/{kind}/{n}.png" for part in ("train", "val", "test") for kind in ("cat", "dog") for n in range(3)]
     fill(tmp_path / "photos", *names, "cover.png")
     assert run(["data", "photos"]) == 0

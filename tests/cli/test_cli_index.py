@@ -51,7 +51,7 @@ def test_items_are_removed_by_id_and_by_what_they_hold(index, as_json, refused):
     assert as_json("index", "a.index", "--remove-where", "n=3")["removed"] == 1
     assert as_json("index", "a.index", "--remove-where", 'n="3"')["removed"] == 1
     assert as_json("index", "a.index", "--remove-where", "n=true")["removed"] == 1
-    assert as_json("index", "a.index", "--remove-where", f"n={'[' * 100_000}")["removed"] == 0
+    assert "nested too deeply" in refused("index", "a.index", "--remove-where", f"n={'[' * 100_000}")
     assert as_json("index", "a.index", "--remove-where", "n=none")["removed"] == 0
     assert refused("index", "a.index", "--remove", "4,1").endswith("holds no item 1; nothing was removed\n")
     assert "ids with commas between" in refused("index", "a.index", "--remove", "4;1")

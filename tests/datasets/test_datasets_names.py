@@ -32,7 +32,9 @@ def written(root: Path, kind: str, names: list[str]) -> Path:
         rows = "".join(f'{row}.png,"{name}"\n' for row, name in enumerate(names))
         file.write_text("path,label\n" + rows, encoding="utf-8")
     elif kind == "jsonl":
-        file.write_text("".join(json.dumps({"path": f"{row}.png", "label": name}) + "\n" for row, name in enumerate(names)))
+        file.write_text(
+            "".join(json.dumps({"path": f"{row}.png", "label": name}) + "\n" for row, name in enumerate(names))
+        )
     else:
         known = list(dict.fromkeys(names))
         table = {

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 from typing import final
 
-from nearbit.errors import IndexFileError
+from nearbit.errors import IndexFileError, InputError
 from nearbit.index import statements
 from nearbit.index.cache import SearchCache
 from nearbit.index.connecting import Connection
@@ -129,7 +129,7 @@ class Keeper:
             return False
         try:
             self._cache.save(base, snapshot.labels)
-        except OSError:  # a folder that cannot be written, a full disk: the index works without the file
+        except (OSError, InputError):  # no folder to write in, a full disk, a folder of that name: it works without
             return False
         self._is_damaged = False
         self._shorten_log(base.state)
