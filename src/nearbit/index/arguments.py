@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from nearbit.codes import check_outputs
 from nearbit.errors import InputError
-from nearbit.index.outputs import StoredOutputs, check_outputs, stored
+from nearbit.index.outputs import StoredOutputs, stored
 from nearbit.index.results import Ids
 from nearbit.index.rows import Fields, fields_of
 from nearbit.index.weights import check_radius

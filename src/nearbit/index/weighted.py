@@ -204,7 +204,7 @@ def _of_block(
     elif plan == "table":
         from nearbit.index.table import addresses_of
 
-        addresses, give_up = addresses_of(words[:, 0], steps.shape[1] - 1), give_up_at("table", layout.n_places)
+        addresses, give_up = addresses_of(queries.words[:, 0], steps.shape[1] - 1), give_up_at("table", layout.n_places)
         made = kernels.search_table(layout, addresses, words, weights, steps, limits, room, marks, give_up)
     else:
         made = kernels.scan(layout, *places, words, weights, steps, limits, room, marks)

@@ -35,9 +35,9 @@ def fill_tables(weights: Any, tables: Any) -> None:
 
 
 @lean
-def weigh(query: Any, columns: Any, place: int, tables: Any) -> Any:
+def weigh(query: Any, columns: Any, place: Any, tables: Any) -> Any:
     """Return the weighted distance of the code at a place."""
-    total = 0
+    total = np.int64(0)
     for word in range(query.size):
         bits = columns[word, place] ^ query[word]
         for byte in range(8):
@@ -92,7 +92,7 @@ def _lower(steps: Any, state: Any) -> None:
 
 
 @lean
-def _offer(distance: int, row: int, far: Any, rows: Any, steps: Any, state: Any) -> Any:
+def _offer(distance: Any, row: Any, far: Any, rows: Any, steps: Any, state: Any) -> Any:
     """Let a row into the heap if it is among the best; return whether it was."""
     size = state[SIZE]
     if size < far.size:
@@ -111,7 +111,7 @@ def _offer(distance: int, row: int, far: Any, rows: Any, steps: Any, state: Any)
 
 
 @lean
-def _admit(place: int, distance: int, bits: int, layout: Any, excluded: Any, far: Any, rows: Any, steps: Any,
+def _admit(place: Any, distance: Any, bits: Any, layout: Any, excluded: Any, far: Any, rows: Any, steps: Any,
            state: Any) -> None:  # fmt: skip
     """Offer the rows of a place, ascending, until one of them is too late."""
     offsets = layout.offsets
@@ -223,7 +223,7 @@ def _visit(group: int, above: int, upto: int, is_new: bool, values: Any, bounds:
 @lean
 def _lightest(group: int, count: int, limit: int, query: Any, leaders: Any, weights: Any, order: Any) -> Any:
     """Return the sum of the `count` lightest bits in which a query differs from a leader, or one above the limit."""
-    total = 0
+    total = np.int64(0)
     for position in order:
         if count <= 0 or total > limit:
             break

@@ -6,15 +6,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nearbit.codes import Codes, as_words, pack, signs_of
+from nearbit.codes import Codes, as_words, check_signs, pack, rounded_weights, signs_of
 from nearbit.errors import InputError
-from nearbit.index.outputs import check_outputs
 from nearbit.index.search import Words
 
 Whole = npt.NDArray[np.int64]
-
-DIGITS = 24
-"""Binary digits of a weight below the power of two above the largest one of its query."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,15 +57,9 @@ class Weighted:
 
 
 def weighted(outputs: npt.NDArray[np.float32]) -> Weighted:
-    """Return queries of outputs float32 `(q, n_bits)`, finite.
-
-    Each magnitude is rounded to a multiple of 2 ** -24 of the power of two above the largest of its query, a tie to
-    even. A weight of at least half that power is kept as it is. The result is the same on every machine.
-    """
+    """Return queries of outputs float32 `(q, n_bits)`, finite; their weights are rounded by `rounded_weights`."""
     n_bits = outputs.shape[1]
-    magnitudes = np.abs(outputs.astype(np.float64))
-    exponents = np.frexp(magnitudes.max(axis=1, initial=0.0))[1].astype(np.int64) - DIGITS
-    units = np.rint(np.ldexp(magnitudes, -exponents[:, None])).astype(np.int32)
+    units, exponents = rounded_weights(outputs)
     words = as_words(pack(signs_of(outputs)))
     weights = np.zeros((len(outputs), 64 * words.shape[1]), np.int32)
     positions = np.arange(n_bits) // 8 * 8 + 7 - np.arange(n_bits) % 8  # the first bit of a byte is its highest
@@ -86,12 +76,7 @@ def check_weights(weights: npt.ArrayLike, codes: Codes, n_bits: int) -> Weighted
     Raises:
         InputError: weights of another form, not finite, or of other signs than the codes; at a weight of 0 either is.
     """
-    outputs = check_outputs(weights, len(codes), n_bits, of="a query", name="weights")
-    queries = weighted(outputs)
-    given = np.unpackbits(codes, axis=1, count=n_bits).astype(np.bool_)
-    if ((given != (outputs >= 0)) & (outputs != 0)).any():
-        raise InputError("codes must be the signs of the weights: give pack(signs_of(weights)) with them")
-    return queries
+    return weighted(check_signs(weights, codes, n_bits, name="weights"))
 
 
 def check_radius(radius: float | None) -> float | None:
