@@ -7,8 +7,8 @@
 Every database image of the model's split is encoded plain and in augmented views (random crops; mirrored where that
 keeps the meaning). Items beyond the views are points between two views of one image in the backbone's feature space,
 taken through the head: the shape of the codes stays that of the network, not that of a formula. Queries are the split's
-query images, plain. Writes OUT-<items>.npz with query_codes, database_codes, query_labels, database_labels and n_bits,
-and says what each holds.
+query images, plain. Writes OUT-<items>.npz with query_codes, query_outputs, database_codes, query_labels,
+database_labels and n_bits, and says what each holds.
 """
 
 import argparse
@@ -90,8 +90,9 @@ def main() -> None:
         codes, images = enlarged(model, views, n_items)
         path = Path(f"{options.out}-{n_items}.npz")
         np.savez(
-            path, query_codes=pack(signs_of(queries.outputs)), query_labels=labels[queries.rows],
-            database_codes=codes, database_labels=labels[model.split.database[images]], n_bits=model.n_bits,
+            path, query_codes=pack(signs_of(queries.outputs)), query_outputs=queries.outputs,
+            query_labels=labels[queries.rows], database_codes=codes,
+            database_labels=labels[model.split.database[images]], n_bits=model.n_bits,
         )  # fmt: skip
         words = np.unique(np.ascontiguousarray(codes).view(f"V{codes.shape[1]}"))
         about = {"file": str(path), "items": n_items, "encoded_views": min(n_items, views.shape[0] * views.shape[1]),

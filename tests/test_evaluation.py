@@ -11,6 +11,7 @@ from nearbit.codes import pack, signs_of
 from nearbit.datasets import Split
 from nearbit.errors import DataError, ImageError, InputError
 from nearbit.evaluation import evaluate
+from nearbit.metrics import asymmetric_average_precision
 from tiny_data import tiny_dataset, tiny_split
 
 
@@ -40,6 +41,17 @@ def test_the_figures_are_those_of_query_and_database_codes(model):
     assert (figures["n_query"], figures["n_database"], figures["n_bits"]) == (6, 6, 12)
     assert (figures["model_id"], figures["split_hash"]) == (model.model_id, split.hash)
     assert figures["unread_images"] == 0
+
+
+def test_asymmetric_figures_stand_beside_those_by_distance(model):
+    dataset, split = tiny_dataset(), model.split
+    figures = evaluate(model, dataset, device="cpu").to_dict()
+    outputs = model.encode_dataset(dataset, split.query).outputs
+    database, labels = codes_of(model, dataset, split.database), dataset.labels
+    values = asymmetric_average_precision(outputs, labels[split.query], database, labels[split.database], 12)
+    assert figures["asymmetric_tie_aware_map"] == pytest.approx(values.mean(), abs=1e-12)
+    assert figures["asymmetric_tie_aware_map_at_100"] is None
+    assert figures["conventions"]["asymmetric_tie_aware_map"].startswith("asymmetric: items ranked by the sum of")
 
 
 def test_another_split_takes_the_place_of_the_recorded_one(model):

@@ -13,6 +13,9 @@ Signs = npt.NDArray[np.int8]
 Codes = npt.NDArray[np.uint8]
 Distances = npt.NDArray[np.int32]
 
+WEIGHT_DIGITS = 24
+"""Binary digits of a rounded weight below the power of two above the largest one of its row."""
+
 
 def check_n_bits(n_bits: int) -> int:
     """Return `n_bits` as an int; raise `InputError` unless it is a whole number of at least 1."""
@@ -140,3 +143,44 @@ def hamming_distances(a: npt.ArrayLike, b: npt.ArrayLike, n_bits: int) -> Distan
     for row, query in enumerate(words_a):
         rows[row] = word_distances(query, words_b)
     return rows
+
+
+def check_outputs(
+    outputs: npt.ArrayLike, n: int, n_bits: int, *, of: str, name: str = "outputs"
+) -> npt.NDArray[np.float32]:
+    """Return outputs as float32 `(n, n_bits)`; raise `InputError` for another shape or values that are not finite."""
+    values = np.asarray(outputs)
+    if values.dtype.kind not in "fiu" or values.shape != (n, n_bits):
+        raise InputError(f"{name} must be real numbers ({n}, {n_bits}), a row {of}, not {values.dtype} {values.shape}")
+    with np.errstate(over="ignore"):
+        kept = values.astype(np.float32)
+    if not np.isfinite(kept).all():
+        raise InputError(f"{name} must be finite as float32: some are NaN, infinite or beyond it")
+    return kept
+
+
+def check_signs(outputs: npt.ArrayLike, codes: Codes, n_bits: int, *, name: str = "outputs") -> npt.NDArray[np.float32]:
+    """Return the outputs of queries as float32 `(n, n_bits)`, whose signs the codes are; at 0 either sign is right.
+
+    Raises:
+        InputError: outputs of another form, not finite, or of other signs.
+    """
+    values = check_outputs(outputs, len(codes), n_bits, of="a query", name=name)
+    given = np.unpackbits(check_codes(codes, n_bits), axis=1, count=n_bits).astype(np.bool_)
+    if ((given != (values >= 0)) & (values != 0)).any():
+        raise InputError(f"codes must be the signs of the {name}: give pack(signs_of({name})) with them")
+    return values
+
+
+def rounded_weights(outputs: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
+    """Return the magnitudes of outputs float32 `(n, n_bits)`, finite, as whole numbers, the same on every machine.
+
+    Each is rounded, a tie to even, to a multiple of 2 ** -24 of the power of two above the largest of its row. Those of
+    at least half that power are kept as they are.
+
+    Returns:
+        int32 `(n, n_bits)`, 0 to 2 ** 24; and int64 `(n,)`, the exponents e of what they count: 2.0 ** e.
+    """
+    magnitudes = np.abs(outputs.astype(np.float64))
+    exponents = np.frexp(magnitudes.max(axis=1, initial=0.0))[1].astype(np.int64) - WEIGHT_DIGITS
+    return np.rint(np.ldexp(magnitudes, -exponents[:, None])).astype(np.int32), exponents

@@ -1,7 +1,7 @@
 """`evaluate`: a model on the query and the database part of its recorded split."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from nearbit.datasets import Dataset, Problem, Split
 from nearbit.errors import DataError
 from nearbit.metrics import Report, evaluate_codes, grades_of_tree, tie_aware_average_precision
 from nearbit.metrics.health import Health, health_of
+from nearbit.metrics.scored_figures import ASYMMETRIC, asymmetric_figures
 from nearbit.progress import Progress, silent
 from nearbit.row_cache import Shelf
 
@@ -26,6 +27,7 @@ class Evaluation:
         report: the figures.
         model_id: of the model.
         split_hash: of the split.
+        asymmetric: the figures of the ranking by the queries' real outputs, by name; see `ASYMMETRIC`.
         health: of the codes of the database, around the centers of the model.
         problems: the images that could not be read.
         queries_seen_in_training: query images whose content is among the model's own training or validation images or
@@ -40,10 +42,14 @@ class Evaluation:
     problems: tuple[Problem, ...]
     queries_seen_in_training: int | None = None
     average_precision: npt.NDArray[np.float64] | None = None
+    asymmetric: Mapping[str, float | None] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as JSON-ready data."""
-        return self.report.to_dict() | {
+        figures = self.report.to_dict()
+        return figures | {
+            **self.asymmetric,
+            "conventions": figures["conventions"] | {name: ASYMMETRIC[name] for name in self.asymmetric},
             "model_id": self.model_id,
             "split_hash": self.split_hash,
             "unread_images": len(self.problems),
@@ -109,7 +115,8 @@ def evaluate(
     health = health_of(codes, model.n_bits, centers=pack(model.centers.centers))
     problems = queries.problems + database.problems
     each = tie_aware_average_precision(*compared, model.n_bits) if each_query else None
-    return Evaluation(report, model.model_id, used.hash, health, problems, _seen(model, used), each)
+    asymmetric = asymmetric_figures(queries.outputs, *compared[1:], model.n_bits)
+    return Evaluation(report, model.model_id, used.hash, health, problems, _seen(model, used), each, asymmetric)
 
 
 def _seen(model: Model, split: Split) -> int | None:

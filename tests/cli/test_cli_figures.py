@@ -35,6 +35,16 @@ def test_evaluate_codes_made_elsewhere(as_json, nearbit, refused, place):
     assert "0 is not in the range x>=1" in refused("evaluate", "--codes", "codes.npz", "--convention", "csq", "-k", "0")
     assert "-k counts the ranks of a convention" in refused("evaluate", "--codes", "codes.npz", "-k", "3")
     assert "Did you mean 'hashnet'" in refused("evaluate", "a.model", "photos", "--convention", "hashnett")
+    assert "asymmetric_tie_aware_map" not in about
+    with np.load(place / "codes.npz") as file:
+        arrays = dict(file)
+    outputs = np.array([[0.1, -1, 1, -1], [-1, 1, -1, 1]])
+    np.savez(place / "outputs.npz", **arrays, query_outputs=outputs)
+    about = as_json("evaluate", "--codes", "outputs.npz")
+    assert about["asymmetric_tie_aware_map"] == 1.0
+    assert "asymmetric_tie_aware_map" in about["conventions"]
+    np.savez(place / "outputs.npz", **arrays, query_outputs=-outputs)
+    assert "codes must be the signs of the query_outputs" in refused("evaluate", "--codes", "outputs.npz")
     for option in (["--device", "cpu"], ["--download"], ["--split-file", "x.csv"], ["--label-level", "fine"]):
         assert f"{option[0]} goes with MODEL and DATA" in refused("evaluate", "--codes", "codes.npz", *option)
     (place / "empty.npz").touch()

@@ -231,3 +231,31 @@ def test_a_model_is_noted_from_the_folder_of_the_real_file(index, as_json, place
     with open_index(index) as opened:
         assert opened.notes()["model_path"] == "a.model"
     assert [file.name for file in (place / "far").iterdir()] == ["link.index"]
+
+
+def test_asymmetric_search_ranks_by_the_outputs_of_the_query(index, place, as_json, nearbit, refused):
+    image = "photos/a/000.png"
+    plain = as_json("search", "a.index", image, "-k", "9")
+    found = as_json("search", "a.index", image, "-k", "9", "--asymmetric")
+    assert (plain["ranking"], found["ranking"]) == ("distance", "weighted distance")
+    neighbours = found["results"][0]["neighbours"]
+    weighted = [item["weighted_distance"] for item in neighbours]
+    assert weighted == sorted(weighted)
+    assert weighted[0] == neighbours[0]["distance"] == 0
+    assert {item["id"] for item in neighbours} == {item["id"] for item in plain["results"][0]["neighbours"]}
+    assert "weighted_distance" not in plain["results"][0]["neighbours"][0]
+    near = as_json("search", "a.index", image, "--asymmetric", "--radius", str(weighted[4]))["results"][0]["neighbours"]
+    assert near == [item for item in neighbours if item["weighted_distance"] <= weighted[4]]
+    status, out, _ = nearbit("search", "a.index", image, "--asymmetric")
+    assert status == 0
+    assert out.splitlines()[1].split() == ["rank", "weighted", "bits", "id", "labels", "path"]
+    assert "keeps no outputs of its items" in refused("search", "a.index", "--id", "1", "--asymmetric")
+    assert "does not go with --asymmetric" in refused("search", "a.index", image, "--asymmetric", "--rerank", "3")
+    assert "a whole number of bits, not 1.5" in refused("search", "a.index", image, "--radius", "1.5")
+
+
+def test_asymmetric_search_from_an_item_takes_its_kept_outputs(place, as_json):
+    as_json("index", "o.index", "photos", "--model", "a.model", "--keep-outputs", "float16", "--device", "cpu")
+    found = as_json("search", "o.index", "--id", "2", "photos/a/000.png", "-k", "3", "--asymmetric")["results"]
+    assert [len(one["neighbours"]) for one in found] == [3, 3]
+    assert found[1]["neighbours"][0]["weighted_distance"] == 0

@@ -7,13 +7,16 @@ from typing import Any
 from nearbit.errors import DataError
 
 
-def read_arrays(path: Path, needed: Sequence[str], *, one_of: Sequence[str] = ()) -> tuple[dict[str, Any], int]:
+def read_arrays(
+    path: Path, needed: Sequence[str], *, one_of: Sequence[str] = (), also: Sequence[str] = ()
+) -> tuple[dict[str, Any], int]:
     """Return named arrays of an .npz file and its n_bits; never runs what a file may hold as code.
 
     Args:
         path: the file.
         needed: the arrays that it must hold beside n_bits.
         one_of: names of which it must hold one; the first that is there is returned.
+        also: names of others, returned where they are there.
 
     Raises:
         DataError: the file cannot be read, an array is missing, or n_bits is not one whole number.
@@ -24,7 +27,7 @@ def read_arrays(path: Path, needed: Sequence[str], *, one_of: Sequence[str] = ()
 
     try:
         with open(path, "rb") as handle, _opened(np.load(handle, allow_pickle=False)) as file:
-            wanted = [*needed, *[name for name in one_of if name in file.files][:1], "n_bits"]
+            wanted = [*needed, *[name for name in one_of if name in file.files][:1], *also, "n_bits"]
             arrays = {name: file[name] for name in wanted if name in file.files}
     except UNREADABLE as error:
         said = " ".join(str(error).split())[:200] or type(error).__name__

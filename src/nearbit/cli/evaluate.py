@@ -45,11 +45,14 @@ FIGURES = (
     "ndcg_at_100",
     "hierarchical_ndcg_at_100",
     "mahp_at_2500",
+    "asymmetric_tie_aware_map",
+    "asymmetric_tie_aware_map_at_100",
+    "asymmetric_tie_aware_map_at_1000",
 )
 
 WITH_CODES = ("codes_path", "convention", "k", "hierarchy_path", "plots_folder", "as_json")
 """Parameters that have a use with --codes."""
-EXPLAINED = ("tie_aware_map", "map_by_convention")
+EXPLAINED = ("tie_aware_map", "map_by_convention", "asymmetric_tie_aware_map")
 """Figures whose convention is printed; --json has it for every figure."""
 
 
@@ -60,7 +63,8 @@ EXPLAINED = ("tie_aware_map", "map_by_convention")
     "--codes",
     "codes_path",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="An .npz file with query_codes, query_labels, database_codes, database_labels and n_bits.",
+    help="An .npz file with query_codes, query_labels, database_codes, database_labels, n_bits; for asymmetric figures "
+    "query_outputs, too.",
 )
 @click.option(
     "--split",
@@ -105,7 +109,8 @@ def command(
 ) -> None:
     """Measure MODEL on the query and database images of DATA, by the split that the model records.
 
-    The primary figure is the tie-aware mean average precision; the field's usual one stands beside it.
+    The primary figure is the tie-aware mean average precision; the field's usual one stands beside it. Figures named
+    asymmetric_… rank by the real outputs of the queries instead.
     """
     both = codes_path is not None and (model_path is not None or split_path is not None)
     if model_path is not None and source is None and codes_path is None:
@@ -237,7 +242,8 @@ def _codes(path: Path, chosen: dict[str, Any], progress: Any) -> tuple[dict[str,
     from nearbit.metrics import evaluate_codes, grades_of_tree
     from nearbit.metrics.health import health_of
 
-    arrays, n_bits = read_arrays(path, CODES)
+    arrays, n_bits = read_arrays(path, CODES, also=("query_outputs",))
+    asymmetric = _asymmetric(arrays, n_bits)
     hierarchy = chosen.pop("hierarchy")
     grades, names = None, None
     if hierarchy is not None:
@@ -251,7 +257,27 @@ def _codes(path: Path, chosen: dict[str, Any], progress: Any) -> tuple[dict[str,
         by_name = {names[int(place)]: value for place, value in report.per_class.items()}
         report = replace(report, per_class=by_name)
     health = health_of(arrays["database_codes"], n_bits).to_dict()
-    return {"codes": str(path), **report.to_dict(), "health": health}, report
+    figures = report.to_dict()
+    figures["conventions"] |= asymmetric.pop("conventions")
+    return {"codes": str(path), **figures, **asymmetric, "health": health}, report
+
+
+def _asymmetric(arrays: dict[str, Any], n_bits: int) -> dict[str, Any]:
+    """Return the figures by query_outputs, which is taken out of the arrays, with their conventions; none without it.
+
+    Raises:
+        InputError: the query codes are not the signs of the outputs.
+    """
+    from nearbit.codes import check_signs
+    from nearbit.metrics.scored_figures import ASYMMETRIC, asymmetric_figures
+
+    outputs = arrays.pop("query_outputs", None)
+    if outputs is None:
+        return {"conventions": {}}
+    check_signs(outputs, arrays["query_codes"], n_bits, name="query_outputs")
+    labels, codes, others = (arrays[name] for name in CODES[1:])
+    figures = asymmetric_figures(outputs, labels, codes, others, n_bits)
+    return {**figures, "conventions": ASYMMETRIC}
 
 
 def _numbered(arrays: dict[str, Any]) -> dict[str, Any]:

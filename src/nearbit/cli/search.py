@@ -22,13 +22,22 @@ if TYPE_CHECKING:
     "--id", "ids", type=click.IntRange(0), multiple=True, help="Search from an item of the index; repeatable."
 )
 @click.option("-k", "k", type=click.IntRange(1), help="Most items a query. [default: 10, or all within --radius]")
-@click.option("--radius", type=click.IntRange(0), help="Largest distance, in bits.")
+@click.option(
+    "--radius",
+    type=click.FloatRange(0),
+    help="Largest distance, in bits; with --asymmetric, largest weighted distance.",
+)
 @click.option("--label", "labels", multiple=True, help="Only items with this label; repeatable for any of several.")
 @click.option(
     "--rerank",
     type=click.IntRange(1),
     metavar="M",
     help="Order the first M by real-valued outputs alone, if INDEX keeps them. [default: only items of one distance]",
+)
+@click.option(
+    "--asymmetric",
+    is_flag=True,
+    help="Rank by the real-valued outputs of the query: by the sum of |output| over the bits that differ.",
 )
 @click.option(
     "--model",
@@ -44,16 +53,18 @@ def command(
     queries: tuple[Path, ...],
     ids: tuple[int, ...],
     k: int | None,
-    radius: int | None,
+    radius: float | None,
     labels: tuple[str, ...],
     rerank: int | None,
+    asymmetric: bool,
     model_path: Path | None,
     device: str,
     as_json: bool,
 ) -> None:
     """Find the items of INDEX nearest to each QUERY image, ranked by distance in bits, then by id.
 
-    In an INDEX that keeps real-valued outputs, those order the items of one distance.
+    In an INDEX that keeps real-valued outputs, those order the items of one distance. With --asymmetric no INDEX need
+    keep any, and a search from an item (--id) needs one that does.
 
     A search from items of the index (--id) needs no model.
     """
@@ -61,15 +72,34 @@ def command(
 
     if not queries and not ids:
         raise InputError("give at least one QUERY image, or --id of an item in the index")
+    bits = _in_bits(radius, asymmetric=asymmetric, rerank=rerank)
     with open_index(index_path, read_only=True) as index:
         _check_labels(index, labels)
-        codes, outputs = _queries(index, queries, ids, model_path, device)
+        if asymmetric and ids and index.outputs is None:
+            raise InputError(f"{index_path} keeps no outputs of its items: --asymmetric searches from images, not --id")
+        codes, outputs = _queries(index, queries, ids, model_path, device, keep=asymmetric)
         most = None if k is None and radius is not None else min(k or 10, max(1, len(index)))
         where = {"labels": list(labels)} if labels else None
-        results = index.search(codes, k=most, radius=radius, where=where, outputs=outputs, rerank=rerank)
+        if asymmetric:
+            results = index.search(codes, k=most, radius=radius, where=where, weights=outputs)
+        else:
+            results = index.search(codes, k=most, radius=bits, where=where, outputs=outputs, rerank=rerank)
         found = _describe(index, results, [str(query) for query in queries] + [f"item {number}" for number in ids])
     _warn_of_missing(found)
-    put({"index": str(index_path), "n_bits": index.n_bits, "results": found}, as_json=as_json, lines=_lines(found))
+    ranking = "weighted distance" if asymmetric else "distance"
+    about = {"index": str(index_path), "n_bits": index.n_bits, "ranking": ranking, "results": found}
+    put(about, as_json=as_json, lines=_lines(found))
+
+
+def _in_bits(radius: float | None, *, asymmetric: bool, rerank: int | None) -> int | None:
+    """Return the radius of a search by distance, a whole number; None of an asymmetric one, or where there is none."""
+    if asymmetric and rerank is not None:
+        raise InputError("--rerank orders by outputs that INDEX keeps: it does not go with --asymmetric")
+    if asymmetric or radius is None:
+        return None
+    if not radius.is_integer():
+        raise InputError(f"--radius is a whole number of bits, not {radius:g}; with --asymmetric it may be any number")
+    return int(radius)
 
 
 def _check_labels(index: "Index", labels: tuple[str, ...]) -> None:
@@ -80,21 +110,29 @@ def _check_labels(index: "Index", labels: tuple[str, ...]) -> None:
 
 
 def _queries(
-    index: "Index", queries: tuple[Path, ...], ids: tuple[int, ...], model_path: Path | None, device: str
+    index: "Index",
+    queries: tuple[Path, ...],
+    ids: tuple[int, ...],
+    model_path: Path | None,
+    device: str,
+    *,
+    keep: bool,
 ) -> tuple[Any, Any]:
-    """Return the codes of the queries, and their outputs where the index keeps some, else None."""
+    """Return the codes of the queries, and their outputs where the index keeps some, or to `keep` them; else None."""
     import numpy as np
+
+    from nearbit.codes import pack, signs_of
 
     codes, outputs = [], []
     if queries:
-        from nearbit.codes import pack, signs_of
-
         outputs.append(_model(index, model_path).outputs(list(queries), device=device))
         codes.append(pack(signs_of(outputs[0])))
     if ids:
         codes.append(np.stack([item.code for item in _items(index, ids)]))
         if index.outputs is not None:
             outputs.append(index.kept_outputs(list(ids)))
+    if keep:  # a kept output may have been rounded to 0: its sign is +1, whatever the item's
+        return pack(signs_of(np.concatenate(outputs))), np.concatenate(outputs)
     return np.concatenate(codes), None if index.outputs is None else np.concatenate(outputs)
 
 
@@ -129,17 +167,19 @@ def _describe(index: "Index", results: "Results", names: list[str]) -> list[dict
     for query, name in enumerate(names):
         pairs = results.pairs(query)
         items = index.items([number for number, _ in pairs])
+        weighted = None if results.weighted is None else results.weighted[query].tolist()
         neighbors = [
             {
                 "id": item.id,
                 "id_text": str(item.id),
                 "distance": distance,
+                **({} if weighted is None else {"weighted_distance": weighted[rank]}),
                 "path": item.path,
                 "file": _file(index, item.path),
                 "missing": is_missing(index.path.absolute().parent, item.path),
                 "labels": list(item.labels),
             }
-            for item, (_, distance) in zip(items, pairs, strict=True)
+            for rank, (item, (_, distance)) in enumerate(zip(items, pairs, strict=True))
         ]
         found.append({"query": name, "neighbors": neighbors, "neighbours": neighbors})  # the old name: for 0.1 alone
     return found
@@ -161,18 +201,27 @@ def _seen_from_here(item: dict[str, Any]) -> str:
 def _lines(found: list[dict[str, Any]]) -> list[str]:
     lines: list[str] = []
     for one in found:
+        has_weights = any("weighted_distance" in item for item in one["neighbors"])
         rows = [
-            (rank, item["distance"], item["id"], ", ".join(item["labels"]) or "-", _seen_from_here(item))
+            (
+                rank,
+                *([f"{item['weighted_distance']:.4g}"] if has_weights else []),
+                item["distance"],
+                item["id"],
+                ", ".join(item["labels"]) or "-",
+                _seen_from_here(item),
+            )
             for rank, item in enumerate(one["neighbors"], start=1)
         ]
-        listed = table(rows, ("rank", "bits", "id", "labels", "path")) if rows else ["nothing found"]
+        names = ("rank", *(["weighted"] if has_weights else []), "bits", "id", "labels", "path")
+        listed = table(rows, names) if rows else ["nothing found"]
         lines += [f"{one['query']}:", *listed, ""]
     return lines[:-1]
 
 
 def _warn_of_missing(found: list[dict[str, Any]]) -> None:
     """Say how many of the images that were found are not where the index says."""
-    missing = {item["id"] for one in found for item in one["neighbours"] if item["missing"]}
+    missing = {item["id"] for one in found for item in one["neighbors"] if item["missing"]}
     if missing:
         from nearbit.cli.index import HOW_TO_FIND
 

@@ -173,7 +173,12 @@ def read_cell(folder: Path, cell: Cell) -> CellResult:
 
 def write_failure(folder: Path, cell: Cell, why: str) -> None:
     """Write that a cell failed, and why."""
-    write_json(folder / "cells" / f"{cell.name}.json", cell.named() | {"status": "failed", "error": why})
+    write_json(folder / "cells" / f"{cell.name}.json", cell.named() | {"status": "failed", "error": _printable(why)})
+
+
+def _printable(text: str) -> str:
+    """Return a text that JSON can hold: half of a surrogate pair comes as its escape."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _read(path: Path, remedy: str) -> dict[str, Any]:

@@ -6,10 +6,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from nearbit.codes import check_outputs
 from nearbit.errors import InputError
-from nearbit.index.outputs import StoredOutputs, check_outputs, stored
+from nearbit.index.outputs import StoredOutputs, stored
 from nearbit.index.results import Ids
 from nearbit.index.rows import Fields, fields_of
+from nearbit.index.weights import check_radius
 
 
 def check_ids(ids: npt.ArrayLike) -> Ids:
@@ -93,7 +95,22 @@ def check_rerank(
     return check_outputs(outputs, n, n_bits, of="a query"), count
 
 
-def check_limits(k: int | None, radius: int | None) -> tuple[int | None, int | None]:
+def check_weighted(
+    k: int | None, radius: float | None, outputs: npt.ArrayLike | None, rerank: int | None
+) -> tuple[int | None, float | None]:
+    """Return `k` and the radius of a search by weighted distance.
+
+    Raises:
+        InputError: neither of them, k < 1, a radius that is no number of at least 0, or outputs to reorder by.
+    """
+    if outputs is not None or rerank is not None:
+        raise InputError("weights rank by themselves: leave outputs and rerank out, which order by kept outputs")
+    if k is None and radius is None:
+        raise InputError("a search needs k, a radius, or both; k=None alone would return the whole index")
+    return None if k is None else _whole_number(k, "k", 1), check_radius(radius)
+
+
+def check_limits(k: int | None, radius: float | None) -> tuple[int | None, int | None]:
     """Return `k` and `radius` as ints; raise `InputError` for k < 1, radius < 0, or neither of them."""
     if k is None and radius is None:
         raise InputError("a search needs k, a radius, or both; k=None alone would return the whole index")
@@ -101,7 +118,7 @@ def check_limits(k: int | None, radius: int | None) -> tuple[int | None, int | N
     return checked_k, None if radius is None else _whole_number(radius, "radius (in bits)", 0)
 
 
-def _whole_number(value: int, name: str, smallest: int) -> int:
+def _whole_number(value: float, name: str, smallest: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < smallest:
         raise InputError(f"{name} must be a whole number of at least {smallest}, not {value!r}")
     return int(value)

@@ -1,13 +1,15 @@
 """The header of the cache file of an index: what it may say, checked before any of it is believed."""
 
 import hashlib
-import json
 import math
 import struct
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+
+from nearbit.errors import IndexFileError
+from nearbit.json_text import parse_json
 
 MAGIC = b"nbsearch"
 FORMAT_VERSION = 1
@@ -36,8 +38,8 @@ def read_header(head: bytes, read: Callable[[int], bytes]) -> Header | None:
     if len(text) != length or digest_of(head[: FIXED.size] + text) != head[FIXED.size :]:
         return None
     try:
-        header = json.loads(text)
-    except (ValueError, RecursionError):  # its hash has no key: anyone can write one that holds no JSON
+        header = parse_json(text, "the header", IndexFileError)
+    except IndexFileError:  # its hash has no key: anyone can write one that holds no JSON
         return None
     return header | {"header_bytes": length} if _is_header(header) else None
 

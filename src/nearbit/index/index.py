@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from nearbit.codes import Codes, check_codes
 from nearbit.errors import IndexFileError, InputError
-from nearbit.index import arguments, statements
+from nearbit.index import arguments, statements, weighted
 from nearbit.index.connecting import Connection
 from nearbit.index.facts import describe
 from nearbit.index.filters import Filter, chosen, filter_of, matching
@@ -25,6 +25,7 @@ from nearbit.index.schema import Meta, upgrade
 from nearbit.index.snapshot import Snapshot, Subset, codes_of
 from nearbit.index.store import BUSY_SECONDS, Store
 from nearbit.index.verify import problems
+from nearbit.index.weights import check_weights
 
 ITEMS_PER_PAGE = 1000
 
@@ -152,36 +153,41 @@ class Index:
         codes: npt.ArrayLike,
         *,
         k: int | None = 10,
-        radius: int | None = None,
+        radius: float | None = None,
         where: Mapping[str, Any] | None = None,
         outputs: npt.ArrayLike | None = None,
         rerank: int | None = None,
+        weights: npt.ArrayLike | None = None,
     ) -> Results:
         """Return the nearest items of each query, exactly, ranked by distance, then by id.
 
         Args:
             codes: queries, uint8 `(n, ceil(n_bits / 8))`.
             k: the most items of a query; None (with a radius) for all within it.
-            radius: the largest distance, in bits; None for no limit.
+            radius: the largest distance, in bits (with `weights`, the largest weighted distance); None for no limit.
             where: only items that meet every key: "labels" (a label, or a list of which an item has one), "path",
                 "digest", or any other key of the metadata with the value it holds.
-            outputs: what the codes are the signs of, float `(n, n_bits)`: the results that lie at the same distance
-                are ordered by their inner product with the outputs that the index keeps, then by id.
-            rerank: with `outputs`, the first so many by distance are ordered by inner product alone, and the first
-                `k` of that order are returned.
+            outputs: what the codes are the signs of, float `(n, n_bits)`: results at the same distance are ordered by
+                their inner product with the outputs that the index keeps, then by id.
+            rerank: with `outputs`, the first so many by distance are ordered by that product alone, the first `k` kept.
+            weights: what the codes are the signs of, float `(n, n_bits)`: items are ranked by the sum of |weight| over
+                the bits in which they differ (asymmetric search), then by id. Nothing need be kept.
 
         Returns:
             Results of `k` columns, beyond 1000 at most one an item; as the longest row if `k` is None; padded by -1.
 
         Raises:
-            InputError: codes, outputs or filter of another form or not kept, k < 1, radius < 0, or neither.
+            InputError: an argument of another form, outputs for an index that keeps none, k < 1, radius < 0, or none.
             IndexFileError: the file cannot be read.
         """
         queries = check_codes(codes, self.n_bits)
+        wanted = None if where is None else filter_of(where)
+        if weights is not None:
+            limit, reach = arguments.check_weighted(k, radius, outputs, rerank)
+            return weighted.search(*self._view(wanted), check_weights(weights, queries, self.n_bits), limit, reach)
         limit, within = arguments.check_limits(k, radius)
         real, first = arguments.check_rerank(outputs, rerank, self.outputs, len(queries), self.n_bits)
         most = None if limit is None else max(limit, first)
-        wanted = None if where is None else filter_of(where)
         if real is None:
             snapshot, only = self._view(wanted)
             return snapshot.search(queries, k=most, radius=within, only=only)
@@ -346,13 +352,7 @@ class Index:
         self.close()
 
     def _insert(
-        self,
-        codes: Codes,
-        fields: list[Fields] | None,
-        given: Ids | None,
-        outputs: StoredOutputs | None,
-        *,
-        replace: bool,
+        self, codes: Codes, fields: list[Fields] | None, given: Ids | None, kept: StoredOutputs | None, *, replace: bool
     ) -> Ids:
         """Write checked items, and take the snapshot along once they are durable."""
         with self._write() as connection:
@@ -363,8 +363,8 @@ class Index:
             if len(ids):
                 statements.insert_items(connection, ids, codes, fields, replace=replace)
                 after = record_change(connection, ids)
-            if outputs is not None:
-                statements.insert_outputs(connection, ids, outputs)
+            if kept is not None:
+                statements.insert_outputs(connection, ids, kept)
         texts = [EMPTY[1]] * len(ids) if fields is None else [own[1] for own in fields]
         self._keeper.advance(before, after, runs_of(ids), lambda labels: as_loaded(ids, codes, texts, labels))
         return ids

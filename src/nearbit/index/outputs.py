@@ -47,18 +47,6 @@ def check_kind(kind: str | None) -> str | None:
     return kind
 
 
-def check_outputs(outputs: npt.ArrayLike, n: int, n_bits: int, *, of: str) -> npt.NDArray[np.float32]:
-    """Return outputs as float32 `(n, n_bits)`; raise `InputError` for another shape or values that are not finite."""
-    values = np.asarray(outputs)
-    if values.dtype.kind not in "fiu" or values.shape != (n, n_bits):
-        raise InputError(f"outputs must be real numbers ({n}, {n_bits}), a row {of}, not {values.dtype} {values.shape}")
-    with np.errstate(over="ignore"):
-        kept = values.astype(np.float32)
-    if not np.isfinite(kept).all():
-        raise InputError("outputs must be finite as float32: some are NaN, infinite or beyond it")
-    return kept
-
-
 def stored(outputs: npt.NDArray[np.float32], kind: str) -> StoredOutputs:
     """Round checked outputs for keeping.
 

@@ -41,7 +41,7 @@ def _gap(a: Any, b: Any) -> Any:
 
 
 @lean
-def _cell_bounds(query: Any, group: int, leaders: Any, masks: Any, rings: Any, start: int, out: Any) -> None:
+def fill_cell_bounds(query: Any, group: int, leaders: Any, masks: Any, rings: Any, start: int, out: Any) -> None:
     """Fill `out` with the least distance that the codes of a group's cells, from cell `start` on, can have.
 
     |d(query, leader) - d(leader, code)| is at most d(query, code), on each part of the bits; the parts add up.
@@ -61,7 +61,7 @@ def _cell_bounds(query: Any, group: int, leaders: Any, masks: Any, rings: Any, s
 
 
 @lean
-def _group_bounds(to_leaders: Any, spans: Any, out: Any) -> None:
+def fill_group_bounds(to_leaders: Any, spans: Any, out: Any) -> None:
     """Fill `out` with the least distance that a code of each group can have."""
     inner, outer = spans[0], spans[1]
     for group in range(out.size):
@@ -133,7 +133,7 @@ def _visit(
     cell_starts, last = layout.cell_starts, layout.group_cells[group + 1]
     for low in range(layout.group_cells[group], last, SMALL):
         part = bounds[: min(SMALL, last - low)]
-        _cell_bounds(query, group, layout.leaders, layout.masks, layout.rings, low, part)
+        fill_cell_bounds(query, group, layout.leaders, layout.masks, layout.rings, low, part)
         most = min(state[LIMIT], upto)
         if smallest(part) > most:
             continue
@@ -171,7 +171,7 @@ def _is_much(query: Any, layout: Any, group_bounds: Any, done: int, limit: int, 
         stop = group_cells[group + 1]
         for low in range(group_cells[group], stop, SMALL):
             part = bounds[: min(SMALL, stop - low)]
-            _cell_bounds(query, group, layout.leaders, layout.masks, layout.rings, low, part)
+            fill_cell_bounds(query, group, layout.leaders, layout.masks, layout.rings, low, part)
             if smallest(part) <= limit:
                 for cell in range(part.size):
                     if part[cell] <= limit:
@@ -203,7 +203,7 @@ def _search_groups(
     """
     end, above, upto = 0, -1, 0
     distances(query, layout.leaders, 0, to_leaders)
-    _group_bounds(to_leaders, layout.spans, group_bounds)
+    fill_group_bounds(to_leaders, layout.spans, group_bounds)
     while above < state[LIMIT]:
         end = _visit(home, above, upto, query, layout, excluded, k, values, bounds, places, near, end, counts, state)
         if end == FULL:

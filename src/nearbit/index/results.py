@@ -16,15 +16,18 @@ PADDING = -1
 
 @dataclass(frozen=True, eq=False)
 class Results:
-    """The nearest items of each query, ranked by distance, then by id.
+    """The nearest items of each query, ranked by distance (or weighted distance), then by id.
 
     Attributes:
         ids: int64 `(n, k)`; -1 where a query has fewer than `k` items.
         distances: int32 `(n, k)`, in bits; -1 in the same places.
+        weighted: float64 `(n, k)`, the weighted distances that an asymmetric search ranked by, -1 in the same places;
+            None of a search by distance.
     """
 
     ids: Ids
     distances: Distances
+    weighted: npt.NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         """Return the number of queries."""

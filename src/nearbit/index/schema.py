@@ -27,7 +27,7 @@ ITEMS = (
 OUTPUTS = "CREATE TABLE outputs (id INTEGER PRIMARY KEY, scale REAL NOT NULL, data BLOB NOT NULL)"
 SINCE_VERSION_2 = (*REVISION_TABLES, OUTPUTS)
 
-LONGEST_NUMBER = 18
+LONGEST_NUMBER = 19
 """Digits of a recorded number; what has more was not written by us."""
 
 Meta = dict[str, str]

@@ -35,14 +35,14 @@ def by_scan(
     size = QUERIES_PER_BLOCK if k is not None else QUERIES_PER_BLOCK // 16
     blocks = [slice(start, start + size) for start in range(0, len(queries), size)]
     worth = layout.n_places * len(queries) // PAIRS_PER_THREAD if len(blocks) < threads else 1
-    ranges = _ranges(layout.n_places, worth, threads)
+    ranges = ranges_of(layout.n_places, worth, threads)
     most = kernels.NO_LIMIT if k is None else k
 
     def work(job: tuple[slice, tuple[int, int]]) -> Ranked:
         block, (start, stop) = job
         return in_sequence(*kernels.scan(layout, start, stop, queries[block], limits[block], n_bits, most, excluded))
 
-    parts = _shared_out(work, [(block, places) for block in blocks for places in ranges], threads)
+    parts = shared_out(work, [(block, places) for block in blocks for places in ranges], threads)
     return stacked([_together(parts[at : at + len(ranges)], k) for at in range(0, len(parts), len(ranges))])
 
 
@@ -78,8 +78,10 @@ def _pruned(
     excluded: Marks, threads: int,
 ) -> Ranked:  # fmt: skip
     """Return the results of blocks of queries; those given up are scanned, within the limits that `work` lowered."""
-    blocks = [slice(start, stop) for start, stop in _ranges(len(queries), len(queries) // QUERIES_PER_THREAD, threads)]
-    begins, sizes, rows, distances = _joined(_shared_out(work, blocks, threads))
+    blocks = [
+        slice(start, stop) for start, stop in ranges_of(len(queries), len(queries) // QUERIES_PER_THREAD, threads)
+    ]
+    begins, sizes, rows, distances = _joined(shared_out(work, blocks, threads))
     is_late = sizes == pruning_kernels.GIVEN_UP
     if not is_late.any():
         return gathered(begins, sizes, rows, distances)
@@ -98,7 +100,7 @@ def _joined(parts: list[Any]) -> tuple[Counts, Counts, Counts, npt.NDArray[np.in
     return begins, sizes, rows, distances
 
 
-def _ranges(n: int, worth: int, threads: int) -> list[tuple[int, int]]:
+def ranges_of(n: int, worth: int, threads: int) -> list[tuple[int, int]]:
     """Return `n` things in ranges, as many as there are threads but no more than they are worth."""
     count = max(1, min(threads, worth))
     return list(pairwise(n * number // count for number in range(count + 1)))
@@ -113,7 +115,7 @@ def _together(parts: list[Ranked], k: int | None) -> Ranked:
     return whole
 
 
-def _shared_out(work: Callable[[Job], Result], jobs: list[Job], threads: int) -> list[Result]:
+def shared_out(work: Callable[[Job], Result], jobs: list[Job], threads: int) -> list[Result]:
     if len(jobs) == 1 or threads == 1:
         return [work(job) for job in jobs]
     with ThreadPoolExecutor(threads) as pool:

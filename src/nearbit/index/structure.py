@@ -44,6 +44,11 @@ class Structure:
         """The arrays, read-only."""
         return self._layout
 
+    @property
+    def does_prune(self) -> bool:
+        """Whether rings spare most codes a look."""
+        return self._does_prune
+
     def nearest(
         self,
         queries: Words,

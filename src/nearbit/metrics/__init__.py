@@ -7,6 +7,7 @@ from nearbit.metrics.graded import Grades, grades_of_hierarchy, grades_of_tree, 
 from nearbit.metrics.ordered import ordered_average_precision
 from nearbit.metrics.precision import precision_at, recall_at, within_radius
 from nearbit.metrics.report import Report, evaluate_codes
+from nearbit.metrics.scored import asymmetric_average_precision, scored_average_precision
 from nearbit.metrics.tie_aware import average_precision_bounds, tie_aware_average_precision
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "Curve",
     "Grades",
     "Report",
+    "asymmetric_average_precision",
     "average_precision_bounds",
     "average_precision_by",
     "bootstrap_interval",
@@ -31,6 +33,7 @@ __all__ = [
     "per_class",
     "precision_at",
     "recall_at",
+    "scored_average_precision",
     "tie_aware_average_precision",
     "within_radius",
 ]

@@ -82,7 +82,7 @@ def load_hugging_face(source: str) -> tuple[nn.Module, Preprocessing, dict[str, 
         with _quiet(transformers):
             model, config = _load_complete(transformers.AutoModel, source)
         settings = _image_settings(source)
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, BundleError) as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise DataError(f"no backbone could be loaded from hf:{source}: {first}") from error
     return HuggingFaceBackbone(_image_part(model)), _hugging_face_preprocessing(settings), config
