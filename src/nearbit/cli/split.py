@@ -85,9 +85,7 @@ def build_split(
         else None
     )
     kinds = [label_name(name) for name in unseen] or unseen_share
-    return make_split(
-        dataset, seed=seed, protocol=protocol, sizes=sizes, allow_overlap=allow_overlap, unseen=kinds
-    )
+    return make_split(dataset, seed=seed, protocol=protocol, sizes=sizes, allow_overlap=allow_overlap, unseen=kinds)
 
 
 def part_sizes(split: "Split") -> dict[str, int]:
