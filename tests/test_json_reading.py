@@ -20,8 +20,7 @@ OWN_VALUES = {
 def reads_json(path: Path) -> bool:
     """Say whether a file calls json.loads or json.load, or imports one of them."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        reads = isinstance(node, ast.Attribute) and node.attr in ("loads", "load")
-        if reads and isinstance(node.value, ast.Name) and node.value.id == "json":
+        if isinstance(node, ast.Attribute) and ast.unparse(node) in ("json.loads", "json.load"):
             return True
         if isinstance(node, ast.ImportFrom) and node.module == "json":
             return True

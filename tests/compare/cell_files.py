@@ -7,7 +7,7 @@ import numpy as np
 
 from nearbit.centers.certificate import certify
 from nearbit.codes import pack
-from nearbit.compare.cells import FORMAT, VERSION, Cell, read_cell, read_folder
+from nearbit.compare.cells import FORMAT, VERSION, Cell, read_cell, read_folder, write_failure
 from nearbit.compare.statistics import groups_of
 from nearbit.methods import BASELINES
 from nearbit.metrics import evaluate_codes, tie_aware_average_precision
@@ -75,7 +75,8 @@ def write_done(folder, cell, *, scene=None, flip=0.2, same_as=None, **changed):
 
 def write_failed(folder, cell, error):
     """Write a cell that failed."""
-    write_cell(folder, cell, {"status": "failed", "error": error}, None)
+    (folder / "cells").mkdir(parents=True, exist_ok=True)
+    write_failure(folder, cell, error)
 
 
 def write_cell(folder, cell, facts, arrays):

@@ -54,7 +54,7 @@ def test_columns_can_be_named(tmp_path: Path) -> None:
     [
         (
             b"image;label",
-            r"'path' is missing; the first line has: image, label\. Another one is named by --path-column",
+            r"'path' is missing; the first line has: image, label\. Another .* --path-column",
         ),
         (b"path;class", r"'label' and 'labels'; the columns are: path, class\. Another one is named by --label-column"),
         (b"path;lable", "Did you mean 'lable'"),

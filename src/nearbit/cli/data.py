@@ -71,7 +71,7 @@ def _lines(about: dict[str, Any], source: str) -> list[str]:
     if not about["classes"]:
         return [
             f"{about['name']}: {images} without labels, {about['skipped']} skipped",
-            f"without labels there are itq, pca and random: nearbit train {source} --method itq -o NAME.model; "
+            f"without labels there are itq, pca and random: nearbit train {source} --method itq -o NAME.model",
             "the other methods and `nearbit evaluate` need one folder a class, or a labels file",
             *about["notes"],
         ]
