@@ -149,5 +149,5 @@ def test_baselines_alone_have_one_chart_and_cells_without_centers_no_map(tmp_pat
 
 
 def test_a_folder_without_a_comparison_is_refused(tmp_path):
-    with pytest.raises(DataError, match=r"comparison\.json: cannot be read"):
+    with pytest.raises(DataError, match=r"comparison\.json cannot be read"):
         write_comparison(tmp_path)

@@ -167,7 +167,7 @@ def write_failure(folder: Path, cell: Cell, why: str) -> None:
 
 def _read(path: Path, remedy: str) -> dict[str, Any]:
     try:
-        found = read_json(path, "the file", DataError)
+        found = read_json(path, "the file", DataError, any_text=True)
     except DataError as error:
         raise DataError(f"{error}: {remedy}") from error
     if not isinstance(found, dict):
