@@ -1,5 +1,6 @@
 """Data sets into an index: new images are added, changed ones replaced, known ones passed over, bad ones listed."""
 
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -81,6 +82,16 @@ def test_paths_are_relative_to_the_folder_of_the_index(model, tmp_path):
         paths = [item.path for item in index]
     assert paths[0] == "../../photos/a/000.png"
     assert all((tmp_path / "deep" / "er" / path).is_file() for path in paths)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are bytes on Linux alone")
+def test_a_folder_whose_name_cannot_be_kept_is_refused_before_anything_is_encoded(open_or_make, model, tmp_path):
+    root = tmp_path / "caf\udce9"
+    write_folder(root)
+    with open_or_make() as index:
+        with pytest.raises(InputError, match=r"'caf.*xe9.*' cannot be kept: .*rename that folder"):
+            index_dataset(index, None, load_images(root), device="cpu")
+        assert len(index) == 0
 
 
 def test_only_the_rows_asked_for_are_added_in_their_order(open_or_make, model):

@@ -16,6 +16,8 @@ from nearbit.errors import InputError
 from nearbit.files import path_seen_from
 from nearbit.index import Index, Item
 from nearbit.indexing_places import is_gone
+from nearbit.json_text import unstorable
+from nearbit.names import escaped
 from nearbit.progress import Progress, silent
 from nearbit.reading import CHUNK
 
@@ -78,17 +80,27 @@ def index_dataset(
         progress: called after each chunk.
 
     Raises:
-        InputError: `sync` with `rows`, or of images that are not all that a folder or labels file holds.
+        InputError: a folder on the way to the images has a name that is not UTF-8; `sync` with `rows`, or of images that are not all that a folder or labels file holds.
         IndexFileError: another process is writing to the index, or it cannot be written.
     """
     if sync and (rows is not None or dataset.root is None or not dataset.is_whole):
         raise InputError("sync needs all images of a folder or labels file: leave rows (--part) or sync out")
+    _check_place(index, dataset)
     with index.writing():
         moved = _move(index, dataset) if sync else 0
         done = _add(index, model, dataset, rows, device, cache, progress)
         gone = _absent(index, dataset) if rows is None else []
         removed = index.remove([item_id for _, item_id, _ in gone]) if sync else 0
     return replace(done, moved=moved, removed=removed, absent=len(gone) - removed)
+
+
+def _check_place(index: Index, dataset: Dataset) -> None:
+    """Refuse at once images whose paths the index could not keep, because of a folder on the way to them."""
+    path = item_path(index, dataset, 0) if len(dataset) else ""
+    if reason := unstorable(path):
+        raise InputError(
+            f"an index keeps the paths of its images, and {escaped(path)!r} cannot be kept: {reason}; rename that folder"
+        )
 
 
 def _add(

@@ -189,6 +189,15 @@ def test_a_folder_without_preprocessing_is_refused(tmp_path, library):
 
 
 @pytest.mark.parametrize(
+    ("text", "match"), [("[" * 200_000, "nested too deeply"), ("[]", "expected a JSON object"), ("{", "is not JSON")]
+)
+def test_preprocessing_that_cannot_be_used_is_refused(tmp_path, library, text, match):
+    (tmp_path / "preprocessor_config.json").write_text(text)
+    with pytest.raises(DataError, match=match):
+        make_backbone(f"hf:{tmp_path}")
+
+
+@pytest.mark.parametrize(
     ("settings", "size", "resize"),
     [
         ({"size": 8}, 8, 8),

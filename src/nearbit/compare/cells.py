@@ -183,7 +183,7 @@ def _printable(text: str) -> str:
 
 def _read(path: Path, remedy: str) -> dict[str, Any]:
     try:
-        found = read_json(path, "the file", DataError)
+        found = read_json(path, "the file", DataError, any_text=True)
     except DataError as error:
         raise DataError(f"{error}: {remedy}") from error
     if not isinstance(found, dict):

@@ -139,9 +139,9 @@ def _image_settings(source: str) -> dict[str, Any]:
         from huggingface_hub import hf_hub_download
 
         path = Path(hf_hub_download(source, "preprocessor_config.json"))
-    settings = read_json(path, "the preprocessing of the backbone", BundleError)
+    settings = read_json(path, f"no backbone could be loaded from hf:{source}: its preprocessing", DataError)
     if not isinstance(settings, dict):
-        raise BundleError(f"{path}: expected a JSON object with the preprocessing, came {type(settings).__name__}")
+        raise DataError(f"{path}: expected a JSON object with the preprocessing, came {type(settings).__name__}")
     return settings
 
 
