@@ -80,7 +80,8 @@ def index_dataset(
         progress: called after each chunk.
 
     Raises:
-        InputError: a folder on the way to the images has a name that is not UTF-8; `sync` with `rows`, or of images that are not all that a folder or labels file holds.
+        InputError: a folder on the way to the images has a name that is not UTF-8; `sync` with `rows`, or of images
+            that are not all that a folder or labels file holds.
         IndexFileError: another process is writing to the index, or it cannot be written.
     """
     if sync and (rows is not None or dataset.root is None or not dataset.is_whole):
@@ -99,7 +100,8 @@ def _check_place(index: Index, dataset: Dataset) -> None:
     path = item_path(index, dataset, 0) if len(dataset) else ""
     if reason := unstorable(path):
         raise InputError(
-            f"an index keeps the paths of its images, and {escaped(path)!r} cannot be kept: {reason}; rename that folder"
+            f"an index keeps the paths of its images, and {escaped(path)!r} cannot be kept: {reason}; "
+            "rename that folder"
         )
 
 
