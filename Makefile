@@ -12,7 +12,7 @@ help: ## Print this help
 demo: $(VENV)/.package ## Train, index, search and compare on built-in images; writes nearbit-demo/
 	$(BIN)/nearbit demo -o nearbit-demo
 
-test: $(VENV)/.dev ## Run the quick tests (about a minute)
+test: $(VENV)/.dev ## Run the quick tests (two to four minutes)
 	$(BIN)/python -m pytest -n auto --maxprocesses 4
 
 check: $(VENV)/.dev lint types ## Run the slow and real tests, the linter, the type checker and the wheel check
