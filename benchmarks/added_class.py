@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 import nearbit as nb
-from nearbit.adding import add_class
+from nearbit.model.add_class import add_class
 
 
 def measured(digits: nb.Dataset, method: str, name: str) -> dict[str, Any]:

@@ -26,9 +26,9 @@ import numpy as np
 
 from index import make, versions
 from nearbit.codes import as_words, pack, signs_of, unpack
-from nearbit.index.structure import Structure, build_structure
-from nearbit.index.weighted import nearest_rows
-from nearbit.index.weights import weighted
+from nearbit.index.asymmetric_search import nearest_rows
+from nearbit.index.engine.structure import Structure, build_structure
+from nearbit.index.engine.weights import weighted
 
 DATA = ("strong", "weak", "clusters-5 flat", "clusters-5 normal")
 N_CLASSES = 100

@@ -15,7 +15,7 @@ def published_shc(
     """Return SHC's semantic centers as its released code computes them: plain loops, all products anew for each step.
 
     Written from the equations (arXiv 2507.08404, 23 to 38) with the released code's departures, which
-    `nearbit.centers.semantic_published.SHCOptions` lists by name. The steps are those of
+    `nearbit.centers.semantic.published.SHCOptions` lists by name. The steps are those of
     `published_shc_centers(..., options=SHCOptions.released())`; only the work is not saved.
 
     Args:

@@ -29,7 +29,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nearbit.codes import as_words
-from nearbit.index.structure import Structure, build_structure
+from nearbit.index.engine.structure import Structure, build_structure
 
 Search = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 """Returns the distances and the rows, each `(n_query, k)`."""
@@ -161,7 +161,7 @@ def looks(structure: Structure, queries: np.ndarray, n_bits: int, k: int) -> flo
     """Return the mean share of distinct codes that rings leave to compare, or None where there are no rings."""
     if structure.layout.kind != "rings":
         return None
-    from nearbit.index.rings import codes_looked_at
+    from nearbit.index.engine.rings import codes_looked_at
 
     counts = codes_looked_at(structure.layout, as_words(queries), n_bits, k)
     return float(counts.mean() / structure.layout.n_places)

@@ -25,11 +25,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nearbit.bundle import Model, load_model
 from nearbit.codes import pack, signs_of
 from nearbit.datasets import Dataset, load_dataset
-from nearbit.files import cache_folder, write_json
+from nearbit.files.writing import cache_folder, write_json
 from nearbit.index import create_index
+from nearbit.model.bundle import Model, load_model
 
 
 def trained(data: str, options: list[str], folder: Path) -> Model:

@@ -24,7 +24,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from nearbit.files import write_json
+from nearbit.files.writing import write_json
 
 
 def run(*arguments: str) -> tuple[dict[str, Any], float, float]:

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Search for quasi-cyclic codes: how the entries of nearbit.centers.algebraic.catalog were found.
+"""Search for quasi-cyclic codes: how the entries of nearbit.centers.coding.algebraic.catalog were found.
 
     python benchmarks/search_codes.py --dimensions 8 9 10 --seconds 75 --longest 72
 
@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from nearbit.centers.algebraic.quasi_cyclic import orbit
-from nearbit.centers.construction import plan
+from nearbit.centers.coding.algebraic.quasi_cyclic import orbit
+from nearbit.centers.coding.construction import plan
 
 Table = tuple[np.ndarray, np.ndarray, list[list[int]]]
 MOST_ORBITS = 700

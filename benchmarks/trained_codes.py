@@ -18,12 +18,12 @@ from typing import Any
 
 import numpy as np
 
-from nearbit.bundle import apply_head, load_model
 from nearbit.codes import pack, signs_of
 from nearbit.datasets import Dataset, load_dataset
-from nearbit.encode import encode_images, find_device
-from nearbit.files import cache_folder
-from nearbit.reading import Job
+from nearbit.encoding.pipeline import Job
+from nearbit.encoding.torch_backend import encode_images, find_device
+from nearbit.files.writing import cache_folder
+from nearbit.model.bundle import apply_head, load_model
 
 CHUNK = 65_536
 

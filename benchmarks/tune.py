@@ -23,7 +23,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from nearbit.files import cache_folder, write_json
+from nearbit.files.writing import cache_folder, write_json
 
 Cell = dict[str, Any]
 NAMES = ("method", "head", "n_bits", "seed", "epochs", "learning_rate")

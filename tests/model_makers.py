@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from nearbit.bundle import Model
 from nearbit.centers import CenterState, centers_from, make_codebook
+from nearbit.model.bundle import Model
 from nearbit.networks import HashNetwork, Head, make_backbone
 from tiny_data import tiny_dataset, tiny_split
 

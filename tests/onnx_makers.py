@@ -44,8 +44,8 @@ def network(n_bits=12, size=8, *, seed=0, **other):
 
 def hand_made(n_bits=12, size=8, *, precision="float32", source="5" * 64, seed=0, threads=1):
     """Return an exported network of three classes."""
-    from nearbit.onnx_model import OnnxModel, Session
-    from nearbit.preprocessing import Preprocessing
+    from nearbit.encoding.preprocessing import Preprocessing
+    from nearbit.model.onnx import OnnxModel, Session
 
     content = network(n_bits, size, seed=seed)
     return OnnxModel(

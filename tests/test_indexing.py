@@ -8,9 +8,10 @@ import pytest
 from PIL import Image
 
 from model_makers import random_model
-from nearbit import encode, indexing
+from nearbit import indexing
 from nearbit.codes import pack, signs_of
 from nearbit.datasets import Problem, load_dataset, load_images, scan
+from nearbit.encoding import torch_backend
 from nearbit.errors import ImageError, IndexFileError, InputError
 from nearbit.index import create_index, open_index
 from nearbit.indexing import index_dataset
@@ -128,7 +129,7 @@ def test_images_that_cannot_be_read_are_listed_and_added_once_they_can(open_or_m
 
 @pytest.mark.parametrize("cached", [False, True])
 def test_an_interrupted_run_goes_on_and_ends_the_same(open_or_make, model, monkeypatch, tmp_path, cached):
-    for module in (encode, indexing):
+    for module in (torch_backend, indexing):
         monkeypatch.setattr(module, "CHUNK", 8)
     cache = tmp_path / "cache" if cached else None
 
@@ -229,7 +230,7 @@ def test_an_index_that_keeps_outputs_gets_those_of_the_model(model, tmp_path):
 
 
 def test_nobody_else_writes_while_images_are_indexed(model, tmp_path, monkeypatch):
-    monkeypatch.setattr("nearbit.index.store.BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("nearbit.index.storage.store.BUSY_SECONDS", 0.05)
     refused = []
     with create_index(tmp_path / "a.index", 12) as index, open_index(tmp_path / "a.index") as other:
 

@@ -12,7 +12,7 @@ OWN_VALUES = {
     "training/difference.py",  # there and back
     "compare/bench.py",  # there and back
     "training/checkpoint.py",  # text that the same run wrote, behind a checksum
-    "sealed.py",  # there and back
+    "model/manifest.py",  # there and back
     "extras.py",  # what the installer of packages noted
 }
 

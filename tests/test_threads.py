@@ -29,8 +29,8 @@ def test_an_evaluation_uses_so_many_threads(monkeypatch):
         used.append(threads)
         return real(threads)
 
-    real = metrics.comparison.ThreadPoolExecutor
-    monkeypatch.setattr(metrics.comparison, "ThreadPoolExecutor", pool)
+    real = metrics.counting.comparison.ThreadPoolExecutor
+    monkeypatch.setattr(metrics.counting.comparison, "ThreadPoolExecutor", pool)
     monkeypatch.setenv("NEARBIT_THREADS", "5")
     codes = np.arange(200, dtype=np.uint8)[:, None]
     metrics.tie_aware_average_precision(codes, np.arange(200), codes, np.arange(200), 8)

@@ -14,7 +14,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = ("pyproject.toml", "README.md", "LICENSE", "NOTICE", "src")
-NEEDED = ("py.typed", "datasets/digits.npz", "datasets/digits.LICENSE.txt", "cli/main.py")
+NEEDED = ("py.typed", "datasets/formats/digits.npz", "datasets/formats/digits.LICENSE.txt", "cli/main.py")
 DEVELOPMENT = ("pytest", "hypothesis", "mypy", "ruff")
 
 

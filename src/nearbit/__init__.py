@@ -8,8 +8,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nearbit.bundle import Model as Model
-    from nearbit.bundle import load_model as load_model
     from nearbit.centers import make_centers as make_centers
     from nearbit.datasets import Dataset as Dataset
     from nearbit.datasets import Split as Split
@@ -24,6 +22,8 @@ if TYPE_CHECKING:
     from nearbit.index import create_index as create_index
     from nearbit.index import open_index as open_index
     from nearbit.metrics import evaluate_codes as evaluate_codes
+    from nearbit.model.bundle import Model as Model
+    from nearbit.model.bundle import load_model as load_model
     from nearbit.training import TrainOptions as TrainOptions
     from nearbit.training import train as train
 
@@ -32,7 +32,7 @@ __version__ = "0.1.0"
 _HOME = {
     "Dataset": "datasets",
     "Index": "index",
-    "Model": "bundle",
+    "Model": "model.bundle",
     "NearbitError": "errors",
     "Results": "index",
     "Split": "datasets",
@@ -42,7 +42,7 @@ _HOME = {
     "evaluate": "evaluation",
     "evaluate_codes": "metrics",
     "load_dataset": "datasets",
-    "load_model": "bundle",
+    "load_model": "model.bundle",
     "load_split": "datasets",
     "make_centers": "centers",
     "make_split": "datasets",

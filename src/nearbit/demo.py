@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from nearbit.bundle import Model, load_model
 from nearbit.codes import pack, signs_of
 from nearbit.datasets import Dataset, Split, load_dataset, make_split
 from nearbit.evaluation import evaluate
-from nearbit.files import write_json, write_whole
+from nearbit.files.writing import write_json, write_whole
 from nearbit.index import Item, create_index
 from nearbit.indexing import index_dataset
+from nearbit.model.bundle import Model, load_model
 from nearbit.progress import Progress, silent
 from nearbit.report.demo_page import Cell, Chapter, Found, Neighbour, demo_page
 from nearbit.training import TrainOptions, plan

@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nearbit.bundle import Model
 from nearbit.codes import pack, signs_of
 from nearbit.datasets import Dataset, Problem, Split
+from nearbit.encoding.feature_cache import Shelf
 from nearbit.errors import DataError
 from nearbit.metrics import Report, evaluate_codes, grades_of_tree, tie_aware_average_precision
 from nearbit.metrics.health import Health, health_of
 from nearbit.metrics.scored_figures import ASYMMETRIC, asymmetric_figures
+from nearbit.model.bundle import Model
 from nearbit.progress import Progress, silent
-from nearbit.row_cache import Shelf
 
 
 @dataclass(frozen=True)

@@ -12,18 +12,18 @@ import numpy.typing as npt
 
 from nearbit.codes import pack, signs_of
 from nearbit.datasets import Dataset, Problem
+from nearbit.encoding.pipeline import CHUNK
 from nearbit.errors import InputError
-from nearbit.files import path_seen_from
+from nearbit.files.writing import path_seen_from
 from nearbit.index import Index, Item
 from nearbit.indexing_places import is_gone
 from nearbit.json_text import unstorable
 from nearbit.names import escaped
 from nearbit.progress import Progress, silent
-from nearbit.reading import CHUNK
 
 if TYPE_CHECKING:
-    from nearbit.bundle import Model
-    from nearbit.onnx_model import OnnxModel
+    from nearbit.model.bundle import Model
+    from nearbit.model.onnx import OnnxModel
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from nearbit.centers.algebraic.catalog import QUASI_CYCLIC
-from nearbit.centers.algebraic.cyclic import (
+from nearbit.centers.coding.algebraic.catalog import QUASI_CYCLIC
+from nearbit.centers.coding.algebraic.cyclic import (
     bch,
     bch_parameters,
     cyclic_code,
@@ -12,17 +12,17 @@ from nearbit.centers.algebraic.cyclic import (
     quadratic_residue_code,
     reed_muller,
 )
-from nearbit.centers.algebraic.fields import powers, prime_power, quadratic_character
-from nearbit.centers.algebraic.hadamard import (
+from nearbit.centers.coding.algebraic.fields import powers, prime_power, quadratic_character
+from nearbit.centers.coding.algebraic.hadamard import (
     biorthogonal,
     conference_code,
     hadamard_matrix,
     has_hadamard,
     simplex,
 )
-from nearbit.centers.algebraic.kerdock import kerdock
-from nearbit.centers.algebraic.quasi_cyclic import orbit, quasi_cyclic
-from nearbit.centers.algebraic.words import (
+from nearbit.centers.coding.algebraic.kerdock import kerdock
+from nearbit.centers.coding.algebraic.quasi_cyclic import orbit, quasi_cyclic
+from nearbit.centers.coding.algebraic.words import (
     add_parity,
     linear,
     listed,
@@ -31,7 +31,7 @@ from nearbit.centers.algebraic.words import (
     row_reduce,
     shorten,
 )
-from nearbit.centers.families import QUADRATIC_RESIDUES, families
+from nearbit.centers.coding.families import QUADRATIC_RESIDUES, families
 
 
 def numbers(rows):

@@ -31,12 +31,12 @@ def test_an_assignment_gains_by_spare_words_and_more_classes_start_at_random(mon
 
     few, many = loss(20), loss(64)
     assert many < few < semantic_loss(words[:20], similarity)
-    monkeypatch.setattr("nearbit.centers.quadratic_assignment.GREEDY_CLASSES", 5)
+    monkeypatch.setattr("nearbit.centers.semantic.quadratic_assignment.GREEDY_CLASSES", 5)
     assert loss(64) == pytest.approx(many, rel=0.2)
 
 
 def test_the_greedy_start_alone_is_better_than_words_in_order(monkeypatch):
-    from nearbit.centers import quadratic_assignment
+    from nearbit.centers.semantic import quadratic_assignment
 
     similarity, words = similarity_of(20), separated_centers(64, 16, np.random.default_rng(0))
     first = quadratic_assignment._greedy(words, similarity, np.random.default_rng(0))

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 import oracles
-from nearbit.centers.bounds import (
-    best_known_distance,
+from nearbit.centers.coding.bounds import (
     check_min_distance,
     gilbert_varshamov_distance,
     hamming_bound,
@@ -16,7 +15,8 @@ from nearbit.centers.bounds import (
     plotkin_bound,
     proven_upper_bound,
 )
-from nearbit.centers.linear_programming import size_bound
+from nearbit.centers.coding.construction import best_known_distance
+from nearbit.centers.coding.linear_programming import size_bound
 from nearbit.centers.separated import separated_centers
 from nearbit.errors import InputError
 
@@ -95,7 +95,7 @@ def test_the_linear_program_beats_the_simple_bounds():
 
 def test_a_bad_solution_of_the_linear_program_proves_less_and_nothing_false(monkeypatch):
     """The solver's answer is never trusted: with any weights the certified bound holds."""
-    from nearbit.centers import linear_programming
+    from nearbit.centers.coding import linear_programming
 
     solve = linear_programming._solve
     rng = np.random.default_rng(0)

@@ -35,7 +35,7 @@ def test_loss_and_correlation_are_those_of_plain_loops(n_classes, n_bits):
 def test_loss_goes_over_blocks_of_rows(monkeypatch):
     centers, similarity = random_signs((20, 16), np.random.default_rng(1)), similarity_of(20)
     whole = semantic_loss(centers, similarity), similarity_correlation(centers, similarity)
-    monkeypatch.setattr("nearbit.centers.loss.ROWS_AT_ONCE", 7)
+    monkeypatch.setattr("nearbit.centers.semantic.loss.ROWS_AT_ONCE", 7)
     assert (semantic_loss(centers, similarity), similarity_correlation(centers, similarity)) == pytest.approx(whole)
 
 

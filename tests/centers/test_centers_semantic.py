@@ -23,9 +23,9 @@ from nearbit.centers import (
     similarity_correlation,
     trade_off,
 )
-from nearbit.centers import semantic_kernels as kernels
-from nearbit.centers.quadratic_assignment import assigned_words
-from nearbit.centers.semantic_target import rounded
+from nearbit.centers.semantic import kernels as kernels
+from nearbit.centers.semantic.quadratic_assignment import assigned_words
+from nearbit.centers.semantic.target import rounded
 from nearbit.errors import InputError
 from nearbit.progress import silent
 
@@ -275,7 +275,7 @@ def test_centers_for_a_larger_distance_count_where_the_search_for_a_smaller_one_
     good = semantic_centers(similarity, 8, np.random.default_rng(0), min_distance=2)
     poor = separated_centers(6, 8, np.random.default_rng(0), min_distance=2)
     monkeypatch.setattr(
-        "nearbit.centers.semantic.semantic_centers",
+        "nearbit.centers.semantic.search.semantic_centers",
         lambda *_, min_distance, effort: good if min_distance == 2 else poor,
     )
     best, worst = (semantic_loss(centers, similarity) for centers in (good, poor))

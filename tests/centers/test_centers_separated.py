@@ -8,7 +8,6 @@ from nearbit.centers import (
     bernoulli_centers,
     distance_counts,
     gilbert_varshamov_distance,
-    kernels,
     maxhd_centers,
     mds_centers,
     mds_objective,
@@ -19,9 +18,10 @@ from nearbit.centers import (
     random_signs,
     separated_centers,
 )
-from nearbit.centers.code_search import search_code
-from nearbit.centers.construction import plan, random_invertible
-from nearbit.centers.packed import packed_words, unpacked_words
+from nearbit.centers.coding import kernels
+from nearbit.centers.coding.code_search import search_code
+from nearbit.centers.coding.construction import plan, random_invertible
+from nearbit.centers.coding.packed import packed_words, unpacked_words
 from nearbit.errors import InputError
 
 BEST = {

@@ -118,7 +118,7 @@ def test_the_order_of_images_and_a_shift_of_their_logits_do_not_matter_and_parts
     expected = similarity_from_logits(logits, labels)
     mixed = np.random.default_rng(1).permutation(60)
     shifted = (logits + 1000 * np.arange(60)[:, None])[mixed]
-    monkeypatch.setattr("nearbit.centers.similarity.IMAGES_AT_ONCE", 7)
+    monkeypatch.setattr("nearbit.centers.semantic.similarity.IMAGES_AT_ONCE", 7)
     assert similarity_from_logits(shifted, labels[mixed]) == pytest.approx(expected, abs=1e-9)
 
 

@@ -12,14 +12,17 @@ import time
 
 import torch
 
-from nearbit import bundle, encode, indexing, training  # noqa: F401
-from nearbit.cli import encode as encode_command  # noqa: F401
-from nearbit.cli import index, main, train  # noqa: F401
-from nearbit.training import fit
+from nearbit import indexing, training  # noqa: F401
+from nearbit.cli import main
+from nearbit.cli.commands import encode as encode_command  # noqa: F401
+from nearbit.cli.commands import index, train  # noqa: F401
+from nearbit.encoding import torch_backend
+from nearbit.model import bundle  # noqa: F401
+from nearbit.training import trainer
 
 torch.optim.Adam([torch.zeros(1, requires_grad=True)]).step()  # loads what the first step would load in each child
-fit.CHECKPOINT_SECONDS = 0.0
-encode.CHUNK = indexing.CHUNK = 4
+trainer.CHECKPOINT_SECONDS = 0.0
+torch_backend.CHUNK = indexing.CHUNK = 4
 
 
 def run_and_kill(arguments, seconds):

@@ -94,7 +94,7 @@ def test_a_mistake_is_one_line_and_status_2(refused, tmp_path, monkeypatch, argu
 
 
 def test_a_place_that_cannot_be_written_is_a_mistake_found_before_the_work(refused, tmp_path, monkeypatch):
-    monkeypatch.setattr("nearbit.training.fit.Fit.run", None)
+    monkeypatch.setattr("nearbit.training.trainer.Fit.run", None)
     (tmp_path / "file").write_text("x")
     message = refused("train", "digits", "-o", tmp_path / "file" / "a.model")
     assert str(tmp_path / "file") in message
@@ -105,7 +105,7 @@ def replace_data_command(monkeypatch, action):
     def call(*arguments, **options):
         action()
 
-    monkeypatch.setattr("nearbit.cli.data.read_dataset", call)
+    monkeypatch.setattr("nearbit.cli.commands.data.read_dataset", call)
 
 
 def raising(error):

@@ -153,7 +153,7 @@ def test_changed_labels_are_told(place, as_json, nearbit):
 
 
 def test_what_is_removed_is_looked_up_while_nobody_else_writes(index, as_json, monkeypatch):
-    monkeypatch.setattr("nearbit.index.store.BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("nearbit.index.storage.store.BUSY_SECONDS", 0.05)
     matching, refusals = Index.matching, []
 
     def look_up(self, where):

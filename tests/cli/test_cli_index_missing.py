@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from model_makers import random_model
-from nearbit.cli import serve
+from nearbit.cli.commands import serve
 from nearbit.index import open_index
 from tiny_data import write_folder
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nearbit.bundle import load_model
 from nearbit.index import open_index
+from nearbit.model.bundle import load_model
 from tiny_data import write_folder
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")

@@ -6,8 +6,8 @@ import shutil
 import pytest
 import torch
 
-from nearbit.bundle import load_model
 from nearbit.methods import BASELINES, METHODS
+from nearbit.model.bundle import load_model
 from tiny_data import TINY, write_folder
 
 FEW = ["--image-size", "8", "--epochs", "1", "--device", "cpu", "--batch-size", "8"]
@@ -141,24 +141,24 @@ def test_too_little_memory_anywhere_in_training_is_one_line(refused, photos, tmp
         patch.setattr("nearbit.networks.cnn.SmallCNN.forward", greedy)
         message = refused("train", "photos", *FEW, "-o", "a.model")
         assert "too little memory for batches of 9 images; lower the batch size (--batch-size)" in message
-    monkeypatch.setattr("nearbit.training.setup.Setup.network", greedy)
+    monkeypatch.setattr("nearbit.training.context.Setup.network", greedy)
     assert "the device has too little memory for this network" in refused("train", "photos", *FEW, "-o", "a.model")
     assert nothing_is_left(tmp_path)
 
 
 def interrupting(monkeypatch, stage, epoch):
     """Interrupt the training of a stage as an epoch begins."""
-    from nearbit.training import fit
+    from nearbit.training import trainer
 
-    monkeypatch.setattr(fit, "CHECKPOINT_SECONDS", 0.0)
-    train_epoch = fit.Fit._epoch
+    monkeypatch.setattr(trainer, "CHECKPOINT_SECONDS", 0.0)
+    train_epoch = trainer.Fit._epoch
 
     def watched(self, state, stepper):
         if self.stage.startswith(stage) and state.epoch == epoch:
             raise KeyboardInterrupt
         train_epoch(self, state, stepper)
 
-    monkeypatch.setattr(fit.Fit, "_epoch", watched)
+    monkeypatch.setattr(trainer.Fit, "_epoch", watched)
 
 
 @pytest.mark.parametrize("stage", ["Training the classifier", pytest.param("Training shc", marks=pytest.mark.slow)])
@@ -244,8 +244,8 @@ def test_a_model_that_cannot_be_written_says_where_its_checkpoint_stays(nearbit,
 
     monkeypatch.chdir(tmp_path)
     write_folder(tmp_path / "photos", per_class=10)
-    monkeypatch.setattr("nearbit.training.fit.CHECKPOINT_SECONDS", 0.0)
-    monkeypatch.setattr("nearbit.bundle.Model.save", full)
+    monkeypatch.setattr("nearbit.training.trainer.CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr("nearbit.model.bundle.Model.save", full)
     train = (
         "train",
         "photos",

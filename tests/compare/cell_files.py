@@ -7,7 +7,7 @@ import numpy as np
 
 from nearbit.centers.certificate import certify
 from nearbit.codes import pack
-from nearbit.compare.cells import FORMAT, VERSION, Cell, read_cell, read_folder, write_failure
+from nearbit.compare.folder import FORMAT, VERSION, Cell, read_cell, read_folder, write_failure
 from nearbit.compare.statistics import groups_of
 from nearbit.methods import BASELINES
 from nearbit.metrics import evaluate_codes, tie_aware_average_precision

@@ -6,18 +6,18 @@ from multiprocessing import Pipe
 
 import pytest
 
-from nearbit.cli.compare import _typed
+from nearbit.cli.commands.compare import _typed
 from nearbit.compare.bench import Bench, Work
-from nearbit.compare.cells import Cell, read_cell, read_folder
 from nearbit.compare.findings import find
+from nearbit.compare.folder import Cell, read_cell, read_folder
 from nearbit.compare.page import comparison_page
 from nearbit.compare.run import Grid, compare
 from nearbit.compare.workers import Worker, _give, _work
 from nearbit.compare.write import write_comparison
 from nearbit.datasets import Problem, make_split
-from nearbit.datasets.unseen import choose_unseen
+from nearbit.datasets.splits.unseen import choose_unseen
 from nearbit.errors import DataError, InputError
-from nearbit.files import write_json
+from nearbit.files.writing import write_json
 from nearbit.training import TrainOptions
 from tiny_data import tiny_dataset, tiny_split
 

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from cell_files import write_comparison_folder
 
+from nearbit.compare.charts import length_charts
 from nearbit.compare.findings import find
-from nearbit.compare.pictures import length_charts
 from nearbit.report.charts import COLORS, DASHES, SHAPES, Axis, Line, chart, legend, nice_ticks
 from nearbit.report.maps import LARGEST, matrix_picture
 

@@ -9,13 +9,13 @@ from functools import partial
 import numpy as np
 import pytest
 
-from nearbit.cli.compare import spread
+from nearbit.cli.commands.compare import spread
 from nearbit.compare.bench import Bench, Work
-from nearbit.compare.cells import Cell, read_folder
+from nearbit.compare.folder import Cell, read_folder
 from nearbit.compare.run import Grid, compare
 from nearbit.compare.specs import parse_spec
 from nearbit.errors import DataError, InputError
-from nearbit.files import write_json
+from nearbit.files.writing import write_json
 from nearbit.training import TrainOptions
 from tiny_data import tiny_dataset, tiny_split
 

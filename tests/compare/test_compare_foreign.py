@@ -5,7 +5,7 @@ import json
 import pytest
 from cell_files import write_comparison_folder
 
-from nearbit.compare.cells import DESCRIPTION, read_folder
+from nearbit.compare.folder import DESCRIPTION, read_folder
 from nearbit.compare.write import summary_lines, write_comparison
 from nearbit.errors import DataError
 

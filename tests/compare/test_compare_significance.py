@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from cell_files import FLIPS, Scene, group_of, write_cell, write_comparison_folder, write_done, write_failed
 
-from nearbit.compare.cells import Cell, read_folder
 from nearbit.compare.findings import differ_in_one_thing, find
+from nearbit.compare.folder import Cell, read_folder
 from nearbit.compare.significance import differences_of, shared_seeds
 from nearbit.compare.statistics import Row, holm
 from nearbit.errors import DataError

@@ -3,7 +3,7 @@ import math
 import pytest
 from cell_files import group_of, write_done, write_failed
 
-from nearbit.compare.cells import Cell
+from nearbit.compare.folder import Cell
 from nearbit.compare.statistics import Row, Spread, figure_of, groups_of, holm, scalars_of, spread_of
 
 

@@ -5,8 +5,8 @@ from io import StringIO
 import pytest
 from cell_files import FLIPS, write_comparison_folder, write_done, write_failed
 
-from nearbit.compare.cells import Cell, read_folder
 from nearbit.compare.findings import find
+from nearbit.compare.folder import Cell, read_folder
 from nearbit.compare.rendering import csv_text, latex_text, markdown_text, text_lines
 from nearbit.compare.tables import Entry, Table, p_text, quality_table, tables_of
 

@@ -4,7 +4,7 @@ from html.parser import HTMLParser
 import pytest
 from cell_files import write_about, write_comparison_folder, write_done, write_failed
 
-from nearbit.compare.cells import Cell
+from nearbit.compare.folder import Cell
 from nearbit.compare.write import summary_lines, write_comparison
 from nearbit.errors import DataError
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from nearbit.datasets import ArrayImages, Dataset, Problem, content_digest, load_dataset, write_problems
+from nearbit.datasets.formats.outlines import FAMILIES
+from nearbit.datasets.formats.shapes import draw_image, load_shapes
 from nearbit.datasets.images import array_digests
-from nearbit.datasets.outlines import FAMILIES
-from nearbit.datasets.shapes import draw_image, load_shapes
 from nearbit.errors import DataError, InputError
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageFile, ImageOps
 
 from nearbit.datasets import MAX_PIXELS, ArrayImages, FileImages, content_digest, open_image
-from nearbit.datasets.orientation import orientation_of
+from nearbit.datasets.decoding.orientation import orientation_of
 from nearbit.errors import ImageError, InputError
 
 GOOD = good_images()

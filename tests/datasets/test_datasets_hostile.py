@@ -10,8 +10,9 @@ from awkward_images import encoded, noisy, quadrants
 from hostile_images import chunk, hostile, png, progressive, segment, tiff
 from PIL import Image
 
-from nearbit.datasets import open_image, opening
-from nearbit.datasets.work_jpeg import check_jpeg
+from nearbit.datasets import open_image
+from nearbit.datasets.decoding import opening
+from nearbit.datasets.decoding.work_jpeg import check_jpeg
 from nearbit.errors import ImageError
 
 SIZE = 400_000

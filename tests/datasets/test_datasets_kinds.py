@@ -12,8 +12,9 @@ from awkward_images import encoded, noisy, quadrants
 from hostile_images import tiff
 from PIL import Image, features
 
-from nearbit.datasets import image_format, open_image, opening
-from nearbit.datasets.decode import one_reason
+from nearbit.datasets import image_format, open_image
+from nearbit.datasets.decoding import opening
+from nearbit.datasets.decoding.decode import one_reason
 from nearbit.errors import ImageError, InputError
 
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from nearbit.cli.main import run
 from nearbit.datasets import load_dataset, load_images, open_image
-from nearbit.datasets.pixel_limit import MAX_PIXELS, pixel_limit
+from nearbit.datasets.decoding.pixel_limit import MAX_PIXELS, pixel_limit
 from nearbit.errors import DataError, ImageError, InputError
 
 

@@ -11,8 +11,8 @@ from hostile_images import chunk, grey_tiff, png, tiff
 from PIL import Image, ImageOps, PngImagePlugin
 
 from nearbit.datasets import open_image
+from nearbit.encoding.inputs import GivenImages
 from nearbit.errors import ImageError
-from nearbit.images import GivenImages
 
 WHITE = [255, 255, 255]
 

@@ -21,7 +21,7 @@ from nearbit.datasets import (
     load_split,
     make_split,
 )
-from nearbit.datasets.sizes import counts_for
+from nearbit.datasets.splits.sizes import counts_for
 from nearbit.errors import DataError, InputError
 
 

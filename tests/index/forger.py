@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 
 from nearbit.codes import as_words
-from nearbit.index import cache as cache_module
-from nearbit.index import searches  # noqa: F401 - loaded, the kernels serve small indexes too
-from nearbit.index.cache import SearchCache
-from nearbit.index.label_sets import LabelSets
-from nearbit.index.revisions import State
-from nearbit.index.snapshot import Base, Subset, fresh_snapshot
-from nearbit.index.structure import build_structure
+from nearbit.index.engine import parallel  # noqa: F401 - loaded, the kernels serve small indexes too
+from nearbit.index.engine.structure import build_structure
+from nearbit.index.live import cache as cache_module
+from nearbit.index.live.cache import SearchCache
+from nearbit.index.live.snapshot import Base, Subset, fresh_snapshot
+from nearbit.index.storage.change_log import State
+from nearbit.index.storage.label_sets import LabelSets
 
 N = 700
 LABELS = ["[]", '["a"]', '["a","b"]']

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 import oracles
-from nearbit.index import cache as cache_module
-from nearbit.index import create_index, keeper, loading, open_index
-from nearbit.index.checksums import item_sum
+from nearbit.index import create_index, open_index
+from nearbit.index.live import cache as cache_module
+from nearbit.index.live import manager
+from nearbit.index.storage import loading
+from nearbit.index.storage.checksums import item_sum
 
 N_BITS = 12
 CODES = np.packbits(np.random.default_rng(0).random((40, N_BITS)) < 0.4, axis=1)
@@ -19,7 +21,7 @@ QUERIES = np.packbits(np.random.default_rng(1).random((3, N_BITS)) < 0.4, axis=1
 
 @pytest.fixture(autouse=True)
 def _cached_from_few_items_on(monkeypatch):
-    monkeypatch.setattr(keeper, "CACHED_ITEMS", 10)
+    monkeypatch.setattr(manager, "CACHED_ITEMS", 10)
 
 
 @pytest.fixture
@@ -44,13 +46,13 @@ def assert_right(index, path):
 
 def count_full_reads(monkeypatch):
     """Return a list that grows by one whenever all rows are read."""
-    reads, load_all = [], keeper.load_all
+    reads, load_all = [], manager.load_all
 
     def counted(*arguments):
         reads.append(1)
         return load_all(*arguments)
 
-    monkeypatch.setattr(keeper, "load_all", counted)
+    monkeypatch.setattr(manager, "load_all", counted)
     return reads
 
 
@@ -79,7 +81,7 @@ def test_what_changed_since_is_read_alone(path, monkeypatch):
         touched.append(runs.tolist())
         return load_runs(connection, n_bits, labels, runs)
 
-    monkeypatch.setattr(keeper, "load_runs", seen)
+    monkeypatch.setattr(manager, "load_runs", seen)
     with open_index(path) as index:
         assert_right(index, path)
         found = index.search(QUERIES[:1], k=9, where={"labels": "c"}).pairs(0)
@@ -102,7 +104,7 @@ def test_an_open_reader_reads_only_what_another_process_changed(path, monkeypatc
 
 
 def test_a_large_change_begins_the_log_anew(path, monkeypatch):
-    monkeypatch.setattr("nearbit.index.revisions.RUNS_PER_CHANGE", 3)
+    monkeypatch.setattr("nearbit.index.storage.change_log.RUNS_PER_CHANGE", 3)
     with open_index(path) as reader, open_index(path) as writer:
         assert_right(reader, path)
         writer.remove(range(2, 40, 5))
@@ -112,7 +114,7 @@ def test_a_large_change_begins_the_log_anew(path, monkeypatch):
 
 
 def test_close_writes_it_again_only_where_much_changed(path, monkeypatch):
-    monkeypatch.setattr(keeper, "FEWEST_PENDING", 4)
+    monkeypatch.setattr(manager, "FEWEST_PENDING", 4)
     cache = path.with_name("a.index-search")
     before = cache.read_bytes()
     with open_index(path) as index:
@@ -216,7 +218,7 @@ def test_a_useless_cache_is_made_again_without_a_word(path, damage, monkeypatch)
         with open_index(path) as index:
             index.compact()
         monkeypatch.undo()
-        monkeypatch.setattr(keeper, "CACHED_ITEMS", 10)
+        monkeypatch.setattr(manager, "CACHED_ITEMS", 10)
     elif damage == "folder":
         cache.unlink()
         cache.mkdir()
@@ -257,7 +259,7 @@ def test_a_cache_is_known_by_the_index_and_the_length_it_belongs_to(path):
 
 def test_a_restored_copy_that_went_another_way_does_not_take_the_cache(path, tmp_path, monkeypatch):
     """Both go through revisions of the same numbers; only their tokens differ."""
-    monkeypatch.setattr(keeper, "FEWEST_PENDING", 1)
+    monkeypatch.setattr(manager, "FEWEST_PENDING", 1)
     shutil.copy(path, tmp_path / "old")
     with open_index(path) as index:
         index.add(CODES[:5])

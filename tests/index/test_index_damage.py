@@ -8,8 +8,8 @@ import pytest
 
 from nearbit.errors import IndexFileError, InputError, NearbitError
 from nearbit.index import create_index, open_index
-from nearbit.index.checksums import code_half, item_sum, item_sums, output_sum, row_sums
-from nearbit.index.rows import EMPTY
+from nearbit.index.storage.checksums import code_half, item_sum, item_sums, output_sum, row_sums
+from nearbit.index.storage.rows import EMPTY
 
 CODES = np.random.default_rng(0).integers(0, 256, (12, 8), dtype=np.uint8)
 FIELDS = {"path": "photos/ä.jpg", "labels": ["wren"], "digest": "ab" * 32, "camera": 3}
@@ -215,9 +215,9 @@ def test_a_table_that_leads_in_a_circle_comes_to_an_end(tmp_path):
 
 def test_a_count_that_would_never_end_is_stopped(path, monkeypatch):
     with open_index(path) as index:
-        monkeypatch.setattr("nearbit.index.connecting.FEWEST_BYTES", 0)
-        monkeypatch.setattr("nearbit.index.connecting.STEPS_PER_LOOK", 10)
-        monkeypatch.setattr("nearbit.index.connecting.STEPS_PER_BYTE", 0)
+        monkeypatch.setattr("nearbit.index.storage.connecting.FEWEST_BYTES", 0)
+        monkeypatch.setattr("nearbit.index.storage.connecting.STEPS_PER_LOOK", 10)
+        monkeypatch.setattr("nearbit.index.storage.connecting.STEPS_PER_BYTE", 0)
         with pytest.raises(IndexFileError, match="reading it would never end"):
             index.matching({"camera": 3})
         monkeypatch.undo()

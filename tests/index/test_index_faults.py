@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nearbit import files
 from nearbit.errors import IndexFileError
-from nearbit.index import cache as cache_module
-from nearbit.index import create_index, keeper, open_index
+from nearbit.files import writing
+from nearbit.index import create_index, open_index
+from nearbit.index.live import cache as cache_module
+from nearbit.index.live import manager
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
@@ -23,8 +24,8 @@ KILLED = 99
 
 @pytest.fixture(autouse=True)
 def _cached_from_few_items_on(monkeypatch):
-    monkeypatch.setattr(keeper, "CACHED_ITEMS", 10)
-    monkeypatch.setattr(keeper, "FEWEST_PENDING", 1)
+    monkeypatch.setattr(manager, "CACHED_ITEMS", 10)
+    monkeypatch.setattr(manager, "FEWEST_PENDING", 1)
 
 
 def made(path):
@@ -97,9 +98,9 @@ def put_faults(monkeypatch, countdown):
 
         return call
 
-    monkeypatch.setattr(files.os, "fsync", counted(os.fsync))
-    monkeypatch.setattr(files, "sync_folder", counted(files.sync_folder))
-    monkeypatch.setattr(files.Path, "replace", counted(files.Path.replace))
+    monkeypatch.setattr(writing.os, "fsync", counted(os.fsync))
+    monkeypatch.setattr(writing, "sync_folder", counted(writing.sync_folder))
+    monkeypatch.setattr(writing.Path, "replace", counted(writing.Path.replace))
     monkeypatch.setattr(cache_module, "open", lambda *a: FailingFile(open(*a), countdown), raising=False)  # noqa: SIM115
 
 
@@ -258,7 +259,7 @@ def test_a_folder_that_cannot_be_written_is_searched_all_the_same(tmp_path, kill
 
 def test_a_sealed_index_that_is_written_to_all_the_same_is_noticed(tmp_path, monkeypatch):
     path = made(tmp_path / "a.index")
-    monkeypatch.setattr("nearbit.index.store.os.access", lambda *_: False)
+    monkeypatch.setattr("nearbit.index.storage.store.os.access", lambda *_: False)
     with open_index(path, read_only=True) as sealed, open_index(path) as writer:
         assert len(sealed) == 30
         writer.add(CODES[:1])

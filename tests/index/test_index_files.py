@@ -182,7 +182,7 @@ def test_changes_of_another_connection_are_seen(tmp_path):
 
 
 def test_a_second_writer_is_told_who_to_wait_for(tmp_path, monkeypatch):
-    monkeypatch.setattr("nearbit.index.store.BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("nearbit.index.storage.store.BUSY_SECONDS", 0.05)
     path = made(tmp_path / "a.index")
     with open_index(path) as ours, open_index(path) as theirs:
         with ours._store.write():
@@ -200,7 +200,7 @@ def test_an_error_inside_a_write_undoes_it(tmp_path, monkeypatch):
         def stop(*_):
             raise KeyboardInterrupt
 
-        monkeypatch.setattr("nearbit.index.statements.last_id", stop)
+        monkeypatch.setattr("nearbit.index.storage.statements.last_id", stop)
         with pytest.raises(KeyboardInterrupt, match=r"^$"):
             index.add(CODES[:5], ids=range(1000, 1005))
         monkeypatch.undo()
@@ -217,12 +217,12 @@ def test_an_interruption_after_a_durable_write_is_caught_up(tmp_path, monkeypatc
             raise KeyboardInterrupt
 
         with monkeypatch.context() as broken:
-            broken.setattr("nearbit.index.snapshot.Snapshot.changed", stop)
+            broken.setattr("nearbit.index.live.snapshot.Snapshot.changed", stop)
             with pytest.raises(KeyboardInterrupt, match=r"^$"):
                 index.add(CODES[:1])
         assert index.search(CODES[:1], k=2).pairs(0) == [(1, 0), (301, 0)]
         with monkeypatch.context() as broken:
-            broken.setattr("nearbit.index.snapshot.Snapshot.changed", stop)
+            broken.setattr("nearbit.index.live.snapshot.Snapshot.changed", stop)
             with pytest.raises(KeyboardInterrupt, match=r"^$"):
                 index.remove([1])
         assert index.search(CODES[:1], k=1).pairs(0) == [(301, 0)]

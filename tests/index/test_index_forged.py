@@ -11,9 +11,10 @@ import pytest
 
 from nearbit.codes import as_words
 from nearbit.errors import InputError
-from nearbit.index import create_index, keeper, open_index
-from nearbit.index.cache_header import FIXED, FORMAT_VERSION, HEAD, MAGIC, PAGE, digest_of
-from nearbit.index.structure import Structure, build_structure
+from nearbit.index import create_index, open_index
+from nearbit.index.engine.structure import Structure, build_structure
+from nearbit.index.live import manager
+from nearbit.index.live.cache_header import FIXED, FORMAT_VERSION, HEAD, MAGIC, PAGE, digest_of
 
 KINDS = {"plain": 64, "rings": 72, "table": 12}
 HARMLESS = {
@@ -139,7 +140,7 @@ HEADERS = {
 
 @pytest.fixture
 def path(tmp_path, monkeypatch):
-    monkeypatch.setattr(keeper, "CACHED_ITEMS", 10)
+    monkeypatch.setattr(manager, "CACHED_ITEMS", 10)
     with create_index(tmp_path / "a.index", 16) as index:
         index.add(np.arange(80, dtype=np.uint8).reshape(40, 2), metadata=[{"labels": ["a"]}] * 40)
     assert (tmp_path / "a.index-search").exists()

@@ -15,9 +15,10 @@ N_BITS, BATCH = 64, 50
 WRITER = """
 import sys
 import numpy as np
-from nearbit.index import create_index, keeper
+from nearbit.index import create_index
+from nearbit.index.live import manager
 
-keeper.CACHED_ITEMS, keeper.FEWEST_PENDING, keeper.MERGED_AT_ONCE = 60, 60, 80
+manager.CACHED_ITEMS, manager.FEWEST_PENDING, manager.MERGED_AT_ONCE = 60, 60, 80
 
 with create_index(sys.argv[1], 64, exist_ok=True) as index:
     print("ready", flush=True)

@@ -12,7 +12,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 import oracles
 from nearbit.errors import InputError
-from nearbit.index import create_index, open_index, store
+from nearbit.index import create_index, open_index
+from nearbit.index.storage import store
 
 few_ids = st.lists(st.integers(0, 9), unique=True, min_size=1, max_size=4)
 seeds = st.integers(0, 2**16)
@@ -21,13 +22,13 @@ seeds = st.integers(0, 2**16)
 @pytest.fixture(autouse=True)
 def _small_limits(monkeypatch):
     """Make caches, merges (in a thread) and an overflowing log happen among a few items."""
-    monkeypatch.setattr("nearbit.index.keeper.CACHED_ITEMS", 3)
-    monkeypatch.setattr("nearbit.index.keeper.FEWEST_PENDING", 6)
-    monkeypatch.setattr("nearbit.index.keeper.MERGED_AT_ONCE", 8)
-    monkeypatch.setattr("nearbit.index.loading.ROWS_PER_FETCH", 3)
-    monkeypatch.setattr("nearbit.index.revisions.RUNS_PER_CHANGE", 3)
-    monkeypatch.setattr("nearbit.index.revisions.RUNS_IN_ALL", 20)
-    monkeypatch.setattr("nearbit.index.search.PAIRS_PER_BLOCK", 5)
+    monkeypatch.setattr("nearbit.index.live.manager.CACHED_ITEMS", 3)
+    monkeypatch.setattr("nearbit.index.live.manager.FEWEST_PENDING", 6)
+    monkeypatch.setattr("nearbit.index.live.manager.MERGED_AT_ONCE", 8)
+    monkeypatch.setattr("nearbit.index.storage.loading.ROWS_PER_FETCH", 3)
+    monkeypatch.setattr("nearbit.index.storage.change_log.RUNS_PER_CHANGE", 3)
+    monkeypatch.setattr("nearbit.index.storage.change_log.RUNS_IN_ALL", 20)
+    monkeypatch.setattr("nearbit.index.engine.brute_force.PAIRS_PER_BLOCK", 5)
     monkeypatch.setattr("nearbit.index.filters.FEW_ITEMS", 2)
     connect = store.connect
 

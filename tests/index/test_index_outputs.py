@@ -7,7 +7,7 @@ import oracles
 from nearbit.codes import pack, signs_of
 from nearbit.errors import IndexFileError, InputError
 from nearbit.index import create_index, open_index
-from nearbit.index.outputs import stored
+from nearbit.index.storage.outputs import stored
 
 N_BITS = 12
 

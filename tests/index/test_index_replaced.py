@@ -226,7 +226,7 @@ def test_a_forked_child_does_not_keep_the_lock_of_a_writer_that_ended(live):
 
 
 def test_a_child_forked_while_its_parent_writes_is_kept_out(live, monkeypatch):
-    monkeypatch.setattr("nearbit.index.store.BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("nearbit.index.storage.store.BUSY_SECONDS", 0.05)
 
     def child():
         with open_index(live) as own, pytest.raises(IndexFileError, match="is writing to it"):
@@ -254,14 +254,14 @@ def test_a_file_is_one_whatever_its_spelling(live, spelling, monkeypatch):
     elif spelling == "folder":
         other.parent.symlink_to(live.parent)
     script = (
-        "import sys, numpy as np\nfrom nearbit.index import open_index, store\nstore.BUSY_SECONDS = 0.05\n"
+        "import sys, numpy as np\nfrom nearbit.index import open_index\nfrom nearbit.index.storage import store\nstore.BUSY_SECONDS = 0.05\n"
         "with open_index(sys.argv[1]) as index: index.add(np.array([[7]], np.uint8), metadata=[{'labels': ['old']}])"
     )
 
     def write(path):
         return subprocess.run([sys.executable, "-c", script, str(path)], capture_output=True, text=True, check=False)
 
-    monkeypatch.setattr("nearbit.index.store.BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("nearbit.index.storage.store.BUSY_SECONDS", 0.05)
     with open_index(live) as index, open_index(other) as again:
         with index.writing():
             assert "is writing to it" in write(live).stderr
@@ -279,7 +279,7 @@ def test_a_file_is_one_whatever_its_spelling(live, spelling, monkeypatch):
 
 
 def test_what_belongs_to_an_index_lies_beside_the_real_file(live, monkeypatch):
-    monkeypatch.setattr("nearbit.index.keeper.CACHED_ITEMS", 1)
+    monkeypatch.setattr("nearbit.index.live.manager.CACHED_ITEMS", 1)
     (live.parent / "b").mkdir()
     link = live.parent / "b" / "link.index"
     link.symlink_to(live)
@@ -330,7 +330,7 @@ def test_an_address_is_no_file(tmp_path, monkeypatch, name):
 
 
 def test_a_lock_file_of_strangers_is_neither_followed_nor_believed(live, tmp_path, monkeypatch):
-    monkeypatch.setattr("nearbit.index.store.BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("nearbit.index.storage.store.BUSY_SECONDS", 0.05)
     lock, victim = live.with_name("live.index-writer"), tmp_path / "victim"
     victim.write_text("mine")
     lock.symlink_to(victim)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import oracles
 from nearbit.codes import as_words
 from nearbit.errors import InputError
-from nearbit.index.structure import Structure, build_structure
+from nearbit.index.engine.structure import Structure, build_structure
 
 LENGTHS = (1, 7, 8, 12, 16, 20, 32, 48, 63, 64, 65, 128, 200, 256, 1000)
 TABLE_BITS = 20
@@ -119,7 +119,7 @@ def test_one_and_two_threads_agree(monkeypatch, layout):
 
 @pytest.mark.parametrize("n_bits", [1, 9, 12, 16, 20])
 def test_addresses_are_the_codes_without_their_unused_bits(n_bits):
-    from nearbit.index.table import addresses_of
+    from nearbit.index.engine.table import addresses_of
 
     codes = np.packbits(np.random.default_rng(0).random((50, n_bits)) < 0.5, axis=1)
     words = as_words(codes)[:, 0]
@@ -197,7 +197,7 @@ def test_given_leaders_are_used():
 def test_a_small_index_is_searched_without_compiled_kernels():
     code = (
         "import sys, numpy as np\n"
-        "from nearbit.index.structure import build_structure\n"
+        "from nearbit.index.engine.structure import build_structure\n"
         "words = np.arange(5000, dtype=np.uint64)[:, None]\n"
         "found = build_structure(words, 64).nearest(words[:9], k=3, radius=None, excluded=words[:, 0] % 2 == 0)\n"
         "print(found.rows[:3].tolist(), 'numba' in sys.modules)"

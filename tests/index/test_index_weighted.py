@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from nearbit.codes import as_words, pack, signs_of
 from nearbit.errors import InputError
-from nearbit.index import create_index, weighted
-from nearbit.index.structure import build_structure
-from nearbit.index.weights import weighted as weighted_queries
+from nearbit.index import asymmetric_search, create_index
+from nearbit.index.engine.structure import build_structure
+from nearbit.index.engine.weights import weighted as weighted_queries
 
 
 def rounded(query):
@@ -86,7 +86,7 @@ def test_every_structure_finds_what_a_plain_loop_finds(case):
     radius = None if share is None else share * float(np.abs(outputs).sum(axis=1).max()) / 2
     excluded = rng.random(n) < 0.3 if does_exclude else None
     allowed = np.flatnonzero(rng.random(n) < 0.6) if share == 0.3 else None
-    found = weighted.nearest_rows(
+    found = asymmetric_search.nearest_rows(
         structure, words, queries, k, queries.limits(radius), allowed=allowed, excluded=excluded
     )
     there = np.ones(n, np.bool_) if excluded is None else ~excluded
@@ -114,7 +114,7 @@ def test_many_codes_are_ranked_as_by_numpy_on_one_thread_and_on_two(monkeypatch,
         queries = queries.part(np.arange(1))  # for one query the codes are shared out
     for threads in ("1", "2"):
         monkeypatch.setenv("NEARBIT_THREADS", threads)
-        found = weighted.nearest_rows(structure, words, queries, 50, queries.limits(None))
+        found = asymmetric_search.nearest_rows(structure, words, queries, 50, queries.limits(None))
         for number in range(len(queries)):
             units = np.rint(np.ldexp(np.abs(outputs[number].astype(float)), -queries.exponents[number])).astype(int)
             distances = (bits != (outputs[number] >= 0)) @ units

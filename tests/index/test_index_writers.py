@@ -13,8 +13,10 @@ import pytest
 
 import oracles
 from nearbit.errors import IndexFileError
-from nearbit.index import create_index, keeper, open_index, writer_lock
-from nearbit.index.snapshot import build_base
+from nearbit.index import create_index, open_index
+from nearbit.index.live import manager
+from nearbit.index.live.snapshot import build_base
+from nearbit.index.storage import writer_lock
 
 CODES = np.random.default_rng(0).integers(0, 256, (60, 8), dtype=np.uint8)
 
@@ -46,7 +48,7 @@ def holder(path):
 
 
 def test_a_second_writer_is_told_who_holds_the_index(path, holder, monkeypatch):
-    monkeypatch.setattr("nearbit.index.store.BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("nearbit.index.storage.store.BUSY_SECONDS", 0.05)
     monkeypatch.setattr("nearbit.index.index.BUSY_SECONDS", 0.05)
     facts = json.loads(path.with_name("a.index-writer").read_text())
     assert facts["pid"] == holder.pid
@@ -94,7 +96,7 @@ def test_writers_that_collide_for_a_moment_wait(path, holder):
 
 
 def test_two_handles_of_one_process_exclude_each_other_too(path, monkeypatch):
-    monkeypatch.setattr("nearbit.index.store.BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("nearbit.index.storage.store.BUSY_SECONDS", 0.05)
     with open_index(path) as ours, open_index(path) as theirs:
         with ours.writing():
             ours.add(CODES[:1])
@@ -139,8 +141,8 @@ def test_a_search_does_not_wait_for_a_write_of_the_same_process(path):
 
 
 def test_nothing_goes_on_writing_once_an_index_is_closed(path, monkeypatch):
-    monkeypatch.setattr(keeper, "FEWEST_PENDING", 5)
-    monkeypatch.setattr(keeper, "MERGED_AT_ONCE", 0)
+    monkeypatch.setattr(manager, "FEWEST_PENDING", 5)
+    monkeypatch.setattr(manager, "MERGED_AT_ONCE", 0)
     begun = threading.Event()
 
     def slow_build(*arguments):
@@ -150,7 +152,7 @@ def test_nothing_goes_on_writing_once_an_index_is_closed(path, monkeypatch):
 
     index = open_index(path)
     index.search(CODES[:1])
-    monkeypatch.setattr(keeper, "build_base", slow_build)
+    monkeypatch.setattr(manager, "build_base", slow_build)
     index.add(CODES[:10])
     assert begun.wait(10)
     index.close()
@@ -159,8 +161,8 @@ def test_nothing_goes_on_writing_once_an_index_is_closed(path, monkeypatch):
 
 def test_a_search_does_not_wait_for_a_merge_and_keeps_what_came_meanwhile(path, monkeypatch):
     """The merge stands still until the searches and changes beside it are done."""
-    monkeypatch.setattr(keeper, "FEWEST_PENDING", 5)
-    monkeypatch.setattr(keeper, "MERGED_AT_ONCE", 0)
+    monkeypatch.setattr(manager, "FEWEST_PENDING", 5)
+    monkeypatch.setattr(manager, "MERGED_AT_ONCE", 0)
     go_on, begun = threading.Event(), threading.Event()
 
     def slow_build(*arguments):
@@ -171,7 +173,7 @@ def test_a_search_does_not_wait_for_a_merge_and_keeps_what_came_meanwhile(path, 
     items = {n + 1: code for n, code in enumerate(CODES)}
     with open_index(path) as index:
         index.search(CODES[:1])
-        monkeypatch.setattr(keeper, "build_base", slow_build)
+        monkeypatch.setattr(manager, "build_base", slow_build)
         for n, item_id in enumerate(index.add(CODES[:10]).tolist()):
             items[item_id] = CODES[n]
         assert begun.wait(10)
@@ -198,8 +200,8 @@ def test_a_search_does_not_wait_for_a_merge_and_keeps_what_came_meanwhile(path, 
 @pytest.fixture
 def slow_merge(monkeypatch):
     """Let every merge stand still in its thread; return the event that lets it go on, and the one of its begin."""
-    monkeypatch.setattr(keeper, "FEWEST_PENDING", 5)
-    monkeypatch.setattr(keeper, "MERGED_AT_ONCE", 0)
+    monkeypatch.setattr(manager, "FEWEST_PENDING", 5)
+    monkeypatch.setattr(manager, "MERGED_AT_ONCE", 0)
     go_on, begun = threading.Event(), threading.Event()
 
     def slow_build(*arguments):
@@ -208,7 +210,7 @@ def slow_merge(monkeypatch):
             assert go_on.wait(10)
         return build_base(*arguments)
 
-    monkeypatch.setattr(keeper, "build_base", slow_build)
+    monkeypatch.setattr(manager, "build_base", slow_build)
     yield go_on, begun
     go_on.set()
 
@@ -235,7 +237,7 @@ def test_a_merge_of_a_snapshot_that_was_read_anew_meanwhile_is_dropped(path, slo
         index.add(CODES[:10])
         assert begun.wait(10)
         merging = index._keeper._merging
-        monkeypatch.setattr("nearbit.index.revisions.RUNS_PER_CHANGE", 0)
+        monkeypatch.setattr("nearbit.index.storage.change_log.RUNS_PER_CHANGE", 0)
         other.remove([1, 2, 3, 64])
         for _ in range(2):
             assert [item_id for item_id, _ in index.search(CODES[:1], k=100).pairs(0)].count(61) == 1
@@ -288,8 +290,8 @@ def test_a_thread_that_writes_several_calls_and_one_that_writes_one_do_not_wait_
 
 
 def test_a_merge_begun_while_one_writes_several_calls_does_not_stop_them(tmp_path, monkeypatch):
-    monkeypatch.setattr(keeper, "CACHED_ITEMS", 10)
-    monkeypatch.setattr(keeper, "MERGED_AT_ONCE", 5)
+    monkeypatch.setattr(manager, "CACHED_ITEMS", 10)
+    monkeypatch.setattr(manager, "MERGED_AT_ONCE", 5)
     done = threading.Event()
 
     def work():

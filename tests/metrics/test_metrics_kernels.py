@@ -7,8 +7,8 @@ import oracles
 from nearbit import metrics
 from nearbit.codes import pack
 from nearbit.errors import InputError
-from nearbit.metrics.comparison import compare
-from nearbit.metrics.grouping import group, may_pay, order_of
+from nearbit.metrics.counting.comparison import compare
+from nearbit.metrics.counting.grouping import group, may_pay, order_of
 
 
 def case(n_bits, n=4200, *, multi, seed=0):

@@ -11,12 +11,7 @@ import oracles
 from nearbit.codes import pack, signs_of, unpack
 from nearbit.errors import InputError
 from nearbit.index import create_index
-from nearbit.metrics import (
-    asymmetric_average_precision,
-    mean,
-    scored_average_precision,
-    tie_aware_average_precision,
-)
+from nearbit.metrics import asymmetric_average_precision, mean, scored_average_precision, tie_aware_average_precision
 from nearbit.metrics.scored_figures import ASYMMETRIC, asymmetric_figures
 
 

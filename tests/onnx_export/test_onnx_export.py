@@ -13,12 +13,12 @@ import torch
 
 from model_makers import random_model
 from nearbit.codes import signs_of
-from nearbit.encoders import TorchEncoder, load_encoder
 from nearbit.errors import BundleError, InputError, MissingExtraError
 from nearbit.index import create_index
+from nearbit.model.load import TorchEncoder, load_encoder
+from nearbit.model.onnx import load_onnx_model
 from nearbit.networks import HashNetwork, Head, make_backbone
 from nearbit.onnx_export import export, export_onnx, network_bytes
-from nearbit.onnx_model import load_onnx_model
 from tiny_data import tiny_dataset, tiny_pixels, tiny_split
 
 for _name in ("onnx", "onnxscript", "onnxruntime"):
@@ -120,7 +120,7 @@ WITHOUT_TORCH = """
 import sys
 sys.modules["torch"] = None  # importing it is an error
 import numpy as np
-from nearbit.encoders import load_encoder
+from nearbit.model.load import load_encoder
 from nearbit.cli.main import run
 encoder = load_encoder("a.onnx")
 from nearbit.codes import pack, signs_of
@@ -190,7 +190,7 @@ def test_a_trained_model_as_an_encoder_uses_its_own_number_of_threads_and_gives_
 
 
 def test_a_folder_of_the_other_kind_is_named(model, folder):
-    from nearbit.bundle import load_model
+    from nearbit.model.bundle import load_model
 
     model.save(folder.parent / "a.model")
     with pytest.raises(BundleError, match="but a network exported for ONNX Runtime: name the model folder that it was"):

@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from nearbit.encoding.preprocessing import Preprocessing
 from nearbit.errors import InputError
 from nearbit.onnx_export.sample import built_in_pixels, chosen_rows, fits, pixels_of, spread
-from nearbit.preprocessing import Preprocessing
 from tiny_data import tiny_dataset, tiny_split
 
 

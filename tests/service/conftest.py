@@ -11,8 +11,8 @@ pytest.importorskip("uvicorn", reason="the service needs the extra serve")
 
 from service_site import TOKEN, FakeEncoder, running, write_index
 
-from nearbit.service import guard
 from nearbit.service import service as service_module
+from nearbit.service.http import middleware
 from nearbit.service.settings import ServiceOptions
 
 
@@ -20,7 +20,7 @@ from nearbit.service.settings import ServiceOptions
 def _fake_model():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(service_module, "load_encoder", lambda folder: FakeEncoder())
-        patch.setattr(guard, "log", lambda event, **facts: None)
+        patch.setattr(middleware, "log", lambda event, **facts: None)
         yield
 
 

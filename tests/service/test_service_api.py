@@ -8,8 +8,8 @@ import pytest
 from service_site import N_BITS, png, running, write_index
 
 from nearbit.index import create_index
-from nearbit.service import routes_items
 from nearbit.service.app import ROUTES
+from nearbit.service.routes import items
 from nearbit.service.settings import Limits, ServiceOptions
 
 LARGE = [2**53 - 1, 2**53, 2**53 + 1, 2**63 - 1]
@@ -189,7 +189,7 @@ def test_a_fault_anywhere_has_the_one_shape_of_errors(tmp_path, monkeypatch, pat
         def fail(*arguments):
             raise error
 
-        monkeypatch.setattr(routes_items, "_page", fail)
+        monkeypatch.setattr(items, "_page", fail)
         monkeypatch.setattr(type(site.service.searcher), "by_item", fail)
         answer = site.get(path)
         assert (answer.status, answer.code) == (status, code)

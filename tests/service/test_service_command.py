@@ -13,10 +13,10 @@ import pytest
 from service_site import TOKEN, Client, png, wait_until, write_index
 
 from model_makers import random_model
-from nearbit.bundle import load_model
 from nearbit.cli.main import run
 from nearbit.index import create_index, open_index
 from nearbit.indexing import index_dataset
+from nearbit.model.bundle import load_model
 from nearbit.service.serving import listen
 from nearbit.service.settings import ServiceOptions
 from tiny_data import tiny_dataset

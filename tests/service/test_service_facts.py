@@ -9,9 +9,9 @@ import pytest
 from service_site import N_BITS, png, running, stored_codes, write_index
 
 from nearbit.codes import hamming_distances, pack
-from nearbit.files import sha256_of
+from nearbit.files.writing import sha256_of
 from nearbit.metrics.health import health_of
-from nearbit.service.facts import HEALTH_ITEMS, Centers, health_facts, map_of, plane_of
+from nearbit.service.info import HEALTH_ITEMS, Centers, health_facts, map_of, plane_of
 from nearbit.service.settings import ServiceOptions
 
 
@@ -64,7 +64,7 @@ def test_health_is_what_the_library_measures(site, small):
 
 def test_health_of_very_many_codes_is_measured_on_some(monkeypatch):
     codes = np.random.default_rng(0).integers(0, 256, (500, 2), np.uint8)
-    monkeypatch.setattr("nearbit.service.facts.HEALTH_ITEMS", 100)
+    monkeypatch.setattr("nearbit.service.info.HEALTH_ITEMS", 100)
     facts = health_facts(codes, 16, None)
     assert (facts["n_items"], facts["n_all"]) == (100, 500)
     assert HEALTH_ITEMS > 100_000

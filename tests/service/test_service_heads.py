@@ -9,7 +9,7 @@ import time
 import pytest
 from service_site import running, wait_until
 
-from nearbit.service.connection import MOST_WAITING
+from nearbit.service.http.connection import MOST_WAITING
 from nearbit.service.settings import Limits, ServiceOptions
 
 BYTES, FIELDS = 4096, 30

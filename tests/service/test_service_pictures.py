@@ -12,9 +12,9 @@ from service_site import N_BITS, colors_of, png, running
 from nearbit.datasets import content_digest, load_dataset
 from nearbit.errors import ImageError
 from nearbit.index import create_index, open_index
-from nearbit.service.pictures import Pictures
+from nearbit.service.images.originals import Pictures
+from nearbit.service.images.thumbnails import MOST_BYTES, Thumbnails, small_picture
 from nearbit.service.settings import ServiceOptions
-from nearbit.service.thumbnails import MOST_BYTES, Thumbnails, small_picture
 
 CANARY = b"canary-outside-of-the-folder"
 

@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 from service_site import Client, png, running, wait_until, write_index
 
-from nearbit.service import routes_search, service, uploads
+from nearbit.service import service
+from nearbit.service.http import uploads
+from nearbit.service.routes import search
 from nearbit.service.settings import Limits, ServiceOptions
 
 PROGRAM = """
@@ -98,7 +100,7 @@ def test_uploads_that_take_long_are_given_up_and_thumbnails_go_on(small, monkeyp
         gate.wait(20)
         return uploads.decoded(data, *arguments)
 
-    monkeypatch.setattr(routes_search, "decoded", slow)
+    monkeypatch.setattr(search, "decoded", slow)
     answers = []
     try:
         with running(ServiceOptions(index=small, limits=Limits(decode_seconds=0.4))) as site:

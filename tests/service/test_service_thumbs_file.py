@@ -12,11 +12,11 @@ from PIL import Image
 from service_site import png, running, write_index
 
 from nearbit.index import open_index
-from nearbit.service.pictures import Pictures
+from nearbit.service.images.originals import Pictures
+from nearbit.service.images.thumbnail_file import SCHEMA
+from nearbit.service.images.thumbnail_kinds import image_type
+from nearbit.service.images.thumbnails import Thumbnails, small_picture
 from nearbit.service.settings import ServiceOptions
-from nearbit.service.thumbnail_file import SCHEMA
-from nearbit.service.thumbnail_kinds import image_type
-from nearbit.service.thumbnails import Thumbnails, small_picture
 
 SCRIPT = b"<title>t</title><script>window.pwned = 1</script>"
 WIDE = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + (60_000).to_bytes(4) * 2 + b"\x08\x02\0\0\0"

@@ -17,8 +17,8 @@ from nearbit.errors import InputError
 from nearbit.index import create_index
 from nearbit.service import collection as collection_module
 from nearbit.service.collection import Collection, shown_path
-from nearbit.service.facts import card_of
-from nearbit.service.pictures import Pictures
+from nearbit.service.images.originals import Pictures
+from nearbit.service.info import card_of
 from nearbit.service.settings import Limits, ServiceOptions
 
 
@@ -179,7 +179,7 @@ def test_what_one_request_reads_of_kept_items_another_does_not_empty(small, monk
 def write_model(folder, model_id="fake"):
     signs = np.where(np.random.default_rng(0).random((3, N_BITS)) < 0.5, 1, -1).astype(np.int8)
     np.save(folder / "centers.npy", signs, allow_pickle=False)
-    from nearbit.files import sha256_of
+    from nearbit.files.writing import sha256_of
 
     files = {"centers.npy": sha256_of(folder / "centers.npy")}
     about = {"model_id": model_id, "n_bits": N_BITS, "classes": ["red", "green", "blue"], "files": files}

@@ -156,7 +156,7 @@ def test_labels_outside_the_training_part_decide_nothing():
 
 
 def test_where_a_backbone_lies_is_not_recorded(run, monkeypatch):
-    from nearbit.training import setup as module
+    from nearbit.training import context as module
 
     make = module.make_backbone
 

@@ -8,8 +8,8 @@ from same_models import assert_same, history_of
 import oracles
 from nearbit.losses import memory_pairs
 from nearbit.methods import MDS, MDSOptions, MemoryTerm
-from nearbit.training import fit
-from nearbit.training.memory import OutputMemory
+from nearbit.training import trainer
+from nearbit.training.memory_bank import OutputMemory
 
 PAIRS = {"pair_weight": 1.0, "pair_after": 1}
 
@@ -87,7 +87,7 @@ def test_the_twin_begins_as_the_module_an_epoch_before_the_term_and_never_moves_
     ("regime", "head"), [("frozen", "hidden"), pytest.param("scratch", "linear", marks=pytest.mark.slow)]
 )
 def test_a_run_with_a_memory_resumes_to_the_last_bit(run, tmp_path, monkeypatch, regime, head):
-    monkeypatch.setattr(fit, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(trainer, "CHECKPOINT_SECONDS", 0.0)
     settings = {"epochs": 4, "head": head, "method_options": PAIRS}
     undisturbed = run("mds", regime, **settings)
     for number in (2, 3, 4):

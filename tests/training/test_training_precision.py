@@ -9,7 +9,7 @@ from same_models import assert_same
 
 from nearbit.errors import InputError, TrainingError
 from nearbit.methods import CRH, CSQ
-from nearbit.training import TrainOptions, fit, plan
+from nearbit.training import TrainOptions, plan, trainer
 from nearbit.training.precision import resolve_precision
 from tiny_data import tiny_dataset, tiny_split
 
@@ -47,9 +47,9 @@ def test_outputs_reach_the_loss_in_float32_and_were_short_before(run, precision)
 
 
 def test_a_resumed_float16_run_has_its_factor_again_and_ends_in_the_same_model(run, tmp_path, monkeypatch):
-    monkeypatch.setattr(fit, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(trainer, "CHECKPOINT_SECONDS", 0.0)
     states = []
-    monkeypatch.setattr(fit.Fit, "_epoch", watching(fit.Fit._epoch, states))
+    monkeypatch.setattr(trainer.Fit, "_epoch", watching(trainer.Fit._epoch, states))
     undisturbed = run("crh", precision="float16")
     before = states.copy()
     assert before[2] != before[0]  # the factor has moved: starting anew would be seen

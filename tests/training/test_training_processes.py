@@ -10,9 +10,10 @@ from torch import nn
 
 from nearbit.errors import ElsewhereError, InputError, TrainingError
 from nearbit.methods import METHODS, Targets, Task
-from nearbit.training import Processes, TrainOptions, plan, processes
+from nearbit.training import Processes, TrainOptions, plan
 from nearbit.training.batches import cut_batches
-from nearbit.training.shared_norm import shared_normalisation
+from nearbit.training.distributed import processes
+from nearbit.training.distributed.sync_batch_norm import shared_normalisation
 from tiny_data import tiny_dataset, tiny_split
 
 
@@ -179,14 +180,14 @@ def test_each_process_of_a_machine_has_its_own_gpu(monkeypatch):
     ],
 )
 def test_more_processes_than_images_are_refused(monkeypatch, count, options, error, message):
-    monkeypatch.setattr("nearbit.training.setup.current_processes", lambda: Processes(rank=0, count=count))
+    monkeypatch.setattr("nearbit.training.context.current_processes", lambda: Processes(rank=0, count=count))
     dataset = tiny_dataset()
     with pytest.raises(error, match=message):
         plan(dataset, tiny_split(dataset), options=TrainOptions(image_size=8, device="cpu", **options))
 
 
 def test_frozen_features_are_for_one_process(run, monkeypatch):
-    monkeypatch.setattr("nearbit.training.setup.current_processes", lambda: Processes(rank=1, count=2))
+    monkeypatch.setattr("nearbit.training.context.current_processes", lambda: Processes(rank=1, count=2))
     with pytest.raises(InputError, match="in one process: start it without torchrun, or train the whole network"):
         run("csq", "frozen")
 

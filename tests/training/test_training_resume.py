@@ -6,8 +6,8 @@ from safetensors.torch import save
 from same_models import assert_same
 
 from nearbit.errors import TrainingError
-from nearbit.files import write_checked
-from nearbit.training import fit
+from nearbit.files.writing import write_checked
+from nearbit.training import trainer
 
 
 class Interrupted(Exception):
@@ -26,19 +26,19 @@ def after_epoch(number, head=""):
 
 @pytest.fixture(autouse=True)
 def _checkpoint_after_every_epoch(monkeypatch):
-    monkeypatch.setattr(fit, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(trainer, "CHECKPOINT_SECONDS", 0.0)
 
 
 @pytest.fixture
 def epochs_done(monkeypatch):
     """The epochs that are trained, by number."""
-    done, train_epoch = [], fit.Fit._epoch
+    done, train_epoch = [], trainer.Fit._epoch
 
     def watched(self, state, optimizer):
         done.append(state.epoch)
         train_epoch(self, state, optimizer)
 
-    monkeypatch.setattr(fit.Fit, "_epoch", watched)
+    monkeypatch.setattr(trainer.Fit, "_epoch", watched)
     return done
 
 
@@ -103,7 +103,7 @@ def test_a_damaged_checkpoint_is_passed_over(run, tmp_path, damage, epochs_done,
 
 
 def test_checkpoints_wait_for_their_time(run, tmp_path, monkeypatch):
-    monkeypatch.setattr(fit, "CHECKPOINT_SECONDS", 1e6)
+    monkeypatch.setattr(trainer, "CHECKPOINT_SECONDS", 1e6)
     with pytest.raises(Interrupted, match="Training"):
         run("crh", checkpoint=tmp_path, progress=after_epoch(3))
     assert list(tmp_path.iterdir()) == []

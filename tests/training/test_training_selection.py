@@ -6,8 +6,8 @@ from same_models import history_of
 
 from nearbit.methods import CRH, METHODS
 from nearbit.training import TrainOptions
-from nearbit.training.fit import Fit
 from nearbit.training.options import resolve_schedule
+from nearbit.training.trainer import Fit
 
 
 @pytest.mark.parametrize("method", ["crh", "csq"])

@@ -7,12 +7,12 @@ import pytest
 import torch
 from same_models import assert_same
 
-from nearbit.bundle import load_model
 from nearbit.centers import certify, similarity_correlation
 from nearbit.datasets import make_split
 from nearbit.errors import InputError, TrainingError
 from nearbit.methods import BASELINES, find_method
-from nearbit.training import TrainOptions, fit, plan, train
+from nearbit.model.bundle import load_model
+from nearbit.training import TrainOptions, plan, train, trainer
 from nearbit.training.baseline import UNUSED, UNUSED_BY_PROJECTIONS
 from tiny_data import dataset_of, tiny_dataset, tiny_labels, tiny_pixels, tiny_split
 
@@ -24,13 +24,13 @@ class Interrupted(Exception):
 @pytest.fixture
 def epochs_done(monkeypatch):
     """The stages and epochs that are trained."""
-    done, train_epoch = [], fit.Fit._epoch
+    done, train_epoch = [], trainer.Fit._epoch
 
     def watched(self, state, optimizer):
         done.append((self.stage.split(",")[0], state.epoch))
         train_epoch(self, state, optimizer)
 
-    monkeypatch.setattr(fit.Fit, "_epoch", watched)
+    monkeypatch.setattr(trainer.Fit, "_epoch", watched)
     return done
 
 
@@ -94,7 +94,7 @@ def test_the_classifier_is_kept_for_other_lengths_and_orders_and_trained_anew_fo
 def test_an_interrupted_stage_goes_on_and_ends_in_the_model_of_an_undisturbed_run(
     frozen, tmp_path, epochs_done, monkeypatch, stage
 ):
-    monkeypatch.setattr(fit, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(trainer, "CHECKPOINT_SECONDS", 0.0)
     undisturbed = planned(frozen).train(None, silent)
     epochs_done.clear()
 

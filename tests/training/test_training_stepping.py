@@ -10,7 +10,7 @@ from torch import nn
 
 from nearbit.methods import METHODS, Schedule
 from nearbit.training import stepping, train
-from nearbit.training.processes import Processes
+from nearbit.training.distributed.processes import Processes
 from nearbit.training.stepping import Stepper
 from tiny_data import tiny_dataset, tiny_split
 

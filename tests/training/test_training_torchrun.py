@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nearbit.bundle import load_model
+from nearbit.model.bundle import load_model
 from tiny_data import write_folder
 
 pytestmark = [

@@ -6,8 +6,10 @@ import numpy as np
 import numpy.typing as npt
 
 from nearbit.centers.bernoulli import bernoulli_centers
-from nearbit.centers.bounds import (
-    best_known_distance,
+from nearbit.centers.centroid import multi_label_centroids
+from nearbit.centers.certificate import Certificate, certify
+from nearbit.centers.codebook import centers_from, default_codewords, head_bits_for, make_codebook
+from nearbit.centers.coding.bounds import (
     check_min_distance,
     gilbert_varshamov_distance,
     hamming_bound,
@@ -15,27 +17,25 @@ from nearbit.centers.bounds import (
     plotkin_bound,
     proven_upper_bound,
 )
-from nearbit.centers.centroid import multi_label_centroids
-from nearbit.centers.certificate import Certificate, certify
-from nearbit.centers.codebook import centers_from, default_codewords, head_bits_for, make_codebook
+from nearbit.centers.coding.construction import best_known_distance
+from nearbit.centers.coding.packed import distance_counts, min_distance_of
 from nearbit.centers.csq import csq_centers
 from nearbit.centers.hadamard import hadamard_centers, hadamard_fits
-from nearbit.centers.loss import check_similarity, semantic_loss, similarity_correlation
 from nearbit.centers.mds import mds_centers, mds_objective
 from nearbit.centers.nearest_spare import nearest_spare
 from nearbit.centers.orthohash import maxhd_centers, orthohash_centers
-from nearbit.centers.packed import distance_counts, min_distance_of
-from nearbit.centers.quadratic_assignment import assign_words, semantic_by_assignment
 from nearbit.centers.reassignment import assign_exactly, assign_greedily, reassign, reassignment_costs
-from nearbit.centers.semantic import Trade, semantic_centers, trade_off
-from nearbit.centers.semantic_published import SHCOptions, published_shc_centers
-from nearbit.centers.separated import mean_distance, separated_centers
-from nearbit.centers.similarity import (
+from nearbit.centers.semantic.loss import check_similarity, semantic_loss, similarity_correlation
+from nearbit.centers.semantic.published import SHCOptions, published_shc_centers
+from nearbit.centers.semantic.quadratic_assignment import assign_words, semantic_by_assignment
+from nearbit.centers.semantic.search import Trade, semantic_centers, trade_off
+from nearbit.centers.semantic.similarity import (
     SimilarityRule,
     similarity_from_embeddings,
     similarity_from_logits,
     similarity_from_prototypes,
 )
+from nearbit.centers.separated import mean_distance, separated_centers
 from nearbit.centers.spare import spare_codewords
 from nearbit.centers.state import Centers, CenterState, Generator, check_sizes, pairwise_distances, random_signs
 from nearbit.errors import InputError, did_you_mean

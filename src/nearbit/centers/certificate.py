@@ -6,16 +6,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nearbit.centers.bounds import (
-    best_known_distance,
-    gilbert_varshamov_distance,
-    hamming_bound,
-    plotkin_bound,
-    proven_upper_bound,
-)
-from nearbit.centers.loss import check_centers, check_similarity, correlation_of, loss_of
+from nearbit.centers.coding.bounds import gilbert_varshamov_distance, hamming_bound, plotkin_bound, proven_upper_bound
+from nearbit.centers.coding.construction import best_known_distance
+from nearbit.centers.coding.packed import distance_counts
 from nearbit.centers.mds import mds_objective
-from nearbit.centers.packed import distance_counts
+from nearbit.centers.semantic.loss import check_centers, check_similarity, correlation_of, loss_of
 from nearbit.centers.state import Centers
 
 

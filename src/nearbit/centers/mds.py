@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from nearbit.centers.construction import Plan, plan
-from nearbit.centers.packed import distance_counts, packed_words
+from nearbit.centers.coding.construction import Plan, plan
+from nearbit.centers.coding.packed import distance_counts, packed_words
 from nearbit.centers.separated import separated_centers, shuffled
 from nearbit.centers.state import Centers, Generator, check_sizes
 
@@ -77,7 +77,7 @@ def _largest_code(n_classes: int, n_bits: int) -> Plan:
 
 
 def _exchanged(code: Plan, n_classes: int, rng: Generator) -> Centers:
-    from nearbit.centers import annealing_kernels
+    from nearbit.centers import mds_kernels
 
     words = code.build(rng).words(max(n_classes, POOL))
     signs = (2 * words.astype(np.int8) - 1).astype(np.int8)
@@ -86,6 +86,6 @@ def _exchanged(code: Plan, n_classes: int, rng: Generator) -> Centers:
         steps = min(EXCHANGES_PER_CLASS * n_classes, MAX_EXCHANGES)
         places, offers = rng.integers(0, n_classes, steps), rng.integers(n_classes, len(signs), steps)
         tolerances = rng.exponential(n_classes**-1.5, steps) * np.linspace(1, 0, steps)
-        distances = annealing_kernels.all_distances(packed_words(signs))
-        annealing_kernels.anneal_choice(distances, order, n_classes, places, offers, tolerances)
+        distances = mds_kernels.all_distances(packed_words(signs))
+        mds_kernels.anneal_choice(distances, order, n_classes, places, offers, tolerances)
     return np.ascontiguousarray(signs[order[:n_classes]])

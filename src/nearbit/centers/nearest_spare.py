@@ -94,8 +94,8 @@ def _moved_back(word: Centers, used: Centers, wish: Outputs, min_distance: int) 
 
 
 def _nearest_distances(words: Centers, used: Centers) -> npt.NDArray[np.int64]:
-    from nearbit.centers import kernels
-    from nearbit.centers.packed import packed_words
+    from nearbit.centers.coding import kernels
+    from nearbit.centers.coding.packed import packed_words
 
     found: npt.NDArray[np.int64] = kernels.smallest_distances(packed_words(words), packed_words(used))
     return found

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from nearbit.centers.packed import Words, unpacked_words
+from nearbit.centers.coding.packed import Words, unpacked_words
 from nearbit.centers.state import Centers, Generator, check_sizes, random_signs
 from nearbit.errors import InputError
 
@@ -42,7 +42,7 @@ def maxhd_centers(n_classes: int, n_bits: int, rng: Generator) -> Centers:
     Raises:
         InputError: fewer than two classes, more classes than words, or no word found at a share of 0.20.
     """
-    from nearbit.centers import kernels
+    from nearbit.centers.coding import kernels
 
     check_sizes(n_classes, n_bits, distinct=True)
     words = np.empty((n_classes, -(-n_bits // 64)), np.uint64)

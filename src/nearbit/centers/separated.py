@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from nearbit.centers.bounds import check_min_distance, proven_upper_bound
-from nearbit.centers.construction import Plan, plan
-from nearbit.centers.packed import min_distance_of, packed_words
+from nearbit.centers.coding.bounds import check_min_distance, proven_upper_bound
+from nearbit.centers.coding.construction import Plan, plan
+from nearbit.centers.coding.packed import min_distance_of, packed_words
 from nearbit.centers.state import Centers, Generator, check_sizes, random_signs
 from nearbit.errors import InputError
 
@@ -80,7 +80,7 @@ def _best_subcode(chosen: Plan, rng: Generator) -> tuple[Centers, int]:
 
 def _choice(chosen: Plan, rng: Generator) -> Centers:
     """Return as many words of the construction as there are classes: those that balance the bits."""
-    from nearbit.centers import kernels
+    from nearbit.centers.coding import kernels
 
     n_classes = chosen.n_words
     bits = chosen.build(rng).words(max(n_classes, min(4 * n_classes, CHOICE)))
@@ -109,7 +109,7 @@ def mean_distance(centers: Centers) -> float:
 
 def _balance(centers: Centers, least: int, rng: Generator) -> None:
     """Flip bits towards balance, in place, while all distances stay at `least` or above."""
-    from nearbit.centers import kernels
+    from nearbit.centers.coding import kernels
 
     uneven = np.flatnonzero(np.abs(centers.sum(axis=0, dtype=np.int64)) > 1)
     if len(uneven):

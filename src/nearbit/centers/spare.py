@@ -3,8 +3,8 @@
 import numpy as np
 import numpy.typing as npt
 
-from nearbit.centers.algebraic.words import Bits, linear
-from nearbit.centers.packed import packed_words
+from nearbit.centers.coding.algebraic.words import Bits, linear
+from nearbit.centers.coding.packed import packed_words
 from nearbit.centers.state import Centers, Generator, random_signs
 from nearbit.errors import InputError
 
@@ -96,7 +96,7 @@ def _picked(used: Centers, candidates: Centers, n_spare: int, rng: Generator) ->
 
     Where there are never enough, no words and the distance 0.
     """
-    from nearbit.centers import kernels
+    from nearbit.centers.coding import kernels
 
     words = packed_words(candidates)
     nearest = kernels.smallest_distances(words, packed_words(used))
@@ -111,7 +111,7 @@ def _picked(used: Centers, candidates: Centers, n_spare: int, rng: Generator) ->
 
 def _climbed(used: Centers, n_spare: int, rng: Generator) -> tuple[Centers, int]:
     """Return words made one by one, each away from the centers and from those before it, and the least distance."""
-    from nearbit.centers import kernels
+    from nearbit.centers.coding import kernels
 
     n_used, n_bits = used.shape
     everything = np.concatenate([used, np.empty((n_spare, n_bits), np.int8)])

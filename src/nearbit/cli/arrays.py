@@ -23,7 +23,7 @@ def read_arrays(
     """
     import numpy as np
 
-    from nearbit.files_arrays import UNREADABLE
+    from nearbit.files.arrays import UNREADABLE
 
     try:
         with open(path, "rb") as handle, _opened(np.load(handle, allow_pickle=False)) as file:

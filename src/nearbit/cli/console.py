@@ -30,7 +30,7 @@ cache_option = click.option(
 
 
 def _set_max_pixels(context: click.Context, _: click.Parameter, value: int | None) -> None:
-    """Set the limit for this command and the processes that it starts (see `nearbit.datasets.pixel_limit`)."""
+    """Set the limit for this command and the processes that it starts (see `nearbit.datasets.decoding.pixel_limit`)."""
     if value is None or context.resilient_parsing:
         return
     before = os.environ.get("NEARBIT_MAX_PIXELS")

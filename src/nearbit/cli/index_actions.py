@@ -173,7 +173,7 @@ class Action:
         return about, [f"{self.export}: {n_items} items"]
 
     def _import(self) -> Answer:
-        from nearbit.files import path_seen_from
+        from nearbit.files.writing import path_seen_from
         from nearbit.index import create_index
         from nearbit.index.exchange import import_items, read_file
 
@@ -199,7 +199,7 @@ class Action:
         named: str | None = items.model_id
         if self.model_path is None:
             return named
-        from nearbit.encoders import load_any_model
+        from nearbit.model.load import load_any_model
 
         model = load_any_model(self.model_path)
         if named not in (None, model.model_id):

@@ -9,7 +9,7 @@ from importlib import import_module
 import click
 
 from nearbit.cli.console import Text, json_text, say
-from nearbit.cli.machine import use_machine_well
+from nearbit.cli.runtime import use_machine_well
 from nearbit.errors import ElsewhereError, NearbitError, did_you_mean, said_of
 from nearbit.progress import with_name
 
@@ -44,7 +44,7 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = import_module(f"nearbit.cli.{cmd_name.replace('-', '_')}").command
+        command: click.Command = import_module(f"nearbit.cli.commands.{cmd_name.replace('-', '_')}").command
         for param in command.params:
             if param.type is click.STRING:  # a text, and no path: refused at once where it cannot be kept
                 param.type = Text()

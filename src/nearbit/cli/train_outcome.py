@@ -4,17 +4,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nearbit.cli.console import list_problems, put
-from nearbit.cli.split import part_sizes
+from nearbit.cli.split_options import part_sizes
 from nearbit.errors import InputError
 
 if TYPE_CHECKING:
-    from nearbit.bundle import Model
+    from nearbit.model.bundle import Model
     from nearbit.training import BaselineRun, TrainingRun
 
 
 def finished_model(output: Path, run: "TrainingRun | BaselineRun", overwrite: bool) -> "Model | None":
     """Return the model at `output` if it is what would be trained; refuse to replace another one unasked."""
-    from nearbit.bundle import check_target, load_model
+    from nearbit.model.bundle import check_target, load_model
     from nearbit.training import differences
 
     check_target(output)

@@ -17,7 +17,7 @@ def read_array(path: Path | None) -> Any:
         return None
     import numpy as np
 
-    from nearbit.files_arrays import UNREADABLE
+    from nearbit.files.arrays import UNREADABLE
 
     try:
         return np.load(path, allow_pickle=False)
@@ -31,7 +31,7 @@ def write_stage(
     """Run one stage and write its array; there is no checkpoint, but a classifier's logits are kept in the cache."""
     import numpy as np
 
-    from nearbit.files import write_whole
+    from nearbit.files.writing import write_whole
     from nearbit.training import TrainingRun
 
     if not isinstance(run, TrainingRun):

@@ -13,20 +13,20 @@ from typing import Any, Literal, cast, final
 import numpy as np
 import torch
 
-from nearbit.bundle import Model
-from nearbit.compare.cells import Cell, CellResult, read_cell, write_failure
-from nearbit.compare.memory import forget_peak, peak_mb
+from nearbit.compare.folder import Cell, CellResult, read_cell, write_failure
+from nearbit.compare.peak_memory import forget_peak, peak_mb
 from nearbit.compare.specs import Spec, parse_spec
 from nearbit.datasets import Dataset, Split
-from nearbit.encode import library_versions
+from nearbit.encoding.feature_cache import Shelf
+from nearbit.encoding.torch_backend import library_versions
 from nearbit.errors import BundleError, DataError, NearbitError
 from nearbit.evaluation import Evaluation, evaluate
-from nearbit.files import write_json, write_whole
+from nearbit.files.writing import write_json, write_whole
 from nearbit.methods import Baseline
-from nearbit.model_files import FORMAT_VERSION
+from nearbit.model.arrays import FORMAT_VERSION
+from nearbit.model.bundle import Model
+from nearbit.model.manifest import TRAINED, read_description
 from nearbit.progress import Progress, silent
-from nearbit.row_cache import Shelf
-from nearbit.sealed import TRAINED, read_description
 from nearbit.training import TrainOptions, plan
 from nearbit.training.baseline import unused_options
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nearbit.compare.bootstrap import N_SAMPLES
-from nearbit.compare.cells import Comparison
+from nearbit.compare.folder import Comparison
 from nearbit.compare.significance import Difference, differences_of
 from nearbit.compare.statistics import Group, Row, Spread, groups_of, holm
 

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
+from nearbit.compare.charts import center_maps, curve_charts, length_charts
 from nearbit.compare.findings import Column, Findings
-from nearbit.compare.pictures import center_maps, curve_charts, length_charts
 from nearbit.compare.rendering import NEAR
 from nearbit.compare.tables import Entry, Table, spread_text, tables_of
 from nearbit.report.page import page

@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from io import StringIO
 
-from nearbit.compare.cells import CellResult
+from nearbit.compare.folder import CellResult
 from nearbit.compare.statistics import reason_of, scalars_of
 from nearbit.compare.tables import Entry, Table
 

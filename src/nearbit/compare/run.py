@@ -6,18 +6,18 @@ from pathlib import Path
 from typing import Any
 
 from nearbit.compare.bench import Bench, Outcome, Work, machine_facts, same_json
-from nearbit.compare.cells import DESCRIPTION, FORMAT, VERSION, Cell, Comparison, cells_of, read_about, read_folder
+from nearbit.compare.folder import DESCRIPTION, FORMAT, VERSION, Cell, Comparison, cells_of, read_about, read_folder
 from nearbit.compare.soundness import sound
 from nearbit.compare.specs import parse_spec
 from nearbit.compare.workers import run_in_processes
 from nearbit.datasets import Dataset, Split
-from nearbit.encode import library_versions
+from nearbit.encoding.torch_backend import library_versions
 from nearbit.errors import InputError
-from nearbit.files import write_json
+from nearbit.files.writing import write_json
 from nearbit.networks import HEADS
 from nearbit.progress import Progress, silent
 from nearbit.threads import n_threads
-from nearbit.training.setup import Setup
+from nearbit.training.context import Setup
 
 GRID = ("methods", "bits", "heads", "seeds")
 MERGED = (*GRID, "baselines", "commands")

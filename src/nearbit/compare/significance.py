@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from nearbit.compare.bootstrap import N_SAMPLES, Values, paired_differences, two_sided_p
-from nearbit.compare.cells import CellResult
+from nearbit.compare.folder import CellResult
 from nearbit.compare.statistics import Group, Row
 from nearbit.errors import DataError
 

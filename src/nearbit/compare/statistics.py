@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nearbit.compare.cells import CellResult
+from nearbit.compare.folder import CellResult
 
 
 class Row(NamedTuple):

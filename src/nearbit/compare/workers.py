@@ -10,7 +10,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 from nearbit.compare.bench import Bench, Outcome, Work
-from nearbit.compare.cells import Cell, write_failure
+from nearbit.compare.folder import Cell, write_failure
 
 Told = Callable[[Cell, Outcome, str], None]
 

@@ -3,13 +3,13 @@
 import json
 from pathlib import Path
 
-from nearbit.compare.cells import read_folder
 from nearbit.compare.findings import Findings, find
+from nearbit.compare.folder import read_folder
 from nearbit.compare.page import comparison_page
 from nearbit.compare.rendering import csv_text, latex_text, markdown_text, text_lines
 from nearbit.compare.soundness import sound
 from nearbit.compare.tables import failure_table, quality_table, tables_of
-from nearbit.files import write_whole
+from nearbit.files.writing import write_whole
 
 
 def write_comparison(folder: Path, findings: Findings | None = None) -> list[Path]:

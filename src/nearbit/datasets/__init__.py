@@ -1,16 +1,16 @@
 """Data sets and splits: images as people have them, read safely, and divided so that evaluation is honest."""
 
 from nearbit.datasets.dataset import PARTS, Dataset, Problem, write_problems
-from nearbit.datasets.decode import image_format, open_image
+from nearbit.datasets.decoding.decode import image_format, open_image
+from nearbit.datasets.decoding.pixel_limit import MAX_PIXELS
 from nearbit.datasets.images import ArrayImages, FileImages, ImageSource, content_digest
 from nearbit.datasets.load import BUILT_IN, load_dataset, load_images
-from nearbit.datasets.overlap import Overlap, Shared, find_overlap
-from nearbit.datasets.pixel_limit import MAX_PIXELS
-from nearbit.datasets.protocols import PROTOCOLS, Protocol
-from nearbit.datasets.sizes import SplitSizes
-from nearbit.datasets.split import Split, load_split
-from nearbit.datasets.splitting import make_split, other_protocol
-from nearbit.datasets.unseen import seen_only
+from nearbit.datasets.splits.make import make_split, other_protocol
+from nearbit.datasets.splits.overlap import Overlap, Shared, find_overlap
+from nearbit.datasets.splits.protocols import PROTOCOLS, Protocol
+from nearbit.datasets.splits.sizes import SplitSizes
+from nearbit.datasets.splits.split import Split, load_split
+from nearbit.datasets.splits.unseen import seen_only
 
 __all__ = [
     "BUILT_IN",

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nearbit.datasets.check_cache import CheckCache, Stamp
-from nearbit.datasets.decode import open_image, open_regular
-from nearbit.datasets.pixel_limit import pixel_limit
+from nearbit.datasets.decoding.decode import open_image, open_regular
+from nearbit.datasets.decoding.pixel_limit import pixel_limit
 from nearbit.errors import ImageError
 from nearbit.progress import Progress, silent
 from nearbit.threads import n_threads

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from nearbit.datasets.pixel_limit import MAX_PIXELS
+from nearbit.datasets.decoding.pixel_limit import MAX_PIXELS
 
 _VERSION = 2  # of what is taken for a good file
 _TABLE = """CREATE TABLE IF NOT EXISTS checked (

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from nearbit.datasets.images import FileImages, ImageSource
 from nearbit.errors import DataError
-from nearbit.files import json_digest, write_whole
+from nearbit.files.writing import json_digest, write_whole
 
 Labels = npt.NDArray[np.bool_]
 

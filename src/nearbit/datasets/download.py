@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from nearbit.errors import DataError
-from nearbit.files import whole_folder, write_whole
+from nearbit.files.writing import whole_folder, write_whole
 from nearbit.progress import Progress, silent
 
 _CHUNK = 1 << 20

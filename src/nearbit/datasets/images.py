@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from nearbit.datasets.decode import open_image, open_regular
+from nearbit.datasets.decoding.decode import open_image, open_regular
 from nearbit.errors import InputError
 
 Pixels = npt.NDArray[np.uint8]

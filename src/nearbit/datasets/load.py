@@ -6,18 +6,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nearbit.datasets.assemble import Reading, assemble
-from nearbit.datasets.cifar import CIFAR10, CIFAR100, find_cifar, read_cifar
-from nearbit.datasets.class_level import ClassLevel, checked_level
-from nearbit.datasets.coco import list_coco
 from nearbit.datasets.dataset import Dataset
-from nearbit.datasets.digits import load_digits
-from nearbit.datasets.folder import list_files, list_folder
-from nearbit.datasets.labels_file import SEPARATOR, Columns, list_labels_file
+from nearbit.datasets.formats.cifar import CIFAR10, CIFAR100, find_cifar, read_cifar
+from nearbit.datasets.formats.class_level import ClassLevel, checked_level
+from nearbit.datasets.formats.coco import list_coco
+from nearbit.datasets.formats.digits import load_digits
+from nearbit.datasets.formats.folder import list_files, list_folder
+from nearbit.datasets.formats.labels_file import SEPARATOR, Columns, list_labels_file
+from nearbit.datasets.formats.parts import with_parts
+from nearbit.datasets.formats.shapes import load_shapes
 from nearbit.datasets.listing import Listing
-from nearbit.datasets.parts import with_parts
-from nearbit.datasets.shapes import load_shapes
 from nearbit.errors import DataError, InputError, did_you_mean
-from nearbit.files import cache_folder
+from nearbit.files.writing import cache_folder
 from nearbit.names import escaped
 from nearbit.progress import Progress, silent
 
@@ -76,7 +76,7 @@ def load_dataset(
         path_column: the column of a table, or the entry of JSON Lines, that holds the path.
         label_column: the one that holds the label, or several with `separator` between; None takes label or labels.
         download: fetch "cifar10" or "cifar100" from its official page where it is not in the cache yet.
-        cache: the folder for data that can be made again; None takes `nearbit.files.cache_folder()`.
+        cache: the folder for data that can be made again; None takes `nearbit.files.writing.cache_folder()`.
         progress: called as ("reading images", done, total).
         max_pixels: width times height above which an image is skipped; None as for `open_image`.
 

@@ -8,10 +8,10 @@ import numpy.typing as npt
 
 from nearbit.codes import check_outputs
 from nearbit.errors import InputError
-from nearbit.index.outputs import StoredOutputs, stored
+from nearbit.index.engine.weights import check_radius
 from nearbit.index.results import Ids
-from nearbit.index.rows import Fields, fields_of
-from nearbit.index.weights import check_radius
+from nearbit.index.storage.outputs import StoredOutputs, stored
+from nearbit.index.storage.rows import Fields, fields_of
 
 
 def check_ids(ids: npt.ArrayLike) -> Ids:

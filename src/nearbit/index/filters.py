@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from nearbit.errors import InputError
-from nearbit.index import statements
+from nearbit.index.live.snapshot import Snapshot, Subset
 from nearbit.index.results import Ids
-from nearbit.index.rows import check_text
-from nearbit.index.snapshot import Snapshot, Subset
-from nearbit.index.statements import Condition
+from nearbit.index.storage import statements
+from nearbit.index.storage.rows import check_text
+from nearbit.index.storage.statements import Condition
 
 FEW_ITEMS = 100_000
 """Up to so many items that have the labels, the file is asked about these alone."""

@@ -11,21 +11,22 @@ import numpy.typing as npt
 
 from nearbit.codes import Codes, check_codes
 from nearbit.errors import IndexFileError, InputError
-from nearbit.index import arguments, statements, weighted
-from nearbit.index.connecting import Connection
-from nearbit.index.facts import describe
+from nearbit.index import arguments, asymmetric_search
+from nearbit.index.engine.weights import check_weights
 from nearbit.index.filters import Filter, chosen, filter_of, matching
-from nearbit.index.keeper import Keeper
-from nearbit.index.loading import as_loaded, nothing
-from nearbit.index.outputs import StoredOutputs, reordered
+from nearbit.index.live.manager import Keeper
+from nearbit.index.live.snapshot import Snapshot, Subset, codes_of
 from nearbit.index.results import PADDING, Ids, Item, Results
-from nearbit.index.revisions import State, read_state, record_change, runs_of
-from nearbit.index.rows import EMPTY, Fields, check_text
-from nearbit.index.schema import Meta, upgrade
-from nearbit.index.snapshot import Snapshot, Subset, codes_of
-from nearbit.index.store import BUSY_SECONDS, Store
+from nearbit.index.stats import describe
+from nearbit.index.storage import statements
+from nearbit.index.storage.change_log import State, read_state, record_change, runs_of
+from nearbit.index.storage.connecting import Connection
+from nearbit.index.storage.loading import as_loaded, nothing
+from nearbit.index.storage.outputs import StoredOutputs, reordered
+from nearbit.index.storage.rows import EMPTY, Fields, check_text
+from nearbit.index.storage.schema import Meta, upgrade
+from nearbit.index.storage.store import BUSY_SECONDS, Store
 from nearbit.index.verify import problems
-from nearbit.index.weights import check_weights
 
 ITEMS_PER_PAGE = 1000
 
@@ -184,7 +185,9 @@ class Index:
         wanted = None if where is None else filter_of(where)
         if weights is not None:
             limit, reach = arguments.check_weighted(k, radius, outputs, rerank)
-            return weighted.search(*self._view(wanted), check_weights(weights, queries, self.n_bits), limit, reach)
+            return asymmetric_search.search(
+                *self._view(wanted), check_weights(weights, queries, self.n_bits), limit, reach
+            )
         limit, within = arguments.check_limits(k, radius)
         real, first = arguments.check_rerank(outputs, rerank, self.outputs, len(queries), self.n_bits)
         most = None if limit is None else max(limit, first)

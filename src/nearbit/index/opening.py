@@ -6,11 +6,11 @@ from pathlib import Path
 
 from nearbit.codes import check_n_bits
 from nearbit.errors import IndexFileError, InputError
-from nearbit.files import sync_folder
+from nearbit.files.writing import sync_folder
 from nearbit.index.index import Index
-from nearbit.index.outputs import check_kind
-from nearbit.index.schema import Meta, create_tables, is_blank, read_meta
-from nearbit.index.store import Store
+from nearbit.index.storage.outputs import check_kind
+from nearbit.index.storage.schema import Meta, create_tables, is_blank, read_meta
+from nearbit.index.storage.store import Store
 
 _ADDRESS = re.compile(r"(?i)[a-z][a-z0-9+.-]+:/|file:")
 """"postgresql://…", "s3://…"; `Path` makes ":/" of "://". One letter alone is a drive."""

@@ -5,13 +5,13 @@ from contextlib import closing
 from pathlib import Path
 
 from nearbit.errors import IndexFileError, InputError
-from nearbit.files import write_whole
-from nearbit.index.connecting import plain_errors
+from nearbit.files.writing import write_whole
 from nearbit.index.index import Index
-from nearbit.index.log_owner import put_away
-from nearbit.index.open_file import OpenFile, hold, let_go, opening
 from nearbit.index.opening import file_of, open_index
-from nearbit.index.store import Store
+from nearbit.index.storage.connecting import plain_errors
+from nearbit.index.storage.log_owner import put_away
+from nearbit.index.storage.open_file import OpenFile, hold, let_go, opening
+from nearbit.index.storage.store import Store
 
 
 def replace_index(path: str | Path, new: str | Path) -> int:

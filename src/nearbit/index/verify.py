@@ -8,15 +8,15 @@ import numpy as np
 
 from nearbit.codes import n_bytes
 from nearbit.errors import IndexFileError
-from nearbit.index.checksums import item_sum, output_sum
-from nearbit.index.damage import Damage
-from nearbit.index.keeper import Keeper
-from nearbit.index.loading import Loaded, load_all
-from nearbit.index.rows import ITEM_COLUMNS, item_of
-from nearbit.index.schema import has_checksums
-from nearbit.index.search import cut, plain_search
-from nearbit.index.snapshot import Snapshot
-from nearbit.index.statements import last_id
+from nearbit.index.engine.brute_force import cut, plain_search
+from nearbit.index.live.manager import Keeper
+from nearbit.index.live.snapshot import Snapshot
+from nearbit.index.storage.checksums import item_sum, output_sum
+from nearbit.index.storage.damage import Damage
+from nearbit.index.storage.loading import Loaded, load_all
+from nearbit.index.storage.rows import ITEM_COLUMNS, item_of
+from nearbit.index.storage.schema import has_checksums
+from nearbit.index.storage.statements import last_id
 
 SAMPLE, NEAREST = 20, 100
 """How many items are searched from, and how many of their neighbors are compared."""

@@ -21,16 +21,7 @@ from nearbit.centers import (
 )
 from nearbit.errors import InputError
 from nearbit.losses import central_similarity, quantization, torch_centroids
-from nearbit.methods.method import (
-    Material,
-    Method,
-    Schedule,
-    Similarity,
-    Targets,
-    Task,
-    check_choice,
-    check_number,
-)
+from nearbit.methods.method import Material, Method, Schedule, Similarity, Targets, Task, check_choice, check_number
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nearbit.errors import InputError
-from nearbit.metrics.relevance import check_labels
+from nearbit.metrics.counting.relevance import check_labels
 
 Values = npt.NDArray[np.float64]
 

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nearbit.errors import InputError, did_you_mean
-from nearbit.metrics.comparison import Comparison, Values, check_k, compare
+from nearbit.metrics.counting.comparison import Comparison, Values, check_k, compare
 from nearbit.metrics.sums import harmonic_numbers
 from nearbit.metrics.tie_aware import average_precision_from
 

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nearbit.errors import InputError
-from nearbit.metrics.comparison import Comparison, Counts, Values, check_k, compare
+from nearbit.metrics.counting.comparison import Comparison, Counts, Values, check_k, compare
 from nearbit.metrics.precision import expected_precision
 
 

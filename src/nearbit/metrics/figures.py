@@ -5,7 +5,7 @@ from functools import cached_property
 
 import numpy as np
 
-from nearbit.metrics.comparison import Comparison, Counts, Values
+from nearbit.metrics.counting.comparison import Comparison, Counts, Values
 from nearbit.metrics.graded import Grades, discount_sums, gain_ratio, graded_histograms, hierarchical_from
 from nearbit.metrics.ordered import found_average_precision
 from nearbit.metrics.precision import ball_figures, expected_precision, expected_recall

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from nearbit.metrics.comparison import Counts, Values
+from nearbit.metrics.counting.comparison import Counts, Values
 from nearbit.metrics.sums import tie_gains
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nearbit.errors import InputError, did_you_mean
-from nearbit.metrics.comparison import Comparison, Counts, Values, check_k, compare
+from nearbit.metrics.counting.comparison import Comparison, Counts, Values, check_k, compare
 
 HIGHEST_GRADE = 1000
 """The gain 2^grade of a higher one is no float64."""
@@ -192,7 +192,7 @@ def hierarchical_from(counts: Counts, k: int) -> Values:
 
 def graded_histograms(comparison: Comparison, block: range, grades: Grades | None) -> Counts:
     """Return the number of items of each distance and grade: int64 `(len(block), n_bits + 1, n_grades)`."""
-    from nearbit.metrics import kernels
+    from nearbit.metrics.counting import kernels
 
     relevance = comparison.relevance
     table = np.empty((0, 0), np.int64)

@@ -8,8 +8,8 @@ import numpy.typing as npt
 
 from nearbit.codes import as_words, check_codes, hamming_distances, unpack
 from nearbit.errors import InputError
-from nearbit.metrics.comparison import check_k
-from nearbit.metrics.grouping import group
+from nearbit.metrics.counting.comparison import check_k
+from nearbit.metrics.counting.grouping import group
 
 LARGEST_GROUPS = 10
 SAMPLE = 200

@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from nearbit.metrics.comparison import OrderedSums, Values, check_k, compare
+from nearbit.metrics.counting.comparison import OrderedSums, Values, check_k, compare
 
 
 def ordered_average_precision(

@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nearbit.errors import InputError
-from nearbit.metrics.comparison import Counts, Values, check_k, compare
+from nearbit.metrics.counting.comparison import Counts, Values, check_k, compare
 
 
 def precision_at(

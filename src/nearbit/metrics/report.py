@@ -8,8 +8,8 @@ import numpy.typing as npt
 
 from nearbit.errors import InputError
 from nearbit.metrics.averages import bootstrap_interval, mean, per_class
-from nearbit.metrics.comparison import Comparison, Values, check_k, compare
 from nearbit.metrics.conventions import average_precision_by, convention_named
+from nearbit.metrics.counting.comparison import Comparison, Values, check_k, compare
 from nearbit.metrics.curves import Curve
 from nearbit.metrics.figures import CONVENTIONS, HIERARCHICAL, Figures
 from nearbit.metrics.graded import Grades

@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from nearbit.codes import Codes, check_codes, check_n_bits, check_outputs, rounded_weights
 from nearbit.errors import InputError
-from nearbit.metrics.comparison import Values, check_k
-from nearbit.metrics.relevance import Relevance, relevance_of
+from nearbit.metrics.counting.comparison import Values, check_k
+from nearbit.metrics.counting.relevance import Relevance, relevance_of
 from nearbit.metrics.sums import harmonic_numbers, tie_gains
 from nearbit.threads import n_threads
 

@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nearbit.errors import InputError
-from nearbit.metrics.comparison import Comparison, Counts, Values, check_k, compare
+from nearbit.metrics.counting.comparison import Comparison, Counts, Values, check_k, compare
 from nearbit.metrics.found import expected_found_precision
 from nearbit.metrics.sums import expected_average_precision, harmonic_numbers
 

@@ -1,11 +1,11 @@
 """Networks: backbones, heads and the preprocessing that belongs to them."""
 
+from nearbit.encoding.preprocessing import Pixels, Preprocessing
 from nearbit.networks.backbones import BUILT_IN, Backbone, BackboneSpec, make_backbone, rebuild_backbone
 from nearbit.networks.heads import HEADS, Head, HeadKind
 from nearbit.networks.network import HashNetwork
 from nearbit.networks.resnet import ResNet
 from nearbit.networks.weights import load_weights, read_safetensors
-from nearbit.preprocessing import Pixels, Preprocessing
 
 __all__ = [
     "BUILT_IN",

@@ -9,13 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from nearbit.encoding.preprocessing import Preprocessing
 from nearbit.errors import BundleError, InputError, did_you_mean
-from nearbit.files import json_digest
+from nearbit.files.writing import json_digest
 from nearbit.networks.cnn import SmallCNN
 from nearbit.networks.external import build_hugging_face, load_hugging_face, load_timm
 from nearbit.networks.resnet import LAYOUTS, ResNet
 from nearbit.networks.weights import load_weights
-from nearbit.preprocessing import Preprocessing
 
 BUILT_IN = ("small", *LAYOUTS)
 SMALL_SIZE = 64

@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from nearbit.encoding.preprocessing import INTERPOLATIONS, Preprocessing
 from nearbit.errors import BundleError, DataError, InputError, MissingExtraError
 from nearbit.json_text import read_json
 from nearbit.networks.weights import COUNTERS
-from nearbit.preprocessing import INTERPOLATIONS, Preprocessing
 
 Triple = tuple[float, float, float]
 WHOLE_FROM = 384

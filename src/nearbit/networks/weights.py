@@ -7,7 +7,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from nearbit.errors import DataError
-from nearbit.files_tensors import header_of, tensors_read
+from nearbit.files.tensors import header_of, tensors_read
 
 CLASSIFIERS = ("fc.", "classifier.", "head.fc.", "head.")
 COUNTERS = "num_batches_tracked"

@@ -13,18 +13,18 @@ from typing import Any
 import numpy as np
 import torch
 
-from nearbit.bundle import Model
 from nearbit.datasets import Dataset
-from nearbit.encode import run_batches
+from nearbit.encoding.feature_cache import Rows
+from nearbit.encoding.preprocessing import Pixels
+from nearbit.encoding.torch_backend import run_batches
 from nearbit.errors import MissingExtraError
+from nearbit.model.bundle import Model
+from nearbit.model.onnx import OUTPUTS, PIXELS, OnnxModel, Session
 from nearbit.onnx_export.int8 import quantized
 from nearbit.onnx_export.parity import Parity, check_parity, compare_outputs
 from nearbit.onnx_export.retrieval import Retrieval, compare_retrieval
 from nearbit.onnx_export.sample import built_in_pixels, chosen_rows, pixels_of
-from nearbit.onnx_model import OUTPUTS, PIXELS, OnnxModel, Session
-from nearbit.preprocessing import Pixels
 from nearbit.progress import Progress, silent
-from nearbit.row_cache import Rows
 from nearbit.threads import n_threads
 
 LIBRARIES = ("nearbit", "torch", "onnx", "onnxscript", "onnxruntime", "numpy", "pillow")

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from nearbit.codes import signs_of
+from nearbit.encoding.feature_cache import Rows
 from nearbit.errors import BundleError, InputError
-from nearbit.row_cache import Rows
 
 TOLERANCE = 1e-3
 """Largest difference of an output that a float32 network may have, relative to the root mean square of outputs."""

@@ -4,12 +4,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from nearbit.bundle import Model
 from nearbit.codes import pack, signs_of
 from nearbit.datasets import Dataset, Split
 from nearbit.metrics import evaluate_codes
+from nearbit.model.bundle import Model
+from nearbit.model.onnx import OnnxModel
 from nearbit.onnx_export.sample import fits
-from nearbit.onnx_model import OnnxModel
 from nearbit.progress import Progress
 
 

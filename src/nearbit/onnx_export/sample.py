@@ -8,9 +8,9 @@ import numpy.typing as npt
 from PIL import Image
 
 from nearbit.datasets import Dataset, Split, load_dataset
+from nearbit.encoding.pipeline import CHUNK, decoded_chunks, plain_reader
+from nearbit.encoding.preprocessing import Pixels, Preprocessing
 from nearbit.errors import DataError, ImageError, InputError
-from nearbit.preprocessing import Pixels, Preprocessing
-from nearbit.reading import CHUNK, decoded_chunks, plain_reader
 
 MOST_COMPARED, MOST_CALIBRATION = 256, 128
 """Images; calibration keeps what every layer says of each of them in memory."""

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from nearbit.bundle import Model
 from nearbit.codes import Codes, Signs, hamming_distances, pack, unpack
 from nearbit.datasets import Dataset
+from nearbit.model.bundle import Model
 from nearbit.report.page import html_table, page, picture
 from nearbit.report.svg import bit_strip, distance_map, line_chart
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from nearbit.errors import InputError, MissingExtraError
-from nearbit.files import write_whole
+from nearbit.files.writing import write_whole
 from nearbit.report.plots import picture_format
 
 

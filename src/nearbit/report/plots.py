@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nearbit.centers.loss import check_centers, check_similarity
+from nearbit.centers.semantic.loss import check_centers, check_similarity
 from nearbit.errors import InputError, MissingExtraError
-from nearbit.files import write_whole
+from nearbit.files.writing import write_whole
 from nearbit.metrics import Report
 
 CLASSES_SHOWN = 100

@@ -13,36 +13,36 @@ from starlette.responses import FileResponse, Response
 
 import nearbit
 from nearbit.errors import NearbitError
-from nearbit.service import routes_about, routes_items, routes_search, routes_write
-from nearbit.service.conditional import PageFiles, has_already
-from nearbit.service.contract import DESCRIPTION, operation
-from nearbit.service.guard import Guard
-from nearbit.service.quick import Quick
-from nearbit.service.refusals import CODES, Refusal, refusal_of_fault
+from nearbit.service.contract.operations import DESCRIPTION, operation
+from nearbit.service.http.conditional import PageFiles, has_already
+from nearbit.service.http.errors import CODES, Refusal, refusal_of_fault
+from nearbit.service.http.fast_path import Quick
+from nearbit.service.http.middleware import Guard
+from nearbit.service.routes import about, items, search, write
 from nearbit.service.service import Service
 from nearbit.service.settings import ServiceOptions
 
 API = "/api/v1"
 
 ROUTES: tuple[tuple[str, str, Callable[..., Any]], ...] = (
-    ("POST", f"{API}/search/image", routes_search.search_image),
-    ("POST", f"{API}/search", routes_search.search_many),
-    ("GET", f"{API}/items/{{item_id}}/neighbors", routes_search.neighbors),
-    ("GET", f"{API}/items", routes_items.items),
-    ("GET", f"{API}/items/sample", routes_items.sample),
-    ("GET", f"{API}/items/{{item_id}}", routes_items.item),
-    ("GET", f"{API}/items/{{item_id}}/thumbnail", routes_items.thumbnail),
-    ("GET", f"{API}/items/{{item_id}}/original", routes_items.original),
-    ("POST", f"{API}/items", routes_write.add_item),
-    ("DELETE", f"{API}/items/{{item_id}}", routes_write.remove_item),
-    ("GET", f"{API}/labels", routes_items.labels),
-    ("GET", f"{API}/index", routes_about.about_index),
-    ("GET", f"{API}/index/health", routes_about.health),
-    ("GET", f"{API}/index/centers", routes_about.centers),
-    ("GET", f"{API}/model", routes_about.model),
-    ("GET", "/livez", routes_about.livez),
-    ("GET", "/readyz", routes_about.readyz),
-    ("GET", "/metrics", routes_about.metrics),
+    ("POST", f"{API}/search/image", search.search_image),
+    ("POST", f"{API}/search", search.search_many),
+    ("GET", f"{API}/items/{{item_id}}/neighbors", search.neighbors),
+    ("GET", f"{API}/items", items.items),
+    ("GET", f"{API}/items/sample", items.sample),
+    ("GET", f"{API}/items/{{item_id}}", items.item),
+    ("GET", f"{API}/items/{{item_id}}/thumbnail", items.thumbnail),
+    ("GET", f"{API}/items/{{item_id}}/original", items.original),
+    ("POST", f"{API}/items", write.add_item),
+    ("DELETE", f"{API}/items/{{item_id}}", write.remove_item),
+    ("GET", f"{API}/labels", items.labels),
+    ("GET", f"{API}/index", about.about_index),
+    ("GET", f"{API}/index/health", about.health),
+    ("GET", f"{API}/index/centers", about.centers),
+    ("GET", f"{API}/model", about.model),
+    ("GET", "/livez", about.livez),
+    ("GET", "/readyz", about.readyz),
+    ("GET", "/metrics", about.metrics),
 )
 
 

@@ -15,11 +15,11 @@ import numpy.typing as npt
 from nearbit.codes import Codes
 from nearbit.errors import IndexFileError, InputError
 from nearbit.index import Index, Item, open_index
-from nearbit.index.revisions import State
-from nearbit.service.journal import log
-from nearbit.service.numbers import id_facts
-from nearbit.service.pictures import Pictures
-from nearbit.service.refusals import Refusal, ready_json
+from nearbit.index.storage.change_log import State
+from nearbit.service.http.errors import Refusal, ready_json
+from nearbit.service.http.numbers import id_facts
+from nearbit.service.images.originals import Pictures
+from nearbit.service.logs import log
 
 LOOK_SECONDS = 0.1
 """How often it is looked whether the file was replaced, and whether items changed."""

@@ -13,12 +13,12 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from nearbit.encoders import Encoder
 from nearbit.errors import BundleError, IndexFileError, NearbitError
 from nearbit.index import Index
-from nearbit.sealed import described
-from nearbit.service.journal import log
-from nearbit.service.refusals import Refusal, without
+from nearbit.model.load import Encoder
+from nearbit.model.manifest import described
+from nearbit.service.http.errors import Refusal, without
+from nearbit.service.logs import log
 
 Rows = npt.NDArray[np.float32]
 Job = tuple[Image.Image, Future[Rows]]

@@ -11,10 +11,10 @@ import numpy.typing as npt
 from nearbit.codes import Codes, n_bytes
 from nearbit.errors import did_you_mean
 from nearbit.index import Index, Results
-from nearbit.service.asked import Search, id_of
 from nearbit.service.collection import Collection, items_of, where_of
-from nearbit.service.numbers import id_facts
-from nearbit.service.refusals import Refusal, ready_json
+from nearbit.service.http.errors import Refusal, ready_json
+from nearbit.service.http.numbers import id_facts
+from nearbit.service.http.query_params import Search, id_of
 
 
 @dataclass(frozen=True, kw_only=True)

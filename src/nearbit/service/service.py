@@ -9,19 +9,19 @@ from typing import Any, ParamSpec, TypeVar, final
 import numpy as np
 
 from nearbit.codes import n_bytes
-from nearbit.encoders import Encoder, load_encoder
 from nearbit.errors import NearbitError
 from nearbit.index import Index
-from nearbit.index.open_file import real_path
+from nearbit.index.storage.open_file import real_path
+from nearbit.model.load import Encoder, load_encoder
 from nearbit.service.collection import Collection
 from nearbit.service.counters import Counters
 from nearbit.service.encoder import Encoding, may_have_made, model_folder
-from nearbit.service.journal import log
-from nearbit.service.pictures import Pictures
-from nearbit.service.refusals import Refusal, refusal_of
+from nearbit.service.http.errors import Refusal, refusal_of
+from nearbit.service.images.originals import Pictures
+from nearbit.service.images.thumbnails import Thumbnails
+from nearbit.service.logs import log
 from nearbit.service.search import Searcher, Seconds
 from nearbit.service.settings import ServiceOptions
-from nearbit.service.thumbnails import Thumbnails
 from nearbit.threads import n_threads
 
 LATER = {"Retry-After": "2"}

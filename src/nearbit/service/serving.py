@@ -17,9 +17,9 @@ from uvicorn.supervisors import Multiprocess
 from nearbit.errors import InputError
 from nearbit.index import open_index
 from nearbit.service.app import make_app
-from nearbit.service.connection import Connection
 from nearbit.service.encoder import model_folder
-from nearbit.service.journal import JournalHandler, log
+from nearbit.service.http.connection import Connection
+from nearbit.service.logs import JournalHandler, log
 from nearbit.service.settings import ServiceOptions, bracketed
 
 BACKLOG = 512

@@ -7,20 +7,20 @@ from typing import Any, final
 
 import numpy as np
 
-from nearbit.bundle import Model, apply_head
 from nearbit.centers import Centers, CenterState, certify, multi_label_centroids, random_signs
 from nearbit.codes import pack, signs_of
 from nearbit.errors import InputError, TrainingError
 from nearbit.methods import CLASSIFIER, Baseline
 from nearbit.metrics import tie_aware_average_precision
+from nearbit.model.bundle import Model, apply_head
 from nearbit.networks import HashNetwork, Head
 from nearbit.progress import Progress
-from nearbit.training.fit import validation_database
-from nearbit.training.material import TrainingMaterial
+from nearbit.training.callbacks import UNWATCHED, Watch
+from nearbit.training.context import Setup
+from nearbit.training.first_stage import TrainingMaterial
 from nearbit.training.options import TrainOptions
 from nearbit.training.seeds import generator
-from nearbit.training.setup import Setup
-from nearbit.training.watch import UNWATCHED, Watch
+from nearbit.training.trainer import validation_database
 
 UNUSED = ("epochs", "learning_rate", "select", "validate_every", "hidden", "dropout")
 UNUSED_BY_PROJECTIONS = ("batch_size", "views", "augment", "precision")

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from nearbit.datasets import Dataset
-from nearbit.encode import encode_images
+from nearbit.encoding.feature_cache import Rows
+from nearbit.encoding.pipeline import Job, decoded_chunks
+from nearbit.encoding.torch_backend import encode_images
 from nearbit.errors import ImageError, TrainingError
 from nearbit.networks import Pixels, Preprocessing
-from nearbit.reading import Job, decoded_chunks
-from nearbit.row_cache import Rows
 from nearbit.training.seeds import generator
 
 Positions = npt.NDArray[np.int64]

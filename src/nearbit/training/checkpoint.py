@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from nearbit.centers import CenterState
 from nearbit.errors import TrainingError
-from nearbit.files import read_checked, write_checked
-from nearbit.files_tensors import tensors_read
-from nearbit.training.memory import OutputMemory
+from nearbit.files.tensors import tensors_read
+from nearbit.files.writing import read_checked, write_checked
+from nearbit.training.memory_bank import OutputMemory
 
 
 @dataclass(kw_only=True)

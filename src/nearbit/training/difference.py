@@ -4,7 +4,7 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from nearbit.bundle import Model
+from nearbit.model.bundle import Model
 from nearbit.training.baseline import BaselineRun
 from nearbit.training.run import TrainingRun
 

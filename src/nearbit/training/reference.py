@@ -4,8 +4,8 @@ import numpy as np
 import numpy.typing as npt
 
 from nearbit.centers import similarity_from_prototypes
+from nearbit.encoding.feature_cache import Rows
 from nearbit.methods import Similarity
-from nearbit.row_cache import Rows
 
 
 def reference_similarity(features: Rows, labels: npt.NDArray[np.bool_]) -> Similarity | None:

@@ -11,27 +11,27 @@ from typing import Any, final
 import numpy as np
 import numpy.typing as npt
 
-from nearbit.bundle import Model
 from nearbit.centers import CenterState, certify, check_similarity, random_signs
-from nearbit.centers.loss import check_centers
+from nearbit.centers.semantic.loss import check_centers
 from nearbit.centers.state import check_sizes
 from nearbit.codes import check_n_bits
 from nearbit.datasets import Dataset, Split, seen_only
-from nearbit.encode import enough_memory
+from nearbit.encoding.feature_cache import Shelf
+from nearbit.encoding.torch_backend import enough_memory
 from nearbit.errors import InputError, TrainingError
 from nearbit.methods import BASELINES, Baseline, Method, Schedule, Similarity, Task, find_method
+from nearbit.model.bundle import Model
 from nearbit.networks import HEADS, HashNetwork, HeadKind
 from nearbit.progress import Progress, silent
-from nearbit.row_cache import Shelf
 from nearbit.training.baseline import BaselineRun
+from nearbit.training.callbacks import UNWATCHED, Watch
 from nearbit.training.checkpoint import Progressed
-from nearbit.training.fit import Fit, centers_from_leader
-from nearbit.training.material import TrainingMaterial
+from nearbit.training.context import Setup
+from nearbit.training.first_stage import TrainingMaterial
 from nearbit.training.options import TrainOptions, head_candidates, resolve_schedule
 from nearbit.training.reference import reference_similarity
 from nearbit.training.seeds import generator
-from nearbit.training.setup import Setup
-from nearbit.training.watch import UNWATCHED, Watch
+from nearbit.training.trainer import Fit, centers_from_leader
 
 
 def train(

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from nearbit.errors import TrainingError
 from nearbit.methods import Schedule
+from nearbit.training.distributed.processes import Processes
 from nearbit.training.precision import Precision, autocast
-from nearbit.training.processes import Processes
 
 
 @final

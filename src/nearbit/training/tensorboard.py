@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from nearbit.errors import MissingExtraError
-from nearbit.training.watch import Figures
+from nearbit.training.callbacks import Figures
 
 SCALARS = (
     "loss",

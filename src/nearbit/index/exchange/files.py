@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from nearbit.errors import IndexFileError, InputError
-from nearbit.files import write_whole
+from nearbit.files.writing import write_whole
 from nearbit.index.arguments import check_metadata, check_new_ids
 from nearbit.index.exchange.items import Exchanged
 from nearbit.index.index import Index

@@ -1,0 +1,1 @@
+"""Coding theory: bounds, families of codes and how they are combined, and kernels on packed words."""

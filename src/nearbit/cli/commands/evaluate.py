@@ -1,0 +1,294 @@
+"""`nearbit evaluate`: a model on its split, or codes that were made elsewhere."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from nearbit.cli.console import (
+    Bars,
+    Data,
+    data_options,
+    device_option,
+    json_option,
+    list_problems,
+    put,
+    read_dataset,
+    refuse_options,
+    say,
+    table,
+)
+from nearbit.errors import DataError, InputError
+
+if TYPE_CHECKING:
+    from nearbit.datasets import Dataset, Split
+    from nearbit.model.bundle import Model
+
+CODES = ("query_codes", "query_labels", "database_codes", "database_labels")
+FIGURES = (
+    "tie_aware_map",
+    "lowest_map",
+    "highest_map",
+    "tie_aware_map_at_100",
+    "tie_aware_map_at_1000",
+    "map_database_order",
+    "map_database_order_at_100",
+    "map_database_order_at_1000",
+    "precision_at_1",
+    "precision_at_10",
+    "precision_at_100",
+    "recall_at_100",
+    "recall_at_1000",
+    "precision_within_2",
+    "recall_within_2",
+    "ndcg_at_100",
+    "hierarchical_ndcg_at_100",
+    "mahp_at_2500",
+    "asymmetric_tie_aware_map",
+    "asymmetric_tie_aware_map_at_100",
+    "asymmetric_tie_aware_map_at_1000",
+)
+
+WITH_CODES = ("codes_path", "convention", "k", "hierarchy_path", "plots_folder", "as_json")
+"""Parameters that have a use with --codes."""
+EXPLAINED = ("tie_aware_map", "map_by_convention", "asymmetric_tie_aware_map")
+"""Figures whose convention is printed; --json has it for every figure."""
+
+
+@click.command("evaluate", epilog="Example: nearbit evaluate birds.model photos/")
+@click.argument("model_path", metavar="[MODEL]", type=click.Path(path_type=Path), required=False)
+@click.argument("source", metavar="[DATA]", required=False, type=Data())
+@click.option(
+    "--codes",
+    "codes_path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="An .npz file with query_codes, query_labels, database_codes, database_labels, n_bits; for asymmetric figures "
+    "query_outputs, too.",
+)
+@click.option(
+    "--split",
+    "split_path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Another split than the one that the model records.",
+)
+@click.option(
+    "--protocol", help="For a model trained without some classes: seen@seen, seen@all, unseen@unseen, unseen@all."
+)
+@click.option("--convention", help="Also report mAP as another code base computes it, such as deephash-pytorch or csq.")
+@click.option("-k", type=click.IntRange(1), help="How many ranks that convention counts. [default: all]")
+@click.option(
+    "--hierarchy",
+    "hierarchy_path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Also grade relevance by a CSV file of lines class,parent (with --codes: class numbers).",
+)
+@click.option(
+    "--plots",
+    "plots_folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Write the precision-recall curves and the figures of each class as PNG files into this folder.",
+)
+@device_option
+@data_options
+@json_option
+def command(
+    model_path: Path | None,
+    source: str | None,
+    codes_path: Path | None,
+    split_path: Path | None,
+    protocol: str | None,
+    convention: str | None,
+    k: int | None,
+    hierarchy_path: Path | None,
+    plots_folder: Path | None,
+    device: str,
+    as_json: bool,
+    cache: Path | None,
+    **reading: Any,
+) -> None:
+    """Measure MODEL on the query and database images of DATA, by the split that the model records.
+
+    The primary figure is the tie-aware mean average precision; the field's usual one stands beside it. Figures named
+    asymmetric_… rank by the real outputs of the queries instead.
+    """
+    both = codes_path is not None and (model_path is not None or split_path is not None)
+    if model_path is not None and source is None and codes_path is None:
+        raise InputError(f"DATA is missing: nearbit evaluate {model_path} DATA")
+    if both or (codes_path is None and source is None):
+        raise InputError("give MODEL and DATA, or --codes FILE, not both; --split goes with MODEL and DATA")
+    if split_path is not None and protocol is not None:
+        raise InputError("--split names a split that is made: leave --protocol out")
+    _check_options(codes_path, convention, k, plots_folder)
+    hierarchy = None if hierarchy_path is None else _read_hierarchy(hierarchy_path)
+    chosen = {"convention": convention, "k": k, "hierarchy": hierarchy}
+    with Bars() as progress:
+        about, report = (
+            _codes(codes_path, chosen, progress)
+            if codes_path is not None
+            else _model(model_path, source, (split_path, protocol), chosen, device, cache, reading, progress)
+        )
+    if plots_folder is not None:
+        from nearbit.report.plots import write_plots
+
+        about["plots"] = [str(path) for path in write_plots(report, plots_folder)]
+    put(about, as_json=as_json, lines=_lines(about))
+
+
+def _lines(about: dict[str, Any]) -> list[str]:
+    names = [name for name in (*FIGURES, "map_by_convention") if name in about]
+    rows = [(name, "-" if about[name] is None else f"{about[name]:.4f}") for name in names]
+    low, high = about["tie_aware_map_interval"]
+    return [
+        f"{about['n_query']} queries, {about['n_database']} database items, {about['n_bits']} bits, "
+        f"{about['distinct_codes']} distinct codes",
+        *table(rows, ("figure", "value")),
+        f"tie_aware_map lies between {low:.4f} and {high:.4f} for other queries of the kind (95 % bootstrap interval)",
+        *(f"{name}: {about['conventions'][name]}" for name in names if name in EXPLAINED),
+        *(f"health of the database codes: {sentence}" for sentence in about["health"]["advice"]),
+        *(f"plot: {path}" for path in about.get("plots", ())),
+    ]
+
+
+def _check_options(codes_path: Path | None, convention: str | None, k: int | None, plots_folder: Path | None) -> None:
+    """Refuse what cannot be done before any work, and options that would do nothing."""
+    from nearbit.metrics import convention_named
+
+    if codes_path is not None:
+        refuse_options(WITH_CODES, "goes with MODEL and DATA, not with --codes")
+    if convention is not None:
+        convention_named(convention)
+    elif k is not None:
+        raise InputError("-k counts the ranks of a convention: name one (--convention NAME), or leave -k out")
+    if plots_folder is not None:
+        from nearbit.report.plots import check_plots
+
+        check_plots()
+
+
+def _read_hierarchy(path: Path) -> dict[str, str]:
+    """Return the parent of each node of a CSV file of lines `node,parent`."""
+    import csv
+
+    parents: dict[str, str] = {}
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            for number, row in enumerate(csv.reader(file), start=1):
+                names = [name.strip() for name in row]
+                if not any(names):
+                    continue
+                if len(names) != 2 or not all(names) or names[0] in parents:
+                    what = "a second parent of one name" if names[0] in parents else f"{len(names)} fields"
+                    raise DataError(f"{path}, line {number}: expected class,parent, each class once; found {what}")
+                parents[names[0]] = names[1]
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"the hierarchy {path} cannot be read as a CSV file: {error}") from error
+    return parents
+
+
+def _model(
+    model_path: Any,
+    source: Any,
+    asked: tuple[Path | None, str | None],
+    chosen: dict[str, Any],
+    device: str,
+    cache: Path | None,
+    reading: dict[str, Any],
+    progress: Any,
+) -> tuple[dict[str, Any], Any]:
+    from nearbit.evaluation import evaluate
+    from nearbit.files.writing import cache_folder
+    from nearbit.model.bundle import load_model
+
+    model = load_model(model_path)
+    kept = cache or cache_folder()
+    dataset = read_dataset(source, cache=kept, progress=progress, **reading)
+    split = _split(model, dataset, *asked)
+    evaluation = evaluate(model, dataset, split, **chosen, device=device, cache=kept, progress=progress)
+    seen = evaluation.queries_seen_in_training
+    if seen:
+        say(f"warning: {seen} query images are training or validation images of the model: these figures are too good")
+    errors = list_problems(
+        dataset.problems + evaluation.problems, Path(f"{Path(model_path).name}.evaluate.errors.jsonl")
+    )
+    return {
+        "model": str(model_path),
+        "method": model.method,
+        "seed": model.record.get("options", {}).get("seed"),
+        "head": model.head["kind"],
+        **evaluation.to_dict(),
+        "queries_seen_in_training": seen,
+        "errors_file": errors,
+    }, evaluation.report
+
+
+def _split(model: "Model", dataset: "Dataset", path: Path | None, protocol: str | None) -> "Split | None":
+    """Return the split that the options ask for; None for the model's own."""
+    from nearbit.datasets import load_split, other_protocol
+
+    if path is not None:
+        return load_split(path)
+    if protocol is None:
+        return None
+    if model.split is None:
+        raise DataError("the model records no split for --protocol to follow: give one (--split FILE)")
+    return other_protocol(dataset, model.split, protocol)
+
+
+def _codes(path: Path, chosen: dict[str, Any], progress: Any) -> tuple[dict[str, Any], Any]:
+    import numpy as np
+
+    from nearbit.cli.arrays import read_arrays
+    from nearbit.metrics import evaluate_codes, grades_of_tree
+    from nearbit.metrics.health import health_of
+
+    arrays, n_bits = read_arrays(path, CODES, also=("query_outputs",))
+    asymmetric = _asymmetric(arrays, n_bits)
+    hierarchy = chosen.pop("hierarchy")
+    grades, names = None, None
+    if hierarchy is not None:
+        arrays |= _numbered(arrays)
+        names = arrays.pop("names")
+        grades = grades_of_tree(hierarchy, names)
+    report = evaluate_codes(
+        **arrays, n_bits=n_bits, **chosen, grades=grades, rng=np.random.default_rng(0), progress=progress
+    )
+    if names is not None:
+        by_name = {names[int(place)]: value for place, value in report.per_class.items()}
+        report = replace(report, per_class=by_name)
+    health = health_of(arrays["database_codes"], n_bits).to_dict()
+    figures = report.to_dict()
+    figures["conventions"] |= asymmetric.pop("conventions")
+    return {"codes": str(path), **figures, **asymmetric, "health": health}, report
+
+
+def _asymmetric(arrays: dict[str, Any], n_bits: int) -> dict[str, Any]:
+    """Return the figures by query_outputs, which is taken out of the arrays, with their conventions; none without it.
+
+    Raises:
+        InputError: the query codes are not the signs of the outputs.
+    """
+    from nearbit.codes import check_signs
+    from nearbit.metrics.scored_figures import ASYMMETRIC, asymmetric_figures
+
+    outputs = arrays.pop("query_outputs", None)
+    if outputs is None:
+        return {"conventions": {}}
+    check_signs(outputs, arrays["query_codes"], n_bits, name="query_outputs")
+    labels, codes, others = (arrays[name] for name in CODES[1:])
+    figures = asymmetric_figures(outputs, labels, codes, others, n_bits)
+    return {**figures, "conventions": ASYMMETRIC}
+
+
+def _numbered(arrays: dict[str, Any]) -> dict[str, Any]:
+    """Return labels by the classes that occur, and under "names" the numbers that these had, as text."""
+    import numpy as np
+
+    from nearbit.metrics.counting.relevance import check_labels
+
+    labels = {name: check_labels(arrays[name], name) for name in ("query_labels", "database_labels")}
+    if any(own.ndim == 2 for own in labels.values()):
+        return {**labels, "names": [str(number) for number in range(max(own.shape[-1] for own in labels.values()))]}
+    numbers = np.unique(np.concatenate(list(labels.values())))
+    placed = {name: np.searchsorted(numbers, own) for name, own in labels.items()}
+    return {**placed, "names": [str(number) for number in numbers]}

@@ -1,0 +1,195 @@
+"""`nearbit inspect`: what a model folder, an exported network, an index file or a file of codes holds."""
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from nearbit.cli.console import json_option, put
+from nearbit.errors import InputError
+
+if TYPE_CHECKING:
+    from nearbit.index import Index
+
+
+@click.command("inspect", epilog="Example: nearbit inspect birds.index")
+@click.argument("path", type=click.Path(path_type=Path, exists=True))
+@click.option("--verify", is_flag=True, help="Check the whole file (an index); a model is always checked.")
+@click.option(
+    "-k",
+    type=click.IntRange(1),
+    default=10,
+    show_default=True,
+    help="Results that a search asks for (health).",
+)
+@click.option(
+    "--plot",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Draw how the centers of a model changed (crh) to this file, such as centers.png.",
+)
+@json_option
+def command(path: Path, verify: bool, k: int, plot: Path | None, as_json: bool) -> None:
+    """Say what PATH holds, and how healthy its codes are.
+
+    PATH is a model folder (its centers), an exported network, an index file, or an .npz file with codes (or
+    database_codes) and n_bits.
+    """
+    if plot is not None:
+        _plot(path, plot)
+    is_codes = path.suffix == ".npz" and path.is_file()
+    if verify and is_codes:
+        raise InputError("--verify checks an index; a file of codes is always checked")
+    about = _folder(path) if path.is_dir() else _codes(path, k) if is_codes else _index(path, verify, k)
+    lines = [f"{name}: {_short(value)}" for name, value in about.items() if not isinstance(value, dict | list | None)]
+    lines += _health_lines(about["health"], set(about)) if "health" in about else []
+    put(about, as_json=as_json, lines=lines)
+
+
+def _plot(path: Path, plot: Path) -> None:
+    from nearbit.model.bundle import load_model
+    from nearbit.report.history import plot_center_history
+
+    if not path.is_dir():
+        raise InputError(f"--plot draws the centers of a model folder, and {path} is none: leave it out")
+    plot_center_history(load_model(path).record.get("history", []), plot)
+
+
+def _folder(path: Path) -> dict[str, Any]:
+    from nearbit.model.manifest import EXPORTED, kind_of
+
+    return _exported(path) if kind_of(path) == EXPORTED else _model(path)
+
+
+def _exported(path: Path) -> dict[str, Any]:
+    from nearbit.model.onnx import load_onnx_model
+
+    model = load_onnx_model(path)
+    parity, retrieval = model.about.get("parity") or {}, model.about.get("retrieval") or {}
+    return {
+        "kind": "exported network",
+        "path": str(path),
+        "model_id": model.model_id,
+        "source_model_id": model.source_model_id,
+        "precision": model.precision,
+        "method": model.about.get("method"),
+        "n_bits": model.n_bits,
+        "n_classes": len(model.classes),
+        "backbone": model.about.get("backbone"),
+        "image_size": model.preprocessing.size,
+        "network_bytes": len(model.content),
+        "compared_on": parity.get("n_images"),
+        "equal_bits": parity.get("equal_bits"),
+        "largest_difference": parity.get("largest_difference"),
+        "map_before": retrieval.get("before"),
+        "map_after": retrieval.get("after"),
+        "classes": list(model.classes),
+        "parity": parity,
+        "retrieval": retrieval or None,
+        "libraries": model.about.get("libraries"),
+    }
+
+
+def _model(path: Path) -> dict[str, Any]:
+    from nearbit.centers import pairwise_distances
+    from nearbit.model.bundle import load_model
+
+    model = load_model(path)
+    centers, record = model.centers.centers, model.record
+    distances = pairwise_distances(centers) if len(centers) > 1 else None
+    certificate = record.get("certificate") or {}
+    return {
+        "kind": "model",
+        "path": str(path),
+        "model_id": model.model_id,
+        "method": model.method,
+        "n_bits": model.n_bits,
+        "n_classes": len(model.classes),
+        "backbone": model.network.backbone.spec.name,
+        "regime": record.get("regime"),
+        "head": model.head["kind"],
+        "image_size": model.preprocessing.size,
+        "seed": record.get("options", {}).get("seed"),
+        "selected_epoch": record.get("selected_epoch"),
+        "validation_map": record.get("validation_map"),
+        "split_hash": model.split.hash if model.split is not None else None,
+        "center_distance_min": None if distances is None else int(distances.min()),
+        "center_distance_mean": None if distances is None else round(float(distances.mean()), 2),
+        "center_distance_bound": certificate.get("proven_upper_bound"),
+        "semantic_loss": certificate.get("semantic_loss"),
+        "center_correlation": certificate.get("correlation"),
+        "center_history": _center_history(record),
+        "classes": list(model.classes),
+        "added_classes": [added["name"] for added in record.get("added_classes", [])],
+        "method_options": model.method_options,
+        "seconds": record.get("seconds"),
+    }
+
+
+def _center_history(record: dict[str, Any]) -> dict[str, list[Any]] | None:
+    """Return, epoch by epoch, how the centers changed; None for a method whose centers stay."""
+    names = ("epoch", "centers_changed", "center_distance_min", "center_distance_mean", "center_correlation")
+    history = record.get("history", [])
+    if not any("center_distance_min" in epoch for epoch in history):
+        return None
+    return {name: [epoch.get(name) for epoch in history] for name in names}
+
+
+def _codes(path: Path, k: int) -> dict[str, Any]:
+    from nearbit.cli.arrays import read_arrays
+    from nearbit.metrics.health import health_of
+
+    arrays, n_bits = read_arrays(path, (), one_of=("codes", "database_codes"))
+    health = health_of(next(iter(arrays.values())), n_bits, k=k)
+    return {
+        "kind": "codes",
+        "path": str(path),
+        "items": health.n_items,
+        "n_bits": n_bits,
+        "health": health.to_dict(),
+    }
+
+
+def _index(path: Path, verify: bool, k: int) -> dict[str, Any]:
+    from nearbit.index import open_index
+    from nearbit.metrics.health import health_of
+
+    with open_index(path, read_only=True) as index:
+        about: dict[str, Any] = {"kind": "index", **index.stats()}
+        _, codes = index.codes()
+        if len(codes):
+            about["health"] = health_of(codes, index.n_bits, k=k, centers=_centers(index)).to_dict()
+        about["labels"] = index.labels()
+        about["notes"] = index.notes()
+        if verify:
+            wrong = index.verify()
+            about["verified"] = "all is well" if not wrong else "; ".join(wrong)
+    return about
+
+
+def _centers(index: "Index") -> Any:
+    """Return the codes of the centers of the model that made the index; None where that model is not at hand."""
+    note = index.notes().get("model_path")
+    folder = index.path.parent / (note or "")
+    if note is None or not folder.is_dir():
+        return None
+    from nearbit.codes import pack
+    from nearbit.model.load import centers_of, load_any_model
+
+    model = load_any_model(folder)
+    centers = centers_of(model)
+    return pack(centers) if model.model_id == index.model_id and len(centers) else None
+
+
+def _health_lines(health: dict[str, Any], said: Collection[str]) -> list[str]:
+    """Return what is said of the codes, beside what was said already."""
+    left_out = {"n_items", "advice", *said}
+    numbers = {name: value for name, value in health.items() if name not in left_out}
+    lines = [f"{name}: {_short(value)}" for name, value in numbers.items() if value is not None]
+    return lines + [f"advice: {sentence}" for sentence in health["advice"] or ["none needed"]]
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

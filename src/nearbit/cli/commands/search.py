@@ -1,0 +1,229 @@
+"""`nearbit search`: the nearest images of an index."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from nearbit.cli.console import device_option, json_option, max_pixels_option, put, say, table
+from nearbit.errors import InputError, did_you_mean
+from nearbit.files.writing import path_seen_from
+
+if TYPE_CHECKING:
+    from nearbit.index import Index, Item, Results
+
+
+@click.command("search", epilog="Example: nearbit search birds.index query.jpg -k 10")
+@click.argument("index_path", metavar="INDEX", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("queries", metavar="[QUERY]...", nargs=-1, type=click.Path(path_type=Path))
+@click.option(
+    "--id", "ids", type=click.IntRange(0), multiple=True, help="Search from an item of the index; repeatable."
+)
+@click.option("-k", "k", type=click.IntRange(1), help="Most items a query. [default: 10, or all within --radius]")
+@click.option(
+    "--radius",
+    type=click.FloatRange(0),
+    help="Largest distance, in bits; with --asymmetric, largest weighted distance.",
+)
+@click.option("--label", "labels", multiple=True, help="Only items with this label; repeatable for any of several.")
+@click.option(
+    "--rerank",
+    type=click.IntRange(1),
+    metavar="M",
+    help="Order the first M by real-valued outputs alone, if INDEX keeps them. [default: only items of one distance]",
+)
+@click.option(
+    "--asymmetric",
+    is_flag=True,
+    help="Rank by the real-valued outputs of the query: by the sum of |output| over the bits that differ.",
+)
+@click.option(
+    "--model",
+    "model_path",
+    type=click.Path(path_type=Path),
+    help="The model folder, or one that `nearbit export --onnx` wrote. [default: the one that the index names]",
+)
+@device_option
+@max_pixels_option
+@json_option
+def command(
+    index_path: Path,
+    queries: tuple[Path, ...],
+    ids: tuple[int, ...],
+    k: int | None,
+    radius: float | None,
+    labels: tuple[str, ...],
+    rerank: int | None,
+    asymmetric: bool,
+    model_path: Path | None,
+    device: str,
+    as_json: bool,
+) -> None:
+    """Find the items of INDEX nearest to each QUERY image, ranked by distance in bits, then by id.
+
+    In an INDEX that keeps real-valued outputs, those order the items of one distance. With --asymmetric no INDEX need
+    keep any, and a search from an item (--id) needs one that does.
+
+    A search from items of the index (--id) needs no model.
+    """
+    from nearbit.index import open_index
+
+    if not queries and not ids:
+        raise InputError("give at least one QUERY image, or --id of an item in the index")
+    bits = _in_bits(radius, asymmetric=asymmetric, rerank=rerank)
+    with open_index(index_path, read_only=True) as index:
+        _check_labels(index, labels)
+        if asymmetric and ids and index.outputs is None:
+            raise InputError(f"{index_path} keeps no outputs of its items: --asymmetric searches from images, not --id")
+        codes, outputs = _queries(index, queries, ids, model_path, device, keep=asymmetric)
+        most = None if k is None and radius is not None else min(k or 10, max(1, len(index)))
+        where = {"labels": list(labels)} if labels else None
+        if asymmetric:
+            results = index.search(codes, k=most, radius=radius, where=where, weights=outputs)
+        else:
+            results = index.search(codes, k=most, radius=bits, where=where, outputs=outputs, rerank=rerank)
+        found = _describe(index, results, [str(query) for query in queries] + [f"item {number}" for number in ids])
+    _warn_of_missing(found)
+    ranking = "weighted distance" if asymmetric else "distance"
+    about = {"index": str(index_path), "n_bits": index.n_bits, "ranking": ranking, "results": found}
+    put(about, as_json=as_json, lines=_lines(found))
+
+
+def _in_bits(radius: float | None, *, asymmetric: bool, rerank: int | None) -> int | None:
+    """Return the radius of a search by distance, a whole number; None of an asymmetric one, or where there is none."""
+    if asymmetric and rerank is not None:
+        raise InputError("--rerank orders by outputs that INDEX keeps: it does not go with --asymmetric")
+    if asymmetric or radius is None:
+        return None
+    if not radius.is_integer():
+        raise InputError(f"--radius is a whole number of bits, not {radius:g}; with --asymmetric it may be any number")
+    return int(radius)
+
+
+def _check_labels(index: "Index", labels: tuple[str, ...]) -> None:
+    known = index.labels() if labels else {}
+    for label in labels:
+        if label not in known:
+            raise InputError(f"no item of {index.path} has the label {label!r}.{did_you_mean(label, list(known))}")
+
+
+def _queries(
+    index: "Index",
+    queries: tuple[Path, ...],
+    ids: tuple[int, ...],
+    model_path: Path | None,
+    device: str,
+    *,
+    keep: bool,
+) -> tuple[Any, Any]:
+    """Return the codes of the queries, and their outputs where the index keeps some, or to `keep` them; else None."""
+    import numpy as np
+
+    from nearbit.codes import pack, signs_of
+
+    codes, outputs = [], []
+    if queries:
+        outputs.append(_model(index, model_path).outputs(list(queries), device=device))
+        codes.append(pack(signs_of(outputs[0])))
+    if ids:
+        codes.append(np.stack([item.code for item in _items(index, ids)]))
+        if index.outputs is not None:
+            outputs.append(index.kept_outputs(list(ids)))
+    if keep:  # a kept output may have been rounded to 0: its sign is +1, whatever the item's
+        return pack(signs_of(np.concatenate(outputs))), np.concatenate(outputs)
+    return np.concatenate(codes), None if index.outputs is None else np.concatenate(outputs)
+
+
+def _model(index: "Index", model_path: Path | None) -> Any:
+    """Return the model that made the codes of an index."""
+    from nearbit.cli.commands.index import recorded_model
+    from nearbit.errors import IndexFileError
+    from nearbit.model.load import load_any_model
+
+    folder = model_path or recorded_model(index.path)
+    model = load_any_model(folder)
+    if index.model_id is not None and index.model_id != model.model_id:
+        raise IndexFileError(
+            f"{index.path} holds codes of another model than {folder}: give the model that made them (--model)"
+        )
+    return model
+
+
+def _items(index: "Index", ids: Sequence[int]) -> "list[Item]":
+    """Return the items of ids that were given on the command line."""
+    try:
+        return index.items(list(ids))
+    except InputError as error:
+        said = str(error).partition(";")[0]
+        raise InputError(f"{said}: --id takes an id that the results of a search show") from error
+
+
+def _describe(index: "Index", results: "Results", names: list[str]) -> list[dict[str, Any]]:
+    from nearbit.indexing_places import is_missing
+
+    found = []
+    for query, name in enumerate(names):
+        pairs = results.pairs(query)
+        items = index.items([number for number, _ in pairs])
+        weighted = None if results.weighted is None else results.weighted[query].tolist()
+        neighbors = [
+            {
+                "id": item.id,
+                "id_text": str(item.id),
+                "distance": distance,
+                **({} if weighted is None else {"weighted_distance": weighted[rank]}),
+                "path": item.path,
+                "file": _file(index, item.path),
+                "missing": is_missing(index.path.absolute().parent, item.path),
+                "labels": list(item.labels),
+            }
+            for rank, (item, (_, distance)) in enumerate(zip(items, pairs, strict=True))
+        ]
+        found.append({"query": name, "neighbors": neighbors, "neighbours": neighbors})  # the old name: for 0.1 alone
+    return found
+
+
+def _file(index: "Index", path: str | None) -> str | None:
+    """Return the absolute path of an item's image; None where it is no file, or is gone."""
+    file = Path(os.path.normpath(index.path.absolute().parent / path)) if path else None
+    return str(file) if file is not None and file.is_file() else None
+
+
+def _seen_from_here(item: dict[str, Any]) -> str:
+    """Return the path of an item as one can open it from here; as the index keeps it where there is no such file."""
+    if item["file"]:
+        return path_seen_from(Path.cwd(), Path(item["file"]))
+    return f"{item['path']} (missing)" if item["missing"] else item["path"] or "-"
+
+
+def _lines(found: list[dict[str, Any]]) -> list[str]:
+    lines: list[str] = []
+    for one in found:
+        has_weights = any("weighted_distance" in item for item in one["neighbors"])
+        rows = [
+            (
+                rank,
+                *([f"{item['weighted_distance']:.4g}"] if has_weights else []),
+                item["distance"],
+                item["id"],
+                ", ".join(item["labels"]) or "-",
+                _seen_from_here(item),
+            )
+            for rank, item in enumerate(one["neighbors"], start=1)
+        ]
+        names = ("rank", *(["weighted"] if has_weights else []), "bits", "id", "labels", "path")
+        listed = table(rows, names) if rows else ["nothing found"]
+        lines += [f"{one['query']}:", *listed, ""]
+    return lines[:-1]
+
+
+def _warn_of_missing(found: list[dict[str, Any]]) -> None:
+    """Say how many of the images that were found are not where the index says."""
+    missing = {item["id"] for one in found for item in one["neighbors"] if item["missing"]}
+    if missing:
+        from nearbit.cli.commands.index import HOW_TO_FIND
+
+        these = "one of these images is" if len(missing) == 1 else f"{len(missing)} of these images are"
+        say(f"nearbit: warning: {these} no longer where the index says; nearbit index: {HOW_TO_FIND}")

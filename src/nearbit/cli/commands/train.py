@@ -1,0 +1,237 @@
+"""`nearbit train`: from images with labels to a model folder."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from nearbit.cli.console import (
+    Bars,
+    Data,
+    data_options,
+    json_option,
+    read_dataset,
+    read_images,
+    refuse_options,
+    say,
+    say_notes,
+)
+from nearbit.cli.split_options import DIVIDING, build_split, split_options
+from nearbit.cli.train_outcome import finished_model, list_skipped, report
+from nearbit.cli.train_stage import read_array, write_stage
+from nearbit.cli.training_options import FILE, TRAINING, training_options
+from nearbit.errors import InputError
+from nearbit.json_text import json_or_text
+from nearbit.progress import Progress, silent
+
+if TYPE_CHECKING:
+    from nearbit.datasets import Dataset
+    from nearbit.model.bundle import Model
+    from nearbit.training import BaselineRun, TrainingRun, Watch
+
+
+def method_values(pairs: tuple[str, ...]) -> dict[str, Any]:
+    """Return options of a method from NAME=VALUE texts; values are read as JSON where they can be."""
+    values: dict[str, Any] = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if not equals:
+            raise InputError(f"a method option must read NAME=VALUE, not {pair!r}")
+        if name in values:
+            raise InputError(f"the option {name} of the method is given twice: leave one --option {name}=… out")
+        values[name] = json_or_text(text, f"the value of --option {name}", InputError)
+    return values
+
+
+@click.command("train", epilog="Example: nearbit train photos/ --method crh --bits 64 -o birds.model")
+@click.argument("source", metavar="DATA", type=Data())
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The model folder to write.")
+@click.option(
+    "--method",
+    default="crh",
+    show_default=True,
+    help="crh, shc, csq, mds or orthohash; on frozen features itq, pca, random (these need no labels) or label; or one "
+    "that an installed package adds.",
+)
+@click.option("--bits", "n_bits", type=click.IntRange(1), default=64, show_default=True, help="Code length.")
+@click.option("--option", "pairs", multiple=True, metavar="NAME=VALUE", help="An option of the method; repeatable.")
+@click.option("--similarity", type=FILE, help="A similarity of classes (.npy): leaves out the first stage of shc.")
+@click.option("--centers", type=FILE, help="Centers to train towards (.npy): leaves out all before the network.")
+@click.option(
+    "--only",
+    type=click.Choice(["similarity", "centers"]),
+    help="Stop after this stage, and write what it found to OUTPUT (.npy).",
+)
+@click.option("--split", "split_path", type=FILE, help="A split that was written before.")
+@training_options
+@click.option("--head", type=click.Choice(["auto", "linear", "hidden"]), default="auto", show_default=True)
+@click.option(
+    "--tensorboard",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder for the figures of each epoch, to look at in TensorBoard.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace another model at OUTPUT.")
+@split_options
+@data_options
+@json_option
+def command(
+    source: str,
+    output: Path,
+    method: str,
+    n_bits: int,
+    pairs: tuple[str, ...],
+    similarity: Path | None,
+    centers: Path | None,
+    only: str | None,
+    tensorboard: Path | None,
+    split_path: Path | None,
+    overwrite: bool,
+    as_json: bool,
+    seed: int,
+    cache: Path | None,
+    **given: Any,
+) -> None:
+    """Train a hash network on DATA. Interrupted, it goes on from its checkpoint when the same command is repeated.
+
+    The same seed divides the data, makes the centers and trains the network.
+    """
+    from nearbit.datasets import load_split
+    from nearbit.files.writing import cache_folder
+    from nearbit.training import TrainOptions, joined_processes, plan
+
+    with joined_processes(given["device"]) as processes, Bars() as bars:
+        progress = bars if processes.leads else silent
+        dividing = {name: given.pop(name) for name in DIVIDING}
+        options = TrainOptions(seed=seed, **{name: given.pop(name) for name in (*TRAINING, "head")})
+        if split_path is not None and any(dividing.values()):
+            raise InputError(
+                "--split names a split that is made: leave --protocol and the sizes out, and --allow-overlap, too"
+            )
+        _refuse_unused(method)
+        if only is not None and tensorboard is not None:
+            raise InputError(f"--tensorboard shows a whole training, and --only {only} stops before: leave it out")
+        with processes.leader_first():
+            dataset = _read(source, method, cache=cache, progress=progress, **given)
+        if processes.leads:
+            say_notes(dataset)
+        run = plan(
+            dataset,
+            load_split(split_path) if split_path is not None else build_split(dataset, seed=seed, **dividing),
+            method=method,
+            n_bits=n_bits,
+            options=options,
+            method_options=method_values(pairs),
+            cache=cache or cache_folder(),
+            similarity=read_array(similarity),
+            centers=read_array(centers),
+        )
+        if only is not None:
+            write_stage(run, only, output, overwrite, progress, as_json)
+        else:
+            _train(run, output, overwrite, tensorboard, progress, as_json)
+
+
+def _train(
+    run: "TrainingRun | BaselineRun",
+    output: Path,
+    overwrite: bool,
+    tensorboard: Path | None,
+    progress: Progress,
+    as_json: bool,
+) -> None:
+    """Train and save the model unless it is there, and report it; of several processes the leader alone writes."""
+    from nearbit.files.writing import remove_orphans
+
+    processes, checkpoint = run.setup.processes, output.with_name(output.name + ".checkpoint")
+    model = finished_model(output, run, overwrite) if processes.leads else None
+    is_there = processes.bytes_from_leader(None if model is None else b"") is not None
+    errors = list_skipped(run, output) if processes.leads else None
+    with _going_on_from(checkpoint):
+        if not is_there:
+            model = _trained(run, checkpoint, tensorboard, progress)
+        if model is None or not processes.leads:
+            return
+        if is_there:
+            say(f"{output} is this very model already; nothing to train")
+            remove_orphans(output.parent, output.name)
+        else:
+            model.save(output)
+    shutil.rmtree(checkpoint, ignore_errors=True)
+    report(model, output, errors, as_json)
+
+
+@contextmanager
+def _going_on_from(checkpoint: Path) -> Iterator[None]:
+    """Let an error within the block say that what was trained so far is kept, where it is."""
+    try:
+        yield
+    except Exception as error:
+        if checkpoint.is_dir():
+            error.add_note(f"(What was trained so far stays in {checkpoint}: the same command goes on from there.)")
+        raise
+
+
+def _trained(
+    run: "TrainingRun | BaselineRun", checkpoint: Path, tensorboard: Path | None, progress: Progress
+) -> "Model":
+    """Train the model; what was interrupted leaves its checkpoint."""
+    from nearbit.training import UNWATCHED
+
+    if not run.setup.processes.leads:
+        return run.train(checkpoint, progress, UNWATCHED)
+    checkpoint.mkdir(parents=True, exist_ok=True)
+    try:
+        with watched(tensorboard) as watch:
+            return run.train(checkpoint, progress, watch)
+    finally:
+        _remove_empty(checkpoint)
+
+
+@contextmanager
+def watched(tensorboard: Path | None) -> Iterator["Watch"]:
+    """Tell people when training goes on from a checkpoint, and TensorBoard of every epoch where it is asked for."""
+    from nearbit.training import Watch
+    from nearbit.training.tensorboard import scalars_in
+
+    def resumed(stage: str, done: int, total: int) -> None:
+        if done < total:
+            say(f"{stage}: going on from epoch {done} of {total}")
+
+    if tensorboard is None:
+        yield Watch(resumed=resumed)
+        return
+    with scalars_in(tensorboard) as scalars:
+        yield Watch(resumed=resumed, epoch=scalars.epoch)
+
+
+def _refuse_unused(method: str) -> None:
+    """Refuse options that would do nothing for a baseline."""
+    from nearbit.methods import Baseline, find_method
+    from nearbit.training import unused_options
+
+    chosen = find_method(method)
+    if isinstance(chosen, Baseline):
+        unused = {*unused_options(chosen)} | (set() if chosen.needs_labels else {"tensorboard"})
+        names = {str(option.name) for option in click.get_current_context().command.params}
+        refuse_options(names - unused, f"would do nothing for {method}, which trains no hash network")
+
+
+def _read(source: str, method: str, **given: Any) -> "Dataset":
+    """Read a data set; for a method that needs no labels also a folder without any."""
+    from nearbit.methods import Baseline, find_method
+
+    chosen = find_method(method)
+    if isinstance(chosen, Baseline) and not chosen.needs_labels and given["split_file"] is None:
+        images = read_images([source], **{name: value for name, value in given.items() if name != "split_file"})
+        if not images.labels.any():
+            return images
+    return read_dataset(source, **given)
+
+
+def _remove_empty(folder: Path) -> None:
+    """Remove a checkpoint folder that nothing was written to."""
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()

@@ -1,0 +1,91 @@
+"""The options that say how a data set is divided, for the commands that divide one."""
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from nearbit.errors import InputError
+from nearbit.names import label_name
+
+if TYPE_CHECKING:
+    from nearbit.datasets import Dataset, Split
+
+
+class Size(click.ParamType[Any]):
+    """A part's size: a fraction such as 0.1, or a number of images a class such as 10, or "rest"."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "rest" or isinstance(value, int | float):
+            return value
+        try:
+            return float(value) if "." in value else int(value)
+        except ValueError:
+            self.fail(f"{value!r} is not a fraction (0.1), a number of images a class (10) or 'rest'", param, ctx)
+
+
+DIVIDING = (
+    "protocol", "unseen", "unseen_share", "allow_overlap", "database_includes_train", "train", "validation", "query",
+    "database",
+)  # fmt: skip
+"""The parameters of `split_options` beside the seed."""
+
+
+def split_options(command: Any) -> Any:
+    """Add the options that say how a data set is divided."""
+    for part in ("database", "query", "validation", "train"):
+        command = click.option(f"--{part}", type=Size(), help=f"Size of {part}: a fraction, images a class, or rest.")(
+            command
+        )
+    command = click.option("--database-includes-train", is_flag=True, help="Search the training images too.")(command)
+    command = click.option("--allow-overlap", is_flag=True, help="Allow query images in the database.")(command)
+    command = click.option(
+        "--unseen-share", type=float, help="Share of the classes that is unseen, drawn by the seed. [default: 0.25]"
+    )(command)
+    command = click.option(
+        "--unseen",
+        multiple=True,
+        metavar="CLASS",
+        help="A class that training does not see (unseen@all, …); repeatable.",
+    )(command)
+    command = click.option(
+        "--protocol", help="A named protocol, such as cifar100/shc or unseen@all; see docs/data.md and docs/unseen.md."
+    )(command)
+    return click.option(
+        "--seed", type=click.IntRange(0), default=0, show_default=True, help="Decides every random choice."
+    )(command)
+
+
+def build_split(
+    dataset: "Dataset",
+    *,
+    seed: int,
+    protocol: str | None,
+    allow_overlap: bool,
+    database_includes_train: bool,
+    unseen: tuple[str, ...],
+    unseen_share: float | None,
+    **parts: Any,
+) -> "Split":
+    """Return the split that the options of `split_options` describe."""
+    from nearbit.datasets import PROTOCOLS, SplitSizes, make_split
+
+    given = {part: size for part, size in parts.items() if size is not None}
+    has_sizes = protocol in PROTOCOLS and PROTOCOLS[protocol].kinds is None
+    if has_sizes and (given or database_includes_train):
+        raise InputError("a protocol has its own sizes: give --protocol or sizes, not both")
+    if unseen and unseen_share is not None:
+        raise InputError("name the unseen classes (--unseen) or their share (--unseen-share), not both")
+    sizes = (
+        SplitSizes(**given, database_includes_train=database_includes_train)
+        if given or database_includes_train
+        else None
+    )
+    kinds = [label_name(name) for name in unseen] or unseen_share
+    return make_split(dataset, seed=seed, protocol=protocol, sizes=sizes, allow_overlap=allow_overlap, unseen=kinds)
+
+
+def part_sizes(split: "Split") -> dict[str, int]:
+    """Return the number of rows in each part."""
+    return {part: len(getattr(split, part)) for part in ("train", "validation", "query", "database")}

@@ -1,0 +1,70 @@
+"""Folders of images: one folder a class, or such folders inside train, validation and test, or no classes at all."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from nearbit.datasets.dataset import Problem
+from nearbit.datasets.formats.class_level import LEAF, ClassLevel, Layout, layout_of
+from nearbit.datasets.images import common_root
+from nearbit.datasets.listing import NO_LABEL, Item, Listing
+from nearbit.datasets.scan import Scan, scan_folder
+from nearbit.errors import DataError
+
+
+def list_folder(root: Path, class_level: ClassLevel | None = None) -> Listing:
+    """List the images of a folder, labelled by a folder on their path; those that have no such folder have no label.
+
+    Which folder that is says `class_level`. None guesses: the first one; where all class folders lie in one folder,
+    those; where most images lie in class folders inside folders that bear the names of parts (train, val, test and so
+    on), these give the parts, whatever lies beside them. The listing says what was understood.
+
+    Raises:
+        DataError: the folder is not there or holds no file that may be an image.
+    """
+    found = scan_folder(root)
+    if not found.paths:
+        first = [f" ({problem.path!r}: {problem.reason})" for problem in found.problems[:1]]
+        expected = "one folder a class with images in each, or a labels file"
+        raise DataError(f"{root}: no images in it{''.join(first)}; expected {expected}")
+    layout = layout_of(found, class_level)
+    items = tuple(_item(path, layout) for path in found.paths)
+    if len({item.part for item in items if item.part and item.names}) < 2:  # one part alone divides nothing
+        items = tuple(replace(item, part="") for item in items)
+    problems = [*found.problems, *(Problem(path, NO_IMAGE, is_class=True) for path in _empty(found, layout))]
+    return Listing(
+        root.resolve().name or "images",
+        root,
+        items,
+        problems=tuple(problems),
+        read_as=layout.read_as if any(item.names for item in items) else "images without labels",
+        notes=layout.notes if any(item.names for item in items) else (),
+        class_level=class_level,
+    )
+
+
+NO_IMAGE = "a class without an image: dropped"
+
+
+def list_files(files: list[Path]) -> Listing:
+    """List single image files, without labels, in the order given; the root is the deepest folder that holds all."""
+    absolute = [file.absolute() for file in files]
+    root = common_root(absolute)
+    keys = list(dict.fromkeys(file.relative_to(root).as_posix() for file in absolute))
+    return Listing(root.name or "images", root, tuple(Item(key) for key in keys), is_whole=False)
+
+
+def _item(path: str, layout: Layout) -> Item:
+    label = layout.label(path)
+    if label is not None:
+        return Item(path, (label,), layout.part(path))
+    beside = "" if path.startswith(layout.homes) else f": it lies beside {', '.join(layout.homes)}"
+    return Item(path, (), layout.part(path), NO_LABEL + beside)
+
+
+def _empty(found: Scan, layout: Layout) -> list[str]:
+    """Return the folders that would be classes and hold no image; with parts, a class may be in some of them only."""
+    if layout.parts_at or layout.level == LEAF:
+        return []
+    full = {"/".join(path.split("/")[: layout.level]) for path in found.paths}
+    at_level = [folder for folder in found.folders if folder.count("/") == layout.level - 1]
+    return [folder for folder in at_level if folder.startswith(layout.homes) and folder not in full]

@@ -1,0 +1,172 @@
+"""Labels files: CSV and TSV tables, and JSON Lines, one row an image."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nearbit.datasets.dataset import Problem
+from nearbit.datasets.formats.parts import part_named
+from nearbit.datasets.formats.table import read_table
+from nearbit.datasets.listing import Item, Listing
+from nearbit.datasets.scan import NOT_UTF8, is_utf8
+from nearbit.errors import DataError, did_you_mean
+from nearbit.json_text import parse_json, unstorable
+from nearbit.names import escaped
+
+SEPARATOR = "|"
+"""What stands between the labels of one image in the column `labels`."""
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Where a labels file holds what: the column (or the entry of JSON Lines) of the path and of the label.
+
+    `label` None takes `label` (one name, taken whole) or `labels` (with `separator` between the names), whichever is
+    there; a column that is named holds one name, or several with `separator` between.
+    """
+
+    path: str = "path"
+    label: str | None = None
+    separator: str = SEPARATOR
+
+
+def list_labels_file(file: Path, images: Path | None = None, columns: Columns | None = None) -> Listing:
+    """List the images of a labels file in the order of its rows.
+
+    Args:
+        file: a table (`.csv`, `.tsv`) or JSON Lines. In a table, a header comes first, with commas, semicolons, tabs or
+            "|" between the fields, and the columns are path and label (one name, taken whole) or labels (names with
+            `separator` between them); in `.jsonl` objects are {"path": …, "label": …} or {"path": …, "labels": […]}; a
+            column or an entry split is understood in each.
+        images: the folder that paths are relative to; None looks beside the file, then in a folder `images` there.
+        columns: other names of the columns, and what stands between the names in a column labels.
+
+    Raises:
+        DataError: the file cannot be read as such; with the line number.
+    """
+    reader = _json_lines if file.suffix.lower() == ".jsonl" else _table_rows
+    places = Places(file, images)
+    seen: dict[str, int] = {}
+    items: list[Item] = []
+    asked = columns or Columns()
+    for line, path, names, part in reader(file, asked):
+        where = f"{file}, line {line}"
+        key = places.find(path, where)
+        if (key or path) in seen:
+            before = f"{path!r} was on line {seen[key or path]} already"
+            raise DataError(f"{where}: {before}; give all labels of an image in one row")
+        seen[key or path] = line
+        if key is not None:
+            items.append(Item(key, tuple(names), part_named(part, where)))
+    if not seen:
+        raise DataError(f"{file}: no rows; expected one row an image")
+    named = f" (path: {asked.path!r}, label: {asked.label or 'label or labels'!r})" if asked != Columns() else ""
+    return Listing(
+        file.stem,
+        places.root,
+        tuple(items),
+        problems=tuple(places.problems),
+        read_as=f"the labels file {file.name}{named}",
+    )
+
+
+class Places:
+    """Finds the images that a labels file names, below its folder or the one given, and gathers those not found."""
+
+    def __init__(self, file: Path, images: Path | None) -> None:
+        if images is not None and not images.is_dir():
+            raise DataError(f"{images}: no such folder; expected the one that the paths of {file.name} are relative to")
+        self.root = images if images is not None else file.parent
+        self.problems: list[Problem] = []
+        self._prefixes = ("",) if images is not None else ("", "images/")
+
+    def find(self, path: str, where: str) -> str | None:
+        """Return the path below the root, or None after noting the problem: outside the folder, or no such file."""
+        plain = "/".join(part for part in path.split("/") if part not in ("", "."))
+        if not plain:
+            raise DataError(f"{where}: expected the path of an image, came {path!r}")
+        if unstorable(path):
+            reason = NOT_UTF8 if not is_utf8(path) else "no such file: its name has a NUL character"
+            self.problems.append(Problem(escaped(path), reason))
+            return None
+        if path.startswith("/") or ".." in plain.replace("\\", "/").split("/") or Path(plain).is_absolute():
+            self.problems.append(Problem(path, "outside the folder of images: paths must be relative, without '..'"))
+            return None
+        for prefix in self._prefixes:
+            if _is_there(self.root / (prefix + plain)):
+                return prefix + plain
+        self.problems.append(Problem(path, "no such file"))
+        return None
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists() or path.is_symlink()
+    except OSError:  # a name that is too long, a folder that may not be entered
+        return False
+
+
+def _table_rows(file: Path, columns: Columns) -> Iterator[tuple[int, str, list[str], str]]:
+    options = {columns.path: "path_column", columns.label or "": "label_column"}
+    required = (columns.path,) if columns.label is None else (columns.path, columns.label)
+    for line, row in read_table(file, required=required, options=options):
+        yield line, row[columns.path], _table_labels(file, row, columns), row.get("split", "")
+
+
+def _table_labels(file: Path, row: dict[str, str], columns: Columns) -> list[str]:
+    if columns.label is not None:
+        return _names_in(row[columns.label], columns.separator)
+    if ("label" in row) == ("labels" in row):
+        hint = did_you_mean("label", list(row))
+        raise DataError(
+            f"{file}: expected one of the columns 'label' and 'labels'; the columns are: {', '.join(row)}.{hint} "
+            "Another one is named by --label-column (label_column=)"
+        )
+    return [row["label"]] * bool(row["label"]) if "label" in row else _names_in(row["labels"], columns.separator)
+
+
+def _names_in(text: str, separator: str) -> list[str]:
+    return [name for name in text.split(separator) if name]
+
+
+def _json_lines(file: Path, columns: Columns) -> Iterator[tuple[int, str, list[str], str]]:
+    for line, text in enumerate(_text_of(file).split("\n"), start=1):
+        if text.strip():
+            where = f"{file}, line {line}"
+            yield line, *_json_row(parse_json(text, where, DataError, any_text=True), where, columns)
+
+
+def _json_row(row: Any, where: str, columns: Columns) -> tuple[str, list[str], str]:
+    if not isinstance(row, dict) or not isinstance(row.get(columns.path), str):
+        raise DataError(f'{where}: expected an object with "{columns.path}" (a text), came {escaped(str(row)[:60])}')
+    part = row.get("split") or ""
+    if not isinstance(part, str):
+        raise DataError(f'{where}: "split" must be a text, not {part!r}')
+    return row[columns.path], _json_labels(row, where, columns), part
+
+
+def _json_labels(row: dict[str, Any], where: str, columns: Columns) -> list[str]:
+    if columns.label is not None:
+        found = row.get(columns.label)
+        names = found if isinstance(found, list) else [] if found is None else [found]
+        expected = f'"{columns.label}" must be a text or a list of texts'
+    else:
+        if "label" in row and "labels" in row:
+            raise DataError(f'{where}: expected "label" or "labels", came both')
+        names = [row["label"]] if row.get("label") is not None else row.get("labels") or []
+        expected = '"label" must be a text, "labels" a list of texts'
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise DataError(f"{where}: {expected}, not {names!r}")
+    return names
+
+
+def _text_of(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{file}: must be UTF-8 text, but byte {error.start} is not; save it as UTF-8") from error
+    except OSError as error:
+        raise DataError(f"{file}: cannot be read: {error.strerror}") from error
+    except MemoryError as error:
+        raise DataError(f"{file}: does not fit into memory") from error

@@ -1,0 +1,216 @@
+"""`make_split`: from a data set to a split, by the parts it came with, by a named protocol, or by sizes a class."""
+
+from typing import Any
+
+import numpy as np
+
+from nearbit.datasets.dataset import PARTS, Dataset
+from nearbit.datasets.splits.assign import Rows, content_groups, fill_train, place_rows, rarest_labels
+from nearbit.datasets.splits.overlap import refuse_overlap
+from nearbit.datasets.splits.protocols import Protocol, check_protocol, protocol_named
+from nearbit.datasets.splits.sizes import PLACES, SplitSizes, counts_for
+from nearbit.datasets.splits.split import Split
+from nearbit.datasets.splits.unseen import Unseen, choose_unseen, keep_kinds
+from nearbit.errors import DataError, InputError
+
+_GIVEN_VALIDATION = SplitSizes(train="rest", validation=0.1, query=None, database=None)
+
+
+def make_split(
+    dataset: Dataset,
+    *,
+    seed: int = 0,
+    protocol: str | None = None,
+    sizes: SplitSizes | None = None,
+    allow_overlap: bool = False,
+    unseen: Unseen = None,
+) -> Split:
+    """Divide a data set into train, validation, query and database.
+
+    Where neither `protocol` nor `sizes` is named: the given parts of the data set if it has them, else fractions of
+    each class (query and validation 0.1, database 0.2, the rest train). Each row is counted for its rarest label.
+    Rows of equal content stay together. Each class that has images has one in train. Deterministic for a seed.
+    Where no row has a label and neither is named, every row is in train and in the database, and none in the others:
+    that is all there is to do for a method that needs no labels.
+
+    Args:
+        dataset: rows without a label are left out, unless none has one.
+        seed: 0 or more.
+        protocol: a name of `PROTOCOLS`. Those of seen and unseen classes ("unseen@all", …) share train and validation
+            for one seed; see `keep_kinds` for what they keep of the ordinary split of that seed.
+        sizes: of the parts; not together with a protocol that has its own.
+        allow_overlap: whether content of the query may also be in the database, in train or in validation (only
+            possible with given parts); recorded in the recipe.
+        unseen: for protocols of seen and unseen classes, the names of the unseen ones, or their share of the classes
+            (then drawn by the seed); None for a quarter.
+
+    Raises:
+        InputError: a protocol with its own sizes and sizes, an unknown protocol, a negative seed, or unseen classes
+            that are unknown, too many, or given without a protocol for them.
+        DataError: no labels for a protocol or sizes to go by, a protocol for another data set, counts that a class has
+            not, no given query or train images, or query images in the database, in train or in validation.
+    """
+    found = None if protocol is None else protocol_named(protocol)
+    with_unseen = found is not None and found.kinds is not None
+    if found is not None and sizes is not None and not with_unseen:
+        raise InputError("name a protocol or sizes, not both")
+    if unseen is not None and not with_unseen:
+        raise InputError("unseen classes go with the protocols seen@seen, seen@all, unseen@unseen and unseen@all")
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise InputError(f"the seed must be a whole number of at least 0, not {seed!r}")
+    if not dataset.labels.any():
+        return _unlabelled(dataset, seed, protocol, sizes)
+    if found is not None and found.kinds is not None:
+        return _by_kinds(dataset, found, sizes, seed, allow_overlap, unseen)
+    if found is None and sizes is None:
+        found, sizes = (protocol_named("given"), None) if dataset.given_parts else (None, SplitSizes())
+    return _ordinary(dataset, found, sizes, seed, allow_overlap)
+
+
+def other_protocol(dataset: Dataset, split: Split, protocol: str) -> Split:
+    """Return the split of another protocol of seen and unseen classes with the same training images.
+
+    Args:
+        dataset: that the split was made for.
+        split: of a protocol of seen and unseen classes.
+        protocol: "seen@seen", "seen@all", "unseen@unseen" or "unseen@all".
+
+    Raises:
+        InputError: the split is not of such a protocol, or another one is asked for.
+        DataError: the split does not belong to the data set, or its recipe makes another split now.
+    """
+    split.check(dataset)
+    recipe = split.recipe
+    if protocol_named(protocol).kinds is None or not recipe.get("unseen"):
+        raise InputError(
+            f"the protocol {protocol} cannot follow a split by {recipe.get('protocol') or 'sizes'}: both must be of "
+            "seen and unseen classes (train --protocol seen@seen, then evaluate --protocol unseen@all)"
+        )
+    try:
+        sizes = None if recipe.get("sizes") is None else SplitSizes(**recipe["sizes"])
+        seed, overlap = recipe["seed"], recipe["allow_overlap"]
+    except (KeyError, TypeError) as error:
+        raise DataError("the recipe of the split is damaged: make the split again") from error
+    made = make_split(
+        dataset, seed=seed, protocol=protocol, sizes=sizes, allow_overlap=overlap, unseen=recipe["unseen"]
+    )
+    if not (np.array_equal(made.train, split.train) and np.array_equal(made.validation, split.validation)):
+        raise DataError("the recipe of the split makes other training images now: evaluate by a split file (--split)")
+    return made
+
+
+def _ordinary(
+    dataset: Dataset, protocol: Protocol | None, sizes: SplitSizes | None, seed: int, allow_overlap: bool
+) -> Split:
+    name = None if protocol is None else protocol.name
+    recipe: dict[str, Any] = {"protocol": name, "seed": seed, "allow_overlap": allow_overlap}
+    rng = np.random.default_rng(seed)
+    if name == "given":
+        parts = _given(dataset, rng)
+    else:
+        sizes = sizes or _sizes_of(protocol, dataset)
+        recipe["sizes"] = sizes.as_recipe()
+        parts = _by_sizes(dataset, sizes, rng)
+    return _checked(dataset, parts, recipe)
+
+
+def _by_kinds(
+    dataset: Dataset, protocol: Protocol, sizes: SplitSizes | None, seed: int, allow_overlap: bool, unseen: Unseen
+) -> Split:
+    """Return what a protocol of seen and unseen classes keeps of the ordinary split.
+
+    Given parts count where they name a database: with the training images as database, it would not be searched among
+    images that are new to the network.
+    """
+    assert protocol.kinds is not None  # noqa: S101 - the caller has looked
+    names = choose_unseen(dataset, unseen, seed)
+    is_given = sizes is None and "database" in (dataset.given_parts or ())
+    whole = _ordinary(
+        dataset, protocol_named("given") if is_given else None, None if is_given else sizes or SplitSizes(), seed,
+        allow_overlap,
+    )  # fmt: skip
+    parts = keep_kinds(dataset, {part: whole.rows(part) for part in PARTS}, names, protocol.kinds)
+    return _checked(dataset, parts, whole.recipe | {"protocol": protocol.name, "unseen": list(names)})
+
+
+def _unlabelled(dataset: Dataset, seed: int, protocol: str | None, sizes: SplitSizes | None) -> Split:
+    if protocol is not None or sizes is not None or dataset.given_parts is not None:
+        raise DataError(
+            f"{dataset.name}: no image has a label, so there is nothing to split by; add labels, or name no parts, "
+            "protocol or sizes (then all images are for training and for the database)"
+        )
+    rows, none = np.arange(len(dataset)), np.empty(0, np.int64)
+    parts = {"train": rows, "validation": none, "query": none, "database": rows}
+    return _checked(dataset, parts, {"protocol": "unlabelled", "seed": seed, "allow_overlap": False})
+
+
+def _checked(dataset: Dataset, parts: dict[str, Rows], recipe: dict[str, Any]) -> Split:
+    if dataset.class_level is not None:
+        recipe = recipe | {"class_level": dataset.class_level}
+    split = Split(
+        **parts, dataset=dataset.name, recipe=recipe, digests=dataset.digests, keys=dataset.keys,
+        fingerprint=dataset.fingerprint,
+    )  # fmt: skip
+    if not recipe["allow_overlap"]:
+        refuse_overlap(split)
+    return split
+
+
+def _sizes_of(protocol: Protocol | None, dataset: Dataset) -> SplitSizes:
+    assert protocol is not None  # noqa: S101 - sizes or a protocol: the caller has one of them
+    check_protocol(protocol, dataset.name, rarest_labels(dataset.labels))
+    if protocol.sizes is None:
+        raise InputError(f"the protocol {protocol.name} has no sizes")
+    return protocol.sizes
+
+
+def _by_sizes(dataset: Dataset, sizes: SplitSizes, rng: np.random.Generator) -> dict[str, Rows]:
+    places = _places(dataset, np.arange(len(dataset)), sizes, rng)
+    parts = {part: np.flatnonzero(places == number) for number, part in enumerate(PARTS)}
+    if sizes.database_includes_train:
+        parts["database"] = np.union1d(np.union1d(parts["database"], parts["train"]), parts["validation"])
+    return parts
+
+
+def _places(dataset: Dataset, rows: Rows, sizes: SplitSizes, rng: np.random.Generator) -> Rows:
+    """Return the place, a number of `PLACES`, of every row of the data set, with only `rows` to place."""
+    strata = np.full(len(dataset), -1, np.int64)
+    strata[rows] = rarest_labels(dataset.labels[rows])
+    n_images = np.bincount(strata[strata >= 0], minlength=dataset.n_classes)
+    counts = [counts_for(sizes, int(n), name) for n, name in zip(n_images, dataset.classes, strict=True)]
+    groups = content_groups(dataset.digests)
+    groups = np.where(strata >= 0, groups, len(dataset) + np.arange(len(dataset)))
+    places = place_rows(strata, groups, np.array(counts, np.int64), rng)
+    if sizes.exact:
+        _check_exact(dataset, strata, places, np.array(counts, np.int64))
+    return places if sizes.exact and dataset.is_single_label else fill_train(dataset, groups, rows, places)
+
+
+def _check_exact(dataset: Dataset, strata: Rows, places: Rows, counts: Rows) -> None:
+    used = strata >= 0
+    came = np.zeros_like(counts)
+    np.add.at(came, (strata[used], places[used]), 1)
+    wrong = np.flatnonzero((came != counts).any(axis=1))
+    if len(wrong):
+        raise DataError(
+            f"the class {dataset.classes[wrong[0]]!r} has so many equal images (which stay together) that the "
+            "exact counts cannot be met; remove the copies, or give fractions"
+        )
+
+
+def _given(dataset: Dataset, rng: np.random.Generator) -> dict[str, Rows]:
+    """Return the given parts; if not given, the database is train, and validation a tenth taken out of train."""
+    if dataset.given_parts is None:
+        raise DataError(f"{dataset.name}: came without parts; add a split file (columns path, split) or name sizes")
+    named = np.array(dataset.given_parts)
+    parts = {part: np.flatnonzero(named == part) for part in PARTS}
+    for part in ("train", "query"):
+        if not len(parts[part]):
+            raise DataError(f"{dataset.name}: its split gives no {part} images; add some to it, or name sizes instead")
+    if not len(parts["database"]):
+        parts["database"] = parts["train"]
+    if not len(parts["validation"]):
+        places = _places(dataset, parts["train"], _GIVEN_VALIDATION, rng)
+        parts["validation"] = np.flatnonzero(places == PLACES.index("validation"))
+        parts["train"] = np.setdiff1d(parts["train"], parts["validation"])
+    return parts

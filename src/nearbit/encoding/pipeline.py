@@ -1,0 +1,165 @@
+"""From rows of images to rows of numbers, whatever computes them: threads decode ahead, and known rows are cached.
+
+Rows with known content hashes can be cached: an interrupted run goes on where it stopped and gives the same numbers as
+an undisturbed one.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from nearbit.datasets import ImageSource, Problem
+from nearbit.encoding.feature_cache import RowCache, Rows
+from nearbit.encoding.inputs import GivenImage, GivenImages
+from nearbit.encoding.preprocessing import Pixels, Preprocessing
+from nearbit.errors import ImageError
+from nearbit.progress import Progress, silent
+from nearbit.threads import n_threads
+
+CHUNK = 512
+MOST_READERS = 16
+
+Reader = Callable[[int], Pixels]
+Compute = Callable[[Pixels], Rows]
+"""Pixels uint8 `(n, 3, size, size)` to float32 `(n, width)`."""
+
+
+@dataclass(frozen=True, eq=False)
+class Encoded:
+    """What came out of a network.
+
+    Attributes:
+        outputs: float32 `(n, width)`: outputs of a hash network, or features of a backbone.
+        rows: int64 `(n,)`: the row of the source that each came from, in the order asked.
+        problems: the images that could not be read, with reasons; their rows are left out.
+    """
+
+    outputs: Rows
+    rows: npt.NDArray[np.int64]
+    problems: tuple[Problem, ...]
+
+
+@dataclass(frozen=True)
+class Job:
+    """Images to be encoded.
+
+    Attributes:
+        source: where the images are read from.
+        rows: which of them, in order.
+        keys: a name for each of `rows`, for messages.
+        digests: the content hash of each of `rows`; needed for a cache.
+    """
+
+    source: ImageSource
+    rows: Sequence[int]
+    keys: Sequence[str]
+    digests: Sequence[str] | None = None
+
+
+def plain_reader(source: ImageSource, preprocessing: Preprocessing) -> Reader:
+    """Return a function from a row to its pixels, without augmentation."""
+    return lambda row: preprocessing.apply(source.read(row, at_least=preprocessing.resize))
+
+
+def decoded_chunks(read: Reader, rows: Sequence[int], chunk: int) -> Iterator[list[Pixels | ImageError]]:
+    """Yield the pixels of `rows`, or the error of an image that cannot be read, `chunk` at a time, in order."""
+    with ThreadPoolExecutor(min(MOST_READERS, n_threads())) as pool:
+        ahead: list[Future[Pixels | ImageError]] = []
+        try:
+            for start in range(0, len(rows) + chunk, chunk):
+                waiting = ahead
+                ahead = [pool.submit(_read_one, read, row) for row in rows[start : start + chunk]]
+                if waiting:
+                    yield [future.result() for future in waiting]
+        finally:
+            for future in ahead:
+                future.cancel()
+
+
+def _read_one(read: Reader, row: int) -> Pixels | ImageError:
+    try:
+        return read(row)
+    except ImageError as error:
+        return error
+
+
+def encode_rows(
+    compute: Compute,
+    read: Reader,
+    job: Job,
+    *,
+    cache: RowCache | None = None,
+    chunk: int = CHUNK,
+    stage: str = "Encoding",
+    progress: Progress = silent,
+) -> Encoded:
+    """Compute the rows of images, in order.
+
+    Args:
+        compute: what is to be done with pixels.
+        read: from a row of the source to its pixels.
+        job: the images.
+        cache: keeps rows by content hash and is asked first; needs `job.digests`.
+        chunk: images that are decoded ahead.
+        stage: the name under which progress is reported.
+        progress: called after each chunk.
+
+    Returns:
+        The outputs in the order of `job.rows`; images that cannot be read are left out and listed.
+    """
+    wanted = range(len(job.rows)) if cache is None or job.digests is None else cache.missing(job.digests)
+    positions = list(wanted)
+    problems: dict[int, Problem] = {}
+    fresh: list[Rows] = []
+    chunks = decoded_chunks(read, [job.rows[position] for position in positions], chunk)
+    for number, items in enumerate(chunks):
+        here = positions[number * chunk : (number + 1) * chunk]
+        good = [place for place, item in zip(here, items, strict=True) if not isinstance(item, ImageError)]
+        problems |= {
+            place: Problem(job.keys[place], str(item))
+            for place, item in zip(here, items, strict=True)
+            if isinstance(item, ImageError)
+        }
+        if good:
+            outputs = compute(np.stack([item for item in items if not isinstance(item, ImageError)]))
+            fresh.append(outputs)
+            if cache is not None and job.digests is not None:
+                cache.add([job.digests[place] for place in good], outputs)
+        progress(stage, min((number + 1) * chunk, len(positions)), len(positions))
+    return _collect(job, cache, fresh, problems)
+
+
+def _collect(job: Job, cache: RowCache | None, fresh: list[Rows], problems: dict[int, Problem]) -> Encoded:
+    if cache is not None and job.digests is not None:
+        unread = {job.digests[place]: problem.reason for place, problem in problems.items()}
+        problems = {
+            place: Problem(job.keys[place], unread[digest])
+            for place, digest in enumerate(job.digests)
+            if digest in unread
+        }
+    kept = [place for place in range(len(job.rows)) if place not in problems]
+    outputs = np.zeros((0, 0), np.float32)
+    if kept and cache is not None and job.digests is not None:
+        outputs = cache.gather([job.digests[place] for place in kept])
+    elif kept:
+        outputs = np.concatenate(fresh)
+    rows = np.array([job.rows[place] for place in kept], np.int64)
+    return Encoded(outputs, rows, tuple(problems[place] for place in sorted(problems)))
+
+
+def job_of_given(images: Sequence[GivenImage]) -> Job:
+    """Return the job of encoding images as a person gives them: paths, Pillow images or arrays, in one list."""
+    source = GivenImages.of(images)
+    return Job(source, range(len(source)), [source.name(row) for row in range(len(source))])
+
+
+def complete(encoded: Encoded, width: int) -> Rows:
+    """Return all outputs float32 `(n, width)`; raise `ImageError`, naming the first few, where images were unread."""
+    if encoded.problems:
+        named = "; ".join(f"{problem.path}: {problem.reason}" for problem in encoded.problems[:3])
+        n_images = len(encoded.rows) + len(encoded.problems)
+        raise ImageError(f"{len(encoded.problems)} of {n_images} images cannot be read: {named}")
+    return encoded.outputs.reshape(-1, width)

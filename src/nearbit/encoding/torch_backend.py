@@ -1,0 +1,113 @@
+"""From images to outputs: the one border between torch and NumPy.
+
+How images are read ahead and rows cached, whatever computes them, is in `nearbit.encoding.pipeline`.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from nearbit.encoding.feature_cache import RowCache, Rows
+from nearbit.encoding.pipeline import CHUNK, Encoded, Job, Reader, encode_rows, plain_reader
+from nearbit.encoding.preprocessing import Pixels, Preprocessing
+from nearbit.errors import InputError
+from nearbit.files.writing import json_digest
+from nearbit.progress import Progress, silent
+
+CPU_BATCH = 16
+BATCH = 128
+
+
+def find_device(name: str) -> torch.device:
+    """Return the device that `name` means: "auto" is a GPU where there is one, else the CPU.
+
+    Raises:
+        InputError: the device is not there.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        torch.empty(1, device=name)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"device {name!r} is not there ({reason}): take auto, cpu, cuda or cuda:0") from error
+    return torch.device(name)
+
+
+def library_versions() -> dict[str, str]:
+    """Return the versions of the libraries that decide what a model computes."""
+    return {name: version(name) for name in ("nearbit", "torch", "numpy", "pillow")}
+
+
+def rows_key(what: str, device: torch.device) -> str:
+    """Return the key under which rows are cached: other devices and libraries give other last bits.
+
+    Args:
+        what: names the weights and the preprocessing.
+        device: where the rows are computed.
+    """
+    return json_digest({"what": what, "device": device.type, "libraries": library_versions()})
+
+
+@contextmanager
+def enough_memory(what: str) -> Iterator[None]:
+    """Turn a device's want of memory within the block into an error that says for what it was too little."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise InputError(f"the device has too little memory for {what}") from error
+
+
+@torch.no_grad()
+def run_batches(module: nn.Module, pixels: npt.NDArray[np.generic], device: torch.device) -> Rows:
+    """Return the float32 outputs `(n, width)` of a module in evaluation mode for inputs of any kind, batch by batch."""
+    parts = []
+    size = CPU_BATCH if device.type == "cpu" else BATCH
+    for start in range(0, len(pixels), size):
+        batch = torch.from_numpy(pixels[start : start + size]).to(device)
+        with enough_memory(f"a batch of {len(batch)} images; take another --device, such as cpu"):
+            parts.append(module(batch).float().cpu().numpy())
+    return np.concatenate(parts)
+
+
+def encode_images(
+    module: nn.Module,
+    preprocessing: Preprocessing,
+    job: Job,
+    *,
+    device: torch.device,
+    cache: RowCache | None = None,
+    reader: Reader | None = None,
+    stage: str = "Encoding",
+    progress: Progress = silent,
+) -> Encoded:
+    """Run images through a module, in evaluation mode, in order.
+
+    Args:
+        module: maps uint8 pixels `(n, 3, size, size)` to `(n, width)`.
+        preprocessing: what makes those pixels.
+        job: the images.
+        device: where the module is and runs.
+        cache: keeps rows by content hash and is asked first; needs `job.digests`.
+        reader: replaces the plain reader, for augmented views.
+        stage: the name under which progress is reported.
+        progress: called after each chunk.
+
+    Returns:
+        The outputs in the order of `job.rows`; images that cannot be read are left out and listed. On the CPU, with the
+        same number of threads, the same readable images in the same order give the same numbers to the last bit.
+    """
+    module.eval()
+
+    def compute(pixels: Pixels) -> Rows:
+        return run_batches(module, pixels, device)
+
+    read = reader or plain_reader(job.source, preprocessing)
+    return encode_rows(compute, read, job, cache=cache, chunk=CHUNK, stage=stage, progress=progress)

@@ -1,0 +1,77 @@
+"""The arrays of a search structure. They are plain NumPy arrays: nothing here needs a compiler."""
+
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from nearbit.index.engine.brute_force import Words
+
+PARTS = 4
+"""Parts of the bits of a group, for each of which its cells know the distance from the leader."""
+
+
+class Layout(NamedTuple):
+    """The arrays, as the kernels read them; those that a layout does not use are empty.
+
+    A *place* is the position of a distinct code; its rows are `rows[offsets[place] : offsets[place + 1]]`. In a plain
+    layout `offsets` is empty: each place is its own row. The kernels kept on disk know this class by its name.
+
+    Attributes:
+        columns: uint64 `(words, n_places)`, the codes by place.
+        offsets: uint32 or int64 `(n_places + 1,)`, where the rows of each place begin.
+        rows: uint32 or int64 `(n,)`, by place, ascending within one.
+        leaders: uint64 `(words, n_groups)`.
+        masks: uint64 `(n_groups, PARTS, words)`: the bits of each part; each bit is in one part of its group.
+        group_cells: int64 `(n_groups + 1,)`, where the cells of each group begin.
+        cell_starts: int64 `(n_cells + 1,)`, where the places of each cell begin.
+        rings: uint16 `(PARTS, n_cells)`: the distance between the leader and the codes of a cell, part by part.
+        spans: uint16 `(2, n_groups)`: the smallest and the largest distance of a group's codes from its leader.
+        table: uint32 `(2 ** n_bits,)`: 1 + the place of the code with that address, 0 where there is none.
+        probes: uint32 `(2 ** n_bits,)`: all addresses, by the number of their ones.
+    """
+
+    columns: Words
+    offsets: npt.NDArray[Any]
+    rows: npt.NDArray[Any]
+    leaders: Words
+    masks: npt.NDArray[np.uint64]
+    group_cells: npt.NDArray[np.int64]
+    cell_starts: npt.NDArray[np.int64]
+    rings: npt.NDArray[np.uint16]
+    spans: npt.NDArray[np.uint16]
+    table: npt.NDArray[np.uint32]
+    probes: npt.NDArray[np.uint32]
+
+    @classmethod
+    def of(cls, columns: Words, **arrays: npt.NDArray[Any]) -> Self:
+        """Return a layout of these arrays, the others empty; all read-only, so that one compiled kernel serves all."""
+        words = len(columns)
+        named: dict[str, npt.NDArray[Any]] = {
+            "columns": columns,
+            "offsets": np.empty(0, np.uint32), "rows": np.empty(0, np.uint32),
+            "leaders": np.empty((words, 0), np.uint64), "masks": np.empty((0, PARTS, words), np.uint64),
+            "group_cells": np.zeros(1, np.int64), "cell_starts": np.zeros(1, np.int64),
+            "rings": np.empty((PARTS, 0), np.uint16), "spans": np.empty((2, 0), np.uint16),
+            "table": np.empty(0, np.uint32), "probes": np.empty(0, np.uint32),
+        }  # fmt: skip
+        named |= arrays
+        return cls(**{name: _read_only(named[name]) for name in cls._fields})
+
+    @property
+    def n_places(self) -> int:
+        """Number of distinct codes; in a plain layout, of rows."""
+        return int(self.columns.shape[1])
+
+    @property
+    def kind(self) -> str:
+        """How the codes are laid out: "plain", "rings" or "table"."""
+        if self.table.size:
+            return "table"
+        return "rings" if self.leaders.size else "plain"
+
+
+def _read_only(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    view = np.ascontiguousarray(array).view()
+    view.flags.writeable = False
+    return view

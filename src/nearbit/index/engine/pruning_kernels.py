@@ -1,0 +1,360 @@
+"""Compiled searches that look at few codes: rings around leaders, and a table of all addresses.
+
+Both count before they scan: where too many codes would be looked at, they give a query up, and the caller scans plainly
+with the limit found so far. Nothing here checks its arguments; `structure` does.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from nearbit.index.engine.scan_kernels import (
+    CHUNK,
+    FARTHEST,
+    FULL,
+    LIMIT,
+    SMALL,
+    TOTAL,
+    TOUCHED,
+    admit,
+    distances,
+    grown,
+    rank,
+    room,
+    smallest,
+    take_near,
+)
+from nearbit.jit import compiled, lean, ones
+
+FEW = 64
+"""Runs of at most so many codes are compared one by one."""
+GIVEN_UP = -1
+"""The size of the results of a query that was given up."""
+FAR = np.uint16(65535)
+
+
+@lean
+def _gap(a: Any, b: Any) -> Any:
+    """Return the difference between two uint16, in a form that the compiler turns into vectors of 16 bits."""
+    larger, smaller = (a, b) if a > b else (b, a)
+    return np.uint16(larger - smaller)
+
+
+@lean
+def fill_cell_bounds(query: Any, group: int, leaders: Any, masks: Any, rings: Any, start: int, out: Any) -> None:
+    """Fill `out` with the least distance that the codes of a group's cells, from cell `start` on, can have.
+
+    |d(query, leader) - d(leader, code)| is at most d(query, code), on each part of the bits; the parts add up.
+    """
+    a, b, c, d = np.uint64(0), np.uint64(0), np.uint64(0), np.uint64(0)
+    for word in range(query.size):
+        bits = query[word] ^ leaders[word, group]
+        a += ones(bits & masks[group, 0, word])
+        b += ones(bits & masks[group, 1, word])
+        c += ones(bits & masks[group, 2, word])
+        d += ones(bits & masks[group, 3, word])
+    stop = start + out.size
+    x, y, z, v = rings[0][start:stop], rings[1][start:stop], rings[2][start:stop], rings[3][start:stop]
+    e, f, g, h = np.uint16(a), np.uint16(b), np.uint16(c), np.uint16(d)
+    for i in range(out.size):
+        out[i] = np.uint16(_gap(x[i], e) + _gap(y[i], f) + _gap(z[i], g) + _gap(v[i], h))
+
+
+@lean
+def fill_group_bounds(to_leaders: Any, spans: Any, out: Any) -> None:
+    """Fill `out` with the least distance that a code of each group can have."""
+    inner, outer = spans[0], spans[1]
+    for group in range(out.size):
+        distance, least = to_leaders[group], np.uint16(0)
+        if distance > outer[group]:
+            least = np.uint16(distance - outer[group])
+        elif distance < inner[group]:
+            least = np.uint16(inner[group] - distance)
+        out[group] = least
+
+
+@lean
+def _next_bound(bounds: Any, done: int) -> Any:
+    """Return the smallest bound above `done`."""
+    least = FAR
+    for group in range(bounds.size):
+        bound = bounds[group]
+        if bound > done and bound < least:
+            least = bound
+    return np.int64(least)
+
+
+@lean
+def _scan_few(start: int, stop: int, query: Any, columns: Any, limit: int, places: Any, near: Any, end: int) -> Any:
+    """Append the places of a short run that are within the limit; return where they end."""
+    for place in range(start, stop):
+        distance = ones(columns[0, place] ^ query[0])
+        for word in range(1, query.size):
+            distance += ones(columns[word, place] ^ query[word])
+        places[end], near[end] = place, distance
+        end += 1 if distance <= np.uint64(limit) else 0
+    return end
+
+
+@lean
+def _scan_run(
+    start: int, stop: int, query: Any, columns: Any, offsets: Any, rows: Any, excluded: Any, k: int,
+    values: Any, places: Any, near: Any, end: int, counts: Any, state: Any,
+) -> Any:  # fmt: skip
+    """Compare a query with the places from `start` to `stop`; return where the candidates end, or FULL."""
+    state[TOUCHED] += stop - start
+    if stop - start <= FEW:
+        end = room(places, near, end, state[FARTHEST])
+        if end == FULL:
+            return FULL
+        last = _scan_few(start, stop, query, columns, state[LIMIT], places, near, end)
+        return end if last == end else admit(end, last, places, near, offsets, rows, excluded, k, counts, state)
+    for low in range(start, stop, CHUNK):
+        part = values[: min(CHUNK, stop - low)]
+        distances(query, columns, low, part)
+        if smallest(part) <= state[LIMIT]:
+            end = room(places, near, end, state[FARTHEST])
+            if end == FULL:
+                return FULL
+            end = take_near(part, low, places, near, end, offsets, rows, excluded, k, counts, state)
+    return end
+
+
+@lean
+def _visit(
+    group: int, above: int, upto: int, query: Any, layout: Any, excluded: Any, k: int,
+    values: Any, bounds: Any, places: Any, near: Any, end: int, counts: Any, state: Any,
+) -> Any:  # fmt: skip
+    """Scan the cells of a group whose bound is above one number, at most another, and within the limit.
+
+    Returns:
+        where the candidates end, or FULL.
+    """
+    cell_starts, last = layout.cell_starts, layout.group_cells[group + 1]
+    for low in range(layout.group_cells[group], last, SMALL):
+        part = bounds[: min(SMALL, last - low)]
+        fill_cell_bounds(query, group, layout.leaders, layout.masks, layout.rings, low, part)
+        most = min(state[LIMIT], upto)
+        if smallest(part) > most:
+            continue
+        cell = 0
+        while cell < part.size:
+            if not above < part[cell] <= most:
+                cell += 1
+                continue
+            first = cell
+            while cell < part.size and above < part[cell] <= most:
+                cell += 1
+            end = _scan_run(
+                cell_starts[low + first], cell_starts[low + cell], query, layout.columns, layout.offsets, layout.rows,
+                excluded, k, values, places, near, end, counts, state,
+            )  # fmt: skip
+            if end == FULL:
+                return FULL
+            most = min(state[LIMIT], upto)
+    return end
+
+
+@lean
+def _is_much(query: Any, layout: Any, group_bounds: Any, done: int, limit: int, give_up: int, bounds: Any) -> Any:
+    """Return whether more than `give_up` codes, in the groups beyond `done`, may be within the limit."""
+    group_cells, cell_starts, found = layout.group_cells, layout.cell_starts, 0
+    for group in range(group_bounds.size):
+        if done < group_bounds[group] <= limit:
+            found += cell_starts[group_cells[group + 1]] - cell_starts[group_cells[group]]
+    if found <= give_up:
+        return False
+    found = 0
+    for group in range(group_bounds.size):
+        if not done < group_bounds[group] <= limit:
+            continue
+        stop = group_cells[group + 1]
+        for low in range(group_cells[group], stop, SMALL):
+            part = bounds[: min(SMALL, stop - low)]
+            fill_cell_bounds(query, group, layout.leaders, layout.masks, layout.rings, low, part)
+            if smallest(part) <= limit:
+                for cell in range(part.size):
+                    if part[cell] <= limit:
+                        found += cell_starts[low + cell + 1] - cell_starts[low + cell]
+        if found > give_up:
+            return True
+    return False
+
+
+@compiled
+def nearest_leaders(queries: Any, leaders: Any) -> Any:
+    """Return the nearest leader of each query, the first of equals."""
+    near, to_leaders = np.empty(queries.shape[0], np.int64), np.empty(leaders.shape[1], np.uint16)
+    for q in range(queries.shape[0]):
+        distances(queries[q], leaders, 0, to_leaders)
+        near[q] = np.argmin(to_leaders)
+    return near
+
+
+@lean
+def _search_groups(
+    query: Any, home: int, n_bits: int, layout: Any, excluded: Any, k: int, give_up: int,
+    to_leaders: Any, group_bounds: Any, values: Any, bounds: Any, places: Any, near: Any, counts: Any, state: Any,
+) -> Any:  # fmt: skip
+    """Search one query: the nearest leader's group ring by ring, then the others by their bound.
+
+    Returns:
+        where the candidates end, GIVEN_UP or FULL.
+    """
+    end, above, upto = 0, -1, 0
+    distances(query, layout.leaders, 0, to_leaders)
+    fill_group_bounds(to_leaders, layout.spans, group_bounds)
+    while above < state[LIMIT]:
+        end = _visit(home, above, upto, query, layout, excluded, k, values, bounds, places, near, end, counts, state)
+        if end == FULL:
+            return FULL
+        above, upto = upto, max(2 * upto, (n_bits + 63) // 64)
+    group_bounds[home] = FAR
+    is_little, done = False, -1
+    least = _next_bound(group_bounds, done)
+    while least <= state[LIMIT]:
+        if not is_little and _is_much(query, layout, group_bounds, done, state[LIMIT], give_up, bounds):
+            return GIVEN_UP
+        is_little = True
+        for group in range(group_bounds.size):
+            if group_bounds[group] == least and least <= state[LIMIT]:
+                end = _visit(
+                    group, -1, n_bits, query, layout, excluded, k, values, bounds, places, near, end, counts, state
+                )
+                if end == FULL:
+                    return FULL
+        done = least
+        least = _next_bound(group_bounds, done)
+    return end
+
+
+@lean
+def _begin(limit: int, counts: Any, state: Any) -> None:
+    """Make histogram and state those of a search that has found nothing yet."""
+    counts[:] = 0
+    state[LIMIT] = state[FARTHEST] = limit
+    state[TOTAL] = state[TOUCHED] = 0
+
+
+@lean
+def _probe(
+    address: int, n_bits: int, layout: Any, excluded: Any, k: int, give_up: int,
+    places: Any, near: Any, counts: Any, state: Any,
+) -> Any:  # fmt: skip
+    """Look all addresses at distance 0 up, then those at 1, … until the k-th row is found.
+
+    Returns:
+        where the candidates end, GIVEN_UP or FULL.
+    """
+    start, size, end, distance = 0, 1, 0, 0
+    while distance <= state[LIMIT] and distance <= n_bits:
+        if start + size > give_up:
+            return GIVEN_UP
+        for low in range(start, start + size, CHUNK):
+            end = room(places, near, end, state[FARTHEST])
+            if end == FULL:
+                return FULL
+            last = end
+            for probe in layout.probes[low : min(low + CHUNK, start + size)]:
+                number = np.int64(layout.table[np.int64(address) ^ np.int64(probe)])
+                places[last], near[last] = number - 1, distance
+                last += number > 0
+            end = admit(end, last, places, near, layout.offsets, layout.rows, excluded, k, counts, state)
+        start += size
+        state[TOUCHED] = start
+        size = size * (n_bits - distance) // (distance + 1)
+        distance += 1
+    return end
+
+
+@compiled
+def search_rings(layout: Any, queries: Any, limits: Any, n_bits: int, k: int, excluded: Any, give_up: int) -> Any:
+    """Search queries by rings; those with a common nearest leader follow each other, while its group is in the cache.
+
+    Args:
+        layout: the arrays, with leaders.
+        queries: uint64 `(n_query, words)`.
+        limits: int64 `(n_query,)`, the largest distance of results; for queries given up, lowered to what was found.
+        n_bits: code length in bits.
+        k: the most rows of a query; NO_LIMIT for all.
+        excluded: bool `(n,)`, or empty: rows that are not there.
+        give_up: a query that would look at more codes than this, beyond the first group, is given up.
+
+    Returns:
+        begins int64 `(n_query,)`, where the results of each query begin; sizes int64 `(n_query,)`, GIVEN_UP for those
+        given up; touched int64 `(n_query,)`, codes looked at; rows int64; distances int32.
+    """
+    n_query, n_groups = queries.shape[0], layout.leaders.shape[1]
+    begins, sizes, touched = np.zeros(n_query, np.int64), np.zeros(n_query, np.int64), np.zeros(n_query, np.int64)
+    to_leaders, group_bounds = np.empty(n_groups, np.uint16), np.empty(n_groups, np.uint16)
+    values, bounds = np.empty(CHUNK, np.uint16), np.empty(SMALL, np.uint16)
+    places, near = np.empty(4 * CHUNK, np.int64), np.empty(4 * CHUNK, np.uint16)
+    counts, state = np.zeros(n_bits + 1, np.int64), np.zeros(4, np.int64)
+    out_rows, out_distances, at = np.empty(1024, np.int64), np.empty(1024, np.int32), 0
+    homes = nearest_leaders(queries, layout.leaders)
+    for q in np.argsort(homes, kind="mergesort"):
+        end = FULL
+        while end == FULL:
+            _begin(limits[q], counts, state)
+            end = _search_groups(
+                queries[q], homes[q], n_bits, layout, excluded, k, give_up,
+                to_leaders, group_bounds, values, bounds, places, near, counts, state,
+            )  # fmt: skip
+            if end == FULL:
+                places, near = np.empty(4 * places.size, np.int64), np.empty(4 * near.size, np.uint16)
+        touched[q] = state[TOUCHED]
+        if end == GIVEN_UP:
+            sizes[q], limits[q] = GIVEN_UP, state[FARTHEST]
+            continue
+        begins[q], sizes[q] = at, min(state[TOTAL], k)
+        out_rows, out_distances = grown(out_rows, at + sizes[q]), grown(out_distances, at + sizes[q])
+        stop = at + sizes[q]
+        rank(
+            places, near, end, layout.offsets, layout.rows, excluded, counts, state,
+            out_rows[at:stop], out_distances[at:stop],
+        )  # fmt: skip
+        at = stop
+    return begins, sizes, touched, out_rows[:at], out_distances[:at]
+
+
+@compiled
+def search_table(layout: Any, addresses: Any, limits: Any, n_bits: int, k: int, excluded: Any, give_up: int) -> Any:
+    """Search queries by address: all addresses at distance 0, then at 1, … until the k-th row is found.
+
+    Args:
+        layout: the arrays, with a table.
+        addresses: int64 `(n_query,)`.
+        limits: int64 `(n_query,)`, the largest distance of results; for queries given up, lowered to what was found.
+        n_bits: code length in bits.
+        k: the most rows of a query; NO_LIMIT for all.
+        excluded: bool `(n,)`, or empty: rows that are not there.
+        give_up: a query that would look up more addresses than this is given up.
+
+    Returns:
+        begins, sizes, touched, rows and distances, as `search_rings` returns them.
+    """
+    n_query = addresses.size
+    begins, sizes, touched = np.zeros(n_query, np.int64), np.zeros(n_query, np.int64), np.zeros(n_query, np.int64)
+    places, near = np.empty(4 * CHUNK, np.int64), np.empty(4 * CHUNK, np.uint16)
+    counts, state = np.zeros(n_bits + 1, np.int64), np.zeros(4, np.int64)
+    out_rows, out_distances, at = np.empty(1024, np.int64), np.empty(1024, np.int32), 0
+    for q in range(n_query):
+        end = FULL
+        while end == FULL:
+            _begin(limits[q], counts, state)
+            end = _probe(addresses[q], n_bits, layout, excluded, k, give_up, places, near, counts, state)
+            if end == FULL:
+                places, near = np.empty(4 * places.size, np.int64), np.empty(4 * near.size, np.uint16)
+        touched[q] = state[TOUCHED]
+        if end == GIVEN_UP:
+            sizes[q], limits[q] = GIVEN_UP, state[FARTHEST]
+            continue
+        begins[q], sizes[q] = at, min(state[TOTAL], k)
+        stop = at + sizes[q]
+        out_rows, out_distances = grown(out_rows, stop), grown(out_distances, stop)
+        rank(
+            places, near, end, layout.offsets, layout.rows, excluded, counts, state,
+            out_rows[at:stop], out_distances[at:stop],
+        )  # fmt: skip
+        at = stop
+    return begins, sizes, touched, out_rows[:at], out_distances[:at]

@@ -1,0 +1,372 @@
+"""Compiled loops of the search. Nothing here checks its arguments; `structure` does.
+
+Words of codes come in columns `(words, n)`, so that each inner loop runs over one contiguous slice. A *place* is the
+position of a distinct code in its layout; its rows are `rows[offsets[place] : offsets[place + 1]]`, ascending. In a
+plain layout `offsets` is empty and each place is its own row.
+
+A search holds candidates (places with their distances), a histogram of the rows at each distance, and a state of three
+numbers: LIMIT, the largest distance that may still enter; FARTHEST, the distance of the k-th row so far; and TOTAL, the
+rows within it.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from nearbit.jit import compiled, lean, ones
+
+CHUNK = 2048
+SMALL = 256
+"""Codes, or cells, that are looked at one by one once the smallest of their distances lets them in."""
+FIRST = 16384
+"""Places, at most, whose k-th distance is a first limit; their number fits uint16."""
+LIMIT, FARTHEST, TOTAL, TOUCHED = 0, 1, 2, 3
+FULL = -2
+"""Instead of where candidates end: there is no room for more."""
+NO_LIMIT = np.iinfo(np.int64).max
+SORTED_BY_INSERTION = 24
+
+
+@lean
+def distances(query: Any, columns: Any, start: int, out: Any) -> None:
+    """Fill `out`, uint16, with the distances of one query to the places from `start` on; 4, 2 or 1 words at a time."""
+    stop, words, done = start + out.size, columns.shape[0], 0
+    if words == 1:
+        a, x = query[0], columns[0][start:stop]
+        for i in range(out.size):
+            out[i] = np.uint16(ones(x[i] ^ a))
+        return
+    if words % 4 >= 2:
+        a, b, x, y = query[0], query[1], columns[0][start:stop], columns[1][start:stop]
+        for i in range(out.size):
+            out[i] = np.uint16(ones(x[i] ^ a) + ones(y[i] ^ b))
+        done = 2
+    else:
+        for i in range(out.size):
+            out[i] = np.uint16(0)
+    if words % 2:
+        a, x = query[done], columns[done][start:stop]
+        for i in range(out.size):
+            out[i] += np.uint16(ones(x[i] ^ a))
+        done += 1
+    while done < words:
+        a, b, c, d = query[done], query[done + 1], query[done + 2], query[done + 3]
+        x, y = columns[done][start:stop], columns[done + 1][start:stop]
+        z, v = columns[done + 2][start:stop], columns[done + 3][start:stop]
+        for i in range(out.size):
+            out[i] += np.uint16(ones(x[i] ^ a) + ones(y[i] ^ b) + ones(z[i] ^ c) + ones(v[i] ^ d))
+        done += 4
+
+
+@lean
+def smallest(values: Any) -> Any:
+    """Return the smallest of some uint16 values, 65535 where there are none."""
+    least = np.uint16(65535)
+    for i in range(values.size):
+        least = values[i] if values[i] < least else least
+    return least
+
+
+@lean
+def _count_within(values: Any, limit: int) -> Any:
+    """Return how many of at most 65535 uint16 values are within a limit."""
+    bound, found = np.uint16(limit), np.uint16(0)
+    for i in range(values.size):
+        found += np.uint16(values[i] <= bound)
+    return np.int64(found)
+
+
+@lean
+def first_limit(query: Any, columns: Any, start: int, stop: int, k: int, limit: int, scratch: Any) -> Any:
+    """Return a distance within which `k` of the first places lie, by halving, or `limit` where there are too few."""
+    values = scratch[: min(scratch.size, stop - start)]
+    distances(query, columns, start, values)
+    low, high = 0, limit
+    if _count_within(values, high) < k:
+        return limit
+    while low < high:
+        middle = (low + high) // 2
+        if _count_within(values, middle) >= k:
+            high = middle
+        else:
+            low = middle + 1
+    return low
+
+
+@lean
+def _weight(place: int, offsets: Any, rows: Any, excluded: Any, most: int) -> Any:
+    """Return how many rows that are not excluded a place has; counting ends at `most`."""
+    if offsets.size == 0:
+        return 0 if excluded.size and excluded[place] else 1
+    start, stop = np.int64(offsets[place]), np.int64(offsets[place + 1])
+    if excluded.size == 0:
+        return min(stop - start, most)
+    found = 0
+    for at in range(start, stop):
+        if not excluded[rows[at]]:
+            found += 1
+            if found == most:
+                break
+    return found
+
+
+@lean
+def admit(
+    first: int,
+    last: int,
+    places: Any,
+    near: Any,
+    offsets: Any,
+    rows: Any,
+    excluded: Any,
+    k: int,
+    counts: Any,
+    state: Any,
+) -> Any:
+    """Weigh the candidates `first` to `last`, keep those that count, and lower the limit; return where they end.
+
+    In a plain layout candidates come in the order of rows: a tie with the k-th row, found later, cannot enter.
+    """
+    kept = first
+    for number in range(first, last):
+        distance = np.int64(near[number])
+        if distance > state[LIMIT]:
+            continue
+        weight = _weight(places[number], offsets, rows, excluded, k)
+        if weight == 0:
+            continue
+        places[kept], near[kept] = places[number], near[number]
+        kept += 1
+        counts[distance] += weight
+        state[TOTAL] += weight
+        while state[TOTAL] - counts[state[FARTHEST]] >= k:
+            state[TOTAL] -= counts[state[FARTHEST]]
+            counts[state[FARTHEST]] = 0
+            state[FARTHEST] -= 1
+        is_full = state[TOTAL] >= k and offsets.size == 0
+        state[LIMIT] = state[FARTHEST] - 1 if is_full else state[FARTHEST]
+    return kept
+
+
+@lean
+def gather(values: Any, start: int, limit: int, places: Any, near: Any, end: int) -> Any:
+    """Append the places from `start` on whose distance is within the limit; return where they end."""
+    for i in range(values.size):
+        places[end], near[end] = start + i, values[i]
+        end += values[i] <= limit
+    return end
+
+
+@lean
+def room(places: Any, near: Any, end: int, farthest: int) -> Any:
+    """Return where candidates end once a chunk more has room, or FULL: those beyond the k-th row are dropped."""
+    if end + CHUNK <= places.size:
+        return end
+    kept = 0
+    for number in range(end):
+        kept += near[number] <= farthest
+    if 2 * (kept + CHUNK) > places.size:
+        return FULL
+    kept = 0
+    for number in range(end):
+        places[kept], near[kept] = places[number], near[number]
+        kept += near[number] <= farthest
+    return kept
+
+
+@lean
+def take_near(
+    values: Any, start: int, places: Any, near: Any, end: int,
+    offsets: Any, rows: Any, excluded: Any, k: int, counts: Any, state: Any,
+) -> Any:  # fmt: skip
+    """Let a chunk of distances, those of the places from `start` on, into the candidates; return where they end."""
+    for low in range(0, values.size, SMALL):
+        part = values[low : low + SMALL]
+        if state[LIMIT] >= 0 and smallest(part) <= state[LIMIT]:
+            last = gather(part, start + low, state[LIMIT], places, near, end)
+            end = admit(end, last, places, near, offsets, rows, excluded, k, counts, state)
+    return end
+
+
+@lean
+def _sift(heap: Any, node: int) -> None:
+    """Restore a heap, largest row first, below one node."""
+    row = heap[node]
+    while 2 * node + 1 < heap.size:
+        child = 2 * node + 1
+        if child + 1 < heap.size and heap[child + 1] > heap[child]:
+            child += 1
+        if heap[child] <= row:
+            break
+        heap[node] = heap[child]
+        node = child
+    heap[node] = row
+
+
+@lean
+def _sort(rows: Any) -> None:
+    """Sort rows in place: few by insertion, many by a heap; rows in order are left alone."""
+    i = 1
+    while i < rows.size and rows[i - 1] <= rows[i]:
+        i += 1
+    if i >= rows.size:
+        return
+    if rows.size > SORTED_BY_INSERTION:
+        for node in range(rows.size // 2 - 1, -1, -1):
+            _sift(rows, node)
+        for last in range(rows.size - 1, 0, -1):
+            rows[0], rows[last] = rows[last], rows[0]
+            _sift(rows[:last], 0)
+        return
+    while i < rows.size:
+        row, j = rows[i], i
+        while j > 0 and rows[j - 1] > row:
+            rows[j] = rows[j - 1]
+            j -= 1
+        rows[j] = row
+        i += 1
+
+
+@lean
+def _fill_last(
+    places: Any, near: Any, end: int, distance: int, offsets: Any, rows: Any, excluded: Any, out: Any
+) -> None:
+    """Fill `out` with the smallest rows of the candidates at one distance: by a heap once there are too many."""
+    filled, size = 0, out.size
+    for number in range(end):
+        if near[number] != distance or size == 0:
+            continue
+        place = places[number]
+        start, stop = place, place + 1
+        if offsets.size:
+            start, stop = np.int64(offsets[place]), np.int64(offsets[place + 1])
+        for at in range(start, stop):
+            row = np.int64(rows[at]) if offsets.size else at
+            if excluded.size and excluded[row]:
+                continue
+            if filled < size:
+                out[filled] = row
+                filled += 1
+                if filled == size:
+                    for node in range(size // 2 - 1, -1, -1):
+                        _sift(out, node)
+            elif row < out[0]:
+                out[0] = row
+                _sift(out, 0)
+            else:
+                break
+
+
+@lean
+def rank(
+    places: Any, near: Any, end: int, offsets: Any, rows: Any, excluded: Any, counts: Any, state: Any,
+    out_rows: Any, out_distances: Any,
+) -> None:  # fmt: skip
+    """Fill the results of one query, ranked by distance, then by row; the histogram is used up."""
+    farthest, begin, starts = state[FARTHEST], 0, counts
+    for distance in range(farthest + 1):
+        size = counts[distance]
+        starts[distance] = begin
+        begin += size
+    for number in range(end):
+        away = np.int64(near[number])
+        if away >= farthest:
+            continue
+        place, at = places[number], starts[away]
+        if offsets.size == 0:
+            out_rows[at] = place
+            at += 1
+        else:
+            for posting in range(np.int64(offsets[place]), np.int64(offsets[place + 1])):
+                row = np.int64(rows[posting])
+                if excluded.size == 0 or not excluded[row]:
+                    out_rows[at] = row
+                    at += 1
+        starts[away] = at
+    _fill_last(places, near, end, farthest, offsets, rows, excluded, out_rows[starts[farthest] :])
+    begin = 0
+    for distance in range(farthest + 1):
+        stop = starts[distance] if distance < farthest else out_rows.size
+        _sort(out_rows[begin:stop])
+        out_distances[begin:stop] = distance
+        begin = stop
+
+
+@lean
+def _scan_blocks(
+    begin: int, stop: int, number: int, queries: Any, columns: Any, offsets: Any, rows: Any, excluded: Any, k: int,
+    values: Any, places: Any, near: Any, ends: Any, counts: Any, states: Any,
+) -> Any:  # fmt: skip
+    """Compare queries with the places from `begin` on, block by block, the first block from query `number` on.
+
+    Returns:
+        `stop`, and 0; or the place and the query at which the candidates had no room.
+    """
+    for low in range(begin, stop, CHUNK):
+        part = values[: min(CHUNK, stop - low)]
+        for q in range(number if low == begin else 0, queries.shape[0]):
+            state = states[q]
+            if state[LIMIT] < 0:
+                continue
+            distances(queries[q], columns, low, part)
+            if smallest(part) > state[LIMIT]:
+                continue
+            end = room(places[q], near[q], ends[q], state[FARTHEST])
+            if end == FULL:
+                return low, q
+            ends[q] = take_near(part, low, places[q], near[q], end, offsets, rows, excluded, k, counts[q], state)
+    return stop, 0
+
+
+@compiled
+def grown(values: Any, size: int) -> Any:
+    """Return an array of at least `size` columns that begins with those given."""
+    if size <= values.shape[-1]:
+        return values
+    larger = np.empty(values.shape[:-1] + (max(size, 2 * values.shape[-1]),), values.dtype)  # noqa: RUF005
+    larger[..., : values.shape[-1]] = values
+    return larger
+
+
+@compiled
+def scan(layout: Any, start: int, stop: int, queries: Any, limits: Any, n_bits: int, k: int, excluded: Any) -> Any:
+    """Compare queries with all places from `start` to `stop`, block by block: a block stays in the fastest cache.
+
+    Args:
+        layout: the arrays.
+        start: the first place.
+        stop: one past the last place.
+        queries: uint64 `(n_query, words)`.
+        limits: int64 `(n_query,)`, the largest distance of each query's results.
+        n_bits: code length in bits.
+        k: the most rows of a query; NO_LIMIT for all.
+        excluded: bool `(n,)`, or empty: rows that are not there.
+
+    Returns:
+        sizes int64 `(n_query,)`; rows int64 and distances int32, query after query.
+    """
+    n_query, columns, offsets, rows = queries.shape[0], layout.columns, layout.offsets, layout.rows
+    counts, states = np.zeros((n_query, n_bits + 1), np.int64), np.zeros((n_query, 4), np.int64)
+    places, near = np.empty((n_query, 4 * CHUNK), np.int64), np.empty((n_query, 4 * CHUNK), np.uint16)
+    ends, values, sample = np.zeros(n_query, np.int64), np.empty(CHUNK, np.uint16), np.empty(FIRST, np.uint16)
+    for q in range(n_query):
+        limit = limits[q]
+        if excluded.size == 0 and stop - start > FIRST and k < FIRST // 2:
+            limit = first_limit(queries[q], columns, start, stop, k, limit, sample)
+        states[q, LIMIT] = states[q, FARTHEST] = limit
+    low, number = start, 0
+    while low < stop:
+        low, number = _scan_blocks(
+            low, stop, number, queries, columns, offsets, rows, excluded, k, values, places, near, ends, counts, states
+        )
+        if low < stop:
+            places, near = grown(places, 2 * places.shape[1]), grown(near, 2 * near.shape[1])
+    sizes = np.minimum(states[:, TOTAL], k)
+    out_rows, out_distances, at = np.empty(sizes.sum(), np.int64), np.empty(sizes.sum(), np.int32), 0
+    for q in range(n_query):
+        rank(
+            places[q], near[q], ends[q], offsets, rows, excluded, counts[q], states[q],
+            out_rows[at : at + sizes[q]], out_distances[at : at + sizes[q]],
+        )  # fmt: skip
+        at += sizes[q]
+    return sizes, out_rows, out_distances

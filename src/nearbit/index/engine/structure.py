@@ -1,0 +1,214 @@
+"""The search structure of a set of codes: exact nearest rows, by the plan that looks at the fewest codes."""
+
+from collections.abc import Mapping
+from typing import Any, Self, final
+
+import numpy as np
+import numpy.typing as npt
+
+from nearbit.codes import check_n_bits
+from nearbit.errors import InputError
+from nearbit.index.engine.brute_force import Rows, Words, cut, plain_search
+from nearbit.index.engine.hits import Ranked, nothing, ranked_of
+from nearbit.index.engine.layout import Layout
+from nearbit.index.engine.layout_checks import LONGEST, MOST_BITS, check_structure
+from nearbit.index.engine.planner import SMALL_INDEX, TABLE_BITS, Plan, is_narrow, plan_for
+from nearbit.threads import n_threads
+
+Marks = npt.NDArray[np.bool_]
+
+DISTINCT_SHARE = 0.8
+"""Where more of the rows than this have codes of their own and rings do not help, the layout is plain."""
+
+
+@final
+class Structure:
+    """Finds the nearest rows of the codes that it was built from; `build_structure` makes it.
+
+    It is never changed after it was made: threads share it. Rows are numbered 0 … n - 1.
+    """
+
+    def __init__(self, layout: Layout, places: npt.NDArray[Any], n_bits: int, *, does_prune: bool) -> None:
+        """Keep the arrays; `places` are the places by row, empty for a plain layout."""
+        self._layout = layout
+        self._places = places
+        self._n_bits = n_bits
+        self._does_prune = does_prune
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return self._layout.n_places if self._layout.kind == "plain" else len(self._places)
+
+    @property
+    def layout(self) -> Layout:
+        """The arrays, read-only."""
+        return self._layout
+
+    @property
+    def does_prune(self) -> bool:
+        """Whether rings spare most codes a look."""
+        return self._does_prune
+
+    def nearest(
+        self,
+        queries: Words,
+        *,
+        k: int | None,
+        radius: int | None,
+        allowed: Rows | None = None,
+        excluded: Marks | None = None,
+        plan: Plan | None = None,
+    ) -> Ranked:
+        """Return the nearest rows of each query, ranked by distance, then by row; exact, whatever the plan.
+
+        Args:
+            queries: uint64 `(q, words)`.
+            k: the most rows of a query; None for no limit.
+            radius: the largest distance, in bits; None for no limit.
+            allowed: the only rows to look at, ascending; None for all.
+            excluded: bool `(n,)`, rows that are not there; None for none.
+            plan: one that the layout serves, in place of the planner's; every plan finds the same.
+        """
+        limit = self._n_bits if radius is None else min(radius, self._n_bits)
+        if allowed is not None:
+            if excluded is not None:
+                allowed = allowed[~excluded[allowed]]
+            if is_narrow(self._layout.kind, len(allowed), len(self)):
+                return self._among(allowed, queries, k, limit)
+            excluded = np.ones(len(self), np.bool_)
+            excluded[allowed] = False
+        if not len(queries) or not len(self):
+            return nothing(len(queries))
+        layout = self._layout
+        plan = plan or plan_for(layout.kind, does_prune=self._does_prune, n_rows=len(self), n_query=len(queries))
+        if plan == "numpy" and excluded is not None:
+            return self._among(np.flatnonzero(~excluded), queries, k, limit)
+        return _search(plan, layout, queries, self._n_bits, k, limit, excluded)
+
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """Return the arrays that `from_arrays` makes the structure of again: all that are not empty, by name."""
+        named: dict[str, npt.NDArray[Any]] = dict(self._layout._asdict())
+        if self._layout.kind != "rings":
+            del named["group_cells"], named["cell_starts"]
+        own = {"places": self._places, "does_prune": np.array([self._does_prune], np.uint8)}
+        return {name: array for name, array in (named | own).items() if array.size or name == "columns"}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]], n_bits: int) -> Self:
+        """Return the structure that `arrays()` was taken from; the arrays may be read-only memory maps.
+
+        Types, shapes and contents are checked: whatever array passes, a search reads nothing out of bounds.
+
+        Raises:
+            InputError: an array is missing, too many, of another type or shape, or holds what cannot be.
+        """
+        columns, does_prune = arrays.get("columns"), arrays.get("does_prune")
+        if columns is None or does_prune is None:
+            raise InputError(f"a search structure needs columns and does_prune, not {sorted(arrays)}; build it again")
+        if columns.ndim != 2 or does_prune.shape != (1,) or columns.shape[0] != -(-check_n_bits(n_bits) // 64):
+            raise InputError(
+                f"a search structure of {n_bits} bits needs columns as uint64 ({-(-n_bits // 64)}, n) and one mark "
+                f"does_prune, not {columns.shape} and {does_prune.shape}; build it again"
+            )
+        own = {name: array for name, array in arrays.items() if name in Layout._fields and name != "columns"}
+        layout, places = Layout.of(columns, **own), arrays.get("places", np.empty(0, np.uint32))
+        check_structure(layout, places, set(arrays) - {"does_prune"}, n_bits)
+        return cls(layout, places, n_bits, does_prune=bool(does_prune[0]))
+
+    def describe(self) -> dict[str, Any]:
+        """Return facts for people and machines: the layout, the plan for one query, counts and bytes."""
+        layout = self._layout
+        plan = plan_for(layout.kind, does_prune=self._does_prune, n_rows=len(self), n_query=1)
+        return {
+            "layout": layout.kind,
+            "plan": "scan" if plan == "numpy" else plan,
+            "rows": len(self),
+            "distinct_codes": None if layout.kind == "plain" else layout.n_places,
+            "leaders": layout.leaders.shape[1],
+            "cells": layout.rings.shape[1],
+            "bytes": sum(array.nbytes for array in self.arrays().values()),
+        }
+
+    def _among(self, rows: Rows, queries: Words, k: int | None, limit: int) -> Ranked:
+        """Return the nearest of some rows: their codes alone are compared."""
+        places = rows if self._layout.kind == "plain" else self._places[rows]
+        if not len(rows) or not len(queries):
+            return nothing(len(queries))
+        layout = Layout.of(self._layout.columns[:, places])
+        plan = plan_for("plain", does_prune=False, n_rows=len(rows), n_query=len(queries))
+        found = _search(plan, layout, queries, self._n_bits, k, limit, None)
+        return Ranked(found.offsets, rows[found.rows].astype(np.int64), found.distances)
+
+
+def build_structure(
+    words: Words,
+    n_bits: int,
+    *,
+    leaders: Words | None = None,
+    threads: int | None = None,
+    layout: str | None = None,
+) -> Structure:
+    """Build the search structure of codes. The result depends on the arguments only, not on the number of threads.
+
+    Args:
+        words: uint64 `(n, words)`, the codes by row.
+        n_bits: code length in bits.
+        leaders: codes uint64 `(m, words)` near which many others lie, such as centers; None to find some.
+        threads: how many to use; None for `NEARBIT_THREADS`, else all cores.
+        layout: "plain", "rings" or "table" in place of the one that suits the codes best.
+
+    Raises:
+        InputError: words of another type or shape than `n_bits` asks for, or codes too long for this layout.
+    """
+    check_n_bits(n_bits)
+    if words.dtype != np.uint64 or words.ndim != 2 or words.shape[1] != -(-n_bits // 64) or n_bits > LONGEST:
+        raise InputError(
+            f"codes of {n_bits} bits (at most {LONGEST}) must come as uint64 (n, {-(-n_bits // 64)}), "
+            f"not {words.dtype} {words.shape}"
+        )
+    kind = layout or _kind(len(words), n_bits)
+    if kind == "plain" or not len(words):
+        return _plain(words, n_bits)
+    from nearbit.index.engine.distinct import distinct_codes, places_of
+
+    distinct = distinct_codes(words)
+    if kind == "table":
+        from nearbit.index.engine.table import table_layout
+
+        made, does_prune = table_layout(distinct, n_bits), False
+    else:
+        from nearbit.index.engine.rings import does_help, ring_layout
+
+        made = ring_layout(distinct, n_bits, leaders, threads or n_threads())
+        does_prune = layout == "rings" or does_help(made, n_bits)
+        if not does_prune and made.n_places > DISTINCT_SHARE * len(words):
+            return _plain(words, n_bits)
+    return Structure(made, places_of(made), n_bits, does_prune=does_prune)
+
+
+def _plain(words: Words, n_bits: int) -> Structure:
+    return Structure(Layout.of(words.T), np.empty(0, np.uint32), n_bits, does_prune=False)
+
+
+def _kind(n: int, n_bits: int) -> str:
+    """Return the layout to try."""
+    if n < SMALL_INDEX or n_bits > MOST_BITS:
+        return "plain"
+    return "table" if n_bits <= TABLE_BITS else "rings"
+
+
+def _search(
+    plan: Plan, layout: Layout, queries: Words, n_bits: int, k: int | None, limit: int, excluded: Marks | None
+) -> Ranked:
+    """Return the nearest rows of each query by one plan."""
+    if plan == "numpy":
+        limits = np.full(len(queries), limit, np.int32)
+        found = plain_search(queries, layout.columns.T, np.arange(layout.n_places), k=k, limits=limits)
+        return ranked_of(found if k is None else cut(found, k))
+    from nearbit.index.engine import parallel
+
+    marks = np.empty(0, np.bool_) if excluded is None else excluded.view()
+    marks.flags.writeable = False
+    search = {"scan": parallel.by_scan, "rings": parallel.by_rings, "table": parallel.by_table}[plan]
+    limits_of = np.full(len(queries), limit, np.int64)
+    return search(layout, np.array(queries, order="C"), limits_of, n_bits, k, marks, n_threads())

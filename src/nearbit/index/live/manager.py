@@ -1,0 +1,236 @@
+"""Keeps the snapshot of an open index at the state of its file: by what changed, by the cache file, or by reading all.
+
+Nothing here decides what is true: every snapshot is known by the state that it is, and is used only in a transaction
+that sees this state. Merges of large indexes run in a thread of their own.
+"""
+
+import threading
+from collections.abc import Callable
+from typing import final
+
+from nearbit.errors import IndexFileError, InputError
+from nearbit.index.live.cache import SearchCache
+from nearbit.index.live.snapshot import Snapshot, build_base, fresh_snapshot, with_sets
+from nearbit.index.storage import statements
+from nearbit.index.storage.change_log import Runs, State, changed_since, read_state, trim
+from nearbit.index.storage.connecting import Connection
+from nearbit.index.storage.label_sets import LabelSets
+from nearbit.index.storage.loading import Loaded, load_all, load_label_sets, load_runs
+from nearbit.index.storage.store import Store
+
+CACHED_ITEMS = 100_000
+"""From how many items on the search structure is kept in a file, with the label sets."""
+
+MERGE_ITEMS = 50_000
+MERGE_SHARE = 0.05
+"""A merge begins beyond so many pending changes, or this share of the base, whichever is fewer…"""
+
+FEWEST_PENDING = 1_000
+"""…but never for fewer than these."""
+
+MERGED_AT_ONCE = 20_000
+"""Up to so many items a merge takes a moment and needs no thread."""
+
+
+@final
+class Keeper:
+    """The snapshot of one open index. Thread-safe."""
+
+    def __init__(self, store: Store, n_bits: int, *, reads_cache: bool, writes_cache: bool) -> None:
+        """Take the open store, and whether its cache file may be read and written."""
+        self._store = store
+        self._n_bits = n_bits
+        self._reads_cache = reads_cache
+        self._writes_cache = writes_cache
+        self._cache: SearchCache | None = None
+        self._is_damaged = False
+        self._lock = threading.RLock()
+        self._snapshot: Snapshot | None = None
+        self._labels_fit = True
+        self._merging: threading.Thread | None = None
+
+    def at(self, connection: Connection) -> Snapshot | None:
+        """Return the snapshot of the state that a reading transaction sees; None where ours is newer: read again."""
+        self._find_cache(connection)
+        state = read_state(connection)
+        snapshot = self.latest()
+        if snapshot is None:
+            return self._begun(connection, state)
+        if snapshot.state == state:
+            return snapshot
+        touched = changed_since(connection, snapshot.state)
+        if touched is not None:
+            now = load_runs(connection, self._n_bits, snapshot.labels, touched)
+            self._take_along(snapshot.state, state, touched, now)
+            latest = self.latest()
+            return latest if latest is not None and latest.state == state else None
+        if -1 not in (state.token, snapshot.state.token) and state.revision < snapshot.state.revision:
+            return None
+        return self._begun(connection, state)
+
+    def latest(self) -> Snapshot | None:
+        """Return the snapshot that is here, of whatever state, or None."""
+        with self._lock:
+            return self._snapshot
+
+    def advance(self, before: State, after: State, touched: Runs, now: Callable[[LabelSets | None], Loaded]) -> None:
+        """Take the snapshot along from the state before a transaction of this process to the one after it.
+
+        Args:
+            before: the state before; a snapshot of another one is left for the next search to bring up to date.
+            after: the state that the transaction left.
+            touched: the runs of ids that it touched.
+            now: gives what the index holds of these ids now, with the numbers of their label sets where asked for.
+        """
+        snapshot = self.latest()
+        if snapshot is not None and snapshot.state == before:
+            self._take_along(before, after, touched, now(snapshot.labels))
+
+    def with_labels(self, connection: Connection, snapshot: Snapshot) -> Snapshot:
+        """Return the snapshot with its label sets, read if they are not there yet and not too many."""
+        if snapshot.has_sets or not self._labels_fit:
+            return snapshot
+        labels = LabelSets()
+        loaded = load_label_sets(connection, labels)
+        if loaded is None:
+            self._labels_fit = False
+            return snapshot
+        richer = with_sets(snapshot, labels, *loaded)
+        with self._lock:
+            if self._snapshot is snapshot:
+                self._snapshot = richer
+        return richer
+
+    def merge(self) -> None:
+        """Make a new base of all that changed, at once."""
+        self.finish_merge()
+        snapshot = self.latest()
+        if snapshot is not None and snapshot.pending():
+            self._merge(snapshot)
+
+    def finish_merge(self) -> None:
+        """Wait for a merge that is under way."""
+        merging = self._merging
+        if merging is not None and merging is not threading.current_thread():
+            merging.join()
+
+    def save(self) -> bool:
+        """Write the base to the cache file if it is not there, and shorten the log; return whether it was written.
+
+        Nothing is written for a small index, without a cache, or where the file cannot be written.
+        """
+        snapshot = self.latest()
+        if not self._writes_cache or self._cache is None or snapshot is None or not self._store.is_in_place():
+            return False
+        base = snapshot.base
+        if len(base.ids) < CACHED_ITEMS or base.state.token == -1:
+            return False
+        if self._cache.state() == base.state and not self._is_damaged:
+            return False
+        try:
+            self._cache.save(base, snapshot.labels)
+        except (OSError, InputError):  # no folder to write in, a full disk, a folder of that name: it works without
+            return False
+        self._is_damaged = False
+        self._shorten_log(base.state)
+        return True
+
+    def prepare_next_opening(self) -> None:
+        """Write the cache file where so much changed that the next opening would be slow without."""
+        with self._store.read() as connection:
+            if not self._needs_saving(connection):
+                return
+            self.at(connection)
+        self.merge()
+        self.save()
+
+    def forget(self) -> None:
+        """Let go of the snapshot; the next search reads it again."""
+        with self._lock:
+            self._snapshot = None
+
+    def _needs_saving(self, connection: Connection) -> bool:
+        """Return whether so much changed since the cache file was written that it should be written again."""
+        self._find_cache(connection)
+        if not self._writes_cache or self._cache is None:
+            return False
+        n_items = statements.n_items(connection)
+        if n_items < CACHED_ITEMS or read_state(connection).token == -1:
+            return False
+        saved = None if self._is_damaged else self._cache.state()
+        touched = None if saved is None else changed_since(connection, saved)
+        return touched is None or int((touched[:, 1] - touched[:, 0] + 1).sum()) > most_pending(n_items)
+
+    def _find_cache(self, connection: Connection) -> None:
+        """Name the cache file; a file of an older format has none until it is upgraded."""
+        if self._reads_cache and self._cache is None:
+            index_id = connection.execute("SELECT value FROM meta WHERE key = 'index_id'").fetchone()
+            if index_id is not None:
+                self._cache = SearchCache(self._store.path, str(index_id[0]), self._n_bits)
+
+    def _begun(self, connection: Connection, state: State) -> Snapshot:
+        """Return a snapshot of a state from the cache file and the log, else from all rows, and keep it."""
+        snapshot = self._from_cache(connection, state)
+        if snapshot is None:
+            n_items = statements.n_items(connection)
+            labels = LabelSets() if n_items >= CACHED_ITEMS and self._labels_fit else None
+            items = load_all(connection, self._n_bits, labels)
+            snapshot = fresh_snapshot(build_base(items, state, self._n_bits), self._n_bits, labels)
+        with self._lock:
+            self._snapshot = snapshot
+        return snapshot
+
+    def _from_cache(self, connection: Connection, state: State) -> Snapshot | None:
+        saved = None if self._cache is None else self._cache.state()
+        touched = None if saved is None else changed_since(connection, saved)
+        if self._cache is None or touched is None:
+            return None
+        loaded = self._cache.load()
+        if loaded is None or loaded[0].state != saved:
+            self._is_damaged = loaded is None
+            return None
+        snapshot = fresh_snapshot(loaded[0], self._n_bits, loaded[1])
+        return snapshot.changed(touched, load_runs(connection, self._n_bits, snapshot.labels, touched), state)
+
+    def _take_along(self, before: State, after: State, touched: Runs, now: Loaded) -> None:
+        """Take the snapshot from one state to a later one, and begin a merge where much has changed."""
+        with self._lock:
+            snapshot = self._snapshot
+            if snapshot is None or snapshot.state != before:
+                return
+            self._snapshot = snapshot = snapshot.changed(touched, now, after)
+            if self._merging is not None or snapshot.pending() <= most_pending(len(snapshot.base.ids)):
+                return
+            if len(snapshot) <= MERGED_AT_ONCE:
+                self._merge(snapshot)
+                return
+            self._merging = threading.Thread(target=self._merge_aside, args=(snapshot,), name="merge", daemon=True)
+            self._merging.start()
+
+    def _merge_aside(self, snapshot: Snapshot) -> None:
+        """Merge in a thread of its own, and keep the result in the cache file."""
+        try:
+            self._merge(snapshot)
+            self.save()
+        finally:
+            self._merging = None
+
+    def _merge(self, snapshot: Snapshot) -> None:
+        """Build a new base from a snapshot; what changed meanwhile becomes its tail."""
+        base = build_base(snapshot.items(), snapshot.state, self._n_bits)
+        with self._lock:
+            current = self._snapshot
+            if current is not None and current.base is snapshot.base:
+                self._snapshot = current.rebased(snapshot, base)
+
+    def _shorten_log(self, state: State) -> None:
+        try:
+            with self._store.write(wait=0.0) as connection:
+                trim(connection, state)
+        except IndexFileError:  # another writer is at work; the next cache file shortens the log
+            return
+
+
+def most_pending(n_items: int) -> int:
+    """Return how many changes may wait beside a base of `n_items` before a merge begins."""
+    return max(FEWEST_PENDING, min(MERGE_ITEMS, int(MERGE_SHARE * n_items)))

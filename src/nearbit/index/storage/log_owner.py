@@ -1,0 +1,127 @@
+"""Whose log lies beside an index: SQLite's own, `-wal` with `-shm`, is found by name alone and names no file.
+
+Where another file took the place of an index (`mv new.index birds.index`), those who still have the old one open also
+have its log open, under the name that the new one's log would have. SQLite would mix the two. A log that is not of the
+file it lies beside is known by two things: somebody uses it, and nobody has this file open; or it does not go on from
+this file. Each write draws a random stamp (`PRAGMA user_version`), which stands in the first page of its log, and notes
+in the log the stamp that the file had then: a log whose stamps do not contain the file's goes on from another file.
+"""
+
+import mmap
+import os
+import re
+import sys
+from pathlib import Path
+
+from nearbit.errors import IndexFileError
+from nearbit.index.storage.open_file import STAMP_AT, OpenFile, is_other_held_at
+
+LOG_BASE = "log_base"
+"""The recorded fact that names the stamp of the file when its last write began."""
+
+STAMP_DIGITS = 10
+
+_BASE = re.compile(rb"log_base(\d{10})")
+_WAL_HEADER, _FRAME_HEADER = 32, 24
+
+
+def log_paths(path: Path) -> tuple[Path, Path]:
+    """Return where SQLite keeps the log of a file and what its users share."""
+    return path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")
+
+
+def log_bytes(path: Path) -> int:
+    """Return the size of the log beside a file; 0 where there is none."""
+    try:
+        return Path(f"{path}-wal").stat().st_size
+    except OSError:
+        return 0
+
+
+def is_foreign(file: OpenFile) -> bool:
+    """Return whether what lies beside a file is the log of another one; for the first handle of this process."""
+    wal, shared = log_paths(file.path)
+    if sys.platform == "win32" or not (wal.exists() or shared.exists()):  # there an open file cannot be replaced
+        return False
+    if is_other_held_at(file):
+        return True
+    if file.users > 1:
+        return False
+    stamps = _stamps_of(wal) if log_bytes(file.path) else set()
+    if stamps:
+        return file.stamp() not in stamps
+    return _is_locked(shared, *_SHM_USERS) and not _is_locked(file.path, *_FILE_USERS)
+
+
+def put_away(file: OpenFile, *, keep: bool = True) -> None:
+    """Take the log of another file from beside this one; with `keep`, what it holds is kept as `NAME-wal-foreign`.
+
+    Those who still use it go on with it without a name.
+
+    Raises:
+        IndexFileError: the folder cannot be written.
+    """
+    wal, shared = log_paths(file.path)
+    try:
+        if keep and log_bytes(file.path):
+            wal.replace(wal.with_name(f"{wal.name}-foreign"))
+        wal.unlink(missing_ok=True)
+        shared.unlink(missing_ok=True)
+    except OSError as error:
+        raise IndexFileError(
+            f"the index {file.path} cannot be opened: the log of another file lies beside it ({wal.name}) and cannot "
+            f"be put away: {error.strerror}; open it as a user who may write to the folder"
+        ) from error
+
+
+def _stamps_of(wal: Path) -> set[int]:
+    """Return the stamps of the files that a log can go on from; none where it does not say."""
+    with open(wal, "rb") as opened:
+        try:
+            log = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
+        except ValueError:  # emptied in the meantime
+            return set()
+        with log:
+            return {int(digits) for digits in _BASE.findall(log)} | _stamps_in(log)
+
+
+def _stamps_in(log: mmap.mmap) -> set[int]:
+    """Return the stamps in the first pages that a log holds, in whatever state."""
+    page_bytes = int.from_bytes(log[8:12], "big")
+    if not 512 <= page_bytes <= 65_536:
+        return set()
+    found = set()
+    for frame in range(_WAL_HEADER, len(log) - _FRAME_HEADER - STAMP_AT - 4, _FRAME_HEADER + page_bytes):
+        if log[frame : frame + 4] == b"\0\0\0\1":
+            begin = frame + _FRAME_HEADER + STAMP_AT
+            found.add(int.from_bytes(log[begin : begin + 4], "big", signed=True))
+    return found
+
+
+_SHM_USERS = (128, 1)
+"""The byte of `-shm` on which every connection that uses it holds a lock: first byte, number of bytes."""
+
+_FILE_USERS = (0x40000002, 510)
+"""The bytes of the file on which every connection that reads holds a lock, in this mode as long as it is open."""
+
+if sys.platform == "win32":
+
+    def _is_locked(path: Path, begin: int, length: int) -> bool:
+        return False
+
+else:
+    import fcntl
+
+    def _is_locked(path: Path, begin: int, length: int) -> bool:
+        """Return whether another process holds a lock; a file that cannot be asked counts as not locked."""
+        try:
+            descriptor = os.open(path, os.O_RDWR)
+        except OSError:
+            return False
+        try:
+            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, length, begin)
+        except OSError:
+            return True
+        finally:
+            os.close(descriptor)
+        return False

@@ -1,0 +1,1 @@
+"""What all metrics are computed from: relevant items counted by distance, for each query."""

@@ -1,0 +1,308 @@
+"""A trained model: what it is in memory, and how it lies on disk as a folder without pickle.
+
+The folder holds `bundle.json` (what the model is, with the SHA-256 of every other file), `weights.safetensors`,
+`centers.npy` and, where there are, `codebook.npy`, `assignment.npy`, `tie_break.npy`, `similarity.npy`, `split.json`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from safetensors.torch import save_file
+
+from nearbit.centers import CenterState
+from nearbit.codes import Codes, check_n_bits, pack, signs_of
+from nearbit.datasets import Dataset, ImageSource, Split, load_split
+from nearbit.encoding.feature_cache import RowCache, Rows, Shelf
+from nearbit.encoding.inputs import GivenImage
+from nearbit.encoding.pipeline import Encoded, Job, complete, job_of_given
+from nearbit.encoding.preprocessing import Preprocessing
+from nearbit.encoding.torch_backend import encode_images, find_device, library_versions, rows_key
+from nearbit.errors import BundleError, MissingExtraError
+from nearbit.files.tensors import tensors_written
+from nearbit.files.writing import json_digest, restore_folder, sha256_of, whole_folder, write_json
+from nearbit.model.arrays import (
+    FORMAT_VERSION,
+    KNOWN_FILES,
+    SIMILARITY,
+    SPLIT,
+    WEIGHTS,
+    build_bounded,
+    check_network,
+    read_centers,
+    read_similarity,
+    read_weights,
+    weight_shapes,
+)
+from nearbit.model.manifest import (
+    TRAINED,
+    UNFIT,
+    check_files,
+    checked_bytes,
+    class_names,
+    opened_whole,
+    or_damaged,
+    read_description,
+    seal,
+)
+from nearbit.networks import BackboneSpec, HashNetwork, Head
+from nearbit.progress import Progress, silent
+
+HEAD_BATCH = 8192
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Model:
+    """A trained hash network with all that belongs to it.
+
+    Attributes:
+        network: pixels to outputs.
+        head: what kind of head it has: {"kind", "hidden", "dropout", "normalized"}.
+        n_bits: length of its codes.
+        classes: the names of the classes it was trained on.
+        method: the name of the method, `method_options` its options.
+        centers: the centers that the saved weights were trained towards.
+        similarity: float64 `(n_classes, n_classes)`: what the centers followed, where they followed one.
+        split: the split it was trained on, where it is known.
+        record: how it was trained: options, history, validation figures, times, versions.
+    """
+
+    network: HashNetwork
+    head: dict[str, Any]
+    n_bits: int
+    classes: tuple[str, ...]
+    method: str
+    method_options: dict[str, Any]
+    centers: CenterState
+    similarity: npt.NDArray[np.float64] | None = None
+    split: Split | None = None
+    record: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """What an image goes through before the network sees it."""
+        return self.network.backbone.preprocessing
+
+    @cached_property
+    def model_id(self) -> str:
+        """A SHA-256 over all that decides the codes: weights of backbone and head, and preprocessing."""
+        head = {name: value.cpu().numpy().tobytes().hex() for name, value in self.network.head.state_dict().items()}
+        return json_digest({"backbone": self.network.backbone.fingerprint(), "head": head, "n_bits": self.n_bits})
+
+    def outputs(self, images: Sequence[GivenImage], *, device: str = "auto", progress: Progress = silent) -> Rows:
+        """Return the real-valued outputs of images: float32 `(n, n_bits)`, before tanh, in the order given.
+
+        Args:
+            images: paths, Pillow images, or uint8 arrays `(height, width, 3)` or `(height, width)`.
+            device: "auto", "cpu", "cuda", …
+            progress: called as images are encoded.
+
+        Raises:
+            ImageError: an image cannot be read; the message names each of the first few. Nothing is skipped.
+        """
+        job = job_of_given(images)
+        encoded = self.encode_source(job.source, job.rows, job.keys, device=device, progress=progress)
+        return complete(encoded, self.n_bits)
+
+    def encode(self, images: Sequence[GivenImage], *, device: str = "auto", progress: Progress = silent) -> Codes:
+        """Return the codes of images: uint8 `(n, ceil(n_bits / 8))`, in the order given; see `outputs`."""
+        return pack(signs_of(self.outputs(images, device=device, progress=progress)))
+
+    def encode_dataset(
+        self,
+        dataset: Dataset,
+        rows: Sequence[int] | npt.NDArray[np.int64] | None = None,
+        *,
+        device: str = "auto",
+        cache: Path | Shelf | RowCache | None = None,
+        progress: Progress = silent,
+    ) -> Encoded:
+        """Return the outputs of rows of a data set; images that cannot be read are left out and listed.
+
+        Args:
+            dataset: where the images are.
+            rows: which of them, in order; by default all.
+            device: "auto", "cpu", "cuda", …
+            cache: a folder that keeps what was computed, by content, so that repeated and interrupted runs compute
+                nothing twice; or `row_cache(folder, device)`, which several calls share; or a `Shelf`.
+            progress: called as images are encoded.
+        """
+        chosen = np.arange(len(dataset)) if rows is None else np.asarray(rows, np.int64)
+        digests = [dataset.digests[row] for row in chosen]
+        keys = [dataset.keys[row] for row in chosen]
+        return self.encode_source(dataset.source, chosen.tolist(), keys, digests, device, cache, progress)
+
+    def encode_source(
+        self,
+        source: ImageSource,
+        rows: Sequence[int],
+        keys: Sequence[str],
+        digests: Sequence[str] | None = None,
+        device: str = "auto",
+        cache: Path | Shelf | RowCache | None = None,
+        progress: Progress = silent,
+    ) -> Encoded:
+        """Encode rows of any image source; rows are cached by content where `digests` and `cache` are given."""
+        place = find_device(device)
+        job = Job(source, rows, keys, digests)
+        kept = self.row_cache(cache, device) if isinstance(cache, Path | Shelf) else cache
+        network = self.network.to(place)
+        module = network.backbone if self.is_frozen else network
+        encoded = encode_images(module, self.preprocessing, job, device=place, cache=kept, progress=progress)
+        outputs = apply_head(self.network.head, encoded.outputs, self.n_bits) if self.is_frozen else encoded.outputs
+        self.network.cpu()
+        return Encoded(outputs.reshape(-1, self.n_bits), encoded.rows, encoded.problems)
+
+    @property
+    def is_frozen(self) -> bool:
+        """Whether the backbone was frozen: other models have it too, so its features are worth keeping."""
+        return bool(self.record.get("regime") == "frozen")
+
+    def row_cache(self, folder: Path | Shelf, device: str = "auto") -> RowCache:
+        """Open the cache of this model's rows of a device: features of a frozen backbone, else outputs."""
+        place, shelf = find_device(device), Shelf(folder) if isinstance(folder, Path) else folder
+        if self.is_frozen:
+            return shelf.rows("features", rows_key(self.network.backbone.fingerprint(), place))
+        return shelf.rows("outputs", rows_key(self.model_id, place))
+
+    def save(self, path: str | Path) -> None:
+        """Write the model folder, whole or not at all; a folder that stands there is replaced.
+
+        Raises:
+            BundleError: something else than a model stands at `path`.
+        """
+        target = Path(path)
+        check_target(target)
+        with whole_folder(target) as folder:
+            with tensors_written(target):
+                save_file(
+                    {name: value.contiguous() for name, value in self.network.state_dict().items()},
+                    folder / WEIGHTS,
+                )
+            for name, array in self.centers.arrays().items():
+                np.save(folder / f"{name}.npy", array, allow_pickle=False)
+            if self.similarity is not None:
+                np.save(folder / SIMILARITY, self.similarity, allow_pickle=False)
+            if self.split is not None:
+                self.split.save(folder / SPLIT)
+            files = {file.name: sha256_of(file) for file in sorted(folder.iterdir())}
+            write_json(folder / "bundle.json", seal(self._description(files)))
+
+    def _description(self, files: dict[str, str]) -> dict[str, Any]:
+        spec = self.network.backbone.spec
+        return {
+            "kind": TRAINED,
+            "format_version": FORMAT_VERSION,
+            "model_id": self.model_id,
+            "method": self.method,
+            "method_options": self.method_options,
+            "n_bits": self.n_bits,
+            "classes": list(self.classes),
+            "preprocessing": self.preprocessing.to_dict(),
+            "backbone": {
+                "name": spec.name,
+                "feature_dim": spec.feature_dim,
+                "pretrained": spec.pretrained,
+                "source": spec.source,
+                "config": spec.config,
+            },
+            "head": self.head,
+            "split_hash": None if self.split is None else self.split.hash,
+            "record": self.record,
+            "libraries": library_versions(),
+            "files": files,
+        }
+
+
+def check_target(path: Path) -> None:
+    """Raise `BundleError` where something else than a model stands at `path`, which a new model must not replace."""
+    restore_folder(path)
+    if path.exists() and not (path / "bundle.json").is_file():
+        raise BundleError(f"{path} stands and is not a model folder: choose another name")
+
+
+def apply_head(head: Head, features: Rows, n_bits: int) -> Rows:
+    """Return the outputs float32 `(n, n_bits)` of a head for features `(n, feature_dim)`, block by block."""
+    device = next(head.parameters()).device
+    head.eval()
+    outputs = np.empty((len(features), n_bits), np.float32)
+    with torch.no_grad():
+        for start in range(0, len(features), HEAD_BATCH):
+            block = np.ascontiguousarray(features[start : start + HEAD_BATCH])
+            outputs[start : start + HEAD_BATCH] = head(torch.from_numpy(block).to(device)).float().cpu().numpy()
+    return outputs
+
+
+def load_model(path: str | Path) -> Model:
+    """Open a model folder after checking the hash of every file in it.
+
+    Nothing in the folder is run as code, and a folder that asks for more than its weights hold is refused.
+
+    Args:
+        path: the folder that `Model.save` wrote.
+
+    Returns:
+        The model, on the CPU, in evaluation mode.
+
+    Raises:
+        BundleError: there is no model, a file is missing, damaged or altered, or the format is newer than this nearbit.
+        MissingExtraError: the library behind its backbone is not installed.
+    """
+    folder = Path(path)
+    return opened_whole(folder, lambda: _load(folder))
+
+
+def _load(folder: Path) -> Model:
+    description = read_description(folder, TRAINED, FORMAT_VERSION)
+    try:
+        return _assemble(folder, description)
+    except (BundleError, MissingExtraError):
+        raise
+    except UNFIT as error:
+        raise BundleError(f"{folder} is not a complete model ({type(error).__name__}: {error})") from error
+
+
+def _assemble(folder: Path, description: dict[str, Any]) -> Model:
+    files, n_bits = description["files"], check_n_bits(description["n_bits"])
+    check_files(folder, files, KNOWN_FILES)
+    classes = class_names(folder, description)
+    split = None
+    if SPLIT in files:
+        checked_bytes(folder, files, SPLIT)
+        split = load_split(folder / SPLIT)
+    if (None if split is None else split.hash) != description["split_hash"]:
+        raise BundleError(f"{folder}: the split is not the one that bundle.json names")
+    model = Model(
+        network=_network(folder, description, n_bits),
+        head=dict(description["head"]),
+        n_bits=n_bits,
+        classes=classes,
+        method=str(description["method"]),
+        method_options=dict(description["method_options"]),
+        centers=read_centers(folder, files, len(classes), n_bits),
+        similarity=read_similarity(folder, files, len(classes)),
+        split=split,
+        record=dict(description["record"]),
+    )
+    if model.model_id != description["model_id"]:
+        raise BundleError(f"{folder}: the weights are not those that bundle.json names")
+    return model
+
+
+def _network(folder: Path, description: dict[str, Any], n_bits: int) -> HashNetwork:
+    spec = BackboneSpec(**description["backbone"])
+    preprocessing = Preprocessing.from_dict(description["preprocessing"])
+    head = description["head"] | {"n_bits": n_bits}
+    files = description["files"]
+    with or_damaged(folder, files, WEIGHTS):
+        shapes = weight_shapes(folder)
+        check_network(folder, spec, preprocessing, head, shapes)
+    weights = read_weights(folder, files)
+    network = HashNetwork(build_bounded(folder, spec, preprocessing, shapes), Head(spec.feature_dim, **head))
+    network.load_state_dict(weights)
+    return network.eval()

@@ -1,0 +1,184 @@
+"""A model's card: Markdown under a YAML header, of the facts that the model folder holds and of nothing else."""
+
+import html
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from nearbit.centers import certify
+from nearbit.methods import BASELINES, METHODS
+from nearbit.model.arrays import FORMAT_VERSION
+from nearbit.model.bundle import Model, load_model
+from nearbit.model.manifest import TRAINED, read_description
+
+MOST_CLASSES = 200
+"""Classes that a card names; of more it names the first ones and says how many there are."""
+
+MARKDOWN = re.compile(r"([\\`*_{}\[\]#|~$:@])")
+SCHEDULE = ("epochs", "batch_size", "learning_rate", "weight_decay", "clip_norm")
+
+
+def card_of_folder(folder: str | Path) -> str:
+    """Return the card of a model folder; see `load_model` for what is raised."""
+    path = Path(folder)
+    model = load_model(path)
+    return model_card(model, read_description(path, TRAINED, FORMAT_VERSION)["files"], path.absolute().name)
+
+
+def model_card(model: Model, files: Mapping[str, str], name: str) -> str:
+    """Return the card of a model as Markdown with the YAML header of a model hub.
+
+    Args:
+        model: what the card is of.
+        files: the SHA-256 of each of its files.
+        name: what the model is called.
+    """
+    sections = (
+        _about(model, name), _use(name), _training_data(model), _method(model), _network(model),
+        _training(model), _figures(model), _centers(model), _files(files), _limits(model),
+    )  # fmt: skip
+    return "\n".join([*_header(model, name), *(line for section in sections for line in section)])
+
+
+def escaped(text: object) -> str:
+    """Return a text as Markdown and HTML show it literally, on one line."""
+    line = " ".join(str(text).encode("utf-8", "backslashreplace").decode().split())
+    shown = "".join(one if one.isprintable() else "\ufffd" for one in line)
+    return MARKDOWN.sub(r"\\\1", html.escape(shown, quote=False))
+
+
+def quoted(text: object) -> str:
+    """Return a text in the double quotes of YAML."""
+    written = json.dumps(str(text).encode("utf-8", "backslashreplace").decode(), ensure_ascii=False)
+    return "".join(one if one.isprintable() else f"\\U{ord(one):08x}" for one in written)
+
+
+def _header(model: Model, name: str) -> Iterator[str]:
+    tags = ["image-retrieval", "deep-hashing", "binary-codes", "hamming-distance", model.method]
+    yield from ("---", "library_name: nearbit", "pipeline_tag: image-feature-extraction", "tags:")
+    yield from (f"- {quoted(tag)}" for tag in tags)
+    score = model.record.get("validation_map")
+    if score is not None:
+        dataset = quoted(_dataset(model))
+        yield from ("model-index:", f"- name: {quoted(name)}", "  results:", "  - task:", "      type: image-retrieval")
+        yield from ("    dataset:", f"      name: {dataset}", f"      type: {dataset}", "      split: validation")
+        yield from ("    metrics:", "    - type: mean_average_precision", "      name: tie-aware mAP on validation")
+        yield f"      value: {float(score):.4f}"
+    yield from ("---", "")
+
+
+def _about(model: Model, name: str) -> Iterator[str]:
+    yield from (f"# {escaped(name)}", "")
+    trained = f", trained on images of {len(model.classes)} classes" if model.classes else ""
+    yield f"A hash network for image search: it turns an image into a code of {model.n_bits} bits{trained}."
+    yield "Images whose codes differ in few bits are alike. Made with nearbit."
+    yield from ("", f"Model id: `{model.model_id}`", "")
+
+
+def _use(name: str) -> Iterator[str]:
+    folder = name if re.fullmatch(r"[\w.][\w.-]*", name) else "MODEL"
+    yield from ("## Use", "", "For searching collections of images like those that it was trained on, by an image.", "")
+    yield from ("```console", f"$ nearbit index photos.index photos/ --model {folder}")
+    yield from ("$ nearbit search photos.index query.jpg -k 10", f"$ nearbit inspect {folder}", "```", "")
+
+
+def _training_data(model: Model) -> Iterator[str]:
+    yield from ("## Training data", "", f"Data set: {escaped(_dataset(model))}", "")
+    if model.split is not None:
+        sizes = model.split.sizes()
+        yield from _table(("part", "images"), list(sizes.items()))
+        yield f"Split: `{model.split.hash}`"
+        yield ""
+    shown = [escaped(one) for one in model.classes[:MOST_CLASSES]]
+    more = f", and {len(model.classes) - MOST_CLASSES} more" if len(model.classes) > MOST_CLASSES else ""
+    yield from (f"{len(model.classes)} classes{': ' if shown else ''}{', '.join(shown)}{more}", "")
+
+
+def _method(model: Model) -> Iterator[str]:
+    known = METHODS.get(model.method) or BASELINES.get(model.method)
+    yield from ("## Method", "", escaped(known.title if known else model.method), "")
+    if known:
+        yield from (f"Citation: {escaped(known.citation)}", "")
+    yield from _table(("option", "value"), list(model.method_options.items()))
+
+
+def _network(model: Model) -> Iterator[str]:
+    spec, preprocessing = model.network.backbone.spec, model.preprocessing
+    weights = f"pretrained, from {spec.source}" if spec.pretrained else "none: trained from random ones"
+    facts = [
+        ("backbone", spec.name),
+        ("its pretrained weights", weights),
+        ("features", spec.feature_dim),
+        ("head", model.head.get("kind")),
+        (
+            "image",
+            f"{preprocessing.size} x {preprocessing.size} pixels, cut from a shorter side of {preprocessing.resize}",
+        ),
+        ("interpolation", preprocessing.interpolation),
+    ]
+    yield from ("## Network", "", *_table(("what", "value"), facts))
+
+
+def _training(model: Model) -> Iterator[str]:
+    record = model.record
+    options, schedule = record.get("options") or {}, record.get("schedule") or {}
+    facts = [
+        ("regime", record.get("regime")),
+        *((name.replace("_", " "), schedule.get(name)) for name in SCHEDULE),
+        ("augmentation", options.get("augment")),
+        ("selected epoch", record.get("selected_epoch")),
+        ("seed", options.get("seed")),
+        ("device", record.get("device")),
+    ]
+    yield from ("## Training", "", *_table(("what", "value"), [fact for fact in facts if fact[1] is not None]))
+
+
+def _figures(model: Model) -> Iterator[str]:
+    yield from ("## Figures", "")
+    score = model.record.get("validation_map")
+    if score is None:
+        yield "None: the model was made without validation images that have labels."
+    else:
+        yield f"Tie-aware mean average precision on validation: {float(score):.4f}. Validation images were the queries,"
+        yield "and training images, at most 5,000, the database. Choices made by this figure favour it;"
+        yield "`nearbit evaluate` measures on images that training has not seen."
+    yield ""
+
+
+def _centers(model: Model) -> Iterator[str]:
+    if len(model.centers.centers) < 2:
+        return
+    lines = certify(model.centers.centers, model.similarity).lines()
+    yield from ("## Hash centers", "", *(f"- {escaped(line)}" for line in lines), "")
+
+
+def _files(files: Mapping[str, str]) -> Iterator[str]:
+    yield from ("## Files", "", *_table(("file", "SHA-256"), sorted(files.items())))
+
+
+def _limits(model: Model) -> Iterator[str]:
+    yield from ("## Limits", "")
+    yield "- Distances tell likeness as the training data has it; of images of another kind nothing was measured."
+    yield "- Bits whose outputs lie near 0 can differ between devices and versions of libraries."
+    yield "- Codes of models of another id cannot be compared with codes of this one."
+    if not model.network.backbone.spec.pretrained:
+        yield "- The backbone has seen the training images only."
+    yield ""
+
+
+def _dataset(model: Model) -> str:
+    named = model.record.get("dataset") or (model.split.dataset if model.split is not None else None)
+    return str(named) if named else "not recorded"
+
+
+def _table(header: Sequence[str], rows: Sequence[tuple[object, object]]) -> list[str]:
+    """Return the lines of a Markdown table and an empty one; nothing where there are no rows."""
+    if not rows:
+        return []
+    lines = [header, ["---"] * len(header), *[[escaped(_plain(cell)) for cell in row] for row in rows]]
+    return [*(f"| {' | '.join(line)} |" for line in lines), ""]
+
+
+def _plain(value: object) -> object:
+    return "none" if value is None else json.dumps(value) if isinstance(value, dict | list | tuple | bool) else value

@@ -1,0 +1,126 @@
+"""What encodes images, whichever kind of folder it comes from; torch is loaded for trained models only."""
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, final
+
+import numpy as np
+import numpy.typing as npt
+
+from nearbit.encoding.feature_cache import Rows
+from nearbit.encoding.inputs import GivenImage
+from nearbit.encoding.preprocessing import Preprocessing
+from nearbit.model.manifest import EXPORTED, kind_of
+from nearbit.threads import given_threads
+
+if TYPE_CHECKING:
+    from nearbit.model.bundle import Model
+    from nearbit.model.onnx import OnnxModel
+
+
+class Encoder(Protocol):
+    """What turns images into outputs for a service; its methods may be called from any thread."""
+
+    @property
+    def n_bits(self) -> int:
+        """Length of the codes."""
+        ...
+
+    @property
+    def model_id(self) -> str:
+        """Names what makes the codes; codes of different ids are not compared."""
+        ...
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes it was trained on."""
+        ...
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """What an image goes through before the network sees it."""
+        ...
+
+    def outputs(self, images: Sequence[GivenImage]) -> Rows:
+        """Return the outputs of images: float32 `(n, n_bits)`; raise `ImageError` where one cannot be read."""
+        ...
+
+
+@final
+class TorchEncoder:
+    """A trained model as an `Encoder`: one call at a time uses the network, with a number of threads of its own."""
+
+    def __init__(self, model: "Model", *, threads: int, device: str) -> None:
+        self.model, self._threads, self._device = model, threads, device
+        self._lock = threading.Lock()
+        self.n_bits, self.model_id, self.classes = model.n_bits, model.model_id, model.classes
+        self.preprocessing = model.preprocessing
+
+    def outputs(self, images: Sequence[GivenImage]) -> Rows:
+        """Return the outputs of images: float32 `(n, n_bits)`; see `Model.outputs`."""
+        with self._lock, _torch_threads(self._threads):
+            return self.model.outputs(images, device=self._device)
+
+
+@contextmanager
+def _torch_threads(number: int) -> Iterator[None]:
+    """Let torch compute with so many threads within the block."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def load_any_model(folder: str | Path) -> "Model | OnnxModel":
+    """Open a trained model or an exported network, as its `bundle.json` says; torch is loaded for the former only.
+
+    Raises:
+        BundleError: there is none, or a file is missing, damaged or altered, or the format is newer.
+        MissingExtraError: what it needs is not installed.
+    """
+    if kind_of(Path(folder)) == EXPORTED:
+        from nearbit.model.onnx import load_onnx_model
+
+        return load_onnx_model(folder)
+    from nearbit.model.bundle import load_model
+
+    return load_model(folder)
+
+
+def load_encoder(folder: str | Path, *, threads: int | None = None, device: str = "auto") -> Encoder:
+    """Open a trained model or an exported network for a service.
+
+    Args:
+        folder: what `nearbit train` or `nearbit export --onnx` wrote.
+        threads: how many of them a network computes with on the CPU; None for `NEARBIT_THREADS`, else all cores.
+        device: "auto", "cpu", "cuda", … for a trained model; an exported network runs on the CPU.
+
+    Returns:
+        an `Encoder`, which may be used from several threads at once.
+
+    Raises:
+        BundleError, MissingExtraError: see `load_any_model`.
+        InputError: `threads` is below 1, or an exported network is asked to run elsewhere than on the CPU.
+    """
+    count = given_threads(threads)
+    if kind_of(Path(folder)) == EXPORTED:
+        from nearbit.model.onnx import check_device, load_onnx_model
+
+        check_device(device)
+        return load_onnx_model(folder, threads=count)
+    from nearbit.model.bundle import load_model
+
+    return TorchEncoder(load_model(folder), threads=count, device=device)
+
+
+def centers_of(model: "Model | OnnxModel") -> npt.NDArray[np.int8]:
+    """Return the centers of a model or of an exported network: int8 `(n_classes, n_bits)`."""
+    if isinstance(model.centers, np.ndarray):
+        return model.centers
+    return model.centers.centers

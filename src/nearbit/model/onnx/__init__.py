@@ -1,0 +1,15 @@
+"""Networks exported for ONNX Runtime: reading them, and encoding with them without torch."""
+
+from nearbit.model.onnx.model import OnnxModel, check_device, check_export_target, load_onnx_model
+from nearbit.model.onnx.session import BATCH, OUTPUTS, PIXELS, Session
+
+__all__ = [
+    "BATCH",
+    "OUTPUTS",
+    "PIXELS",
+    "OnnxModel",
+    "Session",
+    "check_device",
+    "check_export_target",
+    "load_onnx_model",
+]

@@ -1,0 +1,1 @@
+"""The OpenAPI document: what is asked, and what is answered."""

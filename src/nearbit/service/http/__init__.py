@@ -1,0 +1,1 @@
+"""Between HTTP and the service: middleware, limits, parameters, uploads, and errors."""

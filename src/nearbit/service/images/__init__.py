@@ -1,0 +1,1 @@
+"""Pictures of the items: their original files, and thumbnails."""

@@ -1,0 +1,148 @@
+"""What can be said of codes and of a model without loading the model: health, a map of the centers, its card."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from nearbit.codes import Codes, Signs, hamming_distances, pack
+from nearbit.errors import BundleError
+from nearbit.metrics.health import health_of
+from nearbit.model.checked_arrays import read_signs
+from nearbit.model.manifest import described
+
+HEALTH_ITEMS = 200_000
+"""Beyond so many items, health is measured on evenly spaced ones."""
+
+CARD_OPTIONS = ("backbone", "image_size", "epochs", "batch_size", "learning_rate", "augment", "seed")
+
+
+@dataclass(frozen=True, eq=False)
+class Centers:
+    """The class centers of a model: names, and signs int8 `(n_classes, n_bits)`."""
+
+    names: tuple[str, ...]
+    signs: Signs
+
+
+def health_facts(codes: Codes, n_bits: int, centers: Centers | None) -> dict[str, Any]:
+    """Return the health of codes, at least one, with the share of ones of each bit."""
+    measured = codes
+    if len(codes) > HEALTH_ITEMS:
+        measured = codes[np.linspace(0, len(codes) - 1, HEALTH_ITEMS).astype(np.int64)]
+    packed = None if centers is None or centers.signs.shape[1] != n_bits else pack(centers.signs)
+    ones = np.zeros(n_bits, np.int64)
+    for start in range(0, len(measured), 10_000):
+        ones += np.unpackbits(measured[start : start + 10_000], axis=1, count=n_bits).sum(axis=0, dtype=np.int64)
+    return {
+        **health_of(measured, n_bits, centers=packed).to_dict(),
+        "n_all": len(codes),
+        "ones": [round(float(share), 4) for share in ones / len(measured)],
+    }
+
+
+def description_of(folder: Path) -> dict[str, Any]:
+    """Return what the bundle of a model says; raise `BundleError` where it cannot be read."""
+    try:
+        found = described(folder)
+    except BundleError as error:
+        raise BundleError(f"the model at {folder.name} cannot be read; give another one (--model)") from error
+    kinds = {"model_id": str, "classes": list, "files": dict, "n_bits": int}
+    if not all(isinstance(found.get(name), kind) for name, kind in kinds.items()):
+        raise BundleError(f"the model at {folder.name} cannot be read; give another one (--model)")
+    return found
+
+
+def centers_of(folder: Path) -> Centers | None:
+    """Return the centers of a model; None where it has none.
+
+    Raises:
+        BundleError: they are missing or damaged.
+    """
+    about = description_of(folder)
+    classes = tuple(map(str, about["classes"]))
+    try:
+        signs = read_signs(folder, about["files"], "centers.npy", (len(classes), about["n_bits"]))
+    except BundleError as error:
+        said = str(error).replace(str(folder), folder.name)
+        raise BundleError(f"the centers of the model {folder.name} cannot be read: {said}; write it again") from error
+    return Centers(classes, signs) if classes else None
+
+
+def map_of(centers: Centers, counts: dict[str, int]) -> dict[str, Any]:
+    """Return the centers as points whose distances in the plane are near the Hamming distances of the centers.
+
+    Args:
+        centers: of at least one class.
+        counts: items of the index by label.
+    """
+    packed, n_bits = pack(centers.signs), centers.signs.shape[1]
+    distances = hamming_distances(packed, packed, n_bits)
+    points, kept = plane_of(distances)
+    pairs = distances[np.triu_indices(len(distances), 1)]
+    rows = [
+        {"name": name, "x": round(float(x), 4), "y": round(float(y), 4), "items": counts.get(name, 0), "code": code}
+        for name, (x, y), code in zip(centers.names, points, (row.tobytes().hex() for row in packed), strict=True)
+    ]
+    return {
+        "n_bits": n_bits,
+        "centers": rows,
+        "distance_min": int(pairs.min()) if len(pairs) else None,
+        "distance_mean": round(float(pairs.mean()), 3) if len(pairs) else None,
+        "explained": round(kept, 4),
+    }
+
+
+def plane_of(distances: npt.NDArray[Any]) -> tuple[npt.NDArray[np.float64], float]:
+    """Return points `(n, 2)` by classical multidimensional scaling, and the share of the spread that they show.
+
+    Hamming distances are squared Euclidean distances (of codes written as 0 and 1), so that no distance is squared
+    here; coordinates are in the root of bits. The sign of an axis is such that its largest coordinate is positive.
+
+    Args:
+        distances: Hamming distances `(n, n)`, in bits.
+    """
+    n = len(distances)
+    middle = np.eye(n) - 1.0 / n
+    values, vectors = np.linalg.eigh(-0.5 * middle @ distances.astype(np.float64) @ middle)
+    order = np.argsort(-values, kind="stable")[:2]
+    points = np.zeros((n, 2))
+    top = np.maximum(values[order], 0.0)
+    axes = vectors[:, order] * np.sqrt(top)
+    points[:, : axes.shape[1]] = axes
+    largest = points[np.abs(points).argmax(axis=0), np.arange(2)]
+    whole = float(np.maximum(values, 0.0).sum())
+    return points * np.where(largest < 0, -1.0, 1.0), float(top.sum() / whole) if whole > 0 else 1.0
+
+
+def card_of(folder: Path) -> dict[str, Any]:
+    """Return the facts of a model that people ask for."""
+    description = description_of(folder)
+    about = {**description.get("about", {}), **description}  # an exported network keeps there what its source said
+    record, options = about.get("record", {}), about.get("record", {}).get("options", {})
+    backbone = about.get("backbone", {})
+    if isinstance(backbone, str):
+        backbone = {"name": backbone}
+    return {
+        "name": folder.name,
+        "model_id": about["model_id"],
+        "precision": about.get("precision"),
+        "method": about.get("method"),
+        "method_options": about.get("method_options"),
+        "n_bits": about.get("n_bits"),
+        "classes": about["classes"],
+        "backbone": {name: backbone.get(name) for name in ("name", "feature_dim", "pretrained")},
+        "preprocessing": about.get("preprocessing"),
+        "head": about.get("head"),
+        "regime": record.get("regime"),
+        "options": {name: options[name] for name in CARD_OPTIONS if name in options},
+        "dataset": record.get("dataset"),
+        "n_train": record.get("n_train"),
+        "n_validation": record.get("n_validation"),
+        "selected_epoch": record.get("selected_epoch"),
+        "validation_map": record.get("validation_map"),
+        "split_hash": about.get("split_hash"),
+        "libraries": about.get("libraries"),
+    }

@@ -1,0 +1,189 @@
+"""What every run begins with: checked data, a device, a backbone and its regime, and features of a frozen one."""
+
+import copy
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+import torch
+
+from nearbit.datasets import Dataset, Problem, Split
+from nearbit.encoding.feature_cache import Rows, Shelf, shelf_of
+from nearbit.encoding.pipeline import Encoded, Job
+from nearbit.encoding.torch_backend import encode_images, library_versions, rows_key
+from nearbit.errors import InputError, TrainingError
+from nearbit.files.writing import json_digest
+from nearbit.methods import Regime
+from nearbit.networks import Backbone, HashNetwork, Head, HeadKind, make_backbone
+from nearbit.progress import Progress
+from nearbit.training.batches import FeatureInputs, PixelInputs, TrainingInputs
+from nearbit.training.distributed.processes import Processes, current_processes
+from nearbit.training.options import TrainOptions, check_augmentation, mirrors, resolve_regime
+from nearbit.training.precision import resolve_precision
+from nearbit.training.seeds import torch_seeded
+
+
+@final
+class Setup:
+    """Data, device, backbone and regime of a run.
+
+    Attributes:
+        dataset, split, options: as given; the split is checked.
+        cache: the folder of what can be computed again, or None; `shelf` holds its row caches.
+        parts: the rows of "train" and "validation"; `labels` are theirs.
+        processes: those that share the work.
+        device: where the networks are.
+        backbone: as it starts.
+        regime, precision: what the options mean for that backbone and device.
+    """
+
+    def __init__(self, dataset: Dataset, split: Split, options: TrainOptions, cache: Path | Shelf | None) -> None:
+        self.dataset, self.split, self.options = dataset, split, options
+        self.shelf = shelf_of(cache)
+        self.cache = None if self.shelf is None else self.shelf.folder
+        self.parts = {"train": split.train, "validation": split.validation}
+        self.labels = {part: dataset.labels[rows] for part, rows in self.parts.items()}
+        self.processes = current_processes()
+        self.device = self.processes.device(options.device)
+        with torch_seeded(options.seed, "backbone"):
+            self.backbone = make_backbone(options.backbone, weights=options.weights, image_size=options.image_size)
+        self._start = self.backbone.fingerprint()
+        self.backbone.to(self.device)
+        self.regime: Regime = resolve_regime(options, pretrained=self.backbone.spec.pretrained)
+        check_augmentation(options, self.regime)
+        _check_share(self.processes, self.regime, len(split.train))
+        self.precision = resolve_precision(options.precision, self.device, self.regime)
+
+    def key(self, **more: Any) -> str:
+        """Name a run by all that decides its result: data, options, backbone, libraries, and what is given besides."""
+        return json_digest(
+            {
+                "dataset": self.dataset.fingerprint,
+                "split": self.split.hash,
+                "options": self.recorded_options(),
+                "backbone_fingerprint": self._start,
+                "libraries": library_versions(),
+                "threads": torch.get_num_threads(),
+                "device": self._place(),
+                "precision": self.precision,
+                "processes": self.processes.count,
+            }
+            | more
+        )
+
+    def _place(self) -> str:
+        """Name the device: with several processes, which have a GPU each, only what kind it is."""
+        return self.device.type if self.processes.several else str(self.device)
+
+    def recorded_options(self) -> dict[str, Any]:
+        """Return the options as they are recorded: a backbone in a folder by its name, not by where it lies."""
+        return self.options.to_dict() | {"backbone": self.backbone.spec.name}
+
+    def record(self) -> dict[str, Any]:
+        """Return what a model's record says of the run, whatever the method."""
+        return {
+            "regime": self.regime,
+            "options": self.recorded_options(),
+            "n_train": len(self.split.train),
+            "n_validation": len(self.split.validation),
+            "dataset": self.dataset.name,
+            "dataset_fingerprint": self.split.fingerprint,
+            "device": self._place(),
+            "precision": self.precision,
+            "processes": self.processes.count,
+            "threads": torch.get_num_threads(),
+        }
+
+    def network(self, n_outputs: int, kind: HeadKind, *, normalized: bool = False) -> HashNetwork:
+        """Return a network that is about to be trained: the start's backbone (a copy unless frozen), and a new head."""
+        frozen = self.regime == "frozen"
+        backbone = self.backbone if frozen else copy.deepcopy(self.backbone)
+        with torch_seeded(self.options.seed, "head"):
+            head = Head(
+                backbone.spec.feature_dim,
+                n_outputs,
+                kind,
+                hidden=self.options.hidden,
+                dropout=self.options.dropout,
+                normalized=normalized,
+            ).to(self.device)
+        return HashNetwork(backbone, head).to(self.device)
+
+    def inputs(self, backbone: Backbone, progress: Progress) -> TrainingInputs:
+        """Return what a network of that backbone is trained on: features where it is frozen, else pixels."""
+        if self.regime == "frozen":
+            return self.feature_inputs(progress)
+        return PixelInputs(
+            self.dataset,
+            backbone.preprocessing,
+            self.parts,
+            self.device,
+            augment=self.options.augment != "none",
+            mirror=mirrors(self.options, dataset_mirror=self.dataset.mirror),
+        )
+
+    def feature_inputs(self, progress: Progress) -> FeatureInputs:
+        """Return the features of the frozen backbone, computed once."""
+        if "features" not in self._computed:
+            self.backbone.to(self.device).eval()
+            views = [self._features("train", view, progress) for view in range(self.options.views)]
+            validation = self._features("validation", 0, progress) if len(self.split.validation) else views[0][:0]
+            self._computed["features"] = FeatureInputs(views, validation, self.device)
+        return self._computed["features"]
+
+    def train_features(self, progress: Progress) -> Rows:
+        """Return the backbone's features of the plain training images: float32 `(n, feature_dim)`."""
+        return np.asarray(self.feature_inputs(progress).parts["train"].cpu().numpy())
+
+    @cached_property
+    def _computed(self) -> dict[str, FeatureInputs]:
+        return {}
+
+    def cache_features(self, rows: Sequence[int], progress: Progress) -> tuple[Problem, ...]:
+        """Put the features of any rows of the data set into the cache; return the images that cannot be read."""
+        self.backbone.to(self.device).eval()
+        return self._encoded(rows, "all", 0, progress).problems
+
+    def _features(self, part: str, view: int, progress: Progress) -> Rows:
+        encoded = self._encoded(self.parts[part].tolist(), part, view, progress)
+        if encoded.problems:
+            problem = encoded.problems[0]
+            raise TrainingError(f"an image cannot be read any more: {problem.path}: {problem.reason}")
+        return encoded.outputs
+
+    def _encoded(self, rows: Sequence[int], part: str, view: int, progress: Progress) -> Encoded:
+        digests = [self.dataset.digests[row] for row in rows]
+        job = Job(self.dataset.source, rows, [self.dataset.keys[row] for row in rows], digests)
+        mirror = mirrors(self.options, dataset_mirror=self.dataset.mirror)
+        key = rows_key(self.backbone.fingerprint(), self.device) + (f"/view {view} {mirror}" if view else "")
+        return encode_images(
+            self.backbone,
+            self.backbone.preprocessing,
+            job,
+            device=self.device,
+            cache=None if self.shelf is None else self.shelf.rows("features", key),
+            reader=self._augmented(view, mirror) if view else None,
+            stage=f"Features of {part} images" + (f", view {view + 1}" if view else ""),
+            progress=progress,
+        )
+
+    def _augmented(self, view: int, mirror: bool) -> Any:
+        def read(row: int) -> Any:
+            rng = np.random.default_rng([view, int(self.dataset.digests[row][:15], 16)])
+            image = self.dataset.source.read(row, at_least=self.backbone.preprocessing.augment_side)
+            return self.backbone.preprocessing.augment(image, rng, mirror=mirror)
+
+        return read
+
+
+def _check_share(processes: Processes, regime: Regime, n_train: int) -> None:
+    """Raise where several processes have no share of the work."""
+    if processes.several and regime == "frozen":
+        raise InputError(
+            "features of a frozen backbone are computed once and a head is trained on them in seconds, in one process: "
+            "start it without torchrun, or train the whole network (--regime fine-tuned)"
+        )
+    if processes.count > n_train:
+        raise TrainingError(f"{processes.count} processes share {n_train} training images: start fewer")

@@ -1,0 +1,102 @@
+"""What is told of a training: going on from a checkpoint, the figures of each epoch, TensorBoard's file of them."""
+
+import sys
+
+import pytest
+
+from nearbit.errors import MissingExtraError
+from nearbit.training import Watch, trainer
+from nearbit.training.tensorboard import scalars_in
+
+
+class Told:
+    """Notes what a watch is told."""
+
+    def __init__(self):
+        self.resumed, self.epochs = [], []
+        self.watch = Watch(
+            resumed=lambda *given: self.resumed.append(given), epoch=lambda *given: self.epochs.append(given)
+        )
+
+
+def interrupt_after(number):
+    def progress(stage, done, total):
+        if done == number and stage.startswith("Training"):
+            raise KeyboardInterrupt
+
+    return progress
+
+
+def test_a_watch_is_told_of_every_epoch_what_the_record_holds(run):
+    told = Told()
+    model = run("crh", watch=told.watch)
+    assert [name for name, _ in told.epochs] == ["linear"] * 3
+    assert [figures for _, figures in told.epochs] == model.record["history"]
+    rates = [figures["learning_rate"] for _, figures in told.epochs]
+    assert rates == pytest.approx([0.005, 0.005 * 0.75, 0.005 * 0.25])  # (1 + cos(pi e / 3)) / 2
+    assert told.resumed == []
+
+
+def test_a_watch_is_told_of_every_network_by_name(run):
+    told = Told()
+    run("shc", "frozen", epochs=1, watch=told.watch)
+    assert [name for name, _ in told.epochs] == ["classifier", "linear", "hidden"]
+
+
+def test_a_watch_is_told_where_training_goes_on(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(trainer, "CHECKPOINT_SECONDS", 0.0)
+    with pytest.raises(KeyboardInterrupt):
+        run("crh", checkpoint=tmp_path, progress=interrupt_after(3))
+    told = Told()
+    run("crh", checkpoint=tmp_path, watch=told.watch)
+    assert told.resumed == [("Training crh, 12 bits, linear head", 2, 3)]
+    assert [figures["epoch"] for _, figures in told.epochs] == [3]
+
+
+def scalars_of(folder):
+    """Return {figure: [(epoch, value), ...]} as TensorBoard reads a folder."""
+    reading = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    accumulator = reading.EventAccumulator(str(folder)).Reload()
+    return {
+        tag: [(event.step, event.value) for event in accumulator.Scalars(tag)] for tag in accumulator.Tags()["scalars"]
+    }
+
+
+def test_tensorboard_reads_the_history_back(run, tmp_path):
+    pytest.importorskip("tensorboard")
+    with scalars_in(tmp_path) as scalars:
+        model = run("crh", watch=Watch(epoch=scalars.epoch))
+    assert [path.name for path in tmp_path.iterdir()] == ["linear"]
+    found = scalars_of(tmp_path / "linear")
+    shown = ("loss", "learning_rate", "validation_map", "centers_changed", "center_distance_min",
+             "center_distance_mean", "seconds")  # fmt: skip
+    assert set(found) == set(shown)
+    for figure in shown:
+        assert found[figure] == [
+            (epoch["epoch"], pytest.approx(epoch[figure], rel=1e-6)) for epoch in model.record["history"]
+        ]
+
+
+def test_the_second_term_of_a_loss_is_shown(tmp_path):
+    pytest.importorskip("tensorboard")
+    with scalars_in(tmp_path) as scalars:
+        scalars.epoch("linear", {"epoch": 3, "loss": 2.0, "memory_loss": 0.5})
+    assert scalars_of(tmp_path / "linear") == {"loss": [(3, 2.0)], "memory_loss": [(3, 0.5)]}
+
+
+def test_epochs_that_are_trained_again_are_shown_once(tmp_path):
+    pytest.importorskip("tensorboard")
+    for epochs in ((1, 2, 3), (2, 3, 4)):
+        with scalars_in(tmp_path) as scalars:
+            for epoch in epochs:
+                scalars.epoch("hidden", {"epoch": epoch, "loss": float(10 * epoch + len(epochs) + epochs[0])})
+    assert scalars_of(tmp_path / "hidden") == {"loss": [(1, 14.0), (2, 25.0), (3, 35.0), (4, 45.0)]}
+
+
+def test_without_tensorboard_the_extra_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with (
+        pytest.raises(MissingExtraError, match=r"--tensorboard needs .* pip install .*tensorboard"),
+        scalars_in(tmp_path),
+    ):
+        pass
