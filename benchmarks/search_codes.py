@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from nearbit.centers.coding.algebraic.quasi_cyclic import orbit
-from nearbit.centers.coding.construction import plan
+from nearbit.centers.coding.construction import plan_code
 
 Table = tuple[np.ndarray, np.ndarray, list[list[int]]]
 MOST_ORBITS = 700
@@ -103,7 +103,7 @@ def search(dimension: int, seconds: float, longest: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     pool = [5, 15, 17, 21] + [p for degree in range(1, dimension + 1) for p in irreducible(degree)]
     pool = [p for p in pool if p.bit_length() - 1 <= dimension]
-    best = {n: plan(2**dimension, n).distance for n in range(dimension, longest + 1)}
+    best = {n: plan_code(2**dimension, n).distance for n in range(dimension, longest + 1)}
     codes: dict[int, tuple[int, int, int, tuple[int, ...], tuple[int, ...]]] = {}
     end = time.monotonic() + seconds
     while time.monotonic() < end:

@@ -20,7 +20,7 @@ import numpy as np
 
 from nearbit.codes import pack, signs_of
 from nearbit.datasets import Dataset, load_dataset
-from nearbit.encoding.pipeline import Job
+from nearbit.encoding.pipeline import EncodeRequest
 from nearbit.encoding.torch_backend import encode_images, find_device
 from nearbit.files.writing import cache_folder
 from nearbit.model.bundle import apply_head, load_model
@@ -42,7 +42,7 @@ def views_of(model: Any, dataset: Dataset, rows: np.ndarray, n_views: int) -> np
 
         digests = None if view else [dataset.digests[row] for row in rows]
         kept = None if view or not model.is_frozen else model.row_cache(cache_folder(), "cpu")
-        job = Job(dataset.source, rows.tolist(), [dataset.keys[row] for row in rows], digests)
+        job = EncodeRequest(dataset.source, rows.tolist(), [dataset.keys[row] for row in rows], digests)
         reader = read if view else None
         encoded = encode_images(backbone, backbone.preprocessing, job, device=device, reader=reader, cache=kept)
         if encoded.problems:

@@ -18,10 +18,10 @@ def step(x):
     return x + 1
 """
 OUTER = """
-from nearbit.jit import compiled
+from nearbit.jit import jit
 from nearbit.inner_kernels import step
 
-@compiled
+@jit
 def twice(x):
     return step(step(x))
 """
@@ -59,5 +59,5 @@ def test_kernels_live_in_modules_that_are_looked_at():
             for name in node.decorator_list
             if isinstance(name, ast.Name)
         }
-        if decorators & {"compiled", "lean"}:
+        if decorators & {"jit", "lean"}:
             assert file.stem.endswith("kernels") or file.name == "jit.py", f"{file} must be named …kernels.py"

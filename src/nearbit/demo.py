@@ -17,7 +17,7 @@ from nearbit.index import Item, create_index
 from nearbit.indexing import index_dataset
 from nearbit.model.bundle import Model, load_model
 from nearbit.progress import Progress, silent
-from nearbit.report.demo_page import Cell, Chapter, Found, Neighbour, demo_page
+from nearbit.report.demo_page import Chapter, FoundImage, Neighbour, PageCell, demo_page
 from nearbit.training import TrainOptions, plan
 
 METHODS = ("crh", "csq")
@@ -126,9 +126,9 @@ def _model(
     return model
 
 
-def _cell(model: Model, dataset: Dataset) -> Cell:
+def _cell(model: Model, dataset: Dataset) -> PageCell:
     report = evaluate(model, dataset, device="cpu").report
-    return Cell(
+    return PageCell(
         method=model.method,
         n_bits=model.n_bits,
         tie_aware_map=report.tie_aware_map,
@@ -141,7 +141,7 @@ def _cell(model: Model, dataset: Dataset) -> Cell:
 
 def _search(
     story: Story, folder: Path, model: Model, dataset: Dataset, split: Split, progress: Progress
-) -> Iterator[Found]:
+) -> Iterator[FoundImage]:
     """Index the database images, then yield each query with its neighbours."""
     rows = {key: row for row, key in enumerate(dataset.keys)}
     path = folder / f"{story.dataset}.index"
@@ -155,7 +155,7 @@ def _search(
         for query, row in enumerate(split.query.tolist()):
             pairs = results.pairs(query)
             items = index.items([number for number, _ in pairs])
-            yield Found(
+            yield FoundImage(
                 row,
                 signs[query],
                 tuple(
@@ -171,7 +171,7 @@ def _neighbour(item: Item, rows: dict[str, int], dataset: Dataset, query: int, d
     return Neighbour(row=row, distance=distance, code=item.code, hit=hit)
 
 
-def _choose(dataset: Dataset, found: list[Found]) -> list[Found]:
+def _choose(dataset: Dataset, found: list[FoundImage]) -> list[FoundImage]:
     """Return the queries to show: four of different classes, and the two with the fewest hits, which are no secret."""
     hits = np.array([sum(neighbour.hit for neighbour in one.neighbours) for one in found])
     worst = np.argsort(hits, kind="stable")[:2].tolist()

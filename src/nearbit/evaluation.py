@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from nearbit.codes import pack, signs_of
 from nearbit.datasets import Dataset, Problem, Split
-from nearbit.encoding.feature_cache import Shelf
+from nearbit.encoding.feature_cache import FeatureStore
 from nearbit.errors import DataError
 from nearbit.metrics import Report, evaluate_codes, grades_of_tree, tie_aware_average_precision
 from nearbit.metrics.health import Health, health_of
@@ -66,7 +66,7 @@ def evaluate(
     k: int | None = None,
     hierarchy: Mapping[str, str] | None = None,
     device: str = "auto",
-    cache: Path | Shelf | None = None,
+    cache: Path | FeatureStore | None = None,
     each_query: bool = False,
     progress: Progress = silent,
 ) -> Evaluation:
@@ -81,7 +81,7 @@ def evaluate(
         hierarchy: the parent of each class, and of each such parent that has one, by name; adds the figures of
             graded relevance. For data sets with one label an image.
         device: "auto", "cpu", "cuda", …
-        cache: a folder that keeps features by content, or a `Shelf` that many runs share.
+        cache: a folder that keeps features by content, or a `FeatureStore` that many runs share.
         each_query: whether the average precision of each query is wanted, in the order of the split.
         progress: called as images are encoded and queries are ranked.
 

@@ -23,7 +23,7 @@ _PAIRS, _NIBBLES, _FOURS, _ONES = (
 )
 
 
-def compiled(kernel: Kernel) -> Kernel:
+def jit(kernel: Kernel) -> Kernel:
     """Return the compiled form of a kernel: it frees other threads while it runs and checks no bounds.
 
     The machine code is kept beside the module, else in the user's cache folder (`NUMBA_CACHE_DIR` names another);

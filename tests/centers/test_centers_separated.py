@@ -20,7 +20,7 @@ from nearbit.centers import (
 )
 from nearbit.centers.coding import kernels
 from nearbit.centers.coding.code_search import search_code
-from nearbit.centers.coding.construction import plan, random_invertible
+from nearbit.centers.coding.construction import plan_code, random_invertible
 from nearbit.centers.coding.packed import packed_words, unpacked_words
 from nearbit.errors import InputError
 
@@ -63,7 +63,7 @@ def test_every_number_of_bits_and_classes_has_the_distance_of_its_plan(n_bits):
         if 2 <= n_classes <= 2**n_bits:
             centers = separated_centers(n_classes, n_bits, np.random.default_rng(n_classes))
             assert centers.shape == (n_classes, n_bits)
-            assert smallest(centers) >= plan(n_classes, n_bits).distance >= 1
+            assert smallest(centers) >= plan_code(n_classes, n_bits).distance >= 1
             assert smallest(centers) >= gilbert_varshamov_distance(n_classes, n_bits) - (n_bits < 14)
 
 
@@ -96,13 +96,13 @@ def test_a_search_that_fails_finds_nothing():
 def test_every_number_of_bits_and_classes_at_length(n_bits):
     for n_classes in (2, 3, 6, 10, 17, 50, 100, 196, 300, 555, 1000, 1025, 2050, 5000):
         centers = separated_centers(n_classes, n_bits, np.random.default_rng(n_classes))
-        assert smallest(centers) >= plan(n_classes, n_bits).distance
+        assert smallest(centers) >= plan_code(n_classes, n_bits).distance
         assert smallest(centers) >= gilbert_varshamov_distance(n_classes, n_bits) - (n_classes > 1000)
 
 
 def test_more_classes_are_never_promised_more():
     for n_bits in (9, 16, 31, 48):
-        promised = [plan(n_classes, n_bits).distance for n_classes in (*range(2, 120), 127, 128, 129, 256, 257)]
+        promised = [plan_code(n_classes, n_bits).distance for n_classes in (*range(2, 120), 127, 128, 129, 256, 257)]
         assert promised == sorted(promised, reverse=True)
 
 
@@ -140,12 +140,12 @@ def test_bits_have_random_signs():
 
 
 def test_constructions_say_what_they_are_made_of():
-    assert plan(100, 48).describe() == "conference code (49, 100, 24), punctured by 1"
+    assert plan_code(100, 48).describe() == "conference code (49, 100, 24), punctured by 1"
     joined = "2 × Hadamard code (12, 24, 6), shortened by 1 + 6 × Hadamard code (20, 40, 10), shortened by 2"
-    assert plan(10, 130).describe() == joined
-    assert plan(10, 130).distance == 2 * 6 + 6 * 10
-    assert plan(40, 10).describe() == "code found by search (10, 40, 4)"
-    assert plan(16, 12).distance == 6
+    assert plan_code(10, 130).describe() == joined
+    assert plan_code(10, 130).distance == 2 * 6 + 6 * 10
+    assert plan_code(40, 10).describe() == "code found by search (10, 40, 4)"
+    assert plan_code(16, 12).distance == 6
 
 
 def test_a_distance_that_is_reached_is_kept_and_others_are_refused():
@@ -154,7 +154,7 @@ def test_a_distance_that_is_reached_is_kept_and_others_are_refused():
     with pytest.raises(InputError, match="100 centers of 16 bits cannot have a minimum distance of 7: at most 6"):
         separated_centers(100, 16, np.random.default_rng(0), min_distance=7)
     n_classes, n_bits = 555, 64
-    reached = plan(n_classes, n_bits).distance
+    reached = plan_code(n_classes, n_bits).distance
     assert reached < proven_upper_bound(n_classes, n_bits)
     with pytest.raises(
         InputError, match=rf"distance of 29 were found: {reached} is reached, and at most 29 is possible"

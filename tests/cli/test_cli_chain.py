@@ -59,7 +59,7 @@ def test_training_again_says_that_the_model_is_there(nearbit, as_json, place, mo
     def fail(*arguments):
         raise AssertionError("trained again")
 
-    monkeypatch.setattr("nearbit.training.trainer.Fit.run", fail)
+    monkeypatch.setattr("nearbit.training.trainer.Trainer.run", fail)
     (place / "a.model.checkpoint").mkdir()
     left = place / f".a.model.{_machine()}-{2**22 + 1}-01234567.tmp"
     left.mkdir()
@@ -84,7 +84,7 @@ def test_another_model_is_replaced_only_when_asked(refused, as_json, place):
 
 @pytest.mark.parametrize("more", [[], ["--overwrite"]])
 def test_what_is_no_model_is_never_replaced_and_nothing_is_trained(refused, place, monkeypatch, more):
-    monkeypatch.setattr("nearbit.training.trainer.Fit.run", None)
+    monkeypatch.setattr("nearbit.training.trainer.Trainer.run", None)
     assert "is not a model folder: choose another name" in refused("train", "photos", *TINY, "-o", "photos", *more)
     assert (place / "photos" / "a" / "000.png").is_file()
 

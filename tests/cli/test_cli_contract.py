@@ -94,7 +94,7 @@ def test_a_mistake_is_one_line_and_status_2(refused, tmp_path, monkeypatch, argu
 
 
 def test_a_place_that_cannot_be_written_is_a_mistake_found_before_the_work(refused, tmp_path, monkeypatch):
-    monkeypatch.setattr("nearbit.training.trainer.Fit.run", None)
+    monkeypatch.setattr("nearbit.training.trainer.Trainer.run", None)
     (tmp_path / "file").write_text("x")
     message = refused("train", "digits", "-o", tmp_path / "file" / "a.model")
     assert str(tmp_path / "file") in message

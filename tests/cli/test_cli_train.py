@@ -141,7 +141,7 @@ def test_too_little_memory_anywhere_in_training_is_one_line(refused, photos, tmp
         patch.setattr("nearbit.networks.cnn.SmallCNN.forward", greedy)
         message = refused("train", "photos", *FEW, "-o", "a.model")
         assert "too little memory for batches of 9 images; lower the batch size (--batch-size)" in message
-    monkeypatch.setattr("nearbit.training.context.Setup.network", greedy)
+    monkeypatch.setattr("nearbit.training.context.RunContext.network", greedy)
     assert "the device has too little memory for this network" in refused("train", "photos", *FEW, "-o", "a.model")
     assert nothing_is_left(tmp_path)
 
@@ -151,14 +151,14 @@ def interrupting(monkeypatch, stage, epoch):
     from nearbit.training import trainer
 
     monkeypatch.setattr(trainer, "CHECKPOINT_SECONDS", 0.0)
-    train_epoch = trainer.Fit._epoch
+    train_epoch = trainer.Trainer._epoch
 
     def watched(self, state, stepper):
         if self.stage.startswith(stage) and state.epoch == epoch:
             raise KeyboardInterrupt
         train_epoch(self, state, stepper)
 
-    monkeypatch.setattr(trainer.Fit, "_epoch", watched)
+    monkeypatch.setattr(trainer.Trainer, "_epoch", watched)
 
 
 @pytest.mark.parametrize("stage", ["Training the classifier", pytest.param("Training shc", marks=pytest.mark.slow)])

@@ -8,14 +8,14 @@ from cell_files import FLIPS, write_comparison_folder, write_done, write_failed
 from nearbit.compare.findings import find
 from nearbit.compare.folder import Cell, read_folder
 from nearbit.compare.rendering import csv_text, latex_text, markdown_text, text_lines
-from nearbit.compare.tables import Entry, Table, p_text, quality_table, tables_of
+from nearbit.compare.tables import Table, TableEntry, p_text, quality_table, tables_of
 
 ODD = 'a_b & 50% of {x} | "y" <z> \\ #1 $2 ^3 ~4 *5*'
 AWKWARD = Table(
     name="odd",
     title="Odd",
     header=("name", "value"),
-    rows=((Entry(ODD), Entry("1 ± 2", best=True)), (Entry("b"), Entry("0", near=True))),
+    rows=((TableEntry(ODD), TableEntry("1 ± 2", best=True)), (TableEntry("b"), TableEntry("0", near=True))),
     notes=("50% of all",),
     words=1,
 )

@@ -14,7 +14,7 @@ from model_makers import random_model
 from nearbit.codes import pack, signs_of
 from nearbit.datasets import ArrayImages
 from nearbit.encoding import torch_backend
-from nearbit.encoding.pipeline import Job, decoded_chunks, plain_reader
+from nearbit.encoding.pipeline import EncodeRequest, decoded_chunks, plain_reader
 from nearbit.encoding.torch_backend import encode_images, find_device
 from nearbit.errors import ImageError, InputError
 from tiny_data import tiny_dataset, tiny_labels, tiny_pixels
@@ -296,7 +296,7 @@ def test_decoding_stops_when_its_reader_is_closed():
 
 def test_a_reader_takes_the_place_of_the_plain_one(model):
     source = ArrayImages(PIXELS)
-    job = Job(source, [0, 1], ["a", "b"])
+    job = EncodeRequest(source, [0, 1], ["a", "b"])
     plain = plain_reader(source, model.preprocessing)
     swapped = encode_images(
         model.network, model.preprocessing, job, device=torch.device("cpu"), reader=lambda row: plain(1 - row)

@@ -16,7 +16,7 @@ from nearbit.index.engine import parallel  # noqa: F401 - loaded, the kernels se
 from nearbit.index.engine.structure import build_structure
 from nearbit.index.live import cache as cache_module
 from nearbit.index.live.cache import SearchCache
-from nearbit.index.live.snapshot import Base, Subset, fresh_snapshot
+from nearbit.index.live.snapshot import MainSegment, Subset, fresh_snapshot
 from nearbit.index.storage.change_log import State
 from nearbit.index.storage.label_sets import LabelSets
 
@@ -84,7 +84,7 @@ def main(kind, n_bits, folder):
     rng = np.random.default_rng(7)
     words = as_words(np.packbits(rng.random((N, n_bits)) < 0.12, axis=1))
     structure = build_structure(words, n_bits, layout=kind)
-    base = Base(np.arange(N) * 3, words, rng.integers(0, 3, N, dtype=np.int32), structure, State(1, 2))
+    base = MainSegment(np.arange(N) * 3, words, rng.integers(0, 3, N, dtype=np.int32), structure, State(1, 2))
     cache = SearchCache(folder / "x.index", "x", n_bits)
     cache.save(base, LabelSets(LABELS))
     arrays, written = {}, cache_module._write

@@ -74,11 +74,11 @@ def test_what_changed_since_is_read_alone(path, monkeypatch):
         writer.add(CODES[:3], ids=[7, 70, 71], replace=True, metadata=[{"labels": ["c"]}] * 3)
         writer.remove([1, 2, 30])
         writer.update([4], metadata=[{"labels": ["c"]}])
-    touched = []
+    dirty = []
     load_runs = loading.load_runs
 
     def seen(connection, n_bits, labels, runs):
-        touched.append(runs.tolist())
+        dirty.append(runs.tolist())
         return load_runs(connection, n_bits, labels, runs)
 
     monkeypatch.setattr(manager, "load_runs", seen)
@@ -87,7 +87,7 @@ def test_what_changed_since_is_read_alone(path, monkeypatch):
         found = index.search(QUERIES[:1], k=9, where={"labels": "c"}).pairs(0)
         assert sorted(item_id for item_id, _ in found) == [4, 7, 70, 71]
         assert len(index) == 39
-    assert touched == [[[1, 2], [4, 4], [7, 7], [30, 30], [70, 71]]]
+    assert dirty == [[[1, 2], [4, 4], [7, 7], [30, 30], [70, 71]]]
     assert reads == []
 
 

@@ -207,8 +207,8 @@ def test_a_full_disk_while_the_cache_is_written_is_no_error(tmp_path):
         with open_index(path) as index:
             index.search(CODES[:1])
             resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, resource.RLIM_INFINITY))
-            index._keeper.merge()
-            assert not index._keeper.save()
+            index._manager.merge()
+            assert not index._manager.save()
             resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 
     assert in_child(little_room) == 0

@@ -254,7 +254,8 @@ def test_a_file_is_one_whatever_its_spelling(live, spelling, monkeypatch):
     elif spelling == "folder":
         other.parent.symlink_to(live.parent)
     script = (
-        "import sys, numpy as np\nfrom nearbit.index import open_index\nfrom nearbit.index.storage import store\nstore.BUSY_SECONDS = 0.05\n"
+        "import sys, numpy as np\nfrom nearbit.index import open_index\nfrom nearbit.index.storage import store\n"
+        "store.BUSY_SECONDS = 0.05\n"
         "with open_index(sys.argv[1]) as index: index.add(np.array([[7]], np.uint8), metadata=[{'labels': ['old']}])"
     )
 

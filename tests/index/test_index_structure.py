@@ -184,11 +184,11 @@ def test_a_large_index_chooses_the_layout_that_suits_its_codes():
 def test_given_leaders_are_used():
     rng = np.random.default_rng(2)
     centers = np.zeros((3, 64), np.bool_)
-    centers[1, :4] = centers[2, 4:8] = True  # nearer to each other than leaders that are found
+    centers[1, :4] = centers[2, 4:8] = True  # nearer to each other than pivots that are found
     codes = np.packbits(centers[rng.integers(0, 3, 2000)] ^ (rng.random((2000, 64)) < 0.01), axis=1)
     given = as_words(np.packbits(centers, axis=1))
-    for leaders, count in ((None, 1), (given, 3)):
-        structure = build_structure(as_words(codes), 64, leaders=leaders, layout="rings")
+    for pivots, count in ((None, 1), (given, 3)):
+        structure = build_structure(as_words(codes), 64, pivots=pivots, layout="rings")
         assert structure.describe()["leaders"] == count
         found = structure.nearest(as_words(codes[:3]), k=5, radius=None)
         assert lists(found) == expected(codes[:3], codes, 64, 5, None, range(2000))

@@ -15,7 +15,7 @@ import oracles
 from nearbit.errors import IndexFileError
 from nearbit.index import create_index, open_index
 from nearbit.index.live import manager
-from nearbit.index.live.snapshot import build_base
+from nearbit.index.live.snapshot import build_main
 from nearbit.index.storage import writer_lock
 
 CODES = np.random.default_rng(0).integers(0, 256, (60, 8), dtype=np.uint8)
@@ -148,11 +148,11 @@ def test_nothing_goes_on_writing_once_an_index_is_closed(path, monkeypatch):
     def slow_build(*arguments):
         begun.set()
         time.sleep(0.3)
-        return build_base(*arguments)
+        return build_main(*arguments)
 
     index = open_index(path)
     index.search(CODES[:1])
-    monkeypatch.setattr(manager, "build_base", slow_build)
+    monkeypatch.setattr(manager, "build_main", slow_build)
     index.add(CODES[:10])
     assert begun.wait(10)
     index.close()
@@ -168,12 +168,12 @@ def test_a_search_does_not_wait_for_a_merge_and_keeps_what_came_meanwhile(path, 
     def slow_build(*arguments):
         begun.set()
         assert go_on.wait(10)
-        return build_base(*arguments)
+        return build_main(*arguments)
 
     items = {n + 1: code for n, code in enumerate(CODES)}
     with open_index(path) as index:
         index.search(CODES[:1])
-        monkeypatch.setattr(manager, "build_base", slow_build)
+        monkeypatch.setattr(manager, "build_main", slow_build)
         for n, item_id in enumerate(index.add(CODES[:10]).tolist()):
             items[item_id] = CODES[n]
         assert begun.wait(10)
@@ -183,7 +183,7 @@ def test_a_search_does_not_wait_for_a_merge_and_keeps_what_came_meanwhile(path, 
         items[3], items[66] = CODES[0], CODES[1]
         index.add(CODES[:1], ids=[500])
         items[500] = CODES[0]
-        merging = index._keeper._merging
+        merging = index._manager._merging
         for check in range(2):
             results = index.search(CODES[:8], k=5)
             assert [results.pairs(q) for q in range(8)] == [oracles.top_k(code, items, 64, 5) for code in CODES[:8]]
@@ -208,9 +208,9 @@ def slow_merge(monkeypatch):
         if threading.current_thread().name == "merge":
             begun.set()
             assert go_on.wait(10)
-        return build_base(*arguments)
+        return build_main(*arguments)
 
-    monkeypatch.setattr(manager, "build_base", slow_build)
+    monkeypatch.setattr(manager, "build_main", slow_build)
     yield go_on, begun
     go_on.set()
 
@@ -221,7 +221,7 @@ def test_labels_that_change_during_a_merge_are_not_lost(path, slow_merge):
         index.search(CODES[:1], where={"labels": "wren"})
         index.add(CODES[:10], metadata=[{"labels": ["wren"]}] * 10)
         assert begun.wait(10)
-        merging = index._keeper._merging
+        merging = index._manager._merging
         index.update([65], metadata=[{"labels": ["robin"]}])
         for _ in range(2):
             assert len(index.search(CODES[:1], where={"labels": "wren"}).pairs(0)) == 9
@@ -236,7 +236,7 @@ def test_a_merge_of_a_snapshot_that_was_read_anew_meanwhile_is_dropped(path, slo
         index.search(CODES[:1])
         index.add(CODES[:10])
         assert begun.wait(10)
-        merging = index._keeper._merging
+        merging = index._manager._merging
         monkeypatch.setattr("nearbit.index.storage.change_log.RUNS_PER_CHANGE", 0)
         other.remove([1, 2, 3, 64])
         for _ in range(2):

@@ -15,7 +15,7 @@ from model_makers import random_model
 from nearbit.errors import BundleError
 from nearbit.files.writing import json_digest, sha256_of
 from nearbit.model.bundle import load_model
-from nearbit.model.manifest import opened_whole, read_description
+from nearbit.model.manifest import opened_whole, read_manifest
 
 HUGE = 2**40
 
@@ -167,7 +167,7 @@ def test_a_model_that_is_replaced_while_it_is_read_is_opened_anew(folder):
     seen = []
 
     def read():
-        description = read_description(folder, "nearbit-model", 1)
+        description = read_manifest(folder, "nearbit-model", 1)
         if not seen:
             new.save(folder)
         seen.append(description["model_id"])

@@ -11,7 +11,7 @@ from service_site import N_BITS, png, running, stored_codes, write_index
 from nearbit.codes import hamming_distances, pack
 from nearbit.files.writing import sha256_of
 from nearbit.metrics.health import health_of
-from nearbit.service.info import HEALTH_ITEMS, Centers, health_facts, map_of, plane_of
+from nearbit.service.info import HEALTH_ITEMS, ClassCenters, health_info, map_of, plane_of
 from nearbit.service.settings import ServiceOptions
 
 
@@ -65,7 +65,7 @@ def test_health_is_what_the_library_measures(site, small):
 def test_health_of_very_many_codes_is_measured_on_some(monkeypatch):
     codes = np.random.default_rng(0).integers(0, 256, (500, 2), np.uint8)
     monkeypatch.setattr("nearbit.service.info.HEALTH_ITEMS", 100)
-    facts = health_facts(codes, 16, None)
+    facts = health_info(codes, 16, None)
     assert (facts["n_items"], facts["n_all"]) == (100, 500)
     assert HEALTH_ITEMS > 100_000
 
@@ -81,7 +81,7 @@ def test_points_of_the_plane_have_the_distances_that_fit_in_a_plane():
 @pytest.mark.parametrize("n", [1, 2, 3, 40])
 def test_the_map_of_centers_names_all_and_repeats(n):
     signs = np.where(np.random.default_rng(n).random((n, 16)) < 0.5, 1, -1).astype(np.int8)
-    centers = Centers(tuple(f"class {row}" for row in range(n)), signs)
+    centers = ClassCenters(tuple(f"class {row}" for row in range(n)), signs)
     drawn = map_of(centers, {"class 0": 5})
     assert [one["name"] for one in drawn["centers"]] == list(centers.names)
     assert [one["items"] for one in drawn["centers"]] == [5] + [0] * (n - 1)

@@ -12,7 +12,7 @@ from service_site import N_BITS, colors_of, png, running
 from nearbit.datasets import content_digest, load_dataset
 from nearbit.errors import ImageError
 from nearbit.index import create_index, open_index
-from nearbit.service.images.originals import Pictures
+from nearbit.service.images.originals import Originals
 from nearbit.service.images.thumbnails import MOST_BYTES, Thumbnails, small_picture
 from nearbit.service.settings import ServiceOptions
 
@@ -101,7 +101,7 @@ def test_kept_thumbnails_are_bounded_and_the_least_used_go(tmp_path):
     for number in range(12):
         (tmp_path / f"{number}.jpg").write_bytes(photo((256, 256 - number)))
     path = index_of(tmp_path, [f"{number}.jpg" for number in range(12)])
-    items, kept = items_at(path), Thumbnails(path, Pictures(path, ()), 60_000)
+    items, kept = items_at(path), Thumbnails(path, Originals(path, ()), 60_000)
     for item in items:
         assert len(kept.get(item).data) > 5000
     count, size = kept.count()
@@ -111,7 +111,7 @@ def test_kept_thumbnails_are_bounded_and_the_least_used_go(tmp_path):
     assert kept._find(newest) is not None
     assert kept._find(oldest) is None
     kept.close()
-    again = Thumbnails(path, Pictures(path, ()), 60_000)
+    again = Thumbnails(path, Originals(path, ()), 60_000)
     (tmp_path / "11.jpg").rename(tmp_path / "gone.jpg")
     assert again.count() == (count, size)
     again.close()
@@ -120,7 +120,7 @@ def test_kept_thumbnails_are_bounded_and_the_least_used_go(tmp_path):
 def test_a_changed_file_has_a_new_thumbnail(tmp_path):
     (tmp_path / "a.png").write_bytes(png((255, 0, 0)))
     path = index_of(tmp_path, ["a.png"])
-    kept, (item,) = Thumbnails(path, Pictures(path, ()), 10**6), items_at(path)
+    kept, (item,) = Thumbnails(path, Originals(path, ()), 10**6), items_at(path)
     first = kept.get(item)
     (tmp_path / "a.png").write_bytes(png((0, 0, 255), 25))
     second = kept.get(item)
@@ -247,14 +247,14 @@ def test_an_item_whose_file_is_gone_is_marked_and_nothing_is_told_of_other_folde
 def test_a_name_like_built_in_data_with_other_content_shows_nothing(tmp_path):
     path = index_of(tmp_path, ["digits/0003"], digests=[content_digest(b"something else")])
     with pytest.raises(ImageError, match="no picture of it lies in the folders"):
-        Pictures(path, ()).image_of(items_at(path)[0], 10)
+        Originals(path, ()).image_of(items_at(path)[0], 10)
 
 
 def test_where_nothing_can_be_written_thumbnails_are_made_all_the_same(tmp_path):
     (tmp_path / "a.png").write_bytes(png((255, 0, 0)))
     path = index_of(tmp_path, ["a.png"])
     (tmp_path / "a.index-thumbs").mkdir()
-    kept = Thumbnails(path, Pictures(path, ()), 10**9)
+    kept = Thumbnails(path, Originals(path, ()), 10**9)
     assert kept.get(items_at(path)[0]).content_type == "image/png"
     assert kept.count()[0] == 1
     kept.close()

@@ -12,7 +12,7 @@ from PIL import Image
 from service_site import png, running, write_index
 
 from nearbit.index import open_index
-from nearbit.service.images.originals import Pictures
+from nearbit.service.images.originals import Originals
 from nearbit.service.images.thumbnail_file import SCHEMA
 from nearbit.service.images.thumbnail_kinds import image_type
 from nearbit.service.images.thumbnails import Thumbnails, small_picture
@@ -117,7 +117,7 @@ def kept_beside(tmp_path, make):
     """Return what a service keeps where `make` put something in the place of the file."""
     path = write_index(tmp_path, 5)
     make(path.with_name(f"{path.name}-thumbs"))
-    kept = Thumbnails(path, Pictures(path, ()), 10**6)
+    kept = Thumbnails(path, Originals(path, ()), 10**6)
     with open_index(path, read_only=True) as index:
         assert kept.get(index.items([1])[0]).content_type == "image/png"
     assert kept.count()[0] == 1

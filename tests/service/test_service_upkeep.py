@@ -17,7 +17,7 @@ from nearbit.errors import InputError
 from nearbit.index import create_index
 from nearbit.service import collection as collection_module
 from nearbit.service.collection import Collection, shown_path
-from nearbit.service.images.originals import Pictures
+from nearbit.service.images.originals import Originals
 from nearbit.service.info import card_of
 from nearbit.service.settings import Limits, ServiceOptions
 
@@ -153,7 +153,7 @@ def replace_index(path, rows, model_id="fake"):
 
 def test_a_search_names_items_of_the_index_that_it_searched(tmp_path):
     path = write_index(tmp_path)
-    served = Collection(path, Pictures(path, ()), writable=False)
+    served = Collection(path, Originals(path, ()), writable=False)
     before = served.rendered([3])[0].json
     with served.use():
         replace_index(path, 5)
@@ -167,7 +167,7 @@ def test_a_search_names_items_of_the_index_that_it_searched(tmp_path):
 
 def test_what_one_request_reads_of_kept_items_another_does_not_empty(small, monkeypatch):
     monkeypatch.setattr(collection_module, "KEPT_ITEMS", 3)
-    served = Collection(small, Pictures(small, ()), writable=False)
+    served = Collection(small, Originals(small, ()), writable=False)
     served.rendered([1, 2, 3, 4])
     reading = served._opened.rendered
     served.rendered([5])

@@ -35,7 +35,7 @@ def run(frozen, feature_cache):
     def run_one(method="crh", regime="scratch", *, data=None, split=None, n_bits=12, multi_label=False, **given):
         dataset = data or tiny_dataset(multi_label=multi_label)
         extra = {
-            name: given.pop(name) for name in ("progress", "checkpoint", "method_options", "watch") if name in given
+            name: given.pop(name) for name in ("progress", "checkpoint", "method_options", "callbacks") if name in given
         }
         options = replace(SCRATCH if regime == "scratch" else frozen, **given)
         return train(

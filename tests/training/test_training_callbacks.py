@@ -5,16 +5,16 @@ import sys
 import pytest
 
 from nearbit.errors import MissingExtraError
-from nearbit.training import Watch, trainer
+from nearbit.training import Callbacks, trainer
 from nearbit.training.tensorboard import scalars_in
 
 
 class Told:
-    """Notes what a watch is told."""
+    """Notes what callbacks are given."""
 
     def __init__(self):
         self.resumed, self.epochs = [], []
-        self.watch = Watch(
+        self.callbacks = Callbacks(
             resumed=lambda *given: self.resumed.append(given), epoch=lambda *given: self.epochs.append(given)
         )
 
@@ -27,9 +27,9 @@ def interrupt_after(number):
     return progress
 
 
-def test_a_watch_is_told_of_every_epoch_what_the_record_holds(run):
+def test_callbacks_hear_of_every_epoch_what_the_record_holds(run):
     told = Told()
-    model = run("crh", watch=told.watch)
+    model = run("crh", callbacks=told.callbacks)
     assert [name for name, _ in told.epochs] == ["linear"] * 3
     assert [figures for _, figures in told.epochs] == model.record["history"]
     rates = [figures["learning_rate"] for _, figures in told.epochs]
@@ -37,18 +37,18 @@ def test_a_watch_is_told_of_every_epoch_what_the_record_holds(run):
     assert told.resumed == []
 
 
-def test_a_watch_is_told_of_every_network_by_name(run):
+def test_callbacks_hear_of_every_network_by_name(run):
     told = Told()
-    run("shc", "frozen", epochs=1, watch=told.watch)
+    run("shc", "frozen", epochs=1, callbacks=told.callbacks)
     assert [name for name, _ in told.epochs] == ["classifier", "linear", "hidden"]
 
 
-def test_a_watch_is_told_where_training_goes_on(run, tmp_path, monkeypatch):
+def test_callbacks_hear_where_training_goes_on(run, tmp_path, monkeypatch):
     monkeypatch.setattr(trainer, "CHECKPOINT_SECONDS", 0.0)
     with pytest.raises(KeyboardInterrupt):
         run("crh", checkpoint=tmp_path, progress=interrupt_after(3))
     told = Told()
-    run("crh", checkpoint=tmp_path, watch=told.watch)
+    run("crh", checkpoint=tmp_path, callbacks=told.callbacks)
     assert told.resumed == [("Training crh, 12 bits, linear head", 2, 3)]
     assert [figures["epoch"] for _, figures in told.epochs] == [3]
 
@@ -65,7 +65,7 @@ def scalars_of(folder):
 def test_tensorboard_reads_the_history_back(run, tmp_path):
     pytest.importorskip("tensorboard")
     with scalars_in(tmp_path) as scalars:
-        model = run("crh", watch=Watch(epoch=scalars.epoch))
+        model = run("crh", callbacks=Callbacks(epoch=scalars.epoch))
     assert [path.name for path in tmp_path.iterdir()] == ["linear"]
     found = scalars_of(tmp_path / "linear")
     shown = ("loss", "learning_rate", "validation_map", "centers_changed", "center_distance_min",

@@ -1,4 +1,4 @@
-"""The memory of outputs and its twin: by plain loops, resumed, in the record, and out of the way."""
+"""The memory of outputs and its momentum encoder: by plain loops, resumed, in the record, and out of the way."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ import oracles
 from nearbit.losses import memory_pairs
 from nearbit.methods import MDS, MDSOptions, MemoryTerm
 from nearbit.training import trainer
-from nearbit.training.memory_bank import OutputMemory
+from nearbit.training.memory_bank import MemoryBank
 
 PAIRS = {"pair_weight": 1.0, "pair_after": 1}
 
@@ -35,7 +35,7 @@ def test_rows_twin_and_term_are_those_of_plain_loops():
     module = torch.nn.Linear(3, 4, bias=False)
     module.weight.data.copy_(torch.tensor(weights))
     term = MemoryTerm(loss=memory_pairs, weight=3.0, after=1, momentum=0.75)
-    memory = OutputMemory(term, module, (5, 2), 4, torch.device("cpu"))
+    memory = MemoryBank(term, module, (5, 2), 4, torch.device("cpu"))
     twin, rows, known = weights.tolist(), [[0.0] * 4] * 5, [[0.0] * 2] * 5
     for epoch in range(3):
         memory.begin(epoch)
@@ -65,7 +65,7 @@ def test_rows_twin_and_term_are_those_of_plain_loops():
 
 def test_the_twin_begins_as_the_module_an_epoch_before_the_term_and_never_moves_it():
     module = torch.nn.Linear(3, 4)
-    memory = OutputMemory(MDS.memory(MDSOptions(pair_weight=1.0)), module, (5, 2), 4, torch.device("cpu"))
+    memory = MemoryBank(MDS.memory(MDSOptions(pair_weight=1.0)), module, (5, 2), 4, torch.device("cpu"))
     module.weight.data.fill_(7.0)
     for epoch in range(8):
         memory.begin(epoch)
@@ -73,12 +73,12 @@ def test_the_twin_begins_as_the_module_an_epoch_before_the_term_and_never_moves_
         assert memory.term(*given) is None
         assert not memory.outputs.any()
     memory.begin(8)
-    assert torch.equal(memory.twin.weight, module.weight)
+    assert torch.equal(memory.momentum_encoder.weight, module.weight)
     assert memory.term(*given) is None
     assert memory.labels.sum() == 2
     memory.begin(9)
     memory.term(*given).backward()
-    assert memory.twin.weight.grad is None
+    assert memory.momentum_encoder.weight.grad is None
     assert module.weight.grad is not None
     assert torch.equal(module.weight.data, torch.full((4, 3), 7.0))
 

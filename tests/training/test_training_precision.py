@@ -49,7 +49,7 @@ def test_outputs_reach_the_loss_in_float32_and_were_short_before(run, precision)
 def test_a_resumed_float16_run_has_its_factor_again_and_ends_in_the_same_model(run, tmp_path, monkeypatch):
     monkeypatch.setattr(trainer, "CHECKPOINT_SECONDS", 0.0)
     states = []
-    monkeypatch.setattr(trainer.Fit, "_epoch", watching(trainer.Fit._epoch, states))
+    monkeypatch.setattr(trainer.Trainer, "_epoch", watching(trainer.Trainer._epoch, states))
     undisturbed = run("crh", precision="float16")
     before = states.copy()
     assert before[2] != before[0]  # the factor has moved: starting anew would be seen
@@ -86,7 +86,7 @@ def test_precision_is_part_of_the_key_and_auto_is_what_it_means():
     keys = {
         asked: plan(
             dataset, tiny_split(dataset), options=TrainOptions(image_size=8, device="cpu", precision=asked)
-        ).setup.key()
+        ).context.key()
         for asked in ("float32", "bfloat16", "float16")
     }
     assert len(set(keys.values())) == 3

@@ -13,7 +13,7 @@ from nearbit.methods import METHODS, Targets, Task
 from nearbit.training import Processes, TrainOptions, plan
 from nearbit.training.batches import cut_batches
 from nearbit.training.distributed import processes
-from nearbit.training.distributed.sync_batch_norm import shared_normalisation
+from nearbit.training.distributed.sync_batch_norm import sync_batch_norm
 from tiny_data import tiny_dataset, tiny_split
 
 
@@ -54,7 +54,7 @@ class Meeting:
     def __init__(self, count):
         self.given, self.barrier = [None] * count, threading.Barrier(count, timeout=20)
 
-    def add_up(self, rank, tensor):
+    def all_reduce(self, rank, tensor):
         self.given[rank] = tensor.detach().clone()
         self.barrier.wait()
         total = torch.stack(self.given).sum(dim=0)
@@ -68,8 +68,8 @@ class Threads(Processes):
 
     meeting: Meeting
 
-    def add_up(self, tensor):
-        return self.meeting.add_up(self.rank, tensor)
+    def all_reduce(self, tensor):
+        return self.meeting.all_reduce(self.rank, tensor)
 
 
 def in_threads(count, work):
@@ -118,7 +118,7 @@ def test_shared_normalisation_makes_of_shares_what_one_process_makes_of_the_batc
     def work(threads):
         part = torch.from_numpy(threads.share_of(np.arange(7)))
         module = modules[threads.rank]
-        with shared_normalisation(module, threads):
+        with sync_batch_norm(module, threads):
             found = trained_once(module, inputs[part], weights[part])
         assert all("forward" not in vars(layer) for layer in module.modules())
         return found
@@ -134,10 +134,10 @@ def test_shared_normalisation_in_evaluation_and_alone_is_the_layers_own():
     module = network().eval()
     inputs = torch.randn(2, 3, 8, 8)
     expected = module(inputs)
-    with shared_normalisation(module, Processes(rank=0, count=2)):
+    with sync_batch_norm(module, Processes(rank=0, count=2)):
         assert torch.equal(module(inputs), expected)
     module.train()
-    with shared_normalisation(module, Processes()):
+    with sync_batch_norm(module, Processes()):
         assert all("forward" not in vars(layer) for layer in module.modules())
 
 
@@ -147,7 +147,7 @@ def test_layers_that_do_more_than_normalise_keep_their_own_forward():
             return super().forward(inputs).relu()
 
     module = nn.Sequential(WithActivation(3), nn.BatchNorm1d(3))
-    with shared_normalisation(module, Processes(rank=0, count=2)):
+    with sync_batch_norm(module, Processes(rank=0, count=2)):
         assert ["forward" in vars(layer) for layer in module] == [False, True]
 
 
@@ -221,7 +221,7 @@ def test_without_torchrun_a_process_is_alone(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "4")  # set by a cluster's scheduler, and nothing beside it
     monkeypatch.delenv("RANK", raising=False)
     with processes.joined_processes() as joined:
-        assert (joined.count, joined.leads, joined.several) == (1, True, False)
-        assert joined.bytes_from_leader(b"own") == b"own"
-        assert joined.add_up_array(np.ones(2)).tolist() == [1, 1]
+        assert (joined.count, joined.is_main, joined.several) == (1, True, False)
+        assert joined.broadcast_bytes(b"own") == b"own"
+        assert joined.all_reduce_array(np.ones(2)).tolist() == [1, 1]
         joined.check_alike("key")

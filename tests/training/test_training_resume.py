@@ -32,13 +32,13 @@ def _checkpoint_after_every_epoch(monkeypatch):
 @pytest.fixture
 def epochs_done(monkeypatch):
     """The epochs that are trained, by number."""
-    done, train_epoch = [], trainer.Fit._epoch
+    done, train_epoch = [], trainer.Trainer._epoch
 
     def watched(self, state, optimizer):
         done.append(state.epoch)
         train_epoch(self, state, optimizer)
 
-    monkeypatch.setattr(trainer.Fit, "_epoch", watched)
+    monkeypatch.setattr(trainer.Trainer, "_epoch", watched)
     return done
 
 

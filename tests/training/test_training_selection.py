@@ -7,7 +7,7 @@ from same_models import history_of
 from nearbit.methods import CRH, METHODS
 from nearbit.training import TrainOptions
 from nearbit.training.options import resolve_schedule
-from nearbit.training.trainer import Fit
+from nearbit.training.trainer import Trainer
 
 
 @pytest.mark.parametrize("method", ["crh", "csq"])
@@ -20,13 +20,13 @@ def test_the_epoch_that_is_best_on_validation_is_kept(run, method):
 
 @pytest.mark.parametrize("select", ["validation", "last"])
 def test_the_kept_centers_are_those_that_the_kept_weights_were_trained_towards(run, monkeypatch, select):
-    used, train_pass = [], Fit._pass
+    used, train_pass = [], Trainer._pass
 
     def watched(self, centers, *rest):
         used.append(centers)
         return train_pass(self, centers, *rest)
 
-    monkeypatch.setattr(Fit, "_pass", watched)
+    monkeypatch.setattr(Trainer, "_pass", watched)
     model = run("crh", select=select)
     assert np.array_equal(model.centers.centers, used[model.record["selected_epoch"] - 1].centers)
 
@@ -41,7 +41,7 @@ def test_last_takes_the_last_epoch_whatever_validation_says(run):
 
 def test_selection_and_last_differ_where_the_best_epoch_is_not_the_last(run, monkeypatch):
     scores = iter([0.1, 0.9, 0.5, 0.1, 0.9, 0.5])
-    monkeypatch.setattr(Fit, "validation_map", lambda self: next(scores))
+    monkeypatch.setattr(Trainer, "validation_map", lambda self: next(scores))
     best, last = run("csq"), run("csq", select="last")
     assert (best.record["selected_epoch"], best.record["validation_map"]) == (2, 0.9)
     assert (last.record["selected_epoch"], last.record["validation_map"]) == (3, 0.5)
@@ -49,7 +49,7 @@ def test_selection_and_last_differ_where_the_best_epoch_is_not_the_last(run, mon
 
 
 def test_of_equal_scores_the_first_epoch_is_kept(run, monkeypatch):
-    monkeypatch.setattr(Fit, "validation_map", lambda self: 0.0)
+    monkeypatch.setattr(Trainer, "validation_map", lambda self: 0.0)
     assert run("csq").record["selected_epoch"] == 1
 
 
@@ -61,7 +61,7 @@ def test_validation_is_looked_at_every_so_many_epochs_and_at_the_end(run):
 @pytest.mark.parametrize("scores", [(0.2, 0.7), (0.7, 0.2)])
 def test_head_auto_records_both_candidates_and_takes_the_better(run, monkeypatch, scores):
     by_head = dict(zip(("linear", "hidden"), scores, strict=True))
-    monkeypatch.setattr(Fit, "validation_map", lambda self: by_head[self.stage.split(", ")[-1].split()[0]])
+    monkeypatch.setattr(Trainer, "validation_map", lambda self: by_head[self.stage.split(", ")[-1].split()[0]])
     model = run("csq", "frozen")
     assert model.record["head_candidates"] == by_head
     better = "linear" if scores[0] > scores[1] else "hidden"

@@ -24,13 +24,13 @@ class Interrupted(Exception):
 @pytest.fixture
 def epochs_done(monkeypatch):
     """The stages and epochs that are trained."""
-    done, train_epoch = [], trainer.Fit._epoch
+    done, train_epoch = [], trainer.Trainer._epoch
 
     def watched(self, state, optimizer):
         done.append((self.stage.split(",")[0], state.epoch))
         train_epoch(self, state, optimizer)
 
-    monkeypatch.setattr(trainer.Fit, "_epoch", watched)
+    monkeypatch.setattr(trainer.Trainer, "_epoch", watched)
     return done
 
 
@@ -289,7 +289,7 @@ def test_the_record_of_crh_says_how_its_centers_moved(run, frozen):
 def plan_features(model, frozen):
     """Return the mean feature of each class, of length 1."""
     dataset = tiny_dataset()
-    setup = plan(dataset, tiny_split(dataset), options=options_of(model, frozen)).setup
+    setup = plan(dataset, tiny_split(dataset), options=options_of(model, frozen)).context
     features = setup.train_features(silent).astype(float)
     labels = dataset.labels[model.split.train]
     means = np.stack([features[labels[:, number]].mean(axis=0) for number in range(3)])

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from nearbit.centers.coding.construction import Plan, plan
+from nearbit.centers.coding.construction import CodePlan, plan_code
 from nearbit.centers.coding.packed import distance_counts, packed_words
 from nearbit.centers.separated import separated_centers, shuffled
 from nearbit.centers.state import Centers, Generator, check_sizes
@@ -65,18 +65,18 @@ def mds_centers(n_classes: int, n_bits: int, rng: Generator) -> Centers:
     return max(chosen, separated, key=mds_objective)
 
 
-def _largest_code(n_classes: int, n_bits: int) -> Plan:
+def _largest_code(n_classes: int, n_bits: int) -> CodePlan:
     """Return the construction of most words, up to POOL, that has the minimum distance of `n_classes` words."""
-    best = plan(n_classes, n_bits)
+    best = plan_code(n_classes, n_bits)
     for exponent in range((n_classes - 1).bit_length(), min(POOL.bit_length() - 1, n_bits) + 1):
-        larger = plan(2**exponent, n_bits)
+        larger = plan_code(2**exponent, n_bits)
         if larger.distance < best.distance:
             break
         best = larger
     return best
 
 
-def _exchanged(code: Plan, n_classes: int, rng: Generator) -> Centers:
+def _exchanged(code: CodePlan, n_classes: int, rng: Generator) -> Centers:
     from nearbit.centers import mds_kernels
 
     words = code.build(rng).words(max(n_classes, POOL))

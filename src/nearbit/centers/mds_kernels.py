@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 
 from nearbit.centers.coding.kernels import distance
-from nearbit.jit import compiled
+from nearbit.jit import jit
 
 
-@compiled
+@jit
 def all_distances(words: Any) -> Any:
     """Return the distances of all pairs of rows: int16 `(n, n)`, 0 on the diagonal."""
     n = len(words)
@@ -19,7 +19,7 @@ def all_distances(words: Any) -> Any:
     return found
 
 
-@compiled
+@jit
 def anneal_choice(distances: Any, order: Any, n_chosen: int, places: Any, offers: Any, tolerances: Any) -> None:
     """Exchange a chosen row for another unless mean + min - var falls by more than the tolerance; `order` in place.
 
@@ -43,7 +43,7 @@ def anneal_choice(distances: Any, order: Any, n_chosen: int, places: Any, offers
             _replace(distances, counts, chosen, places[step], entering, leaving)
 
 
-@compiled
+@jit
 def _replace(distances: Any, counts: Any, chosen: Any, place: int, leaving: int, entering: int) -> None:
     for i in range(len(chosen)):
         if i != place:
@@ -51,7 +51,7 @@ def _replace(distances: Any, counts: Any, chosen: Any, place: int, leaving: int,
             counts[distances[chosen[i], entering]] += 1
 
 
-@compiled
+@jit
 def _score(counts: Any) -> Any:
     """Return mean + min - var of distances that come so often."""
     n_pairs, total, squares, smallest = 0.0, 0.0, 0.0, -1

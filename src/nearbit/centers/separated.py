@@ -3,7 +3,7 @@
 import numpy as np
 
 from nearbit.centers.coding.bounds import check_min_distance, proven_upper_bound
-from nearbit.centers.coding.construction import Plan, plan
+from nearbit.centers.coding.construction import CodePlan, plan_code
 from nearbit.centers.coding.packed import min_distance_of, packed_words
 from nearbit.centers.state import Centers, Generator, check_sizes, random_signs
 from nearbit.errors import InputError
@@ -24,10 +24,10 @@ CHOICE = 4096
 def separated_centers(n_classes: int, n_bits: int, rng: Generator, *, min_distance: int | None = None) -> Centers:
     """Return centers whose minimum distance is the largest that the constructions of nearbit reach.
 
-    A code is taken from `families`, shortened, punctured, padded or joined with others (`construction.plan`); of its
-    words, those are chosen that balance the bits and so have the largest mean distance; last, single bits are flipped
-    where that balances a bit and costs no minimum distance. The order of bits, the sign of each bit and the order of
-    classes are random.
+    A code is taken from `families`, shortened, punctured, padded or joined with others (`construction.plan_code`); of
+    its words, those are chosen that balance the bits and so have the largest mean distance; last, single bits are
+    flipped where that balances a bit and costs no minimum distance. The order of bits, the sign of each bit and the
+    order of classes are random.
 
     Source: codes of Hadamard, Paley, Levenshtein, Golay, Hocquenghem, Bose, Ray-Chaudhuri, Kerdock, Nordstrom and
     Robinson, and quasi-cyclic ones of `algebraic.catalog`; none of the papers on hash centers. Deterministic for a
@@ -52,7 +52,7 @@ def separated_centers(n_classes: int, n_bits: int, rng: Generator, *, min_distan
     check_sizes(n_classes, n_bits, distinct=True)
     if min_distance is not None:
         check_min_distance(n_classes, n_bits, min_distance)
-    centers, reached = _best_subcode(plan(n_classes, n_bits), rng)
+    centers, reached = _best_subcode(plan_code(n_classes, n_bits), rng)
     if min_distance is not None and reached < min_distance:
         raise InputError(
             f"no {n_classes} centers of {n_bits} bits with a minimum distance of {min_distance} were found: {reached} "
@@ -63,7 +63,7 @@ def separated_centers(n_classes: int, n_bits: int, rng: Generator, *, min_distan
     return shuffled(centers, rng)
 
 
-def _best_subcode(chosen: Plan, rng: Generator) -> tuple[Centers, int]:
+def _best_subcode(chosen: CodePlan, rng: Generator) -> tuple[Centers, int]:
     """Return centers from the construction and their minimum distance: the best of several random subcodes."""
     tries = SUBCODES if chosen.n_words <= SUBCODE_CLASSES else 1
     best = _choice(chosen, rng)
@@ -78,7 +78,7 @@ def _best_subcode(chosen: Plan, rng: Generator) -> tuple[Centers, int]:
     return best, reached
 
 
-def _choice(chosen: Plan, rng: Generator) -> Centers:
+def _choice(chosen: CodePlan, rng: Generator) -> Centers:
     """Return as many words of the construction as there are classes: those that balance the bits."""
     from nearbit.centers.coding import kernels
 

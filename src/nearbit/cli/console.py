@@ -159,7 +159,7 @@ def read_images(
 def say_notes(dataset: "Dataset") -> None:
     """Say on standard error what a person should know of how a data set was read, where there is such."""
     if dataset.notes:
-        say("\n".join([f"read: {dataset.read_as}", *dataset.notes]))
+        echo("\n".join([f"read: {dataset.read_as}", *dataset.notes]))
 
 
 def counted(number: int, one: str, many: str) -> str:
@@ -217,12 +217,12 @@ def refuse_options(besides: Collection[str], why: str) -> None:
             raise InputError(f"{option.opts[0]} {why}: leave it out")
 
 
-def say(message: str) -> None:
+def echo(message: str) -> None:
     """Write one line for people, on standard error."""
     click.echo(printable(message), err=True)
 
 
-def put(value: dict[str, Any], *, as_json: bool, lines: Sequence[str]) -> None:
+def emit(value: dict[str, Any], *, as_json: bool, lines: Sequence[str]) -> None:
     """Write the result on standard output: one JSON object, or lines for people."""
     if as_json:
         click.echo(json_text(value))
@@ -252,7 +252,7 @@ def list_problems(problems: "Sequence[Problem]", errors_file: Path) -> str | Non
     from nearbit.datasets import write_problems
 
     write_problems(errors_file, problems)
-    say(f"{len(problems)} images were skipped; the reasons are in {errors_file}")
+    echo(f"{len(problems)} images were skipped; the reasons are in {errors_file}")
     return str(errors_file)
 
 

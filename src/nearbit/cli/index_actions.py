@@ -12,7 +12,7 @@ from nearbit.errors import IndexFileError, InputError
 from nearbit.json_text import json_or_text
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-Answer = tuple[dict[str, Any], list[str]]
+ActionResult = tuple[dict[str, Any], list[str]]
 
 _OPTIONS = (
     click.option("--remove", metavar="ID,…", help="Remove the items of these ids."),
@@ -85,11 +85,11 @@ class Action:
             refuse_options(useful, f"goes with IMAGES, not with {asked[0]}")
         return bool(asked)
 
-    def run(self) -> Answer:
+    def run(self) -> ActionResult:
         """Do what is asked; return the facts for JSON and the lines for people."""
         return self._known()[self._asked()[0]][1]()
 
-    def _known(self) -> dict[str, tuple[bool, Callable[[], Answer]]]:
+    def _known(self) -> dict[str, tuple[bool, Callable[[], ActionResult]]]:
         return {
             "--remove": (self.remove is not None, self._remove),
             "--remove-where": (self.remove_where is not None, self._remove),
@@ -105,7 +105,7 @@ class Action:
     def _asked(self) -> list[str]:
         return [name for name, (is_asked, _) in self._known().items() if is_asked]
 
-    def _remove(self) -> Answer:
+    def _remove(self) -> ActionResult:
         from nearbit.index import open_index
 
         with open_index(self.index_path) as index, index.writing():
@@ -117,7 +117,7 @@ class Action:
         about = {"index": str(self.index_path), "removed": removed, "items": left}
         return about, [f"{self.index_path}: {removed} items removed, {left} left"]
 
-    def _remove_missing(self) -> Answer:
+    def _remove_missing(self) -> ActionResult:
         from nearbit.index import open_index
         from nearbit.indexing_places import remove_missing
 
@@ -134,7 +134,7 @@ class Action:
         done = "nothing was removed (--dry-run)" if self.only_count else f"{removed} items removed"
         return about, [f"{self.index_path}: {gone.words}", f"{done}, {left} left"]
 
-    def _verify(self) -> Answer:
+    def _verify(self) -> ActionResult:
         from nearbit.index import open_index
 
         with open_index(self.index_path, read_only=True) as index:
@@ -144,7 +144,7 @@ class Action:
         about = {"index": str(self.index_path), "items": n_items, "problems": []}
         return about, [f"{self.index_path}: {n_items} items, all is well"]
 
-    def _compact(self) -> Answer:
+    def _compact(self) -> ActionResult:
         from nearbit.index import open_index
 
         with open_index(self.index_path) as index:
@@ -156,14 +156,14 @@ class Action:
         lines = [f"{self.index_path}: {stats['items']} items, {before} bytes before, {stats['file_bytes']} now"]
         return about, lines
 
-    def _stats(self) -> Answer:
+    def _stats(self) -> ActionResult:
         from nearbit.index import open_index
 
         with open_index(self.index_path, read_only=True) as index:
             stats = index.stats()
         return stats, [line for name, value in stats.items() for line in fact_lines(name, value)]
 
-    def _export(self) -> Answer:
+    def _export(self) -> ActionResult:
         from nearbit.index import open_index
         from nearbit.index.exchange import export_index
 
@@ -172,7 +172,7 @@ class Action:
         about = {"index": str(self.index_path), "items": n_items, "file": str(self.export)}
         return about, [f"{self.export}: {n_items} items"]
 
-    def _import(self) -> Answer:
+    def _import(self) -> ActionResult:
         from nearbit.files.writing import path_seen_from
         from nearbit.index import create_index
         from nearbit.index.exchange import import_items, read_file
@@ -187,7 +187,7 @@ class Action:
         about = {"index": str(self.index_path), "added": added, "items": total, "n_bits": items.n_bits}
         return about, [f"{self.index_path}: {total} items of {items.n_bits} bits ({added} added)"]
 
-    def _replace(self) -> Answer:
+    def _replace(self) -> ActionResult:
         from nearbit.index import replace_index
 
         n_items = replace_index(self.index_path, str(self.replace_with))

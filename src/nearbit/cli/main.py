@@ -8,8 +8,8 @@ from importlib import import_module
 
 import click
 
-from nearbit.cli.console import Text, json_text, say
-from nearbit.cli.runtime import use_machine_well
+from nearbit.cli.console import Text, echo, json_text
+from nearbit.cli.runtime import tune_runtime
 from nearbit.errors import ElsewhereError, NearbitError, did_you_mean, said_of
 from nearbit.progress import with_name
 
@@ -82,7 +82,7 @@ def main(arguments: list[str] | None = None) -> None:
 def run(arguments: list[str]) -> int:
     """Run the command line with these arguments and return its exit status."""
     as_json = "--json" in arguments
-    use_machine_well()
+    tune_runtime()
     with warnings.catch_warnings():
         warnings.filterwarnings("always", module=r"PIL\.")  # of each file, and not of the first that has this fault
         warnings.showwarning = _teller()
@@ -97,7 +97,7 @@ def _teller() -> Callable[..., None]:
         text = with_name(message)
         if text not in told:
             told.add(text)
-            say(f"nearbit: warning: {text}")
+            echo(f"nearbit: warning: {text}")
 
     return tell
 
@@ -111,7 +111,7 @@ def _run(arguments: list[str], as_json: bool) -> int:
     except click.ClickException as error:
         return _fail(error.format_message(), type(error).__name__, as_json)
     except (KeyboardInterrupt, click.Abort):
-        say("\nInterrupted. Nothing is half-written; the same command goes on where it stopped.")
+        echo("\nInterrupted. Nothing is half-written; the same command goes on where it stopped.")
         return INTERRUPTED
     except ElsewhereError:  # the process that failed has printed its error
         return USER_ERROR
@@ -128,7 +128,7 @@ def _run(arguments: list[str], as_json: bool) -> int:
             what = " ".join(str(error).split())[:200] or "no more could be had"
             return _fail(f"there is not enough memory ({what}): {LESS_MEMORY}", "MemoryError", as_json)
         traceback.print_exc()
-        say("nearbit: this is a fault of nearbit itself; please report it with the lines above.")
+        echo("nearbit: this is a fault of nearbit itself; please report it with the lines above.")
         return OUR_FAULT
     return 0
 
@@ -136,5 +136,5 @@ def _run(arguments: list[str], as_json: bool) -> int:
 def _fail(message: str, kind: str, as_json: bool) -> int:
     if as_json:
         click.echo(json_text({"error": {"type": kind, "message": message}}))
-    say(f"nearbit: {' '.join(message.split())}")
+    echo(f"nearbit: {' '.join(message.split())}")
     return USER_ERROR

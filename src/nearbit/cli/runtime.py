@@ -9,7 +9,7 @@ LARGE = 2**30
 SPINS = "20000"
 
 
-def use_machine_well() -> None:
+def tune_runtime() -> None:
     """Prepare this process for networks on the CPU, before torch is loaded.
 
     A network's layers allocate and free the same large blocks again and again, and fetching them from the system each

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nearbit.cli.console import list_problems, put
+from nearbit.cli.console import emit, list_problems
 from nearbit.cli.split_options import part_sizes
 from nearbit.errors import InputError
 
@@ -33,7 +33,7 @@ def finished_model(output: Path, run: "TrainingRun | BaselineRun", overwrite: bo
 
 def list_skipped(run: "TrainingRun | BaselineRun", output: Path) -> str | None:
     """Write the images that were skipped beside the model; return the file's name, or None where there are none."""
-    return list_problems(run.setup.dataset.problems, output.with_name(output.name + ".errors.jsonl"))
+    return list_problems(run.context.dataset.problems, output.with_name(output.name + ".errors.jsonl"))
 
 
 def report(model: "Model", output: Path, errors: str | None, as_json: bool) -> None:
@@ -57,7 +57,7 @@ def report(model: "Model", output: Path, errors: str | None, as_json: bool) -> N
         "seconds": record["seconds"],
         "errors_file": errors,
     }
-    put(
+    emit(
         about,
         as_json=as_json,
         lines=[

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nearbit.cli.console import put
+from nearbit.cli.console import emit
 from nearbit.errors import InputError
 from nearbit.progress import Progress
 
@@ -38,14 +38,14 @@ def write_stage(
         raise InputError(f"this method has no stage {only!r}: leave --only out")
     if output.suffix != ".npy":
         raise InputError(f"--only writes an array: end -o in .npy, not {output.name!r}")
-    leads = run.setup.processes.leads
-    if leads and output.exists() and not overwrite:
+    is_main = run.context.processes.is_main
+    if is_main and output.exists() and not overwrite:
         raise InputError(f"{output} is there already: choose another -o, or pass --overwrite to replace it")
     found = run.similarity(progress=progress) if only == "similarity" else run.centers(progress=progress).centers
     if found is None:
         raise InputError(f"{run.method.name} with these options finds no similarity: leave --only out")
 
-    if not leads:
+    if not is_main:
         return
 
     def save(aside: Path) -> None:
@@ -54,4 +54,4 @@ def write_stage(
 
     write_whole(output, save)
     shape = [int(size) for size in found.shape]
-    put({only: str(output), "shape": shape}, as_json=as_json, lines=[f"{output}: {only}, {shape[0]} x {shape[1]}"])
+    emit({only: str(output), "shape": shape}, as_json=as_json, lines=[f"{output}: {only}, {shape[0]} x {shape[1]}"])

@@ -17,7 +17,7 @@ from nearbit.compare.folder import Cell, CellResult, read_cell, write_failure
 from nearbit.compare.peak_memory import forget_peak, peak_mb
 from nearbit.compare.specs import Spec, parse_spec
 from nearbit.datasets import Dataset, Split
-from nearbit.encoding.feature_cache import Shelf
+from nearbit.encoding.feature_cache import FeatureStore
 from nearbit.encoding.torch_backend import library_versions
 from nearbit.errors import BundleError, DataError, NearbitError
 from nearbit.evaluation import Evaluation, evaluate
@@ -25,7 +25,7 @@ from nearbit.files.writing import write_json, write_whole
 from nearbit.methods import Baseline
 from nearbit.model.arrays import FORMAT_VERSION
 from nearbit.model.bundle import Model
-from nearbit.model.manifest import TRAINED, read_description
+from nearbit.model.manifest import TRAINED, read_manifest
 from nearbit.progress import Progress, silent
 from nearbit.training import TrainOptions, plan
 from nearbit.training.baseline import unused_options
@@ -65,7 +65,7 @@ class Bench:
             torch.set_num_threads(work.threads)
         self.work = work
         self.dataset = work.load() if dataset is None else dataset
-        self.shelf = None if work.cache is None else Shelf(work.cache)
+        self.feature_store = None if work.cache is None else FeatureStore(work.cache)
         self._split: tuple[int, Split] | None = None
 
     def run(self, cell: Cell, progress: Progress = silent) -> tuple[Outcome, str]:
@@ -96,7 +96,7 @@ class Bench:
         options = options_for(spec, self.work.options, cell)
         run = plan(
             self.dataset, split, method=spec.method, n_bits=cell.n_bits, options=options, method_options=spec.values,
-            cache=self.shelf,
+            cache=self.feature_store,
         )  # fmt: skip
         known = self._standing(cell, run.key())
         if known is not None:
@@ -116,7 +116,7 @@ class Bench:
                 return None
             known.arrays()
             if self.work.keep_models:
-                described = read_description(self._model_path(cell), TRAINED, FORMAT_VERSION)
+                described = read_manifest(self._model_path(cell), TRAINED, FORMAT_VERSION)
                 return known if described["record"].get("run_key") == key else None
         except (DataError, BundleError):
             return None
@@ -126,7 +126,12 @@ class Bench:
         """Evaluate a model and write the cell's files, the JSON file last."""
         began = time.monotonic()
         found = evaluate(
-            model, self.dataset, device=self.work.options.device, cache=self.shelf, each_query=True, progress=progress
+            model,
+            self.dataset,
+            device=self.work.options.device,
+            cache=self.feature_store,
+            each_query=True,
+            progress=progress,
         )
         seconds = model.record["seconds"] | {"evaluation": round(time.monotonic() - began, 3)}
         if self.work.keep_models:

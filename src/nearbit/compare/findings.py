@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nearbit.compare.bootstrap import N_SAMPLES
-from nearbit.compare.folder import Comparison
+from nearbit.compare.folder import ComparisonFolder
 from nearbit.compare.significance import Difference, differences_of
 from nearbit.compare.statistics import Group, Row, Spread, groups_of, holm
 
@@ -72,7 +72,7 @@ class Findings:
         columns: one for each length.
     """
 
-    comparison: Comparison
+    comparison: ComparisonFolder
     rows: tuple[Row, ...]
     columns: tuple[Column, ...]
 
@@ -106,7 +106,7 @@ class Findings:
         }
 
 
-def find(comparison: Comparison, *, seed: int = 0, n_samples: int = N_SAMPLES) -> Findings:
+def find(comparison: ComparisonFolder, *, seed: int = 0, n_samples: int = N_SAMPLES) -> Findings:
     """Work out what a comparison shows, as far as it has run.
 
     Args:

@@ -96,7 +96,7 @@ class CellResult:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Comparison:
+class ComparisonFolder:
     """A comparison as its folder has it.
 
     Attributes:
@@ -131,7 +131,7 @@ def cells_of(about: Mapping[str, Any]) -> list[Cell]:
     ]
 
 
-def read_folder(folder: Path) -> Comparison:
+def read_folder(folder: Path) -> ComparisonFolder:
     """Read a comparison, finished or not.
 
     Raises:
@@ -143,7 +143,7 @@ def read_folder(folder: Path) -> Comparison:
         names = [cell.name for cell in cells]
     if any(Path(name).name != name for name in names):
         raise DataError(f"{folder / DESCRIPTION}: a method names another folder; restore the file")
-    return Comparison(about=about, results=tuple(read_cell(folder, cell) for cell in cells))
+    return ComparisonFolder(about=about, results=tuple(read_cell(folder, cell) for cell in cells))
 
 
 def read_about(folder: Path) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 from nearbit.compare.charts import center_maps, curve_charts, length_charts
 from nearbit.compare.findings import Column, Findings
 from nearbit.compare.rendering import NEAR
-from nearbit.compare.tables import Entry, Table, spread_text, tables_of
+from nearbit.compare.tables import Table, TableEntry, spread_text, tables_of
 from nearbit.report.page import page
 
 LONG = 40
@@ -82,7 +82,7 @@ def table_html(table: Table) -> str:
     return f'<div class="scroll"><table class="dense">{body}</table></div>{notes}'
 
 
-def _cell(entry: Entry, word: bool) -> str:
+def _cell(entry: TableEntry, word: bool) -> str:
     kinds = [("word", word), ("best", entry.best), ("long", len(entry.text) > LONG)]
     names = " ".join(name for name, holds in kinds if holds)
     start = f'<td class="{names}">' if names else "<td>"

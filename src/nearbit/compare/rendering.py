@@ -7,7 +7,7 @@ from io import StringIO
 
 from nearbit.compare.folder import CellResult
 from nearbit.compare.statistics import reason_of, scalars_of
-from nearbit.compare.tables import Entry, Table
+from nearbit.compare.tables import Table, TableEntry
 
 BEST, NEAR = "*", "†"
 LATEX = {
@@ -81,7 +81,7 @@ def _number(value: float | None) -> str:
     return str(int(value)) if value.is_integer() and abs(value) < 2**53 else repr(value)
 
 
-def _marked(entry: Entry) -> str:
+def _marked(entry: TableEntry) -> str:
     return entry.text + (f" {BEST}" if entry.best else "") + (f" {NEAR}" if entry.near else "")
 
 
@@ -93,7 +93,7 @@ def _markdown_lines(table: Table) -> list[str]:
     return [f"## {table.title}", "", *lines, "", *(_escaped(note) + "  " for note in table.notes)]
 
 
-def _markdown_entry(entry: Entry) -> str:
+def _markdown_entry(entry: TableEntry) -> str:
     text = _escaped(entry.text)
     return (f"**{text}**" if entry.best else text) + (f" {NEAR}" if entry.near else "")
 
@@ -122,7 +122,7 @@ def _latex_lines(table: Table) -> list[str]:
     ]
 
 
-def _latex_entry(entry: Entry) -> str:
+def _latex_entry(entry: TableEntry) -> str:
     text = _latex(entry.text)
     return (rf"\textbf{{{text}}}" if entry.best else text) + (LATEX[NEAR] if entry.near else "")
 

@@ -6,7 +6,16 @@ from pathlib import Path
 from typing import Any
 
 from nearbit.compare.bench import Bench, Outcome, Work, machine_facts, same_json
-from nearbit.compare.folder import DESCRIPTION, FORMAT, VERSION, Cell, Comparison, cells_of, read_about, read_folder
+from nearbit.compare.folder import (
+    DESCRIPTION,
+    FORMAT,
+    VERSION,
+    Cell,
+    ComparisonFolder,
+    cells_of,
+    read_about,
+    read_folder,
+)
 from nearbit.compare.soundness import sound
 from nearbit.compare.specs import parse_spec
 from nearbit.compare.workers import run_in_processes
@@ -17,7 +26,7 @@ from nearbit.files.writing import write_json
 from nearbit.networks import HEADS
 from nearbit.progress import Progress, silent
 from nearbit.threads import n_threads
-from nearbit.training.context import Setup
+from nearbit.training.context import RunContext
 
 GRID = ("methods", "bits", "heads", "seeds")
 MERGED = (*GRID, "baselines", "commands")
@@ -68,7 +77,7 @@ def compare(
     processes: int | None = None,
     progress: Progress = silent,
     say: Any = lambda line: None,
-) -> Comparison:
+) -> ComparisonFolder:
     """Run every cell of a grid that is not done yet, and return the comparison as its folder then has it.
 
     Features of a frozen backbone are computed first, once for all cells. A cell is one thread of one process, so its
@@ -95,11 +104,11 @@ def compare(
         first = dataset.problems[0]
         say(f"{len(dataset.problems)} images cannot be read and are left out; the first: {first.path}: {first.reason}")
     splits = {seed: work.split(dataset, seed) for seed in grid.seeds}
-    setup = Setup(dataset, splits[grid.seeds[0]], replace(work.options, seed=grid.seeds[0]), work.cache)
-    about = _described(work.folder, _about(dataset, splits, grid, setup, command))
+    context = RunContext(dataset, splits[grid.seeds[0]], replace(work.options, seed=grid.seeds[0]), work.cache)
+    about = _described(work.folder, _about(dataset, splits, grid, context, command))
     (work.folder / "cells").mkdir(parents=True, exist_ok=True)
     write_json(work.folder / DESCRIPTION, about)
-    _compute_features(setup, splits, progress)
+    _compute_features(context, splits, progress)
     cells = sorted(_asked(about, grid), key=lambda cell: (cell.seed, cell.n_bits))
     done = 0
 
@@ -110,8 +119,8 @@ def compare(
         progress("Comparing", done, len(cells))
 
     if processes is None:
-        processes = min(MOST_PROCESSES, n_threads()) if setup.device.type == "cpu" else 1
-    work = work if setup.device.type == "cpu" else replace(work, threads=None)
+        processes = min(MOST_PROCESSES, n_threads()) if context.device.type == "cpu" else 1
+    work = work if context.device.type == "cpu" else replace(work, threads=None)
     if processes == 1:
         _run_here(work, dataset, cells, told)
     else:
@@ -136,8 +145,8 @@ def _asked(about: dict[str, Any], grid: Grid) -> list[Cell]:
     return cells_of(about | {name: list(getattr(grid, name)) for name in GRID})
 
 
-def _about(dataset: Dataset, splits: dict[int, Split], grid: Grid, setup: Setup, command: str) -> dict[str, Any]:
-    options = setup.recorded_options()
+def _about(dataset: Dataset, splits: dict[int, Split], grid: Grid, context: RunContext, command: str) -> dict[str, Any]:
+    options = context.recorded_options()
     return {
         "format": FORMAT,
         "version": VERSION,
@@ -151,7 +160,7 @@ def _about(dataset: Dataset, splits: dict[int, Split], grid: Grid, setup: Setup,
             "fingerprint": dataset.fingerprint,
         },
         "split": _split_facts(splits),
-        "regime": setup.regime,
+        "regime": context.regime,
         "train_options": {name: value for name, value in options.items() if name not in ("seed", "head")},
         "command": command,
         "commands": [command] if command else [],
@@ -221,9 +230,9 @@ def _merged_split(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
     return new | hashes | ({"unseen": unseen} if unseen else {})
 
 
-def _compute_features(setup: Setup, splits: dict[int, Split], progress: Progress) -> None:
+def _compute_features(context: RunContext, splits: dict[int, Split], progress: Progress) -> None:
     """Put the frozen features of every image that any split uses into the cache."""
-    if setup.regime != "frozen" or setup.cache is None:
+    if context.regime != "frozen" or context.cache is None:
         return
     rows = sorted({int(row) for split in splits.values() for part in split.sizes() for row in split.rows(part)})
-    setup.cache_features(rows, progress)
+    context.cache_features(rows, progress)

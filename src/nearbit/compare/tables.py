@@ -43,7 +43,7 @@ COSTS = (
 
 
 @dataclass(frozen=True)
-class Entry:
+class TableEntry:
     """One field of a table: its text, and whether it is the best of its column or not significantly below it."""
 
     text: str
@@ -58,7 +58,7 @@ class Table:
     name: str
     title: str
     header: tuple[str, ...]
-    rows: tuple[tuple[Entry, ...], ...]
+    rows: tuple[tuple[TableEntry, ...], ...]
     notes: tuple[str, ...] = ()
     words: int = 2
 
@@ -81,7 +81,7 @@ def tables_of(findings: Findings) -> list[Table]:
 def quality_table(findings: Findings) -> Table:
     """Return the main table: a line for each method and head, a column for each length."""
     rows = [
-        (Entry(row.method), Entry(row.head), *(quality_entry(column, row) for column in findings.columns))
+        (TableEntry(row.method), TableEntry(row.head), *(quality_entry(column, row) for column in findings.columns))
         for row in findings.rows
     ]
     return Table(
@@ -93,15 +93,15 @@ def quality_table(findings: Findings) -> Table:
     )
 
 
-def quality_entry(column: Column, row: Row) -> Entry:
+def quality_entry(column: Column, row: Row) -> TableEntry:
     """Return mean ± deviation (number of seeds), or in words why there is none."""
     group = column.groups[row]
     spread = group.spread(PRIMARY)
     if spread is None:
-        return Entry(_absence(group))
+        return TableEntry(_absence(group))
     wanted = len(group.results)
     count = str(spread.n) if spread.n == wanted else f"{spread.n} of {wanted}"
-    return Entry(f"{spread_text(spread, 4)} ({count})", row in column.best, row in column.near_best())
+    return TableEntry(f"{spread_text(spread, 4)} ({count})", row in column.best, row in column.near_best())
 
 
 def difference_table(findings: Findings) -> Table:
@@ -136,10 +136,10 @@ def figures_table(
     kept = [column for column in columns if any(group.values(column[1]) for group in groups)]
     rows = [
         (
-            Entry(group.row.method),
-            Entry(group.row.head),
-            Entry(str(group.n_bits)),
-            *(Entry(_figure(group, figure, digits)) for _, figure, digits in kept),
+            TableEntry(group.row.method),
+            TableEntry(group.row.head),
+            TableEntry(str(group.n_bits)),
+            *(TableEntry(_figure(group, figure, digits)) for _, figure, digits in kept),
         )
         for group in groups
     ]
@@ -151,11 +151,11 @@ def failure_table(findings: Findings) -> Table:
     """Return the cells that failed, with the reason of each."""
     rows = [
         (
-            Entry(group.row.method),
-            Entry(group.row.head),
-            Entry(reason),
-            Entry(str(group.n_bits)),
-            Entry(f"{count} of {len(group.results)}"),
+            TableEntry(group.row.method),
+            TableEntry(group.row.head),
+            TableEntry(reason),
+            TableEntry(str(group.n_bits)),
+            TableEntry(f"{count} of {len(group.results)}"),
         )
         for group in findings.groups()
         for reason, count in group.failures()
@@ -196,18 +196,18 @@ def _absence(group: Group) -> str:
     return f"failed: {short} ({count} of {len(group.results)})"
 
 
-def _difference_row(item: Tested) -> tuple[Entry, ...]:
+def _difference_row(item: Tested) -> tuple[TableEntry, ...]:
     found = item.difference
     return (
-        Entry(found.first.name),
-        Entry(found.second.name),
-        Entry(str(found.n_bits)),
-        Entry(f"{found.difference:+.4f}", best=item.adjusted < SIGNIFICANT),
-        Entry(f"{found.low:+.4f} to {found.high:+.4f}"),
-        Entry(p_text(found.p)),
-        Entry(p_text(item.adjusted)),
-        Entry(f"{found.seeds_won} of {len(found.seeds)}"),
-        Entry(found.resampled),
+        TableEntry(found.first.name),
+        TableEntry(found.second.name),
+        TableEntry(str(found.n_bits)),
+        TableEntry(f"{found.difference:+.4f}", best=item.adjusted < SIGNIFICANT),
+        TableEntry(f"{found.low:+.4f} to {found.high:+.4f}"),
+        TableEntry(p_text(found.p)),
+        TableEntry(p_text(item.adjusted)),
+        TableEntry(f"{found.seeds_won} of {len(found.seeds)}"),
+        TableEntry(found.resampled),
     )
 
 

@@ -11,10 +11,10 @@ from safetensors.numpy import load, save
 
 from nearbit.files.writing import read_checked, remove_orphans, write_checked
 
-Rows = npt.NDArray[np.float32]
+FloatRows = npt.NDArray[np.float32]
 
 
-class RowCache:
+class FeatureCache:
     """Float rows by the SHA-256 of what they were computed from, in whole files under one folder.
 
     Each `add` writes one file and renames it into place, so a kill leaves complete files only; a damaged one is removed
@@ -52,7 +52,7 @@ class RowCache:
                 positions.append(position)
         return positions
 
-    def add(self, digests: Sequence[str], rows: Rows) -> None:
+    def add(self, digests: Sequence[str], rows: FloatRows) -> None:
         """Keep rows float32 `(n, width)` under their digests, in memory and on disk."""
         packed = np.array([list(bytes.fromhex(digest)) for digest in digests], np.uint8)
         name = hashlib.sha256("".join(digests).encode()).hexdigest()[:32]
@@ -60,7 +60,7 @@ class RowCache:
         write_checked(self.folder / f"{name}.rows", content)
         self._rows.update(zip(digests, rows, strict=True))
 
-    def gather(self, digests: Sequence[str]) -> Rows:
+    def gather(self, digests: Sequence[str]) -> FloatRows:
         """Return the rows of the digests, all of which are there: float32 `(n, width)`."""
         return np.stack([self._rows[digest] for digest in digests])
 
@@ -79,7 +79,7 @@ def _rows_in(content: bytes) -> dict[str, npt.NDArray[np.float32]] | None:
     return {bytes(digest).hex(): row for digest, row in zip(digests, rows, strict=True)}
 
 
-class Shelf:
+class FeatureStore:
     """A folder of row caches, each read from disk once and then kept in memory, for many runs in one process.
 
     Args:
@@ -88,15 +88,15 @@ class Shelf:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._open: dict[tuple[str, str], RowCache] = {}
+        self._open: dict[tuple[str, str], FeatureCache] = {}
 
-    def rows(self, kind: str, key: str) -> RowCache:
+    def rows(self, kind: str, key: str) -> FeatureCache:
         """Return the cache of that kind ("features", "outputs") and key."""
         if (kind, key) not in self._open:
-            self._open[kind, key] = RowCache(self.folder / kind, key)
+            self._open[kind, key] = FeatureCache(self.folder / kind, key)
         return self._open[kind, key]
 
 
-def shelf_of(cache: "Path | Shelf | None") -> Shelf | None:
-    """Return a shelf for a cache folder; None for none."""
-    return Shelf(cache) if isinstance(cache, Path) else cache
+def feature_store_of(cache: "Path | FeatureStore | None") -> FeatureStore | None:
+    """Return a feature store for a cache folder; None for none."""
+    return FeatureStore(cache) if isinstance(cache, Path) else cache

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nearbit.datasets import ImageSource, Problem
-from nearbit.encoding.feature_cache import RowCache, Rows
+from nearbit.encoding.feature_cache import FeatureCache, FloatRows
 from nearbit.encoding.inputs import GivenImage, GivenImages
 from nearbit.encoding.preprocessing import Pixels, Preprocessing
 from nearbit.errors import ImageError
@@ -23,7 +23,7 @@ CHUNK = 512
 MOST_READERS = 16
 
 Reader = Callable[[int], Pixels]
-Compute = Callable[[Pixels], Rows]
+Compute = Callable[[Pixels], FloatRows]
 """Pixels uint8 `(n, 3, size, size)` to float32 `(n, width)`."""
 
 
@@ -37,13 +37,13 @@ class Encoded:
         problems: the images that could not be read, with reasons; their rows are left out.
     """
 
-    outputs: Rows
+    outputs: FloatRows
     rows: npt.NDArray[np.int64]
     problems: tuple[Problem, ...]
 
 
 @dataclass(frozen=True)
-class Job:
+class EncodeRequest:
     """Images to be encoded.
 
     Attributes:
@@ -89,9 +89,9 @@ def _read_one(read: Reader, row: int) -> Pixels | ImageError:
 def encode_rows(
     compute: Compute,
     read: Reader,
-    job: Job,
+    request: EncodeRequest,
     *,
-    cache: RowCache | None = None,
+    cache: FeatureCache | None = None,
     chunk: int = CHUNK,
     stage: str = "Encoding",
     progress: Progress = silent,
@@ -101,62 +101,64 @@ def encode_rows(
     Args:
         compute: what is to be done with pixels.
         read: from a row of the source to its pixels.
-        job: the images.
-        cache: keeps rows by content hash and is asked first; needs `job.digests`.
+        request: the images.
+        cache: keeps rows by content hash and is asked first; needs `request.digests`.
         chunk: images that are decoded ahead.
         stage: the name under which progress is reported.
         progress: called after each chunk.
 
     Returns:
-        The outputs in the order of `job.rows`; images that cannot be read are left out and listed.
+        The outputs in the order of `request.rows`; images that cannot be read are left out and listed.
     """
-    wanted = range(len(job.rows)) if cache is None or job.digests is None else cache.missing(job.digests)
+    wanted = range(len(request.rows)) if cache is None or request.digests is None else cache.missing(request.digests)
     positions = list(wanted)
     problems: dict[int, Problem] = {}
-    fresh: list[Rows] = []
-    chunks = decoded_chunks(read, [job.rows[position] for position in positions], chunk)
+    fresh: list[FloatRows] = []
+    chunks = decoded_chunks(read, [request.rows[position] for position in positions], chunk)
     for number, items in enumerate(chunks):
         here = positions[number * chunk : (number + 1) * chunk]
         good = [place for place, item in zip(here, items, strict=True) if not isinstance(item, ImageError)]
         problems |= {
-            place: Problem(job.keys[place], str(item))
+            place: Problem(request.keys[place], str(item))
             for place, item in zip(here, items, strict=True)
             if isinstance(item, ImageError)
         }
         if good:
             outputs = compute(np.stack([item for item in items if not isinstance(item, ImageError)]))
             fresh.append(outputs)
-            if cache is not None and job.digests is not None:
-                cache.add([job.digests[place] for place in good], outputs)
+            if cache is not None and request.digests is not None:
+                cache.add([request.digests[place] for place in good], outputs)
         progress(stage, min((number + 1) * chunk, len(positions)), len(positions))
-    return _collect(job, cache, fresh, problems)
+    return _collect(request, cache, fresh, problems)
 
 
-def _collect(job: Job, cache: RowCache | None, fresh: list[Rows], problems: dict[int, Problem]) -> Encoded:
-    if cache is not None and job.digests is not None:
-        unread = {job.digests[place]: problem.reason for place, problem in problems.items()}
+def _collect(
+    request: EncodeRequest, cache: FeatureCache | None, fresh: list[FloatRows], problems: dict[int, Problem]
+) -> Encoded:
+    if cache is not None and request.digests is not None:
+        unread = {request.digests[place]: problem.reason for place, problem in problems.items()}
         problems = {
-            place: Problem(job.keys[place], unread[digest])
-            for place, digest in enumerate(job.digests)
+            place: Problem(request.keys[place], unread[digest])
+            for place, digest in enumerate(request.digests)
             if digest in unread
         }
-    kept = [place for place in range(len(job.rows)) if place not in problems]
+    kept = [place for place in range(len(request.rows)) if place not in problems]
     outputs = np.zeros((0, 0), np.float32)
-    if kept and cache is not None and job.digests is not None:
-        outputs = cache.gather([job.digests[place] for place in kept])
+    if kept and cache is not None and request.digests is not None:
+        outputs = cache.gather([request.digests[place] for place in kept])
     elif kept:
         outputs = np.concatenate(fresh)
-    rows = np.array([job.rows[place] for place in kept], np.int64)
+    rows = np.array([request.rows[place] for place in kept], np.int64)
     return Encoded(outputs, rows, tuple(problems[place] for place in sorted(problems)))
 
 
-def job_of_given(images: Sequence[GivenImage]) -> Job:
+def request_of_given(images: Sequence[GivenImage]) -> EncodeRequest:
     """Return the job of encoding images as a person gives them: paths, Pillow images or arrays, in one list."""
     source = GivenImages.of(images)
-    return Job(source, range(len(source)), [source.name(row) for row in range(len(source))])
+    return EncodeRequest(source, range(len(source)), [source.name(row) for row in range(len(source))])
 
 
-def complete(encoded: Encoded, width: int) -> Rows:
+def complete(encoded: Encoded, width: int) -> FloatRows:
     """Return all outputs float32 `(n, width)`; raise `ImageError`, naming the first few, where images were unread."""
     if encoded.problems:
         named = "; ".join(f"{problem.path}: {problem.reason}" for problem in encoded.problems[:3])

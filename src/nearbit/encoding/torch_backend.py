@@ -12,8 +12,8 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from nearbit.encoding.feature_cache import RowCache, Rows
-from nearbit.encoding.pipeline import CHUNK, Encoded, Job, Reader, encode_rows, plain_reader
+from nearbit.encoding.feature_cache import FeatureCache, FloatRows
+from nearbit.encoding.pipeline import CHUNK, Encoded, EncodeRequest, Reader, encode_rows, plain_reader
 from nearbit.encoding.preprocessing import Pixels, Preprocessing
 from nearbit.errors import InputError
 from nearbit.files.writing import json_digest
@@ -46,7 +46,7 @@ def library_versions() -> dict[str, str]:
     return {name: version(name) for name in ("nearbit", "torch", "numpy", "pillow")}
 
 
-def rows_key(what: str, device: torch.device) -> str:
+def cache_key(what: str, device: torch.device) -> str:
     """Return the key under which rows are cached: other devices and libraries give other last bits.
 
     Args:
@@ -66,7 +66,7 @@ def enough_memory(what: str) -> Iterator[None]:
 
 
 @torch.no_grad()
-def run_batches(module: nn.Module, pixels: npt.NDArray[np.generic], device: torch.device) -> Rows:
+def run_batches(module: nn.Module, pixels: npt.NDArray[np.generic], device: torch.device) -> FloatRows:
     """Return the float32 outputs `(n, width)` of a module in evaluation mode for inputs of any kind, batch by batch."""
     parts = []
     size = CPU_BATCH if device.type == "cpu" else BATCH
@@ -80,10 +80,10 @@ def run_batches(module: nn.Module, pixels: npt.NDArray[np.generic], device: torc
 def encode_images(
     module: nn.Module,
     preprocessing: Preprocessing,
-    job: Job,
+    request: EncodeRequest,
     *,
     device: torch.device,
-    cache: RowCache | None = None,
+    cache: FeatureCache | None = None,
     reader: Reader | None = None,
     stage: str = "Encoding",
     progress: Progress = silent,
@@ -93,21 +93,21 @@ def encode_images(
     Args:
         module: maps uint8 pixels `(n, 3, size, size)` to `(n, width)`.
         preprocessing: what makes those pixels.
-        job: the images.
+        request: the images.
         device: where the module is and runs.
-        cache: keeps rows by content hash and is asked first; needs `job.digests`.
+        cache: keeps rows by content hash and is asked first; needs `request.digests`.
         reader: replaces the plain reader, for augmented views.
         stage: the name under which progress is reported.
         progress: called after each chunk.
 
     Returns:
-        The outputs in the order of `job.rows`; images that cannot be read are left out and listed. On the CPU, with the
-        same number of threads, the same readable images in the same order give the same numbers to the last bit.
+        The outputs in the order of `request.rows`; images that cannot be read are left out and listed. On the CPU, with
+        the same number of threads, the same readable images in the same order give the same numbers to the last bit.
     """
     module.eval()
 
-    def compute(pixels: Pixels) -> Rows:
+    def compute(pixels: Pixels) -> FloatRows:
         return run_batches(module, pixels, device)
 
-    read = reader or plain_reader(job.source, preprocessing)
-    return encode_rows(compute, read, job, cache=cache, chunk=CHUNK, stage=stage, progress=progress)
+    read = reader or plain_reader(request.source, preprocessing)
+    return encode_rows(compute, read, request, cache=cache, chunk=CHUNK, stage=stage, progress=progress)

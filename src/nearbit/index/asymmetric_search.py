@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nearbit.codes import Distances
-from nearbit.index.engine.brute_force import Rows, Words
+from nearbit.index.engine.brute_force import RowNumbers, Words
 from nearbit.index.engine.layout import Layout
 from nearbit.index.engine.planner import FEW_PAIRS, SMALL_INDEX, give_up_at, is_narrow, plan_for
 from nearbit.index.engine.structure import Marks, Structure
@@ -38,7 +38,7 @@ class Hits:
         distances: int32 `(total,)`, in bits.
     """
 
-    queries: Rows
+    queries: RowNumbers
     ids: Ids
     weighted: Whole
     distances: Distances
@@ -54,15 +54,15 @@ def search(snapshot: Snapshot, only: Subset | None, queries: Weighted, k: int | 
         k: the most items of a query; None for no limit.
         radius: the largest weighted distance; None for no limit.
     """
-    limits, base = queries.limits(radius), snapshot.base
-    rows = None if only is None else only.base
-    found = nearest_rows(base.structure, base.words, queries, k, limits, allowed=rows, excluded=snapshot.gone)
-    hits = Hits(found.queries, base.ids[found.ids], found.weighted, found.distances)
-    words = snapshot.tail.words if only is None else snapshot.tail.words[only.tail]
+    limits, main = queries.limits(radius), snapshot.main
+    rows = None if only is None else only.main
+    found = nearest_rows(main.structure, main.words, queries, k, limits, allowed=rows, excluded=snapshot.tombstones)
+    hits = Hits(found.queries, main.ids[found.ids], found.weighted, found.distances)
+    words = snapshot.delta.words if only is None else snapshot.delta.words[only.delta]
     if len(words):
-        ids = snapshot.tail.ids if only is None else snapshot.tail.ids[only.tail]
-        tail = _among(words, queries, k, lowered(limits, hits, k))
-        hits = together([hits, Hits(tail.queries, ids[tail.ids], tail.weighted, tail.distances)], k)
+        ids = snapshot.delta.ids if only is None else snapshot.delta.ids[only.delta]
+        delta = _among(words, queries, k, lowered(limits, hits, k))
+        hits = together([hits, Hits(delta.queries, ids[delta.ids], delta.weighted, delta.distances)], k)
     return _results(hits, queries, k)
 
 
@@ -73,7 +73,7 @@ def nearest_rows(
     k: int | None,
     limits: Whole,
     *,
-    allowed: Rows | None = None,
+    allowed: RowNumbers | None = None,
     excluded: Marks | None = None,
 ) -> Hits:
     """Return the nearest rows of each query, ranked by weighted distance, then by row; exact.
@@ -224,7 +224,7 @@ def _joined(parts: list[Hits]) -> Hits:
     return Hits(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
 
-def _of_rows(rows: Rows, hits: Hits) -> Hits:
+def _of_rows(rows: RowNumbers, hits: Hits) -> Hits:
     """Return hits among some rows by the numbers of these."""
     return Hits(hits.queries, rows[hits.ids].astype(np.int64), hits.weighted, hits.distances)
 

@@ -14,14 +14,14 @@ from nearbit.errors import IndexFileError, InputError
 from nearbit.index import arguments, asymmetric_search
 from nearbit.index.engine.weights import check_weights
 from nearbit.index.filters import Filter, chosen, filter_of, matching
-from nearbit.index.live.manager import Keeper
+from nearbit.index.live.manager import SnapshotManager
 from nearbit.index.live.snapshot import Snapshot, Subset, codes_of
 from nearbit.index.results import PADDING, Ids, Item, Results
 from nearbit.index.stats import describe
 from nearbit.index.storage import statements
 from nearbit.index.storage.change_log import State, read_state, record_change, runs_of
 from nearbit.index.storage.connecting import Connection
-from nearbit.index.storage.loading import as_loaded, nothing
+from nearbit.index.storage.loading import as_stored, no_items
 from nearbit.index.storage.outputs import StoredOutputs, reordered
 from nearbit.index.storage.rows import EMPTY, Fields, check_text
 from nearbit.index.storage.schema import Meta, upgrade
@@ -56,12 +56,12 @@ class Index:
         self._read_only = read_only
         self._store = store
         store.identity = meta.get("index_id")
-        self._keeper = Keeper(store, self.n_bits, reads_cache=cache, writes_cache=cache and not read_only)
+        self._manager = SnapshotManager(store, self.n_bits, reads_cache=cache, writes_cache=cache and not read_only)
 
     def __len__(self) -> int:
         """Return the number of items."""
         with self._store.read() as connection:
-            snapshot = self._keeper.latest()
+            snapshot = self._manager.latest()
             if snapshot is not None and snapshot.state == read_state(connection):
                 return len(snapshot)
             return statements.n_items(connection)
@@ -146,7 +146,7 @@ class Index:
             if len(present):
                 statements.delete_items(connection, present)
                 after = record_change(connection, present)
-        self._keeper.advance(before, after, runs_of(present), lambda _: nothing(self.n_bits))
+        self._manager.advance(before, after, runs_of(present), lambda _: no_items(self.n_bits))
         return len(present)
 
     def search(
@@ -185,9 +185,8 @@ class Index:
         wanted = None if where is None else filter_of(where)
         if weights is not None:
             limit, reach = arguments.check_weighted(k, radius, outputs, rerank)
-            return asymmetric_search.search(
-                *self._view(wanted), check_weights(weights, queries, self.n_bits), limit, reach
-            )
+            weighted = check_weights(weights, queries, self.n_bits)
+            return asymmetric_search.search(*self._view(wanted), weighted, limit, reach)
         limit, within = arguments.check_limits(k, radius)
         real, first = arguments.check_rerank(outputs, rerank, self.outputs, len(queries), self.n_bits)
         most = None if limit is None else max(limit, first)
@@ -202,9 +201,8 @@ class Index:
 
     def items(self, ids: npt.ArrayLike) -> list[Item]:
         """Return the items of these ids, in the order asked; raise `InputError` where one is not there."""
-        wanted = arguments.check_ids(ids)
         with self._store.read() as connection:
-            return statements.items_of(connection, wanted)
+            return statements.items_of(connection, arguments.check_ids(ids))
 
     def kept_outputs(self, ids: npt.ArrayLike) -> npt.NDArray[np.float32]:
         """Return the outputs kept of these items, as rounded: float32 `(n, n_bits)`, in the order asked.
@@ -245,9 +243,8 @@ class Index:
 
     def matching(self, where: Mapping[str, Any]) -> Ids:
         """Return the ids of the items that meet every key of `where` (see `search`): int64 `(n,)`, ascending."""
-        wanted = filter_of(where)
         with self._store.read() as connection:
-            return matching(connection, wanted)
+            return matching(connection, filter_of(where))
 
     def labels(self) -> dict[str, int]:
         """Return how many items have each label, sorted by label."""
@@ -308,8 +305,8 @@ class Index:
         with self._write():
             pass  # brings an older file to this format
         self._view(None)
-        self._keeper.merge()
-        self._keeper.save()
+        self._manager.merge()
+        self._manager.save()
         if vacuum:
             self._store.vacuum()
 
@@ -322,7 +319,7 @@ class Index:
             IndexFileError: the file is so damaged that it cannot be read at all.
         """
         with self._store.read() as connection:
-            return list(problems(connection, self._keeper, self.n_bits, self.outputs))
+            return list(problems(connection, self._manager, self.n_bits, self.outputs))
 
     def is_in_place(self) -> bool:
         """Return whether the file at `path` is the one that is open; not where it was deleted, moved or replaced."""
@@ -336,10 +333,10 @@ class Index:
         """
         try:
             if not self._store.is_closed and not self._read_only and self.is_in_place():
-                self._keeper.prepare_next_opening()
+                self._manager.prepare_next_opening()
         finally:
-            self._keeper.finish_merge()  # it still writes beside the file
-            self._keeper.forget()
+            self._manager.finish_merge()  # it still writes beside the file
+            self._manager.forget()
             self._store.close()
 
     def __enter__(self) -> Self:
@@ -369,7 +366,7 @@ class Index:
             if kept is not None:
                 statements.insert_outputs(connection, ids, kept)
         texts = [EMPTY[1]] * len(ids) if fields is None else [own[1] for own in fields]
-        self._keeper.advance(before, after, runs_of(ids), lambda labels: as_loaded(ids, codes, texts, labels))
+        self._manager.advance(before, after, runs_of(ids), lambda labels: as_stored(ids, codes, texts, labels))
         return ids
 
     @contextmanager
@@ -390,11 +387,11 @@ class Index:
         """Give one state of the file: the transaction that sees it, its snapshot and the items that pass a filter."""
         while True:
             with self._store.read() as connection:
-                snapshot = self._keeper.at(connection)
+                snapshot = self._manager.at(connection)
                 if snapshot is None:  # a writer of this process was faster: look again
                     continue
                 if wanted is not None and wanted.labels is not None:
-                    snapshot = self._keeper.with_labels(connection, snapshot)
+                    snapshot = self._manager.with_labels(connection, snapshot)
                 yield connection, snapshot, None if wanted is None else chosen(connection, snapshot, wanted)
                 return
 

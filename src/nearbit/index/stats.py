@@ -11,7 +11,7 @@ from nearbit.index.storage.store import Store
 def describe(connection: Connection, store: Store, snapshot: Snapshot, meta: Meta) -> dict[str, Any]:
     """Return facts about an index, ready for JSON."""
     now = read_meta(connection, store.path)
-    search = snapshot.base.structure.describe()
+    search = snapshot.main.structure.describe()
     distinct = None if snapshot.pending() else search["distinct_codes"]
     cache = store.path.with_name(f"{store.path.name}-search")
     return {
@@ -26,7 +26,7 @@ def describe(connection: Connection, store: Store, snapshot: Snapshot, meta: Met
         "format_version": int(now["format_version"]),
         "created": meta.get("created"),
         "revision": snapshot.state.revision,
-        "added_since_merge": len(snapshot.tail.ids),
-        "removed_since_merge": snapshot.n_gone,
+        "added_since_merge": len(snapshot.delta.ids),
+        "removed_since_merge": snapshot.n_tombstones,
         "search": search,
     }

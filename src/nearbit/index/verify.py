@@ -8,12 +8,12 @@ import numpy as np
 
 from nearbit.codes import n_bytes
 from nearbit.errors import IndexFileError
-from nearbit.index.engine.brute_force import cut, plain_search
-from nearbit.index.live.manager import Keeper
+from nearbit.index.engine.brute_force import brute_force_search, truncate
+from nearbit.index.live.manager import SnapshotManager
 from nearbit.index.live.snapshot import Snapshot
 from nearbit.index.storage.checksums import item_sum, output_sum
 from nearbit.index.storage.damage import Damage
-from nearbit.index.storage.loading import Loaded, load_all
+from nearbit.index.storage.loading import StoredItems, load_all
 from nearbit.index.storage.rows import ITEM_COLUMNS, item_of
 from nearbit.index.storage.schema import has_checksums
 from nearbit.index.storage.statements import last_id
@@ -22,7 +22,9 @@ SAMPLE, NEAREST = 20, 100
 """How many items are searched from, and how many of their neighbors are compared."""
 
 
-def problems(connection: sqlite3.Connection, keeper: Keeper, n_bits: int, outputs: str | None) -> Iterator[str]:
+def problems(
+    connection: sqlite3.Connection, manager: SnapshotManager, n_bits: int, outputs: str | None
+) -> Iterator[str]:
     """Yield what is wrong: SQLite's own check, the rows, then the search structure against the rows."""
     for (line,) in connection.execute("PRAGMA integrity_check"):
         if line != "ok":
@@ -32,7 +34,7 @@ def problems(connection: sqlite3.Connection, keeper: Keeper, n_bits: int, output
     if outputs is not None:
         yield from _outputs(connection, outputs, n_bits)
     if not wrong:
-        yield from _search(connection, keeper, n_bits)
+        yield from _search(connection, manager, n_bits)
 
 
 def _rows(connection: sqlite3.Connection, n_bits: int) -> Iterator[str]:
@@ -96,9 +98,9 @@ def _all_rows(connection: sqlite3.Connection, sql: str) -> Iterator[tuple[Any, .
         connection.text_factory = plain
 
 
-def _search(connection: sqlite3.Connection, keeper: Keeper, n_bits: int) -> Iterator[str]:
+def _search(connection: sqlite3.Connection, manager: SnapshotManager, n_bits: int) -> Iterator[str]:
     """Yield how what is searched differs from the rows of the file."""
-    snapshot = keeper.at(connection)
+    snapshot = manager.at(connection)
     truth = load_all(connection, n_bits, None)
     if snapshot is None:
         raise IndexFileError("the index was written to while it was verified; verify it again")
@@ -108,15 +110,15 @@ def _search(connection: sqlite3.Connection, keeper: Keeper, n_bits: int) -> Iter
     yield from _searches(snapshot, truth)
 
 
-def _searches(snapshot: Snapshot, truth: Loaded) -> Iterator[str]:
+def _searches(snapshot: Snapshot, truth: StoredItems) -> Iterator[str]:
     rows = np.linspace(0, max(0, len(truth.ids) - 1), min(SAMPLE, len(truth.ids)), dtype=np.intp)
     queries = truth.words[rows]
     limits = np.full(len(rows), snapshot.n_bits, np.int32)
-    expected = cut(plain_search(queries, truth.words, truth.ids, k=NEAREST, limits=limits), NEAREST)
+    expected = truncate(brute_force_search(queries, truth.words, truth.ids, k=NEAREST, limits=limits), NEAREST)
     found = snapshot.nearest(queries, k=NEAREST, radius=None)
     if not (np.array_equal(found.ids, expected.ids) and np.array_equal(found.distances, expected.distances)):
         yield "a search finds something else than a comparison with every item"
 
 
-def _same(a: Loaded, b: Loaded) -> bool:
+def _same(a: StoredItems, b: StoredItems) -> bool:
     return np.array_equal(a.ids, b.ids) and np.array_equal(a.words, b.words)

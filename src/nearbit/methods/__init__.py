@@ -8,7 +8,7 @@ from nearbit.methods.csq import CSQ, CSQOptions
 from nearbit.methods.installed import installed_methods, load_installed
 from nearbit.methods.label_code import LABEL, LabelOptions
 from nearbit.methods.mds import MDS, MDSOptions
-from nearbit.methods.method import Material, MemoryTerm, Method, Regime, Schedule, Similarity, Targets, Task
+from nearbit.methods.method import MemoryTerm, Method, Regime, Schedule, Similarity, Targets, Task, TrainingImages
 from nearbit.methods.orthohash import ORTHOHASH, OrthoHashOptions
 from nearbit.methods.projections import ITQ, PCA, RANDOM, ITQOptions
 from nearbit.methods.shc import SHC, SHCMethodOptions
@@ -33,7 +33,6 @@ __all__ = [
     "ITQOptions",
     "LabelOptions",
     "MDSOptions",
-    "Material",
     "MemoryTerm",
     "Method",
     "OrthoHashOptions",
@@ -43,6 +42,7 @@ __all__ = [
     "Similarity",
     "Targets",
     "Task",
+    "TrainingImages",
     "find_method",
 ]
 

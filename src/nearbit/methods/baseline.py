@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from nearbit.centers import Centers, Generator
-from nearbit.methods.method import Material, options_with
+from nearbit.methods.method import TrainingImages, options_with
 from nearbit.networks import Head
 
 
@@ -25,7 +25,7 @@ class Baseline:
         title: one line for people.
         citation: the paper.
         options: a frozen dataclass.
-        fit: (material, n_bits, options, rng) to the head.
+        fit: (images, n_bits, options, rng) to the head.
         needs_labels: whether the training images must have labels.
     """
 
@@ -33,7 +33,7 @@ class Baseline:
     title: str
     citation: str
     options: Any
-    fit: Callable[[Material, int, Any, Generator], Fitted]
+    fit: Callable[[TrainingImages, int, Any, Generator], Fitted]
     needs_labels: bool = False
 
     def with_options(self, values: Mapping[str, Any] | None) -> Any:

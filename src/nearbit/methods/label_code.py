@@ -6,7 +6,7 @@ import torch
 
 from nearbit.centers import Generator, separated_centers
 from nearbit.methods.baseline import Baseline, Fitted
-from nearbit.methods.method import Material, check_number
+from nearbit.methods.method import TrainingImages, check_number
 from nearbit.networks import Head
 
 
@@ -24,10 +24,10 @@ class LabelOptions:
         check_number("classifier_epochs", self.classifier_epochs, at_least=1, whole=True)
 
 
-def _fit(material: Material, n_bits: int, options: LabelOptions, rng: Generator) -> Fitted:
-    n_classes = material.labels.shape[1]
+def _fit(images: TrainingImages, n_bits: int, options: LabelOptions, rng: Generator) -> Fitted:
+    n_classes = images.labels.shape[1]
     words = separated_centers(n_classes, n_bits, rng)
-    classifier = material.classifier(options.classifier_epochs)
+    classifier = images.classifier(options.classifier_epochs)
     head = Head(len(classifier.feature_mean), n_bits, "label", hidden=n_classes)
     head.feature_mean.copy_(classifier.feature_mean)
     head.feature_std.copy_(classifier.feature_std)

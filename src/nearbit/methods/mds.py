@@ -10,7 +10,7 @@ from nearbit.errors import InputError
 from nearbit.losses import center_softmax, memory_pairs, quantization
 from nearbit.methods.method import MemoryTerm, Method, Schedule, Targets, Task, check_number
 
-TWIN_MOMENTUM = 0.9
+ENCODER_MOMENTUM = 0.9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +54,9 @@ def _loss(outputs: Tensor, labels: Tensor, targets: Targets, task: Task, options
 def _memory(options: MDSOptions) -> MemoryTerm | None:
     if options.pair_weight == 0:
         return None
-    return MemoryTerm(loss=memory_pairs, weight=options.pair_weight, after=options.pair_after, momentum=TWIN_MOMENTUM)
+    return MemoryTerm(
+        loss=memory_pairs, weight=options.pair_weight, after=options.pair_after, momentum=ENCODER_MOMENTUM
+    )
 
 
 MDS = Method(

@@ -33,7 +33,7 @@ class Task:
     similarity: Similarity | None = field(default=None, repr=False, compare=False)
 
 
-class Material(Protocol):
+class TrainingImages(Protocol):
     """The training images, as far as a method may look at them before its centers exist."""
 
     @property
@@ -120,15 +120,16 @@ Reassignment = Callable[[CenterState, npt.NDArray[np.float64], int, Any, Generat
 class MemoryTerm:
     """A second term of a loss, between a batch and a memory of the outputs of all training images.
 
-    The memory is written by a twin of the network, whose weights are a moving average of the network's. It holds what
-    the twin last gave for each image, in training mode.
+    The memory bank is written by a momentum encoder: a copy of the network whose weights are a moving average of the
+        network's. It holds what
+    the encoder last gave for each image, in training mode.
 
     Attributes:
         loss: (outputs `(n, n_bits)`, labels `(n, n_classes)`, memory `(n_train, n_bits)`, its labels
             `(n_train, n_classes)`, 0 for images that were not seen yet) to a scalar.
         weight: factor of that scalar.
         after: how many first epochs go without the term.
-        momentum: what the twin keeps of its weights at each step, from 0 to below 1.
+        momentum: what the encoder keeps of its weights at each step, from 0 to below 1.
     """
 
     loss: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
@@ -165,7 +166,7 @@ class Method:
     loss: LossFunction
     schedules: Mapping[Regime, Schedule] = field(default_factory=dict)
     reassign: Reassignment | None = None
-    similarity: Callable[[Material, Task, Any], Similarity | None] | None = None
+    similarity: Callable[[TrainingImages, Task, Any], Similarity | None] | None = None
     normalized: bool = False
     memory: Callable[[Any], MemoryTerm | None] | None = None
     distinct: bool = False

@@ -9,7 +9,7 @@ import torch
 from nearbit.centers import Generator
 from nearbit.errors import InputError
 from nearbit.methods.baseline import Baseline, Fitted
-from nearbit.methods.method import Material, check_number
+from nearbit.methods.method import TrainingImages, check_number
 from nearbit.networks import Head
 
 Matrix = npt.NDArray[np.float64]
@@ -78,8 +78,8 @@ def iterative_quantization(projected: Matrix, rotation: Matrix, iterations: int)
     return rotation
 
 
-def _centered(material: Material) -> tuple[Matrix, Matrix]:
-    features = material.features().astype(np.float64)
+def _centered(images: TrainingImages) -> tuple[Matrix, Matrix]:
+    features = images.features().astype(np.float64)
     mean = features.mean(axis=0)
     return features - mean, mean
 
@@ -93,21 +93,21 @@ def linear_head(mean: Matrix, directions: Matrix) -> Head:
     return head
 
 
-def _pca(material: Material, n_bits: int, options: PCAOptions, rng: Generator) -> Fitted:
-    centered, mean = _centered(material)
+def _pca(images: TrainingImages, n_bits: int, options: PCAOptions, rng: Generator) -> Fitted:
+    centered, mean = _centered(images)
     return Fitted(linear_head(mean, principal_directions(centered, n_bits)))
 
 
-def _itq(material: Material, n_bits: int, options: ITQOptions, rng: Generator) -> Fitted:
-    centered, mean = _centered(material)
+def _itq(images: TrainingImages, n_bits: int, options: ITQOptions, rng: Generator) -> Fitted:
+    centered, mean = _centered(images)
     directions = principal_directions(centered, n_bits)
     first, _ = np.linalg.qr(rng.standard_normal((n_bits, n_bits)))
     rotation = iterative_quantization(centered @ directions, first, options.iterations)
     return Fitted(linear_head(mean, directions @ rotation))
 
 
-def _random(material: Material, n_bits: int, options: RandomOptions, rng: Generator) -> Fitted:
-    _, mean = _centered(material)
+def _random(images: TrainingImages, n_bits: int, options: RandomOptions, rng: Generator) -> Fitted:
+    _, mean = _centered(images)
     return Fitted(linear_head(mean, rng.standard_normal((len(mean), n_bits)) / np.sqrt(len(mean))))
 
 

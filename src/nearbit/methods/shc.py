@@ -21,7 +21,16 @@ from nearbit.centers import (
 )
 from nearbit.errors import InputError
 from nearbit.losses import central_similarity, quantization, torch_centroids
-from nearbit.methods.method import Material, Method, Schedule, Similarity, Targets, Task, check_choice, check_number
+from nearbit.methods.method import (
+    Method,
+    Schedule,
+    Similarity,
+    Targets,
+    Task,
+    TrainingImages,
+    check_choice,
+    check_number,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,15 +73,15 @@ class SHCMethodOptions:
             raise InputError(f"centers {self.centers!r} take no min_distance: leave it out")
 
 
-def _similarity(material: Material, task: Task, options: SHCMethodOptions) -> Similarity | None:
+def _similarity(images: TrainingImages, task: Task, options: SHCMethodOptions) -> Similarity | None:
     if options.centers == "distance":
         return None
     if task.n_classes == 2:
         return np.array([[1.0, -1.0], [-1.0, 1.0]])  # two classes are as alike as they are: there is nothing to compare
     if options.similarity == "prototypes":
-        return similarity_from_prototypes(material.features(), material.labels)
-    logits = material.logits(options.classifier_epochs)
-    return similarity_from_logits(logits, material.labels, order=options.order)
+        return similarity_from_prototypes(images.features(), images.labels)
+    logits = images.logits(options.classifier_epochs)
+    return similarity_from_logits(logits, images.labels, order=options.order)
 
 
 def _centers(task: Task, options: SHCMethodOptions, rng: Generator) -> CenterState:

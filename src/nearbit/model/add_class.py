@@ -11,9 +11,9 @@ import torch
 from nearbit.centers import Centers, CenterState, certify, min_distance_of, nearest_spare
 from nearbit.codes import signs_of
 from nearbit.datasets import Dataset, Problem
-from nearbit.encoding.feature_cache import RowCache, Rows
-from nearbit.encoding.pipeline import Encoded, Job
-from nearbit.encoding.torch_backend import encode_images, find_device, rows_key
+from nearbit.encoding.feature_cache import FeatureCache, FloatRows
+from nearbit.encoding.pipeline import Encoded, EncodeRequest
+from nearbit.encoding.torch_backend import cache_key, encode_images, find_device
 from nearbit.errors import DataError, InputError, did_you_mean
 from nearbit.json_text import unstorable
 from nearbit.model.bundle import Model, apply_head
@@ -25,7 +25,7 @@ RIDGE = 0.1
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Added:
+class AddedClass:
     """A model with one more class.
 
     Attributes:
@@ -66,7 +66,7 @@ def add_class(
     device: str = "auto",
     cache: Path | None = None,
     progress: Progress = silent,
-) -> Added:
+) -> AddedClass:
     """Give a trained model one more class, without training.
 
     The class gets a word of at least the least distance that the centers of the model have, as near to the outputs of
@@ -111,7 +111,7 @@ def add_class(
     head = model.network.head if old is None else _solved(model, new.outputs, old.outputs, word)
     added = _with_class(model, head, name, word, digests, 0 if old is None else len(old.outputs))
     distances = (model.centers.centers != word).sum(axis=1)
-    return Added(
+    return AddedClass(
         model=added,
         n_images=len(new.outputs),
         n_kept=0 if old is None else len(old.outputs),
@@ -136,7 +136,7 @@ def _check_name(model: Model, name: str) -> None:
         raise InputError(f"the model ({model.method}) was made without classes, so it has no centers to add one to")
 
 
-def _word(model: Model, outputs: Rows, min_distance: int | None, seed: int) -> Centers:
+def _word(model: Model, outputs: FloatRows, min_distance: int | None, seed: int) -> Centers:
     """Return the word for outputs, with the distance that was asked for; by default with the model's or less."""
     least = _model_distance(model) or 1 if min_distance is None else min_distance
     rng, mean = np.random.default_rng(seed), outputs.mean(axis=0)
@@ -204,17 +204,17 @@ def _features(
 ) -> Encoded:
     """Return the backbone's features of rows of a data set."""
     place, backbone = find_device(device), model.network.backbone
-    key = rows_key(backbone.fingerprint(), place)
+    key = cache_key(backbone.fingerprint(), place)
     keys, digests = [dataset.keys[row] for row in rows], [dataset.digests[row] for row in rows]
-    job = Job(dataset.source, rows.tolist(), keys, digests)
-    kept = None if cache is None else RowCache(cache / "features", key)
+    job = EncodeRequest(dataset.source, rows.tolist(), keys, digests)
+    kept = None if cache is None else FeatureCache(cache / "features", key)
     backbone.to(place)
     found = encode_images(backbone, model.preprocessing, job, device=place, cache=kept, progress=progress)
     backbone.cpu()
     return found
 
 
-def _solved(model: Model, new: Rows, old: Rows, word: Centers) -> Head:
+def _solved(model: Model, new: FloatRows, old: FloatRows, word: Centers) -> Head:
     """Return the head with its last layer moved by ridge regression.
 
     The new images weigh as much as those of an average class. Their outputs are wanted at the word, as far from 0 as
@@ -231,7 +231,7 @@ def _solved(model: Model, new: Rows, old: Rows, word: Centers) -> Head:
     return head.shifted(torch.from_numpy(change[:, :-1]), torch.from_numpy(change[:, -1]))
 
 
-def _inner(head: Head, features: Rows) -> npt.NDArray[np.float64]:
+def _inner(head: Head, features: FloatRows) -> npt.NDArray[np.float64]:
     """Return the inputs of the last linear layer with a 1 behind them: `(n, width + 1)`."""
     with torch.no_grad():
         inner = head.inner(torch.from_numpy(features)).numpy()
@@ -259,12 +259,12 @@ def _with_class(model: Model, head: Head, name: str, word: Centers, digests: lis
     )
 
 
-def _nearest_share(model: Model, outputs: Rows) -> float:
+def _nearest_share(model: Model, outputs: FloatRows) -> float:
     """Return the share of outputs whose codes are nearer to the last center than to any other."""
     agreement = signs_of(outputs).astype(np.int32) @ model.centers.centers.astype(np.int32).T
     return float((agreement[:, -1] > agreement[:, :-1].max(axis=1)).mean())
 
 
-def _kept_bits(model: Model, head: Head, features: Rows) -> float:
+def _kept_bits(model: Model, head: Head, features: FloatRows) -> float:
     before, after = (signs_of(apply_head(one, features, model.n_bits)) for one in (model.network.head, head))
     return float((before == after).mean())

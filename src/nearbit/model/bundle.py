@@ -18,11 +18,11 @@ from safetensors.torch import save_file
 from nearbit.centers import CenterState
 from nearbit.codes import Codes, check_n_bits, pack, signs_of
 from nearbit.datasets import Dataset, ImageSource, Split, load_split
-from nearbit.encoding.feature_cache import RowCache, Rows, Shelf
+from nearbit.encoding.feature_cache import FeatureCache, FeatureStore, FloatRows
 from nearbit.encoding.inputs import GivenImage
-from nearbit.encoding.pipeline import Encoded, Job, complete, job_of_given
+from nearbit.encoding.pipeline import Encoded, EncodeRequest, complete, request_of_given
 from nearbit.encoding.preprocessing import Preprocessing
-from nearbit.encoding.torch_backend import encode_images, find_device, library_versions, rows_key
+from nearbit.encoding.torch_backend import cache_key, encode_images, find_device, library_versions
 from nearbit.errors import BundleError, MissingExtraError
 from nearbit.files.tensors import tensors_written
 from nearbit.files.writing import json_digest, restore_folder, sha256_of, whole_folder, write_json
@@ -47,8 +47,8 @@ from nearbit.model.manifest import (
     class_names,
     opened_whole,
     or_damaged,
-    read_description,
-    seal,
+    read_manifest,
+    with_digest,
 )
 from nearbit.networks import BackboneSpec, HashNetwork, Head
 from nearbit.progress import Progress, silent
@@ -94,7 +94,7 @@ class Model:
         head = {name: value.cpu().numpy().tobytes().hex() for name, value in self.network.head.state_dict().items()}
         return json_digest({"backbone": self.network.backbone.fingerprint(), "head": head, "n_bits": self.n_bits})
 
-    def outputs(self, images: Sequence[GivenImage], *, device: str = "auto", progress: Progress = silent) -> Rows:
+    def outputs(self, images: Sequence[GivenImage], *, device: str = "auto", progress: Progress = silent) -> FloatRows:
         """Return the real-valued outputs of images: float32 `(n, n_bits)`, before tanh, in the order given.
 
         Args:
@@ -105,8 +105,8 @@ class Model:
         Raises:
             ImageError: an image cannot be read; the message names each of the first few. Nothing is skipped.
         """
-        job = job_of_given(images)
-        encoded = self.encode_source(job.source, job.rows, job.keys, device=device, progress=progress)
+        request = request_of_given(images)
+        encoded = self.encode_source(request.source, request.rows, request.keys, device=device, progress=progress)
         return complete(encoded, self.n_bits)
 
     def encode(self, images: Sequence[GivenImage], *, device: str = "auto", progress: Progress = silent) -> Codes:
@@ -119,7 +119,7 @@ class Model:
         rows: Sequence[int] | npt.NDArray[np.int64] | None = None,
         *,
         device: str = "auto",
-        cache: Path | Shelf | RowCache | None = None,
+        cache: Path | FeatureStore | FeatureCache | None = None,
         progress: Progress = silent,
     ) -> Encoded:
         """Return the outputs of rows of a data set; images that cannot be read are left out and listed.
@@ -129,7 +129,7 @@ class Model:
             rows: which of them, in order; by default all.
             device: "auto", "cpu", "cuda", …
             cache: a folder that keeps what was computed, by content, so that repeated and interrupted runs compute
-                nothing twice; or `row_cache(folder, device)`, which several calls share; or a `Shelf`.
+                nothing twice; or `row_cache(folder, device)`, which several calls share; or a `FeatureStore`.
             progress: called as images are encoded.
         """
         chosen = np.arange(len(dataset)) if rows is None else np.asarray(rows, np.int64)
@@ -144,16 +144,16 @@ class Model:
         keys: Sequence[str],
         digests: Sequence[str] | None = None,
         device: str = "auto",
-        cache: Path | Shelf | RowCache | None = None,
+        cache: Path | FeatureStore | FeatureCache | None = None,
         progress: Progress = silent,
     ) -> Encoded:
         """Encode rows of any image source; rows are cached by content where `digests` and `cache` are given."""
         place = find_device(device)
-        job = Job(source, rows, keys, digests)
-        kept = self.row_cache(cache, device) if isinstance(cache, Path | Shelf) else cache
+        request = EncodeRequest(source, rows, keys, digests)
+        kept = self.row_cache(cache, device) if isinstance(cache, Path | FeatureStore) else cache
         network = self.network.to(place)
         module = network.backbone if self.is_frozen else network
-        encoded = encode_images(module, self.preprocessing, job, device=place, cache=kept, progress=progress)
+        encoded = encode_images(module, self.preprocessing, request, device=place, cache=kept, progress=progress)
         outputs = apply_head(self.network.head, encoded.outputs, self.n_bits) if self.is_frozen else encoded.outputs
         self.network.cpu()
         return Encoded(outputs.reshape(-1, self.n_bits), encoded.rows, encoded.problems)
@@ -163,12 +163,12 @@ class Model:
         """Whether the backbone was frozen: other models have it too, so its features are worth keeping."""
         return bool(self.record.get("regime") == "frozen")
 
-    def row_cache(self, folder: Path | Shelf, device: str = "auto") -> RowCache:
+    def row_cache(self, folder: Path | FeatureStore, device: str = "auto") -> FeatureCache:
         """Open the cache of this model's rows of a device: features of a frozen backbone, else outputs."""
-        place, shelf = find_device(device), Shelf(folder) if isinstance(folder, Path) else folder
+        place, feature_store = find_device(device), FeatureStore(folder) if isinstance(folder, Path) else folder
         if self.is_frozen:
-            return shelf.rows("features", rows_key(self.network.backbone.fingerprint(), place))
-        return shelf.rows("outputs", rows_key(self.model_id, place))
+            return feature_store.rows("features", cache_key(self.network.backbone.fingerprint(), place))
+        return feature_store.rows("outputs", cache_key(self.model_id, place))
 
     def save(self, path: str | Path) -> None:
         """Write the model folder, whole or not at all; a folder that stands there is replaced.
@@ -191,7 +191,7 @@ class Model:
             if self.split is not None:
                 self.split.save(folder / SPLIT)
             files = {file.name: sha256_of(file) for file in sorted(folder.iterdir())}
-            write_json(folder / "bundle.json", seal(self._description(files)))
+            write_json(folder / "bundle.json", with_digest(self._description(files)))
 
     def _description(self, files: dict[str, str]) -> dict[str, Any]:
         spec = self.network.backbone.spec
@@ -226,7 +226,7 @@ def check_target(path: Path) -> None:
         raise BundleError(f"{path} stands and is not a model folder: choose another name")
 
 
-def apply_head(head: Head, features: Rows, n_bits: int) -> Rows:
+def apply_head(head: Head, features: FloatRows, n_bits: int) -> FloatRows:
     """Return the outputs float32 `(n, n_bits)` of a head for features `(n, feature_dim)`, block by block."""
     device = next(head.parameters()).device
     head.eval()
@@ -258,7 +258,7 @@ def load_model(path: str | Path) -> Model:
 
 
 def _load(folder: Path) -> Model:
-    description = read_description(folder, TRAINED, FORMAT_VERSION)
+    description = read_manifest(folder, TRAINED, FORMAT_VERSION)
     try:
         return _assemble(folder, description)
     except (BundleError, MissingExtraError):

@@ -10,7 +10,7 @@ from nearbit.centers import certify
 from nearbit.methods import BASELINES, METHODS
 from nearbit.model.arrays import FORMAT_VERSION
 from nearbit.model.bundle import Model, load_model
-from nearbit.model.manifest import TRAINED, read_description
+from nearbit.model.manifest import TRAINED, read_manifest
 
 MOST_CLASSES = 200
 """Classes that a card names; of more it names the first ones and says how many there are."""
@@ -23,7 +23,7 @@ def card_of_folder(folder: str | Path) -> str:
     """Return the card of a model folder; see `load_model` for what is raised."""
     path = Path(folder)
     model = load_model(path)
-    return model_card(model, read_description(path, TRAINED, FORMAT_VERSION)["files"], path.absolute().name)
+    return model_card(model, read_manifest(path, TRAINED, FORMAT_VERSION)["files"], path.absolute().name)
 
 
 def model_card(model: Model, files: Mapping[str, str], name: str) -> str:

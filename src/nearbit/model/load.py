@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol, final
 import numpy as np
 import numpy.typing as npt
 
-from nearbit.encoding.feature_cache import Rows
+from nearbit.encoding.feature_cache import FloatRows
 from nearbit.encoding.inputs import GivenImage
 from nearbit.encoding.preprocessing import Preprocessing
 from nearbit.model.manifest import EXPORTED, kind_of
@@ -43,7 +43,7 @@ class Encoder(Protocol):
         """What an image goes through before the network sees it."""
         ...
 
-    def outputs(self, images: Sequence[GivenImage]) -> Rows:
+    def outputs(self, images: Sequence[GivenImage]) -> FloatRows:
         """Return the outputs of images: float32 `(n, n_bits)`; raise `ImageError` where one cannot be read."""
         ...
 
@@ -58,7 +58,7 @@ class TorchEncoder:
         self.n_bits, self.model_id, self.classes = model.n_bits, model.model_id, model.classes
         self.preprocessing = model.preprocessing
 
-    def outputs(self, images: Sequence[GivenImage]) -> Rows:
+    def outputs(self, images: Sequence[GivenImage]) -> FloatRows:
         """Return the outputs of images: float32 `(n, n_bits)`; see `Model.outputs`."""
         with self._lock, _torch_threads(self._threads):
             return self.model.outputs(images, device=self._device)

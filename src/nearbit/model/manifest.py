@@ -1,4 +1,4 @@
-"""Folders under a sealed description, `bundle.json`: it is checked first, then the hash of each file that is read."""
+"""Model folders and their manifest, `bundle.json`: it is checked first, then the hash of each file that is read."""
 
 import hashlib
 import json
@@ -38,13 +38,13 @@ TRIES = 5
 """How often a folder is opened anew that is replaced while it is read."""
 
 
-def seal(description: dict[str, Any]) -> dict[str, Any]:
+def with_digest(description: dict[str, Any]) -> dict[str, Any]:
     """Return a description as JSON will hold it (keys are texts there), with its own SHA-256 under "digest"."""
     written: dict[str, Any] = json.loads(json.dumps(description))
     return written | {"digest": json_digest(written)}
 
 
-def read_description(folder: Path, kind: str, version: int) -> dict[str, Any]:
+def read_manifest(folder: Path, kind: str, version: int) -> dict[str, Any]:
     """Return what `bundle.json` says, after checking that this nearbit can read it and that it was not altered.
 
     Args:
@@ -98,7 +98,7 @@ def _version(folder: Path) -> tuple[int, ...] | None:
 
 
 def kind_of(folder: Path) -> object:
-    """Return the kind that `bundle.json` names, not checked any further; see `read_description` for what is raised."""
+    """Return the kind that `bundle.json` names, not checked any further; see `read_manifest` for what is raised."""
     return described(folder).get("kind")
 
 

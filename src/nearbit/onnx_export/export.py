@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from nearbit.datasets import Dataset
-from nearbit.encoding.feature_cache import Rows
+from nearbit.encoding.feature_cache import FloatRows
 from nearbit.encoding.preprocessing import Pixels
 from nearbit.encoding.torch_backend import run_batches
 from nearbit.errors import MissingExtraError
@@ -123,7 +123,7 @@ def stripped(proto: Any) -> bytes:
     return content
 
 
-def _source_outputs(model: Model, pixels: Pixels) -> Rows:
+def _source_outputs(model: Model, pixels: Pixels) -> FloatRows:
     return run_batches(model.network.cpu().eval(), pixels, torch.device("cpu"))
 
 

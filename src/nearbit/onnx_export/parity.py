@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from nearbit.codes import signs_of
-from nearbit.encoding.feature_cache import Rows
+from nearbit.encoding.feature_cache import FloatRows
 from nearbit.errors import BundleError, InputError
 
 TOLERANCE = 1e-3
@@ -62,7 +62,7 @@ class Parity:
         ]
 
 
-def compare_outputs(before: Rows, after: Rows, sample: str) -> Parity:
+def compare_outputs(before: FloatRows, after: FloatRows, sample: str) -> Parity:
     """Compare the outputs float32 `(n, n_bits)` of the source and of the exported network, row by row.
 
     Raises:

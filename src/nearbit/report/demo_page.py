@@ -17,7 +17,7 @@ PICTURE = 96
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cell:
+class PageCell:
     """One trained model: method, bits and what was measured."""
 
     method: str
@@ -44,7 +44,7 @@ class Neighbour:
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
+class FoundImage:
     """One query: its row, its signs int8 `(n_bits,)`, and its neighbours in rank order."""
 
     row: int
@@ -62,16 +62,16 @@ class Chapter:
     title: str
     words: str
     dataset: Dataset
-    cells: tuple[Cell, ...]
+    cells: tuple[PageCell, ...]
     shown: Model
     chance: float
-    found: tuple[Found, ...]
+    found: tuple[FoundImage, ...]
 
 
 HEADER = ("method", "bits", "mAP@ALL, tie-aware", "mAP@ALL, database order", "distinct codes", "seconds")
 
 
-def cell_row(cell: Cell) -> tuple[str, ...]:
+def cell_row(cell: PageCell) -> tuple[str, ...]:
     """Return the texts of one row of the table, under `HEADER`."""
     return (
         cell.method,
@@ -151,7 +151,7 @@ def _family_order(dataset: Dataset) -> list[int]:
     return sorted(range(dataset.n_classes), key=lambda place: (parents[place], place))
 
 
-def _search_row(dataset: Dataset, n_bits: int, found: Found) -> str:
+def _search_row(dataset: Dataset, n_bits: int, found: FoundImage) -> str:
     query = (
         f"<figure>{_thumbnail(dataset, found.row)}{bit_strip(found.signs)}"
         f"<figcaption><b>query</b><br>{escape(', '.join(dataset.label_names(found.row)))}</figcaption></figure>"

@@ -15,9 +15,9 @@ import nearbit
 from nearbit.errors import NearbitError
 from nearbit.service.contract.operations import DESCRIPTION, operation
 from nearbit.service.http.conditional import PageFiles, has_already
-from nearbit.service.http.errors import CODES, Refusal, refusal_of_fault
-from nearbit.service.http.fast_path import Quick
-from nearbit.service.http.middleware import Guard
+from nearbit.service.http.errors import CODES, ApiError, api_error_of_fault
+from nearbit.service.http.fast_path import FastPath
+from nearbit.service.http.middleware import Middleware
 from nearbit.service.routes import about, items, search, write
 from nearbit.service.service import Service
 from nearbit.service.settings import ServiceOptions
@@ -46,7 +46,7 @@ ROUTES: tuple[tuple[str, str, Callable[..., Any]], ...] = (
 )
 
 
-def make_app(options: ServiceOptions) -> Guard:
+def make_app(options: ServiceOptions) -> Middleware:
     """Return the ASGI application that serves an index.
 
     Raises:
@@ -71,11 +71,11 @@ def make_app(options: ServiceOptions) -> Guard:
     page = static_folder()
     app.add_route("/", lambda request: _page(request, page / "index.html"), include_in_schema=False)
     app.mount("/static", PageFiles(directory=page), name="static")
-    app.add_exception_handler(Refusal, _refused)
+    app.add_exception_handler(ApiError, _refused)
     app.add_exception_handler(NearbitError, _library_refused)
     app.add_exception_handler(HTTPException, _not_routed)
     app.add_exception_handler(Exception, _failed)
-    return Guard(Quick(app), service)
+    return Middleware(FastPath(app), service)
 
 
 NO_CACHE = {"Cache-Control": "no-cache"}
@@ -108,7 +108,7 @@ def _refused(request: Request, error: Any) -> Response:
 
 def _library_refused(request: Request, error: Any) -> Response:
     service: Service = request.app.state.service
-    return _answer(service.refusal(error))
+    return _answer(service.api_error(error))
 
 
 def _not_routed(request: Request, error: Any) -> Response:
@@ -118,12 +118,12 @@ def _not_routed(request: Request, error: Any) -> Response:
         405: f"{request.method} is not for {request.url.path[:200]}",
     }
     hint = "see /openapi.json" if status in messages else ""
-    return _answer(Refusal(status, messages.get(status, str(error.detail)), hint, headers=dict(error.headers or {})))
+    return _answer(ApiError(status, messages.get(status, str(error.detail)), hint, headers=dict(error.headers or {})))
 
 
 def _failed(request: Request, error: Any) -> Response:
-    return _answer(refusal_of_fault(error))
+    return _answer(api_error_of_fault(error))
 
 
-def _answer(refusal: Refusal) -> Response:
-    return Response(refusal.body(), refusal.status, media_type="application/json", headers=refusal.headers)
+def _answer(api_error: ApiError) -> Response:
+    return Response(api_error.body(), api_error.status, media_type="application/json", headers=api_error.headers)

@@ -16,9 +16,9 @@ from nearbit.codes import Codes
 from nearbit.errors import IndexFileError, InputError
 from nearbit.index import Index, Item, open_index
 from nearbit.index.storage.change_log import State
-from nearbit.service.http.errors import Refusal, ready_json
+from nearbit.service.http.errors import ApiError, ready_json
 from nearbit.service.http.numbers import id_facts
-from nearbit.service.images.originals import Pictures
+from nearbit.service.images.originals import Originals
 from nearbit.service.logs import log
 
 LOOK_SECONDS = 0.1
@@ -57,7 +57,7 @@ class _Opened:
 class Collection:
     """The index that is served. Thread-safe."""
 
-    def __init__(self, path: Path, pictures: Pictures, *, writable: bool) -> None:
+    def __init__(self, path: Path, pictures: Originals, *, writable: bool) -> None:
         """Open the index.
 
         Raises:
@@ -89,7 +89,7 @@ class Collection:
             self._looked = 0.0
 
     def rendered(self, ids: Sequence[int]) -> list[Rendered]:
-        """Return items ready to be sent, in the order asked; raise `Refusal` (404) where one is not there."""
+        """Return items ready to be sent, in the order asked; raise `ApiError` (404) where one is not there."""
         with self._using() as opened:
             kept = opened.rendered
             found = {item_id: kept[item_id] for item_id in ids if item_id in kept}
@@ -217,11 +217,11 @@ class Collection:
 
 
 def items_of(index: Index, ids: Sequence[int]) -> list[Item]:
-    """Return items by id, in the order asked; raise `Refusal` (404) where one is not there."""
+    """Return items by id, in the order asked; raise `ApiError` (404) where one is not there."""
     try:
         return index.items(list(ids))
     except InputError as error:
-        raise Refusal(404, str(error).partition(";")[0], "list items with GET /api/v1/items") from error
+        raise ApiError(404, str(error).partition(";")[0], "list items with GET /api/v1/items") from error
 
 
 def version_of(item: Item) -> str:

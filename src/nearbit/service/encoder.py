@@ -17,11 +17,11 @@ from nearbit.errors import BundleError, IndexFileError, NearbitError
 from nearbit.index import Index
 from nearbit.model.load import Encoder
 from nearbit.model.manifest import described
-from nearbit.service.http.errors import Refusal, without
+from nearbit.service.http.errors import ApiError, without
 from nearbit.service.logs import log
 
-Rows = npt.NDArray[np.float32]
-Job = tuple[Image.Image, Future[Rows]]
+FloatRows = npt.NDArray[np.float32]
+ImageRequest = tuple[Image.Image, Future[FloatRows]]
 BATCH = 16
 
 
@@ -70,7 +70,7 @@ class Encoding:
     ) -> None:
         """Take how the model is loaded, or why there is none, how many images may wait, and folders not to name."""
         self._load, self._why_not, self._hidden = load, why_not, hidden
-        self._jobs: queue.Queue[Job | None] = queue.Queue(waiting)
+        self._requests: queue.Queue[ImageRequest | None] = queue.Queue(waiting)
         self._has_ended = False
         self._model: Future[Encoder] = Future()
         self._thread = threading.Thread(target=self._run, name="encode", daemon=True)
@@ -83,10 +83,10 @@ class Encoding:
         """End the thread after what it does now, and wait so long for that; images that wait are given up."""
         self._has_ended = True
         with contextlib.suppress(queue.Empty):
-            while job := self._jobs.get_nowait():
-                job[1].cancel()
+            while request := self._requests.get_nowait():
+                request[1].cancel()
         with contextlib.suppress(queue.Full):  # what lies there wakes the thread as well
-            self._jobs.put_nowait(None)
+            self._requests.put_nowait(None)
         if self._thread.ident is not None:
             self._thread.join(seconds)
 
@@ -101,24 +101,24 @@ class Encoding:
         return self._model.done()
 
     async def model(self) -> Encoder:
-        """Return the model, once it is loaded; raise `Refusal` (409) where there is none."""
+        """Return the model, once it is loaded; raise `ApiError` (409) where there is none."""
         try:
             return await asyncio.shield(asyncio.wrap_future(self._model))
         except NearbitError as error:
-            raise Refusal(
+            raise ApiError(
                 409,
                 f"images cannot be encoded: {without(str(error), self._hidden)}",
                 "search by item (id) or by code, or start the service with --model FOLDER",
                 code="no_model",
             ) from error
 
-    async def outputs(self, image: Image.Image) -> Rows:
-        """Return the outputs float32 `(n_bits,)` of an image; raise `Refusal` where too many wait."""
-        done: Future[Rows] = Future()
+    async def outputs(self, image: Image.Image) -> FloatRows:
+        """Return the outputs float32 `(n_bits,)` of an image; raise `ApiError` where too many wait."""
+        done: Future[FloatRows] = Future()
         try:
-            self._jobs.put_nowait((image, done))
+            self._requests.put_nowait((image, done))
         except queue.Full:
-            raise Refusal(
+            raise ApiError(
                 503, "too many images wait for the model", "try again in a moment", headers={"Retry-After": "2"}
             ) from None
         return await asyncio.wrap_future(done)
@@ -133,18 +133,18 @@ class Encoding:
             self._model.set_exception(fault)
             return
         self._model.set_result(model)
-        while jobs := self._waiting():
-            _encode(model, jobs)
+        while requests := self._waiting():
+            _encode(model, requests)
 
-    def _waiting(self) -> list[Job]:
+    def _waiting(self) -> list[ImageRequest]:
         """Return what waits, at least one job and at most a batch; nothing at the end."""
-        jobs: list[Job] = []
-        while not jobs or (len(jobs) < BATCH and not self._jobs.empty()):
-            if self._has_ended or (job := self._jobs.get()) is None:
+        requests: list[ImageRequest] = []
+        while not requests or (len(requests) < BATCH and not self._requests.empty()):
+            if self._has_ended or (request := self._requests.get()) is None:
                 self._has_ended = True
                 break
-            jobs.append(job)
-        return jobs
+            requests.append(request)
+        return requests
 
     def _loaded(self) -> Encoder:
         if self._load is None:
@@ -152,9 +152,9 @@ class Encoding:
         return self._load()
 
 
-def _encode(model: Encoder, jobs: Sequence[Job]) -> None:
+def _encode(model: Encoder, requests: Sequence[ImageRequest]) -> None:
     """Encode images together and hand each its outputs; where that fails, each of them is told."""
-    taken = [(image, done) for image, done in jobs if done.set_running_or_notify_cancel()]
+    taken = [(image, done) for image, done in requests if done.set_running_or_notify_cancel()]
     if not taken:
         return
     try:

@@ -20,14 +20,14 @@ CARD_OPTIONS = ("backbone", "image_size", "epochs", "batch_size", "learning_rate
 
 
 @dataclass(frozen=True, eq=False)
-class Centers:
+class ClassCenters:
     """The class centers of a model: names, and signs int8 `(n_classes, n_bits)`."""
 
     names: tuple[str, ...]
     signs: Signs
 
 
-def health_facts(codes: Codes, n_bits: int, centers: Centers | None) -> dict[str, Any]:
+def health_info(codes: Codes, n_bits: int, centers: ClassCenters | None) -> dict[str, Any]:
     """Return the health of codes, at least one, with the share of ones of each bit."""
     measured = codes
     if len(codes) > HEALTH_ITEMS:
@@ -55,7 +55,7 @@ def description_of(folder: Path) -> dict[str, Any]:
     return found
 
 
-def centers_of(folder: Path) -> Centers | None:
+def centers_of(folder: Path) -> ClassCenters | None:
     """Return the centers of a model; None where it has none.
 
     Raises:
@@ -68,10 +68,10 @@ def centers_of(folder: Path) -> Centers | None:
     except BundleError as error:
         said = str(error).replace(str(folder), folder.name)
         raise BundleError(f"the centers of the model {folder.name} cannot be read: {said}; write it again") from error
-    return Centers(classes, signs) if classes else None
+    return ClassCenters(classes, signs) if classes else None
 
 
-def map_of(centers: Centers, counts: dict[str, int]) -> dict[str, Any]:
+def map_of(centers: ClassCenters, counts: dict[str, int]) -> dict[str, Any]:
     """Return the centers as points whose distances in the plane are near the Hamming distances of the centers.
 
     Args:

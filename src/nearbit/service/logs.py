@@ -15,7 +15,7 @@ def log(event: str, **facts: Any) -> None:
     sys.stderr.write(line + "\n")
 
 
-class JournalHandler(logging.Handler):
+class LogHandler(logging.Handler):
     """Takes what libraries log, as lines of the same form."""
 
     def emit(self, record: logging.LogRecord) -> None:

@@ -12,9 +12,9 @@ from nearbit.codes import Codes, n_bytes
 from nearbit.errors import did_you_mean
 from nearbit.index import Index, Results
 from nearbit.service.collection import Collection, items_of, where_of
-from nearbit.service.http.errors import Refusal, ready_json
+from nearbit.service.http.errors import ApiError, ready_json
 from nearbit.service.http.numbers import id_facts
-from nearbit.service.http.query_params import Search, id_of
+from nearbit.service.http.query_params import SearchParams, id_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +43,7 @@ class Searcher:
         """Take the collection."""
         self._collection = collection
 
-    def by_item(self, item_id: int, asked: Search) -> tuple[bytes, Seconds]:
+    def by_item(self, item_id: int, asked: SearchParams) -> tuple[bytes, Seconds]:
         """Return the answer to a search from an item of the index, which is its own nearest neighbor."""
         began = time.perf_counter()
         with self._collection.use() as index:
@@ -52,7 +52,7 @@ class Searcher:
             body = self._answer(index, [Query(id_facts(item_id), code, outputs)], asked)
         return self._timed(body, Seconds(search=time.perf_counter() - began))
 
-    def by_queries(self, queries: Sequence[dict[str, Any]], asked: Search) -> tuple[bytes, Seconds]:
+    def by_queries(self, queries: Sequence[dict[str, Any]], asked: SearchParams) -> tuple[bytes, Seconds]:
         """Return the answer to several queries: each names an item ("id") or a code ("code", hexadecimal)."""
         began = time.perf_counter()
         with self._collection.use() as index:
@@ -60,7 +60,7 @@ class Searcher:
         return self._timed(body, Seconds(search=time.perf_counter() - began))
 
     def by_outputs(
-        self, outputs: npt.NDArray[np.float32], code: Codes, asked: Search, spent: Seconds
+        self, outputs: npt.NDArray[np.float32], code: Codes, asked: SearchParams, spent: Seconds
     ) -> tuple[bytes, Seconds]:
         """Return the answer to a search from an image: its outputs float32 `(n_bits,)` and its code."""
         began = time.perf_counter()
@@ -78,9 +78,11 @@ class Searcher:
             return Query(id_facts(item_id), code, kept)
         if set(asked) == {"code"}:
             return Query(asked, code_of(asked["code"], index.n_bits))
-        raise Refusal(422, 'a query must be {"id": NUMBER OR TEXT} or {"code": HEX}', "send one of both for each query")
+        raise ApiError(
+            422, 'a query must be {"id": NUMBER OR TEXT} or {"code": HEX}', "send one of both for each query"
+        )
 
-    def _answer(self, index: Index, queries: Sequence[Query], asked: Search) -> bytes:
+    def _answer(self, index: Index, queries: Sequence[Query], asked: SearchParams) -> bytes:
         self._check_labels(asked)
         where = where_of(asked.labels, asked.metadata)
         parts = []
@@ -106,23 +108,23 @@ class Searcher:
         """Return items by id; one that was removed since the search is left out."""
         try:
             return {item_id: item.json for item_id, item in zip(ids, self._collection.rendered(ids), strict=True)}
-        except Refusal:
+        except ApiError:
             return {item_id: one.json for item_id in ids for one in self._if_there(item_id)}
 
     def _if_there(self, item_id: int) -> list[Any]:
         try:
             return self._collection.rendered([item_id])
-        except Refusal:
+        except ApiError:
             return []
 
-    def _check_labels(self, asked: Search) -> None:
+    def _check_labels(self, asked: SearchParams) -> None:
         if not asked.labels:
             return
         known = self._collection.labels()
         for label in asked.labels:
             if label not in known:
                 hint = did_you_mean(label, list(known)[:2000]).strip()
-                raise Refusal(
+                raise ApiError(
                     422, f"no item has the label {label[:80]!r}", hint or "GET /api/v1/labels", code="unknown_label"
                 )
 
@@ -140,7 +142,7 @@ def code_of(text: Any, n_bits: int) -> Codes:
     except ValueError:
         raw = None
     if raw is None:
-        raise Refusal(422, f"code must be {2 * width} hexadecimal digits ({n_bits} bits)", "send a code of this index")
+        raise ApiError(422, f"code must be {2 * width} hexadecimal digits ({n_bits} bits)", "send a code of this index")
     return np.frombuffer(raw, np.uint8)
 
 

@@ -16,8 +16,8 @@ from nearbit.model.load import Encoder, load_encoder
 from nearbit.service.collection import Collection
 from nearbit.service.counters import Counters
 from nearbit.service.encoder import Encoding, may_have_made, model_folder
-from nearbit.service.http.errors import Refusal, refusal_of
-from nearbit.service.images.originals import Pictures
+from nearbit.service.http.errors import ApiError, api_error_of
+from nearbit.service.images.originals import Originals
 from nearbit.service.images.thumbnails import Thumbnails
 from nearbit.service.logs import log
 from nearbit.service.search import Searcher, Seconds
@@ -61,7 +61,7 @@ class Service:
         self.options = options
         self.counters = Counters()
         own = real_path(options.index)  # beside it lies what belongs to it, whatever name leads to it
-        pictures = Pictures(own, options.images)
+        pictures = Originals(own, options.images)
         self.collection = Collection(options.index, pictures, writable=options.allow_write)
         self.searcher = Searcher(self.collection)
         self.thumbnails = Thumbnails(own, pictures, options.limits.thumbnail_bytes)
@@ -104,9 +104,9 @@ class Service:
         """Whether requests are answered at full speed: the index is loaded, and the model if there is one."""
         return self.is_warm and self.encoding.is_settled
 
-    def refusal(self, error: NearbitError) -> Refusal:
+    def api_error(self, error: NearbitError) -> ApiError:
         """Return how an error of the library is answered, without the names of folders here."""
-        return refusal_of(error, self._hidden)
+        return api_error_of(error, self._hidden)
 
     def model_of(self, index: Index) -> Path | None:
         """Return the folder of the model, if it made the codes of this index, which may have been replaced."""
@@ -114,11 +114,11 @@ class Service:
         return folder if folder is not None and may_have_made(folder, index) else None
 
     def check_model(self, model: Encoder) -> None:
-        """Raise `Refusal` (409) where the index, which may have been replaced, holds codes of another model."""
+        """Raise `ApiError` (409) where the index, which may have been replaced, holds codes of another model."""
         with self.collection.use() as index:
             is_other = index.n_bits != model.n_bits or index.model_id not in (None, model.model_id)
         if is_other:
-            raise Refusal(
+            raise ApiError(
                 409,
                 "the index was built with another model than the one that encodes images here",
                 "start the service again with the model of the index (--model FOLDER)",
@@ -146,7 +146,7 @@ class Service:
     async def decoding(
         self, work: Callable[Arguments, Value], *arguments: Arguments.args, **options: Arguments.kwargs
     ) -> Value:
-        """Run work on an upload, in threads of their own; raise `Refusal` where it takes longer than `decode_seconds`.
+        """Run work on an upload, in threads of their own; raise `ApiError` where it takes longer than `decode_seconds`.
 
         Its thread is then busy until the work ends; no more than `DECODERS` can be, and only uploads wait for them.
         """
@@ -160,9 +160,9 @@ class Service:
         finally:
             was_waiting = job.cancel()
         if was_waiting:
-            raise Refusal(503, "too many images are being decoded", "try again in a moment", headers=LATER)
+            raise ApiError(503, "too many images are being decoded", "try again in a moment", headers=LATER)
         words = f"the image was not decoded within {seconds:g} s"
-        raise Refusal(422, words, "send a smaller one, or save it anew", code="too_slow")
+        raise ApiError(422, words, "send a smaller one, or save it anew", code="too_slow")
 
     def _begun(
         self,

@@ -19,7 +19,7 @@ from nearbit.index import open_index
 from nearbit.service.app import make_app
 from nearbit.service.encoder import model_folder
 from nearbit.service.http.connection import Connection
-from nearbit.service.logs import JournalHandler, log
+from nearbit.service.logs import LogHandler, log
 from nearbit.service.settings import ServiceOptions, bracketed
 
 BACKLOG = 512
@@ -65,7 +65,7 @@ def serve(options: ServiceOptions, listening: socket.socket, ready: Callable[[],
         listening: from `listen`.
         ready: called once requests are answered; with several processes once the address takes them.
     """
-    logging.basicConfig(handlers=[JournalHandler()], level=logging.WARNING, force=True)
+    logging.basicConfig(handlers=[LogHandler()], level=logging.WARNING, force=True)
     facts = {"address": address(options, listening), "index": str(options.index), "workers": options.workers}
     if options.workers == 1:
         sys.setswitchinterval(SWITCH_SECONDS)
@@ -147,7 +147,7 @@ def _prepared(options: ServiceOptions) -> Any:
     """Return the application, in a process made ready for it."""
     _ends_in_time(options.limits.drain_seconds)
     sys.setswitchinterval(SWITCH_SECONDS)
-    logging.basicConfig(handlers=[JournalHandler()], level=logging.WARNING, force=True)
+    logging.basicConfig(handlers=[LogHandler()], level=logging.WARNING, force=True)
     return make_app(options)
 
 

@@ -15,9 +15,9 @@ from nearbit.metrics import tie_aware_average_precision
 from nearbit.model.bundle import Model, apply_head
 from nearbit.networks import HashNetwork, Head
 from nearbit.progress import Progress
-from nearbit.training.callbacks import UNWATCHED, Watch
-from nearbit.training.context import Setup
-from nearbit.training.first_stage import TrainingMaterial
+from nearbit.training.callbacks import NO_CALLBACKS, Callbacks
+from nearbit.training.context import RunContext
+from nearbit.training.first_stage import FirstStage
 from nearbit.training.options import TrainOptions
 from nearbit.training.seeds import generator
 from nearbit.training.trainer import validation_database
@@ -36,37 +36,37 @@ def unused_options(baseline: Baseline) -> tuple[str, ...]:
 class BaselineRun:
     """One run of a baseline, checked and ready; `plan` makes it."""
 
-    def __init__(self, setup: Setup, baseline: Baseline, method_options: Any, n_bits: int) -> None:
-        self.setup, self.baseline, self.method_options, self.n_bits = setup, baseline, method_options, n_bits
-        if setup.regime != "frozen":
+    def __init__(self, context: RunContext, baseline: Baseline, method_options: Any, n_bits: int) -> None:
+        self.context, self.baseline, self.method_options, self.n_bits = context, baseline, method_options, n_bits
+        if context.regime != "frozen":
             raise InputError(
-                f"{baseline.name} makes codes of frozen features, and this run is {setup.regime}: take a pretrained "
+                f"{baseline.name} makes codes of frozen features, and this run is {context.regime}: take a pretrained "
                 "backbone (--weights, timm:NAME, hf:FOLDER), and leave --regime out"
             )
         for name in unused_options(baseline):
-            if getattr(setup.options, name) != getattr(TrainOptions(), name):
+            if getattr(context.options, name) != getattr(TrainOptions(), name):
                 raise InputError(f"{baseline.name} trains no hash network, so {name} would do nothing: leave it out")
-        if setup.options.head == "hidden":
+        if context.options.head == "hidden":
             raise InputError(f"the head of {baseline.name} has no hidden layer to train: leave head 'hidden' out")
 
     def key(self) -> str:
         """Name the run: runs of equal keys make equal models."""
-        return self.setup.key(method=self.baseline.name, method_options=repr(self.method_options), n_bits=self.n_bits)
+        return self.context.key(method=self.baseline.name, method_options=repr(self.method_options), n_bits=self.n_bits)
 
-    def train(self, checkpoint: Path | None, progress: Progress, watch: Watch = UNWATCHED) -> Model:
+    def train(self, checkpoint: Path | None, progress: Progress, callbacks: Callbacks = NO_CALLBACKS) -> Model:
         """Make the head from the features and return the model."""
         began = time.monotonic()
-        features = self.setup.train_features(progress)
+        features = self.context.train_features(progress)
         prepared = time.monotonic()
         epochs = CLASSIFIER.schedules["frozen"].epochs
-        material = TrainingMaterial(self.setup, epochs, checkpoint, progress, watch)
-        rng = generator(self.setup.options.seed, "centers")
-        head, words = self.baseline.fit(material, self.n_bits, self.method_options, rng)
+        images = FirstStage(self.context, epochs, checkpoint, progress, callbacks)
+        rng = generator(self.context.options.seed, "centers")
+        head, words = self.baseline.fit(images, self.n_bits, self.method_options, rng)
         if not all(bool(value.isfinite().all()) for value in head.state_dict().values()):
             raise TrainingError(f"the head that {self.baseline.name} made is not finite; nothing was saved")
         signs = signs_of(apply_head(head, features, self.n_bits))
         tie_break = random_signs((self.n_bits,), rng)
-        centers = majority_words(signs, self.setup.labels["train"], tie_break) if words is None else words
+        centers = majority_words(signs, self.context.labels["train"], tie_break) if words is None else words
         seconds = {"features": round(prepared - began, 3), "training": round(time.monotonic() - prepared, 3)}
         return self._model(head, CenterState(centers=centers, tie_break=tie_break), signs, seconds)
 
@@ -74,7 +74,7 @@ class BaselineRun:
         score = self._validation_map(head, signs)
         record = {
             "run_key": self.key(),
-            **self.setup.record(),
+            **self.context.record(),
             "schedule": {"epochs": 0},
             "selected_epoch": 0,
             "validation_map": score,
@@ -84,24 +84,24 @@ class BaselineRun:
             "seconds": seconds,
         }
         return Model(
-            network=HashNetwork(self.setup.backbone, head).cpu().eval(),
+            network=HashNetwork(self.context.backbone, head).cpu().eval(),
             head=head.spec,
             n_bits=self.n_bits,
-            classes=self.setup.dataset.classes,
+            classes=self.context.dataset.classes,
             method=self.baseline.name,
             method_options=asdict(self.method_options),
             centers=state,
-            split=self.setup.split,
+            split=self.context.split,
             record=record,
         )
 
     def _validation_map(self, head: Head, signs: Centers) -> float | None:
         """Return the tie-aware mAP on validation, as for methods; None without validation images or labels."""
-        labels = self.setup.labels
+        labels = self.context.labels
         if not labels["validation"].any():
             return None
-        rows = validation_database(len(signs), self.setup.options.seed)
-        features = self.setup.feature_inputs(lambda *_: None).parts["validation"].cpu().numpy()
+        rows = validation_database(len(signs), self.context.options.seed)
+        features = self.context.feature_inputs(lambda *_: None).parts["validation"].cpu().numpy()
         codes = pack(signs_of(apply_head(head, features, self.n_bits)))
         precisions = tie_aware_average_precision(
             codes, labels["validation"], pack(signs[rows]), labels["train"][rows], self.n_bits

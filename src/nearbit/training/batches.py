@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from nearbit.datasets import Dataset
-from nearbit.encoding.feature_cache import Rows
-from nearbit.encoding.pipeline import Job, decoded_chunks
+from nearbit.encoding.feature_cache import FloatRows
+from nearbit.encoding.pipeline import EncodeRequest, decoded_chunks
 from nearbit.encoding.torch_backend import encode_images
 from nearbit.errors import ImageError, TrainingError
 from nearbit.networks import Pixels, Preprocessing
@@ -26,7 +26,7 @@ class TrainingInputs(Protocol):
         """Yield inputs of the module that is trained for each batch of positions; augmented where asked."""
         ...
 
-    def outputs(self, module: nn.Module, part: str, positions: Positions) -> Rows:
+    def outputs(self, module: nn.Module, part: str, positions: Positions) -> FloatRows:
         """Return plain outputs float32 `(n, n_bits)` of positions of "train" or "validation", in evaluation mode."""
         ...
 
@@ -45,7 +45,7 @@ def cut_batches(order: Positions, batch_size: int, least: int = 2) -> list[Posit
 class FeatureInputs:
     """Features computed once: float32 `(n_views, n_train, feature_dim)` and `(n_validation, feature_dim)`."""
 
-    def __init__(self, train_views: Sequence[Rows], validation: Rows, device: torch.device) -> None:
+    def __init__(self, train_views: Sequence[FloatRows], validation: FloatRows, device: torch.device) -> None:
         self.views = [torch.from_numpy(np.ascontiguousarray(view)).to(device) for view in train_views]
         self.parts = {
             "train": self.views[0],
@@ -64,11 +64,11 @@ class FeatureInputs:
                 inputs = torch.where(mask[:, None], view[chosen], inputs)
             yield inputs
 
-    def outputs(self, module: nn.Module, part: str, positions: Positions) -> Rows:
+    def outputs(self, module: nn.Module, part: str, positions: Positions) -> FloatRows:
         """Return the head's outputs for cached plain features."""
         module.eval()
         with torch.no_grad():
-            outputs: Rows = module(self.parts[part][torch.from_numpy(positions)]).float().cpu().numpy()
+            outputs: FloatRows = module(self.parts[part][torch.from_numpy(positions)]).float().cpu().numpy()
         return outputs
 
 
@@ -109,10 +109,10 @@ class PixelInputs:
         rng = np.random.default_rng([seed, epoch, row])
         return self.preprocessing.augment(image, rng, mirror=self.mirror)
 
-    def outputs(self, module: nn.Module, part: str, positions: Positions) -> Rows:
+    def outputs(self, module: nn.Module, part: str, positions: Positions) -> FloatRows:
         """Return the network's outputs for plain images."""
         rows = self.parts[part][positions]
-        job = Job(self.dataset.source, rows.tolist(), [self.dataset.keys[row] for row in rows])
+        job = EncodeRequest(self.dataset.source, rows.tolist(), [self.dataset.keys[row] for row in rows])
         encoded = encode_images(module, self.preprocessing, job, device=self.device)
         if encoded.problems:
             problem = encoded.problems[0]

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-Figures = dict[str, Any]
+EpochFigures = dict[str, Any]
 
 
 def _nothing(*told: Any) -> None:
@@ -12,7 +12,7 @@ def _nothing(*told: Any) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Watch:
+class Callbacks:
     """What is called as networks are trained; by default nothing.
 
     Attributes:
@@ -22,7 +22,7 @@ class Watch:
     """
 
     resumed: Callable[[str, int, int], None] = _nothing
-    epoch: Callable[[str, Figures], None] = _nothing
+    epoch: Callable[[str, EpochFigures], None] = _nothing
 
 
-UNWATCHED = Watch()
+NO_CALLBACKS = Callbacks()

@@ -15,11 +15,11 @@ from nearbit.centers import CenterState
 from nearbit.errors import TrainingError
 from nearbit.files.tensors import tensors_read
 from nearbit.files.writing import read_checked, write_checked
-from nearbit.training.memory_bank import OutputMemory
+from nearbit.training.memory_bank import MemoryBank
 
 
 @dataclass(kw_only=True)
-class Snapshot:
+class BestEpoch:
     """Weights at the end of an epoch, the centers they were trained towards, and what validation said of them."""
 
     weights: dict[str, Tensor]
@@ -29,8 +29,8 @@ class Snapshot:
 
 
 @dataclass(kw_only=True)
-class Progressed:
-    """How far a fit has come: `epoch` epochs are done.
+class TrainState:
+    """How far a training has come: `epoch` epochs are done.
 
     Attributes:
         epoch: epochs done.
@@ -42,7 +42,7 @@ class Progressed:
 
     epoch: int
     centers: CenterState
-    best: Snapshot | None = None
+    best: BestEpoch | None = None
     history: list[dict[str, Any]] = field(default_factory=list)
     scaler: dict[str, Any] = field(default_factory=dict)
 
@@ -61,8 +61,8 @@ def save_checkpoint(
     key: str,
     module: nn.Module,
     optimizer: torch.optim.Optimizer,
-    state: Progressed,
-    memory: OutputMemory | None = None,
+    state: TrainState,
+    memory: MemoryBank | None = None,
 ) -> None:
     """Write a checkpoint, whole or not at all; the one before it is kept beside it.
 
@@ -71,7 +71,7 @@ def save_checkpoint(
         key: names the run; a checkpoint of another run is not resumed.
         module: the module that is trained.
         optimizer: its optimizer.
-        state: how far the fit has come.
+        state: how far the training has come.
         memory: the outputs that a term of the loss keeps, if one does.
     """
     tensors = {f"module/{name}": value for name, value in copy_weights(module).items()}
@@ -101,12 +101,12 @@ def restore_checkpoint(
     key: str,
     module: nn.Module,
     optimizer: torch.optim.Optimizer,
-    memory: OutputMemory | None = None,
-) -> Progressed | None:
+    memory: MemoryBank | None = None,
+) -> TrainState | None:
     """Bring module, optimizer and memory back to where a checkpoint left them.
 
     Returns:
-        How far the fit had come; None where there is no content, or it is of another run.
+        How far the training had come; None where there is no content, or it is of another run.
 
     Raises:
         TrainingError: the content is not that of a checkpoint, or does not fit the run that it names.
@@ -123,8 +123,8 @@ def restore_checkpoint(
 
 
 def _restored(
-    content: bytes, key: str, module: nn.Module, optimizer: torch.optim.Optimizer, memory: OutputMemory | None
-) -> Progressed | None:
+    content: bytes, key: str, module: nn.Module, optimizer: torch.optim.Optimizer, memory: MemoryBank | None
+) -> TrainState | None:
     with tensors_read("it", TrainingError):
         tensors = load(content)
     about = json.loads(tensors.pop("about").numpy().tobytes())
@@ -133,11 +133,12 @@ def _restored(
     module.load_state_dict(_under(tensors, "module"))
     _restore_optimizer(optimizer, _under(tensors, "optimizer"))
     if memory is not None:
-        memory.load_state_dict(_under(tensors, "memory"))
+        kept = _under(tensors, "memory")  # nearbit 0.1 called the momentum encoder the twin
+        memory.load_state_dict({name.replace("twin.", "momentum_encoder.", 1): kept[name] for name in kept})
     best = None
     if about["best"] is not None:
-        best = Snapshot(weights=_under(tensors, "best"), centers=_centers(tensors, "best_centers"), **about["best"])
-    return Progressed(
+        best = BestEpoch(weights=_under(tensors, "best"), centers=_centers(tensors, "best_centers"), **about["best"])
+    return TrainState(
         epoch=about["epoch"],
         centers=_centers(tensors, "centers"),
         best=best,

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 
 from nearbit.datasets import Dataset, Problem, Split
-from nearbit.encoding.feature_cache import Rows, Shelf, shelf_of
-from nearbit.encoding.pipeline import Encoded, Job
-from nearbit.encoding.torch_backend import encode_images, library_versions, rows_key
+from nearbit.encoding.feature_cache import FeatureStore, FloatRows, feature_store_of
+from nearbit.encoding.pipeline import Encoded, EncodeRequest
+from nearbit.encoding.torch_backend import cache_key, encode_images, library_versions
 from nearbit.errors import InputError, TrainingError
 from nearbit.files.writing import json_digest
 from nearbit.methods import Regime
@@ -26,12 +26,12 @@ from nearbit.training.seeds import torch_seeded
 
 
 @final
-class Setup:
+class RunContext:
     """Data, device, backbone and regime of a run.
 
     Attributes:
         dataset, split, options: as given; the split is checked.
-        cache: the folder of what can be computed again, or None; `shelf` holds its row caches.
+        cache: the folder of what can be computed again, or None; `feature_store` holds its feature caches.
         parts: the rows of "train" and "validation"; `labels` are theirs.
         processes: those that share the work.
         device: where the networks are.
@@ -39,10 +39,12 @@ class Setup:
         regime, precision: what the options mean for that backbone and device.
     """
 
-    def __init__(self, dataset: Dataset, split: Split, options: TrainOptions, cache: Path | Shelf | None) -> None:
+    def __init__(
+        self, dataset: Dataset, split: Split, options: TrainOptions, cache: Path | FeatureStore | None
+    ) -> None:
         self.dataset, self.split, self.options = dataset, split, options
-        self.shelf = shelf_of(cache)
-        self.cache = None if self.shelf is None else self.shelf.folder
+        self.feature_store = feature_store_of(cache)
+        self.cache = None if self.feature_store is None else self.feature_store.folder
         self.parts = {"train": split.train, "validation": split.validation}
         self.labels = {part: dataset.labels[rows] for part, rows in self.parts.items()}
         self.processes = current_processes()
@@ -133,7 +135,7 @@ class Setup:
             self._computed["features"] = FeatureInputs(views, validation, self.device)
         return self._computed["features"]
 
-    def train_features(self, progress: Progress) -> Rows:
+    def train_features(self, progress: Progress) -> FloatRows:
         """Return the backbone's features of the plain training images: float32 `(n, feature_dim)`."""
         return np.asarray(self.feature_inputs(progress).parts["train"].cpu().numpy())
 
@@ -146,7 +148,7 @@ class Setup:
         self.backbone.to(self.device).eval()
         return self._encoded(rows, "all", 0, progress).problems
 
-    def _features(self, part: str, view: int, progress: Progress) -> Rows:
+    def _features(self, part: str, view: int, progress: Progress) -> FloatRows:
         encoded = self._encoded(self.parts[part].tolist(), part, view, progress)
         if encoded.problems:
             problem = encoded.problems[0]
@@ -155,15 +157,15 @@ class Setup:
 
     def _encoded(self, rows: Sequence[int], part: str, view: int, progress: Progress) -> Encoded:
         digests = [self.dataset.digests[row] for row in rows]
-        job = Job(self.dataset.source, rows, [self.dataset.keys[row] for row in rows], digests)
+        request = EncodeRequest(self.dataset.source, rows, [self.dataset.keys[row] for row in rows], digests)
         mirror = mirrors(self.options, dataset_mirror=self.dataset.mirror)
-        key = rows_key(self.backbone.fingerprint(), self.device) + (f"/view {view} {mirror}" if view else "")
+        key = cache_key(self.backbone.fingerprint(), self.device) + (f"/view {view} {mirror}" if view else "")
         return encode_images(
             self.backbone,
             self.backbone.preprocessing,
-            job,
+            request,
             device=self.device,
-            cache=None if self.shelf is None else self.shelf.rows("features", key),
+            cache=None if self.feature_store is None else self.feature_store.rows("features", key),
             reader=self._augmented(view, mirror) if view else None,
             stage=f"Features of {part} images" + (f", view {view + 1}" if view else ""),
             progress=progress,

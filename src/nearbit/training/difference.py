@@ -49,7 +49,7 @@ def _of_run(run: TrainingRun | BaselineRun) -> dict[str, Any]:
         method, n_bits = run.baseline.name, run.n_bits
     else:
         method, n_bits = run.method.name, run.task.n_bits
-    return _named(method, n_bits, asdict(run.method_options), run.setup.split.hash, run.setup.record())
+    return _named(method, n_bits, asdict(run.method_options), run.context.split.hash, run.context.record())
 
 
 def _named(

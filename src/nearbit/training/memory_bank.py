@@ -1,4 +1,4 @@
-"""The memory of outputs that a second term of a loss sets a batch beside, and the twin network that writes it."""
+"""The memory bank bank, which a second term of a loss sets a batch beside, and the momentum encoder that writes it."""
 
 import copy
 from typing import Any, final
@@ -11,10 +11,11 @@ from nearbit.training.batches import Positions
 
 
 @final
-class OutputMemory(nn.Module):
-    """What a twin of the trained module last gave for each training image; its state is the twin's and the rows.
+class MemoryBank(nn.Module):
+    """What a momentum encoder, a copy of the trained module, last gave for each training image; its state is the
+    encoder's and the rows.
 
-    The twin begins as the module an epoch before the term counts, so that every image has been seen by then. At each
+    The encoder begins as the module an epoch before the term counts, so that every image has been seen by then. At each
     step its weights move towards the module's, and it sees the batch that the module sees, in training mode.
     """
 
@@ -34,7 +35,7 @@ class OutputMemory(nn.Module):
             device: where the module is.
         """
         super().__init__()
-        self.twin = copy.deepcopy(module).requires_grad_(False)
+        self.momentum_encoder = copy.deepcopy(module).requires_grad_(False)
         self.register_buffer("outputs", torch.zeros(shape[0], n_bits, device=device))
         self.register_buffer("labels", torch.zeros(shape, device=device))
         self._term, self._module = term, [module]  # in a list: the module's weights are no part of this state
@@ -45,7 +46,7 @@ class OutputMemory(nn.Module):
         """Get ready for an epoch, counted from 0."""
         first = max(self._term.after - 1, 0)
         if epoch == first:
-            self.twin.load_state_dict(self._module[0].state_dict())
+            self.momentum_encoder.load_state_dict(self._module[0].state_dict())
         self._writes, self._counts = epoch >= first, epoch >= self._term.after
         self._sum, self._seen = 0.0, 0
 
@@ -70,10 +71,10 @@ class OutputMemory(nn.Module):
 
     @torch.no_grad()
     def _write(self, inputs: Tensor, labels: Tensor, rows: Tensor) -> None:
-        for average, value in zip(self.twin.parameters(), self._module[0].parameters(), strict=True):
+        for average, value in zip(self.momentum_encoder.parameters(), self._module[0].parameters(), strict=True):
             average.lerp_(value, 1 - self._term.momentum)
-        self.twin.train()
-        self.outputs[rows] = self.twin(inputs).float()
+        self.momentum_encoder.train()
+        self.outputs[rows] = self.momentum_encoder(inputs).float()
         self.labels[rows] = labels
 
     def figures(self) -> dict[str, Any]:

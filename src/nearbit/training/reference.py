@@ -4,11 +4,11 @@ import numpy as np
 import numpy.typing as npt
 
 from nearbit.centers import similarity_from_prototypes
-from nearbit.encoding.feature_cache import Rows
+from nearbit.encoding.feature_cache import FloatRows
 from nearbit.methods import Similarity
 
 
-def reference_similarity(features: Rows, labels: npt.NDArray[np.bool_]) -> Similarity | None:
+def reference_similarity(features: FloatRows, labels: npt.NDArray[np.bool_]) -> Similarity | None:
     """Return the cosines of the mean features of classes; None where they tell no two pairs of classes apart.
 
     Args:

@@ -16,7 +16,7 @@ from nearbit.centers.semantic.loss import check_centers
 from nearbit.centers.state import check_sizes
 from nearbit.codes import check_n_bits
 from nearbit.datasets import Dataset, Split, seen_only
-from nearbit.encoding.feature_cache import Shelf
+from nearbit.encoding.feature_cache import FeatureStore
 from nearbit.encoding.torch_backend import enough_memory
 from nearbit.errors import InputError, TrainingError
 from nearbit.methods import BASELINES, Baseline, Method, Schedule, Similarity, Task, find_method
@@ -24,14 +24,14 @@ from nearbit.model.bundle import Model
 from nearbit.networks import HEADS, HashNetwork, HeadKind
 from nearbit.progress import Progress, silent
 from nearbit.training.baseline import BaselineRun
-from nearbit.training.callbacks import UNWATCHED, Watch
-from nearbit.training.checkpoint import Progressed
-from nearbit.training.context import Setup
-from nearbit.training.first_stage import TrainingMaterial
+from nearbit.training.callbacks import NO_CALLBACKS, Callbacks
+from nearbit.training.checkpoint import TrainState
+from nearbit.training.context import RunContext
+from nearbit.training.first_stage import FirstStage
 from nearbit.training.options import TrainOptions, head_candidates, resolve_schedule
 from nearbit.training.reference import reference_similarity
 from nearbit.training.seeds import generator
-from nearbit.training.trainer import Fit, centers_from_leader
+from nearbit.training.trainer import Trainer, broadcast_centers
 
 
 def train(
@@ -43,11 +43,11 @@ def train(
     options: TrainOptions | None = None,
     method_options: Mapping[str, Any] | None = None,
     checkpoint: Path | None = None,
-    cache: Path | Shelf | None = None,
+    cache: Path | FeatureStore | None = None,
     similarity: npt.ArrayLike | None = None,
     centers: npt.ArrayLike | None = None,
     progress: Progress = silent,
-    watch: Watch = UNWATCHED,
+    callbacks: Callbacks = NO_CALLBACKS,
 ) -> Model:
     """Train a hash network on the training part of a split.
 
@@ -61,13 +61,13 @@ def train(
         method_options: options of the method by name, such as {"margin": 0.3}.
         checkpoint: a folder for checkpoints: an interrupted run that is repeated goes on from there, and ends with the
             weights of an undisturbed one (on the CPU, with the same number of threads, to the last bit).
-        cache: a folder that keeps features of frozen backbones by content, or a `Shelf` that many runs share.
+        cache: a folder that keeps features of frozen backbones by content, or a `FeatureStore` that many runs share.
         similarity: of the classes, `(n_classes, n_classes)`, for a method whose centers follow one: its first stage is
             then left out.
         centers: `(n_classes, n_bits)` of -1 and +1, for a method that trains towards centers: everything before the
             hash network is then left out. A method that reassigns its centers takes none.
         progress: called after each chunk of images and each epoch.
-        watch: told when training goes on from a checkpoint, and of the figures of each epoch.
+        callbacks: told when training goes on from a checkpoint, and of the figures of each epoch.
 
     Within `joined_processes`, all processes that `torchrun` started train the network together; each returns the model.
 
@@ -90,7 +90,7 @@ def train(
         similarity=similarity,
         centers=centers,
     )
-    return run.train(checkpoint, progress, watch)
+    return run.train(checkpoint, progress, callbacks)
 
 
 def plan(
@@ -101,7 +101,7 @@ def plan(
     n_bits: int = 64,
     options: TrainOptions | None = None,
     method_options: Mapping[str, Any] | None = None,
-    cache: Path | Shelf | None = None,
+    cache: Path | FeatureStore | None = None,
     similarity: npt.ArrayLike | None = None,
     centers: npt.ArrayLike | None = None,
 ) -> "TrainingRun | BaselineRun":
@@ -117,12 +117,12 @@ def plan(
         if similarity is not None or centers is not None:
             raise InputError(f"{chosen.name} takes neither a similarity nor centers: leave them out")
         _check_labels(dataset, split, needed=chosen.needs_labels)
-        return BaselineRun(Setup(dataset, split, options or TrainOptions(), cache), chosen, values, n_bits)
+        return BaselineRun(RunContext(dataset, split, options or TrainOptions(), cache), chosen, values, n_bits)
     _check_labels(dataset, split, needed=True)
-    setup = Setup(dataset, split, options or TrainOptions(), cache)
-    task = Task(n_classes=dataset.n_classes, n_bits=n_bits, multi_label=_is_multi_label(setup.labels["train"]))
+    context = RunContext(dataset, split, options or TrainOptions(), cache)
+    task = Task(n_classes=dataset.n_classes, n_bits=n_bits, multi_label=_is_multi_label(context.labels["train"]))
     given = (_given_similarity(chosen, task, similarity), _given_centers(chosen, task, centers))
-    return TrainingRun(setup, chosen, values, task, *given)
+    return TrainingRun(context, chosen, values, task, *given)
 
 
 @final
@@ -131,26 +131,26 @@ class TrainingRun:
 
     def __init__(
         self,
-        setup: Setup,
+        context: RunContext,
         method: Method,
         method_options: Any,
         task: Task,
         similarity: Similarity | None,
         centers: npt.NDArray[np.int8] | None,
     ) -> None:
-        self.setup, self.method, self.method_options, self.task = setup, method, method_options, task
+        self.context, self.method, self.method_options, self.task = context, method, method_options, task
         self._given_similarity, self._given_centers = similarity, centers
-        options, split = setup.options, setup.split
-        if setup.processes.several and method.memory is not None and method.memory(method_options) is not None:
+        options, split = context.options, context.split
+        if context.processes.several and method.memory is not None and method.memory(method_options) is not None:
             raise InputError(
                 f"the second term of {method.name} looks at the outputs of all training images, which several "
                 "processes do not share: train in one process, or leave the term out (pair_weight=0)"
             )
         if centers is None:
             check_sizes(task.n_classes, task.n_bits, distinct=method.distinct)
-        self.kinds = head_candidates(options, setup.regime, has_validation=len(split.validation) > 0)
+        self.kinds = head_candidates(options, context.regime, has_validation=len(split.validation) > 0)
         self.schedules: dict[HeadKind, Schedule] = {
-            kind: resolve_schedule(method, options, setup.regime, kind, len(split.train)) for kind in HEADS
+            kind: resolve_schedule(method, options, context.regime, kind, len(split.train)) for kind in HEADS
         }
         if options.select == "validation" and not len(split.validation):
             raise InputError(
@@ -158,9 +158,9 @@ class TrainingRun:
                 "validation images, or train to the end (select 'last', --select last)"
             )
         smallest = min(self.schedules[kind].batch_size for kind in self.kinds)
-        if smallest < setup.processes.count:
+        if smallest < context.processes.count:
             raise InputError(
-                f"{setup.processes.count} processes share batches of {smallest} images: start fewer, or raise the "
+                f"{context.processes.count} processes share batches of {smallest} images: start fewer, or raise the "
                 "batch size (--batch-size)"
             )
 
@@ -170,7 +170,7 @@ class TrainingRun:
         given = {
             name: hashlib.sha256(array.tobytes()).hexdigest() for name, array in arrays.items() if array is not None
         }
-        return self.setup.key(
+        return self.context.key(
             method=self.method.name,
             method_options=repr(self.method_options),
             n_bits=self.task.n_bits,
@@ -180,28 +180,30 @@ class TrainingRun:
 
     def similarity(self, checkpoint: Path | None = None, progress: Progress = silent) -> Similarity | None:
         """Run the first stage alone: the similarity of classes that the centers will follow; None where they do not."""
-        return self._similarity(self._material(checkpoint, progress))
+        return self._similarity(self._first_stage(checkpoint, progress))
 
     def centers(self, checkpoint: Path | None = None, progress: Progress = silent) -> CenterState:
         """Run all before the hash network: the centers at the start of training."""
         return self._centers(self.similarity(checkpoint, progress))
 
-    def train(self, checkpoint: Path | None, progress: Progress, watch: Watch = UNWATCHED) -> Model:
+    def train(self, checkpoint: Path | None, progress: Progress, callbacks: Callbacks = NO_CALLBACKS) -> Model:
         """Train, from the checkpoint where there is one of this very run, and return the model."""
-        self.setup.processes.check_alike(self.key())
+        self.context.processes.check_alike(self.key())
         with enough_memory("this network and its images; lower --batch-size or --image-size, or take --device cpu"):
-            return self._trained(checkpoint, progress, watch)
+            return self._trained(checkpoint, progress, callbacks)
 
-    def _trained(self, checkpoint: Path | None, progress: Progress, watch: Watch) -> Model:
+    def _trained(self, checkpoint: Path | None, progress: Progress, callbacks: Callbacks) -> Model:
         began = time.monotonic()
-        if self.setup.regime == "frozen":
-            self.setup.feature_inputs(progress)
+        if self.context.regime == "frozen":
+            self.context.feature_inputs(progress)
         prepared = time.monotonic()
-        material = self._material(checkpoint, progress, watch)
-        similarity = self._similarity(material)
+        images = self._first_stage(checkpoint, progress, callbacks)
+        similarity = self._similarity(images)
         start = once(lambda: self._centers(similarity))
         found = time.monotonic()
-        fitted = {kind: self._fit(kind, similarity, start, checkpoint, progress, watch) for kind in self.kinds}
+        fitted = {
+            kind: self._train_head(kind, similarity, start, checkpoint, progress, callbacks) for kind in self.kinds
+        }
         best = max(self.kinds, key=lambda kind: _score(fitted[kind][1]))
         seconds = {
             "features": round(prepared - began, 3),
@@ -211,49 +213,51 @@ class TrainingRun:
         candidates = {
             kind: None if state.best is None else state.best.validation_map for kind, (_, state) in fitted.items()
         }
-        stages = {"head_candidates": candidates, "classifier": material.found or None, "seconds": seconds}
+        stages = {"head_candidates": candidates, "classifier": images.found or None, "seconds": seconds}
         return self._model(best, *fitted[best], similarity, stages)
 
-    def _material(self, checkpoint: Path | None, progress: Progress, watch: Watch = UNWATCHED) -> TrainingMaterial:
+    def _first_stage(
+        self, checkpoint: Path | None, progress: Progress, callbacks: Callbacks = NO_CALLBACKS
+    ) -> FirstStage:
         epochs = max(self.schedules[kind].epochs for kind in self.kinds)
-        return TrainingMaterial(self.setup, epochs, checkpoint, progress, watch)
+        return FirstStage(self.context, epochs, checkpoint, progress, callbacks)
 
-    def _similarity(self, material: TrainingMaterial) -> Similarity | None:
+    def _similarity(self, images: FirstStage) -> Similarity | None:
         if self._given_similarity is not None:
             return self._given_similarity
         if self.method.similarity is None or self._given_centers is not None:
             return None
-        return self.method.similarity(material, self.task, self.method_options)
+        return self.method.similarity(images, self.task, self.method_options)
 
     def _centers(self, similarity: Similarity | None) -> CenterState:
-        rng = generator(self.setup.options.seed, "centers")
+        rng = generator(self.context.options.seed, "centers")
         if self._given_centers is not None:
             return CenterState(centers=self._given_centers, tie_break=random_signs((self.task.n_bits,), rng))
         made = self.method.make_centers(replace(self.task, similarity=similarity), self.method_options, rng)
-        return centers_from_leader(made, self.setup.processes)
+        return broadcast_centers(made, self.context.processes)
 
-    def _fit(
+    def _train_head(
         self,
         kind: HeadKind,
         similarity: Similarity | None,
         start: Any,
         checkpoint: Path | None,
         progress: Progress,
-        watch: Watch,
-    ) -> tuple[HashNetwork, Progressed]:
-        setup, options = self.setup, self.setup.options
-        network = setup.network(self.task.n_bits, kind, normalized=self.method.normalized)
-        inputs = setup.inputs(network.backbone, progress)
-        frozen = setup.regime == "frozen"
+        callbacks: Callbacks,
+    ) -> tuple[HashNetwork, TrainState]:
+        context, options = self.context, self.context.options
+        network = context.network(self.task.n_bits, kind, normalized=self.method.normalized)
+        inputs = context.inputs(network.backbone, progress)
+        frozen = context.regime == "frozen"
         if frozen:
-            network.head.standardize(setup.feature_inputs(progress).views[0])
+            network.head.standardize(context.feature_inputs(progress).views[0])
             if similarity is None and self.method.reassign is not None:
-                similarity = reference_similarity(setup.train_features(progress), setup.labels["train"])
-        fit = Fit(
+                similarity = reference_similarity(context.train_features(progress), context.labels["train"])
+        trainer = Trainer(
             module=network.head if frozen else network,
             inputs=inputs,
-            train_labels=setup.labels["train"],
-            validation_labels=setup.labels["validation"],
+            train_labels=context.labels["train"],
+            validation_labels=context.labels["validation"],
             method=self.method,
             options=self.method_options,
             task=self.task,
@@ -262,30 +266,30 @@ class TrainingRun:
             select=options.select,
             validate_every=options.validate_every,
             seed=options.seed,
-            device=setup.device,
+            device=context.device,
             checkpoint=None if checkpoint is None else checkpoint / f"{kind}.checkpoint",
             key=f"{self.key()}/{kind}",
             stage=f"Training {self.method.name}, {self.task.n_bits} bits, {kind} head",
             name=kind,
-            precision=setup.precision,
-            processes=setup.processes,
-            watch=watch,
+            precision=context.precision,
+            processes=context.processes,
+            callbacks=callbacks,
             similarity=similarity,
         )
-        return network, fit.run(progress)
+        return network, trainer.run(progress)
 
     def _model(
         self,
         kind: HeadKind,
         network: HashNetwork,
-        state: Progressed,
+        state: TrainState,
         similarity: Similarity | None,
         stages: dict[str, Any],
     ) -> Model:
-        assert state.best is not None  # noqa: S101 - Fit.run always leaves one
+        assert state.best is not None  # noqa: S101 - Trainer.run always leaves one
         record = {
             "run_key": self.key(),
-            **self.setup.record(),
+            **self.context.record(),
             "schedule": _plain(self.schedules[kind]),
             "selected_epoch": state.best.epoch,
             "validation_map": state.best.validation_map,
@@ -297,12 +301,12 @@ class TrainingRun:
             network=network.cpu().eval(),
             head=network.head.spec,
             n_bits=self.task.n_bits,
-            classes=self.setup.dataset.classes,
+            classes=self.context.dataset.classes,
             method=self.method.name,
             method_options=_plain(self.method_options),
             centers=state.best.centers,
             similarity=similarity,
-            split=self.setup.split,
+            split=self.context.split,
             record=record,
         )
 
@@ -330,7 +334,7 @@ def _plain(options: Any) -> dict[str, Any]:
     return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(options).items()}
 
 
-def _score(state: Progressed) -> float:
+def _score(state: TrainState) -> float:
     return -1.0 if state.best is None or state.best.validation_map is None else state.best.validation_map
 
 

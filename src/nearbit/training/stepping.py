@@ -76,7 +76,7 @@ class Stepper:
         return value, outputs.detach()
 
     def _move(self, epoch: int) -> None:
-        self._add_up_gradients()
+        self._reduce_gradients()
         self.scaler.unscale_(self.optimizer)
         norm = nn.utils.clip_grad_norm_(self.module.parameters(), self.schedule.clip_norm)
         if not bool(torch.isfinite(norm)) and not (self.scaler.is_enabled() and self.scaler.get_scale() > 1):
@@ -87,12 +87,12 @@ class Stepper:
         self.scaler.step(self.optimizer)  # leaves the weights alone where a scaled gradient is not finite
         self.scaler.update()
 
-    def _add_up_gradients(self) -> None:
+    def _reduce_gradients(self) -> None:
         """Replace every gradient by its sum over the processes, all in one exchange."""
         if not self.processes.several:
             return
         gradients = [value.grad for value in self.module.parameters() if value.grad is not None]
-        total = self.processes.add_up(torch.cat([gradient.reshape(-1) for gradient in gradients]))
+        total = self.processes.all_reduce(torch.cat([gradient.reshape(-1) for gradient in gradients]))
         sizes = [gradient.numel() for gradient in gradients]
         for gradient, part in zip(gradients, torch.split(total, sizes), strict=True):
             gradient.copy_(part.view_as(gradient))

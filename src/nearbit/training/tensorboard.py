@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from nearbit.errors import MissingExtraError
-from nearbit.training.callbacks import Figures
+from nearbit.training.callbacks import EpochFigures
 
 SCALARS = (
     "loss",
@@ -32,7 +32,7 @@ class Scalars:
         self._folder, self._make = folder, SummaryWriter
         self._writers: dict[str, Any] = {}
 
-    def epoch(self, name: str, figures: Figures) -> None:
+    def epoch(self, name: str, figures: EpochFigures) -> None:
         """Write the figures of an epoch of the network `name`; later epochs that an earlier run wrote are voided."""
         step = int(figures["epoch"])
         if name not in self._writers:

@@ -14,25 +14,25 @@ from torch import Tensor, nn
 
 from nearbit.centers import CenterState, pairwise_distances, similarity_correlation
 from nearbit.codes import pack, signs_of
-from nearbit.encoding.feature_cache import Rows
+from nearbit.encoding.feature_cache import FloatRows
 from nearbit.encoding.torch_backend import enough_memory
 from nearbit.errors import TrainingError
 from nearbit.methods import Method, Schedule, Similarity, Targets, Task
 from nearbit.metrics import tie_aware_average_precision
 from nearbit.progress import Progress
 from nearbit.training.batches import Positions, TrainingInputs, cut_batches
-from nearbit.training.callbacks import UNWATCHED, Watch
+from nearbit.training.callbacks import NO_CALLBACKS, Callbacks
 from nearbit.training.checkpoint import (
-    Progressed,
-    Snapshot,
+    BestEpoch,
+    TrainState,
     copy_weights,
     read_checkpoint,
     restore_checkpoint,
     save_checkpoint,
 )
 from nearbit.training.distributed.processes import ALONE, Processes
-from nearbit.training.distributed.sync_batch_norm import shared_normalisation
-from nearbit.training.memory_bank import OutputMemory
+from nearbit.training.distributed.sync_batch_norm import sync_batch_norm
+from nearbit.training.memory_bank import MemoryBank
 from nearbit.training.precision import Precision
 from nearbit.training.seeds import generator, torch_seeded
 from nearbit.training.stepping import Stepper
@@ -44,7 +44,7 @@ FEW = 16
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Fit:
+class Trainer:
     """One run of the loop.
 
     Attributes:
@@ -63,7 +63,7 @@ class Fit:
         name: what is trained: "linear", "hidden" or "classifier".
         precision: what the network computes in while it is trained.
         processes: those that share the work.
-        watch: told of each epoch.
+        callbacks: told of each epoch.
         similarity: of the classes, to record how centers that change follow it; or None.
     """
 
@@ -86,20 +86,20 @@ class Fit:
     name: str
     precision: Precision = "float32"
     processes: Processes = ALONE
-    watch: Watch = UNWATCHED
+    callbacks: Callbacks = NO_CALLBACKS
     similarity: Similarity | None = None
 
-    def run(self, progress: Progress) -> Progressed:
+    def run(self, progress: Progress) -> TrainState:
         """Train to the end, from the checkpoint where there is one, and leave the best weights in the module."""
         stepper = Stepper(self.module, self.schedule, self.device, self.precision, self.processes)
         state = self._begin(stepper)
         saved = time.monotonic()
-        with shared_normalisation(self.module, self.processes):
+        with sync_batch_norm(self.module, self.processes):
             while state.epoch < self.schedule.epochs:
                 self._epoch(state, stepper)
                 progress(self.stage, state.epoch, self.schedule.epochs)
                 due = state.epoch == self.schedule.epochs or time.monotonic() - saved > CHECKPOINT_SECONDS
-                if self.checkpoint is not None and due and self.processes.leads:
+                if self.checkpoint is not None and due and self.processes.is_main:
                     save_checkpoint(self.checkpoint, self.key, self.module, stepper.optimizer, state, self._memory)
                     saved = time.monotonic()
         assert state.best is not None  # noqa: S101 - the last epoch always leaves one
@@ -108,34 +108,34 @@ class Fit:
         return state
 
     @cached_property
-    def _memory(self) -> OutputMemory | None:
+    def _memory(self) -> MemoryBank | None:
         """What a second term of the loss sets batches beside; None where the method has no such term."""
         term = None if self.method.memory is None else self.method.memory(self.options)
         if term is None:
             return None
-        return OutputMemory(term, self.module, self.train_labels.shape, self.task.n_bits, self.device)
+        return MemoryBank(term, self.module, self.train_labels.shape, self.task.n_bits, self.device)
 
-    def _begin(self, stepper: Stepper) -> Progressed:
+    def _begin(self, stepper: Stepper) -> TrainState:
         """Return the state of the checkpoint, and bring module and stepper to it; without one, the first state."""
         state = None
         if self.checkpoint is not None:
-            content = read_checkpoint(self.checkpoint) if self.processes.leads else None
-            content = self.processes.bytes_from_leader(content)
+            content = read_checkpoint(self.checkpoint) if self.processes.is_main else None
+            content = self.processes.broadcast_bytes(content)
             state = restore_checkpoint(content, self.key, self.module, stepper.optimizer, self._memory)
         if state is None:
-            return Progressed(epoch=0, centers=self.start())
+            return TrainState(epoch=0, centers=self.start())
         if state.scaler:
             stepper.scaler.load_state_dict(state.scaler)
-        self.watch.resumed(self.stage, state.epoch, self.schedule.epochs)
+        self.callbacks.resumed(self.stage, state.epoch, self.schedule.epochs)
         return state
 
-    def _epoch(self, state: Progressed, stepper: Stepper) -> None:
+    def _epoch(self, state: TrainState, stepper: Stepper) -> None:
         began = time.monotonic()
         epoch = state.epoch
         rate = stepper.begin(epoch)
         if self._memory is not None:
             self._memory.begin(epoch)
-        purpose = "epoch" if self.processes.leads else f"epoch, process {self.processes.rank}"
+        purpose = "epoch" if self.processes.is_main else f"epoch, process {self.processes.rank}"
         with torch_seeded(self.seed, purpose, epoch):
             loss, sums = self._pass(state.centers, stepper, epoch)
         trained_towards = state.centers
@@ -144,7 +144,7 @@ class Fit:
             means = sums / np.maximum(weights, 1e-12)[:, None]
             rng = generator(self.seed, "reassign", epoch)
             changed = self.method.reassign(state.centers, means, epoch, self.options, rng)
-            state.centers = centers_from_leader(changed, self.processes)
+            state.centers = broadcast_centers(changed, self.processes)
         state.epoch, state.scaler = epoch + 1, stepper.scaler.state_dict()
         record: dict[str, Any] = {
             "epoch": state.epoch,
@@ -160,7 +160,7 @@ class Fit:
         self._keep_best(state, trained_towards, record)
         record["seconds"] = round(time.monotonic() - began, 3)
         state.history.append(record)
-        self.watch.epoch(self.name, record)
+        self.callbacks.epoch(self.name, record)
 
     def _pass(self, centers: CenterState, stepper: Stepper, epoch: int) -> tuple[float, npt.NDArray[np.float64]]:
         """Go over the training images once; return the mean loss and each class's weighted sum of signs."""
@@ -183,7 +183,7 @@ class Fit:
             if self.method.reassign is not None:
                 signs = np.where(outputs.float().cpu().numpy() >= 0, 1.0, -1.0)
                 sums += self._label_weights(part).T @ signs
-        totals = self.processes.add_up_array(np.append(sums, total))
+        totals = self.processes.all_reduce_array(np.append(sums, total))
         return float(totals[-1]) / len(order), totals[:-1].reshape(sums.shape)
 
     def _loss(self, outputs: Tensor, labels: Tensor, targets: Targets) -> Tensor:
@@ -193,17 +193,17 @@ class Fit:
         return None if self._memory is None else self._memory.term(inputs, outputs, labels, rows)
 
     def _share_buffers(self) -> None:
-        """Take the leader's buffers: layers other than plain batch normalisation keep figures of their own images."""
+        """Take the main process's buffers: layers beside plain batch normalisation keep figures of their own images."""
         if self.processes.several:
             for buffer in self.module.buffers():
-                buffer.copy_(self.processes.from_leader(buffer))
+                buffer.copy_(self.processes.broadcast(buffer))
 
     def _label_weights(self, positions: Positions) -> npt.NDArray[np.float64]:
         """Return y / |y|₁ of training images: float64 `(n, n_classes)`."""
         labels = self.train_labels[positions].astype(np.float64)
         return np.asarray(labels / labels.sum(axis=1, keepdims=True))
 
-    def _keep_best(self, state: Progressed, centers: CenterState, record: dict[str, Any]) -> None:
+    def _keep_best(self, state: TrainState, centers: CenterState, record: dict[str, Any]) -> None:
         """Validate where it is due, and keep the weights with the centers they were trained towards where best."""
         if not all(bool(value.isfinite().all()) for value in self.module.state_dict().values()):
             raise self._not_finite("a weight", state.epoch)
@@ -217,7 +217,7 @@ class Fit:
         known = state.best.validation_map if state.best is not None else None
         better = score is not None and (known is None or score > known)
         if (self.select == "validation" and better) or (self.select == "last" and last):
-            state.best = Snapshot(
+            state.best = BestEpoch(
                 weights=copy_weights(self.module), centers=centers, epoch=state.epoch, validation_map=score
             )
 
@@ -230,9 +230,9 @@ class Fit:
         precisions = tie_aware_average_precision(
             codes["validation"], self.validation_labels, codes["train"], self.train_labels[database], self.task.n_bits
         )
-        return float(self.processes.from_leader(torch.tensor(precisions.mean(), dtype=torch.float64)))
+        return float(self.processes.broadcast(torch.tensor(precisions.mean(), dtype=torch.float64)))
 
-    def outputs(self, part: str, positions: Positions) -> Rows:
+    def outputs(self, part: str, positions: Positions) -> FloatRows:
         """Return plain outputs float32 `(n, n_bits)` of positions of "train" or "validation"; the work is shared."""
         if not self.processes.several:
             whole = self.inputs.outputs(self.module, part, positions)
@@ -241,7 +241,7 @@ class Fit:
             sums = np.zeros((len(positions), self.task.n_bits))
             if len(own):
                 sums[own] = self.inputs.outputs(self.module, part, positions[own])
-            whole = self.processes.add_up_array(sums).astype(np.float32)
+            whole = self.processes.all_reduce_array(sums).astype(np.float32)
         if not np.isfinite(whole).all():
             raise self._not_finite(f"an output for {part} images")
         return whole
@@ -254,11 +254,11 @@ class Fit:
         )
 
 
-def centers_from_leader(state: CenterState, processes: Processes) -> CenterState:
-    """Return the leader's centers, so that no process differs from it by a rounding."""
+def broadcast_centers(state: CenterState, processes: Processes) -> CenterState:
+    """Return the main process's centers, so that no process differs from it by a rounding."""
     if not processes.several:
         return state
-    shared = {name: processes.from_leader(torch.from_numpy(array.copy())) for name, array in state.arrays().items()}
+    shared = {name: processes.broadcast(torch.from_numpy(array.copy())) for name, array in state.arrays().items()}
     return CenterState(**{name: tensor.numpy() for name, tensor in shared.items()})
 
 

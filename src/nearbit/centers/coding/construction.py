@@ -21,7 +21,7 @@ Integers = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class CodePlan:
     """A way to make words of `n_bits` bits at distances of at least `distance`: a family, or what is done to `parts`.
 
     Attributes:
@@ -36,7 +36,7 @@ class Plan:
     n_bits: int
     distance: int
     family: Family | None = None
-    parts: tuple["Plan", ...] = ()
+    parts: tuple["CodePlan", ...] = ()
 
     def describe(self) -> str:
         """Return the construction in words."""
@@ -50,7 +50,7 @@ class Plan:
         done = [f"{name} by {count}" for name, count in zip(("shortened", "punctured", "padded"), steps, strict=True)]
         return ", ".join([self.family.describe(), *(text for text, count in zip(done, steps, strict=True) if count)])
 
-    def _joined_parts(self) -> list["Plan"]:
+    def _joined_parts(self) -> list["CodePlan"]:
         """Return the plans that stand one behind the other, in turn those that such a plan is made of."""
         return [leaf for part in self.parts for leaf in part._joined_parts()] if len(self.parts) > 1 else [self]
 
@@ -113,7 +113,7 @@ def _same(code: WordSet) -> WordSet:
 
 
 @lru_cache(maxsize=4096)
-def plan(n_words: int, n_bits: int) -> Plan:
+def plan_code(n_words: int, n_bits: int) -> CodePlan:
     """Return the construction of `n_words` words of `n_bits` bits with the largest guaranteed minimum distance.
 
     Raises:
@@ -129,7 +129,7 @@ def plan(n_words: int, n_bits: int) -> Plan:
     return _improved(found) if n_bits <= SEARCH_BITS else found
 
 
-def _improved(found: Plan) -> Plan:
+def _improved(found: CodePlan) -> CodePlan:
     """Return a plan of words found by search where these are farther apart."""
     for distance in range(found.distance + 1, proven_upper_bound(found.n_words, found.n_bits) + 1):
         code = search_code(found.n_words, found.n_bits, distance)
@@ -166,14 +166,14 @@ def _joined(alone: Integers) -> tuple[Integers, Integers]:
     return best, how
 
 
-def _plan_of(n_bits: int, n_words: int, leaves: list[Family], best: Integers, how: Integers) -> Plan:
+def _plan_of(n_bits: int, n_words: int, leaves: list[Family], best: Integers, how: Integers) -> CodePlan:
     distance = int(best[n_bits])
     way = int(how[n_bits])
     if way == 0:
-        return Plan(n_words=n_words, n_bits=n_bits, distance=distance, family=leaves[n_bits])
+        return CodePlan(n_words=n_words, n_bits=n_bits, distance=distance, family=leaves[n_bits])
     lengths = {-1: (n_bits - 1,), -2: (n_bits + 1,)}.get(way, (way, n_bits - way))
     parts = tuple(_plan_of(length, n_words, leaves, best, how) for length in lengths)
-    return Plan(n_words=n_words, n_bits=n_bits, distance=distance, parts=parts)
+    return CodePlan(n_words=n_words, n_bits=n_bits, distance=distance, parts=parts)
 
 
 def best_known_distance(n_classes: int, n_bits: int) -> tuple[int, str] | None:
@@ -186,7 +186,7 @@ def best_known_distance(n_classes: int, n_bits: int) -> tuple[int, str] | None:
         (6, 'Nordstrom-Robinson code (16, 256, 6)')
     """
     try:
-        found = plan(n_classes, n_bits)
+        found = plan_code(n_classes, n_bits)
     except InputError:
         return None
     return found.distance, found.describe()

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from nearbit.jit import compiled
+from nearbit.jit import jit
 
 _PAIRS, _NIBBLES, _FOURS, _ONES = (
     np.uint64(0x5555555555555555),
@@ -18,7 +18,7 @@ _PAIRS, _NIBBLES, _FOURS, _ONES = (
 )
 
 
-@compiled
+@jit
 def distance(first: Any, second: Any) -> Any:
     """Return in how many bits two rows of words differ."""
     total = np.int64(0)
@@ -31,7 +31,7 @@ def distance(first: Any, second: Any) -> Any:
     return total
 
 
-@compiled
+@jit
 def distance_counts(words: Any, n_bits: int) -> Any:
     """Return how many pairs of different rows lie at each distance: int64 `(n_bits + 1,)`."""
     counts = np.zeros(n_bits + 1, np.int64)
@@ -41,7 +41,7 @@ def distance_counts(words: Any, n_bits: int) -> Any:
     return counts
 
 
-@compiled
+@jit
 def smallest_distances(words: Any, others: Any) -> Any:
     """Return the distance from each row to the nearest of the other rows, of which there is at least one."""
     smallest = np.empty(len(words), np.int64)
@@ -53,7 +53,7 @@ def smallest_distances(words: Any, others: Any) -> Any:
     return smallest
 
 
-@compiled
+@jit
 def exchange(signs: Any, order: Any, n_chosen: int, places: Any, offers: Any) -> None:
     """Exchange chosen rows for others where that brings the column sums nearer to zero; `order` is changed in place.
 
@@ -82,7 +82,7 @@ def exchange(signs: Any, order: Any, n_chosen: int, places: Any, offers: Any) ->
                 sums[bit] += np.int64(signs[entering, bit]) - signs[leaving, bit]
 
 
-@compiled
+@jit
 def balance(words: Any, signs: Any, least: int, columns: Any, rows: Any) -> None:
     """Flip bits that bring a column sum nearer to zero and leave all distances at `least` or above, in place.
 
@@ -100,14 +100,14 @@ def balance(words: Any, signs: Any, least: int, columns: Any, rows: Any) -> None
                 flip(words, signs, row, column)
 
 
-@compiled
+@jit
 def flip(words: Any, signs: Any, row: int, column: int) -> None:
     """Change the sign of one bit, in the words and in the signs."""
     signs[row, column] = -signs[row, column]
     words[row, column // 64] ^= np.uint64(1) << np.uint64(63 - column % 64)
 
 
-@compiled
+@jit
 def _may_flip(words: Any, signs: Any, row: int, column: int, least: int) -> bool:
     """Tell whether no row that differs in this bit is nearer than `least` + 1."""
     for other in range(len(words)):
@@ -117,7 +117,7 @@ def _may_flip(words: Any, signs: Any, row: int, column: int, least: int) -> bool
     return True
 
 
-@compiled
+@jit
 def first_far(words: Any, others: Any, least: int) -> int:
     """Return the number of the first row whose distances from all of the others are `least` or more, else -1."""
     for i in range(len(words)):
@@ -131,7 +131,7 @@ def first_far(words: Any, others: Any, least: int) -> int:
     return -1
 
 
-@compiled
+@jit
 def pick_far(words: Any, order: Any, least: int, n_wanted: int) -> Any:
     """Return the rows picked one by one in `order`, each at least `least` from those before; at most `n_wanted`."""
     picked = np.empty(n_wanted, np.int64)
@@ -150,7 +150,7 @@ def pick_far(words: Any, order: Any, least: int, n_wanted: int) -> Any:
     return picked[:count]
 
 
-@compiled
+@jit
 def climb(word: Any, signs: Any, in_pairs: bool) -> None:
     """Flip bits of one word, in place, while that takes it farther from the rows of `signs`.
 
@@ -173,7 +173,7 @@ def climb(word: Any, signs: Any, in_pairs: bool) -> None:
                     nearness = _try(far, signs, word, first, second, nearness)
 
 
-@compiled
+@jit
 def _try(far: Any, signs: Any, word: Any, first: int, second: int, nearness: Any) -> Any:
     """Flip one or two bits (`second` -1: one) if that is better; return how near the rows then are."""
     trial = _nearness(far, signs, word, first, second)
@@ -185,14 +185,14 @@ def _try(far: Any, signs: Any, word: Any, first: int, second: int, nearness: Any
     return trial
 
 
-@compiled
+@jit
 def _move(far: Any, signs: Any, word: Any, bit: int) -> None:
     for i in range(len(far)):
         far[i] += 1 if signs[i, bit] == word[bit] else -1
     word[bit] = -word[bit]
 
 
-@compiled
+@jit
 def _nearness(far: Any, signs: Any, word: Any, first: int, second: int) -> Any:
     """Return -nearest · (n + 1) + (number of rows at the nearest distance) after up to two flips: less is better."""
     nearest, count = np.int64(1 << 40), np.int64(0)

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from nearbit.jit import compiled
+from nearbit.jit import jit
 
 TABU = 7
 
 
-@compiled
+@jit
 def far_words(n_bits: int, n_wanted: int, ball: Any, draws: Any) -> Any:
     """Return `n_wanted` numbers that are pairwise far, or fewer if they were not found in as many steps as draws.
 
@@ -45,7 +45,7 @@ def far_words(n_bits: int, n_wanted: int, ball: Any, draws: Any) -> Any:
     return words[:count]
 
 
-@compiled
+@jit
 def _least_conflicting(conflicts: Any, free_at: Any, place: Any, step: int, draw: int) -> Any:
     """Return a word outside the set with the fewest conflicts that may come in, or -1."""
     mask = len(conflicts) - 1
@@ -61,7 +61,7 @@ def _least_conflicting(conflicts: Any, free_at: Any, place: Any, step: int, draw
     return word
 
 
-@compiled
+@jit
 def _count(conflicts: Any, ball: Any, word: int, change: int) -> None:
     for difference in ball:
         conflicts[word ^ difference] += change

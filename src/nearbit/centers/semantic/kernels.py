@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from nearbit.jit import compiled
+from nearbit.jit import jit
 
 ABSENT = np.int16(-32000)
 """Stands for the product of a word with itself: below every limit."""
 
 
-@compiled
+@jit
 def random_word(state: Any) -> Any:
     """Return the next 64 random bits (xorshift) of a state, uint64 `(1,)`, not 0."""
     word = state[0]
@@ -28,13 +28,13 @@ def random_word(state: Any) -> Any:
     return word
 
 
-@compiled
+@jit
 def random_below(state: Any, limit: int) -> Any:
     """Return a random whole number of 0 to limit - 1."""
     return np.int64((random_word(state) >> np.uint64(32)) * np.uint64(limit) >> np.uint64(32))
 
 
-@compiled
+@jit
 def accepted(cost: Any, temperature: float, state: Any) -> Any:
     """Return whether a move is made: always where it costs nothing, else with probability exp(-cost / temperature)."""
     if cost <= 0:
@@ -43,7 +43,7 @@ def accepted(cost: Any, temperature: float, state: Any) -> Any:
     return share < math.exp(-cost / temperature)
 
 
-@compiled
+@jit
 def inner(first: Any, second: Any) -> Any:
     """Return the sum of products of two int16 vectors, which fits int32."""
     total = np.int32(0)
@@ -52,7 +52,7 @@ def inner(first: Any, second: Any) -> Any:
     return total
 
 
-@compiled
+@jit
 def products_of(word: Any, columns: Any, out: Any) -> None:
     """Fill `out`, int16 `(n_classes,)`, with the products of a word and the words of the classes."""
     out[:] = 0
@@ -66,7 +66,7 @@ def products_of(word: Any, columns: Any, out: Any) -> None:
                 out[j] -= column[j]
 
 
-@compiled
+@jit
 def _largest_after(products: Any, column: Any, sign: Any, other: Any, other_sign: Any) -> Any:
     """Return the largest product after a bit, and another bit if its sign is not 0, is turned."""
     largest = np.int16(-32768)
@@ -80,7 +80,7 @@ def _largest_after(products: Any, column: Any, sign: Any, other: Any, other_sign
     return largest
 
 
-@compiled
+@jit
 def _flip(bit: Any, own: Any, scale: Any, columns: Any, overlaps: Any, word: Any, products: Any, fields: Any) -> None:
     """Turn one bit of a class's word, and bring everything that depends on it up to date."""
     sign, column = np.int64(word[bit]), columns[bit]
@@ -99,7 +99,7 @@ def _flip(bit: Any, own: Any, scale: Any, columns: Any, overlaps: Any, word: Any
     column[own] = -sign
 
 
-@compiled
+@jit
 def _prepare(own: Any, target: Any, scale: Any, columns: Any, word: Any, products: Any, rest: Any, fields: Any) -> None:
     """Fill word, products and fields of a class: field k is the sum over other classes of residual · bit k."""
     for bit in range(word.size):
@@ -114,7 +114,7 @@ def _prepare(own: Any, target: Any, scale: Any, columns: Any, word: Any, product
         fields[bit] = inner(rest, columns[bit])
 
 
-@compiled
+@jit
 def flip_cost(
     scale: Any, n_classes: int, sign: Any, field: Any, other_sign: Any, other_field: Any, overlap: Any
 ) -> Any:
@@ -126,7 +126,7 @@ def flip_cost(
     return cost
 
 
-@compiled
+@jit
 def flip_sweep(
     target: Any, scale: int, limit: int, columns: Any, overlaps: Any, temperature: float, passes: int, state: Any
 ) -> None:
@@ -156,7 +156,7 @@ def flip_sweep(
                 _flip(other, own, scale, columns, overlaps, word, products, fields)
 
 
-@compiled
+@jit
 def _exchange_cost(own: Any, other: Any, target: Any, scale: int, mine: Any, theirs: Any) -> Any:
     """Return what the energy gains when two classes exchange words, or a class takes a word that no class has."""
     row, cost = target[own], np.int64(0)
@@ -174,7 +174,7 @@ def _exchange_cost(own: Any, other: Any, target: Any, scale: int, mine: Any, the
     return scale * cost
 
 
-@compiled
+@jit
 def exchange_sweep(
     target: Any, scale: int, columns: Any, places: Any, proposals: int, temperature: float, state: Any
 ) -> None:

@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nearbit.cli.console import Bars, Data, device_option, image_options, json_option, list_problems, put, read_images
+from nearbit.cli.console import Bars, Data, device_option, emit, image_options, json_option, list_problems, read_images
 from nearbit.errors import InputError
 from nearbit.names import label_name
 
 if TYPE_CHECKING:
-    from nearbit.model.add_class import Added
+    from nearbit.model.add_class import AddedClass
 
 
 @click.command(
@@ -77,10 +77,10 @@ def command(
     errors = list_problems(skipped, output.with_name(output.name + ".errors.jsonl"))
     added.model.save(output)
     about = _about(added, name, output, model.model_id) | {"errors_file": errors}
-    put(about, as_json=as_json, lines=_lines(about))
+    emit(about, as_json=as_json, lines=_lines(about))
 
 
-def _about(added: "Added", name: str, output: Path, old_id: str) -> dict[str, Any]:
+def _about(added: "AddedClass", name: str, output: Path, old_id: str) -> dict[str, Any]:
     return {
         "model": str(output),
         "model_id": added.model.model_id,

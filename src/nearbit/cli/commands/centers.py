@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from nearbit.cli.console import Bars, json_option, put, table
+from nearbit.cli.console import Bars, emit, json_option, table
 from nearbit.errors import DataError, InputError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def command(
         if rows:
             about[name] = rows
             lines += ["", *_table(rows)]
-    put(about, as_json=as_json, lines=lines)
+    emit(about, as_json=as_json, lines=lines)
 
 
 def _check_kind(kind: str, similarity_path: Path | None, min_distance: int | None) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nearbit.cli.console import Bars, Data, data_options, json_option, put, read_dataset, say
+from nearbit.cli.console import Bars, Data, data_options, echo, emit, json_option, read_dataset
 from nearbit.cli.split_options import DIVIDING, build_split, split_options
 from nearbit.cli.training_options import FILE, TRAINING, training_options
 from nearbit.errors import InputError
@@ -133,7 +133,7 @@ def command(
             command=_typed(click.get_current_context().meta[TYPED]),
             processes=jobs,
             progress=progress,
-            say=say,
+            say=echo,
         )
         progress("Comparing the results", 0, 1)
         with sound(output):
@@ -147,7 +147,7 @@ def command(
         "cells": len(comparison.results),
         "failed": failed,
     }
-    put(about, as_json=as_json, lines=[*summary_lines(output, findings), f"report: {output / 'report.html'}"])
+    emit(about, as_json=as_json, lines=[*summary_lines(output, findings), f"report: {output / 'report.html'}"])
     if failed:
         raise InputError(f"{len(failed)} of {len(comparison.results)} runs failed ({_first(failed)}): see the report")
 

@@ -10,9 +10,9 @@ from nearbit.cli.console import (
     Data,
     counted,
     data_options,
+    emit,
     json_option,
     list_problems,
-    put,
     read_dataset,
     read_images,
 )
@@ -45,7 +45,7 @@ def command(source: str, errors: Path, as_json: bool, **reading: Any) -> None:
     listed = list_problems(dataset.problems, errors)
     about = dataset.summary() | {"fingerprint": dataset.fingerprint, "errors_file": listed}
     about |= {"read_as": dataset.read_as, "notes": list(dataset.notes)}
-    put(about, as_json=as_json, lines=_lines(about, source))
+    emit(about, as_json=as_json, lines=_lines(about, source))
 
 
 def _read(source: str, progress: Progress, reading: dict[str, Any]) -> "Dataset":

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from nearbit.cli.console import Bars, json_option, put, say, table
+from nearbit.cli.console import Bars, echo, emit, json_option, table
 
 
 @click.command("demo", epilog="Example: nearbit demo -o nearbit-demo")
@@ -35,7 +35,7 @@ def command(output: Path, bits: tuple[int, ...], seed: int, as_json: bool) -> No
     from nearbit.demo import run_demo
     from nearbit.extras import install_hint
 
-    say(f"Training {2 * len(bits) + 2} small networks: about a minute and a half. Those made before are used again.")
+    echo(f"Training {2 * len(bits) + 2} small networks: about a minute and a half. Those made before are used again.")
     with Bars() as progress:
         about = run_demo(output, bits=bits, seed=seed, progress=progress)
     rows = [
@@ -51,7 +51,7 @@ def command(output: Path, bits: tuple[int, ...], seed: int, as_json: bool) -> No
         for row in about["rows"]
     ]
     header = ("dataset", "method", "bits", "mAP tie-aware", "mAP database order", "distinct codes", "seconds")
-    put(
+    emit(
         about,
         as_json=as_json,
         lines=[

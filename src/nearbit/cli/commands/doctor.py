@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from nearbit.cli.console import json_option, put, table
+from nearbit.cli.console import emit, json_option, table
 
 NEEDED = ("nearbit", "torch", "numpy", "scipy", "pillow", "safetensors", "click", "tqdm")
 EXTRAS = {
@@ -37,7 +37,7 @@ def command(as_json: bool) -> None:
         )
         for name, found in about["packages"].items()
     ]
-    put(
+    emit(
         about,
         as_json=as_json,
         lines=[

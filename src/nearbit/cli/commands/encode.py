@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from nearbit.cli.console import Bars, Data, device_option, image_options, json_option, list_problems, put, read_images
+from nearbit.cli.console import Bars, Data, device_option, emit, image_options, json_option, list_problems, read_images
 
 
 @click.command("encode", epilog="Example: nearbit encode birds.model new-photos/ -o codes.npz")
@@ -61,7 +61,7 @@ def command(
             np.savez(handle, allow_pickle=False, **arrays)
 
     write_whole(output, write)
-    put(
+    emit(
         {
             "codes": str(output),
             "n_items": len(encoded.rows),

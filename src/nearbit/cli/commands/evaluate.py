@@ -11,12 +11,12 @@ from nearbit.cli.console import (
     Data,
     data_options,
     device_option,
+    echo,
+    emit,
     json_option,
     list_problems,
-    put,
     read_dataset,
     refuse_options,
-    say,
     table,
 )
 from nearbit.errors import DataError, InputError
@@ -132,7 +132,7 @@ def command(
         from nearbit.report.plots import write_plots
 
         about["plots"] = [str(path) for path in write_plots(report, plots_folder)]
-    put(about, as_json=as_json, lines=_lines(about))
+    emit(about, as_json=as_json, lines=_lines(about))
 
 
 def _lines(about: dict[str, Any]) -> list[str]:
@@ -207,7 +207,7 @@ def _model(
     evaluation = evaluate(model, dataset, split, **chosen, device=device, cache=kept, progress=progress)
     seen = evaluation.queries_seen_in_training
     if seen:
-        say(f"warning: {seen} query images are training or validation images of the model: these figures are too good")
+        echo(f"warning: {seen} query images are training or validation images of the model: these figures are too good")
     errors = list_problems(
         dataset.problems + evaluation.problems, Path(f"{Path(model_path).name}.evaluate.errors.jsonl")
     )

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from nearbit.cli.console import Bars, Data, data_options, json_option, put, read_dataset, refuse_options
+from nearbit.cli.console import Bars, Data, data_options, emit, json_option, read_dataset, refuse_options
 from nearbit.errors import InputError
 
 FOR_A_CARD = ("model_path", "output", "card", "as_json")
@@ -52,7 +52,7 @@ def command(
     else:
         _check_request(int8, source)
         about, lines = _export(_Request(model_path, output, int8, source, cache, reading))
-    put(about, as_json=as_json, lines=lines)
+    emit(about, as_json=as_json, lines=lines)
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ from nearbit.cli.console import (
     Data,
     data_options,
     device_option,
+    emit,
     json_option,
     list_problems,
-    put,
     read_dataset,
     read_images,
 )
@@ -96,14 +96,14 @@ def command(
     )  # fmt: skip
     if action.is_asked(sources):
         about, lines = action.run()
-        put(about, as_json=as_json, lines=lines)
+        emit(about, as_json=as_json, lines=lines)
         return
     if split_file is not None and part is None:
         raise InputError("--split-file goes with --part: without it all images are taken")
     kept = cache or _default_cache()
     request = _Request(index_path, sources, model_path, part, sync, keep_outputs, device, kept, split_file, reading)
     about, gone = _index_images(request)
-    put(about, as_json=as_json, lines=_lines(index_path, about, gone))
+    emit(about, as_json=as_json, lines=_lines(index_path, about, gone))
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nearbit.cli.console import json_option, put
+from nearbit.cli.console import emit, json_option
 from nearbit.errors import InputError
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def command(path: Path, verify: bool, k: int, plot: Path | None, as_json: bool) 
     about = _folder(path) if path.is_dir() else _codes(path, k) if is_codes else _index(path, verify, k)
     lines = [f"{name}: {_short(value)}" for name, value in about.items() if not isinstance(value, dict | list | None)]
     lines += _health_lines(about["health"], set(about)) if "health" in about else []
-    put(about, as_json=as_json, lines=lines)
+    emit(about, as_json=as_json, lines=lines)
 
 
 def _plot(path: Path, plot: Path) -> None:

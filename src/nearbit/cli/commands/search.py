@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nearbit.cli.console import device_option, json_option, max_pixels_option, put, say, table
+from nearbit.cli.console import device_option, echo, emit, json_option, max_pixels_option, table
 from nearbit.errors import InputError, did_you_mean
 from nearbit.files.writing import path_seen_from
 
@@ -88,7 +88,7 @@ def command(
     _warn_of_missing(found)
     ranking = "weighted distance" if asymmetric else "distance"
     about = {"index": str(index_path), "n_bits": index.n_bits, "ranking": ranking, "results": found}
-    put(about, as_json=as_json, lines=_lines(found))
+    emit(about, as_json=as_json, lines=_lines(found))
 
 
 def _in_bits(radius: float | None, *, asymmetric: bool, rerank: int | None) -> int | None:
@@ -226,4 +226,4 @@ def _warn_of_missing(found: list[dict[str, Any]]) -> None:
         from nearbit.cli.commands.index import HOW_TO_FIND
 
         these = "one of these images is" if len(missing) == 1 else f"{len(missing)} of these images are"
-        say(f"nearbit: warning: {these} no longer where the index says; nearbit index: {HOW_TO_FIND}")
+        echo(f"nearbit: warning: {these} no longer where the index says; nearbit index: {HOW_TO_FIND}")

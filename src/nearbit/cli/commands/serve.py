@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from nearbit.cli.console import json_option, max_pixels_option, put, say
+from nearbit.cli.console import echo, emit, json_option, max_pixels_option
 from nearbit.errors import InputError, MissingExtraError
 
 TOKEN_VARIABLE = "NEARBIT_TOKEN"
@@ -85,9 +85,9 @@ def command(
 
 def _announce(url: str, index_path: Path, opens: bool, as_json: bool) -> None:
     """Say where the service is, once it answers."""
-    say(f"nearbit serves {url} - stop with Ctrl-C")
+    echo(f"nearbit serves {url} - stop with Ctrl-C")
     if as_json:
-        put({"url": url, "index": str(index_path), "process": os.getpid()}, as_json=True, lines=[])
+        emit({"url": url, "index": str(index_path), "process": os.getpid()}, as_json=True, lines=[])
         sys.stdout.flush()
     _warn_of_gone(index_path)
     if opens:
@@ -105,7 +105,7 @@ def _warn_of_gone(index_path: Path) -> None:
     with open_index(index_path, read_only=True) as index:
         gone = sample_files(index)
     if gone.ids:
-        say(f"nearbit: warning: {gone.words}; nearbit index: {HOW_TO_FIND}")
+        echo(f"nearbit: warning: {gone.words}; nearbit index: {HOW_TO_FIND}")
 
 
 def _token(file: Path | None) -> str | None:

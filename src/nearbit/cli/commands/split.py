@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nearbit.cli.console import Bars, Data, data_options, json_option, list_problems, put, read_dataset, say_notes
+from nearbit.cli.console import Bars, Data, data_options, emit, json_option, list_problems, read_dataset, say_notes
 from nearbit.cli.split_options import DIVIDING, build_split, part_sizes, split_options
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def command(source: str, output: Path, as_json: bool, **options: Any) -> None:
     split.save(output)
     errors = list_problems(dataset.problems, output.with_name(output.name + ".errors.jsonl"))
     sizes = part_sizes(split)
-    put(
+    emit(
         {"split": str(output), "hash": split.hash, "recipe": split.recipe, **sizes, "errors_file": errors},
         as_json=as_json,
         lines=[

@@ -12,11 +12,11 @@ from nearbit.cli.console import (
     Bars,
     Data,
     data_options,
+    echo,
     json_option,
     read_dataset,
     read_images,
     refuse_options,
-    say,
     say_notes,
 )
 from nearbit.cli.split_options import DIVIDING, build_split, split_options
@@ -30,7 +30,7 @@ from nearbit.progress import Progress, silent
 if TYPE_CHECKING:
     from nearbit.datasets import Dataset
     from nearbit.model.bundle import Model
-    from nearbit.training import BaselineRun, TrainingRun, Watch
+    from nearbit.training import BaselineRun, Callbacks, TrainingRun
 
 
 def method_values(pairs: tuple[str, ...]) -> dict[str, Any]:
@@ -103,7 +103,7 @@ def command(
     from nearbit.training import TrainOptions, joined_processes, plan
 
     with joined_processes(given["device"]) as processes, Bars() as bars:
-        progress = bars if processes.leads else silent
+        progress = bars if processes.is_main else silent
         dividing = {name: given.pop(name) for name in DIVIDING}
         options = TrainOptions(seed=seed, **{name: given.pop(name) for name in (*TRAINING, "head")})
         if split_path is not None and any(dividing.values()):
@@ -113,9 +113,9 @@ def command(
         _refuse_unused(method)
         if only is not None and tensorboard is not None:
             raise InputError(f"--tensorboard shows a whole training, and --only {only} stops before: leave it out")
-        with processes.leader_first():
+        with processes.main_first():
             dataset = _read(source, method, cache=cache, progress=progress, **given)
-        if processes.leads:
+        if processes.is_main:
             say_notes(dataset)
         run = plan(
             dataset,
@@ -142,20 +142,20 @@ def _train(
     progress: Progress,
     as_json: bool,
 ) -> None:
-    """Train and save the model unless it is there, and report it; of several processes the leader alone writes."""
+    """Train and save the model unless it is there, and report it; of several processes the main one writes."""
     from nearbit.files.writing import remove_orphans
 
-    processes, checkpoint = run.setup.processes, output.with_name(output.name + ".checkpoint")
-    model = finished_model(output, run, overwrite) if processes.leads else None
-    is_there = processes.bytes_from_leader(None if model is None else b"") is not None
-    errors = list_skipped(run, output) if processes.leads else None
+    processes, checkpoint = run.context.processes, output.with_name(output.name + ".checkpoint")
+    model = finished_model(output, run, overwrite) if processes.is_main else None
+    is_there = processes.broadcast_bytes(None if model is None else b"") is not None
+    errors = list_skipped(run, output) if processes.is_main else None
     with _going_on_from(checkpoint):
         if not is_there:
             model = _trained(run, checkpoint, tensorboard, progress)
-        if model is None or not processes.leads:
+        if model is None or not processes.is_main:
             return
         if is_there:
-            say(f"{output} is this very model already; nothing to train")
+            echo(f"{output} is this very model already; nothing to train")
             remove_orphans(output.parent, output.name)
         else:
             model.save(output)
@@ -178,33 +178,33 @@ def _trained(
     run: "TrainingRun | BaselineRun", checkpoint: Path, tensorboard: Path | None, progress: Progress
 ) -> "Model":
     """Train the model; what was interrupted leaves its checkpoint."""
-    from nearbit.training import UNWATCHED
+    from nearbit.training import NO_CALLBACKS
 
-    if not run.setup.processes.leads:
-        return run.train(checkpoint, progress, UNWATCHED)
+    if not run.context.processes.is_main:
+        return run.train(checkpoint, progress, NO_CALLBACKS)
     checkpoint.mkdir(parents=True, exist_ok=True)
     try:
-        with watched(tensorboard) as watch:
-            return run.train(checkpoint, progress, watch)
+        with printing_callbacks(tensorboard) as callbacks:
+            return run.train(checkpoint, progress, callbacks)
     finally:
         _remove_empty(checkpoint)
 
 
 @contextmanager
-def watched(tensorboard: Path | None) -> Iterator["Watch"]:
+def printing_callbacks(tensorboard: Path | None) -> Iterator["Callbacks"]:
     """Tell people when training goes on from a checkpoint, and TensorBoard of every epoch where it is asked for."""
-    from nearbit.training import Watch
+    from nearbit.training import Callbacks
     from nearbit.training.tensorboard import scalars_in
 
     def resumed(stage: str, done: int, total: int) -> None:
         if done < total:
-            say(f"{stage}: going on from epoch {done} of {total}")
+            echo(f"{stage}: going on from epoch {done} of {total}")
 
     if tensorboard is None:
-        yield Watch(resumed=resumed)
+        yield Callbacks(resumed=resumed)
         return
     with scalars_in(tensorboard) as scalars:
-        yield Watch(resumed=resumed, epoch=scalars.epoch)
+        yield Callbacks(resumed=resumed, epoch=scalars.epoch)
 
 
 def _refuse_unused(method: str) -> None:

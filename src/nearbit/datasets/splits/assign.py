@@ -8,14 +8,14 @@ import numpy.typing as npt
 from nearbit.datasets.dataset import Dataset, Labels
 from nearbit.datasets.splits.sizes import PLACES, UNUSED
 
-Rows = npt.NDArray[np.int64]
+RowNumbers = npt.NDArray[np.int64]
 
 _TRAIN = PLACES.index("train")
 _UNUSED = PLACES.index(UNUSED)
 _GIVES = [PLACES.index(place) for place in ("database", UNUSED, "validation", "query")]
 
 
-def rarest_labels(labels: Labels) -> Rows:
+def rarest_labels(labels: Labels) -> RowNumbers:
     """Return, for each row, the column of its label that the fewest rows have (first of equals); -1 without a label."""
     if not labels.shape[1]:
         return np.full(len(labels), -1, np.int64)
@@ -23,13 +23,13 @@ def rarest_labels(labels: Labels) -> Rows:
     return np.where(labels.any(axis=1), rarity.argmin(axis=1), -1).astype(np.int64)
 
 
-def content_groups(digests: Sequence[str]) -> Rows:
+def content_groups(digests: Sequence[str]) -> RowNumbers:
     """Return a number for each row, equal exactly where the digests are equal."""
     numbers: dict[str, int] = {}
     return np.array([numbers.setdefault(digest, len(numbers)) for digest in digests], np.int64)
 
 
-def place_rows(strata: Rows, groups: Rows, counts: Rows, rng: np.random.Generator) -> Rows:
+def assign_rows(strata: RowNumbers, groups: RowNumbers, counts: RowNumbers, rng: np.random.Generator) -> RowNumbers:
     """Return the place of each row as a column of `counts`.
 
     Rows whose content occurs more than once are placed first, each group as one into the place that has the most room
@@ -56,7 +56,7 @@ def place_rows(strata: Rows, groups: Rows, counts: Rows, rng: np.random.Generato
     return places
 
 
-def _repeated(groups: Rows, sizes: Rows) -> list[Rows]:
+def _repeated(groups: RowNumbers, sizes: RowNumbers) -> list[RowNumbers]:
     """Return the rows of each group of more than one, the largest groups first."""
     order = np.argsort(groups, kind="stable")
     ends = np.cumsum(sizes)
@@ -64,7 +64,7 @@ def _repeated(groups: Rows, sizes: Rows) -> list[Rows]:
     return [order[ends[number] - sizes[number] : ends[number]] for number in numbers]
 
 
-def _take_room(room: Rows, strata: Rows) -> int:
+def _take_room(room: RowNumbers, strata: RowNumbers) -> int:
     """Choose the place for a group, take its room, and where there is too little let the other places have less."""
     own, needed = np.unique(strata, return_counts=True)
     fits = (room[own] >= needed[:, None]).all(axis=0)
@@ -78,7 +78,7 @@ def _take_room(room: Rows, strata: Rows) -> int:
     return chosen
 
 
-def fill_train(dataset: Dataset, groups: Rows, rows: Rows, places: Rows) -> Rows:
+def fill_train(dataset: Dataset, groups: RowNumbers, rows: RowNumbers, places: RowNumbers) -> RowNumbers:
     """Return the places after each class that has images but none in train has got one, with all of equal content.
 
     Only `rows` count and move; `groups` must be of one row each outside of them.

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from nearbit.datasets.dataset import PARTS, Dataset
-from nearbit.datasets.splits.assign import Rows, content_groups, fill_train, place_rows, rarest_labels
+from nearbit.datasets.splits.assign import RowNumbers, assign_rows, content_groups, fill_train, rarest_labels
 from nearbit.datasets.splits.overlap import refuse_overlap
 from nearbit.datasets.splits.protocols import Protocol, check_protocol, protocol_named
 from nearbit.datasets.splits.sizes import PLACES, SplitSizes, counts_for
@@ -144,7 +144,7 @@ def _unlabelled(dataset: Dataset, seed: int, protocol: str | None, sizes: SplitS
     return _checked(dataset, parts, {"protocol": "unlabelled", "seed": seed, "allow_overlap": False})
 
 
-def _checked(dataset: Dataset, parts: dict[str, Rows], recipe: dict[str, Any]) -> Split:
+def _checked(dataset: Dataset, parts: dict[str, RowNumbers], recipe: dict[str, Any]) -> Split:
     if dataset.class_level is not None:
         recipe = recipe | {"class_level": dataset.class_level}
     split = Split(
@@ -164,7 +164,7 @@ def _sizes_of(protocol: Protocol | None, dataset: Dataset) -> SplitSizes:
     return protocol.sizes
 
 
-def _by_sizes(dataset: Dataset, sizes: SplitSizes, rng: np.random.Generator) -> dict[str, Rows]:
+def _by_sizes(dataset: Dataset, sizes: SplitSizes, rng: np.random.Generator) -> dict[str, RowNumbers]:
     places = _places(dataset, np.arange(len(dataset)), sizes, rng)
     parts = {part: np.flatnonzero(places == number) for number, part in enumerate(PARTS)}
     if sizes.database_includes_train:
@@ -172,7 +172,7 @@ def _by_sizes(dataset: Dataset, sizes: SplitSizes, rng: np.random.Generator) -> 
     return parts
 
 
-def _places(dataset: Dataset, rows: Rows, sizes: SplitSizes, rng: np.random.Generator) -> Rows:
+def _places(dataset: Dataset, rows: RowNumbers, sizes: SplitSizes, rng: np.random.Generator) -> RowNumbers:
     """Return the place, a number of `PLACES`, of every row of the data set, with only `rows` to place."""
     strata = np.full(len(dataset), -1, np.int64)
     strata[rows] = rarest_labels(dataset.labels[rows])
@@ -180,13 +180,13 @@ def _places(dataset: Dataset, rows: Rows, sizes: SplitSizes, rng: np.random.Gene
     counts = [counts_for(sizes, int(n), name) for n, name in zip(n_images, dataset.classes, strict=True)]
     groups = content_groups(dataset.digests)
     groups = np.where(strata >= 0, groups, len(dataset) + np.arange(len(dataset)))
-    places = place_rows(strata, groups, np.array(counts, np.int64), rng)
+    places = assign_rows(strata, groups, np.array(counts, np.int64), rng)
     if sizes.exact:
         _check_exact(dataset, strata, places, np.array(counts, np.int64))
     return places if sizes.exact and dataset.is_single_label else fill_train(dataset, groups, rows, places)
 
 
-def _check_exact(dataset: Dataset, strata: Rows, places: Rows, counts: Rows) -> None:
+def _check_exact(dataset: Dataset, strata: RowNumbers, places: RowNumbers, counts: RowNumbers) -> None:
     used = strata >= 0
     came = np.zeros_like(counts)
     np.add.at(came, (strata[used], places[used]), 1)
@@ -198,7 +198,7 @@ def _check_exact(dataset: Dataset, strata: Rows, places: Rows, counts: Rows) -> 
         )
 
 
-def _given(dataset: Dataset, rng: np.random.Generator) -> dict[str, Rows]:
+def _given(dataset: Dataset, rng: np.random.Generator) -> dict[str, RowNumbers]:
     """Return the given parts; if not given, the database is train, and validation a tenth taken out of train."""
     if dataset.given_parts is None:
         raise DataError(f"{dataset.name}: came without parts; add a split file (columns path, split) or name sizes")

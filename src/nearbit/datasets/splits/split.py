@@ -15,7 +15,7 @@ from nearbit.errors import DataError
 from nearbit.files.writing import json_digest, write_json
 from nearbit.json_text import read_json
 
-Rows = npt.NDArray[np.int64]
+RowNumbers = npt.NDArray[np.int64]
 
 FORMAT = "nearbit split"
 VERSION = 1
@@ -40,10 +40,10 @@ class Split:
         DataError: rows out of range, not ascending or not unique, or digests and keys of different lengths.
     """
 
-    train: Rows
-    validation: Rows
-    query: Rows
-    database: Rows
+    train: RowNumbers
+    validation: RowNumbers
+    query: RowNumbers
+    database: RowNumbers
     dataset: str
     recipe: dict[str, Any]
     digests: tuple[str, ...]
@@ -59,11 +59,11 @@ class Split:
             rows.setflags(write=False)
             object.__setattr__(self, part, rows)
 
-    def rows(self, part: str) -> Rows:
+    def rows(self, part: str) -> RowNumbers:
         """Return the rows of a part named by one of `PARTS`."""
         if part not in PARTS:
             raise DataError(f"a split has the parts {', '.join(PARTS)}, not {part!r}")
-        rows: Rows = getattr(self, part)
+        rows: RowNumbers = getattr(self, part)
         return rows
 
     @cached_property
@@ -162,6 +162,6 @@ def _whole(row: Any) -> int:
     return row
 
 
-def _check_rows(part: str, rows: Rows, n_rows: int) -> None:
+def _check_rows(part: str, rows: RowNumbers, n_rows: int) -> None:
     if rows.ndim != 1 or (len(rows) and (rows[0] < 0 or rows[-1] >= n_rows or (np.diff(rows) <= 0).any())):
         raise DataError(f"{part} must be unique row numbers from 0 to {n_rows - 1}, ascending")

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nearbit.datasets.dataset import Dataset
-from nearbit.datasets.splits.assign import Rows, content_groups
+from nearbit.datasets.splits.assign import RowNumbers, content_groups
 from nearbit.datasets.splits.protocols import Kinds
 from nearbit.datasets.splits.split import Split
 from nearbit.errors import DataError, InputError, did_you_mean
@@ -50,7 +50,9 @@ def choose_unseen(dataset: Dataset, unseen: Unseen, seed: int) -> tuple[str, ...
     return tuple(dataset.classes[column] for column in sorted(columns.tolist()))
 
 
-def keep_kinds(dataset: Dataset, parts: Mapping[str, Rows], unseen: Sequence[str], kinds: Kinds) -> dict[str, Rows]:
+def keep_kinds(
+    dataset: Dataset, parts: Mapping[str, RowNumbers], unseen: Sequence[str], kinds: Kinds
+) -> dict[str, RowNumbers]:
     """Return the parts that a protocol leaves of those of an ordinary split.
 
     Train and validation keep images of seen classes only. So do the query and the database where the protocol says
@@ -113,7 +115,7 @@ def seen_only(dataset: Dataset, split: Split) -> Dataset:
     )
 
 
-def _columns(dataset: Dataset, names: Sequence[Any]) -> Rows:
+def _columns(dataset: Dataset, names: Sequence[Any]) -> RowNumbers:
     """Return the columns of classes by name, ascending."""
     if isinstance(names, str) or not len(names):
         raise InputError(f"unseen classes must be a share or a list of at least one name, not {names!r}")
@@ -125,7 +127,7 @@ def _columns(dataset: Dataset, names: Sequence[Any]) -> Rows:
     return np.array(sorted({places[name] for name in names}), np.int64)
 
 
-def _rows_by_kind(dataset: Dataset, columns: Rows) -> dict[str, Flags]:
+def _rows_by_kind(dataset: Dataset, columns: RowNumbers) -> dict[str, Flags]:
     """Return which rows have seen labels only, unseen labels only, and any, counting those of all equal content."""
     groups = content_groups(dataset.digests)
     has_unseen, has_seen = (
@@ -135,7 +137,7 @@ def _rows_by_kind(dataset: Dataset, columns: Rows) -> dict[str, Flags]:
     return {"seen": has_seen & ~has_unseen, "unseen": has_unseen & ~has_seen, "all": np.ones(len(dataset), np.bool_)}
 
 
-def _check_train(dataset: Dataset, columns: Rows, before: Rows, after: Rows) -> None:
+def _check_train(dataset: Dataset, columns: RowNumbers, before: RowNumbers, after: RowNumbers) -> None:
     lost = np.flatnonzero(dataset.labels[before].any(axis=0) & ~dataset.labels[after].any(axis=0))
     lost = np.setdiff1d(lost, columns)
     if len(lost):

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from nearbit.codes import Distances
 from nearbit.index.results import Ids
 
-Rows = npt.NDArray[np.intp]
+RowNumbers = npt.NDArray[np.intp]
 Words = npt.NDArray[np.uint64]
 
 PAIRS_PER_BLOCK = 4_000_000
@@ -16,7 +16,7 @@ PAIRS_PER_BLOCK = 4_000_000
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
+class RankedIds:
     """What a search found, query after query, each ranked by distance, then by id.
 
     Attributes:
@@ -30,7 +30,7 @@ class Found:
     distances: Distances
 
 
-def plain_search(queries: Words, words: Words, ids: Ids, *, k: int | None, limits: Distances) -> Found:
+def brute_force_search(queries: Words, words: Words, ids: Ids, *, k: int | None, limits: Distances) -> RankedIds:
     """Return what lies near each query, found by comparing it with every item.
 
     Args:
@@ -54,24 +54,24 @@ def plain_search(queries: Words, words: Words, ids: Ids, *, k: int | None, limit
     return ranked(np.concatenate(numbers), ids[np.concatenate(rows)], np.concatenate(distances), len(queries))
 
 
-def ranked(queries: npt.NDArray[np.intp], ids: Ids, distances: Distances, n_queries: int) -> Found:
+def ranked(queries: npt.NDArray[np.intp], ids: Ids, distances: Distances, n_queries: int) -> RankedIds:
     """Return hits in any order, each with its query, as one ranking a query: by distance, then by id."""
     order = np.lexsort((ids, distances, queries))
     offsets = np.zeros(n_queries + 1, np.int64)
     np.cumsum(np.bincount(queries, minlength=n_queries), out=offsets[1:])
-    return Found(offsets, ids[order], distances[order])
+    return RankedIds(offsets, ids[order], distances[order])
 
 
-def together(a: Found, b: Found, k: int | None) -> Found:
+def merge_ranked(a: RankedIds, b: RankedIds, k: int | None) -> RankedIds:
     """Return the hits of both, ranked, at most `k` a query; no id is in both for one query."""
     if len(b.ids):
         queries = np.concatenate([_queries_of(a), _queries_of(b)])
         ids, distances = np.concatenate([a.ids, b.ids]), np.concatenate([a.distances, b.distances])
         a = ranked(queries, ids, distances, len(a.offsets) - 1)
-    return a if k is None else cut(a, k)
+    return a if k is None else truncate(a, k)
 
 
-def cut(found: Found, k: int) -> Found:
+def truncate(found: RankedIds, k: int) -> RankedIds:
     """Return the first `k` hits of each query."""
     counts = np.diff(found.offsets)
     if not (counts > k).any():
@@ -79,10 +79,10 @@ def cut(found: Found, k: int) -> Found:
     place = np.arange(len(found.ids)) - np.repeat(found.offsets[:-1], counts)
     kept = place < k
     offsets = np.append(0, np.cumsum(np.minimum(counts, k)))
-    return Found(offsets, found.ids[kept], found.distances[kept])
+    return RankedIds(offsets, found.ids[kept], found.distances[kept])
 
 
-def last_distances(found: Found, k: int | None, limit: int) -> Distances:
+def last_distances(found: RankedIds, k: int | None, limit: int) -> Distances:
     """Return the distance beyond which nothing can come among the first `k` of each query: int32 `(q,)`."""
     limits = np.full(len(found.offsets) - 1, limit, np.int32)
     if k is not None:
@@ -91,7 +91,7 @@ def last_distances(found: Found, k: int | None, limit: int) -> Distances:
     return limits
 
 
-def _queries_of(found: Found) -> npt.NDArray[np.intp]:
+def _queries_of(found: RankedIds) -> npt.NDArray[np.intp]:
     counts = np.diff(found.offsets)
     return np.repeat(np.arange(len(counts)), counts)
 

@@ -6,32 +6,32 @@ import numpy as np
 
 from nearbit.index.engine.layout import PARTS
 from nearbit.index.engine.scan_kernels import distances
-from nearbit.jit import compiled, ones
+from nearbit.jit import jit, ones
 
 BLOCK = 1024
 
 
-@compiled
-def nearest_leader(columns: Any, start: int, stop: int, leaders: Any, near: Any, how_far: Any) -> None:
-    """Fill, for the places from `start` to `stop`, the nearest leader (the first of equals) and its distance.
+@jit
+def nearest_pivot(columns: Any, start: int, stop: int, pivots: Any, near: Any, how_far: Any) -> None:
+    """Fill, for the places from `start` to `stop`, the nearest pivot (the first of equals) and its distance.
 
     Args:
         columns: uint64 `(words, n)`.
         start: the first place.
         stop: one past the last place.
-        leaders: uint64 `(words, n_leaders)`.
+        pivots: uint64 `(words, n_leaders)`.
         near: uint16 `(n,)`, filled.
         how_far: uint16 `(n,)`, filled.
     """
-    scratch, leader = np.empty(BLOCK, np.uint16), np.empty(columns.shape[0], np.uint64)
+    scratch, pivot = np.empty(BLOCK, np.uint16), np.empty(columns.shape[0], np.uint64)
     for low in range(start, stop, BLOCK):
         high = min(low + BLOCK, stop)
         values, best, far = scratch[: high - low], near[low:high], how_far[low:high]
         best[:] = 0
         far[:] = 65535
-        for number in range(leaders.shape[1]):
-            leader[:] = leaders[:, number]
-            distances(leader, columns, low, values)
+        for number in range(pivots.shape[1]):
+            pivot[:] = pivots[:, number]
+            distances(pivot, columns, low, values)
             mark = np.uint16(number)
             for i in range(values.size):
                 is_nearer = values[i] < far[i]
@@ -39,14 +39,14 @@ def nearest_leader(columns: Any, start: int, stop: int, leaders: Any, near: Any,
                 best[i] = mark if is_nearer else best[i]
 
 
-@compiled
-def spread_leaders(columns: Any, chosen: Any, n_chosen: int, radius: int) -> Any:
-    """Take as a leader each code that lies beyond a radius of all leaders so far; return how many there are.
+@jit
+def spread_pivots(columns: Any, chosen: Any, n_chosen: int, radius: int) -> Any:
+    """Take as a pivot each code that lies beyond a radius of all pivots so far; return how many there are.
 
     Args:
         columns: uint64 `(words, n)`.
-        chosen: uint64 `(words, most)`; the first `n_chosen` are leaders already, the others are filled.
-        n_chosen: how many leaders there are.
+        chosen: uint64 `(words, most)`; the first `n_chosen` are pivots already, the others are filled.
+        n_chosen: how many pivots there are.
         radius: in bits.
     """
     scratch, query = np.empty(chosen.shape[1], np.uint16), np.empty(columns.shape[0], np.uint64)
@@ -62,14 +62,14 @@ def spread_leaders(columns: Any, chosen: Any, n_chosen: int, radius: int) -> Any
     return n_chosen
 
 
-@compiled
-def flips(columns: Any, weights: Any, leaders: Any, near: Any, out: Any) -> None:
-    """Count, for each group and bit, the items whose bit differs from their leader's; `out[:, -1]` counts all.
+@jit
+def flips(columns: Any, weights: Any, pivots: Any, near: Any, out: Any) -> None:
+    """Count, for each group and bit, the items whose bit differs from their pivot's; `out[:, -1]` counts all.
 
     Args:
         columns: uint64 `(words, n)`.
         weights: uint32 `(n,)`, items of each code.
-        leaders: uint64 `(words, n_groups)`.
+        pivots: uint64 `(words, n_groups)`.
         near: uint16 `(n,)`, the group of each code.
         out: int64 `(n_groups, 64 * words + 1)`, added to.
     """
@@ -78,26 +78,26 @@ def flips(columns: Any, weights: Any, leaders: Any, near: Any, out: Any) -> None
         row = out[group]
         row[-1] += weight
         for word in range(columns.shape[0]):
-            bits = columns[word, place] ^ leaders[word, group]
+            bits = columns[word, place] ^ pivots[word, group]
             while bits:
                 lowest = bits & (~bits + np.uint64(1))
                 row[64 * word + np.int64(ones(lowest - np.uint64(1)))] += weight
                 bits ^= lowest
 
 
-@compiled
-def parts(columns: Any, leaders: Any, near: Any, masks: Any, out: Any) -> None:
-    """Fill the distance between each code and its leader, part by part: uint16 `(PARTS, n)`."""
+@jit
+def parts(columns: Any, pivots: Any, near: Any, masks: Any, out: Any) -> None:
+    """Fill the distance between each code and its pivot, part by part: uint16 `(PARTS, n)`."""
     for place in range(columns.shape[1]):
         group = near[place]
         for part in range(PARTS):
             total = np.uint64(0)
             for word in range(columns.shape[0]):
-                total += ones((columns[word, place] ^ leaders[word, group]) & masks[group, part, word])
+                total += ones((columns[word, place] ^ pivots[word, group]) & masks[group, part, word])
             out[part, place] = np.uint16(total)
 
 
-@compiled
+@jit
 def move_rows(rows: Any, offsets: Any, order: Any, new_offsets: Any, out: Any) -> None:
     """Fill `out` with the rows of each place in a new order of places."""
     for place in range(order.size):

@@ -7,8 +7,11 @@ import numpy.typing as npt
 
 from nearbit.index.engine.brute_force import Words
 
+PIVOTS_IN_FILES = "leaders"
+"""What search files call the pivots."""
+
 PARTS = 4
-"""Parts of the bits of a group, for each of which its cells know the distance from the leader."""
+"""Parts of the bits of a group, for each of which its cells know the distance from the pivot."""
 
 
 class Layout(NamedTuple):
@@ -21,12 +24,12 @@ class Layout(NamedTuple):
         columns: uint64 `(words, n_places)`, the codes by place.
         offsets: uint32 or int64 `(n_places + 1,)`, where the rows of each place begin.
         rows: uint32 or int64 `(n,)`, by place, ascending within one.
-        leaders: uint64 `(words, n_groups)`.
+        pivots: uint64 `(words, n_groups)`.
         masks: uint64 `(n_groups, PARTS, words)`: the bits of each part; each bit is in one part of its group.
         group_cells: int64 `(n_groups + 1,)`, where the cells of each group begin.
         cell_starts: int64 `(n_cells + 1,)`, where the places of each cell begin.
-        rings: uint16 `(PARTS, n_cells)`: the distance between the leader and the codes of a cell, part by part.
-        spans: uint16 `(2, n_groups)`: the smallest and the largest distance of a group's codes from its leader.
+        rings: uint16 `(PARTS, n_cells)`: the distance between the pivot and the codes of a cell, part by part.
+        spans: uint16 `(2, n_groups)`: the smallest and the largest distance of a group's codes from its pivot.
         table: uint32 `(2 ** n_bits,)`: 1 + the place of the code with that address, 0 where there is none.
         probes: uint32 `(2 ** n_bits,)`: all addresses, by the number of their ones.
     """
@@ -34,7 +37,7 @@ class Layout(NamedTuple):
     columns: Words
     offsets: npt.NDArray[Any]
     rows: npt.NDArray[Any]
-    leaders: Words
+    pivots: Words
     masks: npt.NDArray[np.uint64]
     group_cells: npt.NDArray[np.int64]
     cell_starts: npt.NDArray[np.int64]
@@ -50,7 +53,7 @@ class Layout(NamedTuple):
         named: dict[str, npt.NDArray[Any]] = {
             "columns": columns,
             "offsets": np.empty(0, np.uint32), "rows": np.empty(0, np.uint32),
-            "leaders": np.empty((words, 0), np.uint64), "masks": np.empty((0, PARTS, words), np.uint64),
+            "pivots": np.empty((words, 0), np.uint64), "masks": np.empty((0, PARTS, words), np.uint64),
             "group_cells": np.zeros(1, np.int64), "cell_starts": np.zeros(1, np.int64),
             "rings": np.empty((PARTS, 0), np.uint16), "spans": np.empty((2, 0), np.uint16),
             "table": np.empty(0, np.uint32), "probes": np.empty(0, np.uint32),
@@ -68,7 +71,7 @@ class Layout(NamedTuple):
         """How the codes are laid out: "plain", "rings" or "table"."""
         if self.table.size:
             return "table"
-        return "rings" if self.leaders.size else "plain"
+        return "rings" if self.pivots.size else "plain"
 
 
 def _read_only(array: npt.NDArray[Any]) -> npt.NDArray[Any]:

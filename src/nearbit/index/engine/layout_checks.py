@@ -15,12 +15,12 @@ from nearbit.errors import InputError
 from nearbit.index.engine.brute_force import Words
 from nearbit.index.engine.distinct import places_of, row_type
 from nearbit.index.engine.layout import PARTS, Layout
-from nearbit.index.engine.pivots import MOST_LEADERS
+from nearbit.index.engine.pivots import MOST_PIVOTS
 from nearbit.index.engine.planner import TABLE_BITS
 from nearbit.index.engine.table import addresses_of, probes_of
 
 MOST_BITS = 8192
-"""The longest codes that are grouped around leaders; longer ones are scanned."""
+"""The longest codes that are grouped around pivots; longer ones are scanned."""
 LONGEST = 65_535
 
 NAMES = {
@@ -104,14 +104,14 @@ def _check_rings(layout: Layout) -> None:
     words, n_groups, n_cells = len(layout.columns), len(layout.group_cells) - 1, len(layout.cell_starts) - 1
     _check("group_cells", layout.group_cells, (n_groups + 1,), np.int64)
     _check("cell_starts", layout.cell_starts, (n_cells + 1,), np.int64)
-    _check("leaders", layout.leaders, (words, n_groups), np.uint64)
+    _check("leaders", layout.pivots, (words, n_groups), np.uint64)
     _check("masks", layout.masks, (n_groups, PARTS, words), np.uint64)
     _check("rings", layout.rings, (PARTS, n_cells), np.uint16)
     _check("spans", layout.spans, (2, n_groups), np.uint16)
     _check_starts("group_cells", layout.group_cells, n_cells)
     _check_starts("cell_starts", layout.cell_starts, layout.n_places)
-    if n_groups > MOST_LEADERS:
-        raise _unfit(f"at most {MOST_LEADERS} leaders, not {n_groups}")
+    if n_groups > MOST_PIVOTS:
+        raise _unfit(f"at most {MOST_PIVOTS} leaders, not {n_groups}")
     whole = np.bitwise_or.reduce(layout.masks, axis=1) == np.uint64(2**64 - 1)
     if not whole.all() or (np.bitwise_count(layout.masks).sum(axis=(1, 2)) != 64 * words).any():
         raise _unfit("masks that put each bit into one part")

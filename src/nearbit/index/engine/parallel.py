@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from nearbit.index.engine import pruning_kernels, scan_kernels
-from nearbit.index.engine.brute_force import Found, Words, together
-from nearbit.index.engine.hits import Counts, Ranked, filled, gathered, in_sequence, ranked_of, stacked
+from nearbit.index.engine.brute_force import RankedIds, Words, merge_ranked
+from nearbit.index.engine.hits import Counts, RankedRows, filled, gathered, in_sequence, ranked_of, stacked
 from nearbit.index.engine.layout import Layout
 from nearbit.index.engine.planner import give_up_at
 
-Job = TypeVar("Job")
+Part = TypeVar("Part")
 Result = TypeVar("Result")
 Marks = npt.NDArray[np.bool_]
 
@@ -27,7 +27,7 @@ QUERIES_PER_THREAD = 64
 
 def by_scan(
     layout: Layout, queries: Words, limits: Counts, n_bits: int, k: int | None, excluded: Marks, threads: int
-) -> Ranked:
+) -> RankedRows:
     """Return the nearest rows of each query by comparing it with all codes.
 
     Many queries are shared out among the threads block by block; for a few, the codes are.
@@ -38,19 +38,19 @@ def by_scan(
     ranges = ranges_of(layout.n_places, worth, threads)
     most = scan_kernels.NO_LIMIT if k is None else k
 
-    def work(job: tuple[slice, tuple[int, int]]) -> Ranked:
+    def work(job: tuple[slice, tuple[int, int]]) -> RankedRows:
         block, (start, stop) = job
         return in_sequence(
             *scan_kernels.scan(layout, start, stop, queries[block], limits[block], n_bits, most, excluded)
         )
 
     parts = shared_out(work, [(block, places) for block in blocks for places in ranges], threads)
-    return stacked([_together(parts[at : at + len(ranges)], k) for at in range(0, len(parts), len(ranges))])
+    return stacked([_merged(parts[at : at + len(ranges)], k) for at in range(0, len(parts), len(ranges))])
 
 
 def by_rings(
     layout: Layout, queries: Words, limits: Counts, n_bits: int, k: int | None, excluded: Marks, threads: int
-) -> Ranked:
+) -> RankedRows:
     """Return the nearest rows of each query by rings; queries that these do not help are scanned."""
     most, give_up = scan_kernels.NO_LIMIT if k is None else k, give_up_at("rings", layout.n_places)
 
@@ -62,7 +62,7 @@ def by_rings(
 
 def by_table(
     layout: Layout, queries: Words, limits: Counts, n_bits: int, k: int | None, excluded: Marks, threads: int
-) -> Ranked:
+) -> RankedRows:
     """Return the nearest rows of each query by address; queries that need too many addresses are scanned."""
     from nearbit.index.engine.table import addresses_of
 
@@ -78,7 +78,7 @@ def by_table(
 def _pruned(
     work: Callable[[slice], Any], layout: Layout, queries: Words, limits: Counts, n_bits: int, k: int | None,
     excluded: Marks, threads: int,
-) -> Ranked:  # fmt: skip
+) -> RankedRows:  # fmt: skip
     """Return the results of blocks of queries; those given up are scanned, within the limits that `work` lowered."""
     blocks = [
         slice(start, stop) for start, stop in ranges_of(len(queries), len(queries) // QUERIES_PER_THREAD, threads)
@@ -108,16 +108,16 @@ def ranges_of(n: int, worth: int, threads: int) -> list[tuple[int, int]]:
     return list(pairwise(n * number // count for number in range(count + 1)))
 
 
-def _together(parts: list[Ranked], k: int | None) -> Ranked:
+def _merged(parts: list[RankedRows], k: int | None) -> RankedRows:
     """Return the results of one block of queries out of those in each range of places."""
     whole = parts[0]
     for part in parts[1:]:
-        a, b = (Found(one.offsets, one.rows, one.distances) for one in (whole, part))
-        whole = ranked_of(together(a, b, k))
+        a, b = (RankedIds(one.offsets, one.rows, one.distances) for one in (whole, part))
+        whole = ranked_of(merge_ranked(a, b, k))
     return whole
 
 
-def shared_out(work: Callable[[Job], Result], jobs: list[Job], threads: int) -> list[Result]:
+def shared_out(work: Callable[[Part], Result], jobs: list[Part], threads: int) -> list[Result]:
     if len(jobs) == 1 or threads == 1:
         return [work(job) for job in jobs]
     with ThreadPoolExecutor(threads) as pool:

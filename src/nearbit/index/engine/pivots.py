@@ -1,4 +1,4 @@
-"""Leaders: codes near which many others lie. Codes are grouped around them, and whole rings of a group are skipped."""
+"""Pivots: codes near which many others lie. Codes are grouped around them, and whole rings of a group are skipped."""
 
 import numpy as np
 import numpy.typing as npt
@@ -7,40 +7,40 @@ from nearbit.index.engine.brute_force import Words
 from nearbit.index.engine.distinct import Distinct
 
 SAMPLE = 65_536
-MOST_LEADERS = 1024
+MOST_PIVOTS = 1024
 RADII = (0.3, 0.19)
-"""Shares of the bits: a code farther than this from all leaders becomes one; then once more, nearer."""
+"""Shares of the bits: a code farther than this from all pivots becomes one; then once more, nearer."""
 MOST_PAIRS = 12_000_000_000
-"""Codes times leaders times words that may be compared while a structure is built."""
+"""Codes times pivots times words that may be compared while a structure is built."""
 ROUNDS = 3
 
 
-def find_leaders(distinct: Distinct, n_bits: int, given: Words | None) -> Words:
-    """Return leaders uint64 `(words, n_leaders)`, the same ones each time.
+def find_pivots(distinct: Distinct, n_bits: int, given: Words | None) -> Words:
+    """Return pivots uint64 `(words, n_leaders)`, the same ones each time.
 
-    A sample of codes, the most frequent ones first, is passed: a code far from all leaders becomes one. Each leader
+    A sample of codes, the most frequent ones first, is passed: a code far from all pivots becomes one. Each pivot
     then moves to the majority of the bits of its group, three times over. A second pass looks for what lies between.
 
     Args:
         distinct: the codes.
         n_bits: code length in bits.
-        given: leaders known beforehand, uint64 `(m, words)`, such as the centers of classes; or None.
+        given: pivots known beforehand, uint64 `(m, words)`, such as the centers of classes; or None.
     """
-    from nearbit.index.engine.building_kernels import spread_leaders
+    from nearbit.index.engine.building_kernels import spread_pivots
 
     chosen, weights = _sample(distinct)
     sample = np.ascontiguousarray(distinct.columns[:, chosen])
     words = len(sample)
-    most = max(1, min(MOST_LEADERS, MOST_PAIRS // (words * distinct.columns.shape[1])))
-    leaders = np.empty((words, 0), np.uint64) if given is None else np.ascontiguousarray(given[:most].T)
+    most = max(1, min(MOST_PIVOTS, MOST_PAIRS // (words * distinct.columns.shape[1])))
+    pivots = np.empty((words, 0), np.uint64) if given is None else np.ascontiguousarray(given[:most].T)
     for radius in RADII:
         seeds = np.empty((words, most), np.uint64)
-        seeds[:, : leaders.shape[1]] = leaders
-        n_leaders = spread_leaders(sample, seeds, leaders.shape[1], int(radius * n_bits))
-        leaders = np.ascontiguousarray(seeds[:, :n_leaders])
+        seeds[:, : pivots.shape[1]] = pivots
+        n_pivots = spread_pivots(sample, seeds, pivots.shape[1], int(radius * n_bits))
+        pivots = np.ascontiguousarray(seeds[:, :n_pivots])
         for _ in range(ROUNDS):
-            leaders = _settled(sample, weights, leaders)
-    return leaders
+            pivots = _settled(sample, weights, pivots)
+    return pivots
 
 
 def _sample(distinct: Distinct) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.uint32]]:
@@ -52,15 +52,15 @@ def _sample(distinct: Distinct) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.ui
     return chosen, sizes[chosen].astype(np.uint32)
 
 
-def _settled(sample: Words, weights: npt.NDArray[np.uint32], leaders: Words) -> Words:
-    """Return the leaders moved to the majority of each bit of their groups; those without a group go."""
-    from nearbit.index.engine.building_kernels import flips, nearest_leader
+def _settled(sample: Words, weights: npt.NDArray[np.uint32], pivots: Words) -> Words:
+    """Return the pivots moved to the majority of each bit of their groups; those without a group go."""
+    from nearbit.index.engine.building_kernels import flips, nearest_pivot
 
     near, how_far = np.empty(sample.shape[1], np.uint16), np.empty(sample.shape[1], np.uint16)
-    nearest_leader(sample, 0, sample.shape[1], leaders, near, how_far)
-    counts = np.zeros((leaders.shape[1], 64 * len(leaders) + 1), np.int64)
-    flips(sample, weights, leaders, near, counts)
+    nearest_pivot(sample, 0, sample.shape[1], pivots, near, how_far)
+    counts = np.zeros((pivots.shape[1], 64 * len(pivots) + 1), np.int64)
+    flips(sample, weights, pivots, near, counts)
     moves = 2 * counts[:, :-1] > counts[:, -1:]
     bytes_of = np.packbits(moves, axis=1, bitorder="little")
-    moved = leaders ^ bytes_of.view("<u8").astype(np.uint64).T
+    moved = pivots ^ bytes_of.view("<u8").astype(np.uint64).T
     return np.unique(moved[:, counts[:, -1] > 0], axis=1)

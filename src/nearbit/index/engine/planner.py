@@ -3,7 +3,7 @@
 import sys
 from typing import Literal
 
-Plan = Literal["numpy", "scan", "rings", "table"]
+SearchPlan = Literal["numpy", "scan", "rings", "table"]
 
 SMALL_INDEX = 100_000
 """Below so many rows a structure is plain, and a few queries are not worth the time that loading the kernels takes."""
@@ -17,7 +17,7 @@ NARROW_SHARE = {"plain": 4, "rings": 50, "table": 50}
 """A filter that leaves at most one row in so many is served by comparing those rows alone."""
 
 
-def plan_for(kind: str, *, does_prune: bool, n_rows: int, n_query: int) -> Plan:
+def plan_for(kind: str, *, does_prune: bool, n_rows: int, n_query: int) -> SearchPlan:
     """Return the plan for some queries.
 
     Args:
@@ -38,7 +38,7 @@ def plan_for(kind: str, *, does_prune: bool, n_rows: int, n_query: int) -> Plan:
     return "rings" if kind == "rings" and does_prune else "scan"
 
 
-def give_up_at(plan: Plan, n_places: int) -> int:
+def give_up_at(plan: SearchPlan, n_places: int) -> int:
     """Return how many codes a query may look at by rings, or addresses by the table, before it is scanned instead."""
     return n_places // PROBE_COST if plan == "table" else int(GIVE_UP_SHARE * n_places)
 

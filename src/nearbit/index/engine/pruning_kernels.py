@@ -1,4 +1,4 @@
-"""Compiled searches that look at few codes: rings around leaders, and a table of all addresses.
+"""Compiled searches that look at few codes: rings around pivots, and a table of all addresses.
 
 Both count before they scan: where too many codes would be looked at, they give a query up, and the caller scans plainly
 with the limit found so far. Nothing here checks its arguments; `structure` does.
@@ -24,7 +24,7 @@ from nearbit.index.engine.scan_kernels import (
     smallest,
     take_near,
 )
-from nearbit.jit import compiled, lean, ones
+from nearbit.jit import jit, lean, ones
 
 FEW = 64
 """Runs of at most so many codes are compared one by one."""
@@ -41,14 +41,14 @@ def _gap(a: Any, b: Any) -> Any:
 
 
 @lean
-def fill_cell_bounds(query: Any, group: int, leaders: Any, masks: Any, rings: Any, start: int, out: Any) -> None:
+def fill_cell_bounds(query: Any, group: int, pivots: Any, masks: Any, rings: Any, start: int, out: Any) -> None:
     """Fill `out` with the least distance that the codes of a group's cells, from cell `start` on, can have.
 
-    |d(query, leader) - d(leader, code)| is at most d(query, code), on each part of the bits; the parts add up.
+    |d(query, pivot) - d(pivot, code)| is at most d(query, code), on each part of the bits; the parts add up.
     """
     a, b, c, d = np.uint64(0), np.uint64(0), np.uint64(0), np.uint64(0)
     for word in range(query.size):
-        bits = query[word] ^ leaders[word, group]
+        bits = query[word] ^ pivots[word, group]
         a += ones(bits & masks[group, 0, word])
         b += ones(bits & masks[group, 1, word])
         c += ones(bits & masks[group, 2, word])
@@ -133,7 +133,7 @@ def _visit(
     cell_starts, last = layout.cell_starts, layout.group_cells[group + 1]
     for low in range(layout.group_cells[group], last, SMALL):
         part = bounds[: min(SMALL, last - low)]
-        fill_cell_bounds(query, group, layout.leaders, layout.masks, layout.rings, low, part)
+        fill_cell_bounds(query, group, layout.pivots, layout.masks, layout.rings, low, part)
         most = min(state[LIMIT], upto)
         if smallest(part) > most:
             continue
@@ -171,7 +171,7 @@ def _is_much(query: Any, layout: Any, group_bounds: Any, done: int, limit: int, 
         stop = group_cells[group + 1]
         for low in range(group_cells[group], stop, SMALL):
             part = bounds[: min(SMALL, stop - low)]
-            fill_cell_bounds(query, group, layout.leaders, layout.masks, layout.rings, low, part)
+            fill_cell_bounds(query, group, layout.pivots, layout.masks, layout.rings, low, part)
             if smallest(part) <= limit:
                 for cell in range(part.size):
                     if part[cell] <= limit:
@@ -181,12 +181,12 @@ def _is_much(query: Any, layout: Any, group_bounds: Any, done: int, limit: int, 
     return False
 
 
-@compiled
-def nearest_leaders(queries: Any, leaders: Any) -> Any:
-    """Return the nearest leader of each query, the first of equals."""
-    near, to_leaders = np.empty(queries.shape[0], np.int64), np.empty(leaders.shape[1], np.uint16)
+@jit
+def nearest_pivots(queries: Any, pivots: Any) -> Any:
+    """Return the nearest pivot of each query, the first of equals."""
+    near, to_leaders = np.empty(queries.shape[0], np.int64), np.empty(pivots.shape[1], np.uint16)
     for q in range(queries.shape[0]):
-        distances(queries[q], leaders, 0, to_leaders)
+        distances(queries[q], pivots, 0, to_leaders)
         near[q] = np.argmin(to_leaders)
     return near
 
@@ -196,13 +196,13 @@ def _search_groups(
     query: Any, home: int, n_bits: int, layout: Any, excluded: Any, k: int, give_up: int,
     to_leaders: Any, group_bounds: Any, values: Any, bounds: Any, places: Any, near: Any, counts: Any, state: Any,
 ) -> Any:  # fmt: skip
-    """Search one query: the nearest leader's group ring by ring, then the others by their bound.
+    """Search one query: the nearest pivot's group ring by ring, then the others by their bound.
 
     Returns:
         where the candidates end, GIVEN_UP or FULL.
     """
     end, above, upto = 0, -1, 0
-    distances(query, layout.leaders, 0, to_leaders)
+    distances(query, layout.pivots, 0, to_leaders)
     fill_group_bounds(to_leaders, layout.spans, group_bounds)
     while above < state[LIMIT]:
         end = _visit(home, above, upto, query, layout, excluded, k, values, bounds, places, near, end, counts, state)
@@ -267,12 +267,12 @@ def _probe(
     return end
 
 
-@compiled
+@jit
 def search_rings(layout: Any, queries: Any, limits: Any, n_bits: int, k: int, excluded: Any, give_up: int) -> Any:
-    """Search queries by rings; those with a common nearest leader follow each other, while its group is in the cache.
+    """Search queries by rings; those with a common nearest pivot follow each other, while its group is in the cache.
 
     Args:
-        layout: the arrays, with leaders.
+        layout: the arrays, with pivots.
         queries: uint64 `(n_query, words)`.
         limits: int64 `(n_query,)`, the largest distance of results; for queries given up, lowered to what was found.
         n_bits: code length in bits.
@@ -284,14 +284,14 @@ def search_rings(layout: Any, queries: Any, limits: Any, n_bits: int, k: int, ex
         begins int64 `(n_query,)`, where the results of each query begin; sizes int64 `(n_query,)`, GIVEN_UP for those
         given up; touched int64 `(n_query,)`, codes looked at; rows int64; distances int32.
     """
-    n_query, n_groups = queries.shape[0], layout.leaders.shape[1]
+    n_query, n_groups = queries.shape[0], layout.pivots.shape[1]
     begins, sizes, touched = np.zeros(n_query, np.int64), np.zeros(n_query, np.int64), np.zeros(n_query, np.int64)
     to_leaders, group_bounds = np.empty(n_groups, np.uint16), np.empty(n_groups, np.uint16)
     values, bounds = np.empty(CHUNK, np.uint16), np.empty(SMALL, np.uint16)
     places, near = np.empty(4 * CHUNK, np.int64), np.empty(4 * CHUNK, np.uint16)
     counts, state = np.zeros(n_bits + 1, np.int64), np.zeros(4, np.int64)
     out_rows, out_distances, at = np.empty(1024, np.int64), np.empty(1024, np.int32), 0
-    homes = nearest_leaders(queries, layout.leaders)
+    homes = nearest_pivots(queries, layout.pivots)
     for q in np.argsort(homes, kind="mergesort"):
         end = FULL
         while end == FULL:
@@ -317,7 +317,7 @@ def search_rings(layout: Any, queries: Any, limits: Any, n_bits: int, k: int, ex
     return begins, sizes, touched, out_rows[:at], out_distances[:at]
 
 
-@compiled
+@jit
 def search_table(layout: Any, addresses: Any, limits: Any, n_bits: int, k: int, excluded: Any, give_up: int) -> Any:
     """Search queries by address: all addresses at distance 0, then at 1, … until the k-th row is found.
 

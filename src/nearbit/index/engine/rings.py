@@ -1,4 +1,4 @@
-"""Rings: distinct codes by leader and, within a group, by their distance from it on each of four parts of the bits."""
+"""Rings: distinct codes by pivot and, within a group, by their distance from it on each of four parts of the bits."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -8,7 +8,7 @@ import numpy.typing as npt
 from nearbit.index.engine.brute_force import Words
 from nearbit.index.engine.distinct import Distinct
 from nearbit.index.engine.layout import PARTS, Layout
-from nearbit.index.engine.pivots import find_leaders
+from nearbit.index.engine.pivots import find_pivots
 from nearbit.index.engine.planner import GIVE_UP_SHARE, give_up_at
 
 PART_SIZES = (1024, 16384, 65536)
@@ -20,27 +20,27 @@ TRIAL_K = 100
 
 
 def ring_layout(distinct: Distinct, n_bits: int, given: Words | None, threads: int) -> Layout:
-    """Return the layout of distinct codes in groups around leaders, each group in cells of equal rings.
+    """Return the layout of distinct codes in groups around pivots, each group in cells of equal rings.
 
     Args:
         distinct: the codes.
         n_bits: code length in bits.
-        given: leaders known beforehand, uint64 `(m, words)`, or None.
-        threads: how many threads look for the nearest leaders.
+        given: pivots known beforehand, uint64 `(m, words)`, or None.
+        threads: how many threads look for the nearest pivots.
     """
-    leaders = find_leaders(distinct, n_bits, given)
-    near, how_far = _nearest(distinct.columns, leaders, threads)
+    pivots = find_pivots(distinct, n_bits, given)
+    near, how_far = _nearest(distinct.columns, pivots, threads)
     used, group = np.unique(near, return_inverse=True)
-    leaders, near = np.ascontiguousarray(leaders[:, used]), group.astype(np.uint16)
-    masks = _masks(distinct, leaders, near)
-    order, group_cells, cell_starts, rings = _cells(distinct, leaders, near, masks)
-    spans = np.empty((2, leaders.shape[1]), np.uint16)
+    pivots, near = np.ascontiguousarray(pivots[:, used]), group.astype(np.uint16)
+    masks = _masks(distinct, pivots, near)
+    order, group_cells, cell_starts, rings = _cells(distinct, pivots, near, masks)
+    spans = np.empty((2, pivots.shape[1]), np.uint16)
     starts = cell_starts[group_cells[:-1]]
     spans[0] = np.minimum.reduceat(how_far[order], starts)
     spans[1] = np.maximum.reduceat(how_far[order], starts)
     offsets, rows = _moved(distinct, order)
     return Layout.of(
-        distinct.columns[:, order], offsets=offsets, rows=rows, leaders=leaders, masks=masks,
+        distinct.columns[:, order], offsets=offsets, rows=rows, pivots=pivots, masks=masks,
         group_cells=group_cells, cell_starts=cell_starts, rings=rings, spans=spans,
     )  # fmt: skip
 
@@ -65,15 +65,15 @@ def codes_looked_at(layout: Layout, queries: Words, n_bits: int, k: int) -> npt.
     return looks
 
 
-def _nearest(columns: Words, leaders: Words, threads: int) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.uint16]]:
-    from nearbit.index.engine.building_kernels import nearest_leader
+def _nearest(columns: Words, pivots: Words, threads: int) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.uint16]]:
+    from nearbit.index.engine.building_kernels import nearest_pivot
 
     n = columns.shape[1]
     near, how_far = np.empty(n, np.uint16), np.empty(n, np.uint16)
     edges = np.linspace(0, n, threads + 1).astype(int)
     with ThreadPoolExecutor(threads) as pool:
         jobs = [
-            pool.submit(nearest_leader, columns, start, stop, leaders, near, how_far)
+            pool.submit(nearest_pivot, columns, start, stop, pivots, near, how_far)
             for start, stop in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)
         ]
         for job in jobs:
@@ -81,18 +81,18 @@ def _nearest(columns: Words, leaders: Words, threads: int) -> tuple[npt.NDArray[
     return near, how_far
 
 
-def _masks(distinct: Distinct, leaders: Words, near: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint64]:
+def _masks(distinct: Distinct, pivots: Words, near: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint64]:
     """Return the parts of each group, uint64 `(n_groups, PARTS, words)`: each gets as many unsteady bits as the others.
 
-    A bit is unsteady where it often differs from the leader's. Small groups have fewer parts, the others are empty.
+    A bit is unsteady where it often differs from the pivot's. Small groups have fewer parts, the others are empty.
     """
     from nearbit.index.engine.building_kernels import flips
 
-    words, n_groups = leaders.shape
+    words, n_groups = pivots.shape
     step = max(1, len(near) // (2048 * n_groups))
     counts = np.zeros((n_groups, 64 * words + 1), np.int64)
     sample = np.ascontiguousarray(distinct.columns[:, ::step])
-    flips(sample, np.ones(sample.shape[1], np.uint32), leaders, near[::step], counts)
+    flips(sample, np.ones(sample.shape[1], np.uint32), pivots, near[::step], counts)
     ranks = np.argsort(np.argsort(-counts[:, :-1], axis=1, kind="stable"), axis=1)
     sizes = np.bincount(near, minlength=n_groups)
     parts = 1 + (sizes[:, None] >= np.array(PART_SIZES)).sum(axis=1, keepdims=True)
@@ -103,13 +103,13 @@ def _masks(distinct: Distinct, leaders: Words, near: npt.NDArray[np.uint16]) -> 
 
 
 def _cells(
-    distinct: Distinct, leaders: Words, near: npt.NDArray[np.uint16], masks: npt.NDArray[np.uint64]
+    distinct: Distinct, pivots: Words, near: npt.NDArray[np.uint16], masks: npt.NDArray[np.uint64]
 ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.uint16]]:
     """Return the order of the codes, the cells of each group, where cells begin, and their rings."""
     from nearbit.index.engine.building_kernels import parts
 
     by_part = np.empty((PARTS, len(near)), np.uint16)
-    parts(distinct.columns, leaders, near, masks, by_part)
+    parts(distinct.columns, pivots, near, masks, by_part)
     key = near.astype(np.uint64)
     for ring in (by_part.sum(axis=0, dtype=np.uint16), *by_part[:-1]):
         key *= np.uint64(int(ring.max()) + 1)
@@ -118,7 +118,7 @@ def _cells(
     key = key[order]
     cell_starts = np.append(np.flatnonzero(np.diff(key, prepend=~key[:1])), len(key)).astype(np.int64)
     firsts = order[cell_starts[:-1]]
-    group_cells = np.searchsorted(near[firsts], np.arange(leaders.shape[1] + 1)).astype(np.int64)
+    group_cells = np.searchsorted(near[firsts], np.arange(pivots.shape[1] + 1)).astype(np.int64)
     return order, group_cells, cell_starts, np.ascontiguousarray(by_part[:, firsts])
 
 

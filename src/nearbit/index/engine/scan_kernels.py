@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from nearbit.jit import compiled, lean, ones
+from nearbit.jit import jit, lean, ones
 
 CHUNK = 2048
 SMALL = 256
@@ -318,7 +318,7 @@ def _scan_blocks(
     return stop, 0
 
 
-@compiled
+@jit
 def grown(values: Any, size: int) -> Any:
     """Return an array of at least `size` columns that begins with those given."""
     if size <= values.shape[-1]:
@@ -328,7 +328,7 @@ def grown(values: Any, size: int) -> Any:
     return larger
 
 
-@compiled
+@jit
 def scan(layout: Any, start: int, stop: int, queries: Any, limits: Any, n_bits: int, k: int, excluded: Any) -> Any:
     """Compare queries with all places from `start` to `stop`, block by block: a block stays in the fastest cache.
 

@@ -8,11 +8,11 @@ import numpy.typing as npt
 
 from nearbit.codes import check_n_bits
 from nearbit.errors import InputError
-from nearbit.index.engine.brute_force import Rows, Words, cut, plain_search
-from nearbit.index.engine.hits import Ranked, nothing, ranked_of
-from nearbit.index.engine.layout import Layout
+from nearbit.index.engine.brute_force import RowNumbers, Words, brute_force_search, truncate
+from nearbit.index.engine.hits import RankedRows, no_hits, ranked_of
+from nearbit.index.engine.layout import PIVOTS_IN_FILES, Layout
 from nearbit.index.engine.layout_checks import LONGEST, MOST_BITS, check_structure
-from nearbit.index.engine.planner import SMALL_INDEX, TABLE_BITS, Plan, is_narrow, plan_for
+from nearbit.index.engine.planner import SMALL_INDEX, TABLE_BITS, SearchPlan, is_narrow, plan_for
 from nearbit.threads import n_threads
 
 Marks = npt.NDArray[np.bool_]
@@ -55,10 +55,10 @@ class Structure:
         *,
         k: int | None,
         radius: int | None,
-        allowed: Rows | None = None,
+        allowed: RowNumbers | None = None,
         excluded: Marks | None = None,
-        plan: Plan | None = None,
-    ) -> Ranked:
+        plan: SearchPlan | None = None,
+    ) -> RankedRows:
         """Return the nearest rows of each query, ranked by distance, then by row; exact, whatever the plan.
 
         Args:
@@ -78,7 +78,7 @@ class Structure:
             excluded = np.ones(len(self), np.bool_)
             excluded[allowed] = False
         if not len(queries) or not len(self):
-            return nothing(len(queries))
+            return no_hits(len(queries))
         layout = self._layout
         plan = plan or plan_for(layout.kind, does_prune=self._does_prune, n_rows=len(self), n_query=len(queries))
         if plan == "numpy" and excluded is not None:
@@ -88,6 +88,7 @@ class Structure:
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Return the arrays that `from_arrays` makes the structure of again: all that are not empty, by name."""
         named: dict[str, npt.NDArray[Any]] = dict(self._layout._asdict())
+        named[PIVOTS_IN_FILES] = named.pop("pivots")
         if self._layout.kind != "rings":
             del named["group_cells"], named["cell_starts"]
         own = {"places": self._places, "does_prune": np.array([self._does_prune], np.uint8)}
@@ -110,7 +111,8 @@ class Structure:
                 f"a search structure of {n_bits} bits needs columns as uint64 ({-(-n_bits // 64)}, n) and one mark "
                 f"does_prune, not {columns.shape} and {does_prune.shape}; build it again"
             )
-        own = {name: array for name, array in arrays.items() if name in Layout._fields and name != "columns"}
+        named = {"pivots" if name == PIVOTS_IN_FILES else name: array for name, array in arrays.items()}
+        own = {name: array for name, array in named.items() if name in Layout._fields and name != "columns"}
         layout, places = Layout.of(columns, **own), arrays.get("places", np.empty(0, np.uint32))
         check_structure(layout, places, set(arrays) - {"does_prune"}, n_bits)
         return cls(layout, places, n_bits, does_prune=bool(does_prune[0]))
@@ -124,27 +126,27 @@ class Structure:
             "plan": "scan" if plan == "numpy" else plan,
             "rows": len(self),
             "distinct_codes": None if layout.kind == "plain" else layout.n_places,
-            "leaders": layout.leaders.shape[1],
+            "leaders": layout.pivots.shape[1],
             "cells": layout.rings.shape[1],
             "bytes": sum(array.nbytes for array in self.arrays().values()),
         }
 
-    def _among(self, rows: Rows, queries: Words, k: int | None, limit: int) -> Ranked:
+    def _among(self, rows: RowNumbers, queries: Words, k: int | None, limit: int) -> RankedRows:
         """Return the nearest of some rows: their codes alone are compared."""
         places = rows if self._layout.kind == "plain" else self._places[rows]
         if not len(rows) or not len(queries):
-            return nothing(len(queries))
+            return no_hits(len(queries))
         layout = Layout.of(self._layout.columns[:, places])
         plan = plan_for("plain", does_prune=False, n_rows=len(rows), n_query=len(queries))
         found = _search(plan, layout, queries, self._n_bits, k, limit, None)
-        return Ranked(found.offsets, rows[found.rows].astype(np.int64), found.distances)
+        return RankedRows(found.offsets, rows[found.rows].astype(np.int64), found.distances)
 
 
 def build_structure(
     words: Words,
     n_bits: int,
     *,
-    leaders: Words | None = None,
+    pivots: Words | None = None,
     threads: int | None = None,
     layout: str | None = None,
 ) -> Structure:
@@ -153,7 +155,7 @@ def build_structure(
     Args:
         words: uint64 `(n, words)`, the codes by row.
         n_bits: code length in bits.
-        leaders: codes uint64 `(m, words)` near which many others lie, such as centers; None to find some.
+        pivots: codes uint64 `(m, words)` near which many others lie, such as centers; None to find some.
         threads: how many to use; None for `NEARBIT_THREADS`, else all cores.
         layout: "plain", "rings" or "table" in place of the one that suits the codes best.
 
@@ -179,7 +181,7 @@ def build_structure(
     else:
         from nearbit.index.engine.rings import does_help, ring_layout
 
-        made = ring_layout(distinct, n_bits, leaders, threads or n_threads())
+        made = ring_layout(distinct, n_bits, pivots, threads or n_threads())
         does_prune = layout == "rings" or does_help(made, n_bits)
         if not does_prune and made.n_places > DISTINCT_SHARE * len(words):
             return _plain(words, n_bits)
@@ -198,13 +200,13 @@ def _kind(n: int, n_bits: int) -> str:
 
 
 def _search(
-    plan: Plan, layout: Layout, queries: Words, n_bits: int, k: int | None, limit: int, excluded: Marks | None
-) -> Ranked:
+    plan: SearchPlan, layout: Layout, queries: Words, n_bits: int, k: int | None, limit: int, excluded: Marks | None
+) -> RankedRows:
     """Return the nearest rows of each query by one plan."""
     if plan == "numpy":
         limits = np.full(len(queries), limit, np.int32)
-        found = plain_search(queries, layout.columns.T, np.arange(layout.n_places), k=k, limits=limits)
-        return ranked_of(found if k is None else cut(found, k))
+        found = brute_force_search(queries, layout.columns.T, np.arange(layout.n_places), k=k, limits=limits)
+        return ranked_of(found if k is None else truncate(found, k))
     from nearbit.index.engine import parallel
 
     marks = np.empty(0, np.bool_) if excluded is None else excluded.view()

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from nearbit.index.engine.pruning_kernels import fill_cell_bounds, fill_group_bounds, nearest_leaders
+from nearbit.index.engine.pruning_kernels import fill_cell_bounds, fill_group_bounds, nearest_pivots
 from nearbit.index.engine.scan_kernels import CHUNK, SMALL, distances, smallest
-from nearbit.jit import compiled, lean, ones
+from nearbit.jit import jit, lean, ones
 
 LIMIT, BITS, SIZE, TOUCHED = 0, 1, 2, 3
 BITS_OF_ROW = 16
@@ -156,14 +156,14 @@ def _scan_run(start: int, stop: int, values: Any, query: Any, layout: Any, exclu
 def _fill_rings(query: Any, group: int, layout: Any, weights: Any, order: Any, least: Any, ends: Any) -> None:
     """Fill `least`, int64 `(PARTS, n_bits + 1)`: the least weighted distance, by part, of the codes of each ring.
 
-    On one part, let the query differ from the leader in a bits, and a code in r. Where r > a, the code differs from the
+    On one part, let the query differ from the pivot in a bits, and a code in r. Where r > a, the code differs from the
     query in r - a of the other bits at least; where r < a, in a - r of those a. The lightest of them bound it.
     """
-    masks, leaders = layout.masks, layout.leaders
+    masks, pivots = layout.masks, layout.pivots
     for part in range(4):
         away = np.uint64(0)
         for word in range(query.size):
-            away += ones((query[word] ^ leaders[word, group]) & masks[group, part, word])
+            away += ones((query[word] ^ pivots[word, group]) & masks[group, part, word])
         ends[0, part] = ends[1, part] = np.int64(away)
         least[part, np.int64(away)] = 0
     for position in order:
@@ -171,7 +171,7 @@ def _fill_rings(query: Any, group: int, layout: Any, weights: Any, order: Any, l
         part = 0
         while part < 3 and not masks[group, part, word] & bit:
             part += 1
-        if (query[word] ^ leaders[word, group]) & bit:
+        if (query[word] ^ pivots[word, group]) & bit:
             at = ends[0, part]
             least[part, at - 1] = least[part, at] + weights[position]
             ends[0, part] = at - 1
@@ -202,7 +202,7 @@ def _visit(group: int, above: int, upto: int, is_new: bool, values: Any, bounds:
     starts, rings, last = layout.cell_starts, layout.rings, layout.group_cells[group + 1]
     for low in range(layout.group_cells[group], last, SMALL):
         part = bounds[: min(SMALL, last - low)]
-        fill_cell_bounds(query, group, layout.leaders, layout.masks, rings, low, part)
+        fill_cell_bounds(query, group, layout.pivots, layout.masks, rings, low, part)
         most = _bits_within(upto, steps, state)
         if most < 0 or smallest(part) > most:
             continue
@@ -221,14 +221,14 @@ def _visit(group: int, above: int, upto: int, is_new: bool, values: Any, bounds:
 
 
 @lean
-def _lightest(group: int, count: int, limit: int, query: Any, leaders: Any, weights: Any, order: Any) -> Any:
-    """Return the sum of the `count` lightest bits in which a query differs from a leader, or one above the limit."""
+def _lightest(group: int, count: int, limit: int, query: Any, pivots: Any, weights: Any, order: Any) -> Any:
+    """Return the sum of the `count` lightest bits in which a query differs from a pivot, or one above the limit."""
     total = np.int64(0)
     for position in order:
         if count <= 0 or total > limit:
             break
         word = position >> 6
-        if ((query[word] ^ leaders[word, group]) >> np.uint64(position & 63)) & np.uint64(1):
+        if ((query[word] ^ pivots[word, group]) >> np.uint64(position & 63)) & np.uint64(1):
             total += np.int64(weights[position])
             count -= 1
     return total
@@ -237,10 +237,10 @@ def _lightest(group: int, count: int, limit: int, query: Any, leaders: Any, weig
 @lean
 def _others(home: int, gaps: Any, query: Any, layout: Any, weights: Any, order: Any, tables: Any, steps: Any,
             limit: int, far: Any, groups: Any, reaches: Any) -> Any:  # fmt: skip
-    """List the groups but one that may hold codes within the limit, those of the nearest leaders first.
+    """List the groups but one that may hold codes within the limit, those of the nearest pivots first.
 
-    A code that differs from the leader in r bits lies at most the r largest weights nearer than the leader; and it
-    differs from the query in a - r of the a bits in which the leader does, at least.
+    A code that differs from the pivot in r bits lies at most the r largest weights nearer than the pivot; and it
+    differs from the query in a - r of the a bits in which the pivot does, at least.
 
     Returns:
         how many there are; `reaches` holds the least weighted distance of each group's codes.
@@ -250,13 +250,13 @@ def _others(home: int, gaps: Any, query: Any, layout: Any, weights: Any, order: 
         gap = np.int64(gaps[group])
         if group == home or steps[gap] > limit:
             continue
-        distance, outer = weigh(query, layout.leaders, group, tables), min(np.int64(layout.spans[1, group]), n_bits)
+        distance, outer = weigh(query, layout.pivots, group, tables), min(np.int64(layout.spans[1, group]), n_bits)
         reach = max(steps[gap], distance - (steps[n_bits] - steps[n_bits - outer]))
         if reach <= limit:
             away = np.int64(0)
             for word in range(query.size):
-                away += np.int64(ones(query[word] ^ layout.leaders[word, group]))
-            reach = max(reach, _lightest(group, away - outer, limit, query, layout.leaders, weights, order))
+                away += np.int64(ones(query[word] ^ layout.pivots[word, group]))
+            reach = max(reach, _lightest(group, away - outer, limit, query, layout.pivots, weights, order))
         if reach <= limit:
             reaches[group] = reach
             _rise(distance, group, far, groups, size)
@@ -269,9 +269,9 @@ def _others(home: int, gaps: Any, query: Any, layout: Any, weights: Any, order: 
 def _search_groups(home: int, gaps: Any, others: Any, values: Any, bounds: Any, least: Any, ends: Any, query: Any,
                    layout: Any, excluded: Any, weights: Any, order: Any, tables: Any, steps: Any, far: Any, rows: Any,
                    state: Any) -> None:  # fmt: skip
-    """Search one query: the nearest leader's group ring by ring, then the others, the nearest leaders first."""
+    """Search one query: the nearest pivot's group ring by ring, then the others, the nearest pivots first."""
     n_bits = steps.size - 1
-    distances(query, layout.leaders, 0, gaps)
+    distances(query, layout.pivots, 0, gaps)
     fill_group_bounds(gaps, layout.spans, gaps)
     above, bits, is_new = -1, 0, True
     while above < state[LIMIT]:
@@ -294,13 +294,13 @@ def _begin(limit: int, steps: Any, state: Any) -> None:
     _lower(steps, state)
 
 
-@compiled
+@jit
 def search_rings(layout: Any, queries: Any, weights: Any, orders: Any, steps: Any, limits: Any, k: int,
                  excluded: Any) -> Any:  # fmt: skip
     """Search queries by rings.
 
     Args:
-        layout: the arrays, with leaders.
+        layout: the arrays, with pivots.
         queries: uint64 `(n_query, words)`.
         weights: int32 `(n_query, 64 * words)`, by bit, the lowest of each word first.
         orders: int64 `(n_query, n_bits)`, the bits of a code by ascending weight.
@@ -313,14 +313,14 @@ def search_rings(layout: Any, queries: Any, weights: Any, orders: Any, steps: An
         sizes int64 `(n_query,)`; weighted distances and rows with distances in bits, int64 `(n_query, k)`, of which
         the first of each query count; touched int64 `(n_query,)`, codes looked at.
     """
-    n_query, n_groups, n_bits = queries.shape[0], layout.leaders.shape[1], steps.shape[1] - 1
+    n_query, n_groups, n_bits = queries.shape[0], layout.pivots.shape[1], steps.shape[1] - 1
     far, rows = np.empty((n_query, k), np.int64), np.empty((n_query, k), np.int64)
     states = np.zeros((n_query, 4), np.int64)
     gaps, others = np.empty(n_groups, np.uint16), np.empty((3, n_groups), np.int64)
     values, bounds = np.empty(CHUNK, np.uint16), np.empty(SMALL, np.uint16)
     least, ends = np.empty((4, n_bits + 2), np.int64), np.zeros((2, 4), np.int64)
     tables = np.empty((weights.shape[1] // 8, 256), np.int32)
-    homes = nearest_leaders(queries, layout.leaders)
+    homes = nearest_pivots(queries, layout.pivots)
     for q in np.argsort(homes, kind="mergesort"):
         fill_tables(weights[q], tables)
         _begin(limits[q], steps[q], states[q])
@@ -332,7 +332,7 @@ def search_rings(layout: Any, queries: Any, weights: Any, orders: Any, steps: An
     return states[:, SIZE].copy(), far, rows, states[:, TOUCHED].copy()
 
 
-@compiled
+@jit
 def scan(layout: Any, start: int, stop: int, queries: Any, weights: Any, steps: Any, limits: Any, k: int,
          excluded: Any) -> Any:  # fmt: skip
     """Compare queries with all places from `start` to `stop`, block by block; see `search_rings`."""
@@ -375,7 +375,7 @@ def _probe(address: int, give_up: int, query: Any, layout: Any, excluded: Any, t
     return True
 
 
-@compiled
+@jit
 def search_table(layout: Any, addresses: Any, queries: Any, weights: Any, steps: Any, limits: Any, k: int,
                  excluded: Any, give_up: int) -> Any:  # fmt: skip
     """Search queries by address; one that would look up more than `give_up` is compared with all codes instead.

@@ -36,7 +36,7 @@ from nearbit.index.live.cache_header import (
     read_header,
     whole_pages,
 )
-from nearbit.index.live.snapshot import Base
+from nearbit.index.live.snapshot import MainSegment
 from nearbit.index.storage.change_log import State
 from nearbit.index.storage.label_sets import LabelSets
 from nearbit.json_text import parse_json
@@ -57,7 +57,7 @@ class SearchCache:
         self._index_id = index_id
         self._n_bits = n_bits
 
-    def load(self) -> tuple[Base, LabelSets | None] | None:
+    def load(self) -> tuple[MainSegment, LabelSets | None] | None:
         """Return what `save` wrote, mapped from the file; None where it is missing, damaged, or of another index."""
         try:
             with _opened(self.path) as file:
@@ -72,22 +72,22 @@ class SearchCache:
         except NearbitError:  # whole, but not arrays that this nearbit makes
             return None
 
-    def save(self, base: Base, labels: LabelSets | None) -> None:
-        """Write a base and its label sets, whole or not at all.
+    def save(self, main: MainSegment, labels: LabelSets | None) -> None:
+        """Write a main segment and its label sets, whole or not at all.
 
         Raises:
             OSError: the file cannot be written.
         """
-        arrays: Arrays = {"ids": base.ids, "words": base.words}
-        if base.sets is not None and labels is not None:
+        arrays: Arrays = {"ids": main.ids, "words": main.words}
+        if main.sets is not None and labels is not None:
             texts = json.dumps(labels.texts(), ensure_ascii=False).encode()
-            arrays |= {"sets": base.sets, "labels": np.frombuffer(texts, np.uint8)}
-        arrays |= {f"structure.{name}": array for name, array in base.structure.arrays().items()}
+            arrays |= {"sets": main.sets, "labels": np.frombuffer(texts, np.uint8)}
+        arrays |= {f"structure.{name}": array for name, array in main.structure.arrays().items()}
         header = {
             "index_id": self._index_id,
             "n_bits": self._n_bits,
-            "revision": base.state.revision,
-            "token": base.state.token,
+            "revision": main.state.revision,
+            "token": main.state.token,
         }
         write_whole(self.path, lambda aside: _write(aside, header, arrays))
 
@@ -103,8 +103,8 @@ class SearchCache:
     def _is_ours(self, header: Header) -> bool:
         return bool(header["index_id"] == self._index_id and header["n_bits"] == self._n_bits)
 
-    def _assembled(self, arrays: Arrays, header: Header) -> tuple[Base, LabelSets | None]:
-        """Return the base of arrays that fit each other; raise `NearbitError` where they do not."""
+    def _assembled(self, arrays: Arrays, header: Header) -> tuple[MainSegment, LabelSets | None]:
+        """Return the main segment of arrays that fit each other; raise `NearbitError` where they do not."""
         own = {name.removeprefix("structure."): array for name, array in arrays.items() if "." in name}
         structure = Structure.from_arrays(own, self._n_bits)
         ids, words, sets, texts = (arrays.get(name) for name in ("ids", "words", "sets", "labels"))
@@ -117,7 +117,7 @@ class SearchCache:
         if n and (ids[0] < 0 or not (ids[1:] > ids[:-1]).all()):
             raise IndexFileError("a cache needs ids that ascend from 0 on")
         labels = None if sets is None or texts is None else _labels(sets, texts, n)
-        return Base(ids, words, sets, structure, _state_of(header)), labels
+        return MainSegment(ids, words, sets, structure, _state_of(header)), labels
 
 
 def _opened(path: Path) -> BinaryIO:

@@ -10,12 +10,12 @@ from typing import final
 
 from nearbit.errors import IndexFileError, InputError
 from nearbit.index.live.cache import SearchCache
-from nearbit.index.live.snapshot import Snapshot, build_base, fresh_snapshot, with_sets
+from nearbit.index.live.snapshot import Snapshot, build_main, fresh_snapshot, with_sets
 from nearbit.index.storage import statements
 from nearbit.index.storage.change_log import Runs, State, changed_since, read_state, trim
 from nearbit.index.storage.connecting import Connection
 from nearbit.index.storage.label_sets import LabelSets
-from nearbit.index.storage.loading import Loaded, load_all, load_label_sets, load_runs
+from nearbit.index.storage.loading import StoredItems, load_all, load_label_sets, load_runs
 from nearbit.index.storage.store import Store
 
 CACHED_ITEMS = 100_000
@@ -23,7 +23,7 @@ CACHED_ITEMS = 100_000
 
 MERGE_ITEMS = 50_000
 MERGE_SHARE = 0.05
-"""A merge begins beyond so many pending changes, or this share of the base, whichever is fewer…"""
+"""A merge begins beyond so many pending changes, or this share of the main segment, whichever is fewer…"""
 
 FEWEST_PENDING = 1_000
 """…but never for fewer than these."""
@@ -33,7 +33,7 @@ MERGED_AT_ONCE = 20_000
 
 
 @final
-class Keeper:
+class SnapshotManager:
     """The snapshot of one open index. Thread-safe."""
 
     def __init__(self, store: Store, n_bits: int, *, reads_cache: bool, writes_cache: bool) -> None:
@@ -58,10 +58,10 @@ class Keeper:
             return self._begun(connection, state)
         if snapshot.state == state:
             return snapshot
-        touched = changed_since(connection, snapshot.state)
-        if touched is not None:
-            now = load_runs(connection, self._n_bits, snapshot.labels, touched)
-            self._take_along(snapshot.state, state, touched, now)
+        dirty = changed_since(connection, snapshot.state)
+        if dirty is not None:
+            now = load_runs(connection, self._n_bits, snapshot.labels, dirty)
+            self._take_along(snapshot.state, state, dirty, now)
             latest = self.latest()
             return latest if latest is not None and latest.state == state else None
         if -1 not in (state.token, snapshot.state.token) and state.revision < snapshot.state.revision:
@@ -73,18 +73,18 @@ class Keeper:
         with self._lock:
             return self._snapshot
 
-    def advance(self, before: State, after: State, touched: Runs, now: Callable[[LabelSets | None], Loaded]) -> None:
+    def advance(self, before: State, after: State, dirty: Runs, now: Callable[[LabelSets | None], StoredItems]) -> None:
         """Take the snapshot along from the state before a transaction of this process to the one after it.
 
         Args:
             before: the state before; a snapshot of another one is left for the next search to bring up to date.
             after: the state that the transaction left.
-            touched: the runs of ids that it touched.
+            dirty: the runs of ids that it touched.
             now: gives what the index holds of these ids now, with the numbers of their label sets where asked for.
         """
         snapshot = self.latest()
         if snapshot is not None and snapshot.state == before:
-            self._take_along(before, after, touched, now(snapshot.labels))
+            self._take_along(before, after, dirty, now(snapshot.labels))
 
     def with_labels(self, connection: Connection, snapshot: Snapshot) -> Snapshot:
         """Return the snapshot with its label sets, read if they are not there yet and not too many."""
@@ -102,7 +102,7 @@ class Keeper:
         return richer
 
     def merge(self) -> None:
-        """Make a new base of all that changed, at once."""
+        """Make a new main segment of all that changed, at once."""
         self.finish_merge()
         snapshot = self.latest()
         if snapshot is not None and snapshot.pending():
@@ -115,24 +115,25 @@ class Keeper:
             merging.join()
 
     def save(self) -> bool:
-        """Write the base to the cache file if it is not there, and shorten the log; return whether it was written.
+        """Write the main segment to the cache file if it is not there, and shorten the log; return whether it was
+        written.
 
         Nothing is written for a small index, without a cache, or where the file cannot be written.
         """
         snapshot = self.latest()
         if not self._writes_cache or self._cache is None or snapshot is None or not self._store.is_in_place():
             return False
-        base = snapshot.base
-        if len(base.ids) < CACHED_ITEMS or base.state.token == -1:
+        main = snapshot.main
+        if len(main.ids) < CACHED_ITEMS or main.state.token == -1:
             return False
-        if self._cache.state() == base.state and not self._is_damaged:
+        if self._cache.state() == main.state and not self._is_damaged:
             return False
         try:
-            self._cache.save(base, snapshot.labels)
+            self._cache.save(main, snapshot.labels)
         except (OSError, InputError):  # no folder to write in, a full disk, a folder of that name: it works without
             return False
         self._is_damaged = False
-        self._shorten_log(base.state)
+        self._shorten_log(main.state)
         return True
 
     def prepare_next_opening(self) -> None:
@@ -158,8 +159,8 @@ class Keeper:
         if n_items < CACHED_ITEMS or read_state(connection).token == -1:
             return False
         saved = None if self._is_damaged else self._cache.state()
-        touched = None if saved is None else changed_since(connection, saved)
-        return touched is None or int((touched[:, 1] - touched[:, 0] + 1).sum()) > most_pending(n_items)
+        dirty = None if saved is None else changed_since(connection, saved)
+        return dirty is None or int((dirty[:, 1] - dirty[:, 0] + 1).sum()) > most_pending(n_items)
 
     def _find_cache(self, connection: Connection) -> None:
         """Name the cache file; a file of an older format has none until it is upgraded."""
@@ -175,31 +176,31 @@ class Keeper:
             n_items = statements.n_items(connection)
             labels = LabelSets() if n_items >= CACHED_ITEMS and self._labels_fit else None
             items = load_all(connection, self._n_bits, labels)
-            snapshot = fresh_snapshot(build_base(items, state, self._n_bits), self._n_bits, labels)
+            snapshot = fresh_snapshot(build_main(items, state, self._n_bits), self._n_bits, labels)
         with self._lock:
             self._snapshot = snapshot
         return snapshot
 
     def _from_cache(self, connection: Connection, state: State) -> Snapshot | None:
         saved = None if self._cache is None else self._cache.state()
-        touched = None if saved is None else changed_since(connection, saved)
-        if self._cache is None or touched is None:
+        dirty = None if saved is None else changed_since(connection, saved)
+        if self._cache is None or dirty is None:
             return None
         loaded = self._cache.load()
         if loaded is None or loaded[0].state != saved:
             self._is_damaged = loaded is None
             return None
         snapshot = fresh_snapshot(loaded[0], self._n_bits, loaded[1])
-        return snapshot.changed(touched, load_runs(connection, self._n_bits, snapshot.labels, touched), state)
+        return snapshot.changed(dirty, load_runs(connection, self._n_bits, snapshot.labels, dirty), state)
 
-    def _take_along(self, before: State, after: State, touched: Runs, now: Loaded) -> None:
+    def _take_along(self, before: State, after: State, dirty: Runs, now: StoredItems) -> None:
         """Take the snapshot from one state to a later one, and begin a merge where much has changed."""
         with self._lock:
             snapshot = self._snapshot
             if snapshot is None or snapshot.state != before:
                 return
-            self._snapshot = snapshot = snapshot.changed(touched, now, after)
-            if self._merging is not None or snapshot.pending() <= most_pending(len(snapshot.base.ids)):
+            self._snapshot = snapshot = snapshot.changed(dirty, now, after)
+            if self._merging is not None or snapshot.pending() <= most_pending(len(snapshot.main.ids)):
                 return
             if len(snapshot) <= MERGED_AT_ONCE:
                 self._merge(snapshot)
@@ -216,12 +217,12 @@ class Keeper:
             self._merging = None
 
     def _merge(self, snapshot: Snapshot) -> None:
-        """Build a new base from a snapshot; what changed meanwhile becomes its tail."""
-        base = build_base(snapshot.items(), snapshot.state, self._n_bits)
+        """Build a new main segment from a snapshot; what changed meanwhile becomes its delta."""
+        main = build_main(snapshot.items(), snapshot.state, self._n_bits)
         with self._lock:
             current = self._snapshot
-            if current is not None and current.base is snapshot.base:
-                self._snapshot = current.rebased(snapshot, base)
+            if current is not None and current.main is snapshot.main:
+                self._snapshot = current.rebased(snapshot, main)
 
     def _shorten_log(self, state: State) -> None:
         try:
@@ -232,5 +233,5 @@ class Keeper:
 
 
 def most_pending(n_items: int) -> int:
-    """Return how many changes may wait beside a base of `n_items` before a merge begins."""
+    """Return how many changes may wait beside a main segment of `n_items` before a merge begins."""
     return max(FEWEST_PENDING, min(MERGE_ITEMS, int(MERGE_SHARE * n_items)))

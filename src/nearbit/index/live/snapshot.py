@@ -1,8 +1,8 @@
 """The search side of an index: one state of its items in memory, never changed in place.
 
-A snapshot is a large *base*, built once, and what changed since: a short *tail* of items that are new or in the place
-of old ones, and marks on the rows of the base that are *gone*. Its searches are exact at all times; a merge, which
-makes a new base of all three, only makes them faster.
+A snapshot is a large *main segment*, built once, and what changed since: a short *delta* of items that are new or in
+the place of old ones, and *tombstones* on the rows of the main segment that were removed or replaced. Its searches are
+exact at all times; a merge, which makes a new main segment of all three, only makes them faster.
 """
 
 from dataclasses import dataclass, replace
@@ -11,12 +11,19 @@ import numpy as np
 import numpy.typing as npt
 
 from nearbit.codes import Codes, as_words, n_bytes
-from nearbit.index.engine.brute_force import Found, Rows, Words, last_distances, plain_search, together
+from nearbit.index.engine.brute_force import (
+    RankedIds,
+    RowNumbers,
+    Words,
+    brute_force_search,
+    last_distances,
+    merge_ranked,
+)
 from nearbit.index.engine.structure import Structure, build_structure
 from nearbit.index.results import Ids, Results, padded
 from nearbit.index.storage.change_log import Runs, State, in_runs, runs_of
 from nearbit.index.storage.label_sets import LabelSets, SetNumbers
-from nearbit.index.storage.loading import Loaded
+from nearbit.index.storage.loading import StoredItems
 
 Marks = npt.NDArray[np.bool_]
 
@@ -25,7 +32,7 @@ PADDED = 1000
 
 
 @dataclass(frozen=True, eq=False)
-class Base:
+class MainSegment:
     """All items of one state, with their search structure; rows are numbered by ascending id.
 
     Attributes:
@@ -45,10 +52,10 @@ class Base:
 
 @dataclass(frozen=True, eq=False)
 class Subset:
-    """Some items of a snapshot: rows of the base and of the tail, both ascending; rows that are gone do not count."""
+    """Some items of a snapshot: rows of the main segment and the delta, both ascending; without tombstones."""
 
-    base: Rows
-    tail: Rows
+    main: RowNumbers
+    delta: RowNumbers
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,47 +63,47 @@ class Snapshot:
     """All items of one state of the file.
 
     Attributes:
-        base: the items of an older state.
+        main: the items of an older state.
         state: the state that this is.
         n_bits: code length in bits.
         labels: the sets that `sets` number, shared with other snapshots; None where no sets are kept.
-        tail: the items that came since, by id.
-        gone: bool `(n,)`, the rows of the base that were removed or replaced since; None for none.
+        delta: the items that came since, by id.
+        tombstones: bool `(n,)`, the rows of the main segment that were removed or replaced since; None for none.
     """
 
-    base: Base
+    main: MainSegment
     state: State
     n_bits: int
     labels: LabelSets | None
-    tail: Loaded
-    gone: Marks | None = None
+    delta: StoredItems
+    tombstones: Marks | None = None
 
     def __len__(self) -> int:
         """Return the number of items."""
-        return len(self.base.ids) + len(self.tail.ids) - self.n_gone
+        return len(self.main.ids) + len(self.delta.ids) - self.n_tombstones
 
     @property
     def has_sets(self) -> bool:
         """Whether the label sets of all items are here."""
-        return self.labels is not None and self.base.sets is not None and self.tail.sets is not None
+        return self.labels is not None and self.main.sets is not None and self.delta.sets is not None
 
     @property
-    def n_gone(self) -> int:
-        """How many rows of the base are gone."""
-        return 0 if self.gone is None else int(self.gone.sum())
+    def n_tombstones(self) -> int:
+        """How many rows of the main segment have a tombstone."""
+        return 0 if self.tombstones is None else int(self.tombstones.sum())
 
-    def items(self) -> Loaded:
-        """Return all items by id: those of the base that are left, and those of the tail."""
-        base, tail = self.base, self.tail
-        left = Loaded(base.ids, base.words, base.sets)
-        if not len(tail.ids) and self.gone is None:
+    def items(self) -> StoredItems:
+        """Return all items by id: those of the main segment that are left, and those of the delta."""
+        main, delta = self.main, self.delta
+        left = StoredItems(main.ids, main.words, main.sets)
+        if not len(delta.ids) and self.tombstones is None:
             return left
-        return _merged(left if self.gone is None else _chosen(left, ~self.gone), tail)
+        return _merged(left if self.tombstones is None else _selected(left, ~self.tombstones), delta)
 
     def n_distinct(self) -> int:
         """Return how many distinct codes the items have."""
-        base = self.base.words if self.gone is None else self.base.words[~self.gone]
-        words = np.concatenate([base, self.tail.words])
+        main = self.main.words if self.tombstones is None else self.main.words[~self.tombstones]
+        words = np.concatenate([main, self.delta.words])
         return len(np.unique(words if words.shape[1] == 1 else words.view(f"V{8 * words.shape[1]}")))
 
     def codes(self) -> Codes:
@@ -112,7 +119,7 @@ class Snapshot:
         found = self.nearest(as_words(codes), k=most, radius=radius, only=only)
         return padded(found.offsets, found.ids, found.distances, most)
 
-    def nearest(self, queries: Words, *, k: int | None, radius: int | None, only: Subset | None = None) -> Found:
+    def nearest(self, queries: Words, *, k: int | None, radius: int | None, only: Subset | None = None) -> RankedIds:
         """Return the nearest items of each query, ranked by distance, then by id.
 
         Args:
@@ -121,23 +128,23 @@ class Snapshot:
             radius: the largest distance, in bits; None for no limit.
             only: the items to look at; None for all.
         """
-        allowed = None if only is None else only.base
-        rows = self.base.structure.nearest(queries, k=k, radius=radius, allowed=allowed, excluded=self.gone)
-        found = Found(rows.offsets, self.base.ids[rows.rows], rows.distances)
-        tail = self.tail.words if only is None else self.tail.words[only.tail]
-        if not len(tail):
+        allowed = None if only is None else only.main
+        rows = self.main.structure.nearest(queries, k=k, radius=radius, allowed=allowed, excluded=self.tombstones)
+        found = RankedIds(rows.offsets, self.main.ids[rows.rows], rows.distances)
+        delta = self.delta.words if only is None else self.delta.words[only.delta]
+        if not len(delta):
             return found
-        ids = self.tail.ids if only is None else self.tail.ids[only.tail]
+        ids = self.delta.ids if only is None else self.delta.ids[only.delta]
         limits = last_distances(found, k, self.n_bits if radius is None else min(radius, self.n_bits))
-        return together(found, plain_search(queries, tail, ids, k=k, limits=limits), k)
+        return merge_ranked(found, brute_force_search(queries, delta, ids, k=k, limits=limits), k)
 
     def subset(self, ids: Ids) -> Subset:
         """Return those items that have one of the ids."""
-        return Subset(_rows_of(self.base.ids, ids), _rows_of(self.tail.ids, ids))
+        return Subset(_rows_of(self.main.ids, ids), _rows_of(self.delta.ids, ids))
 
     def ids_of(self, subset: Subset) -> Ids:
         """Return the ids of some items, in no order."""
-        return np.concatenate([self.base.ids[subset.base], self.tail.ids[subset.tail]])
+        return np.concatenate([self.main.ids[subset.main], self.delta.ids[subset.delta]])
 
     def label_counts(self) -> dict[str, int] | None:
         """Return how many items have each label, sorted by label; None where label sets are not kept."""
@@ -146,59 +153,61 @@ class Snapshot:
 
     def labelled(self, wanted: tuple[str, ...]) -> Subset | None:
         """Return the items that have at least one of the labels; None where label sets are not kept."""
-        if self.labels is None or self.base.sets is None or self.tail.sets is None:
+        if self.labels is None or self.main.sets is None or self.delta.sets is None:
             return None
         having = self.labels.having(wanted)
-        base = having[self.base.sets]
-        if self.gone is not None:
-            base &= ~self.gone
-        return Subset(np.flatnonzero(base), np.flatnonzero(having[self.tail.sets]))
+        main = having[self.main.sets]
+        if self.tombstones is not None:
+            main &= ~self.tombstones
+        return Subset(np.flatnonzero(main), np.flatnonzero(having[self.delta.sets]))
 
-    def changed(self, touched: Runs, now: Loaded, state: State) -> "Snapshot":
+    def changed(self, dirty: Runs, now: StoredItems, state: State) -> "Snapshot":
         """Return the snapshot of a later state.
 
         Args:
-            touched: the runs of ids that were added, replaced or removed since this one.
+            dirty: the runs of ids that were added, replaced or removed since this one.
             now: what the later state holds of them.
             state: the later state.
         """
-        gone = _with_marks(self.gone, self.base.ids, touched)
-        kept = _chosen(self.tail, ~in_runs(self.tail.ids, touched))
-        return replace(self, state=state, gone=gone, tail=_merged(kept, now))
+        tombstones = _with_marks(self.tombstones, self.main.ids, dirty)
+        kept = _selected(self.delta, ~in_runs(self.delta.ids, dirty))
+        return replace(self, state=state, tombstones=tombstones, delta=_merged(kept, now))
 
-    def rebased(self, older: "Snapshot", base: Base) -> "Snapshot":
-        """Return this snapshot on a base that was built from an older snapshot of the same base."""
-        touched = np.concatenate([_differing(older.tail, self.tail), self.base.ids[_newly(older.gone, self.gone)]])
-        runs = runs_of(touched)
-        return fresh_snapshot(base, self.n_bits, self.labels).changed(
-            runs, _chosen(self.tail, in_runs(self.tail.ids, runs)), self.state
+    def rebased(self, older: "Snapshot", main: MainSegment) -> "Snapshot":
+        """Return this snapshot on a main segment that was built from an older snapshot of the same main segment."""
+        dirty = np.concatenate(
+            [_differing(older.delta, self.delta), self.main.ids[_newly(older.tombstones, self.tombstones)]]
+        )
+        runs = runs_of(dirty)
+        return fresh_snapshot(main, self.n_bits, self.labels).changed(
+            runs, _selected(self.delta, in_runs(self.delta.ids, runs)), self.state
         )
 
     def pending(self) -> int:
-        """Return how many changes a merge would take into the base."""
-        return len(self.tail.ids) + self.n_gone
+        """Return how many changes a merge would take into the main segment."""
+        return len(self.delta.ids) + self.n_tombstones
 
 
-def build_base(items: Loaded, state: State, n_bits: int) -> Base:
+def build_main(items: StoredItems, state: State, n_bits: int) -> MainSegment:
     """Build the search structure of all items of one state."""
-    return Base(items.ids, items.words, items.sets, build_structure(items.words, n_bits), state)
+    return MainSegment(items.ids, items.words, items.sets, build_structure(items.words, n_bits), state)
 
 
-def fresh_snapshot(base: Base, n_bits: int, labels: LabelSets | None) -> Snapshot:
-    """Return the snapshot that is a base and nothing more."""
+def fresh_snapshot(main: MainSegment, n_bits: int, labels: LabelSets | None) -> Snapshot:
+    """Return the snapshot that is a main segment and nothing more."""
     empty = np.empty(0, np.int32)
-    tail = Loaded(np.empty(0, np.int64), base.words[:0], None if base.sets is None else empty)
-    return Snapshot(base, base.state, n_bits, None if base.sets is None else labels, tail)
+    delta = StoredItems(np.empty(0, np.int64), main.words[:0], None if main.sets is None else empty)
+    return Snapshot(main, main.state, n_bits, None if main.sets is None else labels, delta)
 
 
 def with_sets(snapshot: Snapshot, labels: LabelSets, ids: Ids, sets: SetNumbers) -> Snapshot:
     """Return a snapshot with the label sets of all its items; `ids` and `sets` hold them by id."""
-    base = np.zeros(len(snapshot.base.ids), np.int32)
-    base_rows = _rows_of(snapshot.base.ids, ids)
-    base[base_rows] = sets[np.searchsorted(ids, snapshot.base.ids[base_rows])]
-    tail = sets[np.searchsorted(ids, snapshot.tail.ids)]
+    main = np.zeros(len(snapshot.main.ids), np.int32)
+    main_rows = _rows_of(snapshot.main.ids, ids)
+    main[main_rows] = sets[np.searchsorted(ids, snapshot.main.ids[main_rows])]
+    delta = sets[np.searchsorted(ids, snapshot.delta.ids)]
     return replace(
-        snapshot, labels=labels, base=replace(snapshot.base, sets=base), tail=replace(snapshot.tail, sets=tail)
+        snapshot, labels=labels, main=replace(snapshot.main, sets=main), delta=replace(snapshot.delta, sets=delta)
     )
 
 
@@ -207,27 +216,27 @@ def codes_of(words: Words, n_bits: int) -> Codes:
     return np.ascontiguousarray(words).view(np.uint8)[:, : n_bytes(n_bits)].copy()
 
 
-def _with_marks(gone: Marks | None, ids: Ids, touched: Runs) -> Marks | None:
-    """Return the marks with the rows of the touched ids marked too."""
-    firsts = np.searchsorted(ids, touched[:, 0], side="left")
-    ends = np.searchsorted(ids, touched[:, 1], side="right")
+def _with_marks(tombstones: Marks | None, ids: Ids, dirty: Runs) -> Marks | None:
+    """Return the marks with the rows of the dirty ids marked too."""
+    firsts = np.searchsorted(ids, dirty[:, 0], side="left")
+    ends = np.searchsorted(ids, dirty[:, 1], side="right")
     some = ends > firsts
     if not some.any():
-        return gone
-    marks = np.zeros(len(ids), np.bool_) if gone is None else gone.copy()
+        return tombstones
+    marks = np.zeros(len(ids), np.bool_) if tombstones is None else tombstones.copy()
     for first, end in zip(firsts[some].tolist(), ends[some].tolist(), strict=True):
         marks[first:end] = True
     return marks
 
 
-def _newly(before: Marks | None, after: Marks | None) -> Rows:
+def _newly(before: Marks | None, after: Marks | None) -> RowNumbers:
     """Return the rows that are marked after and not before; marks are never taken away."""
     if after is None:
         return np.empty(0, np.intp)
     return np.flatnonzero(after if before is None else after & ~before)
 
 
-def _differing(a: Loaded, b: Loaded) -> Ids:
+def _differing(a: StoredItems, b: StoredItems) -> Ids:
     """Return the ids that are in one of the two only, or in both with another code or label set."""
     in_both, rows_a, rows_b = np.intersect1d(a.ids, b.ids, assume_unique=True, return_indices=True)
     other = (a.words[rows_a] != b.words[rows_b]).any(axis=1)
@@ -236,7 +245,7 @@ def _differing(a: Loaded, b: Loaded) -> Ids:
     return np.concatenate([np.setxor1d(a.ids, b.ids, assume_unique=True), in_both[other]])
 
 
-def _rows_of(ids: Ids, wanted: Ids) -> Rows:
+def _rows_of(ids: Ids, wanted: Ids) -> RowNumbers:
     """Return the rows of those `wanted` ids that are among `ids`, which ascend; ascending."""
     values = np.unique(wanted)
     rows = np.searchsorted(ids, values)
@@ -245,13 +254,13 @@ def _rows_of(ids: Ids, wanted: Ids) -> Rows:
     return np.asarray(rows[ids[rows] == values], dtype=np.intp)
 
 
-def _chosen(items: Loaded, rows: Rows | Marks) -> Loaded:
-    return Loaded(items.ids[rows], items.words[rows], None if items.sets is None else items.sets[rows])
+def _selected(items: StoredItems, rows: RowNumbers | Marks) -> StoredItems:
+    return StoredItems(items.ids[rows], items.words[rows], None if items.sets is None else items.sets[rows])
 
 
-def _merged(a: Loaded, b: Loaded) -> Loaded:
+def _merged(a: StoredItems, b: StoredItems) -> StoredItems:
     """Return the items of both by id; without sets where one of them has none."""
     ids, words = np.concatenate([a.ids, b.ids]), np.concatenate([a.words, b.words])
     sets = None if a.sets is None or b.sets is None else np.concatenate([a.sets, b.sets])
     order = np.argsort(ids, kind="stable")
-    return _chosen(Loaded(ids, words, sets), order)
+    return _selected(StoredItems(ids, words, sets), order)

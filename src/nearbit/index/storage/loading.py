@@ -23,7 +23,7 @@ Page = list[tuple[int, bytes, int | None] | tuple[int, bytes, int | None, str]]
 
 
 @dataclass(frozen=True, eq=False)
-class Loaded:
+class StoredItems:
     """Some items as they lie in the file, by id.
 
     Attributes:
@@ -38,32 +38,32 @@ class Loaded:
     sets: SetNumbers | None
 
 
-def as_loaded(ids: Ids, codes: Codes, label_texts: list[str], labels: LabelSets | None) -> Loaded:
+def as_stored(ids: Ids, codes: Codes, label_texts: list[str], labels: LabelSets | None) -> StoredItems:
     """Return items that were just written as if they had been read; `label_texts` are their columns of labels."""
     order = np.argsort(ids, kind="stable")
     sets = None if labels is None else labels.numbers_of(label_texts)
-    return Loaded(ids[order], as_words(codes)[order], None if sets is None else sets[order])
+    return StoredItems(ids[order], as_words(codes)[order], None if sets is None else sets[order])
 
 
-def nothing(n_bits: int) -> Loaded:
+def no_items(n_bits: int) -> StoredItems:
     """Return no items."""
-    return Loaded(np.empty(0, np.int64), np.empty((0, -(-n_bits // 64)), np.uint64), np.empty(0, np.int32))
+    return StoredItems(np.empty(0, np.int64), np.empty((0, -(-n_bits // 64)), np.uint64), np.empty(0, np.int32))
 
 
-def load_all(connection: sqlite3.Connection, n_bits: int, labels: LabelSets | None) -> Loaded:
+def load_all(connection: sqlite3.Connection, n_bits: int, labels: LabelSets | None) -> StoredItems:
     """Read all items, with the numbers of their label sets where `labels` is given."""
     pages = _fetched(connection, labels is not None, "", ())
-    return _loaded(pages, n_bits, labels, is_summed=has_checksums(connection))
+    return _gathered(pages, n_bits, labels, is_summed=has_checksums(connection))
 
 
-def load_runs(connection: sqlite3.Connection, n_bits: int, labels: LabelSets | None, runs: Runs) -> Loaded:
+def load_runs(connection: sqlite3.Connection, n_bits: int, labels: LabelSets | None, runs: Runs) -> StoredItems:
     """Read the items whose ids lie in the runs, which are sorted and apart."""
 
     def rows() -> Iterator[Page]:
         for first, last in runs.tolist():
             yield from _fetched(connection, labels is not None, "WHERE id BETWEEN ? AND ?", (first, last))
 
-    return _loaded(rows(), n_bits, labels, is_summed=has_checksums(connection))
+    return _gathered(rows(), n_bits, labels, is_summed=has_checksums(connection))
 
 
 def load_label_sets(connection: sqlite3.Connection, labels: LabelSets) -> tuple[Ids, SetNumbers] | None:
@@ -91,7 +91,7 @@ def _fetched(
         yield rows
 
 
-def _loaded(pages: Iterator[Page], n_bits: int, labels: LabelSets | None, *, is_summed: bool) -> Loaded:
+def _gathered(pages: Iterator[Page], n_bits: int, labels: LabelSets | None, *, is_summed: bool) -> StoredItems:
     """Gather pages of rows into arrays.
 
     Raises:
@@ -114,7 +114,7 @@ def _loaded(pages: Iterator[Page], n_bits: int, labels: LabelSets | None, *, is_
         if sets is not None and labels is not None:
             known = labels.numbers_of(texts[0])
             sets = None if known is None else [*sets, known]
-    return Loaded(np.concatenate(ids), np.concatenate(words), None if sets is None else np.concatenate(sets))
+    return StoredItems(np.concatenate(ids), np.concatenate(words), None if sets is None else np.concatenate(sets))
 
 
 def _check_widths(ids: tuple[int, ...], blobs: tuple[bytes, ...], width: int) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from nearbit.jit import compiled, ones
+from nearbit.jit import jit, ones
 
 BLOCK = 49152
 """Items of the database that all queries of a call read before the next ones; below 2^17, for the counts of pairs."""
@@ -20,7 +20,7 @@ PAIRED_ITEMS = 4096
 LANES = 4
 
 
-@compiled
+@jit
 def room_for(size: int) -> Any:
     """Return the room that counting into `size` places needs: a table, pairs of places, places, and lanes."""
     paired = size <= PAIRED_SIZE
@@ -32,7 +32,7 @@ def room_for(size: int) -> Any:
     )
 
 
-@compiled
+@jit
 def fill_distances(query: Any, columns: Any, start: int, out: Any) -> None:
     """Fill `out` with the distances of one query to the items from `start` on."""
     word, column = query[0], columns[0][start : start + out.size]
@@ -44,7 +44,7 @@ def fill_distances(query: Any, columns: Any, start: int, out: Any) -> None:
             out[i] += np.uint16(ones(column[i] ^ word))
 
 
-@compiled
+@jit
 def _fill_pairs(word: Any, column: Any, size: Any, pairs: Any) -> None:
     """Fill `pairs` with the places in the table of the distances of items i and i + half to a word."""
     first, second = column[: pairs.size], column[pairs.size : 2 * pairs.size]
@@ -52,14 +52,14 @@ def _fill_pairs(word: Any, column: Any, size: Any, pairs: Any) -> None:
         pairs[i] = np.uint16(ones(first[i] ^ word) * size + ones(second[i] ^ word))
 
 
-@compiled
+@jit
 def _count_pairs(pairs: Any, table: Any) -> None:
     flat = table.reshape(-1)
     for pair in pairs:
         flat[pair] += np.uint16(1)
 
 
-@compiled
+@jit
 def _add_table(table: Any, counts: Any) -> None:
     """Add the rows and the columns of a table of pairs up."""
     for row in range(table.shape[0]):
@@ -71,7 +71,7 @@ def _add_table(table: Any, counts: Any) -> None:
         counts[row] += total
 
 
-@compiled
+@jit
 def _add_lanes(places: Any, lanes: Any, counts: Any) -> None:
     """Count places in four histograms, so that neighbours of equal distance do not wait for each other."""
     lanes[:] = 0
@@ -88,7 +88,7 @@ def _add_lanes(places: Any, lanes: Any, counts: Any) -> None:
         counts[place] += np.int64(a[place]) + np.int64(b[place]) + np.int64(c[place]) + np.int64(d[place])
 
 
-@compiled
+@jit
 def count(places: Any, start: int, weights: Any, room: Any, counts: Any) -> None:
     """Add to `counts` 1 at each place, or the weights of the items from `start` on where there are weights."""
     table, pairs, _, lanes = room
@@ -112,7 +112,7 @@ def count(places: Any, start: int, weights: Any, room: Any, counts: Any) -> None
         _add_lanes(places, lanes, counts)
 
 
-@compiled
+@jit
 def tally(query: Any, columns: Any, start: int, stop: int, weights: Any, room: Any, counts: Any) -> None:
     """Add to `counts` the items `start` to `stop` (at most a block) by their distance from a query, or their weights.
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from nearbit.jit import compiled, ones
+from nearbit.jit import jit, ones
 from nearbit.metrics.counting.distance_kernels import BLOCK, count, fill_distances, room_for, tally
 
 
-@compiled
+@jit
 def _earlier(query: Any, columns: Any, start: int, label: int, places: Any, nowhere: Any) -> None:
     """Set the places of those items to `nowhere` that share one of the query's labels before `label`."""
     for number in range(label // 64 + 1):
@@ -26,7 +26,7 @@ def _earlier(query: Any, columns: Any, start: int, label: int, places: Any, nowh
                 places[i] = nowhere if column[i] & key else places[i]
 
 
-@compiled
+@jit
 def grouped_histograms(
     queries: Any, columns: Any, starts: Any, stops: Any, weights: Any, items: Any, relevant: Any
 ) -> None:
@@ -51,7 +51,7 @@ def grouped_histograms(
                 tally(queries[q], columns, low, high, weights, room, relevant[q])
 
 
-@compiled
+@jit
 def listed_histograms(
     queries: Any,
     columns: Any,
@@ -100,7 +100,7 @@ def listed_histograms(
         relevant[q] = counts[:width]
 
 
-@compiled
+@jit
 def _mark(query: Any, columns: Any, start: int, shared: bool, out: Any) -> None:
     """Turn distances into `2 · distance + relevant`: keys that share a bit, or else are equal, are relevant."""
     two = np.uint16(2)
@@ -123,7 +123,7 @@ def _mark(query: Any, columns: Any, start: int, shared: bool, out: Any) -> None:
         out[i] = two * out[i] + np.uint16(both[i] != 0)
 
 
-@compiled
+@jit
 def keyed_histograms(
     queries: Any, columns: Any, query_keys: Any, key_columns: Any, weights: Any, items: Any, relevant: Any
 ) -> None:
@@ -153,7 +153,7 @@ def keyed_histograms(
         items[q] = counts[q, ::2] + counts[q, 1::2]
 
 
-@compiled
+@jit
 def ordered_sums(
     queries: Any,
     columns: Any,
@@ -198,7 +198,7 @@ def ordered_sums(
         _rank(places, items[q], relevant[q], limits, sums[q], found[q])
 
 
-@compiled
+@jit
 def _rank(places: Any, items: Any, relevant: Any, limits: Any, sums: Any, found: Any) -> None:
     """Walk the items in database order; each takes the next rank of its distance."""
     rank, seen = np.cumsum(items) - items, np.cumsum(relevant) - relevant
@@ -215,7 +215,7 @@ def _rank(places: Any, items: Any, relevant: Any, limits: Any, sums: Any, found:
                     found[limit] += 1
 
 
-@compiled
+@jit
 def graded_histograms(
     queries: Any, columns: Any, query_keys: Any, key_columns: Any, shared: bool, table: Any, counts: Any
 ) -> None:
@@ -244,7 +244,7 @@ def graded_histograms(
             count(places, 0, none, room, counts[q].reshape(-1))
 
 
-@compiled
+@jit
 def _grade(query: Any, columns: Any, start: int, shared: bool, table: Any, out: Any) -> None:
     """Fill `out` with the grades of the items from `start` on."""
     column = columns[0][start : start + out.size]

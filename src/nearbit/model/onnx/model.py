@@ -15,9 +15,9 @@ import numpy.typing as npt
 
 from nearbit.codes import Codes, check_n_bits, pack, signs_of
 from nearbit.datasets import Dataset
-from nearbit.encoding.feature_cache import RowCache, Rows
+from nearbit.encoding.feature_cache import FeatureCache, FloatRows
 from nearbit.encoding.inputs import GivenImage
-from nearbit.encoding.pipeline import Encoded, Job, complete, encode_rows, job_of_given, plain_reader
+from nearbit.encoding.pipeline import Encoded, EncodeRequest, complete, encode_rows, plain_reader, request_of_given
 from nearbit.encoding.preprocessing import Preprocessing
 from nearbit.errors import BundleError, InputError, MissingExtraError
 from nearbit.files.writing import json_digest, restore_folder, sha256_of, whole_folder, write_json
@@ -31,8 +31,8 @@ from nearbit.model.manifest import (
     class_names,
     kind_of,
     opened_whole,
-    read_description,
-    seal,
+    read_manifest,
+    with_digest,
 )
 from nearbit.model.onnx.session import Session
 from nearbit.progress import Progress, silent
@@ -84,7 +84,7 @@ class OnnxModel:
     def _digest(self) -> str:
         return hashlib.sha256(self.content).hexdigest()
 
-    def outputs(self, images: Sequence[GivenImage], *, device: str = "auto", progress: Progress = silent) -> Rows:
+    def outputs(self, images: Sequence[GivenImage], *, device: str = "auto", progress: Progress = silent) -> FloatRows:
         """Return the real-valued outputs of images: float32 `(n, n_bits)`, before tanh, in the order given.
 
         Args:
@@ -96,7 +96,7 @@ class OnnxModel:
             ImageError: an image cannot be read; the message names each of the first few. Nothing is skipped.
             InputError: another device is asked for.
         """
-        return complete(self._encode(job_of_given(images), device, None, progress), self.n_bits)
+        return complete(self._encode(request_of_given(images), device, None, progress), self.n_bits)
 
     def encode(self, images: Sequence[GivenImage], *, device: str = "auto", progress: Progress = silent) -> Codes:
         """Return the codes of images: uint8 `(n, ceil(n_bits / 8))`, in the order given; see `outputs`."""
@@ -108,7 +108,7 @@ class OnnxModel:
         rows: Sequence[int] | npt.NDArray[np.int64] | None = None,
         *,
         device: str = "auto",
-        cache: Path | RowCache | None = None,
+        cache: Path | FeatureCache | None = None,
         progress: Progress = silent,
     ) -> Encoded:
         """Return the outputs of rows of a data set, by default all; unreadable images are left out and listed.
@@ -117,20 +117,22 @@ class OnnxModel:
         """
         chosen = np.arange(len(dataset)) if rows is None else np.asarray(rows, np.int64)
         keys = [dataset.keys[row] for row in chosen]
-        job = Job(dataset.source, chosen.tolist(), keys, [dataset.digests[row] for row in chosen])
-        return self._encode(job, device, self.row_cache(cache, device) if isinstance(cache, Path) else cache, progress)
+        request = EncodeRequest(dataset.source, chosen.tolist(), keys, [dataset.digests[row] for row in chosen])
+        return self._encode(
+            request, device, self.row_cache(cache, device) if isinstance(cache, Path) else cache, progress
+        )
 
-    def row_cache(self, folder: Path, device: str = "auto") -> RowCache:
+    def row_cache(self, folder: Path, device: str = "auto") -> FeatureCache:
         """Open the cache of this network's outputs."""
         check_device(device)
         libraries = {name: version(name) for name in ("nearbit", "onnxruntime", "numpy", "pillow")}
         key = {"what": self.model_id, "network": self._digest, "device": "onnxruntime", "libraries": libraries}
-        return RowCache(folder / "outputs", json_digest(key))
+        return FeatureCache(folder / "outputs", json_digest(key))
 
-    def _encode(self, job: Job, device: str, cache: RowCache | None, progress: Progress) -> Encoded:
+    def _encode(self, request: EncodeRequest, device: str, cache: FeatureCache | None, progress: Progress) -> Encoded:
         check_device(device)
-        read = plain_reader(job.source, self.preprocessing)
-        encoded = encode_rows(self.session.run, read, job, cache=cache, progress=progress)
+        read = plain_reader(request.source, self.preprocessing)
+        encoded = encode_rows(self.session.run, read, request, cache=cache, progress=progress)
         return Encoded(encoded.outputs.reshape(-1, self.n_bits), encoded.rows, encoded.problems)
 
     def save(self, path: str | Path) -> None:
@@ -145,7 +147,7 @@ class OnnxModel:
             (folder / NETWORK).write_bytes(self.content)
             np.save(folder / CENTERS, self.centers, allow_pickle=False)
             files = {file.name: sha256_of(file) for file in sorted(folder.iterdir())}
-            write_json(folder / "bundle.json", seal(self._description(files)))
+            write_json(folder / "bundle.json", with_digest(self._description(files)))
 
     def _description(self, files: dict[str, str]) -> dict[str, Any]:
         return {
@@ -197,7 +199,7 @@ def load_onnx_model(path: str | Path, *, threads: int | None = None) -> OnnxMode
 
 
 def _load(folder: Path, count: int) -> OnnxModel:
-    description = read_description(folder, EXPORTED, FORMAT_VERSION)
+    description = read_manifest(folder, EXPORTED, FORMAT_VERSION)
     try:
         return _assemble(folder, description, count)
     except (BundleError, MissingExtraError):

@@ -6,7 +6,7 @@ from typing import Any, final
 
 import numpy as np
 
-from nearbit.encoding.feature_cache import Rows
+from nearbit.encoding.feature_cache import FloatRows
 from nearbit.encoding.preprocessing import Pixels
 from nearbit.errors import BundleError, MissingExtraError
 
@@ -50,7 +50,7 @@ class Session:
         if found != expected or any(isinstance(one.shape[0], int) for one in given):
             raise BundleError(f"the network takes and gives {found}, expected {expected}, for any number of images")
 
-    def run(self, pixels: Pixels) -> Rows:
+    def run(self, pixels: Pixels) -> FloatRows:
         """Return the outputs float32 `(n, n_bits)` of pixels uint8 `(n, 3, size, size)`, in order."""
         parts = [np.zeros((0, self.n_bits), np.float32)]
         with _named_errors("cannot be run"):

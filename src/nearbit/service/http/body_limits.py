@@ -5,7 +5,7 @@ import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, final
 
-from nearbit.service.http.errors import Refusal
+from nearbit.service.http.errors import ApiError
 from nearbit.service.settings import Limits
 
 Message = MutableMapping[str, Any]
@@ -24,7 +24,7 @@ class BoundedBody:
     """The body of one request, bounded in size and time."""
 
     def __init__(self, receive: Receive, headers: dict[bytes, bytes], limits: Limits) -> None:
-        """Take the way in; raise `Refusal` where the head of the request announces too much."""
+        """Take the way in; raise `ApiError` where the head of the request announces too much."""
         is_form = headers.get(b"content-type", b"").lower().startswith(b"multipart/form-data")
         self._limit = limits.image_bytes + FORM_OVERHEAD if is_form else limits.json_bytes
         self._shown = limits.image_bytes if is_form else limits.json_bytes
@@ -37,7 +37,7 @@ class BoundedBody:
         self._announced = int(length) if length is not None and length.isdigit() else 0
 
     async def receive(self) -> Message:
-        """Return the next message; raise `Refusal` where the body is too large or too slow."""
+        """Return the next message; raise `ApiError` where the body is too large or too slow."""
         if self._is_whole:
             return await self._receive()
         if self._announced > self._limit:
@@ -53,7 +53,7 @@ class BoundedBody:
         while not self._is_whole and not self._is_late and self._came < DRAIN_SHARE * self._limit:
             try:
                 await self._next(deadline)
-            except Refusal:
+            except ApiError:
                 return
 
     async def _next(self, deadline: float) -> Message:
@@ -61,7 +61,7 @@ class BoundedBody:
             message = await asyncio.wait_for(self._receive(), max(0.001, deadline - time.monotonic()))
         except TimeoutError:
             self._is_late = True
-            raise Refusal(
+            raise ApiError(
                 408,
                 f"the body of the request did not arrive within {self._seconds:g} s",
                 "send it faster, or send less",
@@ -71,8 +71,8 @@ class BoundedBody:
         self._is_whole = message["type"] != "http.request" or not message.get("more_body", False)
         return message
 
-    def _too_large(self, size: int) -> Refusal:
-        return Refusal(
+    def _too_large(self, size: int) -> ApiError:
+        return ApiError(
             413,
             f"too large ({megabytes(size)} > {megabytes(self._shown)})",
             "send a smaller file",

@@ -5,7 +5,7 @@ from typing import Any
 
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
-from nearbit.service.http.errors import Refusal
+from nearbit.service.http.errors import ApiError
 from nearbit.service.http.middleware import too_large_head
 from nearbit.service.logs import log
 from nearbit.service.settings import Limits
@@ -82,12 +82,12 @@ class Connection(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
         if self.transport.is_closing():
             return
         words = "the request is not one of HTTP/1.1"
-        refusal = too_large_head(self._limits) if self._is_too_large else Refusal(400, words, "send it again")
+        api_error = too_large_head(self._limits) if self._is_too_large else ApiError(400, words, "send it again")
         self._is_in_head = False
         self.headers: list[tuple[bytes, bytes]] = []
         self.url = b""
-        log("head_refused", status=refusal.status)
-        self.transport.write(_raw(refusal))
+        log("head_refused", status=api_error.status)
+        self.transport.write(_raw(api_error))
         self.transport.close()
 
     def _count(self, n_bytes: int) -> None:
@@ -123,12 +123,12 @@ class Connection(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
         return self._stalls >= STALLED_LOOKS
 
 
-def _raw(refusal: Refusal) -> bytes:
+def _raw(api_error: ApiError) -> bytes:
     """Return an answer as it goes over the wire, outside of any application."""
-    body = refusal.body()
-    reason = {400: "Bad Request", 431: "Request Header Fields Too Large"}[refusal.status]
+    body = api_error.body()
+    reason = {400: "Bad Request", 431: "Request Header Fields Too Large"}[api_error.status]
     lines = (
-        f"HTTP/1.1 {refusal.status} {reason}",
+        f"HTTP/1.1 {api_error.status} {reason}",
         "content-type: application/json",
         f"content-length: {len(body)}",
         "x-content-type-options: nosniff",

@@ -24,7 +24,7 @@ CODES = {
 }
 
 
-class Refusal(Exception):
+class ApiError(Exception):
     """A request that is not done.
 
     Attributes:
@@ -53,7 +53,7 @@ def error_json(code: str, message: str, hint: str) -> bytes:
     return json.dumps({"error": {"code": code, "message": message, "hint": hint}}).encode()
 
 
-def refusal_of(error: NearbitError, hidden: Sequence[str] = ()) -> Refusal:
+def api_error_of(error: NearbitError, hidden: Sequence[str] = ()) -> ApiError:
     """Return how the service answers an error of the library.
 
     Args:
@@ -62,16 +62,16 @@ def refusal_of(error: NearbitError, hidden: Sequence[str] = ()) -> Refusal:
     """
     message, hint = _parted(without(str(error), hidden))
     if isinstance(error, ImageError):
-        return Refusal(
+        return ApiError(
             422, message, hint or "send a JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF image", code="not_an_image"
         )
     if isinstance(error, InputError):
-        return Refusal(422, message, hint or "correct the value and send the request again")
+        return ApiError(422, message, hint or "correct the value and send the request again")
     if isinstance(error, IndexFileError):
-        return Refusal(503, message, hint, code="index_unavailable", headers={"Retry-After": "2"})
+        return ApiError(503, message, hint, code="index_unavailable", headers={"Retry-After": "2"})
     if isinstance(error, BundleError):
-        return Refusal(409, message, hint, code="model_unavailable")
-    return Refusal(409, message, hint)
+        return ApiError(409, message, hint, code="model_unavailable")
+    return ApiError(409, message, hint)
 
 
 FAULTS: tuple[tuple[tuple[type[BaseException], ...], int, str, str, str], ...] = (
@@ -85,12 +85,12 @@ FAULTS: tuple[tuple[tuple[type[BaseException], ...], int, str, str, str], ...] =
 """How faults are answered whose kind says whose they are: status, code, message, hint. Any other one is ours."""
 
 
-def refusal_of_fault(error: BaseException) -> Refusal:
+def api_error_of_fault(error: BaseException) -> ApiError:
     """Return how the service answers what nobody foresaw; the log says more."""
     for kinds, status, code, message, hint in FAULTS:
         if isinstance(error, kinds):
-            return Refusal(status, message, hint, code=code, headers={"Retry-After": "2"} if status == 503 else None)
-    return Refusal(500, "the service failed", "see its log; please report it")
+            return ApiError(status, message, hint, code=code, headers={"Retry-After": "2"} if status == 503 else None)
+    return ApiError(500, "the service failed", "see its log; please report it")
 
 
 def without(text: str, folders: Sequence[str]) -> str:

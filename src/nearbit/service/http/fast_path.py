@@ -23,7 +23,7 @@ _ROUTE = _Route()
 
 
 @final
-class Quick:
+class FastPath:
     """Answers searches from items itself; everything else goes to the application, which describes these, too.
 
     The framework finds routes, solves dependencies and keeps stacks of things to close for every request; for the one
@@ -47,5 +47,5 @@ class Quick:
         try:
             response = await search.neighbors(Request(scope, receive))
         except NearbitError as error:
-            raise self._app.state.service.refusal(error) from error
+            raise self._app.state.service.api_error(error) from error
         await response(scope, receive, send)

@@ -8,7 +8,7 @@ from typing import Any, final
 
 from nearbit.service.http.addressed import Addresses, Authority, authority_of, is_same_origin
 from nearbit.service.http.body_limits import BoundedBody
-from nearbit.service.http.errors import Refusal, refusal_of_fault
+from nearbit.service.http.errors import ApiError, api_error_of_fault
 from nearbit.service.logs import log
 from nearbit.service.service import Service
 from nearbit.service.settings import Limits
@@ -47,7 +47,7 @@ UNFINISHED = 499
 
 
 @final
-class Guard:
+class Middleware:
     """An ASGI application around another one.
 
     Attributes:
@@ -73,18 +73,18 @@ class Guard:
 
     async def _request(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope["began"] = began = time.perf_counter()
-        answer = Answer(send)
+        answer = Response(send)
         try:
             await self._admitted(scope, receive, answer)
-        except Refusal as refusal:
-            await answer.refuse(refusal)
+        except ApiError as api_error:
+            await answer.refuse(api_error)
         except Exception as error:  # noqa: BLE001 - the last resort: the sender learns of it, the log holds the cause
             if not _is_gone(error):
                 log("fault", path=scope["path"], error=traceback.format_exc())
-                await answer.refuse(refusal_of_fault(error))
+                await answer.refuse(api_error_of_fault(error))
         self._record(scope, answer.status or UNFINISHED, time.perf_counter() - began)
 
-    async def _admitted(self, scope: Scope, receive: Receive, answer: "Answer") -> None:
+    async def _admitted(self, scope: Scope, receive: Receive, answer: "Response") -> None:
         self._check_head(scope)
         headers: Headers = dict(scope["headers"])
         if b"range" in headers:  # files come whole
@@ -95,7 +95,7 @@ class Guard:
             await self._app(scope, receive, answer)
             return
         if self._counters.working >= self._options.limits.requests:
-            raise Refusal(
+            raise ApiError(
                 503, f"{self._counters.working} requests are being worked on", "try again in a second", headers=RETRY
             )
         self._counters.working += 1
@@ -104,7 +104,7 @@ class Guard:
         finally:
             self._counters.working -= 1
 
-    async def _bounded(self, scope: Scope, receive: Receive, answer: "Answer", headers: Headers) -> None:
+    async def _bounded(self, scope: Scope, receive: Receive, answer: "Response", headers: Headers) -> None:
         """Pass on a request whose body, if it has one, is neither too large nor too slow."""
         if headers.get(b"content-length", b"0") == b"0" and b"transfer-encoding" not in headers:
             await self._app(scope, receive, answer)
@@ -127,7 +127,7 @@ class Guard:
         """Return to whom a request is addressed; a page elsewhere may have pointed a name of its own at this service.
 
         Raises:
-            Refusal: to a name or a port that is not ours, or to more than a name and a port.
+            ApiError: to a name or a port that is not ours, or to more than a name and a port.
         """
         named = _values(scope, b"host")
         if not named and scope["path"] in PROBES:
@@ -135,7 +135,7 @@ class Guard:
         host = authority_of(named[0]) if len(named) == 1 else None
         server = scope.get("server")
         if host is None or not self._addresses.have(host, server[1] if server else None):
-            raise Refusal(
+            raise ApiError(
                 400,
                 f"this service is not known as {', '.join(named)[:200]!r}",
                 "address it as localhost with its port, or start it with --allowed-host NAME or NAME:PORT",
@@ -150,7 +150,7 @@ class Guard:
         values = [value for name, value in scope["headers"] if name == b"authorization"]
         kind, _, token = values[0].partition(b" ") if len(values) == 1 else (b"", b"", b"")
         if kind.lower() != b"bearer" or not hmac.compare_digest(token.strip(b" "), self._token):
-            raise Refusal(
+            raise ApiError(
                 401,
                 "this service answers only to those who have its token",
                 "send the header Authorization: Bearer TOKEN",
@@ -164,7 +164,7 @@ class Guard:
 
 
 @final
-class Answer:
+class Response:
     """The way back: adds the headers of every answer and knows what was sent."""
 
     def __init__(self, send: Send) -> None:
@@ -177,14 +177,14 @@ class Answer:
             message = {**message, "headers": _protected(message.get("headers", ()))}
         await self._send(message)
 
-    async def refuse(self, refusal: Refusal) -> None:
+    async def refuse(self, api_error: ApiError) -> None:
         """Send a refusal, unless an answer has begun."""
         if self.status is not None:
             return
-        body = refusal.body()
-        headers = {"Content-Type": "application/json", "Content-Length": str(len(body)), **refusal.headers}
+        body = api_error.body()
+        headers = {"Content-Type": "application/json", "Content-Length": str(len(body)), **api_error.headers}
         raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
-        await self({"type": "http.response.start", "status": refusal.status, "headers": raw})
+        await self({"type": "http.response.start", "status": api_error.status, "headers": raw})
         await self({"type": "http.response.body", "body": body})
 
 
@@ -192,9 +192,9 @@ def _needs_room(path: str) -> bool:
     return path.startswith(API_PREFIX)
 
 
-def too_large_head(limits: Limits) -> Refusal:
+def too_large_head(limits: Limits) -> ApiError:
     """Return how a request is refused whose head is too large."""
-    return Refusal(
+    return ApiError(
         431,
         f"the head of a request has at most {limits.head_bytes} bytes and {limits.head_fields} fields, not more",
         "send fewer or shorter fields",
@@ -223,7 +223,7 @@ def _check_origin(scope: Scope, headers: Headers, host: Authority | None) -> Non
     origins, sites = _values(scope, b"origin"), _values(scope, b"sec-fetch-site")
     is_foreign = bool(origins) and (host is None or not is_same_origin(origins, host))
     if is_foreign or any(site not in ("same-origin", "none") for site in sites):
-        raise Refusal(403, "pages of other sites may not use this service", "open the page of the service itself")
+        raise ApiError(403, "pages of other sites may not use this service", "open the page of the service itself")
 
 
 def _is_visit(scope: Scope, headers: Headers) -> bool:

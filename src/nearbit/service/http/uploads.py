@@ -9,7 +9,7 @@ from starlette.requests import Request
 
 from nearbit.datasets import open_image
 from nearbit.service.http.body_limits import FORM_OVERHEAD, megabytes
-from nearbit.service.http.errors import Refusal
+from nearbit.service.http.errors import ApiError
 from nearbit.service.settings import Limits
 
 IMAGE_FIELD = "image"
@@ -27,11 +27,11 @@ async def upload_of(request: Request, limits: Limits) -> Upload:
     """Return the file and the fields of a form; all of it stays in memory.
 
     Raises:
-        Refusal: no form (415), a broken one or too many parts (400), no file or another field (422), too large (413).
+        ApiError: no form (415), a broken one or too many parts (400), no file or another field (422), too large (413).
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "multipart/form-data":
-        raise Refusal(
+        raise ApiError(
             415,
             f"expected multipart/form-data, came {kind[:60] or 'nothing'}",
             f"send a form with a file named {IMAGE_FIELD}",
@@ -43,7 +43,7 @@ async def upload_of(request: Request, limits: Limits) -> Upload:
     try:
         form = await parser.parse()
     except (MultiPartException, UnicodeDecodeError, KeyError, ValueError) as error:
-        raise Refusal(
+        raise ApiError(
             400, f"the form cannot be read: {str(error)[:120]}", "send multipart/form-data with one file"
         ) from error
     try:
@@ -57,10 +57,10 @@ async def _checked(form: FormData, limits: Limits) -> Upload:
     fields = [(name, value) for name, value in form.multi_items() if isinstance(value, str)]
     if len(files) != 1 or files[0][0] != IMAGE_FIELD:
         named = files[0][0][:40] if files else "none"
-        raise Refusal(422, f"expected one file named {IMAGE_FIELD}, came {named}", f"name the file part {IMAGE_FIELD}")
+        raise ApiError(422, f"expected one file named {IMAGE_FIELD}, came {named}", f"name the file part {IMAGE_FIELD}")
     data = await files[0][1].read()
     if len(data) > limits.image_bytes:
-        raise Refusal(
+        raise ApiError(
             413, f"too large ({megabytes(len(data))} > {megabytes(limits.image_bytes)})", "send a smaller file"
         )
     return Upload(data, fields)

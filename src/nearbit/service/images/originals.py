@@ -19,7 +19,7 @@ KEPT_FOLDERS = 10_000
 
 
 @final
-class Pictures:
+class Originals:
     """Finds and reads the pictures of items. Thread-safe."""
 
     def __init__(self, index: Path, folders: Sequence[Path]) -> None:

@@ -14,7 +14,7 @@ from typing import final
 from PIL import Image
 
 from nearbit.index import Item
-from nearbit.service.images.originals import Pictures
+from nearbit.service.images.originals import Originals
 from nearbit.service.images.thumbnail_file import TimeLimit, connect, open_thumbnails
 from nearbit.service.images.thumbnail_kinds import image_type
 from nearbit.service.logs import log
@@ -52,7 +52,7 @@ class Thumbnail:
 class Thumbnails:
     """Thumbnails of one index. Thread-safe; several processes may share the file."""
 
-    def __init__(self, index: Path, pictures: Pictures, limit: int) -> None:
+    def __init__(self, index: Path, pictures: Originals, limit: int) -> None:
         """Open or make the file; where it cannot be written, a small one in memory takes its place.
 
         A file that we did not make is made anew, and what it holds is shown only where it is a picture such as we make.

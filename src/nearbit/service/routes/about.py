@@ -7,9 +7,9 @@ from starlette.responses import PlainTextResponse, Response
 
 from nearbit.errors import BundleError
 from nearbit.index import Index
-from nearbit.service.http.errors import Refusal, ready_json
+from nearbit.service.http.errors import ApiError, ready_json
 from nearbit.service.http.query_params import by_name
-from nearbit.service.info import card_of, centers_of, health_facts, map_of
+from nearbit.service.info import card_of, centers_of, health_info, map_of
 from nearbit.service.logs import log
 from nearbit.service.service import Service
 
@@ -69,7 +69,7 @@ def _card(service: Service) -> bytes:
     with service.collection.use() as index:
         folder = service.model_of(index)
     if folder is None:
-        raise Refusal(404, NO_MODEL, GIVE_MODEL, code="no_model")
+        raise ApiError(404, NO_MODEL, GIVE_MODEL, code="no_model")
     return ready_json(card_of(folder))
 
 
@@ -100,21 +100,21 @@ def _about(service: Service, index: Index) -> bytes:
 
 def _health(service: Service, index: Index) -> bytes:
     if not len(index):
-        raise Refusal(409, "the index is empty", "add items before asking for their health", code="empty_index")
+        raise ApiError(409, "the index is empty", "add items before asking for their health", code="empty_index")
     try:
         folder = service.model_of(index)
         centers = None if folder is None else centers_of(folder)
     except BundleError as error:  # the codes have their health without it
         log("no_centers", reason=str(error))
         centers = None
-    return ready_json(health_facts(index.codes()[1], index.n_bits, centers))
+    return ready_json(health_info(index.codes()[1], index.n_bits, centers))
 
 
 def _centers(service: Service, index: Index) -> bytes:
     folder = service.model_of(index)
     found = None if folder is None else centers_of(folder)
     if found is None:
-        raise Refusal(404, f"no centers are known: {NO_MODEL}, or it has none", GIVE_MODEL, code="no_model")
+        raise ApiError(404, f"no centers are known: {NO_MODEL}, or it has none", GIVE_MODEL, code="no_model")
     return ready_json(map_of(found, service.collection.labels()))
 
 

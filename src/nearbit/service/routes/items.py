@@ -12,9 +12,9 @@ from nearbit.errors import ImageError
 from nearbit.index import Item
 from nearbit.service.collection import items_of, shown_path, version_of
 from nearbit.service.http.conditional import has_already
-from nearbit.service.http.errors import Refusal, ready_json
+from nearbit.service.http.errors import ApiError, ready_json
 from nearbit.service.http.numbers import exact
-from nearbit.service.http.query_params import LAST_ID, bounded, by_name, item_id_of
+from nearbit.service.http.query_params import LAST_ID, by_name, parse_bounded, parse_item_id
 from nearbit.service.service import Service
 
 CONTENT_TYPES = {
@@ -40,7 +40,7 @@ async def item(request: Request) -> Response:
     """Return one item."""
     service: Service = request.app.state.service
     by_name(request.query_params.multi_items(), ())
-    item_id = item_id_of(request.path_params["item_id"])
+    item_id = parse_item_id(request.path_params["item_id"])
     rendered = await service.searching(service.collection.rendered, [item_id])
     return _json(b"{" + rendered[0].json)
 
@@ -49,7 +49,7 @@ async def thumbnail(request: Request) -> Response:
     """Return a small picture of an item; a link that names its version may be kept for good."""
     service: Service = request.app.state.service
     values = by_name(request.query_params.multi_items(), ("v",))
-    item_id = item_id_of(request.path_params["item_id"])
+    item_id = parse_item_id(request.path_params["item_id"])
     found, key = await service.searching(_shown, service, item_id)
     tag, is_this_version = f'"{key}"', values.get("v") == [version_of(found)]
     headers = {"ETag": tag, "Cache-Control": FOR_A_YEAR if is_this_version else ASK_AGAIN, **INERT}
@@ -66,7 +66,7 @@ async def original(request: Request) -> Response:
     """Return the file of an item as a download."""
     service: Service = request.app.state.service
     by_name(request.query_params.multi_items(), ())
-    item_id = item_id_of(request.path_params["item_id"])
+    item_id = parse_item_id(request.path_params["item_id"])
     file, name, kind = await service.searching(_original, service, item_id)
     headers = {"Cache-Control": ASK_AGAIN, **INERT}
     answer = FileResponse(file, media_type=kind, filename=name, headers=headers, stat_result=await _stat(service, file))
@@ -79,8 +79,8 @@ async def items(request: Request) -> Response:
     """Return items by id, page by page."""
     service: Service = request.app.state.service
     values = by_name(request.query_params.multi_items(), ("after", "limit"))
-    limit = bounded(values, "limit", service.options.limits.default_page, 1, service.options.limits.page)
-    after = bounded(values, "after", 0, 0, LAST_ID) if "after" in values else -1
+    limit = parse_bounded(values, "limit", service.options.limits.default_page, 1, service.options.limits.page)
+    after = parse_bounded(values, "after", 0, 0, LAST_ID) if "after" in values else -1
     return _json(await service.searching(_page, service, after, limit))
 
 
@@ -88,8 +88,8 @@ async def sample(request: Request) -> Response:
     """Return some items, drawn at random; the same seed draws the same ones while the index stays the same."""
     service: Service = request.app.state.service
     values = by_name(request.query_params.multi_items(), ("n", "seed"))
-    n = bounded(values, "n", service.options.limits.default_sample, 1, service.options.limits.page)
-    seed = bounded(values, "seed", 0, 0, 2**32 - 1) if "seed" in values else None
+    n = parse_bounded(values, "n", service.options.limits.default_sample, 1, service.options.limits.page)
+    seed = parse_bounded(values, "seed", 0, 0, 2**32 - 1) if "seed" in values else None
     return _json(await service.searching(_sample, service, n, seed))
 
 
@@ -118,9 +118,9 @@ def _shown(service: Service, item_id: int) -> tuple[Item, str]:
     return found, service.thumbnails.key_of(found)
 
 
-def _no_picture(item_id: int, reason: str) -> Refusal:
+def _no_picture(item_id: int, reason: str) -> ApiError:
     words = f"item {item_id} has no picture to show: {reason}"
-    return Refusal(404, words, "see --images of nearbit serve", code="no_picture")
+    return ApiError(404, words, "see --images of nearbit serve", code="no_picture")
 
 
 def _original(service: Service, item_id: int) -> tuple[Path, str, str]:
@@ -132,7 +132,7 @@ def _original(service: Service, item_id: int) -> tuple[Path, str, str]:
     except ImageError:
         kind = None
     if file is None or kind is None:
-        raise Refusal(404, f"item {item_id} has no file to download", "see has_original of an item", code="no_picture")
+        raise ApiError(404, f"item {item_id} has no file to download", "see has_original of an item", code="no_picture")
     return file, (shown_path(found.path) or "").rpartition("/")[2], kind
 
 
@@ -140,7 +140,7 @@ async def _stat(service: Service, file: Path) -> os.stat_result:
     try:
         return await service.searching(file.stat)
     except OSError as error:  # it has just gone
-        raise Refusal(404, "the file has just gone", "see has_original of an item", code="no_picture") from error
+        raise ApiError(404, "the file has just gone", "see has_original of an item", code="no_picture") from error
 
 
 def _page(service: Service, after: int, limit: int) -> bytes:

@@ -6,8 +6,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from nearbit.codes import pack, signs_of
-from nearbit.service.http.errors import Refusal
-from nearbit.service.http.query_params import by_name, checked_search, item_id_of, json_object, search_of
+from nearbit.service.http.errors import ApiError
+from nearbit.service.http.query_params import by_name, checked_search, parse_item_id, parse_json_object, parse_search
 from nearbit.service.http.uploads import decoded, upload_of
 from nearbit.service.search import Seconds
 from nearbit.service.service import Service
@@ -18,8 +18,8 @@ JSON = "application/json"
 async def neighbors(request: Request) -> Response:
     """Search from an item of the index, which is its own nearest neighbor; needs no model."""
     service: Service = request.app.state.service
-    item_id = item_id_of(request.path_params["item_id"])
-    asked = search_of(request.query_params.multi_items(), service.options.limits)
+    item_id = parse_item_id(request.path_params["item_id"])
+    asked = parse_search(request.query_params.multi_items(), service.options.limits)
     body, spent = await service.searching(service.searcher.by_item, item_id, asked)
     return _answer(request, service, body, spent)
 
@@ -31,21 +31,21 @@ async def search_many(request: Request) -> Response:
     limits = service.options.limits
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != JSON:
-        raise Refusal(415, f"expected {JSON}, came {kind[:60] or 'nothing'}", "send a JSON object")
-    asked = json_object(await request.body(), "the body")
+        raise ApiError(415, f"expected {JSON}, came {kind[:60] or 'nothing'}", "send a JSON object")
+    asked = parse_json_object(await request.body(), "the body")
     unknown = sorted(set(asked) - {"queries", "k", "radius", "labels", "metadata"})
     if unknown:
-        raise Refusal(422, f"no field {unknown[0][:60]!r} here", "known: queries, k, radius, labels, metadata")
+        raise ApiError(422, f"no field {unknown[0][:60]!r} here", "known: queries, k, radius, labels, metadata")
     queries = asked.get("queries")
     is_list = isinstance(queries, list) and all(isinstance(one, dict) for one in queries)
     if not is_list or not 1 <= len(queries or []) <= limits.queries:
-        raise Refusal(422, f"queries must be a list of 1 to {limits.queries} objects", 'such as [{"id": 7}]')
+        raise ApiError(422, f"queries must be a list of 1 to {limits.queries} objects", 'such as [{"id": 7}]')
     wanted = checked_search(
         asked.get("k"), asked.get("radius"), asked.get("labels", []), asked.get("metadata", {}), limits
     )
     if len(queries or []) * wanted.k > limits.results:
         most = max(1, limits.results // len(queries or [0]))
-        raise Refusal(
+        raise ApiError(
             422,
             f"{len(queries or [])} queries of up to {wanted.k} results are more than {limits.results} results in all",
             f"ask for k of at most {most}, or for fewer queries",
@@ -60,7 +60,7 @@ async def search_image(request: Request) -> Response:
     by_name(request.query_params.multi_items(), ())
     model = await service.encoding.model()
     upload = await upload_of(request, service.options.limits)
-    asked = search_of(upload.fields, service.options.limits)
+    asked = parse_search(upload.fields, service.options.limits)
     began = time.perf_counter()
     image = await service.decoding(decoded, upload.data, model.preprocessing.resize, service.options.limits)
     halfway = time.perf_counter()

@@ -14,8 +14,8 @@ from nearbit.datasets import content_digest, image_format
 from nearbit.files.writing import write_whole
 from nearbit.index.storage.open_file import real_path
 from nearbit.service.collection import items_of
-from nearbit.service.http.errors import Refusal
-from nearbit.service.http.query_params import by_name, item_id_of, json_object
+from nearbit.service.http.errors import ApiError
+from nearbit.service.http.query_params import by_name, parse_item_id, parse_json_object
 from nearbit.service.http.uploads import Upload, decoded, upload_of
 from nearbit.service.service import Service
 
@@ -31,10 +31,12 @@ async def add_item(request: Request) -> Response:
     model = await service.encoding.model()
     upload = await upload_of(request, service.options.limits)
     values = by_name(upload.fields, FIELDS, repeated=("label",))
-    metadata = json_object(values["metadata"][0], "metadata") if "metadata" in values else {}
+    metadata = parse_json_object(values["metadata"][0], "metadata") if "metadata" in values else {}
     reserved = sorted({"path", "digest", "labels"} & set(metadata))
     if reserved:
-        raise Refusal(422, f"metadata must not hold {reserved[0]!r}", "labels are fields named label; the rest is ours")
+        raise ApiError(
+            422, f"metadata must not hold {reserved[0]!r}", "labels are fields named label; the rest is ours"
+        )
     image = await service.decoding(decoded, upload.data, model.preprocessing.resize, service.options.limits)
     await service.searching(service.check_model, model)
     outputs = await service.encoding.outputs(image)
@@ -48,7 +50,7 @@ async def add_item(request: Request) -> Response:
 async def remove_item(request: Request) -> Response:
     """Remove an item, its thumbnail, and its file if it was uploaded here."""
     service = _writing(request)
-    await service.changing(_remove, service, item_id_of(request.path_params["item_id"]))
+    await service.changing(_remove, service, parse_item_id(request.path_params["item_id"]))
     return Response(status_code=204)
 
 
@@ -61,7 +63,7 @@ def _writing(request: Request) -> Service:
     by_name(request.query_params.multi_items(), ())
     service: Service = request.app.state.service
     if not service.options.allow_write:
-        raise Refusal(
+        raise ApiError(
             403, "this service does not change its index", "start it with --allow-write and a token", code="read_only"
         )
     return service

@@ -1,7 +1,7 @@
 """Several processes that train one network: who they are, what they add up, and how one that fails ends them all.
 
 `torchrun` starts the processes and names them in the environment. Each works on its share of every batch; sums over
-the processes take the place of sums over the batch. Only the first process, the leader, writes files.
+the processes take the place of sums over the batch. Only the first process, the main process, writes files.
 """
 
 import os
@@ -22,7 +22,7 @@ from nearbit.encoding.torch_backend import find_device
 from nearbit.errors import ElsewhereError, InputError, TrainingError
 
 PATIENCE = timedelta(hours=6)
-"""How long a process waits for the others: the leader may decode a large data set alone."""
+"""How long a process waits for the others: the main process may decode a large data set alone."""
 VARIABLES = ("RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 
 
@@ -31,7 +31,7 @@ class Processes:
     """The processes of this run, as one of them sees them.
 
     Attributes:
-        rank: number of this process; 0 is the leader.
+        rank: number of this process; 0 is the main process.
         count: how many there are.
         local_rank: number of this process among those of its machine.
     """
@@ -41,7 +41,7 @@ class Processes:
     local_rank: int = 0
 
     @property
-    def leads(self) -> bool:
+    def is_main(self) -> bool:
         """Whether this process writes the files."""
         return self.rank == 0
 
@@ -62,7 +62,7 @@ class Processes:
         """Return this process's part of a batch; the parts differ in length by one at most."""
         return np.array_split(batch, self.count)[self.rank]
 
-    def add_up(self, tensor: Tensor) -> Tensor:
+    def all_reduce(self, tensor: Tensor) -> Tensor:
         """Return the sum of the processes' tensors, on the device of this one; the tensor itself stays."""
         total = _movable(tensor)
         if self.several:
@@ -70,49 +70,49 @@ class Processes:
                 dist.all_reduce(total)
         return total.to(tensor.device)
 
-    def add_up_array(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    def all_reduce_array(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Return the sum of the processes' arrays."""
         if not self.several:
             return values
-        return np.asarray(self.add_up(torch.from_numpy(values)).numpy())
+        return np.asarray(self.all_reduce(torch.from_numpy(values)).numpy())
 
-    def from_leader(self, tensor: Tensor) -> Tensor:
-        """Return the leader's tensor; all have the same shape and dtype."""
+    def broadcast(self, tensor: Tensor) -> Tensor:
+        """Return the main process's tensor; all have the same shape and dtype."""
         if tensor.dtype == torch.bool:
-            return self.from_leader(tensor.to(torch.uint8)).bool()
+            return self.broadcast(tensor.to(torch.uint8)).bool()
         shared = _movable(tensor)
         if self.several:
             with _together():
                 dist.broadcast(shared, 0)
         return shared.to(tensor.device)
 
-    def bytes_from_leader(self, content: bytes | None) -> bytes | None:
-        """Return the leader's bytes, or None where it has none; what the others give is not looked at."""
+    def broadcast_bytes(self, content: bytes | None) -> bytes | None:
+        """Return the main process's bytes, or None where it has none; what the others give is not looked at."""
         if not self.several:
             return content
-        given = content if self.leads else None
-        size = int(self.from_leader(torch.tensor(-1 if given is None else len(given))))
+        given = content if self.is_main else None
+        size = int(self.broadcast(torch.tensor(-1 if given is None else len(given))))
         if size < 0:
             return None
         values = np.frombuffer(given, np.uint8).copy() if given is not None else np.empty(size, np.uint8)
-        return bytes(self.from_leader(torch.from_numpy(values)).numpy().tobytes()) if size else b""
+        return bytes(self.broadcast(torch.from_numpy(values)).numpy().tobytes()) if size else b""
 
     def check_alike(self, key: str) -> None:
         """Raise `TrainingError` where the processes would not train the same run."""
-        if self.bytes_from_leader(key.encode()) != key.encode():
+        if self.broadcast_bytes(key.encode()) != key.encode():
             raise TrainingError(
                 f"process {self.rank} would train another run than process 0: give all the same options, images, "
                 "library versions and number of threads"
             )
 
     @contextmanager
-    def leader_first(self) -> Iterator[None]:
-        """Run a block in the leader, and then in the others, which find in the cache what it kept."""
-        if not self.leads:
-            self.add_up(torch.zeros(1))
+    def main_first(self) -> Iterator[None]:
+        """Run a block in the main process, and then in the others, which find in the cache what it kept."""
+        if not self.is_main:
+            self.all_reduce(torch.zeros(1))
         yield
-        if self.leads:
-            self.add_up(torch.zeros(1))
+        if self.is_main:
+            self.all_reduce(torch.zeros(1))
 
 
 ALONE = Processes()
@@ -169,7 +169,7 @@ def _join(device: torch.device, store: Any, count: int) -> None:
 
 
 def _is_first(store: Any) -> bool:
-    """Tell whether this process is the first to fail; the store may have ended with the leader that failed."""
+    """Tell whether this process is the first to fail; the store may have ended with the main process that failed."""
     try:
         return bool(store.add("nearbit-failed", 1) == 1)
     except RuntimeError:

@@ -19,11 +19,11 @@ class _Total(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, tensor: Tensor, processes: Processes) -> Tensor:
         ctx.processes = processes
-        return processes.add_up(tensor)
+        return processes.all_reduce(tensor)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        return ctx.processes.add_up(gradients[0]), None
+        return ctx.processes.all_reduce(gradients[0]), None
 
 
 def _total(tensor: Tensor, processes: Processes) -> Tensor:
@@ -32,7 +32,7 @@ def _total(tensor: Tensor, processes: Processes) -> Tensor:
 
 
 @contextmanager
-def shared_normalisation(module: nn.Module, processes: Processes) -> Iterator[None]:
+def sync_batch_norm(module: nn.Module, processes: Processes) -> Iterator[None]:
     """Let the batch normalisation of a module see the images of all processes, within the block.
 
     Weights, buffers and their names stay what they are. One process changes nothing.
@@ -63,7 +63,7 @@ class _Shared:
         dims = [dim for dim in range(values.dim()) if dim != 1]
         shape = [-1 if dim == 1 else 1 for dim in range(values.dim())]
         own = torch.tensor([values.numel() / values.shape[1]], device=values.device)
-        count = self.processes.add_up(own)
+        count = self.processes.all_reduce(own)
         mean = _total(values.sum(dims), self.processes) / count
         centered = values - mean.view(shape)
         variance = _total(centered.square().sum(dims), self.processes) / count

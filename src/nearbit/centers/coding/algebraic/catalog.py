@@ -3,10 +3,10 @@
 `benchmarks/search_codes.py` searches for such codes; the minimum distance of each entry is counted by the tests.
 """
 
-Entry = tuple[int, int, int, tuple[int, ...], tuple[int, ...]]
+CatalogCode = tuple[int, int, int, tuple[int, ...], tuple[int, ...]]
 
 # fmt: off
-QUASI_CYCLIC: tuple[Entry, ...] = (
+QUASI_CYCLIC: tuple[CatalogCode, ...] = (
     (23, 7, 9, (3, 5, 17), (63, 31, 121, 12, 2, 11, 62)),
     (26, 7, 11, (3, 3, 3, 31), (26, 6, 41, 12, 11, 15)),
     (39, 7, 17, (3, 7, 7, 7), (41, 60, 46, 56, 37, 8, 13, 15, 42, 10, 35, 45, 63)),
