@@ -17,6 +17,7 @@ from polarization import polarization
 import nearbit as nb
 import oracles
 from nearbit.methods import Targets, Task
+from nearbit.metrics import tie_aware_average_precision
 from tiny_data import TINY, tiny_dataset, tiny_split
 
 ROOT = Path(__file__).parent.parent
@@ -28,7 +29,7 @@ def test_every_example_stands_on_their_page():
     page = (EXAMPLES / "README.md").read_text(encoding="utf-8")
     files = {path.relative_to(EXAMPLES).as_posix() for path in EXAMPLES.rglob("*.py")}
     assert set(re.findall(r"\]\(([\w/]+\.py)\)", page)) == files
-    assert {path.stem for path in EXAMPLES.glob("*.py")} == set(SHORT)
+    assert {path.stem for path in EXAMPLES.glob("*.py")} == {*SHORT, "minimal_crh"}
 
 
 @pytest.mark.parametrize("name", SHORT)
@@ -36,6 +37,23 @@ def test_an_example_prints_what_its_page_says(name, capsys):
     runpy.run_path(str(EXAMPLES / f"{name}.py"), run_name="__main__")
     page = (EXAMPLES / "README.md").read_text(encoding="utf-8")
     assert f"$ python examples/{name}.py\n{capsys.readouterr().out}```" in page
+
+
+def test_the_minimal_example_learns_and_says_so(capsys):
+    found = runpy.run_path(str(EXAMPLES / "minimal_crh.py"))["main"]()
+    assert found > 0.9
+    assert re.fullmatch(r"a \d finds .*; tie-aware mAP of 100 queries: \d\.\d\d\n", capsys.readouterr().out)
+
+
+def test_the_average_precision_of_the_minimal_example_is_that_of_the_library():
+    average_precision = runpy.run_path(str(EXAMPLES / "minimal_crh.py"))["tie_aware_average_precision"]
+    rng = np.random.default_rng(0)
+    codes, labels = rng.integers(0, 256, (60, 1)).astype(np.uint8), rng.integers(0, 3, 60)
+    expected = tie_aware_average_precision(codes[:5], labels[:5], codes[5:], labels[5:], 8)
+    for query in range(5):
+        distances = np.bitwise_count(codes[query] ^ codes[5:])[:, 0]
+        found = average_precision(distances, labels[5:] == labels[query])
+        assert found == pytest.approx(expected[query], rel=1e-12)
 
 
 @pytest.mark.slow
