@@ -270,6 +270,13 @@ def test_similarities_beyond_what_the_search_can_hold_are_refused():
         semantic_centers(similarity_of(6, group=2) * 1e4, 16, np.random.default_rng(0))
 
 
+def test_as_many_classes_as_sums_of_residuals_allow_are_rounded_and_one_more_is_refused():
+    column = np.zeros((65537, 1), np.float32)  # one column of what would be 16 GiB: only the rows are counted
+    assert rounded(column[:65536], 1).target.shape == (65536, 1)
+    with pytest.raises(InputError, match="at most 65536 classes, not 65537"):
+        rounded(column, 1)
+
+
 def test_centers_for_a_larger_distance_count_where_the_search_for_a_smaller_one_finds_nothing_better(monkeypatch):
     similarity = similarity_of(6, group=2)
     good = semantic_centers(similarity, 8, np.random.default_rng(0), min_distance=2)

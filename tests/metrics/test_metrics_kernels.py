@@ -1,5 +1,9 @@
 """The compiled loops: more items than one block, groups of equal items, long codes, many classes."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -121,9 +125,31 @@ def test_groups_hold_equal_items():
 
 
 def test_kernels_are_loaded_by_the_first_evaluation_only():
-    import subprocess
-    import sys
-
     code = "import sys, nearbit.metrics; print('numba' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+UNCOMPILED = """
+import numpy as np
+from nearbit.metrics import kernels
+codes = np.array([[0, 1, 3, 3, 7, 0, 5]], np.uint64)
+keys = np.array([[1, 2, 3, 1, 2, 2, 1]], np.uint64)
+items, relevant = np.zeros((1, 5), np.int64), np.zeros((1, 5), np.int64)
+kernels.keyed_histograms(
+    codes[:, :1].copy(), codes, keys[:, :1].copy(), keys, np.empty(0, np.uint32), items, relevant
+)
+print(items[0].tolist(), relevant[0].tolist())
+"""
+
+
+def test_histograms_of_shared_labels_stay_within_their_places():
+    """Compiled loops do not check bounds; uncompiled ones raise where a place is none of theirs."""
+    done = subprocess.run(
+        [sys.executable, "-c", UNCOMPILED],
+        env=os.environ | {"NUMBA_DISABLE_JIT": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout, done.returncode) == ("[2, 1, 3, 1, 0] [1, 0, 3, 0, 0]\n", 0), done.stderr
