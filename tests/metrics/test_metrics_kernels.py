@@ -132,7 +132,7 @@ def test_kernels_are_loaded_by_the_first_evaluation_only():
 
 UNCOMPILED = """
 import numpy as np
-from nearbit.metrics import kernels
+from nearbit.metrics.counting import kernels
 codes = np.array([[0, 1, 3, 3, 7, 0, 5]], np.uint64)
 keys = np.array([[1, 2, 3, 1, 2, 2, 1]], np.uint64)
 items, relevant = np.zeros((1, 5), np.int64), np.zeros((1, 5), np.int64)

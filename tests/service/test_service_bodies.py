@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from service_site import form_of, png, running
+from service_site import form_of, png, running, wait_until
 
 from nearbit.service.settings import Limits, ServiceOptions
 
@@ -185,23 +185,27 @@ def test_a_full_queue_of_images_answers_503(small, monkeypatch):
     gate = threading.Event()
     with running(ServiceOptions(index=small, limits=limits)) as site:
         model = site.service.encoding._model.result()
-        slow = model.outputs
-        monkeypatch.setattr(model, "outputs", lambda images: (gate.wait(10), slow(images))[1], raising=False)
+        slow, begun = model.outputs, threading.Event()
+
+        def held(images):
+            begun.set()
+            gate.wait(10)
+            return slow(images)
+
+        monkeypatch.setattr(model, "outputs", held, raising=False)
         answers = []
         threads = [
             threading.Thread(target=lambda: answers.append(site.form("search/image", png((1, 2, 3))))) for _ in range(5)
         ]
-        for thread in threads:
+        threads[0].start()
+        assert begun.wait(10)  # the first is being encoded: of the others one may wait
+        for thread in threads[1:]:
             thread.start()
-        deadline = time.monotonic() + 10
-        while not answers and time.monotonic() < deadline:
-            time.sleep(0.01)
+        wait_until(lambda: len(answers) == 3)
         gate.set()
         for thread in threads:
             thread.join()
-        statuses = sorted(answer.status for answer in answers)
-        assert statuses.count(503) >= 1
-        assert statuses.count(200) >= 2
+        assert sorted(answer.status for answer in answers) == [200, 200, 503, 503, 503]
         assert all(answer.status == 200 or answer.headers["retry-after"] == "2" for answer in answers)
 
 
@@ -215,4 +219,4 @@ def test_a_sender_that_goes_away_harms_nobody(site):
         with socket.create_connection(("127.0.0.1", site.port), timeout=10) as connection:
             connection.sendall(whole[:cut])
     assert site.form("search/image", png((1, 2, 3))).status == 200
-    assert site.service.counters.working == 0
+    wait_until(lambda: site.service.counters.working == 0)
