@@ -10,7 +10,7 @@ import numpy as np
 from nearbit.datasets.check import check_files
 from nearbit.datasets.dataset import Dataset, Problem
 from nearbit.datasets.images import FileImages
-from nearbit.datasets.listing import NO_LABEL, Item, Listing, tidied
+from nearbit.datasets.listing import NO_LABEL, ListedImage, Listing, tidied
 from nearbit.errors import DataError
 from nearbit.progress import Progress, silent
 
@@ -50,7 +50,7 @@ def assemble(listing: Listing, reading: Reading) -> Dataset:
 
 def _dataset(
     listing: Listing,
-    good: Sequence[tuple[Item, str]],
+    good: Sequence[tuple[ListedImage, str]],
     classes: tuple[str, ...],
     problems: list[Problem],
     max_pixels: int | None,
@@ -78,9 +78,9 @@ def _dataset(
     )
 
 
-def _copies(good: Sequence[tuple[Item, str]]) -> list[str]:
+def _copies(good: Sequence[tuple[ListedImage, str]]) -> list[str]:
     """Return a note where files of equal content have different labels."""
-    first: dict[str, Item] = {}
+    first: dict[str, ListedImage] = {}
     differing = []
     for item, digest in good:
         other = first.setdefault(digest, item)
@@ -96,7 +96,7 @@ def _copies(good: Sequence[tuple[Item, str]]) -> list[str]:
     ]
 
 
-def _classes(listing: Listing, good: Sequence[Item]) -> tuple[tuple[str, ...], list[str]]:
+def _classes(listing: Listing, good: Sequence[ListedImage]) -> tuple[tuple[str, ...], list[str]]:
     """Return the classes that have an image, in order, and the names of those that have none."""
     used = Counter(name for item in good for name in item.names)
     listed = {name for item in listing.items for name in item.names}

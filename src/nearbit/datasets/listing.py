@@ -13,7 +13,7 @@ NO_LABEL = "no label"
 
 
 @dataclass(frozen=True)
-class Item:
+class ListedImage:
     """One image as listed: its path below the root, the names of its labels, the part it was given ("" for none).
 
     `unlabelled` says why it has no label, where it has none.
@@ -44,7 +44,7 @@ class Listing:
 
     name: str
     root: Path
-    items: tuple[Item, ...]
+    items: tuple[ListedImage, ...]
     classes: tuple[str, ...] | None = None
     parents: Mapping[str, str] | None = None
     problems: tuple[Problem, ...] = ()
@@ -75,14 +75,14 @@ def tidied(listing: Listing) -> Listing:
     )
 
 
-def _refusal(item: Item) -> str:
+def _refusal(item: ListedImage) -> str:
     for name in item.names:
         if reason := unstorable(name):
             return f"its label '{escaped(name)[:60]}' cannot be kept: {reason}"
     return ""
 
 
-def _tidied(item: Item) -> Item:
+def _tidied(item: ListedImage) -> ListedImage:
     names = _names(item.names)
     if item.names and not names:
         return replace(item, names=(), unlabelled=f"{NO_LABEL}: its name is blank")

@@ -12,7 +12,7 @@ from nearbit.datasets.formats.class_level import ClassLevel, checked_level
 from nearbit.datasets.formats.coco import list_coco
 from nearbit.datasets.formats.digits import load_digits
 from nearbit.datasets.formats.folder import list_files, list_folder
-from nearbit.datasets.formats.labels_file import SEPARATOR, Columns, list_labels_file
+from nearbit.datasets.formats.labels_file import SEPARATOR, LabelColumns, list_labels_file
 from nearbit.datasets.formats.parts import with_parts
 from nearbit.datasets.formats.shapes import load_shapes
 from nearbit.datasets.listing import Listing
@@ -40,7 +40,7 @@ class _Options:
     label_level: str
     images: Path | None
     split_file: Path | None
-    columns: Columns
+    columns: LabelColumns
     class_level: ClassLevel | None
     download: bool
     reading: Reading
@@ -96,7 +96,7 @@ def load_dataset(
         label_level=label_level,
         images=images,
         split_file=split_file,
-        columns=Columns(path_column, label_column, separator),
+        columns=LabelColumns(path_column, label_column, separator),
         class_level=checked_level(class_level),
         download=download,
         reading=reading,
@@ -145,7 +145,7 @@ def load_images(
         label_level=label_level,
         images=images,
         split_file=None,
-        columns=Columns(path_column, label_column, separator),
+        columns=LabelColumns(path_column, label_column, separator),
         class_level=checked_level(class_level),
         download=download,
         reading=reading,

@@ -33,7 +33,7 @@ Bytes = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
-class Header:
+class NetpbmHeader:
     """What the head of a file says: magic, size, the greatest value (of Pf the scale), where the pixels begin."""
 
     magic: bytes
@@ -48,7 +48,7 @@ class Header:
         return self.width * self.height * (3 if self.magic in (b"P3", b"P6") else 1)
 
 
-def read_header(stream: BinaryIO) -> Header:
+def read_header(stream: BinaryIO) -> NetpbmHeader:
     """Read the header of a Netpbm file.
 
     Raises:
@@ -65,14 +65,14 @@ def read_header(stream: BinaryIO) -> Header:
     fields = found.groups()
     width, height = _whole(fields[0]), _whole(fields[1])
     if head[:2] == b"Pf":
-        return Header(head[:2], width, height, _scale(fields[2]), found.end())
+        return NetpbmHeader(head[:2], width, height, _scale(fields[2]), found.end())
     most = _whole(fields[2]) if len(fields) > 2 else 1
     if not 1 <= most <= 65_535:
         raise ImageError(f"truncated or damaged: the greatest value of a Netpbm file is 1 to 65,535, not {most}")
-    return Header(head[:2], width, height, most, found.end())
+    return NetpbmHeader(head[:2], width, height, most, found.end())
 
 
-def read_pixels(stream: BinaryIO, header: Header) -> Image.Image:
+def read_pixels(stream: BinaryIO, header: NetpbmHeader) -> Image.Image:
     """Return the image in mode "L" or "RGB", values scaled by 255 over the greatest one, rounded; of Pf 0 to 1 by 255.
 
     Raises:
@@ -124,7 +124,7 @@ def _scaled(values: npt.NDArray[np.integer], most: int) -> Bytes:
     return scaled
 
 
-def _binary(stream: BinaryIO, header: Header) -> Bytes:
+def _binary(stream: BinaryIO, header: NetpbmHeader) -> Bytes:
     most = int(header.most)
     if most < 256:
         values = _exactly(stream, header.n_values)
@@ -132,13 +132,13 @@ def _binary(stream: BinaryIO, header: Header) -> Bytes:
     return _scaled(_exactly(stream, 2 * header.n_values).view(">u2"), most)
 
 
-def _floats(stream: BinaryIO, header: Header) -> Image.Image:
+def _floats(stream: BinaryIO, header: NetpbmHeader) -> Image.Image:
     order = "<f4" if header.most < 0 else ">f4"
     values = _exactly(stream, 4 * header.n_values).view(order).reshape(header.height, header.width)
     return Image.fromarray(values[::-1].astype(np.float32))
 
 
-def _plain(stream: BinaryIO, header: Header) -> Bytes:
+def _plain(stream: BinaryIO, header: NetpbmHeader) -> Bytes:
     """Read numbers in decimal digits, a block at a time; of P1 each digit is a number."""
     out = np.empty(header.n_values, np.uint8)
     done, half, in_comment = 0, b"", False

@@ -103,7 +103,7 @@ def check_pixels(size: Size, max_pixels: int, times: int = 1) -> None:
         )
 
 
-def _netpbm_header(stream: BinaryIO, max_pixels: int) -> netpbm.Header:
+def _netpbm_header(stream: BinaryIO, max_pixels: int) -> netpbm.NetpbmHeader:
     header = netpbm.read_header(stream)
     check_pixels((header.width, header.height), max_pixels)
     return header

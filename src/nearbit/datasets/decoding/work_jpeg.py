@@ -152,7 +152,7 @@ def _rest(stream: BinaryIO, start: int) -> bytes:
 
 
 @dataclass(frozen=True)
-class Scan:
+class JpegScan:
     """One scan: its header, header and data together, the work that it asks for, what other segments stand after it."""
 
     header: bytes
@@ -167,7 +167,7 @@ class Scan:
         first, last, depth = (*self.header[1 + 2 * n_parts : 4 + 2 * n_parts], 0, 0, 0)[:3]
         return frozenset(self.header[1 : 1 + 2 * n_parts : 2]), first, last, depth >> 4
 
-    def touches(self, other: "Scan") -> bool:
+    def touches(self, other: "JpegScan") -> bool:
         """Return whether both write to a coefficient of the same component."""
         parts, first, last, _ = self.band
         others, start, end, _ = other.band
@@ -188,9 +188,9 @@ def _allowed(frame: Frame) -> int:
     return max(MIN_WORK, MAX_WORK_A_BLOCK * sum(frame.blocks.values()))
 
 
-def _scans(frame: Frame, rest: bytes) -> list[Scan]:
+def _scans(frame: Frame, rest: bytes) -> list[JpegScan]:
     """Return the scans up to the end of the image; `rest` begins with the length of the first one's header."""
-    scans: list[Scan] = []
+    scans: list[JpegScan] = []
     place, others, is_over = 0, 0, False
     while not is_over:
         length = _length(rest, place)
@@ -200,7 +200,7 @@ def _scans(frame: Frame, rest: bytes) -> list[Scan]:
         while rest[stop + 1 : stop + 2] not in (b"\xda", b"\xd9", b""):
             stop = _next(rest, stop + 2 + _length(rest, stop + 2))
             others += 1
-        scans.append(Scan(header, rest[place:end], work, rest[end:stop]))
+        scans.append(JpegScan(header, rest[place:end], work, rest[end:stop]))
         is_over = rest[stop + 1 : stop + 2] != b"\xda"
         place = stop + 2
         if len(scans) > MIN_WORK // _SCAN_COST or others > 20 * MAX_SEGMENTS:
@@ -226,14 +226,14 @@ def _blocks(frame: Frame, header: bytes) -> int:
     return blocks * (1 + max(0, band[1] - band[0] + 1) // 8 if is_long else 1)
 
 
-def _leaner(frame: Frame, scans: list[Scan], stream: BinaryIO, start: int) -> BinaryIO:
+def _leaner(frame: Frame, scans: list[JpegScan], stream: BinaryIO, start: int) -> BinaryIO:
     """Return the file without scans that only write again what stands there: equal to one before, not a refinement.
 
     Raises:
         ImageError: too much work is left.
     """
-    kept: list[Scan] = []
-    known: list[Scan] = []
+    kept: list[JpegScan] = []
+    known: list[JpegScan] = []
     for scan in scans:
         is_first = not scan.band[3]
         if is_first and not scan.after and any(scan.data == one.data for one in known):

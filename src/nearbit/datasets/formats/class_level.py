@@ -15,7 +15,7 @@ LEAF = 0
 
 
 @dataclass(frozen=True)
-class Layout:
+class FolderLayout:
     """How the folders on a path are read.
 
     Attributes:
@@ -54,7 +54,7 @@ def checked_level(level: ClassLevel | None) -> ClassLevel | None:
     raise InputError(f"class_level must be 'first', 'leaf' or the number of a folder from 1 at the top, not {level!r}")
 
 
-def layout_of(found: Scan, level: ClassLevel | None) -> Layout:
+def layout_of(found: Scan, level: ClassLevel | None) -> FolderLayout:
     """Return how the folders are read: by the level that was asked for, else by the best guess."""
     guess = _guess(found)
     if level is None:
@@ -63,35 +63,35 @@ def layout_of(found: Scan, level: ClassLevel | None) -> Layout:
     parts_at = guess.parts_at if number == LEAF or number > guess.parts_at else 0
     which = {LEAF: "the last folder", 1: "the first folder"}.get(number, f"folder {number}")
     parts = f", and folder {parts_at} names the part" if parts_at else ""
-    return Layout(number, parts_at, read_as=f"{which} on the path is the class (--class-level {level}){parts}")
+    return FolderLayout(number, parts_at, read_as=f"{which} on the path is the class (--class-level {level}){parts}")
 
 
-def _guess(found: Scan) -> Layout:
+def _guess(found: Scan) -> FolderLayout:
     base = _wrapper(found.paths)
     homes = _part_folders(found, base)
     depth = base.count("/")
     if homes:
         return _by_parts(base, homes)
     if base:
-        return Layout(
+        return FolderLayout(
             depth + 1,
             homes=(base,),
             read_as=f"the folders in {base} are the classes, for all of them lie in it (--class-level {depth + 1})",
             notes=(f"other reading: --class-level first makes {base.split('/')[0]!r} the one class",),
         )
-    return Layout(
+    return FolderLayout(
         1, read_as="the first folder on the path is the class (--class-level first)", notes=_deeper(found.paths)
     )
 
 
-def _by_parts(base: str, homes: Sequence[str]) -> Layout:
+def _by_parts(base: str, homes: Sequence[str]) -> FolderLayout:
     names = ", ".join(home.removeprefix(base) for home in homes)
     at = base.count("/") + 1
     several = len({PART_NAMES[_last(home)] for home in homes}) > 1
     what = "are the parts" if several else "is one part"
     inside = f" in {base}" if base else ""
     other = "makes those the classes" if not base else f"makes {base.split('/')[0]!r} the one class"
-    return Layout(
+    return FolderLayout(
         at + 1,
         parts_at=at,
         homes=tuple(homes),

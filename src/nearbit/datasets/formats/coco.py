@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from nearbit.datasets.formats.labels_file import Places
-from nearbit.datasets.listing import Item, Listing
+from nearbit.datasets.listing import ListedImage, Listing
 from nearbit.errors import DataError
 from nearbit.json_text import read_json
 
@@ -35,7 +35,7 @@ def list_coco(file: Path, images: Path | None = None) -> Listing:
     for number, path in names.items():
         key = places.find(path, str(file))
         if key is not None:
-            items.append(Item(key, tuple(categories[label] for label in order if label in labels[number])))
+            items.append(ListedImage(key, tuple(categories[label] for label in order if label in labels[number])))
     return Listing(
         _name(file), places.root, tuple(items), classes, _parents(table), tuple(places.problems),
         read_as=f"the COCO annotations {file.name}",

@@ -4,9 +4,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from nearbit.datasets.dataset import Problem
-from nearbit.datasets.formats.class_level import LEAF, ClassLevel, Layout, layout_of
+from nearbit.datasets.formats.class_level import LEAF, ClassLevel, FolderLayout, layout_of
 from nearbit.datasets.images import common_root
-from nearbit.datasets.listing import NO_LABEL, Item, Listing
+from nearbit.datasets.listing import NO_LABEL, ListedImage, Listing
 from nearbit.datasets.scan import Scan, scan_folder
 from nearbit.errors import DataError
 
@@ -50,18 +50,18 @@ def list_files(files: list[Path]) -> Listing:
     absolute = [file.absolute() for file in files]
     root = common_root(absolute)
     keys = list(dict.fromkeys(file.relative_to(root).as_posix() for file in absolute))
-    return Listing(root.name or "images", root, tuple(Item(key) for key in keys), is_whole=False)
+    return Listing(root.name or "images", root, tuple(ListedImage(key) for key in keys), is_whole=False)
 
 
-def _item(path: str, layout: Layout) -> Item:
+def _item(path: str, layout: FolderLayout) -> ListedImage:
     label = layout.label(path)
     if label is not None:
-        return Item(path, (label,), layout.part(path))
+        return ListedImage(path, (label,), layout.part(path))
     beside = "" if path.startswith(layout.homes) else f": it lies beside {', '.join(layout.homes)}"
-    return Item(path, (), layout.part(path), NO_LABEL + beside)
+    return ListedImage(path, (), layout.part(path), NO_LABEL + beside)
 
 
-def _empty(found: Scan, layout: Layout) -> list[str]:
+def _empty(found: Scan, layout: FolderLayout) -> list[str]:
     """Return the folders that would be classes and hold no image; with parts, a class may be in some of them only."""
     if layout.parts_at or layout.level == LEAF:
         return []

@@ -8,7 +8,7 @@ from typing import Any
 from nearbit.datasets.dataset import Problem
 from nearbit.datasets.formats.parts import part_named
 from nearbit.datasets.formats.table import read_table
-from nearbit.datasets.listing import Item, Listing
+from nearbit.datasets.listing import ListedImage, Listing
 from nearbit.datasets.scan import NOT_UTF8, is_utf8
 from nearbit.errors import DataError, did_you_mean
 from nearbit.json_text import parse_json, unstorable
@@ -19,7 +19,7 @@ SEPARATOR = "|"
 
 
 @dataclass(frozen=True)
-class Columns:
+class LabelColumns:
     """Where a labels file holds what: the column (or the entry of JSON Lines) of the path and of the label.
 
     `label` None takes `label` (one name, taken whole) or `labels` (with `separator` between the names), whichever is
@@ -31,7 +31,7 @@ class Columns:
     separator: str = SEPARATOR
 
 
-def list_labels_file(file: Path, images: Path | None = None, columns: Columns | None = None) -> Listing:
+def list_labels_file(file: Path, images: Path | None = None, columns: LabelColumns | None = None) -> Listing:
     """List the images of a labels file in the order of its rows.
 
     Args:
@@ -48,8 +48,8 @@ def list_labels_file(file: Path, images: Path | None = None, columns: Columns | 
     reader = _json_lines if file.suffix.lower() == ".jsonl" else _table_rows
     places = Places(file, images)
     seen: dict[str, int] = {}
-    items: list[Item] = []
-    asked = columns or Columns()
+    items: list[ListedImage] = []
+    asked = columns or LabelColumns()
     for line, path, names, part in reader(file, asked):
         where = f"{file}, line {line}"
         key = places.find(path, where)
@@ -58,10 +58,10 @@ def list_labels_file(file: Path, images: Path | None = None, columns: Columns | 
             raise DataError(f"{where}: {before}; give all labels of an image in one row")
         seen[key or path] = line
         if key is not None:
-            items.append(Item(key, tuple(names), part_named(part, where)))
+            items.append(ListedImage(key, tuple(names), part_named(part, where)))
     if not seen:
         raise DataError(f"{file}: no rows; expected one row an image")
-    named = f" (path: {asked.path!r}, label: {asked.label or 'label or labels'!r})" if asked != Columns() else ""
+    named = f" (path: {asked.path!r}, label: {asked.label or 'label or labels'!r})" if asked != LabelColumns() else ""
     return Listing(
         file.stem,
         places.root,
@@ -107,14 +107,14 @@ def _is_there(path: Path) -> bool:
         return False
 
 
-def _table_rows(file: Path, columns: Columns) -> Iterator[tuple[int, str, list[str], str]]:
+def _table_rows(file: Path, columns: LabelColumns) -> Iterator[tuple[int, str, list[str], str]]:
     options = {columns.path: "path_column", columns.label or "": "label_column"}
     required = (columns.path,) if columns.label is None else (columns.path, columns.label)
     for line, row in read_table(file, required=required, options=options):
         yield line, row[columns.path], _table_labels(file, row, columns), row.get("split", "")
 
 
-def _table_labels(file: Path, row: dict[str, str], columns: Columns) -> list[str]:
+def _table_labels(file: Path, row: dict[str, str], columns: LabelColumns) -> list[str]:
     if columns.label is not None:
         return _names_in(row[columns.label], columns.separator)
     if ("label" in row) == ("labels" in row):
@@ -130,14 +130,14 @@ def _names_in(text: str, separator: str) -> list[str]:
     return [name for name in text.split(separator) if name]
 
 
-def _json_lines(file: Path, columns: Columns) -> Iterator[tuple[int, str, list[str], str]]:
+def _json_lines(file: Path, columns: LabelColumns) -> Iterator[tuple[int, str, list[str], str]]:
     for line, text in enumerate(_text_of(file).split("\n"), start=1):
         if text.strip():
             where = f"{file}, line {line}"
             yield line, *_json_row(parse_json(text, where, DataError, any_text=True), where, columns)
 
 
-def _json_row(row: Any, where: str, columns: Columns) -> tuple[str, list[str], str]:
+def _json_row(row: Any, where: str, columns: LabelColumns) -> tuple[str, list[str], str]:
     if not isinstance(row, dict) or not isinstance(row.get(columns.path), str):
         raise DataError(f'{where}: expected an object with "{columns.path}" (a text), came {escaped(str(row)[:60])}')
     part = row.get("split") or ""
@@ -146,7 +146,7 @@ def _json_row(row: Any, where: str, columns: Columns) -> tuple[str, list[str], s
     return row[columns.path], _json_labels(row, where, columns), part
 
 
-def _json_labels(row: dict[str, Any], where: str, columns: Columns) -> list[str]:
+def _json_labels(row: dict[str, Any], where: str, columns: LabelColumns) -> list[str]:
     if columns.label is not None:
         found = row.get(columns.label)
         names = found if isinstance(found, list) else [] if found is None else [found]

@@ -61,11 +61,11 @@ def fill_cell_bounds(query: Any, group: int, pivots: Any, masks: Any, rings: Any
 
 
 @lean
-def fill_group_bounds(to_leaders: Any, spans: Any, out: Any) -> None:
+def fill_group_bounds(to_pivots: Any, spans: Any, out: Any) -> None:
     """Fill `out` with the least distance that a code of each group can have."""
     inner, outer = spans[0], spans[1]
     for group in range(out.size):
-        distance, least = to_leaders[group], np.uint16(0)
+        distance, least = to_pivots[group], np.uint16(0)
         if distance > outer[group]:
             least = np.uint16(distance - outer[group])
         elif distance < inner[group]:
@@ -184,17 +184,17 @@ def _is_much(query: Any, layout: Any, group_bounds: Any, done: int, limit: int, 
 @jit
 def nearest_pivots(queries: Any, pivots: Any) -> Any:
     """Return the nearest pivot of each query, the first of equals."""
-    near, to_leaders = np.empty(queries.shape[0], np.int64), np.empty(pivots.shape[1], np.uint16)
+    near, to_pivots = np.empty(queries.shape[0], np.int64), np.empty(pivots.shape[1], np.uint16)
     for q in range(queries.shape[0]):
-        distances(queries[q], pivots, 0, to_leaders)
-        near[q] = np.argmin(to_leaders)
+        distances(queries[q], pivots, 0, to_pivots)
+        near[q] = np.argmin(to_pivots)
     return near
 
 
 @lean
 def _search_groups(
     query: Any, home: int, n_bits: int, layout: Any, excluded: Any, k: int, give_up: int,
-    to_leaders: Any, group_bounds: Any, values: Any, bounds: Any, places: Any, near: Any, counts: Any, state: Any,
+    to_pivots: Any, group_bounds: Any, values: Any, bounds: Any, places: Any, near: Any, counts: Any, state: Any,
 ) -> Any:  # fmt: skip
     """Search one query: the nearest pivot's group ring by ring, then the others by their bound.
 
@@ -202,8 +202,8 @@ def _search_groups(
         where the candidates end, GIVEN_UP or FULL.
     """
     end, above, upto = 0, -1, 0
-    distances(query, layout.pivots, 0, to_leaders)
-    fill_group_bounds(to_leaders, layout.spans, group_bounds)
+    distances(query, layout.pivots, 0, to_pivots)
+    fill_group_bounds(to_pivots, layout.spans, group_bounds)
     while above < state[LIMIT]:
         end = _visit(home, above, upto, query, layout, excluded, k, values, bounds, places, near, end, counts, state)
         if end == FULL:
@@ -286,7 +286,7 @@ def search_rings(layout: Any, queries: Any, limits: Any, n_bits: int, k: int, ex
     """
     n_query, n_groups = queries.shape[0], layout.pivots.shape[1]
     begins, sizes, touched = np.zeros(n_query, np.int64), np.zeros(n_query, np.int64), np.zeros(n_query, np.int64)
-    to_leaders, group_bounds = np.empty(n_groups, np.uint16), np.empty(n_groups, np.uint16)
+    to_pivots, group_bounds = np.empty(n_groups, np.uint16), np.empty(n_groups, np.uint16)
     values, bounds = np.empty(CHUNK, np.uint16), np.empty(SMALL, np.uint16)
     places, near = np.empty(4 * CHUNK, np.int64), np.empty(4 * CHUNK, np.uint16)
     counts, state = np.zeros(n_bits + 1, np.int64), np.zeros(4, np.int64)
@@ -298,7 +298,7 @@ def search_rings(layout: Any, queries: Any, limits: Any, n_bits: int, k: int, ex
             _begin(limits[q], counts, state)
             end = _search_groups(
                 queries[q], homes[q], n_bits, layout, excluded, k, give_up,
-                to_leaders, group_bounds, values, bounds, places, near, counts, state,
+                to_pivots, group_bounds, values, bounds, places, near, counts, state,
             )  # fmt: skip
             if end == FULL:
                 places, near = np.empty(4 * places.size, np.int64), np.empty(4 * near.size, np.uint16)
