@@ -1,5 +1,7 @@
 """The health of codes against small loops, and its advice."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -42,6 +44,12 @@ def test_collapsed_codes_are_told_what_to_do():
 def test_healthy_codes_get_no_advice():
     codes = np.random.default_rng(0).integers(0, 256, (500, 8), dtype=np.uint8)
     assert health_of(codes, 64, k=100).advice() == []
+
+
+@pytest.mark.parametrize(("tie_at_k", "advised"), [(10.0, False), (10.5, True)])
+def test_ties_are_advised_on_beyond_k(tie_at_k, advised):
+    health = health_of(np.random.default_rng(0).integers(0, 256, (500, 8), dtype=np.uint8), 64, k=10)
+    assert bool(replace(health, tie_at_k=tie_at_k).advice()) == advised
 
 
 def test_one_code_and_none():

@@ -164,6 +164,8 @@ def test_bootstrap_interval():
     error = values.std() / 20
     assert (high - low) / 2 == pytest.approx(1.96 * error, rel=0.1)
     assert (low, high) == metrics.bootstrap_interval(values, rng=np.random.default_rng(1))
+    low, high = metrics.bootstrap_interval(values, rng=np.random.default_rng(1), n_samples=1)
+    assert low == high == values[np.random.default_rng(1).integers(0, 400, 400)].mean()
     with pytest.raises(InputError, match="level must be above 0"):
         metrics.bootstrap_interval(values, rng=np.random.default_rng(1), level=1.0)
     with pytest.raises(InputError, match="n_samples must be at least 1"):

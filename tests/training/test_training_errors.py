@@ -96,6 +96,11 @@ def test_head_auto_on_frozen_features_needs_validation_images(frozen):
         plan(dataset, tiny_split(dataset, validation=None), n_bits=12, options=options)
 
 
+def test_a_head_on_frozen_features_needs_no_validation_images_where_the_last_epoch_is_kept(run):
+    model = run("csq", "frozen", split=tiny_split(tiny_dataset(), validation=None), select="last", head="linear")
+    assert (model.record["n_validation"], model.record["validation_map"]) == (0, None)
+
+
 def test_a_split_of_other_images_is_refused():
     dataset = tiny_dataset()
     with pytest.raises(DataError, match="not those that the split was made for"):
