@@ -3,6 +3,7 @@
 import importlib.util
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -311,6 +312,19 @@ def test_a_file_that_cannot_be_written_is_one_error_and_leaves_nothing(tmp_path,
         with pytest.raises(InputError, match=rf"out\.{program} cannot be written: .*; nothing was written: see that"):
             export_index(index, tmp_path / f"out.{program}")
         assert [file.name for file in tmp_path.glob("*out*")] == []
+
+
+@pytest.mark.parametrize(("free", "fits"), [(9 * 9 + 65_536, True), (9 * 9 + 65_535, False)])
+def test_a_disk_that_is_about_to_be_full_is_refused_before_a_library_writes(tmp_path, monkeypatch, free, fits):
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=free))
+    with create_index(tmp_path / "a.index", 8) as index:
+        index.add(np.arange(9, dtype=np.uint8)[:, None])
+        if fits:
+            assert export_index(index, tmp_path / "new" / "out.npz") == 9
+        else:
+            with pytest.raises(InputError, match=r"out\.npz cannot be written: its disk has 65,616 bytes left"):
+                export_index(index, tmp_path / "new" / "out.npz")
+            assert not (tmp_path / "new").exists()
 
 
 def test_a_faiss_file_that_was_cut_short_when_it_was_closed_is_noticed(tmp_path, monkeypatch):

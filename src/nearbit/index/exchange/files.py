@@ -1,6 +1,7 @@
 """Which program a file belongs to, by how its name ends; export and import."""
 
 import os
+import shutil
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,9 @@ from nearbit.index.exchange.items import Exchanged
 from nearbit.index.index import Index
 
 EXPORTS = {".npz": "npz", ".faiss": "faiss", ".usearch": "usearch", ".sql": "postgres"}
+MARGIN = 1 << 16
+"""Bytes that a disk must have beyond codes and ids: some libraries do not say that the last ones failed."""
+
 IMPORTS = {".npz": "npz", ".faiss": "faiss", ".usearch": "usearch"}
 
 
@@ -28,6 +32,7 @@ def export_index(index: Index, path: str | Path) -> int:
     """
     file = Path(path)
     program = _program(file, EXPORTS)
+    _check_room(file, index)
     try:
         write_whole(file, lambda aside: program.save(index, aside))
     except (OSError, RuntimeError) as error:  # faiss and usearch raise RuntimeError for whatever the system says
@@ -37,6 +42,17 @@ def export_index(index: Index, path: str | Path) -> int:
             "has room"
         ) from error
     return len(index)
+
+
+def _check_room(file: Path, index: Index) -> None:
+    """Refuse a disk that is full or about to be, before a library writes to it."""
+    folder = next((place for place in file.absolute().parents if place.is_dir()), Path.cwd())
+    least, free = len(index) * (8 + -(-index.n_bits // 8)) + MARGIN, shutil.disk_usage(folder).free
+    if free < least:
+        raise InputError(
+            f"{file} cannot be written: its disk has {free:,} bytes left, and {len(index):,} items with their ids take "
+            f"{least:,} with some to spare; nothing was written: make room there, or choose another place"
+        )
 
 
 def read_file(path: str | Path, n_bits: int | None = None) -> Exchanged:
