@@ -20,7 +20,8 @@ from nearbit.service.settings import Limits, ServiceOptions
 PROGRAM = """
 import sys, threading, time
 from pathlib import Path
-from nearbit.service import routes_search, service
+from nearbit.service import service
+from nearbit.service.routes import search as routes_search
 from nearbit.service.serving import listen, serve
 from nearbit.service.settings import Limits, ServiceOptions
 sys.path.insert(0, {tests!r})
