@@ -169,7 +169,7 @@ def _going_on_from(checkpoint: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if checkpoint.is_dir():
+        if checkpoint.is_dir() and any(checkpoint.iterdir()):
             error.add_note(f"(What was trained so far stays in {checkpoint}: the same command goes on from there.)")
         raise
 
