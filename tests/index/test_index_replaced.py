@@ -94,6 +94,23 @@ def test_the_log_that_a_killed_writer_left_belongs_to_its_file_alone(live, new, 
         assert live.with_name("live.index-wal-foreign").stat().st_size
 
 
+def test_a_write_that_a_killed_writer_began_is_not_the_log_of_another_file(live, tmp_path):
+    """Cut after every frame, and within one: only the whole write counts, and nothing is put away."""
+    with open_index(live) as index, open_index(live) as reader, reader._store.read() as connection:
+        connection.execute("SELECT count(*) FROM items").fetchone()
+        index.add(CODE)
+        log, before = live.with_name("live.index-wal").read_bytes(), live.read_bytes()
+    page_bytes = int.from_bytes(log[8:12], "big")
+    for end in [*range(32, len(log), 24 + page_bytes), 32 + 100, 32 + 24 + page_bytes + 100, len(log)]:
+        folder = tmp_path / str(end)
+        folder.mkdir()
+        (folder / "cut.index").write_bytes(before)
+        (folder / "cut.index-wal").write_bytes(log[:end])
+        with open_index(folder / "cut.index") as index:
+            assert len(index) == (4 if end == len(log) else 3)
+        assert [file.name for file in folder.iterdir()] == ["cut.index"]
+
+
 def test_a_log_is_empty_after_each_write(live):
     with open_index(live) as index, open_index(live) as reader:
         reader.labels()

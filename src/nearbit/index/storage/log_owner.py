@@ -5,12 +5,14 @@ have its log open, under the name that the new one's log would have. SQLite woul
 file it lies beside is known by two things: somebody uses it, and nobody has this file open; or it does not go on from
 this file. Each write draws a random stamp (`PRAGMA user_version`), which stands in the first page of its log, and notes
 in the log the stamp that the file had then: a log whose stamps do not contain the file's goes on from another file.
+What a killed writer left of a write that it did not finish says nothing, since SQLite leaves it out.
 """
 
 import mmap
 import os
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from nearbit.errors import IndexFileError
@@ -23,6 +25,8 @@ STAMP_DIGITS = 10
 
 _BASE = re.compile(rb"log_base(\d{10})")
 _WAL_HEADER, _FRAME_HEADER = 32, 24
+_SALTS = slice(16, 24)
+"""What a log and each frame since it was begun anew have in common."""
 
 
 def log_paths(path: Path) -> tuple[Path, Path]:
@@ -75,27 +79,31 @@ def put_away(file: OpenFile, *, keep: bool = True) -> None:
 
 
 def _stamps_of(wal: Path) -> set[int]:
-    """Return the stamps of the files that a log can go on from; none where it does not say."""
+    """Return the stamps of the files that a log can go on from; none where it does not say, or holds no whole write."""
     with open(wal, "rb") as opened:
         try:
             log = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
         except ValueError:  # emptied in the meantime
             return set()
         with log:
-            return {int(digits) for digits in _BASE.findall(log)} | _stamps_in(log)
+            frames = list(_frames_of(log))
+            if not any(is_last for _, is_last in frames):
+                return set()
+            return {int(digits) for digits in _BASE.findall(log)} | _stamps_in(log, [at for at, _ in frames])
 
 
-def _stamps_in(log: mmap.mmap) -> set[int]:
-    """Return the stamps in the first pages that a log holds, in whatever state."""
+def _frames_of(log: mmap.mmap) -> Iterator[tuple[int, bool]]:
+    """Yield where each frame of a log begins, and whether it is the last of a write that was acknowledged."""
     page_bytes = int.from_bytes(log[8:12], "big")
-    if not 512 <= page_bytes <= 65_536:
-        return set()
-    found = set()
-    for frame in range(_WAL_HEADER, len(log) - _FRAME_HEADER - STAMP_AT - 4, _FRAME_HEADER + page_bytes):
-        if log[frame : frame + 4] == b"\0\0\0\1":
-            begin = frame + _FRAME_HEADER + STAMP_AT
-            found.add(int.from_bytes(log[begin : begin + 4], "big", signed=True))
-    return found
+    if 512 <= page_bytes <= 65_536:
+        for at in range(_WAL_HEADER, len(log) - _FRAME_HEADER - page_bytes + 1, _FRAME_HEADER + page_bytes):
+            yield at, log[at + 4 : at + 8] != bytes(4) and log[at + 8 : at + 16] == log[_SALTS]
+
+
+def _stamps_in(log: mmap.mmap, frames: list[int]) -> set[int]:
+    """Return the stamps in the first pages that a log holds, in whatever state."""
+    begins = [at + _FRAME_HEADER + STAMP_AT for at in frames if log[at : at + 4] == b"\0\0\0\1"]
+    return {int.from_bytes(log[begin : begin + 4], "big", signed=True) for begin in begins}
 
 
 _SHM_USERS = (128, 1)
