@@ -2,6 +2,7 @@
 
 from nearbit.encoding.preprocessing import Pixels, Preprocessing
 from nearbit.networks.backbones import BUILT_IN, Backbone, BackboneSpec, make_backbone, rebuild_backbone
+from nearbit.networks.expected_center import ExpectedCenter
 from nearbit.networks.heads import HEADS, Head, HeadKind
 from nearbit.networks.network import HashNetwork
 from nearbit.networks.resnet import ResNet
@@ -12,6 +13,7 @@ __all__ = [
     "HEADS",
     "Backbone",
     "BackboneSpec",
+    "ExpectedCenter",
     "HashNetwork",
     "Head",
     "HeadKind",

@@ -1,12 +1,13 @@
 """Heads: from features to one real-valued output a bit."""
 
 import copy
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from nearbit.errors import InputError
+from nearbit.networks.expected_center import MOST_MEMBERS, ExpectedCenter
 
 HeadKind = Literal["linear", "hidden", "label"]
 HEADS: tuple[HeadKind, ...] = ("linear", "hidden")
@@ -19,7 +20,8 @@ class Head(nn.Module):
     The papers use one linear layer on a backbone that is trained with it. On frozen features a linear map cannot reach
     centers that were drawn at random, and a hidden layer can. With `normalized` the last layer has no bias and batch
     normalisation behind it. The head "label" has one hidden unit a class, and its outputs are the word of the class
-    whose unit is largest. `spec` holds what it was made with.
+    whose unit is largest. With an `ExpectedCenter`, what its classifiers say joins the outputs, except in training
+    mode: a loss moves the head's own outputs. `spec` holds what it was made with.
     """
 
     feature_mean: Tensor
@@ -34,11 +36,14 @@ class Head(nn.Module):
         hidden: int = 1024,
         dropout: float = 0.5,
         normalized: bool = False,
+        expected_center: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
         if kind not in (*HEADS, "label"):
             raise InputError(f"a head must be one of {', '.join(HEADS)}, label, not {kind!r}")
-        self.spec = {"kind": kind, "hidden": hidden, "dropout": dropout, "normalized": normalized}
+        self.n_outputs = n_bits
+        self.spec: dict[str, Any] = {"kind": kind, "hidden": hidden, "dropout": dropout, "normalized": normalized}
+        self.expected_center: ExpectedCenter | None = None
         self.register_buffer("feature_mean", torch.zeros(feature_dim))
         self.register_buffer("feature_std", torch.ones(feature_dim))
         if kind == "linear":
@@ -53,6 +58,13 @@ class Head(nn.Module):
                 nn.Dropout(dropout),
                 *_last(hidden, n_bits, normalized),
             )
+        if expected_center is not None:
+            self.expect(_described(feature_dim, n_bits, **expected_center))
+
+    def expect(self, expected_center: ExpectedCenter) -> None:
+        """Let what classifiers say of an image join the outputs."""
+        self.expected_center = expected_center
+        self.spec["expected_center"] = expected_center.spec
 
     def standardize(self, features: Tensor) -> None:
         """Take the mean and the standard deviation of training features `(n, feature_dim)` for what follows."""
@@ -62,6 +74,14 @@ class Head(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Map features float `(n, feature_dim)` to outputs `(n, n_bits)`, before tanh."""
+        outputs = self.own_outputs(features)
+        if self.expected_center is None or self.training:
+            return outputs
+        joined: Tensor = self.expected_center(outputs, features)
+        return joined
+
+    def own_outputs(self, features: Tensor) -> Tensor:
+        """Return the outputs `(n, n_bits)` without what classifiers say."""
         outputs: Tensor = self.layers((features - self.feature_mean) / self.feature_std)
         return outputs
 
@@ -98,9 +118,14 @@ class Head(nn.Module):
         return head
 
     def check_linear(self) -> None:
-        """Raise `InputError` for the head "label", whose outputs follow no last linear layer."""
+        """Raise `InputError` for a head whose outputs follow no last linear layer: "label", and with classifiers."""
         if self.spec["kind"] == "label":
             raise InputError("the head of a label code has no last linear layer: take a method that has one")
+        if self.expected_center is not None:
+            raise InputError(
+                "the outputs of this head are joined with what classifiers say, which know the trained classes alone: "
+                "take a model of another method (crh, shc)"
+            )
 
 
 class WordOfLargest(nn.Module):
@@ -115,6 +140,16 @@ class WordOfLargest(nn.Module):
     def forward(self, scores: Tensor) -> Tensor:
         """Return rows of `words`: float `(n, n_bits)`."""
         return self.words[scores.argmax(dim=1)]
+
+
+def _described(feature_dim: int, n_bits: int, *, members: Any, n_classes: int) -> ExpectedCenter:
+    """Return the expected center that a description names, with random weights."""
+    if not isinstance(members, list) or len(members) > MOST_MEMBERS or not all(type(spec) is dict for spec in members):
+        raise InputError(f"the members of an expected center must be at most {MOST_MEMBERS} descriptions of heads")
+    if any("expected_center" in spec for spec in members):
+        raise InputError("a classifier of an expected center has none of its own")
+    committee = [Head(feature_dim, n_classes, **spec) for spec in members]
+    return ExpectedCenter(committee, n_bits)
 
 
 def _last(features_in: int, n_bits: int, normalized: bool) -> tuple[nn.Module, ...]:

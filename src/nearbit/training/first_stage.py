@@ -111,7 +111,6 @@ class FirstStage:
             module=self._module(network),
             inputs=inputs,
             train_labels=self.labels,
-            validation_labels=self.context.labels["validation"][:0],
             method=CLASSIFIER,
             options=CLASSIFIER.options,
             task=task,

@@ -1,10 +1,12 @@
 """`train`: from a data set and a split to a model."""
 
+import copy
 import hashlib
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from functools import cache as once
+from functools import cached_property
 from pathlib import Path
 from typing import Any, final
 
@@ -21,12 +23,14 @@ from nearbit.encoding.torch_backend import enough_memory
 from nearbit.errors import InputError, TrainingError
 from nearbit.methods import BASELINES, Baseline, Method, Schedule, Similarity, Task, find_method
 from nearbit.model.bundle import Model
-from nearbit.networks import HEADS, HashNetwork, HeadKind
+from nearbit.networks import HEADS, ExpectedCenter, HashNetwork, Head, HeadKind
 from nearbit.progress import Progress, silent
 from nearbit.training.baseline import BaselineRun
 from nearbit.training.callbacks import NO_CALLBACKS, Callbacks
 from nearbit.training.checkpoint import TrainState
+from nearbit.training.committee import choose_mixture, trained_committee
 from nearbit.training.context import RunContext
+from nearbit.training.criterion import Criterion
 from nearbit.training.first_stage import FirstStage
 from nearbit.training.options import TrainOptions, head_candidates, resolve_schedule
 from nearbit.training.reference import reference_similarity
@@ -146,6 +150,11 @@ class TrainingRun:
                 f"the second term of {method.name} looks at the outputs of all training images, which several "
                 "processes do not share: train in one process, or leave the term out (pair_weight=0)"
             )
+        if method.committee is not None and context.regime != "frozen":
+            raise InputError(
+                f"{method.name} trains classifiers on frozen features, and this run is {context.regime}: take a "
+                "pretrained backbone (--weights, timm:NAME, hf:FOLDER) and leave --regime out, or the method shc"
+            )
         if centers is None:
             check_sizes(task.n_classes, task.n_bits, distinct=method.distinct)
         self.kinds = head_candidates(options, context.regime, has_validation=len(split.validation) > 0)
@@ -201,8 +210,10 @@ class TrainingRun:
         similarity = self._similarity(images)
         start = once(lambda: self._centers(similarity))
         found = time.monotonic()
+        committee = self._committee(progress, callbacks)
         fitted = {
-            kind: self._train_head(kind, similarity, start, checkpoint, progress, callbacks) for kind in self.kinds
+            kind: self._train_head(kind, similarity, start, committee, checkpoint, progress, callbacks)
+            for kind in self.kinds
         }
         best = max(self.kinds, key=lambda kind: _score(fitted[kind][1]))
         seconds = {
@@ -236,17 +247,32 @@ class TrainingRun:
         made = self.method.make_centers(replace(self.task, similarity=similarity), self.method_options, rng)
         return broadcast_centers(made, self.context.processes)
 
+    def _committee(self, progress: Progress, callbacks: Callbacks) -> list[Head]:
+        """Return the classifiers whose expected center joins the codes; none for most methods."""
+        if self.method.committee is None:
+            return []
+        plan = self.method.committee(self.method_options)
+        return trained_committee(self.context, plan, self.context.options.batch_size, progress, callbacks)
+
+    @cached_property
+    def _criterion(self) -> Criterion | None:
+        return self.context.criterion(self.task.n_bits)
+
     def _train_head(
         self,
         kind: HeadKind,
         similarity: Similarity | None,
         start: Any,
+        committee: list[Head],
         checkpoint: Path | None,
         progress: Progress,
         callbacks: Callbacks,
     ) -> tuple[HashNetwork, TrainState]:
         context, options = self.context, self.context.options
         network = context.network(self.task.n_bits, kind, normalized=self.method.normalized)
+        if committee:
+            beside = ExpectedCenter([copy.deepcopy(head) for head in committee], self.task.n_bits)
+            network.head.expect(beside.to(context.device))
         inputs = context.inputs(network.backbone, progress)
         frozen = context.regime == "frozen"
         if frozen:
@@ -257,7 +283,6 @@ class TrainingRun:
             module=network.head if frozen else network,
             inputs=inputs,
             train_labels=context.labels["train"],
-            validation_labels=context.labels["validation"],
             method=self.method,
             options=self.method_options,
             task=self.task,
@@ -274,9 +299,17 @@ class TrainingRun:
             precision=context.precision,
             processes=context.processes,
             callbacks=callbacks,
+            criterion=self._criterion,
+            expected_center=network.head.expected_center,
             similarity=similarity,
         )
-        return network, trainer.run(progress)
+        state = trainer.run(progress)
+        if network.head.expected_center is not None:
+            assert state.best is not None  # noqa: S101 - Trainer.run always leaves one
+            mixture = choose_mixture(context, network.head, self._criterion, progress)
+            state.best.mixture = mixture._asdict()
+            state.best.validation_map = mixture.score
+        return network, state
 
     def _model(
         self,
@@ -293,6 +326,8 @@ class TrainingRun:
             "schedule": _plain(self.schedules[kind]),
             "selected_epoch": state.best.epoch,
             "validation_map": state.best.validation_map,
+            "validation_searched": None if self._criterion is None else self._criterion.searched,
+            **({} if state.best.mixture is None else {"expected_center": state.best.mixture}),
             "certificate": certify(state.best.centers.centers, similarity).to_dict(),
             "history": state.history,
             **stages,

@@ -13,12 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from nearbit.centers import CenterState, pairwise_distances, similarity_correlation
-from nearbit.codes import pack, signs_of
 from nearbit.encoding.feature_cache import FloatRows
 from nearbit.encoding.torch_backend import enough_memory
 from nearbit.errors import TrainingError
 from nearbit.methods import Method, Schedule, Similarity, Targets, Task
-from nearbit.metrics import tie_aware_average_precision
+from nearbit.networks import ExpectedCenter
 from nearbit.progress import Progress
 from nearbit.training.batches import Positions, TrainingInputs, cut_batches
 from nearbit.training.callbacks import NO_CALLBACKS, Callbacks
@@ -30,6 +29,7 @@ from nearbit.training.checkpoint import (
     restore_checkpoint,
     save_checkpoint,
 )
+from nearbit.training.criterion import Criterion
 from nearbit.training.distributed.processes import ALONE, Processes
 from nearbit.training.distributed.sync_batch_norm import sync_batch_norm
 from nearbit.training.memory_bank import MemoryBank
@@ -38,7 +38,6 @@ from nearbit.training.seeds import generator, torch_seeded
 from nearbit.training.stepping import Stepper
 
 CHECKPOINT_SECONDS = 10.0
-VALIDATION_DATABASE = 5000
 FEW = 16
 """Training images whose outputs are looked at in the end where there are no validation images."""
 
@@ -50,7 +49,7 @@ class Trainer:
     Attributes:
         module: what is trained: a head on cached features, or a whole network.
         inputs: its images.
-        train_labels, validation_labels: bool `(n, n_classes)`; the latter is empty where nothing is validated.
+        train_labels: bool `(n, n_classes)`.
         method, options, task, schedule: what is done.
         start: makes the centers of the first epoch.
         select: "validation" or "last".
@@ -64,13 +63,14 @@ class Trainer:
         precision: what the network computes in while it is trained.
         processes: those that share the work.
         callbacks: told of each epoch.
+        expected_center: what classifiers say beside the module, which has the centers that it trains towards; or None.
+        criterion: scores the validation images; None where nothing is validated.
         similarity: of the classes, to record how centers that change follow it; or None.
     """
 
     module: nn.Module
     inputs: TrainingInputs
     train_labels: npt.NDArray[np.bool_]
-    validation_labels: npt.NDArray[np.bool_]
     method: Method
     options: Any
     task: Task
@@ -87,6 +87,8 @@ class Trainer:
     precision: Precision = "float32"
     processes: Processes = ALONE
     callbacks: Callbacks = NO_CALLBACKS
+    criterion: Criterion | None = None
+    expected_center: ExpectedCenter | None = None
     similarity: Similarity | None = None
 
     def run(self, progress: Progress) -> TrainState:
@@ -207,8 +209,10 @@ class Trainer:
         """Validate where it is due, and keep the weights with the centers they were trained towards where best."""
         if not all(bool(value.isfinite().all()) for value in self.module.state_dict().values()):
             raise self._not_finite("a weight", state.epoch)
+        if self.expected_center is not None:
+            self.expected_center.set_centers(torch.from_numpy(centers.centers).to(self.device))
         last = state.epoch == self.schedule.epochs
-        validates = len(self.validation_labels) > 0 and (last or state.epoch % self.validate_every == 0)
+        validates = self.criterion is not None and (last or state.epoch % self.validate_every == 0)
         score = self.validation_map() if validates else None
         if last and not validates:
             self.outputs("train", np.arange(min(FEW, len(self.train_labels))))
@@ -222,15 +226,10 @@ class Trainer:
             )
 
     def validation_map(self) -> float:
-        """Return the tie-aware mAP of validation images as queries against at most 5,000 training images."""
-        database = validation_database(len(self.train_labels), self.seed)
-        parts = {"train": database, "validation": np.arange(len(self.validation_labels))}
-        outputs = {part: self.outputs(part, rows) for part, rows in parts.items()}
-        codes = {part: pack(signs_of(values)) for part, values in outputs.items()}
-        precisions = tie_aware_average_precision(
-            codes["validation"], self.validation_labels, codes["train"], self.train_labels[database], self.task.n_bits
-        )
-        return float(self.processes.broadcast(torch.tensor(precisions.mean(), dtype=torch.float64)))
+        """Return what the criterion says of the validation images."""
+        assert self.criterion is not None  # noqa: S101 - `_keep_best` asks only where there is one
+        score = self.criterion.score({part: self.outputs(part, at) for part, at in self.criterion.positions().items()})
+        return float(self.processes.broadcast(torch.tensor(score, dtype=torch.float64)))
 
     def outputs(self, part: str, positions: Positions) -> FloatRows:
         """Return plain outputs float32 `(n, n_bits)` of positions of "train" or "validation"; the work is shared."""
@@ -260,13 +259,6 @@ def broadcast_centers(state: CenterState, processes: Processes) -> CenterState:
         return state
     shared = {name: processes.broadcast(torch.from_numpy(array.copy())) for name, array in state.arrays().items()}
     return CenterState(**{name: tensor.numpy() for name, tensor in shared.items()})
-
-
-def validation_database(n_train: int, seed: int) -> Positions:
-    """Return which training images validation searches: all, or 5,000 that the seed draws."""
-    if n_train <= VALIDATION_DATABASE:
-        return np.arange(n_train)
-    return np.sort(generator(seed, "validation").choice(n_train, VALIDATION_DATABASE, replace=False))
 
 
 def _center_figures(state: CenterState, similarity: Similarity | None) -> dict[str, float | int | None]:
