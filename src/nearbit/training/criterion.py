@@ -53,7 +53,7 @@ class Criterion:
         codes = {part: pack(signs_of(values)) for part, values in outputs.items()}
         if self.searched == "validation":
             values = leave_one_out_average_precision(codes["validation"], self.validation_labels, self.n_bits)
-            return float(values[_has_others(self.validation_labels)].mean())
+            return float(values[shares_labels(self.validation_labels)].mean())
         database = self.train_labels[self.positions()["train"]]
         queries = (codes["validation"], self.validation_labels)
         return float(tie_aware_average_precision(*queries, codes["train"], database, self.n_bits).mean())
@@ -71,7 +71,7 @@ def searched_by_validation(split: Split, labels: npt.NDArray[np.bool_], wanted: 
     Raises:
         InputError: they are to search themselves, and none shares a label with another one.
     """
-    others = _has_others(labels)
+    others = shares_labels(labels)
     if wanted == "validation" and not others.any():
         raise InputError(
             "validation images can be searched among themselves only where some share a label: "
@@ -90,6 +90,6 @@ def validation_database(n_train: int, seed: int) -> Positions:
     return np.sort(generator(seed, "validation").choice(n_train, VALIDATION_DATABASE, replace=False))
 
 
-def _has_others(labels: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+def shares_labels(labels: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     """Return for each image whether another one shares a label with it: bool `(n,)`."""
     return np.asarray((labels & (labels.sum(axis=0) > 1)).any(axis=1))
