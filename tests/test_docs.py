@@ -53,6 +53,9 @@ def test_commands_and_options_in_pages_exist(page: Path) -> None:
         assert words[0] in COMMANDS, f"{page.name} shows nearbit {words[0]}"
         command = cli.get_command(click.Context(cli), words[0])
         assert command is not None
+        if isinstance(command, click.Group):
+            assert words[1] in command.commands, f"{page.name} shows nearbit {words[0]} {words[1]}"
+            command = command.commands[words[1]]
         known = {name for parameter in command.params for name in parameter.opts}
         shown = {word.partition("=")[0] for word in words[1:] if re.fullmatch(r"--?[a-z][a-z-]*(=.*)?", word)}
         assert shown <= known, f"{page.name} shows {sorted(shown - known)} of nearbit {words[0]}"

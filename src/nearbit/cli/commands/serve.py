@@ -98,14 +98,14 @@ def _announce(url: str, index_path: Path, opens: bool, as_json: bool) -> None:
 
 def _warn_of_gone(index_path: Path) -> None:
     """Say how many of the files that the index names are gone, where some are."""
-    from nearbit.cli.commands.index import HOW_TO_FIND
+    from nearbit.cli.commands.index.images import HOW_TO_FIND
     from nearbit.index import open_index
     from nearbit.indexing_places import sample_files
 
     with open_index(index_path, read_only=True) as index:
         gone = sample_files(index)
     if gone.ids:
-        echo(f"nearbit: warning: {gone.words}; nearbit index: {HOW_TO_FIND}")
+        echo(f"nearbit: warning: {gone.words}; {HOW_TO_FIND}")
 
 
 def _token(file: Path | None) -> str | None:
