@@ -73,5 +73,12 @@ def test_readme_names_every_command() -> None:
     assert [name for name in COMMANDS if f"`nearbit {name}" not in readme] == []
 
 
+def test_page_of_the_index_shows_every_subcommand() -> None:
+    command = cli.get_command(click.Context(cli), "index")
+    assert isinstance(command, click.Group)
+    shown = {words[1] for words in commands_in(ROOT / "docs" / "index.md") if words[0] == "index"}
+    assert set(command.commands) <= shown
+
+
 def test_picture_of_the_flow_is_what_the_project_draws() -> None:
     assert (ROOT / "docs" / "flow.svg").read_text(encoding="utf-8") == flow_svg()

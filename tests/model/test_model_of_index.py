@@ -33,7 +33,9 @@ def test_the_model_that_is_given_comes_first(index, tmp_path):
 
 def test_an_index_without_a_model_at_hand_says_so(index, tmp_path):
     (tmp_path / "a.model").rename(tmp_path / "b.model")
-    with pytest.raises(InputError, match=r"names the model .*a\.model, which is not there: give it \(--model"):
+    with pytest.raises(
+        InputError, match=r"names the model \.\./a\.model beside it, which is not there: give it \(--model"
+    ):
         model_of_index(index)
     assert model_at_hand(index) is None
     with create_index(tmp_path / "b.index", 12) as other:
@@ -75,7 +77,7 @@ def test_a_manifest_that_was_altered_is_an_error_and_not_another_model(index, tm
         ({"format_version": 9}, "has the model format 9; this nearbit reads up to 1: update nearbit"),
         ({"model_id": 7}, "it names no model_id, or one that cannot be"),
         ({"n_bits": "12"}, "it names no n_bits, or one that cannot be"),
-        ({"classes": None}, "it names no classes, or one that cannot be"),
+        ({"classes": None}, "must name the classes in a list of texts"),
         ({"files": []}, "it names no files, or one that cannot be"),
     ],
 )

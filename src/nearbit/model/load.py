@@ -134,11 +134,12 @@ def model_of_index(index: "Index", given: Path | None = None) -> Path:
         BundleError: there is no model, or its manifest was altered, or is of a newer format.
         IndexFileError: the index holds codes of another model.
     """
-    folder = _named(index) if given is None else given
+    folder = _folder(index, given)
     if folder is None:
         raise InputError(f"{index.path} names no model: give it (--model FOLDER)")
     if given is None and not folder.is_dir():
-        raise InputError(f"{index.path} names the model {folder}, which is not there: give it (--model FOLDER)")
+        note = index.notes()["model_path"]
+        raise InputError(f"{index.path} names the model {note} beside it, which is not there: give it (--model FOLDER)")
     if not _made(folder, index):
         raise IndexFileError(
             f"{index.path} holds codes of another model than {folder}: give the model that made them (--model)"
@@ -151,7 +152,7 @@ def model_at_hand(index: "Index", given: Path | None = None) -> Path | None:
 
     Of a folder that cannot be read it is not known; what is wrong is told where its files are asked for.
     """
-    folder = _named(index) if given is None else given
+    folder = _folder(index, given)
     if folder is None or not (folder / "bundle.json").is_file():
         return None
     try:
@@ -160,16 +161,22 @@ def model_at_hand(index: "Index", given: Path | None = None) -> Path | None:
         return folder
 
 
-def _named(index: "Index") -> Path | None:
-    """Return the folder of the model that an index names, which lies as seen from its own."""
+def _folder(index: "Index", given: Path | None) -> Path | None:
+    """Return the folder that is given, else the one that a note of the index names, as seen from its own."""
     note = index.notes().get("model_path")
-    return None if note is None else Path(index.path.absolute().parent, note).resolve()
+    if given is not None or note is None:
+        return given
+    return Path(index.path.absolute().parent, note).resolve()
 
 
 def _made(folder: Path, index: "Index") -> bool:
-    """Return whether a model made the codes of an index, as far as both say."""
     about = read_manifest(folder)
-    return bool(about["n_bits"] == index.n_bits) and index.model_id in (None, about["model_id"])
+    return may_have_made(index, about["n_bits"], about["model_id"])
+
+
+def may_have_made(index: "Index", n_bits: int, model_id: str) -> bool:
+    """Return whether a model of these codes and this id made the codes of an index, as far as the index says."""
+    return n_bits == index.n_bits and index.model_id in (None, model_id)
 
 
 def centers_of(model: "Model | OnnxModel") -> npt.NDArray[np.int8]:

@@ -20,8 +20,8 @@ TRAINED, EXPORTED = "nearbit-model", "nearbit-onnx"
 FORMAT_VERSIONS = {TRAINED: 1, EXPORTED: 1}
 """The format of each kind that this nearbit writes and reads."""
 
-FIELDS = {"model_id": str, "n_bits": int, "classes": list, "files": dict}
-"""What every manifest says, whatever its kind."""
+FIELDS = {"model_id": str, "n_bits": int, "files": dict}
+"""What every manifest says beside the classes, whatever its kind."""
 
 LARGEST_SIDE = 8192
 """Side of an image, in pixels, above which a model's preprocessing is refused."""
@@ -79,6 +79,7 @@ def read_manifest(folder: Path, kind: str | None = None) -> dict[str, Any]:
     for name, form in FIELDS.items():
         if not isinstance(description.get(name), form):
             raise BundleError(f"{path} does not describe a nearbit model: it names no {name}, or one that cannot be")
+    class_names(folder, description)
     return description
 
 
@@ -142,7 +143,7 @@ def _instead(kind: str) -> str:
 
 def class_names(folder: Path, description: dict[str, Any]) -> tuple[str, ...]:
     """Return the names of the classes; raise `BundleError` unless they are a list of texts."""
-    names = description["classes"]
+    names = description.get("classes")
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise BundleError(f"{folder}: bundle.json must name the classes in a list of texts")
     return tuple(names)

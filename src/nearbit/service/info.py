@@ -58,7 +58,7 @@ def centers_of(folder: Path) -> ClassCenters | None:
         BundleError: they are missing or damaged.
     """
     about = description_of(folder)
-    classes = tuple(map(str, about["classes"]))
+    classes = tuple(about["classes"])
     try:
         signs = read_signs(folder, about["files"], "centers.npy", (len(classes), about["n_bits"]))
     except BundleError as error:

@@ -12,7 +12,7 @@ from nearbit.codes import n_bytes
 from nearbit.errors import NearbitError
 from nearbit.index import Index
 from nearbit.index.storage.open_file import real_path
-from nearbit.model.load import Encoder, load_encoder, model_at_hand, model_of_index
+from nearbit.model.load import Encoder, load_encoder, may_have_made, model_at_hand, model_of_index
 from nearbit.service.collection import Collection
 from nearbit.service.counters import Counters
 from nearbit.service.encoder import Encoding
@@ -116,8 +116,8 @@ class Service:
     def check_model(self, model: Encoder) -> None:
         """Raise `ApiError` (409) where the index, which may have been replaced, holds codes of another model."""
         with self.collection.use() as index:
-            is_other = index.n_bits != model.n_bits or index.model_id not in (None, model.model_id)
-        if is_other:
+            is_of_model = may_have_made(index, model.n_bits, model.model_id)
+        if not is_of_model:
             raise ApiError(
                 409,
                 "the index was built with another model than the one that encodes images here",

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nearbit.cli.console import device_option, echo, emit, json_option, max_pixels_option, table
+from nearbit.cli.console import (
+    device_option,
+    echo,
+    emit,
+    index_argument,
+    json_option,
+    max_pixels_option,
+    model_of_index_option,
+    table,
+)
 from nearbit.errors import InputError, did_you_mean
 from nearbit.files.writing import path_seen_from
 
@@ -16,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @click.command("search", epilog="Example: nearbit search birds.index query.jpg -k 10")
-@click.argument("index_path", metavar="INDEX", type=click.Path(path_type=Path, dir_okay=False))
+@index_argument
 @click.argument("queries", metavar="[QUERY]...", nargs=-1, type=click.Path(path_type=Path))
 @click.option(
     "--id", "ids", type=click.IntRange(0), multiple=True, help="Search from an item of the index; repeatable."
@@ -39,12 +48,7 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Rank by the real-valued outputs of the query: by the sum of |output| over the bits that differ.",
 )
-@click.option(
-    "--model",
-    "model_path",
-    type=click.Path(path_type=Path),
-    help="The model folder, or one that `nearbit export --onnx` wrote. [default: the one that the index names]",
-)
+@model_of_index_option
 @device_option
 @max_pixels_option
 @json_option

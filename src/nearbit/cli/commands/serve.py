@@ -6,19 +6,16 @@ from pathlib import Path
 
 import click
 
-from nearbit.cli.console import echo, emit, json_option, max_pixels_option
+from nearbit.cli.console import echo, emit, index_argument, json_option, max_pixels_option, model_option
 from nearbit.errors import InputError, MissingExtraError
 
 TOKEN_VARIABLE = "NEARBIT_TOKEN"
 
 
 @click.command("serve", epilog="Example: nearbit serve birds.index --open")
-@click.argument("index_path", metavar="INDEX", type=click.Path(path_type=Path, dir_okay=False))
-@click.option(
-    "--model",
-    "model_path",
-    type=click.Path(path_type=Path),
-    help="Folder of the model that encodes uploaded images. [default: the one that the index names, if it is there]",
+@index_argument
+@model_option(
+    "Folder of the model that encodes uploaded images. [default: the one that the index names, if it is there]"
 )
 @click.option(
     "--host", default="127.0.0.1", show_default=True, help="Address; another one than loopback needs a token."
