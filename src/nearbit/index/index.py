@@ -9,14 +9,14 @@ from typing import Any, Self, final
 import numpy as np
 import numpy.typing as npt
 
-from nearbit.codes import Codes, check_codes
+from nearbit.codes import Codes, as_words, check_codes
 from nearbit.errors import IndexFileError, InputError
 from nearbit.index import arguments, asymmetric_search
 from nearbit.index.engine.weights import check_weights
 from nearbit.index.filters import Filter, chosen, filter_of, matching
 from nearbit.index.live.manager import SnapshotManager
 from nearbit.index.live.snapshot import Snapshot, Subset, codes_of
-from nearbit.index.results import PADDING, Ids, Item, Results
+from nearbit.index.results import Ids, Item, Results
 from nearbit.index.stats import describe
 from nearbit.index.storage import statements
 from nearbit.index.storage.change_log import State, read_state, record_change, runs_of
@@ -186,18 +186,20 @@ class Index:
         if weights is not None:
             limit, reach = arguments.check_weighted(k, radius, outputs, rerank)
             weighted = check_weights(weights, queries, self.n_bits)
-            return asymmetric_search.search(*self._view(wanted), weighted, limit, reach)
+            snapshot, only = self._view(wanted)
+            most = snapshot.room(limit)
+            return Results(asymmetric_search.search(snapshot, only, weighted, most, reach), most)
         limit, within = arguments.check_limits(k, radius)
         real, first = arguments.check_rerank(outputs, rerank, self.outputs, len(queries), self.n_bits)
-        most = None if limit is None else max(limit, first)
         if real is None:
             snapshot, only = self._view(wanted)
-            return snapshot.search(queries, k=most, radius=within, only=only)
+            most = snapshot.room(limit)
+            return Results(snapshot.nearest(as_words(queries), k=most, radius=within, only=only), most)
         with self._state(wanted) as (connection, snapshot, only):
-            results = snapshot.search(queries, k=most, radius=within, only=only)
-            found = results.ids[results.ids != PADDING]
-            kept = statements.outputs_of(connection, found, str(self.outputs), self.n_bits)
-        return reordered(results, real, *kept, k=limit, rerank=first)
+            most = snapshot.room(None if limit is None else max(limit, first))
+            hits = snapshot.nearest(as_words(queries), k=most, radius=within, only=only)
+            kept = statements.outputs_of(connection, hits.ids, str(self.outputs), self.n_bits)
+        return Results(reordered(hits, real, *kept, k=limit, rerank=first), snapshot.room(limit))
 
     def items(self, ids: npt.ArrayLike) -> list[Item]:
         """Return the items of these ids, in the order asked; raise `InputError` where one is not there."""

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from nearbit.codes import Codes, as_words, binarize, check_signs, rounded_weights
 from nearbit.errors import InputError
-from nearbit.index.engine.brute_force import Words
+from nearbit.index.engine.layout import Words
 
 Whole = npt.NDArray[np.int64]
 
