@@ -11,11 +11,9 @@ from nearbit.errors import IndexFileError
 from nearbit.index.engine.structure import brute_force_search
 from nearbit.index.live.manager import SnapshotManager
 from nearbit.index.live.snapshot import Snapshot
-from nearbit.index.storage.checksums import item_sum, output_sum
 from nearbit.index.storage.damage import Damage
 from nearbit.index.storage.loading import StoredItems, load_all
-from nearbit.index.storage.rows import ITEM_COLUMNS, item_of
-from nearbit.index.storage.schema import has_checksums
+from nearbit.index.storage.rows import ITEM_COLUMNS, has_checksums, item_of, item_sum, output_sum
 from nearbit.index.storage.statements import last_id
 
 SAMPLE, NEAREST = 20, 100
