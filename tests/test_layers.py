@@ -30,7 +30,7 @@ ROOMS = {
         "codebook", "reassignment", "spare", "nearest_spare", "semantic", "certificate",
     ),
     "index": (
-        "results", "engine", "storage", "live", "asymmetric_search", "arguments", "filters", "stats", "verify", "index",
+        "results", "engine", "storage", "arguments", "live", "asymmetric_search", "stats", "verify", "changes", "index",
         "opening", "replacing", "exchange",
     ),
     "datasets": (

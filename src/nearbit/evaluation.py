@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nearbit.codes import pack, signs_of
+from nearbit.codes import binarize, pack
 from nearbit.datasets import Dataset, Problem, Split
 from nearbit.encoding.feature_cache import FeatureStore
 from nearbit.errors import DataError
@@ -101,8 +101,8 @@ def evaluate(
     kept = None if cache is None else model.row_cache(cache, device)
     queries = model.encode_dataset(dataset, used.query, device=device, cache=kept, progress=progress)
     database = model.encode_dataset(dataset, used.database, device=device, cache=kept, progress=progress)
-    codes = pack(signs_of(database.outputs))
-    compared = (pack(signs_of(queries.outputs)), dataset.labels[queries.rows], codes, dataset.labels[database.rows])
+    codes = binarize(database.outputs)
+    compared = (binarize(queries.outputs), dataset.labels[queries.rows], codes, dataset.labels[database.rows])
     report = evaluate_codes(
         *compared,
         n_bits=model.n_bits,

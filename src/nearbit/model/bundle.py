@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import save_file
 
 from nearbit.centers import CenterState
-from nearbit.codes import Codes, check_n_bits, pack, signs_of
+from nearbit.codes import Codes, binarize, check_n_bits
 from nearbit.datasets import Dataset, ImageSource, Split, load_split
 from nearbit.encoding.feature_cache import FeatureCache, FeatureStore, FloatRows
 from nearbit.encoding.inputs import GivenImage
@@ -111,7 +111,7 @@ class Model:
 
     def encode(self, images: Sequence[GivenImage], *, device: str = "auto", progress: Progress = silent) -> Codes:
         """Return the codes of images: uint8 `(n, ceil(n_bits / 8))`, in the order given; see `outputs`."""
-        return pack(signs_of(self.outputs(images, device=device, progress=progress)))
+        return binarize(self.outputs(images, device=device, progress=progress))
 
     def encode_dataset(
         self,

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from nearbit.codes import pack, signs_of
+from nearbit.codes import binarize
 from nearbit.datasets import Dataset, Split
 from nearbit.metrics import evaluate_codes
 from nearbit.model.bundle import Model
@@ -71,9 +71,9 @@ def _map(
     queries = encoder.encode_dataset(dataset, split.query, cache=kept, progress=progress)
     database = encoder.encode_dataset(dataset, split.database, cache=kept, progress=progress)
     report = evaluate_codes(
-        pack(signs_of(queries.outputs)),
+        binarize(queries.outputs),
         dataset.labels[queries.rows],
-        pack(signs_of(database.outputs)),
+        binarize(database.outputs),
         dataset.labels[database.rows],
         n_bits=encoder.n_bits,
     )

@@ -125,7 +125,7 @@ def _queries(
     """Return the codes of the queries, and their outputs where the index keeps some, or to `keep` them; else None."""
     import numpy as np
 
-    from nearbit.codes import pack, signs_of
+    from nearbit.codes import binarize
 
     codes, outputs = [], []
     if queries:
@@ -133,13 +133,13 @@ def _queries(
 
         model = load_any_model(model_of_index(index, model_path))
         outputs.append(model.outputs(list(queries), device=device))
-        codes.append(pack(signs_of(outputs[0])))
+        codes.append(binarize(outputs[0]))
     if ids:
         codes.append(np.stack([item.code for item in _items(index, ids)]))
         if index.outputs is not None:
             outputs.append(index.kept_outputs(list(ids)))
     if keep:  # a kept output may have been rounded to 0: its sign is +1, whatever the item's
-        return pack(signs_of(np.concatenate(outputs))), np.concatenate(outputs)
+        return binarize(np.concatenate(outputs)), np.concatenate(outputs)
     return np.concatenate(codes), None if index.outputs is None else np.concatenate(outputs)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nearbit.codes import Codes, check_n_bits, pack, signs_of
+from nearbit.codes import Codes, binarize, check_n_bits
 from nearbit.datasets import Dataset
 from nearbit.encoding.feature_cache import FeatureCache, FloatRows
 from nearbit.encoding.inputs import GivenImage
@@ -100,7 +100,7 @@ class OnnxModel:
 
     def encode(self, images: Sequence[GivenImage], *, device: str = "auto", progress: Progress = silent) -> Codes:
         """Return the codes of images: uint8 `(n, ceil(n_bits / 8))`, in the order given; see `outputs`."""
-        return pack(signs_of(self.outputs(images, device=device, progress=progress)))
+        return binarize(self.outputs(images, device=device, progress=progress))
 
     def encode_dataset(
         self,

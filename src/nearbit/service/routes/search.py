@@ -5,7 +5,7 @@ import time
 from starlette.requests import Request
 from starlette.responses import Response
 
-from nearbit.codes import pack, signs_of
+from nearbit.codes import binarize
 from nearbit.service.http.errors import ApiError
 from nearbit.service.http.query_params import by_name, checked_search, parse_item_id, parse_json_object, parse_search
 from nearbit.service.http.uploads import decoded, upload_of
@@ -67,7 +67,7 @@ async def search_image(request: Request) -> Response:
     await service.searching(service.check_model, model)
     outputs = await service.encoding.outputs(image)
     spent = Seconds(decode=halfway - began, encode=time.perf_counter() - halfway)
-    code = pack(signs_of(outputs[None]))[0]
+    code = binarize(outputs[None])[0]
     body, spent = await service.searching(service.searcher.by_outputs, outputs, code, asked, spent)
     return _answer(request, service, body, spent)
 
