@@ -17,7 +17,7 @@ LAYERS = (
     ("losses", "networks"),
     ("methods",),
     ("model", "training"),
-    ("onnx_export", "indexing", "evaluation", "report", "demo", "compare"),
+    ("evaluation", "onnx_export", "indexing", "report", "demo", "compare"),
     ("service", "cli"),
     ("bundle", "encoders", "adding"),
 )
