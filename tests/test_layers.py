@@ -38,7 +38,7 @@ ROOMS = {
         "load", "splits",
     ),
     "encoding": ("preprocessing", "inputs", "feature_cache", "pipeline", "torch_backend"),
-    "model": ("manifest", "checked_arrays", "arrays", "bundle", "onnx", "*"),
+    "model": ("manifest", "arrays", "bundle", "onnx", "*"),
     "training": ("distributed", "*"),
     "cli": ("*", "commands", "main"),
 }  # fmt: skip

@@ -16,11 +16,9 @@ BAR = r"\|"
 
 def table(group: str) -> str:
     """Return the lines of the table of one group of figures."""
-    rows = [
-        f"| `{figure.name}`{' (the primary figure)' if figure is FIGURES[0] else ''} | {figure.means.replace('|', BAR)} |"
-        for figure in FIGURES
-        if figure.group == group
-    ]
+    own = [figure for figure in FIGURES if figure.group == group]
+    notes = {FIGURES[0].name: " (the primary figure)"}
+    rows = [f"| `{one.name}`{notes.get(one.name, '')} | {one.means.replace('|', BAR)} |" for one in own]
     return "\n".join(["| figure | what it is |", "|---|---|", *rows])
 
 
