@@ -140,6 +140,7 @@ def test_a_report_can_be_copied_and_names_the_figure_that_was_meant():
     report = metrics.evaluate_codes(*case(), n_bits=12)
     for one in (copy.deepcopy(report), pickle.loads(pickle.dumps(report))):
         assert one == report
+    assert {"tie_aware_map", "r_precision", "to_dict"} <= set(dir(report))
     assert report.mahp_at_2500 is report.asymmetric_tie_aware_map is report.map_by_convention is None
     with pytest.raises(AttributeError, match=r"a report has no 'tie_aware_mapp'. Did you mean 'tie_aware_map'"):
         _ = report.tie_aware_mapp

@@ -68,6 +68,9 @@ class Report:
             raise AttributeError(f"a report has no {name!r}.{did_you_mean(name, known)}")
         return self.figures.get(name)
 
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *self.figures]
+
     def to_dict(self) -> dict[str, Any]:
         """Return every figure by its name, and under "conventions" what each of them means; ready for JSON."""
         counts = ("n_query", "n_database", "n_bits", "queries_without_relevant", "distinct_codes")
