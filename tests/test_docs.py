@@ -55,6 +55,9 @@ def test_commands_and_options_in_pages_exist(page: Path) -> None:
         assert words[0] in COMMANDS, f"{page.name} shows nearbit {words[0]}"
         command = cli.get_command(click.Context(cli), words[0])
         assert command is not None
+        if isinstance(command, click.Group):
+            assert words[1] in command.commands, f"{page.name} shows nearbit {words[0]} {words[1]}"
+            command = command.commands[words[1]]
         known = {name for parameter in command.params for name in parameter.opts}
         shown = {word.partition("=")[0] for word in words[1:] if re.fullmatch(r"--?[a-z][a-z-]*(=.*)?", word)}
         assert shown <= known, f"{page.name} shows {sorted(shown - known)} of nearbit {words[0]}"
@@ -70,6 +73,13 @@ def test_links_in_pages_lead_somewhere(page: Path) -> None:
 def test_readme_names_every_command() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert [name for name in COMMANDS if f"`nearbit {name}" not in readme] == []
+
+
+def test_page_of_the_index_shows_every_subcommand() -> None:
+    command = cli.get_command(click.Context(cli), "index")
+    assert isinstance(command, click.Group)
+    shown = {words[1] for words in commands_in(ROOT / "docs" / "index.md") if words[0] == "index"}
+    assert set(command.commands) <= shown
 
 
 def test_picture_of_the_flow_is_what_the_project_draws() -> None:

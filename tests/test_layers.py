@@ -201,7 +201,15 @@ def test_the_package_loads_nothing_heavy():
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["train", "--help"], ["search", "--help"], ["serve", "--help"], ["nonsense"]]
+    "arguments",
+    [
+        ["--help"],
+        ["train", "--help"],
+        ["search", "--help"],
+        ["serve", "--help"],
+        ["index", "add", "--help"],
+        ["nonsense"],
+    ],
 )
 def test_help_loads_nothing_heavy(arguments):
     loaded = loaded_by(f"from nearbit.cli.main import run\nrun({arguments!r})")

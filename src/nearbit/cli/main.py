@@ -20,7 +20,7 @@ COMMANDS = {
     "train": "Train a hash network on labelled images; writes a model folder.",
     "add-class": "Give a trained model one more class, from a few images and without training.",
     "encode": "Turn images into binary codes; writes an .npz file.",
-    "index": "Encode images and put them into a searchable index.",
+    "index": "Put images into a searchable index, and look after it.",
     "search": "Find the nearest images of an index.",
     "serve": "Search by a page and an HTTP API, on this machine.",
     "evaluate": "Measure a model, or codes made elsewhere: mAP and the rest.",
@@ -45,9 +45,7 @@ class Commands(click.Group):
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = import_module(f"nearbit.cli.commands.{cmd_name.replace('-', '_')}").command
-        for param in command.params:
-            if param.type is click.STRING:  # a text, and no path: refused at once where it cannot be kept
-                param.type = Text()
+        _refuse_unstorable(command)
         return command
 
     def resolve_command(
@@ -61,6 +59,15 @@ class Commands(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
+
+
+def _refuse_unstorable(command: click.Command) -> None:
+    """Let a command and its subcommands refuse at once what is a text, and no path, and cannot be kept."""
+    for param in command.params:
+        if param.type is click.STRING:
+            param.type = Text()
+    for subcommand in command.commands.values() if isinstance(command, click.Group) else ():
+        _refuse_unstorable(subcommand)
 
 
 @click.group(

@@ -21,7 +21,6 @@ from nearbit.networks.bounded import bounded_building, check_config
 
 Shapes = dict[str, tuple[int, ...]]
 
-FORMAT_VERSION = 1
 WEIGHTS, SPLIT, SIMILARITY = "weights.safetensors", "split.json", "similarity.npy"
 ARRAYS = ("centers", "tie_break", "codebook", "assignment")
 KNOWN_FILES = frozenset({WEIGHTS, SPLIT, SIMILARITY, *(f"{name}.npy" for name in ARRAYS)})

@@ -24,6 +24,12 @@ Opened = TypeVar("Opened")
 TRAINED, EXPORTED = "nearbit-model", "nearbit-onnx"
 """The kinds of folders: a trained model, and a network exported for ONNX Runtime."""
 
+FORMAT_VERSIONS = {TRAINED: 1, EXPORTED: 1}
+"""The format of each kind that this nearbit writes and reads."""
+
+FIELDS = {"model_id": str, "n_bits": int, "files": dict}
+"""What every manifest says beside the classes, whatever its kind."""
+
 LARGEST_SIDE = 8192
 """Side of an image, in pixels, above which a model's preprocessing is refused."""
 
@@ -60,32 +66,36 @@ def with_digest(description: dict[str, Any]) -> dict[str, Any]:
     return written | {"digest": json_digest(written)}
 
 
-def read_manifest(folder: Path, kind: str, version: int) -> dict[str, Any]:
+def read_manifest(folder: Path, kind: str | None = None) -> dict[str, Any]:
     """Return what `bundle.json` says, after checking that this nearbit can read it and that it was not altered.
 
     Args:
         folder: where it lies.
-        kind: what it must describe.
-        version: the format version that this nearbit reads.
+        kind: what it must describe; None for either kind.
 
     Raises:
-        BundleError: no model, of another kind, of a newer format, or altered.
+        BundleError: no model, of another kind, of a newer format, altered, or without what every manifest says.
     """
     description = described(folder)
-    path = folder / "bundle.json"
-    if description.get("kind") != kind:
-        raise BundleError(f"{path} does not describe a nearbit model{_instead(description.get('kind'))}")
+    path, found = folder / "bundle.json", str(description.get("kind"))
+    if found not in ((TRAINED, EXPORTED) if kind is None else (kind,)):
+        raise BundleError(f"{path} does not describe a nearbit model{_instead(found)}")
+    version = FORMAT_VERSIONS[found]
     if description.get("format_version") != version:
         raise BundleError(
             f"{folder} has the model format {description.get('format_version')!r}; this nearbit reads up to "
             f"{version}: update nearbit"
         )
     try:
-        found = json_digest({key: value for key, value in description.items() if key != "digest"})
+        digest = json_digest({key: value for key, value in description.items() if key != "digest"})
     except (RecursionError, MemoryError, ValueError) as error:
         raise BundleError(f"{path} cannot be read: it is nested too deeply or too large ({error})") from error
-    if description.pop("digest", None) != found:
+    if description.pop("digest", None) != digest:
         raise BundleError(f"{path} was altered or damaged: its content is not what its digest says")
+    for name, form in FIELDS.items():
+        if not isinstance(description.get(name), form):
+            raise BundleError(f"{path} does not describe a nearbit model: it names no {name}, or one that cannot be")
+    class_names(folder, description)
     return description
 
 
@@ -139,7 +149,7 @@ def described(folder: Path) -> dict[str, Any]:
     return description
 
 
-def _instead(kind: object) -> str:
+def _instead(kind: str) -> str:
     if kind == EXPORTED:
         return " but a network exported for ONNX Runtime: name the model folder that it was exported from"
     if kind == TRAINED:
@@ -149,7 +159,7 @@ def _instead(kind: object) -> str:
 
 def class_names(folder: Path, description: dict[str, Any]) -> tuple[str, ...]:
     """Return the names of the classes; raise `BundleError` unless they are a list of texts."""
-    names = description["classes"]
+    names = description.get("classes")
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise BundleError(f"{folder}: bundle.json must name the classes in a list of texts")
     return tuple(names)

@@ -235,7 +235,7 @@ class Store:
         if self._is_overwritten:
             raise IndexFileError(
                 f"another index was copied over {self.path} while it was open; open it again (open_index), and put an "
-                "index in its place with nearbit index INDEX --replace-with NEW"
+                "index in its place with nearbit index replace INDEX NEW"
             )
         if connection is None or not self._is_held:
             raise IndexFileError(f"the index {self.path} is closed; open_index opens it again")

@@ -23,6 +23,7 @@ from nearbit.errors import BundleError, InputError, MissingExtraError
 from nearbit.files.writing import json_digest, restore_folder, sha256_of, whole_folder, write_json
 from nearbit.model.manifest import (
     EXPORTED,
+    FORMAT_VERSIONS,
     UNFIT,
     check_files,
     check_size,
@@ -38,7 +39,6 @@ from nearbit.model.onnx.session import Session
 from nearbit.progress import Progress, silent
 from nearbit.threads import given_threads
 
-FORMAT_VERSION = 1
 NETWORK, CENTERS = "network.onnx", "centers.npy"
 PRECISIONS = ("float32", "int8")
 LARGEST_NETWORK = 2**31
@@ -152,7 +152,7 @@ class OnnxModel:
     def _description(self, files: dict[str, str]) -> dict[str, Any]:
         return {
             "kind": EXPORTED,
-            "format_version": FORMAT_VERSION,
+            "format_version": FORMAT_VERSIONS[EXPORTED],
             "model_id": self.model_id,
             "source_model_id": self.source_model_id,
             "precision": self.precision,
@@ -199,7 +199,7 @@ def load_onnx_model(path: str | Path, *, threads: int | None = None) -> OnnxMode
 
 
 def _load(folder: Path, count: int) -> OnnxModel:
-    description = read_manifest(folder, EXPORTED, FORMAT_VERSION)
+    description = read_manifest(folder, EXPORTED)
     try:
         return _assemble(folder, description, count)
     except (BundleError, MissingExtraError):
