@@ -72,14 +72,14 @@ def test_queries_that_the_model_was_trained_on_are_counted(model):
     assert evaluate(random_model(split=False), dataset, other, device="cpu").queries_seen_in_training is None
 
 
-def test_queries_and_database_are_compared_once_whatever_is_asked(model, monkeypatch):
-    compared = []
+def test_queries_and_database_are_compared_once_whatever_is_asked(monkeypatch):
+    model, compared = random_model(n_bits=4), []
     for module in (comparison, scored):
         real = module.relevance_of
         monkeypatch.setattr(module, "relevance_of", lambda *labels, real=real: compared.append(1) or real(*labels))
     found = evaluate(model, tiny_dataset(), device="cpu", each_query=True, convention="hashnet", k=3)
     assert (len(compared), found.report.convention) == (1, "hashnet")
-    assert np.array_equal(found.average_precision, found.report.per_query["tie_aware_map"])
+    assert found.average_precision.mean() == found.report.tie_aware_map > found.report.lowest_map
     assert found.asymmetric["asymmetric_tie_aware_map"] == found.report.asymmetric_tie_aware_map is not None
 
 
