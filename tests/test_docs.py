@@ -4,6 +4,7 @@ import doctest
 import importlib
 import pkgutil
 import re
+import runpy
 import shlex
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 
 import nearbit
 from nearbit.cli.main import COMMANDS, cli
+from nearbit.metrics import FIGURES
 from nearbit.report.flow import flow_svg
 
 ROOT = Path(__file__).parent.parent
@@ -82,3 +84,9 @@ def test_page_of_the_index_shows_every_subcommand() -> None:
 
 def test_picture_of_the_flow_is_what_the_project_draws() -> None:
     assert (ROOT / "docs" / "flow.svg").read_text(encoding="utf-8") == flow_svg()
+
+
+def test_the_page_of_metrics_holds_every_figure_as_the_table_has_it() -> None:
+    page = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
+    assert runpy.run_path(str(ROOT / "tools" / "figures.py"))["written"](page) == page, "run python tools/figures.py"
+    assert [figure.name for figure in FIGURES if f"| `{figure.name}`" not in page] == []

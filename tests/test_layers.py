@@ -17,7 +17,7 @@ LAYERS = (
     ("losses", "networks"),
     ("methods",),
     ("model", "training"),
-    ("onnx_export", "indexing", "evaluation", "report", "demo", "compare"),
+    ("evaluation", "onnx_export", "indexing", "report", "demo", "compare"),
     ("service", "cli"),
     ("bundle", "encoders", "adding"),
 )
@@ -38,7 +38,7 @@ ROOMS = {
         "load", "splits",
     ),
     "encoding": ("preprocessing", "inputs", "feature_cache", "pipeline", "torch_backend"),
-    "model": ("manifest", "checked_arrays", "arrays", "bundle", "onnx", "*"),
+    "model": ("manifest", "arrays", "bundle", "onnx", "*"),
     "training": ("distributed", "*"),
     "cli": ("*", "commands", "main"),
 }  # fmt: skip

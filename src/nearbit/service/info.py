@@ -10,8 +10,7 @@ import numpy.typing as npt
 from nearbit.codes import Codes, Signs, hamming_distances, pack
 from nearbit.errors import BundleError
 from nearbit.metrics.health import health_of
-from nearbit.model.checked_arrays import read_signs
-from nearbit.model.manifest import read_manifest
+from nearbit.model.manifest import read_manifest, read_signs
 
 HEALTH_ITEMS = 200_000
 """Beyond so many items, health is measured on evenly spaced ones."""

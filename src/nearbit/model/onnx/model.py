@@ -21,7 +21,6 @@ from nearbit.encoding.pipeline import Encoded, EncodeRequest, complete, encode_r
 from nearbit.encoding.preprocessing import Preprocessing
 from nearbit.errors import BundleError, InputError, MissingExtraError
 from nearbit.files.writing import json_digest, restore_folder, sha256_of, whole_folder, write_json
-from nearbit.model.checked_arrays import read_signs
 from nearbit.model.manifest import (
     EXPORTED,
     FORMAT_VERSIONS,
@@ -33,6 +32,7 @@ from nearbit.model.manifest import (
     kind_of,
     opened_whole,
     read_manifest,
+    read_signs,
     with_digest,
 )
 from nearbit.model.onnx.session import Session
