@@ -18,7 +18,7 @@ from nearbit.index import Index
 from nearbit.model.load import Encoder
 from nearbit.model.manifest import described
 from nearbit.service.http.errors import ApiError, without
-from nearbit.service.logs import log
+from nearbit.service.monitoring import log
 
 FloatRows = npt.NDArray[np.float32]
 ImageRequest = tuple[Image.Image, Future[FloatRows]]
