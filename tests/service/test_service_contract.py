@@ -224,6 +224,8 @@ def test_every_answer_is_as_it_is_described(writable):
     check("post", "/api/v1/search", writable.search(both, **writable.bearer))
     for path in ("search/image", "items"):
         check("post", f"/api/v1/{path}", writable.form(path, png((9, 9, 9)), headers=writable.bearer))
+    ranked = writable.form("search/image", png((9, 9, 9)), [("ranking", "asymmetric")], headers=writable.bearer)
+    check("post", "/api/v1/search/image", ranked)
 
 
 def test_no_operation_stands_in_the_way_of_another(site):

@@ -2,19 +2,19 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, final
+from dataclasses import dataclass, replace
+from typing import Any, final, get_args
 
 import numpy as np
 import numpy.typing as npt
 
-from nearbit.codes import Codes, n_bytes
+from nearbit.codes import Codes, n_bytes, pack, signs_of
 from nearbit.errors import did_you_mean
 from nearbit.index import Index, Results
 from nearbit.service.collection import Collection, where_of
-from nearbit.service.contract.answers import QueryAnswer
+from nearbit.service.contract.answers import QueryAnswer, Ranking
 from nearbit.service.contract.declared import Declared, field
-from nearbit.service.contract.kinds import GivenId, JsonObject, Text, Texts, Whole
+from nearbit.service.contract.kinds import Choice, GivenId, JsonObject, Text, Texts, Whole
 from nearbit.service.http.errors import ApiError
 from nearbit.service.http.json_answers import id_facts, ready_json
 from nearbit.service.settings import Limits
@@ -35,6 +35,7 @@ class SearchParams(Declared):
         radius: the largest distance, in bits; None for no limit.
         labels: only items with one of these; empty for any.
         metadata: only items that hold these values under these keys.
+        ranking: by distance, or by weighted distance.
     """
 
     k: int = field(
@@ -54,6 +55,12 @@ class SearchParams(Declared):
             f'{limits.conditions} keys, such as {{"camera": 3}}.'
         ),
         default={},
+    )
+    ranking: Ranking = field(
+        Choice(*get_args(Ranking)),
+        "By the bits that differ, or by |output| of the query summed over them, for which the query must have outputs: "
+        "an uploaded image, or an item of an index that keeps them. A radius is then the largest such sum.",
+        default="hamming",
     )
 
 
@@ -112,8 +119,7 @@ class Searcher:
         """Return the answer to a search from an image: its outputs float32 `(n_bits,)` and its code."""
         began = time.perf_counter()
         with self._collection.use() as index:
-            kept = outputs if index.outputs is not None else None
-            body = self._answer(index, [Query(None, code, kept)], asked)
+            body = self._answer(index, [Query(None, code, outputs)], asked)
         took = time.perf_counter() - began
         return self._timed(body, Seconds(decode=spent.decode, encode=spent.encode, search=took))
 
@@ -128,21 +134,27 @@ class Searcher:
         self._check_labels(asked)
         where = where_of(asked.labels, asked.metadata)
         parts = []
-        for one in _together(queries):
-            outputs = None if one[0].outputs is None else np.stack([_known(query) for query in one])
-            codes = np.stack([query.code for query in one])
-            results = index.search(codes, k=asked.k, radius=asked.radius, where=where, outputs=outputs)
+        for one in [_weighted(queries)] if asked.ranking == "asymmetric" else _together(queries):
+            results = _results(index, one, asked, where)
             parts += [self._result(query, results, row) for row, query in enumerate(one)]
-        return b'{"n_bits":%d,"k":%d,"results":[%b]' % (index.n_bits, asked.k, b",".join(parts))
+        about = (index.n_bits, asked.k, asked.ranking.encode(), b",".join(parts))
+        return b'{"n_bits":%d,"k":%d,"ranking":"%b","results":[%b]' % about
 
     def _result(self, query: Query, results: Results, row: int) -> bytes:
         pairs = results.pairs(row)
+        weighted = None if results.weighted is None else results.weighted[row].tolist()
         about: QueryAnswer = {"code": query.code.tobytes().hex()}
         if query.item_id is not None:
             about = {**id_facts(query.item_id), **about}
         items = self._neighbors([item_id for item_id, _ in pairs])
         neighbors = b",".join(
-            b'{"rank":%d,"distance":%d,%b' % (rank, distance, items[item_id])
+            b'{"rank":%d,"distance":%d,%b%b'
+            % (
+                rank,
+                distance,
+                b"" if weighted is None else b'"weighted_distance":%r,' % weighted[rank - 1],
+                items[item_id],
+            )
             for rank, (item_id, distance) in enumerate(pairs, start=1)
             if item_id in items
         )
@@ -200,7 +212,28 @@ def _together(queries: Sequence[Query]) -> list[list[Query]]:
     return runs
 
 
-def _known(query: Query) -> npt.NDArray[np.float32]:
-    if query.outputs is None:
-        raise ValueError("queries without outputs are searched apart")
-    return query.outputs
+def _weighted(queries: Sequence[Query]) -> list[Query]:
+    """Return queries with the codes that their outputs are of; raise `ApiError` (422) where one has no outputs."""
+    weighted = []
+    for query in queries:
+        if query.outputs is None:
+            what = "a code has no outputs" if query.item_id is None else "this index keeps no outputs of its items"
+            raise ApiError(
+                422,
+                f"{what}, by which ranking asymmetric ranks",
+                "upload an image (/api/v1/search/image), build the index with outputs, or leave ranking out",
+            )
+        # A kept output may have been rounded to 0: its sign is +1, whatever the item's.
+        weighted.append(replace(query, code=pack(signs_of(query.outputs[None]))[0]))
+    return weighted
+
+
+def _results(index: Index, queries: Sequence[Query], asked: SearchParams, where: dict[str, Any] | None) -> Results:
+    """Return the results of queries that all have outputs, or none."""
+    codes = np.stack([query.code for query in queries])
+    known = [query.outputs for query in queries if query.outputs is not None]
+    outputs = np.stack(known) if known else None
+    if asked.ranking == "asymmetric":
+        return index.search(codes, k=asked.k, radius=asked.radius, where=where, weights=outputs)
+    ties = None if index.outputs is None else outputs
+    return index.search(codes, k=asked.k, radius=asked.radius, where=where, outputs=ties)

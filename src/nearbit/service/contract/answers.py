@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Annotated, Any, NotRequired, TypedDict, final
+from typing import Annotated, Any, Literal, NotRequired, TypedDict, final
 
 from nearbit.service.contract.typed import More, Schema, schema_of
 
@@ -14,6 +14,7 @@ NextId = Annotated[int | str | None, More(pattern="^[0-9]{16,19}$", description=
 IdText = Annotated[str, More(pattern="^[0-9]{1,19}$", description="The id as text, whatever it is.")]
 NextIdText = Annotated[str | None, More(pattern="^[0-9]{1,19}$")]
 Code = Annotated[str, More(pattern="^([0-9a-f]{2})+$", description="Hexadecimal; the first bit is highest.")]
+Ranking = Literal["hamming", "asymmetric"]
 Ordinal = Annotated[int, More(minimum=1)]
 
 
@@ -37,6 +38,11 @@ class NeighborAnswer(ItemAnswer):
 
     rank: Ordinal
     distance: int
+    weighted_distance: NotRequired[
+        Annotated[
+            float, More(description="What ranking asymmetric ranks by: |output| summed over the bits that differ.")
+        ]
+    ]
 
 
 class QueryAnswer(TypedDict):
@@ -67,6 +73,7 @@ class SearchAnswer(TypedDict):
 
     n_bits: Ordinal
     k: Ordinal
+    ranking: Ranking
     results: list[ResultAnswer]
     timings_ms: TimesAnswer
 
@@ -224,10 +231,11 @@ _ITEM: ItemAnswer = {
 _SEARCH: SearchAnswer = {
     "n_bits": 64,
     "k": 1,
+    "ranking": "asymmetric",
     "results": [
         {
             "query": {"id": 7, "id_text": "7", "code": "919c641d8d7240a3"},
-            "neighbors": [{"rank": 1, "distance": 0, **_ITEM}],
+            "neighbors": [{"rank": 1, "distance": 0, "weighted_distance": 0.0, **_ITEM}],
         }
     ],
     "timings_ms": {"decode": 0.0, "encode": 0.0, "search": 0.412},

@@ -83,7 +83,7 @@ def field(
         default=how,
         called=called,
         may_be_null=may_be_null,
-        is_shown=callable(default),
+        is_shown=callable(default) or isinstance(default, str),
         is_path=is_path,
     )
     return dataclasses.field(metadata={_KEY: about})

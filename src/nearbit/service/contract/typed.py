@@ -2,7 +2,18 @@
 
 from dataclasses import asdict, dataclass
 from types import NoneType, UnionType
-from typing import Annotated, Any, NotRequired, Union, final, get_args, get_origin, get_type_hints, is_typeddict
+from typing import (
+    Annotated,
+    Any,
+    Literal,
+    NotRequired,
+    Union,
+    final,
+    get_args,
+    get_origin,
+    get_type_hints,
+    is_typeddict,
+)
 
 Schema = dict[str, Any]
 
@@ -33,7 +44,7 @@ _SIMPLE: dict[Any, Schema] = {
 
 
 def schema_of(kind: Any) -> Schema:
-    """Return the JSON Schema of a type: a simple one, a list, a dictionary, a `TypedDict`, `X | None` or a union.
+    """Return the JSON Schema of a type: a simple one, a `Literal`, a list, a dictionary, a `TypedDict` or a union.
 
     `Annotated[X, More(...)]` adds to the schema of X.
 
@@ -50,6 +61,8 @@ def schema_of(kind: Any) -> Schema:
         parts = [schema_of(one) for one in arguments]
         merged = {key: value for part in parts for key, value in part.items() if key != "type"}
         return {**merged, "type": [one for part in parts for one in _listed(part["type"])]}
+    if origin is Literal:
+        return {"type": "string", "enum": list(arguments)}
     if origin is list:
         return {"type": "array", "items": schema_of(arguments[0])}
     if origin is dict:
