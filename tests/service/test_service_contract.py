@@ -202,6 +202,24 @@ def test_the_forms_of_a_body_are_told_apart_by_their_fields():
             body_of(value)
 
 
+def test_a_declaration_of_a_name_that_is_taken_is_an_error():
+    with pytest.raises(TypeError, match="cannot have a field 'example'"):
+
+        class Wrong(Declared):
+            example: str = field(Text(), "")
+
+
+def test_what_may_be_null_says_so():
+    class Maybe(Declared):
+        color: str | None = field(Choice("red"), "", default=None, may_be_null=True)
+        n: int | None = field(Whole(0, 1), "", default=None, may_be_null=True)
+
+    said = Maybe.schema(FEW)["properties"]
+    assert said["color"] == {"anyOf": [{"type": "string", "enum": ["red"]}, {"type": "null"}]}
+    assert said["n"]["type"] == ["integer", "null"]
+    assert Maybe.of_json({"color": None, "n": None}, FEW) == Maybe.of_json({}, FEW)
+
+
 def test_a_type_that_json_cannot_say_is_no_answer():
     with pytest.raises(TypeError, match="no JSON Schema is known of"):
         schema_of(set[int])

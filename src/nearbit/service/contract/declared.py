@@ -9,6 +9,7 @@ An unknown name is an error that suggests the near one; nothing that came is pas
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self, TypeVar, dataclass_transform, final
 
@@ -76,7 +77,7 @@ def field(
         may_be_null: whether JSON may say null for the default.
         is_path: whether it is a part of the path.
     """
-    how = default if callable(default) else None if default is _MISSING else lambda limits, given: default
+    how = default if callable(default) else None if default is _MISSING else lambda limits, given: copy(default)
     about = Field(
         kind=kind,
         words=words,
@@ -103,6 +104,11 @@ class Declared:
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
+        taken = sorted(vars(Declared).keys() & cls.__annotations__.keys() - {"takes_any"})
+        if taken:
+            raise TypeError(
+                f"{cls.__name__} cannot have a field {taken[0]!r}: declare it by another name, with called="
+            )
         dataclass(frozen=True, kw_only=True)(cls)
         found: Any = cls
         cls.fields = {one.name: one.metadata[_KEY] for one in dataclasses.fields(found)}
@@ -165,9 +171,8 @@ class Declared:
         """Return how OpenAPI describes it as JSON, with the limits in force."""
         properties = {}
         for name, about in cls.fields.items():
-            found = about.described(about.kind.schema(limits), limits)
-            if about.may_be_null:
-                found["type"] = [found["type"], "null"]
+            schema = about.kind.schema(limits)
+            found = about.described(_or_null(schema) if about.may_be_null else schema, limits)
             words = in_force(about.words, limits)
             properties[name] = {**found, "description": words} if words else found
         found = _object(properties, [name for name, about in cls.fields.items() if about.default is None])
@@ -222,6 +227,12 @@ def _unknown(what: str, name: str, known: Sequence[str]) -> ApiError:
 def _object(properties: Schema, required: Sequence[str]) -> Schema:
     needed = {"required": list(required)} if required else {}
     return {"type": "object", **needed, "additionalProperties": False, "properties": properties}
+
+
+def _or_null(schema: Schema) -> Schema:
+    if "type" in schema and "enum" not in schema:
+        return {**schema, "type": [schema["type"], "null"]}
+    return {"anyOf": [schema, {"type": "null"}]}
 
 
 def _parameter(name: str, about: Field, limits: Limits) -> Schema:
