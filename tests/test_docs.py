@@ -33,7 +33,7 @@ def commands_in(page: Path) -> list[list[str]]:
 @pytest.mark.parametrize("name", MODULES)
 def test_examples_in_docstrings_run(name: str) -> None:
     if name.startswith("nearbit.service."):
-        pytest.importorskip("fastapi", reason="the service needs the extra serve")
+        pytest.importorskip("starlette", reason="the service needs the extra serve")
     module = importlib.import_module(name)
     assert doctest.testmod(module).failed == 0
 

@@ -15,7 +15,7 @@ from PIL import Image
 from nearbit.errors import BundleError, NearbitError
 from nearbit.model.load import Encoder
 from nearbit.service.http.errors import ApiError, without
-from nearbit.service.logs import log
+from nearbit.service.monitoring import log
 
 FloatRows = npt.NDArray[np.float32]
 ImageRequest = tuple[Image.Image, Future[FloatRows]]

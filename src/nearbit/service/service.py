@@ -14,12 +14,11 @@ from nearbit.index import Index
 from nearbit.index.storage.open_file import real_path
 from nearbit.model.load import Encoder, load_encoder, may_have_made, model_at_hand, model_of_index
 from nearbit.service.collection import Collection
-from nearbit.service.counters import Counters
 from nearbit.service.encoder import Encoding
 from nearbit.service.http.errors import ApiError, api_error_of
 from nearbit.service.images.originals import Originals
 from nearbit.service.images.thumbnails import Thumbnails
-from nearbit.service.logs import log
+from nearbit.service.monitoring import Counters, log
 from nearbit.service.search import Searcher, Seconds
 from nearbit.service.settings import ServiceOptions
 from nearbit.threads import n_threads

@@ -19,7 +19,7 @@ from nearbit.index import open_index
 from nearbit.model.load import model_of_index
 from nearbit.service.app import make_app
 from nearbit.service.http.connection import Connection
-from nearbit.service.logs import LogHandler, log
+from nearbit.service.monitoring import LogHandler, log
 from nearbit.service.settings import ServiceOptions, bracketed
 
 BACKLOG = 512

@@ -119,6 +119,6 @@ def _check_packages() -> None:
     """Raise where a package of the extra is missing."""
     from importlib.util import find_spec
 
-    for package in ("fastapi", "uvicorn", "python_multipart"):
+    for package in ("starlette", "uvicorn", "python_multipart"):
         if find_spec(package) is None:
             raise MissingExtraError(package.replace("_", "-"), "serve", "nearbit serve")
