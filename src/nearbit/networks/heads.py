@@ -1,4 +1,4 @@
-"""Heads: from features to one real-valued output a bit."""
+"""Heads, from features to one real-valued output a bit, and the hash network: a backbone with a head."""
 
 import copy
 from typing import Literal
@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from nearbit.errors import InputError
+from nearbit.networks.backbones import Backbone
 
 HeadKind = Literal["linear", "hidden", "label"]
 HEADS: tuple[HeadKind, ...] = ("linear", "hidden")
@@ -101,6 +102,19 @@ class Head(nn.Module):
         """Raise `InputError` for the head "label", whose outputs follow no last linear layer."""
         if self.spec["kind"] == "label":
             raise InputError("the head of a label code has no last linear layer: take a method that has one")
+
+
+class HashNetwork(nn.Module):
+    """Pixels to outputs: uint8 `(n, 3, size, size)` to float `(n, n_bits)`, before tanh."""
+
+    def __init__(self, backbone: Backbone, head: Head) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.head = head
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        outputs: Tensor = self.head(self.backbone(pixels))
+        return outputs
 
 
 class WordOfLargest(nn.Module):

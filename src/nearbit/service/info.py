@@ -10,8 +10,7 @@ import numpy.typing as npt
 from nearbit.codes import Codes, Signs, hamming_distances, pack
 from nearbit.errors import BundleError
 from nearbit.metrics.health import health_of
-from nearbit.model.checked_arrays import read_signs
-from nearbit.model.manifest import described
+from nearbit.model.manifest import read_manifest, read_signs
 from nearbit.service.contract.answers import CardAnswer, CenterAnswer, CentersAnswer, HealthAnswer
 
 HEALTH_ITEMS = 200_000
@@ -57,15 +56,11 @@ def health_info(codes: Codes, n_bits: int, centers: ClassCenters | None) -> Heal
 
 
 def description_of(folder: Path) -> dict[str, Any]:
-    """Return what the bundle of a model says; raise `BundleError` where it cannot be read."""
+    """Return what the manifest of a model says; raise `BundleError` where it cannot be read, or was altered."""
     try:
-        found = described(folder)
+        return read_manifest(folder)
     except BundleError as error:
         raise BundleError(f"the model at {folder.name} cannot be read; give another one (--model)") from error
-    kinds = {"model_id": str, "classes": list, "files": dict, "n_bits": int}
-    if not all(isinstance(found.get(name), kind) for name, kind in kinds.items()):
-        raise BundleError(f"the model at {folder.name} cannot be read; give another one (--model)")
-    return found
 
 
 def centers_of(folder: Path) -> ClassCenters | None:
@@ -75,7 +70,7 @@ def centers_of(folder: Path) -> ClassCenters | None:
         BundleError: they are missing or damaged.
     """
     about = description_of(folder)
-    classes = tuple(map(str, about["classes"]))
+    classes = tuple(about["classes"])
     try:
         signs = read_signs(folder, about["files"], "centers.npy", (len(classes), about["n_bits"]))
     except BundleError as error:

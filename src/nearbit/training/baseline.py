@@ -8,7 +8,7 @@ from typing import Any, final
 import numpy as np
 
 from nearbit.centers import Centers, CenterState, certify, multi_label_centroids, random_signs
-from nearbit.codes import pack, signs_of
+from nearbit.codes import binarize, pack, signs_of
 from nearbit.errors import InputError, TrainingError
 from nearbit.methods import CLASSIFIER, Baseline
 from nearbit.metrics import tie_aware_average_precision
@@ -102,7 +102,7 @@ class BaselineRun:
             return None
         rows = validation_database(len(signs), self.context.options.seed)
         features = self.context.feature_inputs(lambda *_: None).parts["validation"].cpu().numpy()
-        codes = pack(signs_of(apply_head(head, features, self.n_bits)))
+        codes = binarize(apply_head(head, features, self.n_bits))
         precisions = tie_aware_average_precision(
             codes, labels["validation"], pack(signs[rows]), labels["train"][rows], self.n_bits
         )

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from nearbit.centers import CenterState, pairwise_distances, similarity_correlation
-from nearbit.codes import pack, signs_of
+from nearbit.codes import binarize
 from nearbit.encoding.feature_cache import FloatRows
 from nearbit.encoding.torch_backend import enough_memory
 from nearbit.errors import TrainingError
@@ -226,7 +226,7 @@ class Trainer:
         database = validation_database(len(self.train_labels), self.seed)
         parts = {"train": database, "validation": np.arange(len(self.validation_labels))}
         outputs = {part: self.outputs(part, rows) for part, rows in parts.items()}
-        codes = {part: pack(signs_of(values)) for part, values in outputs.items()}
+        codes = {part: binarize(values) for part, values in outputs.items()}
         precisions = tie_aware_average_precision(
             codes["validation"], self.validation_labels, codes["train"], self.train_labels[database], self.task.n_bits
         )

@@ -6,7 +6,7 @@ from typing import Any
 
 from starlette.responses import Response
 
-from nearbit.codes import pack, signs_of
+from nearbit.codes import binarize
 from nearbit.service.contract.answers import JSON, JsonAnswer, SearchAnswer
 from nearbit.service.contract.declared import Nothing, OneOf, field
 from nearbit.service.contract.kinds import PathId
@@ -90,7 +90,7 @@ async def search_image(call: Call[Nothing, Upload[SearchParams]]) -> Response:
     await service.searching(service.check_model, model)
     outputs = await service.encoding.outputs(image)
     spent = Seconds(decode=halfway - began, encode=time.perf_counter() - halfway)
-    code = pack(signs_of(outputs[None]))[0]
+    code = binarize(outputs[None])[0]
     body, spent = await service.searching(service.searcher.by_outputs, outputs, code, upload.said, spent)
     return _answer(call, body, spent)
 

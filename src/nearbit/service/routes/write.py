@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from starlette.responses import Response
 
-from nearbit.codes import pack, signs_of
+from nearbit.codes import binarize
 from nearbit.datasets import content_digest, image_format
 from nearbit.files.writing import write_whole
 from nearbit.index.storage.open_file import real_path
@@ -90,7 +90,7 @@ def _add(service: Service, data: bytes, outputs: npt.NDArray[np.float32], about:
     facts = {**about, "path": f"{folder.name}/{file.name}", "digest": digest, "added": int(time.time())}
     with service.collection.use() as index:
         kept = outputs[None] if index.outputs is not None else None
-        ids = index.add(pack(signs_of(outputs[None])), metadata=[facts], outputs=kept)
+        ids = index.add(binarize(outputs[None]), metadata=[facts], outputs=kept)
     service.collection.fresh()
     return int(ids[0])
 
