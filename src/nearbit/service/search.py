@@ -8,7 +8,7 @@ from typing import Any, final, get_args
 import numpy as np
 import numpy.typing as npt
 
-from nearbit.codes import Codes, n_bytes, pack, signs_of
+from nearbit.codes import Codes, binarize, n_bytes
 from nearbit.errors import did_you_mean
 from nearbit.index import Index, Results
 from nearbit.service.collection import Collection, where_of
@@ -224,7 +224,7 @@ def _weighted(queries: Sequence[Query]) -> list[Query]:
                 "upload an image (/api/v1/search/image), build the index with outputs, or leave ranking out",
             )
         # A kept output may have been rounded to 0: its sign is +1, whatever the item's.
-        weighted.append(replace(query, code=pack(signs_of(query.outputs[None]))[0]))
+        weighted.append(replace(query, code=binarize(query.outputs[None])[0]))
     return weighted
 
 
