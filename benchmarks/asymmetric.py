@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from index import make, versions
-from nearbit.codes import as_words, pack, signs_of, unpack
+from nearbit.codes import as_words, binarize, unpack
 from nearbit.index.asymmetric_search import nearest_rows
 from nearbit.index.engine.structure import Structure, build_structure
 from nearbit.index.engine.weights import weighted
@@ -62,14 +62,14 @@ def simulated(kind: str, n: int, n_bits: int, n_query: int) -> Case:
         return own + noise * rng.standard_normal((size, n_bits), dtype=np.float32)
 
     sizes = [min(BLOCK, n - start) for start in range(0, n, BLOCK)]
-    return Case(np.concatenate([pack(signs_of(part(size))) for size in sizes]), part(n_query), n_bits)
+    return Case(np.concatenate([binarize(part(size)) for size in sizes]), part(n_query), n_bits)
 
 
 def searches(structure: Structure, words: np.ndarray, k: int) -> dict[str, Callable[[np.ndarray], Any]]:
     """Return both searches by name; each takes outputs and returns what it found."""
 
     def plain(outputs: np.ndarray) -> Any:
-        return structure.nearest(as_words(pack(signs_of(outputs))), k=k, radius=None)
+        return structure.nearest(as_words(binarize(outputs)), k=k, radius=None)
 
     def asymmetric(outputs: np.ndarray) -> Any:
         queries = weighted(outputs)

@@ -85,7 +85,7 @@ def nearbit_search(structure: Structure, k: int) -> Search:
 
     def search(queries: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         found = structure.nearest(as_words(queries), k=k, radius=None)
-        return found.distances.reshape(len(queries), k), found.rows.reshape(len(queries), k)
+        return found.distances.reshape(len(queries), k), found.ids.reshape(len(queries), k)
 
     return search
 

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nearbit.codes import pack, signs_of
+from nearbit.codes import binarize
 from nearbit.datasets import Dataset, load_dataset
 from nearbit.files.writing import cache_folder, write_json
 from nearbit.index import create_index
@@ -62,8 +62,8 @@ def measured(model: Model, dataset: Dataset, kind: str | None, k: int, rerank: i
         }
     figures: dict[str, Any] = {"kept": kind, "map": {}, "milliseconds": {}}
     with create_index(folder / f"{kind}.index", model.n_bits, outputs=kind) as index:
-        index.add(pack(signs_of(database)), outputs=None if kind is None else database)
-        codes = pack(signs_of(query))
+        index.add(binarize(database), outputs=None if kind is None else database)
+        codes = binarize(query)
         index.search(codes[:1], k=k)
         for name, order in orders.items():
             began = time.process_time()

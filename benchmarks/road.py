@@ -50,7 +50,7 @@ def cell(data: str, split: Path, method: str, bits: int, seed: int, extra: list[
     named = ["--method", method, "--bits", str(bits), "--seed", str(seed)]
     steps["train"] = run("train", data, "-o", str(model), "--split", str(split), *named, *extra)
     steps["encode"] = run("encode", str(model), data, "-o", str(codes))
-    steps["index"] = run("index", str(index), data, "--model", str(model), "--part", "database")
+    steps["index"] = run("index", "add", str(index), data, "--model", str(model), "--part", "database")
     steps["search"] = run("search", str(index), "--id", "1", "-k", "100")
     steps["evaluate"] = run("evaluate", str(model), data)
     report = steps["evaluate"][0]

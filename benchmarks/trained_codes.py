@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from nearbit.codes import pack, signs_of
+from nearbit.codes import binarize
 from nearbit.datasets import Dataset, load_dataset
 from nearbit.encoding.pipeline import EncodeRequest
 from nearbit.encoding.torch_backend import encode_images, find_device
@@ -66,7 +66,7 @@ def enlarged(model: Any, views: np.ndarray, n_items: int) -> tuple[np.ndarray, n
         own = numbers < len(flat)
         first[own] = second[own] = numbers[own]
         features = share * flat[first].astype(np.float32) + (1 - share) * flat[second].astype(np.float32)
-        codes.append(pack(signs_of(apply_head(model.network.head, features, model.n_bits))))
+        codes.append(binarize(apply_head(model.network.head, features, model.n_bits)))
         images.append(first % n_images)
     order = rng.permutation(n_items)
     return np.concatenate(codes)[order], np.concatenate(images)[order]
@@ -90,7 +90,7 @@ def main() -> None:
         codes, images = enlarged(model, views, n_items)
         path = Path(f"{options.out}-{n_items}.npz")
         np.savez(
-            path, query_codes=pack(signs_of(queries.outputs)), query_outputs=queries.outputs,
+            path, query_codes=binarize(queries.outputs), query_outputs=queries.outputs,
             query_labels=labels[queries.rows], database_codes=codes,
             database_labels=labels[model.split.database[images]], n_bits=model.n_bits,
         )  # fmt: skip

@@ -64,6 +64,11 @@ def precision(hits, k):
     return Fraction(sum(hits[:k]), k)
 
 
+def r_precision(hits):
+    """Return the share of hits among as many first ranks as there are hits in all; 0 without any."""
+    return precision(hits, sum(hits)) if any(hits) else Fraction(0)
+
+
 def top_k(query_code, items, n_bits, k=None, radius=None):
     """Return the ranked (id, distance) of a dict of id to code: by distance, then by id."""
     ranked = sorted((hamming(query_code, code, n_bits), item_id) for item_id, code in items.items())

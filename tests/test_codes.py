@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 import oracles
 from nearbit.codes import (
     as_words,
+    binarize,
     check_codes,
     check_n_bits,
     hamming_distances,
@@ -74,6 +75,33 @@ def test_sign_of_zero_is_plus_one_of_either_zero():
     signs = signs_of(np.array([0.0, -0.0, 1e-30, -1e-30, 5, -5], np.float32))
     assert signs.dtype == np.int8
     assert signs.tolist() == [1, 1, 1, -1, 1, -1]
+
+
+@pytest.mark.parametrize("n_bits", LENGTHS)
+def test_binarize_packs_the_signs_of_outputs(n_bits):
+    outputs = np.random.default_rng(n_bits).normal(size=(5, n_bits)).astype(np.float32)
+    outputs[0] = 0.0
+    outputs[1] = -0.0
+    codes = binarize(outputs)
+    assert codes.dtype == np.uint8
+    assert np.array_equal(codes, pack(np.where(outputs < 0, -1, 1)))
+    assert np.array_equal(codes, pack(signs_of(outputs)))
+    assert binarize(outputs[:0]).shape == (0, n_bytes(n_bits))
+
+
+@pytest.mark.parametrize(
+    ("outputs", "match"),
+    [
+        (np.ones(3), r"outputs must have the shape \(n, n_bits\) with n_bits >= 1, not \(3,\)"),
+        (np.ones((2, 0)), r"shape \(n, n_bits\)"),
+        ([[1.0, np.nan]], "outputs must be finite: 1 of 2 values are NaN or infinite"),
+        ([["a"]], "outputs must be real numbers"),
+        (np.array([[True]]), "outputs must be real numbers, not bool"),
+    ],
+)
+def test_outputs_that_have_no_codes_are_refused(outputs, match):
+    with pytest.raises(InputError, match=match):
+        binarize(outputs)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])

@@ -4,6 +4,7 @@ import doctest
 import importlib
 import pkgutil
 import re
+import runpy
 import shlex
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 
 import nearbit
 from nearbit.cli.main import COMMANDS, cli
+from nearbit.metrics import FIGURES
 from nearbit.report.flow import flow_svg
 
 ROOT = Path(__file__).parent.parent
@@ -31,7 +33,7 @@ def commands_in(page: Path) -> list[list[str]]:
 @pytest.mark.parametrize("name", MODULES)
 def test_examples_in_docstrings_run(name: str) -> None:
     if name.startswith("nearbit.service."):
-        pytest.importorskip("fastapi", reason="the service needs the extra serve")
+        pytest.importorskip("starlette", reason="the service needs the extra serve")
     module = importlib.import_module(name)
     assert doctest.testmod(module).failed == 0
 
@@ -53,6 +55,9 @@ def test_commands_and_options_in_pages_exist(page: Path) -> None:
         assert words[0] in COMMANDS, f"{page.name} shows nearbit {words[0]}"
         command = cli.get_command(click.Context(cli), words[0])
         assert command is not None
+        if isinstance(command, click.Group):
+            assert words[1] in command.commands, f"{page.name} shows nearbit {words[0]} {words[1]}"
+            command = command.commands[words[1]]
         known = {name for parameter in command.params for name in parameter.opts}
         shown = {word.partition("=")[0] for word in words[1:] if re.fullmatch(r"--?[a-z][a-z-]*(=.*)?", word)}
         assert shown <= known, f"{page.name} shows {sorted(shown - known)} of nearbit {words[0]}"
@@ -70,5 +75,18 @@ def test_readme_names_every_command() -> None:
     assert [name for name in COMMANDS if f"`nearbit {name}" not in readme] == []
 
 
+def test_page_of_the_index_shows_every_subcommand() -> None:
+    command = cli.get_command(click.Context(cli), "index")
+    assert isinstance(command, click.Group)
+    shown = {words[1] for words in commands_in(ROOT / "docs" / "index.md") if words[0] == "index"}
+    assert set(command.commands) <= shown
+
+
 def test_picture_of_the_flow_is_what_the_project_draws() -> None:
     assert (ROOT / "docs" / "flow.svg").read_text(encoding="utf-8") == flow_svg()
+
+
+def test_the_page_of_metrics_holds_every_figure_as_the_table_has_it() -> None:
+    page = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
+    assert runpy.run_path(str(ROOT / "tools" / "figures.py"))["written"](page) == page, "run python tools/figures.py"
+    assert [figure.name for figure in FIGURES if f"| `{figure.name}`" not in page] == []

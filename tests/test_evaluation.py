@@ -11,7 +11,8 @@ from nearbit.codes import pack, signs_of
 from nearbit.datasets import Split
 from nearbit.errors import DataError, ImageError, InputError
 from nearbit.evaluation import evaluate
-from nearbit.metrics import asymmetric_average_precision
+from nearbit.metrics import asymmetric_average_precision, scored
+from nearbit.metrics.counting import comparison
 from tiny_data import tiny_dataset, tiny_split
 
 
@@ -69,6 +70,17 @@ def test_queries_that_the_model_was_trained_on_are_counted(model):
     seen = set(other.query.tolist()) & {*model.split.train.tolist(), *model.split.validation.tolist()}
     assert evaluate(model, dataset, other, device="cpu").queries_seen_in_training == len(seen) > 0
     assert evaluate(random_model(split=False), dataset, other, device="cpu").queries_seen_in_training is None
+
+
+def test_queries_and_database_are_compared_once_whatever_is_asked(monkeypatch):
+    model, compared = random_model(n_bits=4), []
+    for module in (comparison, scored):
+        real = module.relevance_of
+        monkeypatch.setattr(module, "relevance_of", lambda *labels, real=real: compared.append(1) or real(*labels))
+    found = evaluate(model, tiny_dataset(), device="cpu", each_query=True, convention="hashnet", k=3)
+    assert (len(compared), found.report.convention) == (1, "hashnet")
+    assert found.average_precision.mean() == found.report.tie_aware_map > found.report.lowest_map
+    assert found.asymmetric["asymmetric_tie_aware_map"] == found.report.asymmetric_tie_aware_map is not None
 
 
 def test_a_model_without_split_needs_one():

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from nearbit.errors import InputError
-from nearbit.files import aside, swap
+from nearbit.files import aside
 from nearbit.files.writing import (
     cache_folder,
     json_digest,
@@ -117,7 +117,7 @@ def test_a_folder_that_cannot_take_its_place_leaves_the_old_one(tmp_path, monkey
             raise KeyboardInterrupt("now")
         return rename(self, other)
 
-    monkeypatch.setattr(swap, "swap", lambda one, other: False)
+    monkeypatch.setattr(aside, "swap", lambda one, other: False)
     monkeypatch.setattr(Path, "rename", interrupted)
     with pytest.raises(KeyboardInterrupt, match="now"):
         fill(target, "new")
@@ -134,12 +134,12 @@ def fill(target, text):
 KILLED_AT = """
 import os, signal, sys
 from pathlib import Path
-from nearbit.files import swap
+from nearbit.files import aside
 from nearbit.files.writing import whole_folder, write_whole
 
 kind, target, at, when = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
 if kind == "steps":
-    swap.swap = lambda one, other: False
+    aside.swap = lambda one, other: False
 count = 0
 
 def killing(call):
@@ -158,7 +158,7 @@ def killing(call):
 
 os.fsync, os.rename, os.replace = killing(os.fsync), killing(os.rename), killing(os.replace)
 os.rmdir, os.unlink, os.mkdir = killing(os.rmdir), killing(os.unlink), killing(os.mkdir)
-swap.swap = killing(swap.swap)
+aside.swap = killing(aside.swap)
 if kind == "file":
     write_whole(target, lambda aside: aside.write_text("new"))
 else:
@@ -202,12 +202,12 @@ def test_a_kill_at_any_step_leaves_the_old_or_the_new_one_whole(tmp_path, kind, 
 def test_two_folders_change_places_in_one_step(tmp_path):
     fill(tmp_path / "a", "a")
     fill(tmp_path / "b", "b")
-    if not swap.swap(tmp_path / "a", tmp_path / "b"):
+    if not aside.swap(tmp_path / "a", tmp_path / "b"):
         pytest.skip("this file system does not exchange names")
     assert (tmp_path / "a" / "file").read_text() == "b"
     assert (tmp_path / "b" / "file").read_text() == "a"
     with pytest.raises(OSError, match="No such file or directory"):
-        swap.swap(tmp_path / "a", tmp_path / "missing")
+        aside.swap(tmp_path / "a", tmp_path / "missing")
 
 
 def left_behind(target, process):
@@ -241,7 +241,7 @@ def test_a_living_writer_is_waited_for_and_one_that_stays_away_is_not(tmp_path, 
     threading.Timer(0.2, lambda: fresh.rename(target)).start()
     restore_folder(target)
     assert (target / "file").read_text() == "new"
-    monkeypatch.setattr(swap, "PATIENCE", 0.05)
+    monkeypatch.setattr(aside, "PATIENCE", 0.05)
     shutil.rmtree(target)
     restore_folder(target)
     assert (target / "file").read_text() == "old"

@@ -41,7 +41,7 @@ def test_photographs_with_several_labels_are_found(answer, method):
     options = ("--backbone", backbone, "--image-size", "160", "--epochs", "15", "--bits", "32", "--head", "hidden")
     trained = answer("train", data, "--protocol", "given", "--method", method, *options, "-o", "m.model")
     assert trained["split"]["query"] == 100
-    indexed = answer("index", "m.index", data, "--model", "m.model", "--part", "database")
+    indexed = answer("index", "add", "m.index", data, "--model", "m.model", "--part", "database")
     assert indexed["items"] == trained["split"]["database"]
     found = answer("search", "m.index", "--id", "1", "-k", "5")["results"][0]["neighbors"]
     assert found[0]["distance"] == 0

@@ -81,7 +81,7 @@ def walk(programs: Path, work: Path) -> None:
     tiny = ("--image-size", "8", "--epochs", "3", "--bits", "16", "--device", "cpu")
     model = answer(nearbit, "train", "digits", *tiny, "-o", "digits.model", cwd=work)
     require(model["validation_map"] > 0.2, f"the model learned too little: {model['validation_map']}")
-    index = answer(nearbit, "index", "digits.index", "digits", "--model", "digits.model", cwd=work)
+    index = answer(nearbit, "index", "add", "digits.index", "digits", "--model", "digits.model", cwd=work)
     require(index["items"] == 1797, f"the index holds {index['items']} of 1797 items")
     near = answer(nearbit, "search", "digits.index", "--id", "1", "-k", "3", cwd=work)
     require(len(near["results"][0]["neighbours"]) == 3, "the search found less than 3 items")

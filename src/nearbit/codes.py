@@ -4,6 +4,8 @@
 bit of an item is the highest bit of its first byte, and the unused tail bits of the last byte are 0.
 """
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -42,13 +44,29 @@ def signs_of(outputs: npt.ArrayLike) -> Signs:
         >>> signs_of([[-0.3, 0.0, 2.0]]).tolist()
         [[-1, 1, 1]]
     """
-    values = np.asarray(outputs)
-    if values.dtype.kind not in "fiu":
-        raise InputError(f"outputs must be real numbers, not {values.dtype}")
-    if not np.isfinite(values).all():
-        bad = int(values.size - np.isfinite(values).sum())
-        raise InputError(f"outputs must be finite: {bad} of {values.size} values are NaN or infinite")
-    return np.where(values >= 0, 1, -1).astype(np.int8)
+    return np.where(_finite(outputs) >= 0, 1, -1).astype(np.int8)
+
+
+def binarize(outputs: npt.ArrayLike) -> Codes:
+    """Return the codes of real-valued outputs: their signs, packed; `pack(signs_of(outputs))` in one step.
+
+    Args:
+        outputs: `(n, n_bits)`, finite; an output of 0 counts as +1.
+
+    Returns:
+        uint8 `(n, ceil(n_bits / 8))`.
+
+    Raises:
+        InputError: outputs of another shape, or one that is not finite.
+
+    Example:
+        >>> binarize([[-0.3, 0.0, 2.0]]).tolist()
+        [[96]]
+    """
+    values = _finite(outputs)
+    if values.ndim != 2 or values.shape[1] < 1:
+        raise InputError(f"outputs must have the shape (n, n_bits) with n_bits >= 1, not {values.shape}")
+    return np.packbits(values >= 0, axis=1)
 
 
 def pack(signs: npt.ArrayLike) -> Codes:
@@ -168,7 +186,7 @@ def check_signs(outputs: npt.ArrayLike, codes: Codes, n_bits: int, *, name: str 
     values = check_outputs(outputs, len(codes), n_bits, of="a query", name=name)
     given = np.unpackbits(check_codes(codes, n_bits), axis=1, count=n_bits).astype(np.bool_)
     if ((given != (values >= 0)) & (values != 0)).any():
-        raise InputError(f"codes must be the signs of the {name}: give pack(signs_of({name})) with them")
+        raise InputError(f"codes must be the signs of the {name}: give binarize({name}) with them")
     return values
 
 
@@ -184,3 +202,14 @@ def rounded_weights(outputs: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.in
     magnitudes = np.abs(outputs.astype(np.float64))
     exponents = np.frexp(magnitudes.max(axis=1, initial=0.0))[1].astype(np.int64) - WEIGHT_DIGITS
     return np.rint(np.ldexp(magnitudes, -exponents[:, None])).astype(np.int32), exponents
+
+
+def _finite(outputs: npt.ArrayLike) -> npt.NDArray[Any]:
+    """Return outputs as an array; raise `InputError` unless they are real numbers, all of them finite."""
+    values = np.asarray(outputs)
+    if values.dtype.kind not in "fiu":
+        raise InputError(f"outputs must be real numbers, not {values.dtype}")
+    if not np.isfinite(values).all():
+        bad = int(values.size - np.isfinite(values).sum())
+        raise InputError(f"outputs must be finite: {bad} of {values.size} values are NaN or infinite")
+    return values

@@ -1,22 +1,25 @@
 """`evaluate`: a model on the query and the database part of its recorded split."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from nearbit.codes import pack, signs_of
+from nearbit.codes import Codes, binarize, pack
 from nearbit.datasets import Dataset, Problem, Split
-from nearbit.encoding.feature_cache import FeatureStore
+from nearbit.encoding.feature_cache import FeatureCache, FeatureStore
 from nearbit.errors import DataError
-from nearbit.metrics import Report, evaluate_codes, grades_of_tree, tie_aware_average_precision
+from nearbit.metrics import Report, evaluate_codes, grades_of_tree
+from nearbit.metrics.figures import ASYMMETRIC
 from nearbit.metrics.health import Health, health_of
-from nearbit.metrics.scored_figures import ASYMMETRIC, asymmetric_figures
 from nearbit.model.bundle import Model
 from nearbit.progress import Progress, silent
+
+if TYPE_CHECKING:
+    from nearbit.model.onnx import OnnxModel
 
 
 @dataclass(frozen=True)
@@ -24,15 +27,15 @@ class Evaluation:
     """Figures of a model on a split, with the images that could not be read.
 
     Attributes:
-        report: the figures.
+        report: the figures; `report.per_query` has their values of each query, in the order of the split.
         model_id: of the model.
         split_hash: of the split.
-        asymmetric: the figures of the ranking by the queries' real outputs, by name; see `ASYMMETRIC`.
         health: of the codes of the database, around the centers of the model.
         problems: the images that could not be read.
         queries_seen_in_training: query images whose content is among the model's own training or validation images or
             those of a class that was added, which makes every figure too good; None where the model records no split.
-        average_precision: float64 `(n_query,)`, tie-aware, of each query, where `each_query` asked for it.
+        average_precision: float64 `(n_query,)`, tie-aware, of each query that could be read, where `each_query` asked
+            for it.
     """
 
     report: Report
@@ -42,14 +45,15 @@ class Evaluation:
     problems: tuple[Problem, ...]
     queries_seen_in_training: int | None = None
     average_precision: npt.NDArray[np.float64] | None = None
-    asymmetric: Mapping[str, float | None] = field(default_factory=dict)
+
+    @property
+    def asymmetric(self) -> dict[str, float | None]:
+        """The figures of the ranking by the queries' real outputs, by name."""
+        return {figure.name: self.report.figures[figure.name] for figure in ASYMMETRIC}
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as JSON-ready data."""
-        figures = self.report.to_dict()
-        return figures | {
-            **self.asymmetric,
-            "conventions": figures["conventions"] | {name: ASYMMETRIC[name] for name in self.asymmetric},
+        return self.report.to_dict() | {
             "model_id": self.model_id,
             "split_hash": self.split_hash,
             "unread_images": len(self.problems),
@@ -99,24 +103,66 @@ def evaluate(
         )
     grades = None if hierarchy is None else grades_of_tree(hierarchy, dataset.classes)
     kept = None if cache is None else model.row_cache(cache, device)
-    queries = model.encode_dataset(dataset, used.query, device=device, cache=kept, progress=progress)
-    database = model.encode_dataset(dataset, used.database, device=device, cache=kept, progress=progress)
-    codes = pack(signs_of(database.outputs))
-    compared = (pack(signs_of(queries.outputs)), dataset.labels[queries.rows], codes, dataset.labels[database.rows])
-    report = evaluate_codes(
-        *compared,
-        n_bits=model.n_bits,
-        convention=convention,
-        k=k,
-        grades=grades,
-        rng=np.random.default_rng(0),
-        progress=progress,
+    chosen = {"convention": convention, "k": k, "grades": grades, "rng": np.random.default_rng(0)}
+    found = search_split(model, dataset, used, device=device, cache=kept, asymmetric=True, progress=progress, **chosen)
+    return Evaluation(
+        report=found.report,
+        model_id=model.model_id,
+        split_hash=used.hash,
+        health=health_of(found.database_codes, model.n_bits, centers=pack(model.centers.centers)),
+        problems=found.problems,
+        queries_seen_in_training=_seen(model, used),
+        average_precision=found.report.per_query["tie_aware_map"] if each_query else None,
     )
-    health = health_of(codes, model.n_bits, centers=pack(model.centers.centers))
-    problems = queries.problems + database.problems
-    each = tie_aware_average_precision(*compared, model.n_bits) if each_query else None
-    asymmetric = asymmetric_figures(queries.outputs, *compared[1:], model.n_bits)
-    return Evaluation(report, model.model_id, used.hash, health, problems, _seen(model, used), each, asymmetric)
+
+
+class SearchedSplit(NamedTuple):
+    """What a search of the database part of a split by its query part gives."""
+
+    report: Report
+    database_codes: Codes
+    problems: tuple[Problem, ...]
+
+
+def search_split(
+    encoder: "Model | OnnxModel",
+    dataset: Dataset,
+    split: Split,
+    *,
+    device: str = "auto",
+    cache: FeatureCache | None = None,
+    asymmetric: bool = False,
+    progress: Progress = silent,
+    **asked: Any,
+) -> SearchedSplit:
+    """Encode the query and the database part of a split, and evaluate the codes of the images that could be read.
+
+    Args:
+        encoder: makes the codes.
+        dataset: the images and their labels.
+        split: of that data set.
+        device: where the encoder runs.
+        cache: of the encoder (`row_cache`).
+        asymmetric: whether the figures by the queries' real outputs are wanted.
+        progress: called as images are encoded and queries are ranked.
+        asked: further arguments of `evaluate_codes`.
+    """
+    queries, database = (
+        encoder.encode_dataset(dataset, rows, device=device, cache=cache, progress=progress)
+        for rows in (split.query, split.database)
+    )
+    codes = binarize(database.outputs)
+    report = evaluate_codes(
+        binarize(queries.outputs),
+        dataset.labels[queries.rows],
+        codes,
+        dataset.labels[database.rows],
+        n_bits=encoder.n_bits,
+        query_outputs=queries.outputs if asymmetric else None,
+        progress=progress,
+        **asked,
+    )
+    return SearchedSplit(report, codes, queries.problems + database.problems)
 
 
 def _seen(model: Model, split: Split) -> int | None:

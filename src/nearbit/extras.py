@@ -18,7 +18,7 @@ def install_hint(extra: str, package: str) -> str:
         package: what is installed where nothing tells what the extra consists of.
 
     Example:
-        >>> install_hint("serve", "fastapi").startswith("pip install ")
+        >>> install_hint("serve", "starlette").startswith("pip install ")
         True
     """
     try:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from nearbit.codes import pack, signs_of
+from nearbit.codes import binarize
 from nearbit.datasets import Dataset, Problem
 from nearbit.encoding.pipeline import CHUNK
 from nearbit.errors import InputError
@@ -151,7 +151,7 @@ def _put(
     if ids is not None:
         metadata = _merged(index.items(ids), metadata)
     kept = None if index.outputs is None else outputs
-    codes = pack(signs_of(outputs))
+    codes = binarize(outputs)
     index.add(codes, ids=ids, metadata=metadata, outputs=kept, replace=known is not None)
 
 

@@ -97,7 +97,8 @@ def remove_missing(index: Index, *, even_all: bool = False, only_count: bool = F
         if gone.ids and len(gone.ids) == gone.files and not even_all:
             raise DataError(
                 f"{index.path}: {gone.words}, that is all; is a disk not mounted, or was the folder moved (then "
-                "--sync of the folder where the images are now keeps their ids)? To remove all of them, add --force"
+                "nearbit index sync with the folder where the images are now keeps their ids)? To remove all of them, "
+                "add --force"
             )
         index.remove(list(gone.ids), missing_ok=True)
     return gone

@@ -47,7 +47,7 @@ def test_results_whose_files_are_gone_are_marked(index, tmp_path, nearbit, as_js
     shutil.rmtree(tmp_path / "photos" / "a")
     assert "3 of these images are no longer" in nearbit("search", "a.index", "--id", "1", "-k", "9")[2]
     serve._warn_of_gone(index)
-    assert "nearbit: warning: 3 of 9 files are gone (photos/a: 3); nearbit index: --sync" in capsys.readouterr().err
+    assert "nearbit: warning: 3 of 9 files are gone (photos/a: 3); nearbit index sync with" in capsys.readouterr().err
 
 
 def test_missing_files_are_counted_then_removed(index, tmp_path, nearbit, refused):

@@ -138,7 +138,7 @@ def test_too_little_memory_anywhere_in_training_is_one_line(refused, photos, tmp
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
 
     with monkeypatch.context() as patch:
-        patch.setattr("nearbit.networks.cnn.SmallCNN.forward", greedy)
+        patch.setattr("nearbit.networks.backbones.SmallCNN.forward", greedy)
         message = refused("train", "photos", *FEW, "-o", "a.model")
         assert "too little memory for batches of 9 images; lower the batch size (--batch-size)" in message
     monkeypatch.setattr("nearbit.training.context.RunContext.network", greedy)

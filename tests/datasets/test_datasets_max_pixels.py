@@ -86,10 +86,24 @@ def test_the_command_line_has_the_option(photos: Path, capsys: pytest.CaptureFix
 
 @pytest.mark.parametrize(
     "command",
-    ["data", "split", "train", "encode", "index", "search", "evaluate", "serve", "compare", "add-class", "export"],
+    [
+        "data",
+        "split",
+        "train",
+        "encode",
+        "index",
+        "index add",
+        "index sync",
+        "search",
+        "evaluate",
+        "serve",
+        "compare",
+        "add-class",
+        "export",
+    ],
 )
 def test_every_command_that_reads_images_has_it(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run([command, "--help"]) == 0
+    assert run([*command.split(), "--help"]) == 0
     assert "--max-pixels" in capsys.readouterr().out
 
 

@@ -68,13 +68,13 @@ def texts():
 def search(base, labels, n_bits):
     """Search as an index does, in every way that reads the arrays."""
     snapshot = fresh_snapshot(base, n_bits, labels)
-    codes = snapshot.codes()[:: max(1, len(base.ids) // 9)]
+    queries = as_words(snapshot.codes()[:: max(1, len(base.ids) // 9)])
     for k, radius in ((1, None), (25, None), (5000, None), (None, n_bits // 4), (None, n_bits)):
-        snapshot.search(codes, k=k, radius=radius, only=None)
-    snapshot.search(codes, k=9, radius=None, only=Subset(np.arange(0, len(base.ids), 3), np.empty(0, np.intp)))
+        snapshot.nearest(queries, k=snapshot.room(k), radius=radius)
+    snapshot.nearest(queries, k=9, radius=None, only=Subset(np.arange(0, len(base.ids), 3), np.empty(0, np.intp)))
     gone = np.zeros(len(base.ids), np.bool_)
     gone[::2] = True
-    base.structure.nearest(as_words(codes), k=7, radius=None, excluded=gone)
+    base.structure.nearest(queries, k=7, radius=None, excluded=gone)
     snapshot.label_counts()
     snapshot.labelled(("a",))
 

@@ -12,7 +12,7 @@ from nearbit.index import create_index, open_index
 from nearbit.index.live import cache as cache_module
 from nearbit.index.live import manager
 from nearbit.index.storage import loading
-from nearbit.index.storage.checksums import item_sum
+from nearbit.index.storage.rows import item_sum
 
 N_BITS = 12
 CODES = np.packbits(np.random.default_rng(0).random((40, N_BITS)) < 0.4, axis=1)

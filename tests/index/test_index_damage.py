@@ -8,8 +8,7 @@ import pytest
 
 from nearbit.errors import IndexFileError, InputError, NearbitError
 from nearbit.index import create_index, open_index
-from nearbit.index.storage.checksums import code_half, item_sum, item_sums, output_sum, row_sums
-from nearbit.index.storage.rows import EMPTY
+from nearbit.index.storage.rows import EMPTY, code_half, item_sum, item_sums, output_sum, row_sums
 
 CODES = np.random.default_rng(0).integers(0, 256, (12, 8), dtype=np.uint8)
 FIELDS = {"path": "photos/ä.jpg", "labels": ["wren"], "digest": "ab" * 32, "camera": 3}

@@ -28,8 +28,8 @@ def _small_limits(monkeypatch):
     monkeypatch.setattr("nearbit.index.storage.loading.ROWS_PER_FETCH", 3)
     monkeypatch.setattr("nearbit.index.storage.change_log.RUNS_PER_CHANGE", 3)
     monkeypatch.setattr("nearbit.index.storage.change_log.RUNS_IN_ALL", 20)
-    monkeypatch.setattr("nearbit.index.engine.brute_force.PAIRS_PER_BLOCK", 5)
-    monkeypatch.setattr("nearbit.index.filters.FEW_ITEMS", 2)
+    monkeypatch.setattr("nearbit.index.engine.structure.PAIRS_PER_BLOCK", 5)
+    monkeypatch.setattr("nearbit.index.live.filters.FEW_ITEMS", 2)
     connect = store.connect
 
     def unsynced(*arguments):

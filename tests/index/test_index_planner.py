@@ -2,7 +2,7 @@
 
 import pytest
 
-from nearbit.index.engine.planner import SMALL_INDEX, give_up_at, is_narrow
+from nearbit.index.engine.layout import SMALL_INDEX, give_up_at, is_narrow
 
 
 @pytest.mark.parametrize(("plan", "most"), [("rings", 300), ("table", 125)])

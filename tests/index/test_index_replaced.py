@@ -151,7 +151,7 @@ def test_another_index_copied_over_an_open_one_is_noticed(live, tmp_path):
         index.labels()
         shutil.copyfile(other, live)
         for call in (index.labels, lambda: index.add(CODE)):
-            with pytest.raises(IndexFileError, match=r"another index was copied over .* --replace-with"):
+            with pytest.raises(IndexFileError, match=r"another index was copied over .* nearbit index replace"):
                 call()
         index._store.close()
     check(live, "new", 3)

@@ -34,7 +34,7 @@ def layouts(n_bits, n):
 
 def lists(found):
     """Return the (row, distance) pairs of each query."""
-    pairs = list(zip(found.rows.tolist(), found.distances.tolist(), strict=True))
+    pairs = list(zip(found.ids.tolist(), found.distances.tolist(), strict=True))
     return [pairs[start:stop] for start, stop in pairwise(found.offsets.tolist())]
 
 
@@ -200,7 +200,7 @@ def test_a_small_index_is_searched_without_compiled_kernels():
         "from nearbit.index.engine.structure import build_structure\n"
         "words = np.arange(5000, dtype=np.uint64)[:, None]\n"
         "found = build_structure(words, 64).nearest(words[:9], k=3, radius=None, excluded=words[:, 0] % 2 == 0)\n"
-        "print(found.rows[:3].tolist(), 'numba' in sys.modules)"
+        "print(found.ids[:3].tolist(), 'numba' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[1, 3, 5] False"

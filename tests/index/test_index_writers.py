@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import oracles
+from nearbit.codes import as_words
 from nearbit.errors import IndexFileError
 from nearbit.index import create_index, open_index
 from nearbit.index.live import manager
@@ -250,10 +251,10 @@ def test_a_merge_of_a_snapshot_that_was_read_anew_meanwhile_is_dropped(path, slo
 def test_a_reader_keeps_its_view_while_others_write(path):
     with open_index(path, read_only=True) as reader, open_index(path) as writer:
         assert len(reader.search(CODES[:1], k=100).pairs(0)) == 60
-        with reader._state(None) as (_, snapshot, _):
+        with reader._manager.reading() as (_, snapshot, _):
             writer.remove(np.arange(1, 31))
             assert len(snapshot) == 60
-            assert len(snapshot.search(CODES[:1], k=100, radius=None, only=None).pairs(0)) == 60
+            assert len(snapshot.nearest(as_words(CODES[:1]), k=100, radius=None).ids) == 60
         assert len(reader.search(CODES[:1], k=100).pairs(0)) == 30
 
 

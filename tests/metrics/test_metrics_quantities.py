@@ -46,6 +46,8 @@ def test_tie_aware_figures_equal_the_mean_over_all_orders(n_bits, multi):
             float(oracles.mean_over_orders(group, lambda hits, k=k: oracles.precision(hits, k))) for group in groups
         ]
         assert metrics.precision_at(*case, k=k) == pytest.approx(expected, abs=1e-9)
+    expected = [float(oracles.mean_over_orders(group, oracles.r_precision)) for group in groups]
+    assert metrics.r_precision(*case) == pytest.approx(expected, abs=1e-9)
 
 
 @pytest.mark.parametrize("multi", [False, True])

@@ -1,13 +1,21 @@
 """The report of an evaluation, the mean, and the refusal of every wrong input."""
 
+import copy
 import json
+import pickle
 
 import numpy as np
 import pytest
 
 from nearbit import metrics
+from nearbit.codes import binarize
 from nearbit.errors import InputError
-from nearbit.metrics.figures import CONVENTIONS, HIERARCHICAL
+from nearbit.metrics.counting import comparison
+
+OF_GROUP = {
+    group: {figure.name for figure in metrics.FIGURES if figure.group == group}
+    for group in ("distance", "hierarchy", "asymmetric")
+}
 
 
 def case(n_query=5, n_database=150, n_bits=12, seed=0):
@@ -27,6 +35,7 @@ def test_report_holds_what_the_functions_return():
     assert report.precision_at_10 == metrics.mean(metrics.precision_at(*data, 12, k=10))
     at_100 = metrics.tie_aware_average_precision(*data, 12, k=100, divisor="at most k")
     assert report.tie_aware_map_at_100 == pytest.approx(metrics.mean(at_100))
+    assert report.r_precision == metrics.mean(metrics.r_precision(*data, 12))
     assert report.recall_at_1000 == pytest.approx(metrics.mean(metrics.recall_at(*data, 12, k=1000)))
     assert report.ndcg_at_100 == pytest.approx(metrics.mean(metrics.ndcg(*data, 12, k=100)))
     inside = [metrics.mean(values) for values in metrics.within_radius(*data, 12, radius=2)]
@@ -46,7 +55,7 @@ def test_a_hierarchy_adds_its_figures():
     assert report.hierarchical_ndcg_at_100 == pytest.approx(metrics.ndcg(*data, 12, k=100, grades=grades).mean())
     expected = metrics.hierarchical_average_precision(*data, 12, k=2500, grades=grades).mean()
     assert report.mahp_at_2500 == pytest.approx(expected)
-    assert set(report.to_dict()["conventions"]) == {*CONVENTIONS, *HIERARCHICAL}
+    assert set(report.to_dict()["conventions"]) == OF_GROUP["distance"] | OF_GROUP["hierarchy"]
     assert "mahp_at_2500" not in metrics.evaluate_codes(*data, n_bits=12).to_dict()
 
 
@@ -81,7 +90,60 @@ def test_to_dict_is_json_with_a_convention_for_each_figure():
     report = metrics.evaluate_codes(*case(), n_bits=12).to_dict()
     assert json.loads(json.dumps(report, allow_nan=False)) == report
     figures = {name for name in report if any(part in name for part in ("map", "precision", "recall", "ndcg"))}
-    assert figures == set(report["conventions"]) == set(CONVENTIONS)
+    assert figures == set(report["conventions"]) == OF_GROUP["distance"]
+
+
+def test_every_figure_is_the_mean_of_the_values_of_each_query():
+    data = case(n_query=300, n_database=2600)
+    outputs = np.random.default_rng(1).normal(size=(300, 12))
+    data = (binarize(outputs), *data[1:])
+    grades = metrics.grades_of_tree({"0": "a", "1": "a", "2": "b", "a": "r"}, list("012"))
+    report = metrics.evaluate_codes(*data, n_bits=12, grades=grades, query_outputs=outputs)
+    assert set(report.figures) == {figure.name for figure in metrics.FIGURES} == set(report.per_query)
+    for name, values in report.per_query.items():
+        assert (values.shape, report.figures[name]) == ((300,), metrics.mean(values))
+        assert getattr(report, name) == report.figures[name] == report.to_dict()[name]
+    expected = metrics.tie_aware_average_precision(*data, 12)
+    assert np.array_equal(report.per_query["tie_aware_map"], expected)
+    asymmetric = metrics.asymmetric_average_precision(outputs, *data[1:], 12, k=100, divisor="at most k")
+    assert np.array_equal(report.per_query["asymmetric_tie_aware_map_at_100"], asymmetric)
+
+
+def test_a_figure_is_told_in_words_that_the_report_carries():
+    report = metrics.evaluate_codes(*case(), n_bits=12)
+    assert report.to_dict()["conventions"] == {
+        figure.name: figure.means for figure in metrics.FIGURES if figure.group == "distance"
+    }
+    assert len({figure.label for figure in metrics.FIGURES}) == len(metrics.FIGURES)
+
+
+@pytest.mark.parametrize("name", list(metrics.CONVENTIONS_BY_NAME))
+def test_a_convention_is_one_more_figure_of_the_same_comparison(monkeypatch, name):
+    data, made = case(n_query=30, n_database=200), []
+    data = (data[0], np.append(data[1][:-2], [99, 99]), *data[2:])
+    chosen = metrics.convention_named(name)
+    expected = {k: metrics.average_precision_by(*data, 12, convention=chosen, k=k) for k in (None, 7, 100)}
+    init = comparison.Comparison.ordered
+    monkeypatch.setattr(
+        comparison.Comparison, "ordered", lambda own, block, limits: made.append(block) or init(own, block, limits)
+    )
+    for k, values in expected.items():
+        made.clear()
+        report = metrics.evaluate_codes(*data, n_bits=12, convention=name, k=k)
+        assert made == [range(1), range(1, 30)]
+        assert (report.map_by_convention, report.convention, report.k) == (metrics.mean(values), name, k)
+        kept = report.per_query["map_by_convention"]
+        assert np.array_equal(kept[~np.isnan(kept)], values)
+
+
+def test_a_report_can_be_copied_and_names_the_figure_that_was_meant():
+    report = metrics.evaluate_codes(*case(), n_bits=12)
+    for one in (copy.deepcopy(report), pickle.loads(pickle.dumps(report))):
+        assert one == report
+    assert {"tie_aware_map", "r_precision", "to_dict"} <= set(dir(report))
+    assert report.mahp_at_2500 is report.asymmetric_tie_aware_map is report.map_by_convention is None
+    with pytest.raises(AttributeError, match=r"a report has no 'tie_aware_mapp'. Did you mean 'tie_aware_map'"):
+        _ = report.tie_aware_mapp
 
 
 def test_progress_is_told_every_query():

@@ -11,8 +11,14 @@ import oracles
 from nearbit.codes import pack, signs_of, unpack
 from nearbit.errors import InputError
 from nearbit.index import create_index
-from nearbit.metrics import asymmetric_average_precision, mean, scored_average_precision, tie_aware_average_precision
-from nearbit.metrics.scored_figures import ASYMMETRIC, asymmetric_figures
+from nearbit.metrics import (
+    asymmetric_average_precision,
+    evaluate_codes,
+    mean,
+    scored_average_precision,
+    tie_aware_average_precision,
+)
+from nearbit.metrics.figures import ASYMMETRIC
 
 
 def ties_of(scores, relevant):
@@ -105,8 +111,12 @@ def test_figures_of_an_evaluation_have_names_and_words():
     rng = np.random.default_rng(1)
     outputs, signs = rng.normal(size=(6, 8)), np.where(rng.random((150, 8)) < 0.5, 1, -1)
     data = (outputs, rng.integers(0, 2, 6), pack(signs), rng.integers(0, 2, 150))
-    figures = asymmetric_figures(*data, 8)
-    assert list(figures) == list(ASYMMETRIC)
+    report = evaluate_codes(pack(signs_of(outputs)), *data[1:], n_bits=8, query_outputs=outputs).to_dict()
+    figures = {name: value for name, value in report.items() if name.startswith("asymmetric")}
+    assert list(figures) == [figure.name for figure in ASYMMETRIC]
+    assert {figure.name: report["conventions"][figure.name] for figure in ASYMMETRIC} == {
+        figure.name: figure.means for figure in ASYMMETRIC
+    }
     assert figures["asymmetric_tie_aware_map"] == mean(asymmetric_average_precision(*data, 8))
     at_100 = asymmetric_average_precision(*data, 8, k=100, divisor="at most k")
     assert figures["asymmetric_tie_aware_map_at_100"] == mean(at_100)

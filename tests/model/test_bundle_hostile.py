@@ -167,7 +167,7 @@ def test_a_model_that_is_replaced_while_it_is_read_is_opened_anew(folder):
     seen = []
 
     def read():
-        description = read_manifest(folder, "nearbit-model", 1)
+        description = read_manifest(folder, "nearbit-model")
         if not seen:
             new.save(folder)
         seen.append(description["model_id"])

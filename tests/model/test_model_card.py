@@ -54,7 +54,7 @@ def test_a_card_holds_the_facts_of_the_folder(tmp_path):
     assert "3 classes: a, b, ü" in body
     assert "minimum distance" in body
     assert "validation: 0.4568" in body
-    assert "$ nearbit index photos.index photos/ --model birds.model" in body
+    assert "$ nearbit index add photos.index photos/ --model birds.model" in body
 
 
 def test_a_card_leaves_out_what_the_folder_does_not_hold():

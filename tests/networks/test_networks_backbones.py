@@ -10,7 +10,7 @@ import torch
 from nearbit.errors import BundleError, InputError, MissingExtraError
 from nearbit.extras import install_hint
 from nearbit.networks import BUILT_IN, Backbone, BackboneSpec, Preprocessing, make_backbone, rebuild_backbone
-from nearbit.networks.cnn import SmallCNN
+from nearbit.networks.backbones import SmallCNN
 
 DIMS = {"small": SmallCNN.feature_dim, "resnet18": 512, "resnet34": 512, "resnet50": 2048}
 

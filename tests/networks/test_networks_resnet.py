@@ -5,7 +5,7 @@ import torch
 
 from nearbit.errors import InputError
 from nearbit.networks import ResNet
-from nearbit.networks.cnn import SmallCNN
+from nearbit.networks.backbones import SmallCNN
 
 PUBLISHED = {
     "resnet18": ((2, 2, 2, 2), False, 512, 11_176_512),

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-pytest.importorskip("fastapi", reason="the service needs the extra serve")
+pytest.importorskip("starlette", reason="the service needs the extra serve")
 pytest.importorskip("uvicorn", reason="the service needs the extra serve")
 
 from service_site import TOKEN, FakeEncoder, running, write_index

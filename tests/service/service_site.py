@@ -13,12 +13,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-pytest.importorskip("fastapi", reason="the service needs the extra serve")
+pytest.importorskip("starlette", reason="the service needs the extra serve")
 pytest.importorskip("uvicorn", reason="the service needs the extra serve")
 
 from nearbit.codes import pack, signs_of
 from nearbit.datasets import content_digest
 from nearbit.index import create_index, open_index
+from nearbit.model.manifest import TRAINED, with_digest
 from nearbit.service.serving import listen, make_server
 
 N_BITS = 12
@@ -140,8 +141,14 @@ def write_index(folder: Path, n=30, *, outputs=None):
         index.add(pack(signs_of(rows)), metadata=metadata, outputs=rows if outputs else None)
         index.set_notes({"model_path": "fake.model"})
     (folder / "fake.model").mkdir(exist_ok=True)
-    (folder / "fake.model" / "bundle.json").write_text('{"model_id": "fake", "n_bits": 12, "classes": [], "files": {}}')
+    write_manifest(folder / "fake.model")
     return folder / "small.index"
+
+
+def write_manifest(folder, **about):
+    """Write the manifest of a trained model that made the codes, but for what is given."""
+    whole = {"kind": TRAINED, "format_version": 1, "model_id": "fake", "n_bits": N_BITS, "classes": [], "files": {}}
+    (folder / "bundle.json").write_text(json.dumps(with_digest(whole | about)))
 
 
 def stored_codes(path):

@@ -4,11 +4,11 @@ import pytest
 from service_site import TOKEN, png, running
 
 from nearbit.errors import InputError
-from nearbit.service.app import ROUTES
+from nearbit.service.app import OPERATIONS
 from nearbit.service.settings import ServiceOptions
 
 EVERYWHERE = [
-    *sorted((method, path.replace("{item_id}", "1")) for method, path, _ in ROUTES),
+    *sorted((one.method, one.path.replace("{item_id}", "1")) for one in OPERATIONS),
     ("GET", "/"), ("GET", "/static/main.js"), ("GET", "/openapi.json"), ("GET", "/nothing"),
     ("OPTIONS", "/api/v1/search"),
 ]  # fmt: skip

@@ -8,7 +8,7 @@ import pytest
 from service_site import N_BITS, png, running, write_index
 
 from nearbit.index import create_index
-from nearbit.service.app import ROUTES
+from nearbit.service.app import OPERATIONS
 from nearbit.service.routes import items
 from nearbit.service.settings import Limits, ServiceOptions
 
@@ -63,7 +63,7 @@ def test_an_id_that_is_none_is_refused(site, item_id):
 
 
 @pytest.mark.parametrize(
-    "path", sorted({path for method, path, _ in ROUTES if method == "GET"} | {"/", "/static/api.js"})
+    "path", sorted({one.path for one in OPERATIONS if one.method == "GET"} | {"/", "/static/api.js"})
 )
 def test_head_is_answered_wherever_get_is(site, path):
     path = path.replace("{item_id}", "1")

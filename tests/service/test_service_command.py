@@ -10,7 +10,7 @@ import sys
 import time
 
 import pytest
-from service_site import TOKEN, Client, png, wait_until, write_index
+from service_site import TOKEN, Client, png, wait_until, write_index, write_manifest
 
 from model_makers import random_model
 from nearbit.cli.main import run
@@ -45,7 +45,7 @@ def test_what_cannot_be_served_is_refused_in_one_line(tmp_path, small, refused, 
     (tmp_path / "empty").write_text("\n")
     assert "empty: write a token" in refused(small, "--token-file", tmp_path / "empty", "--port", 0)
     assert "no model at" in refused(small, "--model", tmp_path, "--port", 0)
-    (tmp_path / "bundle.json").write_text('{"model_id": "another"}')
+    write_manifest(tmp_path, model_id="another")
     assert "codes of another model" in refused(small, "--model", tmp_path, "--port", 0)
 
 

@@ -6,7 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
-from service_site import N_BITS, png, running, stored_codes, write_index
+from service_site import N_BITS, png, running, stored_codes, write_index, write_manifest
 
 from nearbit.codes import hamming_distances, pack
 from nearbit.files.writing import sha256_of
@@ -95,11 +95,8 @@ def bundle(folder, centers):
     """Write a model folder with centers, as far as the service reads one without loading it."""
     np.save(folder / "centers.npy", centers, allow_pickle=False)
     files = {"centers.npy": sha256_of(folder / "centers.npy")}
-    about = {
-        "model_id": "fake", "classes": ["red", "green", "blue"], "files": files,
-        "method": "crh", "n_bits": N_BITS, "record": {"options": {"epochs": 3, "secret": "no"}, "validation_map": 0.5},
-    }  # fmt: skip
-    (folder / "bundle.json").write_text(json.dumps(about))
+    record = {"options": {"epochs": 3, "secret": "no"}, "validation_map": 0.5}
+    write_manifest(folder, classes=["red", "green", "blue"], files=files, method="crh", record=record)
 
 
 def test_centers_and_card_come_from_the_model_folder(tmp_path):

@@ -1,6 +1,5 @@
 """The service under trouble: hostile heads, a failing disk, an index or a model that another one replaces."""
 
-import json
 import socket
 import sqlite3
 import subprocess
@@ -10,11 +9,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from service_site import N_BITS, png, running, wait_until, write_index
+from service_site import N_BITS, png, running, wait_until, write_index, write_manifest
 
 from nearbit.codes import pack
 from nearbit.errors import InputError
 from nearbit.index import create_index
+from nearbit.model.manifest import EXPORTED
 from nearbit.service import collection as collection_module
 from nearbit.service.collection import Collection, shown_path
 from nearbit.service.images.originals import Originals
@@ -182,8 +182,7 @@ def write_model(folder, model_id="fake"):
     from nearbit.files.writing import sha256_of
 
     files = {"centers.npy": sha256_of(folder / "centers.npy")}
-    about = {"model_id": model_id, "n_bits": N_BITS, "classes": ["red", "green", "blue"], "files": files}
-    (folder / "bundle.json").write_text(json.dumps(about))
+    write_manifest(folder, model_id=model_id, classes=["red", "green", "blue"], files=files)
     return pack(signs)
 
 
@@ -206,8 +205,7 @@ def test_nothing_is_said_of_a_model_that_did_not_make_the_codes(tmp_path):
 
 def test_the_card_of_an_exported_network_says_what_its_source_said(tmp_path):
     about = {"method": "crh", "backbone": "small", "head": {"kind": "linear"}, "libraries": {"onnx": "1"}}
-    whole = {"model_id": "a", "classes": ["x"], "files": {}, "precision": "int8", "n_bits": 12, "about": about}
-    (tmp_path / "bundle.json").write_text(json.dumps(whole))
+    write_manifest(tmp_path, kind=EXPORTED, classes=["x"], precision="int8", about=about)
     card = card_of(tmp_path)
     assert (card["method"], card["head"], card["libraries"]) == ("crh", about["head"], about["libraries"])
     assert (card["backbone"]["name"], card["precision"], card["n_bits"]) == ("small", "int8", 12)

@@ -36,7 +36,7 @@ def test_a_model_holds_its_classifiers_and_how_they_join(run, tmp_path):
 
 def test_the_mixture_is_the_best_of_all_on_validation(run):
     """Told apart from outside: each mixture is set by hand, and the criterion asked again."""
-    from nearbit.codes import pack, signs_of
+    from nearbit.codes import binarize
     from nearbit.metrics import tie_aware_average_precision
 
     dataset = tiny_dataset()
@@ -48,7 +48,7 @@ def test_the_mixture_is_the_best_of_all_on_validation(run):
         for weights in WEIGHTS:
             model.network.head.expected_center.set_mixture(temperature, weights)
             outputs = model.encode_dataset(dataset).outputs
-            codes = pack(signs_of(outputs))
+            codes = binarize(outputs)
             queries = (codes[split.validation], dataset.labels[split.validation])
             scores.append(
                 tie_aware_average_precision(*queries, codes[split.train], dataset.labels[split.train], 12).mean()

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from nearbit.codes import pack, signs_of
+from nearbit.codes import binarize
 from nearbit.errors import InputError
 from nearbit.metrics import leave_one_out_average_precision, tie_aware_average_precision
 from nearbit.training.criterion import Criterion, searched_by_validation
@@ -60,7 +60,7 @@ def test_the_score_is_the_mean_of_what_each_image_finds(searched):
     labels["validation"] = labels_of(0, 0, 1, 1, 1, 2, 2, 0, 3)  # nothing else shows the last class
     criterion = criterion_of(searched, outputs, labels)
     assert set(criterion.positions()) == ({"train", "validation"} if searched == "train" else {"validation"})
-    codes = {part: pack(signs_of(values)) for part, values in outputs.items()}
+    codes = {part: binarize(values) for part, values in outputs.items()}
     if searched == "train":
         queries = (codes["validation"], labels["validation"], codes["train"], labels["train"])
         expected = tie_aware_average_precision(*queries, 12).mean()

@@ -21,11 +21,22 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
+index_argument = click.argument("index_path", metavar="INDEX", type=click.Path(path_type=Path, dir_okay=False))
 device_option = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps.")
 cache_option = click.option(
     "--cache",
     type=click.Path(path_type=Path, file_okay=False),
     help="Folder for what can be computed again. [default: NEARBIT_CACHE, else the user's cache folder]",
+)
+
+
+def model_option(what: str) -> Callable[[Command], Command]:
+    """Return the option that names a model, with its help."""
+    return click.option("--model", "model_path", type=click.Path(path_type=Path), help=what)
+
+
+model_of_index_option = model_option(
+    "The model folder, or one that `nearbit export --onnx` wrote. [default: the one that the index names]"
 )
 
 

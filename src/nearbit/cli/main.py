@@ -1,5 +1,7 @@
 """The command `nearbit`: finds the subcommand, and turns errors into one line and an exit status."""
 
+import ctypes
+import os
 import re
 import sys
 import warnings
@@ -9,7 +11,6 @@ from importlib import import_module
 import click
 
 from nearbit.cli.console import Text, echo, json_text
-from nearbit.cli.runtime import tune_runtime
 from nearbit.errors import ElsewhereError, NearbitError, did_you_mean, said_of
 from nearbit.progress import with_name
 
@@ -20,7 +21,7 @@ COMMANDS = {
     "train": "Train a hash network on labelled images; writes a model folder.",
     "add-class": "Give a trained model one more class, from a few images and without training.",
     "encode": "Turn images into binary codes; writes an .npz file.",
-    "index": "Encode images and put them into a searchable index.",
+    "index": "Put images into a searchable index, and look after it.",
     "search": "Find the nearest images of an index.",
     "serve": "Search by a page and an HTTP API, on this machine.",
     "evaluate": "Measure a model, or codes made elsewhere: mAP and the rest.",
@@ -34,6 +35,10 @@ OUT_OF_MEMORY = re.compile("can't allocate memory|not enough memory|out of memor
 LESS_MEMORY = "take fewer or smaller images at once, a smaller --batch-size or backbone, or a larger machine"
 USER_ERROR, OUR_FAULT, INTERRUPTED = 2, 1, 130
 
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
+LARGE = 2**30
+SPINS = "20000"
+
 
 class Commands(click.Group):
     """The subcommands, each imported only when it is called."""
@@ -45,9 +50,7 @@ class Commands(click.Group):
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = import_module(f"nearbit.cli.commands.{cmd_name.replace('-', '_')}").command
-        for param in command.params:
-            if param.type is click.STRING:  # a text, and no path: refused at once where it cannot be kept
-                param.type = Text()
+        _refuse_unstorable(command)
         return command
 
     def resolve_command(
@@ -61,6 +64,15 @@ class Commands(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
+
+
+def _refuse_unstorable(command: click.Command) -> None:
+    """Let a command and its subcommands refuse at once what is a text, and no path, and cannot be kept."""
+    for param in command.params:
+        if param.type is click.STRING:
+            param.type = Text()
+    for subcommand in command.commands.values() if isinstance(command, click.Group) else ():
+        _refuse_unstorable(subcommand)
 
 
 @click.group(
@@ -87,6 +99,24 @@ def run(arguments: list[str]) -> int:
         warnings.filterwarnings("always", module=r"PIL\.")  # of each file, and not of the first that has this fault
         warnings.showwarning = _teller()
         return _run(arguments, as_json)
+
+
+def tune_runtime() -> None:
+    """Prepare this process for networks on the CPU, before torch is loaded.
+
+    A network's layers allocate and free the same large blocks again and again, and fetching them from the system each
+    time costs more than some layers do: glibc's allocator is told to keep them. Threads that wait for each other give
+    their core away after a moment instead of spinning on, for on a shared machine long spinning slows everything down
+    several times over; what the user set in the environment is respected.
+    """
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
+    if not sys.platform.startswith("linux"):
+        return
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        for parameter, value in ((M_MMAP_THRESHOLD, LARGE), (M_TRIM_THRESHOLD, LARGE), (M_TOP_PAD, LARGE // 8)):
+            mallopt(parameter, value)
 
 
 def _teller() -> Callable[..., None]:

@@ -65,6 +65,6 @@ def report(model: "Model", output: Path, errors: str | None, as_json: bool) -> N
             f"on {record['options']['backbone']}",
             f"epoch {about['selected_epoch']} of {about['epochs']}"
             + (f", validation mAP {score:.4f} (tie-aware)" if score is not None else ", no validation"),
-            f"next: nearbit evaluate {output} DATA, or nearbit index NAME.index DATA --model {output}",
+            f"next: nearbit evaluate {output} DATA, or nearbit index add NAME.index DATA --model {output}",
         ],
     )

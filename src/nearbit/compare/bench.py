@@ -23,7 +23,6 @@ from nearbit.errors import BundleError, DataError, NearbitError
 from nearbit.evaluation import Evaluation, evaluate
 from nearbit.files.writing import write_json, write_whole
 from nearbit.methods import Baseline
-from nearbit.model.arrays import FORMAT_VERSION
 from nearbit.model.bundle import Model
 from nearbit.model.manifest import TRAINED, read_manifest
 from nearbit.progress import Progress, silent
@@ -116,7 +115,7 @@ class Bench:
                 return None
             known.arrays()
             if self.work.keep_models:
-                described = read_manifest(self._model_path(cell), TRAINED, FORMAT_VERSION)
+                described = read_manifest(self._model_path(cell), TRAINED)
                 return known if described["record"].get("run_key") == key else None
         except (DataError, BundleError):
             return None

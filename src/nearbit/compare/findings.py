@@ -11,8 +11,9 @@ from nearbit.compare.bootstrap import N_SAMPLES
 from nearbit.compare.folder import ComparisonFolder
 from nearbit.compare.significance import Difference, differences_of
 from nearbit.compare.statistics import Group, Row, Spread, groups_of, holm
+from nearbit.metrics import FIGURES
 
-PRIMARY = "report.tie_aware_map"
+PRIMARY = f"report.{FIGURES[0].name}"
 SIGNIFICANT = 0.05
 
 

@@ -6,7 +6,7 @@ from html import escape
 from typing import Any
 
 from nearbit.compare.charts import center_maps, curve_charts, length_charts
-from nearbit.compare.findings import Column, Findings
+from nearbit.compare.findings import PRIMARY, Column, Findings
 from nearbit.compare.rendering import NEAR
 from nearbit.compare.tables import Table, TableEntry, spread_text, tables_of
 from nearbit.report.page import page
@@ -116,7 +116,7 @@ def _verdicts(columns: Sequence[Column]) -> str:
     for column in columns:
         if not column.best:
             continue
-        spread = column.groups[column.best[0]].spread("report.tie_aware_map")
+        spread = column.groups[column.best[0]].spread(PRIMARY)
         value = "" if spread is None else f" ({spread_text(spread, 4)})"
         near = [row.name for row in column.groups if row in column.near_best()]
         said = f"; not significantly below: {'; '.join(near)}" if near else ""

@@ -5,17 +5,12 @@ from dataclasses import dataclass, replace
 
 from nearbit.compare.findings import PRIMARY, SIGNIFICANT, Column, Findings, Tested
 from nearbit.compare.statistics import Group, Row, Spread
+from nearbit.metrics import FIGURES
 
 NOTHING = "-"
 REASON_LENGTH = 32
 
-FURTHER = (
-    ("mAP, database order", "report.map_database_order", 4),
-    ("tie-aware mAP@1000", "report.tie_aware_map_at_1000", 4),
-    ("precision@100", "report.precision_at_100", 4),
-    ("precision within 2 bits", "report.precision_within_2", 4),
-    ("NDCG@100", "report.ndcg_at_100", 4),
-)
+FURTHER = tuple((figure.label, f"report.{figure.name}", 4) for figure in FIGURES if figure.is_compared)
 CHOICE = (
     ("validation mAP", "validation_map", 4),
     ("selected epoch", "selected_epoch", 1),

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from nearbit.errors import InputError
-from nearbit.files.aside import beside, remove, remove_orphans
-from nearbit.files.swap import put_in_place, restore_folder
+from nearbit.files.aside import beside, put_in_place, remove, remove_orphans, restore_folder
 
 __all__ = [
     "behind_links",

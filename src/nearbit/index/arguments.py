@@ -1,6 +1,9 @@
 """Checks of what a caller hands to an index: ids, metadata, outputs, k and radius."""
 
+import json
+import math
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -11,7 +14,10 @@ from nearbit.errors import InputError
 from nearbit.index.engine.weights import check_radius
 from nearbit.index.results import Ids
 from nearbit.index.storage.outputs import StoredOutputs, stored
-from nearbit.index.storage.rows import Fields, fields_of
+from nearbit.index.storage.rows import EMPTY, Fields
+
+MAX_DEPTH = 50
+"""How deep lists and dicts of metadata may nest; SQLite reads no JSON much deeper."""
 
 
 def check_ids(ids: npt.ArrayLike) -> Ids:
@@ -60,6 +66,30 @@ def check_metadata(metadata: Sequence[Mapping[str, Any]], n: int, what: str) -> 
     if isinstance(metadata, Mapping) or len(metadata) != n:
         raise InputError(f"metadata must be a list of one mapping an item: {n} {what} came with {len(metadata)}")
     return [fields_of(own, position) for position, own in enumerate(metadata)]
+
+
+def fields_of(metadata: Mapping[str, Any], position: int) -> Fields:
+    """Return the columns of one item's metadata: "path", "labels" and "digest" have their own, the rest is JSON.
+
+    Args:
+        metadata: keys str; "path" and "digest" str or None, "labels" a list of str, anything else JSON-ready.
+        position: which item of the call this is, for the error.
+
+    Raises:
+        InputError: a value of another type, or one that JSON cannot hold (NaN, bytes, arrays, NumPy numbers).
+    """
+    if not isinstance(metadata, Mapping):
+        raise InputError(f"metadata[{position}] must be a mapping, not {type(metadata).__name__}")
+    where = f"metadata[{position}]"
+    rest = {key: value for key, value in metadata.items() if key not in ("path", "labels", "digest")}
+    if rest:
+        _check_json(rest, where)
+    return (
+        _text_or_none(metadata.get("path"), f"{where}['path']"),
+        _labels(metadata.get("labels", ()), f"{where}['labels']"),
+        _to_json(rest) if rest else EMPTY[2],
+        _text_or_none(metadata.get("digest"), f"{where}['digest']"),
+    )
 
 
 def check_kept_outputs(outputs: npt.ArrayLike | None, kind: str | None, n: int, n_bits: int) -> StoredOutputs | None:
@@ -122,3 +152,79 @@ def _whole_number(value: float, name: str, smallest: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < smallest:
         raise InputError(f"{name} must be a whole number of at least {smallest}, not {value!r}")
     return int(value)
+
+
+def check_notes(notes: Mapping[str, str]) -> dict[str, str]:
+    """Return the notes of an owner, by name; raise `InputError` where a name or a text is not a str."""
+    return {check_text(name, "a note's name"): check_text(text, "a note") for name, text in notes.items()}
+
+
+def check_text(value: Any, name: str) -> str:
+    """Return a text that SQLite keeps and finds again; raise `InputError` on anything else."""
+    if not isinstance(value, str):
+        raise InputError(f"{name} must be a str, not {type(value).__name__}")
+    if "\0" in value or not (value.isascii() or _is_whole(value)):
+        raise InputError(f"{name} holds a NUL character or half a surrogate pair, which cannot be stored: {value!r}")
+    return value
+
+
+def check_scalar(value: Any, name: str) -> str | int | float | bool | None:
+    """Return a value that JSON and SQLite keep as it is; raise `InputError` on anything else."""
+    if isinstance(value, bool) or value is None:
+        return value
+    if isinstance(value, int):
+        if not -(2**63) <= value < 2**63:
+            raise InputError(f"{name} must fit 64 bits, not {value}; store it as a str")
+        return value
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise InputError(f"{name} must be finite, not {value}; leave the key out or store None")
+        return value
+    if isinstance(value, str):
+        return check_text(value, name)
+    raise InputError(
+        f"{name} must be JSON-ready (str, int, float, bool, None, list, dict), not {type(value).__name__}; convert it"
+    )
+
+
+def _check_json(value: Any, name: str, depth: int = 0) -> None:
+    if depth > MAX_DEPTH:
+        raise InputError(f"metadata must be nested at most {MAX_DEPTH} deep; flatten it")
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            check_text(key, f"a key of {name}")
+            _check_json(inner, f"{name}[{key!r}]", depth + 1)
+    elif isinstance(value, list):
+        for position, inner in enumerate(value):
+            _check_json(inner, f"{name}[{position}]", depth + 1)
+    else:
+        check_scalar(value, name)
+
+
+def _is_whole(value: str) -> bool:
+    """Return whether a text holds no half of a surrogate pair."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _labels(value: Any, name: str) -> str:
+    """Return labels as the JSON list that the file keeps."""
+    if not isinstance(value, list | tuple):
+        raise InputError(f"{name} must be a list of str, not {type(value).__name__}; one label is a list of one")
+    return _labels_json(tuple(check_text(label, f"{name}[{position}]") for position, label in enumerate(value)))
+
+
+@lru_cache(maxsize=100_000)
+def _labels_json(labels: tuple[str, ...]) -> str:
+    return _to_json(list(labels))
+
+
+def _text_or_none(value: Any, name: str) -> str | None:
+    return None if value is None else check_text(value, name)
+
+
+def _to_json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))

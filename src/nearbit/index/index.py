@@ -9,22 +9,20 @@ from typing import Any, Self, final
 import numpy as np
 import numpy.typing as npt
 
-from nearbit.codes import Codes, check_codes
-from nearbit.errors import IndexFileError, InputError
-from nearbit.index import arguments, asymmetric_search
+from nearbit.codes import Codes, as_words, check_codes
+from nearbit.errors import InputError
+from nearbit.index import arguments, asymmetric_search, changes
 from nearbit.index.engine.weights import check_weights
-from nearbit.index.filters import Filter, chosen, filter_of, matching
+from nearbit.index.live.filters import filter_of, matching
 from nearbit.index.live.manager import SnapshotManager
-from nearbit.index.live.snapshot import Snapshot, Subset, codes_of
-from nearbit.index.results import PADDING, Ids, Item, Results
+from nearbit.index.live.snapshot import codes_of
+from nearbit.index.results import Ids, Item, Results
 from nearbit.index.stats import describe
 from nearbit.index.storage import statements
-from nearbit.index.storage.change_log import State, read_state, record_change, runs_of
-from nearbit.index.storage.connecting import Connection
-from nearbit.index.storage.loading import as_stored, no_items
-from nearbit.index.storage.outputs import StoredOutputs, reordered
-from nearbit.index.storage.rows import EMPTY, Fields, check_text
-from nearbit.index.storage.schema import Meta, upgrade
+from nearbit.index.storage.change_log import State, read_state
+from nearbit.index.storage.loading import no_items
+from nearbit.index.storage.outputs import reordered
+from nearbit.index.storage.schema import Meta
 from nearbit.index.storage.store import BUSY_SECONDS, Store
 from nearbit.index.verify import problems
 
@@ -46,17 +44,16 @@ class Index:
         outputs: how real-valued outputs are kept beside the codes: "int8", "float16" or None.
     """
 
-    def __init__(self, store: Store, meta: Meta, *, read_only: bool, cache: bool) -> None:
+    def __init__(self, store: Store, meta: Meta, *, cache: bool) -> None:
         """Take an open store and its recorded facts; called by `create_index` and `open_index`."""
         self.path: Path = store.path
         self.n_bits: int = int(meta["n_bits"])
         self.model_id: str | None = meta.get("model_id")
         self.outputs: str | None = meta.get("outputs")
         self._meta = meta
-        self._read_only = read_only
         self._store = store
         store.identity = meta.get("index_id")
-        self._manager = SnapshotManager(store, self.n_bits, reads_cache=cache, writes_cache=cache and not read_only)
+        self._manager = SnapshotManager(store, self.n_bits, has_cache=cache)
 
     def __len__(self) -> int:
         """Return the number of items."""
@@ -95,13 +92,10 @@ class Index:
                 (without `replace`); nothing is written.
             IndexFileError: the file cannot be written (read-only, held by another writer, disk full).
         """
-        checked = check_codes(codes, self.n_bits)
-        fields = None if metadata is None else arguments.check_metadata(metadata, len(checked), "codes")
-        given = None if ids is None else arguments.check_new_ids(ids, len(checked))
-        kept = arguments.check_kept_outputs(outputs, self.outputs, len(checked), self.n_bits)
-        if replace and given is None:
-            raise InputError("replace=True needs ids: those of the items to replace")
-        return self._insert(checked, fields, given, kept, replace=replace)
+        new = changes.NewItems.checked(
+            codes, self.n_bits, ids=ids, metadata=metadata, outputs=outputs, kind=self.outputs, replace=replace
+        )
+        return changes.made(self._store, self._manager, new.insert, new.stored)
 
     def update(self, ids: npt.ArrayLike, *, metadata: Sequence[Mapping[str, Any]]) -> None:
         """Give items new metadata in one transaction; their ids and codes stay.
@@ -117,11 +111,7 @@ class Index:
         wanted = arguments.check_ids(ids)
         fields = arguments.check_metadata(metadata, len(wanted), "ids")
         arguments.check_new_ids(wanted, len(wanted))
-        with self._write() as connection:
-            arguments.refuse_absent(wanted, statements.present_ids(connection, wanted), "nothing was changed")
-            statements.update_fields(connection, wanted, fields)
-            if len(wanted):
-                record_change(connection, wanted)
+        changes.made(self._store, self._manager, changes.update(wanted, fields))
 
     def remove(self, ids: npt.ArrayLike, *, missing_ok: bool = False) -> int:
         """Remove items in one transaction. Their ids are never assigned again.
@@ -138,16 +128,8 @@ class Index:
             IndexFileError: the file cannot be written.
         """
         wanted = np.unique(arguments.check_ids(ids))
-        with self._write() as connection:
-            before = after = read_state(connection)
-            present = statements.present_ids(connection, wanted)
-            if not missing_ok:
-                arguments.refuse_absent(wanted, present, "nothing was removed")
-            if len(present):
-                statements.delete_items(connection, present)
-                after = record_change(connection, present)
-        self._manager.advance(before, after, runs_of(present), lambda _: no_items(self.n_bits))
-        return len(present)
+        remove = changes.remove(wanted, missing_ok=missing_ok)
+        return len(changes.made(self._store, self._manager, remove, lambda *_: no_items(self.n_bits)))
 
     def search(
         self,
@@ -186,18 +168,20 @@ class Index:
         if weights is not None:
             limit, reach = arguments.check_weighted(k, radius, outputs, rerank)
             weighted = check_weights(weights, queries, self.n_bits)
-            return asymmetric_search.search(*self._view(wanted), weighted, limit, reach)
+            snapshot, only = self._manager.view(wanted)
+            most = snapshot.room(limit)
+            return Results(asymmetric_search.search(snapshot, only, weighted, most, reach), most)
         limit, within = arguments.check_limits(k, radius)
         real, first = arguments.check_rerank(outputs, rerank, self.outputs, len(queries), self.n_bits)
-        most = None if limit is None else max(limit, first)
         if real is None:
-            snapshot, only = self._view(wanted)
-            return snapshot.search(queries, k=most, radius=within, only=only)
-        with self._state(wanted) as (connection, snapshot, only):
-            results = snapshot.search(queries, k=most, radius=within, only=only)
-            found = results.ids[results.ids != PADDING]
-            kept = statements.outputs_of(connection, found, str(self.outputs), self.n_bits)
-        return reordered(results, real, *kept, k=limit, rerank=first)
+            snapshot, only = self._manager.view(wanted)
+            most = snapshot.room(limit)
+            return Results(snapshot.nearest(as_words(queries), k=most, radius=within, only=only), most)
+        with self._manager.reading(wanted) as (connection, snapshot, only):
+            most = snapshot.room(None if limit is None else max(limit, first))
+            hits = snapshot.nearest(as_words(queries), k=most, radius=within, only=only)
+            kept = statements.outputs_of(connection, hits.ids, str(self.outputs), self.n_bits)
+        return Results(reordered(hits, real, *kept, k=limit, rerank=first), snapshot.room(limit))
 
     def items(self, ids: npt.ArrayLike) -> list[Item]:
         """Return the items of these ids, in the order asked; raise `InputError` where one is not there."""
@@ -238,7 +222,7 @@ class Index:
 
     def codes(self) -> tuple[Ids, Codes]:
         """Return all ids int64 `(n,)`, ascending, and their codes uint8 `(n, ceil(n_bits / 8))`; copies."""
-        items = self._view(None)[0].items()
+        items = self._manager.view()[0].items()
         return items.ids.copy(), codes_of(items.words, self.n_bits)
 
     def matching(self, where: Mapping[str, Any]) -> Ids:
@@ -248,7 +232,7 @@ class Index:
 
     def labels(self) -> dict[str, int]:
         """Return how many items have each label, sorted by label."""
-        with self._state(None) as (connection, snapshot, _):
+        with self._manager.reading() as (connection, snapshot, _):
             return snapshot.label_counts() or statements.label_counts(connection)
 
     def paths(self) -> list[tuple[str, int, str | None]]:
@@ -262,7 +246,7 @@ class Index:
 
     def stats(self) -> dict[str, Any]:
         """Return facts ready for JSON: items, distinct codes, n_bits, file size, model, format, how it is searched."""
-        with self._state(None) as (connection, snapshot, _):
+        with self._manager.reading() as (connection, snapshot, _):
             return describe(connection, self._store, snapshot, self._meta)
 
     def notes(self) -> dict[str, str]:
@@ -277,8 +261,11 @@ class Index:
             InputError: a name or a text is not a str.
             IndexFileError: the file cannot be written.
         """
-        checked = {check_text(name, "a note's name"): check_text(text, "a note") for name, text in notes.items()}
-        with self._write() as connection:
+        checked = {
+            arguments.check_text(name, "a note's name"): arguments.check_text(text, "a note")
+            for name, text in notes.items()
+        }
+        with changes.transaction(self._store) as connection:
             statements.put_notes(connection, checked)
 
     @contextmanager
@@ -288,7 +275,7 @@ class Index:
         Raises:
             IndexFileError: another process holds it.
         """
-        self._check_writable()
+        self._store.check_writable()
         with self._store.writer_lock.held(BUSY_SECONDS):
             yield
 
@@ -301,10 +288,9 @@ class Index:
         Raises:
             IndexFileError: the file cannot be written.
         """
-        self._check_writable()
-        with self._write():
+        with changes.transaction(self._store):
             pass  # brings an older file to this format
-        self._view(None)
+        self._manager.view()
         self._manager.merge()
         self._manager.save()
         if vacuum:
@@ -332,7 +318,7 @@ class Index:
         seconds for each million items. A merge under way is waited for: nothing is written once this returns.
         """
         try:
-            if not self._store.is_closed and not self._read_only and self.is_in_place():
+            if not self._store.is_closed and not self._store.read_only and self.is_in_place():
                 self._manager.prepare_next_opening()
         finally:
             self._manager.finish_merge()  # it still writes beside the file
@@ -350,51 +336,3 @@ class Index:
         if kind is not None:
             self._store.close()
         self.close()
-
-    def _insert(
-        self, codes: Codes, fields: list[Fields] | None, given: Ids | None, kept: StoredOutputs | None, *, replace: bool
-    ) -> Ids:
-        """Write checked items, and take the snapshot along once they are durable."""
-        with self._write() as connection:
-            before = after = read_state(connection)
-            ids = statements.next_ids(connection, len(codes)) if given is None else given
-            if given is not None and not replace:
-                arguments.refuse_present(statements.present_ids(connection, given))
-            if len(ids):
-                statements.insert_items(connection, ids, codes, fields, replace=replace)
-                after = record_change(connection, ids)
-            if kept is not None:
-                statements.insert_outputs(connection, ids, kept)
-        texts = [EMPTY[1]] * len(ids) if fields is None else [own[1] for own in fields]
-        self._manager.advance(before, after, runs_of(ids), lambda labels: as_stored(ids, codes, texts, labels))
-        return ids
-
-    @contextmanager
-    def _write(self) -> Iterator[Connection]:
-        """Give a write transaction on a file of the present format."""
-        self._check_writable()
-        with self._store.write() as connection:
-            upgrade(connection)
-            yield connection
-
-    def _view(self, wanted: Filter | None) -> tuple[Snapshot, Subset | None]:
-        """Return the current snapshot and the items that pass a filter, both of one state of the file."""
-        with self._state(wanted) as (_, snapshot, only):
-            return snapshot, only
-
-    @contextmanager
-    def _state(self, wanted: Filter | None) -> Iterator[tuple[Connection, Snapshot, Subset | None]]:
-        """Give one state of the file: the transaction that sees it, its snapshot and the items that pass a filter."""
-        while True:
-            with self._store.read() as connection:
-                snapshot = self._manager.at(connection)
-                if snapshot is None:  # a writer of this process was faster: look again
-                    continue
-                if wanted is not None and wanted.labels is not None:
-                    snapshot = self._manager.with_labels(connection, snapshot)
-                yield connection, snapshot, None if wanted is None else chosen(connection, snapshot, wanted)
-                return
-
-    def _check_writable(self) -> None:
-        if self._read_only:
-            raise IndexFileError(f"the index {self.path} was opened read-only; open_index without read_only can write")

@@ -63,7 +63,7 @@ def create_index(
     except BaseException:
         store.close()
         raise
-    return Index(store, meta, read_only=False, cache=cache)
+    return Index(store, meta, cache=cache)
 
 
 def open_index(
@@ -101,7 +101,7 @@ def open_index(
     except BaseException:
         store.close()
         raise
-    return Index(store, meta, read_only=read_only, cache=cache)
+    return Index(store, meta, cache=cache)
 
 
 def file_of(path: str | Path) -> Path:

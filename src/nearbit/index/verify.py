@@ -8,14 +8,12 @@ import numpy as np
 
 from nearbit.codes import n_bytes
 from nearbit.errors import IndexFileError
-from nearbit.index.engine.brute_force import brute_force_search, truncate
+from nearbit.index.engine.structure import brute_force_search
 from nearbit.index.live.manager import SnapshotManager
 from nearbit.index.live.snapshot import Snapshot
-from nearbit.index.storage.checksums import item_sum, output_sum
 from nearbit.index.storage.damage import Damage
 from nearbit.index.storage.loading import StoredItems, load_all
-from nearbit.index.storage.rows import ITEM_COLUMNS, item_of
-from nearbit.index.storage.schema import has_checksums
+from nearbit.index.storage.rows import ITEM_COLUMNS, has_checksums, item_of, item_sum, output_sum
 from nearbit.index.storage.statements import last_id
 
 SAMPLE, NEAREST = 20, 100
@@ -114,7 +112,7 @@ def _searches(snapshot: Snapshot, truth: StoredItems) -> Iterator[str]:
     rows = np.linspace(0, max(0, len(truth.ids) - 1), min(SAMPLE, len(truth.ids)), dtype=np.intp)
     queries = truth.words[rows]
     limits = np.full(len(rows), snapshot.n_bits, np.int32)
-    expected = truncate(brute_force_search(queries, truth.words, truth.ids, k=NEAREST, limits=limits), NEAREST)
+    expected = brute_force_search(queries, truth.words, truth.ids, k=NEAREST, limits=limits).first(NEAREST)
     found = snapshot.nearest(queries, k=NEAREST, radius=None)
     if not (np.array_equal(found.ids, expected.ids) and np.array_equal(found.distances, expected.distances)):
         yield "a search finds something else than a comparison with every item"

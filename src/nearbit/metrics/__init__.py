@@ -1,11 +1,24 @@
 """Metrics of a search by codes: one function per quantity, each stating its convention."""
 
 from nearbit.metrics.averages import bootstrap_interval, mean, per_class
-from nearbit.metrics.conventions import CONVENTIONS_BY_NAME, Convention, average_precision_by, convention_named
-from nearbit.metrics.curves import Curve, curve_by_radius, curve_by_rank
+from nearbit.metrics.conventions import (
+    CONVENTIONS_BY_NAME,
+    Convention,
+    average_precision_by,
+    convention_named,
+    ordered_average_precision,
+)
+from nearbit.metrics.figures import FIGURES, Figure
 from nearbit.metrics.graded import Grades, grades_of_hierarchy, grades_of_tree, hierarchical_average_precision, ndcg
-from nearbit.metrics.ordered import ordered_average_precision
-from nearbit.metrics.precision import precision_at, recall_at, within_radius
+from nearbit.metrics.precision import (
+    Curve,
+    curve_by_radius,
+    curve_by_rank,
+    precision_at,
+    r_precision,
+    recall_at,
+    within_radius,
+)
 from nearbit.metrics.report import Report, evaluate_codes
 from nearbit.metrics.scored import asymmetric_average_precision, scored_average_precision
 from nearbit.metrics.tie_aware import (
@@ -16,8 +29,10 @@ from nearbit.metrics.tie_aware import (
 
 __all__ = [
     "CONVENTIONS_BY_NAME",
+    "FIGURES",
     "Convention",
     "Curve",
+    "Figure",
     "Grades",
     "Report",
     "asymmetric_average_precision",
@@ -37,6 +52,7 @@ __all__ = [
     "ordered_average_precision",
     "per_class",
     "precision_at",
+    "r_precision",
     "recall_at",
     "scored_average_precision",
     "tie_aware_average_precision",

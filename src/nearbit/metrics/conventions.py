@@ -1,4 +1,4 @@
-"""The field's conventions of mean average precision by name: what each computes, and what is wrong with it."""
+"""Average precision as the field's repositories compute it: conventions by name, and what is wrong with each."""
 
 from dataclasses import dataclass
 
@@ -6,9 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from nearbit.errors import InputError, did_you_mean
-from nearbit.metrics.counting.comparison import Comparison, Values, check_k, compare
-from nearbit.metrics.sums import harmonic_numbers
-from nearbit.metrics.tie_aware import average_precision_from
+from nearbit.metrics.counting.comparison import Comparison, Counts, OrderedSums, Values, check_k, compare
+from nearbit.metrics.tie_aware import average_precision_from, harmonic_numbers
 
 CHOICES = {
     "ties": ("expected", "database order"),
@@ -171,28 +170,90 @@ def average_precision_by(
     comparison = compare(query_codes, query_labels, database_codes, database_labels, n_bits)
     limit = comparison.n_database if k is None else check_k(k)
     harmonic = harmonic_numbers(comparison.n_database)
-    values, found, relevant = comparison.per_query(lambda own, block: _block(own, block, convention, limit, harmonic)).T
-    counted = np.ones(len(values), np.bool_)
-    if convention.nothing_found == "drop":
-        counted &= found > 0
-    if convention.without_relevant == "drop":
-        counted &= relevant > 0
-    labels = np.asarray(query_labels)
+
+    def figure(own: Comparison, block: range) -> Values:
+        if convention.ties == "expected":
+            items, relevant = own.histograms(block)
+            return expected_by(convention, items, relevant, limit, harmonic)
+        return ordered_by(convention, own.ordered(block, np.array([limit], np.int64)))
+
+    values = comparison.per_query(figure)
+    return values[counted_by(convention, values, query_labels)]
+
+
+def expected_by(convention: Convention, items: Counts, relevant: Counts, k: int, harmonic: Values) -> Values:
+    """Return average precision by a convention of expected ties from histograms; NaN for a query that it drops."""
+    values = average_precision_from(items, relevant, harmonic, k, convention.divisor)
+    dropped = "drop" in (convention.nothing_found, convention.without_relevant)
+    return np.where(dropped & (relevant.sum(axis=1) == 0), np.nan, values)
+
+
+def ordered_by(convention: Convention, ordered: OrderedSums, column: int = -1) -> Values:
+    """Return average precision by a convention of ties in database order within one of the limits that are summed up.
+
+    NaN stands for a query that the convention drops for what it finds.
+    """
+    found, total = ordered.found[:, column], ordered.relevant.sum(axis=1)
+    divisor = found if convention.divisor == "found" else total
+    dropped = (convention.nothing_found == "drop") & (found == 0)
+    dropped |= (convention.without_relevant == "drop") & (total == 0)
+    return np.where(dropped, np.nan, ordered.sums[:, column] / np.maximum(divisor, 1))
+
+
+def counted_by(convention: Convention, values: Values, query_labels: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+    """Return which queries a convention counts, bool `(n_query,)`: not NaN, and with a label where it asks for one.
+
+    Raises:
+        InputError: it drops every query.
+    """
+    counted, labels = ~np.isnan(values), np.asarray(query_labels)
     if convention.unlabeled == "drop" and labels.ndim == 2:
         counted &= labels.any(axis=1)
     if not counted.any():
         raise InputError("the convention drops every query: none has a label and a hit; choose another, or a larger k")
-    return np.asarray(values[counted], dtype=np.float64)
+    return np.asarray(counted, np.bool_)
 
 
-def _block(comparison: Comparison, block: range, convention: Convention, limit: int, harmonic: Values) -> Values:
-    """Return, of each query, average precision, how many relevant items it finds, and how many there are."""
-    if convention.ties == "expected":
-        items, relevant = comparison.histograms(block)
-        total = relevant.sum(axis=1)
-        values = average_precision_from(items, relevant, harmonic, limit, convention.divisor)
-        return np.stack([values, total, total], axis=1)
-    ordered = comparison.ordered(block, np.array([limit], np.int64))
-    found, total = ordered.found[:, 0], ordered.relevant.sum(axis=1)
-    divisor = found if convention.divisor == "found" else total
-    return np.stack([ordered.sums[:, 0] / np.maximum(divisor, 1), found, total], axis=1)
+def ordered_average_precision(
+    query_codes: npt.ArrayLike,
+    query_labels: npt.ArrayLike,
+    database_codes: npt.ArrayLike,
+    database_labels: npt.ArrayLike,
+    n_bits: int,
+    *,
+    k: int | None = None,
+) -> Values:
+    """Return the average precision at `k` of each query by the convention of DeepHash-pytorch.
+
+    Items of equal distance stand in database order (a stable sort). The divisor is the number of relevant items
+    *found in the top k*, not of all relevant ones; a query that finds none has the value 0 and counts in the mean.
+    Most published tables (CSQ, OrthoHash, MDS, SHC and their kin) use this convention. What is wrong with it: the
+    value depends on the order of the database, by up to 38 points of mAP where codes tie; and with `k`, missing a
+    relevant item can raise it (`[+, −, +]` gives 5/6, `[+, −, −]` gives 1). Report the tie-aware figure beside it.
+
+    Args:
+        query_codes: uint8 `(n_query, ceil(n_bits / 8))`.
+        query_labels: class numbers int `(n_query,)`, or bool `(n_query, n_classes)`.
+        database_codes: uint8 `(n_database, ceil(n_bits / 8))`.
+        database_labels: labels of the database, in the form of `query_labels`.
+        n_bits: code length in bits.
+        k: how many ranks count; None for all. A `k` beyond the database is the same as all.
+
+    Returns:
+        float64 `(n_query,)`, each in [0, 1]. Deterministic for one order of the database.
+
+    Raises:
+        InputError: a wrong type, shape or length, set tail bits, no query, an empty database, or k < 1.
+
+    Differs from the authors' code: their sort is not stable (NumPy's default), so their order of ties is arbitrary;
+    `k = -1`, which there drops the last item, is an error here.
+    """
+    limit = None if k is None else check_k(k)
+    comparison = compare(query_codes, query_labels, database_codes, database_labels, n_bits)
+    limits = np.array([comparison.n_database if limit is None else limit], np.int64)
+    return comparison.per_query(lambda own, block: found_average_precision(own.ordered(block, limits))[:, 0])
+
+
+def found_average_precision(ordered: OrderedSums) -> Values:
+    """Return the average precision within each limit, divided by the relevant items found: `(n_query, n_limits)`."""
+    return np.asarray(ordered.sums / np.maximum(ordered.found, 1), dtype=np.float64)

@@ -1,18 +1,22 @@
 """One evaluation of codes: the tie-aware figures, the field's figures beside them, and what each of them means."""
 
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from nearbit.errors import InputError
+from nearbit.codes import check_codes
+from nearbit.errors import InputError, did_you_mean
 from nearbit.metrics.averages import bootstrap_interval, mean, per_class
-from nearbit.metrics.conventions import average_precision_by, convention_named
-from nearbit.metrics.counting.comparison import Comparison, Values, check_k, compare
-from nearbit.metrics.curves import Curve
-from nearbit.metrics.figures import CONVENTIONS, HIERARCHICAL, Figures
+from nearbit.metrics.conventions import convention_named, counted_by
+from nearbit.metrics.counting.comparison import Comparison, Counts, Values, check_k, compare
+from nearbit.metrics.figures import ASYMMETRIC, BY_DISTANCE, CONVENTION, FIGURES, MAP_KS, Block, Figure, by_convention
 from nearbit.metrics.graded import Grades
+from nearbit.metrics.precision import Curve, radius_figures, rank_figures
+from nearbit.metrics.scored import asymmetric_figures
+from nearbit.metrics.tie_aware import harmonic_numbers
 from nearbit.progress import Progress, silent
 
 
@@ -20,7 +24,8 @@ from nearbit.progress import Progress, silent
 class Report:
     """The figures of one evaluation; "conventions" of `to_dict` says what each means.
 
-    A figure at k is None where the database is smaller than k.
+    Each figure is an attribute, too: `report.tie_aware_map`. It is None where it counts more ranks than the database
+    has items, or needs something that was not given.
 
     Attributes:
         n_query: number of queries, all of which count in every mean.
@@ -28,13 +33,17 @@ class Report:
         n_bits: code length in bits.
         queries_without_relevant: queries with no relevant item in the database.
         distinct_codes: number of different codes in the database; the fewer, the more ties.
+        figures: the value of each of `nearbit.metrics.figures.FIGURES` that was computed, by name, and
+            `map_by_convention` where a convention was asked for.
+        meanings: the definition of each of them in words, by name.
         per_class: mean tie-aware average precision of the queries of each class, by class number; without classes
             that have no query.
         curve_by_radius: "at" (radii in bits), "precision" and "recall" within them, as means over queries.
         curve_by_rank: "at" (ranks 1, 2, 5, 10, …), expected "precision" and "recall" at them, as means over queries.
         tie_aware_map_interval: 95 % bootstrap interval over queries, where `rng` was given.
-        convention: the name of the convention that was asked for, with its `k` and its `map_by_convention`.
-        hierarchical_ndcg_at_100: where a hierarchy of classes was given; so for `mahp_at_2500`.
+        convention: the name of the convention that was asked for, with its `k`.
+        per_query: the values of each figure, float64 `(n_query,)`, whose mean it is; NaN for a query that the
+            convention drops. Not in `to_dict`.
     """
 
     n_query: int
@@ -42,51 +51,38 @@ class Report:
     n_bits: int
     queries_without_relevant: int
     distinct_codes: int
-    tie_aware_map: float
-    lowest_map: float
-    highest_map: float
-    tie_aware_map_at_100: float | None
-    tie_aware_map_at_1000: float | None
-    map_database_order: float
-    map_database_order_at_100: float | None
-    map_database_order_at_1000: float | None
-    precision_at_1: float | None
-    precision_at_10: float | None
-    precision_at_100: float | None
-    recall_at_100: float | None
-    recall_at_1000: float | None
-    precision_within_2: float
-    recall_within_2: float
-    ndcg_at_100: float | None
+    figures: Mapping[str, float | None]
+    meanings: Mapping[str, str] = field(repr=False)
     per_class: dict[str, float]
     curve_by_radius: dict[str, list[float]]
     curve_by_rank: dict[str, list[float]]
-    hierarchical_ndcg_at_100: float | None = None
-    mahp_at_2500: float | None = None
     tie_aware_map_interval: tuple[float, float] | None = None
     convention: str | None = None
     k: int | None = None
-    map_by_convention: float | None = None
-    has_hierarchy: bool = False
+    per_query: Mapping[str, Values] = field(repr=False, compare=False)
+
+    def __getattr__(self, name: str) -> Any:
+        """Return a figure by its name."""
+        known = [*(figure.name for figure in FIGURES), CONVENTION]
+        if name not in known:
+            raise AttributeError(f"a report has no {name!r}.{did_you_mean(name, known)}")
+        return self.figures.get(name)
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *self.figures]
 
     def to_dict(self) -> dict[str, Any]:
         """Return every figure by its name, and under "conventions" what each of them means; ready for JSON."""
-        values, conventions = asdict(self), dict(CONVENTIONS)
-        if values.pop("has_hierarchy"):
-            conventions |= HIERARCHICAL
-        else:
-            values = {name: value for name, value in values.items() if name not in HIERARCHICAL}
-        if self.convention is None:
-            values = {
-                name: value for name, value in values.items() if name not in ("convention", "k", "map_by_convention")
-            }
-        else:
-            conventions["map_by_convention"] = convention_named(self.convention).describe(self.k)
-        if self.tie_aware_map_interval is None:
-            del values["tie_aware_map_interval"]
-        else:
+        counts = ("n_query", "n_database", "n_bits", "queries_without_relevant", "distinct_codes")
+        parts = ("per_class", "curve_by_radius", "curve_by_rank")
+        values = {name: getattr(self, name) for name in counts} | dict(self.figures)
+        values |= {name: dict(getattr(self, name)) for name in parts}
+        conventions = dict(self.meanings)
+        if self.tie_aware_map_interval is not None:
             values["tie_aware_map_interval"] = list(self.tie_aware_map_interval)
             conventions["tie_aware_map_interval"] = "95 % bootstrap interval of tie_aware_map over queries"
+        if self.convention is not None:
+            values |= {"convention": self.convention, "k": self.k}
         return {**values, "conventions": conventions}
 
 
@@ -101,6 +97,7 @@ def evaluate_codes(
     k: int | None = None,
     grades: Grades | None = None,
     rng: np.random.Generator | None = None,
+    query_outputs: npt.ArrayLike | None = None,
     progress: Progress = silent,
 ) -> Report:
     """Evaluate a search by codes: every query ranks the whole database by Hamming distance.
@@ -115,6 +112,8 @@ def evaluate_codes(
         k: how many ranks that convention counts; None for all.
         grades: of a hierarchy of classes, for one label an item; adds the figures that need them.
         rng: where given, the source of randomness of a bootstrap interval of the primary figure.
+        query_outputs: float `(n_query, n_bits)`, the real outputs whose signs the query codes are; adds the asymmetric
+            figures.
         progress: told the queries done.
 
     Returns:
@@ -129,79 +128,88 @@ def evaluate_codes(
     k = None if k is None else check_k(k)
     chosen = None if convention is None else convention_named(convention)
     comparison = compare(query_codes, query_labels, database_codes, database_labels, n_bits)
-    figures, curves = _figures(comparison, Figures(comparison.n_database, grades), progress)
-    report = _report(comparison, figures, curves, query_labels, has_hierarchy=grades is not None)
-    if rng is not None:
-        report = replace(report, tie_aware_map_interval=bootstrap_interval(figures["tie_aware_map"], rng=rng))
-    if chosen is None:
-        return report
-    data = (query_codes, query_labels, database_codes, database_labels, n_bits)
-    figure = mean(average_precision_by(*data, convention=chosen, k=k))
-    return replace(report, convention=convention, k=k, map_by_convention=figure)
+    wanted: list[Figure[Block, Values]] = [one for one in BY_DISTANCE if one.group == "distance" or grades is not None]
+    wanted += [] if chosen is None else [by_convention(chosen, k)]
+    values, curves = _by_distance(comparison, wanted, grades, k, progress)
+    n_relevant = values.pop("n_relevant")
+    if query_outputs is not None:
+        values |= _by_outputs(comparison, query_outputs, database_codes)
+    if chosen is not None:
+        counted = counted_by(chosen, values[CONVENTION], query_labels)
+        values[CONVENTION] = np.where(counted, values[CONVENTION], np.nan)
+    computed = [figure for figure in (*FIGURES, *wanted) if figure.name in values]
+    return Report(
+        n_query=comparison.n_query,
+        n_database=comparison.n_database,
+        n_bits=comparison.n_bits,
+        queries_without_relevant=int((n_relevant == 0).sum()),
+        distinct_codes=comparison.distinct_codes(),
+        figures={one.name: _mean(values[one.name], one, comparison.n_database) for one in computed},
+        meanings={one.name: one.means for one in computed},
+        per_class=_by_class(values["tie_aware_map"], np.asarray(query_labels)),
+        curve_by_radius=curves["radius"].to_dict(),
+        curve_by_rank=curves["rank"].to_dict(),
+        tie_aware_map_interval=None if rng is None else bootstrap_interval(values["tie_aware_map"], rng=rng),
+        convention=convention,
+        k=k,
+        per_query=values,
+    )
 
 
-def _figures(
-    comparison: Comparison, figures: Figures, progress: Progress
+def _by_distance(
+    comparison: Comparison,
+    figures: Sequence[Figure[Block, Values]],
+    grades: Grades | None,
+    k: int | None,
+    progress: Progress,
 ) -> tuple[dict[str, Values], dict[str, Curve]]:
-    """Return the figures of each query `(n_query,)`, and the curves, by "radius" and by "rank", as means over queries.
+    """Return figures and "n_relevant" of each query `(n_query,)`, and the curves by "radius" and by "rank" as means.
 
     Queries of equal codes and labels are worked on once.
     """
     distinct, of_query = comparison.once()
     sizes = np.bincount(of_query).astype(np.float64)
-    columns: dict[str, list[Values]] = {}
-    sums: dict[str, Values] = {}
-    done = 0
+    limits = np.array([comparison.n_database, *MAP_KS, *([] if k is None else [k])], np.int64)
+    harmonic, ranks = harmonic_numbers(comparison.n_database), _ranks(comparison.n_database)
+
+    def of_block(queries: range) -> tuple[dict[str, Values], list[Values]]:
+        block = Block(distinct, queries, limits, harmonic, grades)
+        columns = {figure.name: figure.of(block) for figure in figures}
+        curves = (*radius_figures(block.items, block.relevant), *rank_figures(block.items, block.relevant, ranks))
+        own = sizes[queries.start : queries.stop]
+        return columns | {"n_relevant": block.relevant.sum(axis=1)}, [own @ values for values in curves]
+
+    blocks, done = [], 0
     progress("evaluating queries", 0, comparison.n_query)
-    for block in distinct.map_blocks(lambda block: figures.of_block(distinct, block)):
-        stop = done + len(block["n_relevant"])
-        for name, values in block.items():
-            if values.ndim == 1:
-                columns.setdefault(name, []).append(values)
-            else:
-                sums[name] = sums.get(name, 0.0) + sizes[done:stop] @ values
-        done = stop
+    for block in distinct.map_blocks(of_block):
+        blocks.append(block)
+        done += len(block[0]["n_relevant"])
         progress("evaluating queries", int(sizes[:done].sum()), comparison.n_query)
-    at = {"radius": np.arange(comparison.n_bits + 1), "rank": figures.ranks}
-    curves = {
-        by: Curve(places, *(sums[f"{what}_by_{by}"] / comparison.n_query for what in ("precision", "recall")))
-        for by, places in at.items()
-    }
-    return {name: np.concatenate(blocks)[of_query] for name, blocks in columns.items()}, curves
+    values = {name: np.concatenate([columns[name] for columns, _ in blocks])[of_query] for name in blocks[0][0]}
+    sums = [np.sum(parts, axis=0) / comparison.n_query for parts in zip(*(curves for _, curves in blocks), strict=True)]
+    radii = np.arange(comparison.n_bits + 1)
+    return values, {"radius": Curve(radii, sums[0], sums[1]), "rank": Curve(ranks, sums[2], sums[3])}
 
 
-def _report(
-    comparison: Comparison,
-    values: dict[str, Values],
-    curves: dict[str, Curve],
-    query_labels: npt.ArrayLike,
-    *,
-    has_hierarchy: bool,
-) -> Report:
-    known = {field.name for field in fields(Report)}
-    means = {
-        name: None if _rank_of(name) > comparison.n_database else mean(own)
-        for name, own in values.items()
-        if name in known
-    }
-    return Report(
-        n_query=comparison.n_query,
-        n_database=comparison.n_database,
-        n_bits=comparison.n_bits,
-        queries_without_relevant=int((values["n_relevant"] == 0).sum()),
-        distinct_codes=comparison.distinct_codes(),
-        per_class=_by_class(values["tie_aware_map"], np.asarray(query_labels)),
-        curve_by_radius=curves["radius"].to_dict(),
-        curve_by_rank=curves["rank"].to_dict(),
-        has_hierarchy=has_hierarchy,
-        **means,  # type: ignore[arg-type]
-    )
+def _ranks(n_database: int) -> Counts:
+    """Return the ranks of the curve by rank: 1, 2, 5, 10, … and the size of the database."""
+    steps = [step * 10**power for power in range(len(str(n_database))) for step in (1, 2, 5)]
+    return np.array([*(rank for rank in steps if rank < n_database), n_database], np.int64)
 
 
-def _rank_of(name: str) -> int:
-    """Return the k of a figure `…_at_k`, 0 for any other."""
-    _, at, k = name.rpartition("_at_")
-    return int(k) if at else 0
+def _by_outputs(comparison: Comparison, outputs: npt.ArrayLike, database_codes: npt.ArrayLike) -> dict[str, Values]:
+    """Return the asymmetric figures of each query."""
+    codes = check_codes(database_codes, comparison.n_bits, name="database_codes")
+    figures = [figure.of for figure in ASYMMETRIC]
+    values = asymmetric_figures(outputs, codes, comparison.n_bits, comparison.relevance, figures)
+    return dict(zip((figure.name for figure in ASYMMETRIC), values.T, strict=True))
+
+
+def _mean(values: Values, figure: Figure[Any, Any], n_database: int) -> float | None:
+    """Return the mean of a figure over the queries that it counts; None in a database that is too small for it."""
+    if figure.k > n_database:
+        return None
+    return mean(values[~np.isnan(values)] if figure.name == CONVENTION else values)
 
 
 def _by_class(values: Values, labels: npt.NDArray[np.generic]) -> dict[str, float]:

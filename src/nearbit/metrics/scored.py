@@ -4,17 +4,18 @@ The queries of `asymmetric_average_precision` keep their real outputs, the datab
 another ranking than those by distance: they stand beside each other, never in one row.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from nearbit.codes import Codes, check_codes, check_n_bits, check_outputs, rounded_weights
 from nearbit.errors import InputError
-from nearbit.metrics.counting.comparison import Values, check_k
+from nearbit.metrics.counting.comparison import Counts, Values, check_k
 from nearbit.metrics.counting.relevance import Relevance, relevance_of
-from nearbit.metrics.sums import harmonic_numbers, tie_gains
+from nearbit.metrics.tie_aware import harmonic_numbers, tie_gains
 from nearbit.threads import n_threads
 
 Scores = Callable[[int], npt.ArrayLike]
@@ -23,6 +24,45 @@ Scores = Callable[[int], npt.ArrayLike]
 DIVISORS = ("relevant", "at most k")
 ROWS_PER_BLOCK = 16_384
 PAIRS_PER_BLOCK = 2_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class Ties:
+    """The ties of one ranking by score that hold relevant items, the nearest first: arrays int64 `(n_ties,)`.
+
+    Attributes:
+        starts: how many items stand before each tie.
+        sizes: items of each tie.
+        relevant: relevant items of each tie.
+        relevant_before: relevant items before it.
+        n_relevant: relevant items of the whole database.
+        harmonic: the harmonic numbers up to the size of the database.
+    """
+
+    starts: Counts
+    sizes: Counts
+    relevant: Counts
+    relevant_before: Counts
+    n_relevant: int
+    harmonic: Values
+
+    @classmethod
+    def of(cls, ranked: npt.NDArray[np.generic], relevant: npt.NDArray[np.bool_], harmonic: Values) -> "Ties":
+        """Return the ties of one ranking: its scores in order, of which equal ones tie, and which are relevant."""
+        starts = np.flatnonzero(np.append(True, ranked[1:] != ranked[:-1]))
+        before = np.append(0, np.cumsum(relevant))
+        ends = np.append(starts[1:], len(ranked))
+        found = before[ends] - before[starts]
+        some = found > 0
+        first = starts[some]
+        return cls(first, ends[some] - first, found[some], before[first], int(before[-1]), harmonic)
+
+    def average_precision(self, k: int | None = None, divisor: str = "relevant") -> float:
+        """Return the tie-aware average precision within the first k ranks (None for all), by one of `DIVISORS`."""
+        counted = self.sizes if k is None else np.clip(k - self.starts, 0, self.sizes)
+        gains = tie_gains(self.sizes, self.relevant, self.starts, self.relevant_before, counted, self.harmonic)
+        most = self.n_relevant if k is None or divisor == "relevant" else min(self.n_relevant, k)
+        return min(float(gains.sum()) / max(most, 1), 1.0)
 
 
 def scored_average_precision(
@@ -66,7 +106,7 @@ def scored_average_precision(
         if own.shape != (n_database,) or own.dtype.kind not in "fiu" or not np.isfinite(own).all():
             raise InputError(f"scores must be finite numbers ({n_database},) a query, not {own.dtype} {own.shape}")
         order = np.argsort(own, kind="stable")[::-1]
-        return _precision(own[order], relevant_to(relevance, query)[order], harmonic, limit, divisor)
+        return Ties.of(own[order], relevant_to(relevance, query)[order], harmonic).average_precision(limit, divisor)
 
     with ThreadPoolExecutor(n_threads()) as pool:
         return np.array(list(pool.map(figure, range(n_query))), np.float64)
@@ -109,47 +149,54 @@ def asymmetric_average_precision(
         >>> asymmetric_average_precision([[0.9, 0.1]], [0], codes, [0, 1], 2).tolist()
         [1.0]
     """
-    values = asymmetric_precisions(query_outputs, query_labels, database_codes, database_labels, n_bits, [(k, divisor)])
-    return values[:, 0]
-
-
-def asymmetric_precisions(
-    query_outputs: npt.ArrayLike,
-    query_labels: npt.ArrayLike,
-    database_codes: npt.ArrayLike,
-    database_labels: npt.ArrayLike,
-    n_bits: int,
-    asked: list[tuple[int | None, str]],
-) -> Values:
-    """Return `asymmetric_average_precision` by several (k, divisor) of one ranking: float64 `(n_query, len(asked))`."""
-    limits = [_checked(k, divisor) for k, divisor in asked]
+    limit = _checked(k, divisor)
     codes = check_codes(database_codes, check_n_bits(n_bits), name="database_codes")
     relevance = relevance_of(query_labels, database_labels)
-    outputs = check_outputs(query_outputs, len(relevance.query_keys), n_bits, of="a query", name="query_outputs")
-    _check_sizes(len(outputs), len(codes))
     if relevance.database_keys.shape[1] != len(codes):
         raise InputError(
             f"database_codes and database_labels must have one row an item: {len(codes)} codes came with "
             f"{relevance.database_keys.shape[1]} labels"
         )
+    figure = [lambda ties: ties.average_precision(limit, divisor)]
+    return asymmetric_figures(query_outputs, codes, n_bits, relevance, figure)[:, 0]
+
+
+def asymmetric_figures(
+    query_outputs: npt.ArrayLike,
+    codes: Codes,
+    n_bits: int,
+    relevance: Relevance,
+    figures: Sequence[Callable[[Ties], float]],
+) -> Values:
+    """Return figures of the ranking of each query by its real outputs: float64 `(n_query, n_figures)`.
+
+    Args:
+        query_outputs: float `(n_query, n_bits)`, finite as float32.
+        codes: of the database, checked.
+        n_bits: code length in bits.
+        relevance: of the database items to the queries.
+        figures: each is given the ties of a ranking.
+
+    Raises:
+        InputError: wrong outputs, no query, or an empty database.
+    """
+    outputs = check_outputs(query_outputs, len(relevance.query_keys), n_bits, of="a query", name="query_outputs")
+    _check_sizes(len(outputs), len(codes))
     units, _ = rounded_weights(outputs)
     harmonic = harmonic_numbers(len(codes))
 
-    def figures(block: slice) -> list[list[float]]:
+    def of_block(block: slice) -> list[list[float]]:
         found = []
         for query, distances in enumerate(_distances(units[block], outputs[block] >= 0, codes, n_bits), block.start):
             marked = np.sort(2 * distances.astype(np.int64) + ~relevant_to(relevance, query))
-            far, relevant = marked >> 1, marked & 1 == 0
-            found.append([
-                _precision(far, relevant, harmonic, limit, divisor)
-                for limit, (_, divisor) in zip(limits, asked, strict=True)
-            ])  # fmt: skip
+            ties = Ties.of(marked >> 1, marked & 1 == 0, harmonic)
+            found.append([figure(ties) for figure in figures])
         return found
 
     size = max(1, PAIRS_PER_BLOCK // len(codes))
     blocks = [slice(start, min(start + size, len(outputs))) for start in range(0, len(outputs), size)]
     with ThreadPoolExecutor(n_threads()) as pool:
-        return np.array([row for rows in pool.map(figures, blocks) for row in rows], np.float64)
+        return np.array([row for rows in pool.map(of_block, blocks) for row in rows], np.float64)
 
 
 def relevant_to(relevance: Relevance, query: int) -> npt.NDArray[np.bool_]:
@@ -175,23 +222,6 @@ def _distances(
         bits = np.unpackbits(codes[start : start + ROWS_PER_BLOCK], axis=1, count=n_bits).astype(np.float64)
         far[:, start : start + len(bits)] = signed.clip(0).sum(axis=1, keepdims=True) - signed @ bits.T
     return far
-
-
-def _precision(
-    ranked: npt.NDArray[np.generic], relevant: npt.NDArray[np.bool_], harmonic: Values, k: int | None, divisor: str
-) -> float:
-    """Return the tie-aware average precision of one ranking: its values in order, equal ones ties."""
-    starts = np.flatnonzero(np.append(True, ranked[1:] != ranked[:-1]))
-    before = np.append(0, np.cumsum(relevant))
-    ends = np.append(starts[1:], len(ranked))
-    found = before[ends] - before[starts]
-    some = found > 0
-    starts, sizes, found = starts[some], (ends - starts)[some], found[some]
-    counted = sizes if k is None else np.clip(k - starts, 0, sizes)
-    gains = tie_gains(sizes, found, starts, before[starts], counted, harmonic)
-    total = int(before[-1])
-    most = total if k is None or divisor == "relevant" else min(total, k)
-    return min(float(gains.sum()) / max(most, 1), 1.0)
 
 
 def _checked(k: int | None, divisor: str) -> int | None:

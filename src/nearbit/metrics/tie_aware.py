@@ -1,12 +1,10 @@
-"""Tie-aware average precision: the exact expectation over all orders of equal distances."""
+"""Tie-aware average precision: the exact expectation over all orders of equal distances, and its closed forms."""
 
 import numpy as np
 import numpy.typing as npt
 
 from nearbit.errors import InputError
 from nearbit.metrics.counting.comparison import Comparison, Counts, Values, check_k, compare
-from nearbit.metrics.found import expected_found_precision
-from nearbit.metrics.sums import expected_average_precision, harmonic_numbers
 
 DIVISORS = ("relevant", "at most k", "found")
 
@@ -158,3 +156,104 @@ def bounds_from(items: Counts, relevant: Counts, harmonic: Values) -> tuple[Valu
         return np.asarray(sums.sum(axis=1) / total, dtype=np.float64)
 
     return value(first + items - relevant), value(first)
+
+
+def harmonic_numbers(n: int) -> Values:
+    """Return the harmonic numbers H(0) … H(n): float64 `(n + 1,)`."""
+    return np.concatenate([[0.0], np.cumsum(1.0 / np.arange(1, n + 1))])
+
+
+def expected_average_precision(items: Counts, relevant: Counts, harmonic: Values, k: int | None = None) -> Values:
+    """Return the expected average precision from histograms over distances.
+
+    A tie of n items, r of them relevant, after N items with R relevant ones, of which the first m = min(n, k − N)
+    ranks count, adds `r/n · [a·m + (R + 1 − a·(N + 1)) · (H(N + m) − H(N))]` with `a = (r − 1)/(n − 1)` (any value
+    for n = 1); the sum over the ties is divided by the number of relevant items.
+
+    Args:
+        items: items at each distance, int64 `(n_query, n_bits + 1)`.
+        relevant: relevant items at each distance, the same shape.
+        harmonic: `harmonic_numbers(n_database)`.
+        k: how many ranks count; None for all.
+
+    Returns:
+        float64 `(n_query,)`; 0 where nothing is relevant.
+    """
+    items_before = np.cumsum(items, axis=1) - items
+    relevant_before = np.cumsum(relevant, axis=1) - relevant
+    counted = items if k is None else np.clip(k - items_before, 0, items)
+    gains = tie_gains(items, relevant, items_before, relevant_before, counted, harmonic)
+    return np.asarray(gains.sum(axis=1) / np.maximum(relevant.sum(axis=1), 1), dtype=np.float64)
+
+
+def tie_gains(
+    items: Counts, relevant: Counts, items_before: Counts, relevant_before: Counts, counted: Counts, harmonic: Values
+) -> Values:
+    """Return what each tie adds to the sum of precision at relevant ranks, in expectation; arrays of one shape.
+
+    Args:
+        items: n, items of the tie.
+        relevant: r, relevant items of the tie.
+        items_before: N.
+        relevant_before: R.
+        counted: m, ranks of the tie that count.
+        harmonic: harmonic numbers up to the largest N + m.
+    """
+    slope = (relevant - 1) / np.maximum(items - 1, 1)
+    spread = harmonic[items_before + counted] - harmonic[items_before]
+    inner = slope * counted + (relevant_before + 1 - slope * (items_before + 1)) * spread
+    return np.asarray(relevant / np.maximum(items, 1) * inner, dtype=np.float64)
+
+
+def expected_found_precision(items: Counts, relevant: Counts, harmonic: Values, k: int) -> Values:
+    """Return the expected average precision within the first k ranks, divided by the relevant items found in them.
+
+    Only the tie that rank k cuts leaves open how many are found: of its n items, r of them relevant, the first m count,
+    and x of those are relevant with the hypergeometric probability C(r, x)·C(n − r, m − x) / C(n, m). Given x, they
+    are a tie of m items of which x are relevant, so that the expectation is a sum over x of closed forms.
+
+    Args:
+        items: items at each distance, int64 `(n_query, n_bits + 1)`.
+        relevant: relevant items at each distance, the same shape.
+        harmonic: `harmonic_numbers(n_database)`.
+        k: how many ranks count.
+
+    Returns:
+        float64 `(n_query,)`; a query that finds nothing has the value 0.
+    """
+    items_before = np.cumsum(items, axis=1) - items
+    relevant_before = np.cumsum(relevant, axis=1) - relevant
+    whole = items_before + items <= k
+    gains = tie_gains(items, relevant, items_before, relevant_before, np.where(whole, items, 0), harmonic)
+    sums, found = gains.sum(axis=1), (relevant * whole).sum(axis=1)
+    values = sums / np.maximum(found, 1)
+    for query in np.flatnonzero(items.sum(axis=1) > k):
+        cut = int(np.argmin(whole[query]))
+        first = int(items_before[query, cut])
+        values[query] = _over_cuts(
+            int(items[query, cut]),
+            int(relevant[query, cut]),
+            k - first,
+            first,
+            int(found[query]),
+            sums[query],
+            harmonic,
+        )
+    return np.asarray(values, dtype=np.float64)
+
+
+def _over_cuts(n: int, r: int, m: int, before: int, found: int, sums: float, harmonic: Values) -> float:
+    """Return the mean over x, the relevant items among the first m of a tie of n items with r relevant ones."""
+    x = np.arange(max(0, m - (n - r)), min(m, r) + 1)
+    logs = _log_choose(r, x) + _log_choose(n - r, m - x)
+    weights = np.exp(logs - logs.max())
+    gains = tie_gains(
+        np.full_like(x, m), x, np.full_like(x, before), np.full_like(x, found), np.full_like(x, m), harmonic
+    )
+    return float((weights * (sums + gains) / np.maximum(found + x, 1)).sum() / weights.sum())
+
+
+def _log_choose(n: int, x: Counts) -> Values:
+    from scipy.special import gammaln
+
+    return np.asarray(gammaln(n + 1) - gammaln(x + 1) - gammaln(n - x + 1), dtype=np.float64)

@@ -15,14 +15,12 @@ from nearbit.encoding.preprocessing import Preprocessing
 from nearbit.errors import BundleError
 from nearbit.files.tensors import header_of, tensors_read
 from nearbit.json_text import parse_json
-from nearbit.model.checked_arrays import check_declared, declared, read_array, read_signs
-from nearbit.model.manifest import UNFIT, check_size, checked_bytes
+from nearbit.model.manifest import UNFIT, check_declared, check_size, checked_bytes, declared, read_array, read_signs
 from nearbit.networks import Backbone, BackboneSpec, Head, rebuild_backbone
 from nearbit.networks.bounded import bounded_building, check_config
 
 Shapes = dict[str, tuple[int, ...]]
 
-FORMAT_VERSION = 1
 WEIGHTS, SPLIT, SIMILARITY = "weights.safetensors", "split.json", "similarity.npy"
 ARRAYS = ("centers", "tie_break", "codebook", "assignment")
 KNOWN_FILES = frozenset({WEIGHTS, SPLIT, SIMILARITY, *(f"{name}.npy" for name in ARRAYS)})

@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import save_file
 
 from nearbit.centers import CenterState
-from nearbit.codes import Codes, check_n_bits, pack, signs_of
+from nearbit.codes import Codes, binarize, check_n_bits
 from nearbit.datasets import Dataset, ImageSource, Split, load_split
 from nearbit.encoding.feature_cache import FeatureCache, FeatureStore, FloatRows
 from nearbit.encoding.inputs import GivenImage
@@ -27,7 +27,6 @@ from nearbit.errors import BundleError, MissingExtraError
 from nearbit.files.tensors import tensors_written
 from nearbit.files.writing import json_digest, restore_folder, sha256_of, whole_folder, write_json
 from nearbit.model.arrays import (
-    FORMAT_VERSION,
     KNOWN_FILES,
     SIMILARITY,
     SPLIT,
@@ -40,6 +39,7 @@ from nearbit.model.arrays import (
     weight_shapes,
 )
 from nearbit.model.manifest import (
+    FORMAT_VERSIONS,
     TRAINED,
     UNFIT,
     check_files,
@@ -111,7 +111,7 @@ class Model:
 
     def encode(self, images: Sequence[GivenImage], *, device: str = "auto", progress: Progress = silent) -> Codes:
         """Return the codes of images: uint8 `(n, ceil(n_bits / 8))`, in the order given; see `outputs`."""
-        return pack(signs_of(self.outputs(images, device=device, progress=progress)))
+        return binarize(self.outputs(images, device=device, progress=progress))
 
     def encode_dataset(
         self,
@@ -197,7 +197,7 @@ class Model:
         spec = self.network.backbone.spec
         return {
             "kind": TRAINED,
-            "format_version": FORMAT_VERSION,
+            "format_version": FORMAT_VERSIONS[TRAINED],
             "model_id": self.model_id,
             "method": self.method,
             "method_options": self.method_options,
@@ -258,7 +258,7 @@ def load_model(path: str | Path) -> Model:
 
 
 def _load(folder: Path) -> Model:
-    description = read_manifest(folder, TRAINED, FORMAT_VERSION)
+    description = read_manifest(folder, TRAINED)
     try:
         return _assemble(folder, description)
     except (BundleError, MissingExtraError):

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from nearbit.centers import certify
 from nearbit.methods import BASELINES, METHODS
-from nearbit.model.arrays import FORMAT_VERSION
 from nearbit.model.bundle import Model, load_model
 from nearbit.model.manifest import TRAINED, read_manifest
 
@@ -23,7 +22,7 @@ def card_of_folder(folder: str | Path) -> str:
     """Return the card of a model folder; see `load_model` for what is raised."""
     path = Path(folder)
     model = load_model(path)
-    return model_card(model, read_manifest(path, TRAINED, FORMAT_VERSION)["files"], path.absolute().name)
+    return model_card(model, read_manifest(path, TRAINED)["files"], path.absolute().name)
 
 
 def model_card(model: Model, files: Mapping[str, str], name: str) -> str:
@@ -79,7 +78,7 @@ def _about(model: Model, name: str) -> Iterator[str]:
 def _use(name: str) -> Iterator[str]:
     folder = name if re.fullmatch(r"[\w.][\w.-]*", name) else "MODEL"
     yield from ("## Use", "", "For searching collections of images like those that it was trained on, by an image.", "")
-    yield from ("```console", f"$ nearbit index photos.index photos/ --model {folder}")
+    yield from ("```console", f"$ nearbit index add photos.index photos/ --model {folder}")
     yield from ("$ nearbit search photos.index query.jpg -k 10", f"$ nearbit inspect {folder}", "```", "")
 
 

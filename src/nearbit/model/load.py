@@ -1,4 +1,7 @@
-"""What encodes images, whichever kind of folder it comes from; torch is loaded for trained models only."""
+"""What encodes images, whichever kind of folder it comes from, and which folder made an index.
+
+Torch is loaded for trained models only.
+"""
 
 import threading
 from collections.abc import Iterator, Sequence
@@ -12,10 +15,12 @@ import numpy.typing as npt
 from nearbit.encoding.feature_cache import FloatRows
 from nearbit.encoding.inputs import GivenImage
 from nearbit.encoding.preprocessing import Preprocessing
-from nearbit.model.manifest import EXPORTED, kind_of
+from nearbit.errors import BundleError, IndexFileError, InputError
+from nearbit.model.manifest import EXPORTED, kind_of, read_manifest
 from nearbit.threads import given_threads
 
 if TYPE_CHECKING:
+    from nearbit.index import Index
     from nearbit.model.bundle import Model
     from nearbit.model.onnx import OnnxModel
 
@@ -117,6 +122,61 @@ def load_encoder(folder: str | Path, *, threads: int | None = None, device: str 
     from nearbit.model.bundle import load_model
 
     return TorchEncoder(load_model(folder), threads=count, device=device)
+
+
+def model_of_index(index: "Index", given: Path | None = None) -> Path:
+    """Return the folder of the model that made the codes of an index: the one given, else the one that the index names.
+
+    The model is not loaded; its manifest is checked.
+
+    Raises:
+        InputError: none is given, and the index names none, or one that is not there.
+        BundleError: there is no model, or its manifest was altered, or is of a newer format.
+        IndexFileError: the index holds codes of another model.
+    """
+    folder = _folder(index, given)
+    if folder is None:
+        raise InputError(f"{index.path} names no model: give it (--model FOLDER)")
+    if given is None and not folder.is_dir():
+        note = index.notes()["model_path"]
+        raise InputError(f"{index.path} names the model {note} beside it, which is not there: give it (--model FOLDER)")
+    if not _made(folder, index):
+        raise IndexFileError(
+            f"{index.path} holds codes of another model than {folder}: give the model that made them (--model)"
+        )
+    return folder
+
+
+def model_at_hand(index: "Index", given: Path | None = None) -> Path | None:
+    """Return the folder that `model_of_index` does; None where no model is there, or it did not make the codes.
+
+    Of a folder that cannot be read it is not known; what is wrong is told where its files are asked for.
+    """
+    folder = _folder(index, given)
+    if folder is None or not (folder / "bundle.json").is_file():
+        return None
+    try:
+        return folder if _made(folder, index) else None
+    except BundleError:
+        return folder
+
+
+def _folder(index: "Index", given: Path | None) -> Path | None:
+    """Return the folder that is given, else the one that a note of the index names, as seen from its own."""
+    note = index.notes().get("model_path")
+    if given is not None or note is None:
+        return given
+    return Path(index.path.absolute().parent, note).resolve()
+
+
+def _made(folder: Path, index: "Index") -> bool:
+    about = read_manifest(folder)
+    return may_have_made(index, about["n_bits"], about["model_id"])
+
+
+def may_have_made(index: "Index", n_bits: int, model_id: str) -> bool:
+    """Return whether a model of these codes and this id made the codes of an index, as far as the index says."""
+    return n_bits == index.n_bits and index.model_id in (None, model_id)
 
 
 def centers_of(model: "Model | OnnxModel") -> npt.NDArray[np.int8]:

@@ -1,11 +1,18 @@
-"""Model folders and their manifest, `bundle.json`: it is checked first, then the hash of each file that is read."""
+"""Model folders and their manifest, `bundle.json`: checked first, then hash and form of each file that is read."""
 
 import hashlib
 import json
+import math
+import os
+import re
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
 
 from nearbit.encoding.preprocessing import Preprocessing
 from nearbit.errors import BundleError, NearbitError
@@ -16,6 +23,12 @@ Opened = TypeVar("Opened")
 
 TRAINED, EXPORTED = "nearbit-model", "nearbit-onnx"
 """The kinds of folders: a trained model, and a network exported for ONNX Runtime."""
+
+FORMAT_VERSIONS = {TRAINED: 1, EXPORTED: 1}
+"""The format of each kind that this nearbit writes and reads."""
+
+FIELDS = {"model_id": str, "n_bits": int, "files": dict}
+"""What every manifest says beside the classes, whatever its kind."""
 
 LARGEST_SIDE = 8192
 """Side of an image, in pixels, above which a model's preprocessing is refused."""
@@ -37,6 +50,15 @@ UNFIT = (
 TRIES = 5
 """How often a folder is opened anew that is replaced while it is read."""
 
+HEADER_BYTES = 512
+"""The beginning of an .npy file that is looked at: NumPy writes headers of 128 bytes."""
+
+HEADER = re.compile(
+    rb"\x93NUMPY\x01\x00..\{'descr': '(?P<dtype>[<|][biuf][1248])', 'fortran_order': (?:False|True), "
+    rb"'shape': \((?P<shape>(?:[0-9]{1,18},? ?){0,4})\), \} *\n",
+    re.DOTALL,
+)
+
 
 def with_digest(description: dict[str, Any]) -> dict[str, Any]:
     """Return a description as JSON will hold it (keys are texts there), with its own SHA-256 under "digest"."""
@@ -44,32 +66,36 @@ def with_digest(description: dict[str, Any]) -> dict[str, Any]:
     return written | {"digest": json_digest(written)}
 
 
-def read_manifest(folder: Path, kind: str, version: int) -> dict[str, Any]:
+def read_manifest(folder: Path, kind: str | None = None) -> dict[str, Any]:
     """Return what `bundle.json` says, after checking that this nearbit can read it and that it was not altered.
 
     Args:
         folder: where it lies.
-        kind: what it must describe.
-        version: the format version that this nearbit reads.
+        kind: what it must describe; None for either kind.
 
     Raises:
-        BundleError: no model, of another kind, of a newer format, or altered.
+        BundleError: no model, of another kind, of a newer format, altered, or without what every manifest says.
     """
     description = described(folder)
-    path = folder / "bundle.json"
-    if description.get("kind") != kind:
-        raise BundleError(f"{path} does not describe a nearbit model{_instead(description.get('kind'))}")
+    path, found = folder / "bundle.json", str(description.get("kind"))
+    if found not in ((TRAINED, EXPORTED) if kind is None else (kind,)):
+        raise BundleError(f"{path} does not describe a nearbit model{_instead(found)}")
+    version = FORMAT_VERSIONS[found]
     if description.get("format_version") != version:
         raise BundleError(
             f"{folder} has the model format {description.get('format_version')!r}; this nearbit reads up to "
             f"{version}: update nearbit"
         )
     try:
-        found = json_digest({key: value for key, value in description.items() if key != "digest"})
+        digest = json_digest({key: value for key, value in description.items() if key != "digest"})
     except (RecursionError, MemoryError, ValueError) as error:
         raise BundleError(f"{path} cannot be read: it is nested too deeply or too large ({error})") from error
-    if description.pop("digest", None) != found:
+    if description.pop("digest", None) != digest:
         raise BundleError(f"{path} was altered or damaged: its content is not what its digest says")
+    for name, form in FIELDS.items():
+        if not isinstance(description.get(name), form):
+            raise BundleError(f"{path} does not describe a nearbit model: it names no {name}, or one that cannot be")
+    class_names(folder, description)
     return description
 
 
@@ -123,7 +149,7 @@ def described(folder: Path) -> dict[str, Any]:
     return description
 
 
-def _instead(kind: object) -> str:
+def _instead(kind: str) -> str:
     if kind == EXPORTED:
         return " but a network exported for ONNX Runtime: name the model folder that it was exported from"
     if kind == TRAINED:
@@ -133,7 +159,7 @@ def _instead(kind: object) -> str:
 
 def class_names(folder: Path, description: dict[str, Any]) -> tuple[str, ...]:
     """Return the names of the classes; raise `BundleError` unless they are a list of texts."""
-    names = description["classes"]
+    names = description.get("classes")
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise BundleError(f"{folder}: bundle.json must name the classes in a list of texts")
     return tuple(names)
@@ -183,3 +209,54 @@ def check_size(folder: Path, preprocessing: Preprocessing) -> None:
     for value in (preprocessing.size, preprocessing.resize):
         if not isinstance(value, int) or isinstance(value, bool) or value > LARGEST_SIDE:
             raise BundleError(f"{folder}: image sizes must be whole numbers up to {LARGEST_SIDE}, not {value!r}")
+
+
+def declared(folder: Path, files: dict[str, str], name: str) -> tuple[np.dtype[Any], tuple[int, ...]]:
+    """Return the type and the shape that an .npy file says it holds, without reading its values.
+
+    Raises:
+        BundleError: it is missing, no .npy file, or has not as many bytes as it says.
+    """
+    if not (folder / name).is_file():
+        raise BundleError(f"{folder / name} is missing")
+    with or_damaged(folder, files, name):
+        return _declared(folder / name)
+
+
+def _declared(path: Path) -> tuple[np.dtype[Any], tuple[int, ...]]:
+    with open(path, "rb") as handle:
+        start = handle.read(HEADER_BYTES)
+        size = os.fstat(handle.fileno()).st_size
+    found = HEADER.match(start)
+    if found is None:
+        raise BundleError(f"{path} is not an array that nearbit wrote: it begins with other bytes")
+    dtype = np.dtype(found["dtype"].decode())
+    shape = tuple(int(side) for side in found["shape"].replace(b" ", b"").split(b",") if side)
+    if found.end() + math.prod(shape) * dtype.itemsize != size:
+        raise BundleError(f"{path} has not the values that it says: {dtype} {shape}")
+    return dtype, shape
+
+
+def read_array(folder: Path, files: dict[str, str], name: str) -> npt.NDArray[Any]:
+    """Return an array whose type and shape were found right in what is `declared`."""
+    array: npt.NDArray[Any] = np.load(BytesIO(checked_bytes(folder, files, name)), allow_pickle=False)
+    return array
+
+
+def check_declared(
+    folder: Path, files: dict[str, str], name: str, dtype: np.dtype[Any], shape: tuple[int, ...]
+) -> None:
+    """Raise `BundleError` unless an .npy file says that it holds an array of this type and shape."""
+    found = declared(folder, files, name)
+    if found != (dtype, shape):
+        with or_damaged(folder, files, name):
+            raise BundleError(f"{folder / name} must be {dtype} {shape}, not {found[0]} {found[1]}")
+
+
+def read_signs(folder: Path, files: dict[str, str], name: str, shape: tuple[int, ...]) -> npt.NDArray[np.int8]:
+    """Return int8 -1 and +1 of this shape from the file `name`; raise `BundleError` for anything else."""
+    check_declared(folder, files, name, np.dtype(np.int8), shape)
+    array = read_array(folder, files, name)
+    if array.dtype != np.int8 or array.shape != shape or not np.isin(array, (-1, 1)).all():
+        raise BundleError(f"{folder / name} must hold -1 and +1 only")
+    return array

@@ -1,4 +1,4 @@
-"""Heads: from features to one real-valued output a bit."""
+"""Heads, from features to one real-valued output a bit, and the hash network: a backbone with a head."""
 
 import copy
 from typing import Any, Literal
@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from nearbit.errors import InputError
+from nearbit.networks.backbones import Backbone
 from nearbit.networks.expected_center import MOST_MEMBERS, ExpectedCenter
 
 HeadKind = Literal["linear", "hidden", "label"]
@@ -126,6 +127,19 @@ class Head(nn.Module):
                 "the outputs of this head are joined with what classifiers say, which know the trained classes alone: "
                 "take a model of another method (crh, shc)"
             )
+
+
+class HashNetwork(nn.Module):
+    """Pixels to outputs: uint8 `(n, 3, size, size)` to float `(n, n_bits)`, before tanh."""
+
+    def __init__(self, backbone: Backbone, head: Head) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.head = head
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        outputs: Tensor = self.head(self.backbone(pixels))
+        return outputs
 
 
 class WordOfLargest(nn.Module):

@@ -4,9 +4,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from nearbit.codes import pack, signs_of
-from nearbit.datasets import Dataset, Split
-from nearbit.metrics import evaluate_codes
+from nearbit.datasets import Dataset
+from nearbit.evaluation import search_split
 from nearbit.model.bundle import Model
 from nearbit.model.onnx import OnnxModel
 from nearbit.onnx_export.sample import fits
@@ -60,21 +59,10 @@ def compare_retrieval(
         return Retrieval(not_measured=reason)
     if not len(split.query) or not len(split.database):
         return Retrieval(not_measured="the split that the model records has no query or no database images")
-    before, after = (_map(one, dataset, split, cache, progress) for one in (model, exported))
-    return Retrieval(before=before, after=after, n_query=len(split.query), n_database=len(split.database))
-
-
-def _map(
-    encoder: Model | OnnxModel, dataset: Dataset, split: Split, cache: Path | None, progress: Progress
-) -> float | None:
-    kept = None if cache is None else encoder.row_cache(cache)
-    queries = encoder.encode_dataset(dataset, split.query, cache=kept, progress=progress)
-    database = encoder.encode_dataset(dataset, split.database, cache=kept, progress=progress)
-    report = evaluate_codes(
-        pack(signs_of(queries.outputs)),
-        dataset.labels[queries.rows],
-        pack(signs_of(database.outputs)),
-        dataset.labels[database.rows],
-        n_bits=encoder.n_bits,
+    before, after = (
+        search_split(
+            one, dataset, split, cache=None if cache is None else one.row_cache(cache), progress=progress
+        ).report.tie_aware_map
+        for one in (model, exported)
     )
-    return report.tie_aware_map
+    return Retrieval(before=before, after=after, n_query=len(split.query), n_database=len(split.database))

@@ -181,7 +181,7 @@ def _next_steps() -> list[str]:
         "<h2>With your own images</h2>",
         "<p>A folder with one folder a class is all that is needed:</p>",
         "<pre><code>nearbit train photos/ --method crh --bits 64 -o birds.model\n"
-        "nearbit index birds.index photos/ --model birds.model\n"
+        "nearbit index add birds.index photos/ --model birds.model\n"
         "nearbit search birds.index query.jpg -k 10\n"
         "nearbit evaluate birds.model photos/</code></pre>",
     ]

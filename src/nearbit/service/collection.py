@@ -16,10 +16,11 @@ from nearbit.codes import Codes
 from nearbit.errors import IndexFileError, InputError
 from nearbit.index import Index, Item, open_index
 from nearbit.index.storage.change_log import State
-from nearbit.service.http.errors import ApiError, ready_json
-from nearbit.service.http.numbers import id_facts
+from nearbit.service.contract.answers import ItemAnswer
+from nearbit.service.http.errors import ApiError
+from nearbit.service.http.json_answers import id_facts, ready_json
 from nearbit.service.images.originals import Originals
-from nearbit.service.logs import log
+from nearbit.service.monitoring import log
 
 LOOK_SECONDS = 0.1
 """How often it is looked whether the file was replaced, and whether items changed."""
@@ -198,7 +199,7 @@ class Collection:
     def _render(self, item: Item) -> Rendered:
         return Rendered(item.code, ready_json(self.facts_of(item))[1:])
 
-    def facts_of(self, item: Item) -> dict[str, Any]:
+    def facts_of(self, item: Item) -> ItemAnswer:
         """Return what is said of an item."""
         has_file = self.pictures.has_file(item)
         is_seen = has_file or self.pictures.is_built_in(item)

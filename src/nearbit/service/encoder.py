@@ -6,59 +6,20 @@ import queue
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from pathlib import Path
 from typing import final
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from nearbit.errors import BundleError, IndexFileError, NearbitError
-from nearbit.index import Index
+from nearbit.errors import BundleError, NearbitError
 from nearbit.model.load import Encoder
-from nearbit.model.manifest import described
 from nearbit.service.http.errors import ApiError, without
-from nearbit.service.logs import log
+from nearbit.service.monitoring import log
 
 FloatRows = npt.NDArray[np.float32]
 ImageRequest = tuple[Image.Image, Future[FloatRows]]
 BATCH = 16
-
-
-def model_folder(index: Index, given: Path | None) -> Path | None:
-    """Return the folder of the model: the one given, else the one that the index names, if it is there and made it.
-
-    Raises:
-        BundleError: the given folder holds no model.
-        IndexFileError: the given model is not the one that made the codes.
-    """
-    note = index.notes().get("model_path")
-    folder = given if given is not None else None if note is None else index.path.absolute().parent / note
-    if folder is None or (given is None and not (folder / "bundle.json").is_file()):
-        return None
-    if given is None:
-        return folder if may_have_made(folder, index) else None
-    if index.model_id not in (None, model_id_of(folder)):
-        raise IndexFileError(
-            f"{index.path} holds codes of another model than {folder}; give the model that made them (--model)"
-        )
-    return folder
-
-
-def may_have_made(folder: Path, index: Index) -> bool:
-    """Return whether a model may have made the codes of an index; of a folder that cannot be read it is not known."""
-    try:
-        return index.model_id in (None, model_id_of(folder))
-    except BundleError:  # told in full where its files are asked for
-        return True
-
-
-def model_id_of(folder: Path) -> str:
-    """Return the id that a model folder names; raise `BundleError` where it names none."""
-    found = described(folder).get("model_id")
-    if not isinstance(found, str):
-        raise BundleError(f"there is no model at {folder}; name a folder that nearbit train wrote")
-    return found
 
 
 @final

@@ -10,8 +10,8 @@ import numpy.typing as npt
 from nearbit.codes import Codes, Signs, hamming_distances, pack
 from nearbit.errors import BundleError
 from nearbit.metrics.health import health_of
-from nearbit.model.checked_arrays import read_signs
-from nearbit.model.manifest import described
+from nearbit.model.manifest import read_manifest, read_signs
+from nearbit.service.contract.answers import CardAnswer, CenterAnswer, CentersAnswer, HealthAnswer
 
 HEALTH_ITEMS = 200_000
 """Beyond so many items, health is measured on evenly spaced ones."""
@@ -27,7 +27,7 @@ class ClassCenters:
     signs: Signs
 
 
-def health_info(codes: Codes, n_bits: int, centers: ClassCenters | None) -> dict[str, Any]:
+def health_info(codes: Codes, n_bits: int, centers: ClassCenters | None) -> HealthAnswer:
     """Return the health of codes, at least one, with the share of ones of each bit."""
     measured = codes
     if len(codes) > HEALTH_ITEMS:
@@ -36,23 +36,31 @@ def health_info(codes: Codes, n_bits: int, centers: ClassCenters | None) -> dict
     ones = np.zeros(n_bits, np.int64)
     for start in range(0, len(measured), 10_000):
         ones += np.unpackbits(measured[start : start + 10_000], axis=1, count=n_bits).sum(axis=0, dtype=np.int64)
+    found = health_of(measured, n_bits, centers=packed)
     return {
-        **health_of(measured, n_bits, centers=packed).to_dict(),
+        "n_items": found.n_items,
+        "n_bits": found.n_bits,
+        "distinct_codes": found.distinct_codes,
+        "share_in_largest_groups": found.share_in_largest_groups,
+        "constant_bits": found.constant_bits,
+        "bit_imbalance": found.bit_imbalance,
+        "bit_correlation": found.bit_correlation,
+        "k": found.k,
+        "tie_at_k": found.tie_at_k,
+        "center_margin": found.center_margin,
+        "center_spread": found.center_spread,
+        "advice": found.advice(),
         "n_all": len(codes),
         "ones": [round(float(share), 4) for share in ones / len(measured)],
     }
 
 
 def description_of(folder: Path) -> dict[str, Any]:
-    """Return what the bundle of a model says; raise `BundleError` where it cannot be read."""
+    """Return what the manifest of a model says; raise `BundleError` where it cannot be read, or was altered."""
     try:
-        found = described(folder)
+        return read_manifest(folder)
     except BundleError as error:
         raise BundleError(f"the model at {folder.name} cannot be read; give another one (--model)") from error
-    kinds = {"model_id": str, "classes": list, "files": dict, "n_bits": int}
-    if not all(isinstance(found.get(name), kind) for name, kind in kinds.items()):
-        raise BundleError(f"the model at {folder.name} cannot be read; give another one (--model)")
-    return found
 
 
 def centers_of(folder: Path) -> ClassCenters | None:
@@ -62,7 +70,7 @@ def centers_of(folder: Path) -> ClassCenters | None:
         BundleError: they are missing or damaged.
     """
     about = description_of(folder)
-    classes = tuple(map(str, about["classes"]))
+    classes = tuple(about["classes"])
     try:
         signs = read_signs(folder, about["files"], "centers.npy", (len(classes), about["n_bits"]))
     except BundleError as error:
@@ -71,7 +79,7 @@ def centers_of(folder: Path) -> ClassCenters | None:
     return ClassCenters(classes, signs) if classes else None
 
 
-def map_of(centers: ClassCenters, counts: dict[str, int]) -> dict[str, Any]:
+def map_of(centers: ClassCenters, counts: dict[str, int]) -> CentersAnswer:
     """Return the centers as points whose distances in the plane are near the Hamming distances of the centers.
 
     Args:
@@ -82,7 +90,7 @@ def map_of(centers: ClassCenters, counts: dict[str, int]) -> dict[str, Any]:
     distances = hamming_distances(packed, packed, n_bits)
     points, kept = plane_of(distances)
     pairs = distances[np.triu_indices(len(distances), 1)]
-    rows = [
+    rows: list[CenterAnswer] = [
         {"name": name, "x": round(float(x), 4), "y": round(float(y), 4), "items": counts.get(name, 0), "code": code}
         for name, (x, y), code in zip(centers.names, points, (row.tobytes().hex() for row in packed), strict=True)
     ]
@@ -117,7 +125,7 @@ def plane_of(distances: npt.NDArray[Any]) -> tuple[npt.NDArray[np.float64], floa
     return points * np.where(largest < 0, -1.0, 1.0), float(top.sum() / whole) if whole > 0 else 1.0
 
 
-def card_of(folder: Path) -> dict[str, Any]:
+def card_of(folder: Path) -> CardAnswer:
     """Return the facts of a model that people ask for."""
     description = description_of(folder)
     about = {**description.get("about", {}), **description}  # an exported network keeps there what its source said
@@ -131,7 +139,7 @@ def card_of(folder: Path) -> dict[str, Any]:
         "precision": about.get("precision"),
         "method": about.get("method"),
         "method_options": about.get("method_options"),
-        "n_bits": about.get("n_bits"),
+        "n_bits": about["n_bits"],
         "classes": about["classes"],
         "backbone": {name: backbone.get(name) for name in ("name", "feature_dim", "pretrained")},
         "preprocessing": about.get("preprocessing"),

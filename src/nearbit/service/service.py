@@ -12,14 +12,13 @@ from nearbit.codes import n_bytes
 from nearbit.errors import NearbitError
 from nearbit.index import Index
 from nearbit.index.storage.open_file import real_path
-from nearbit.model.load import Encoder, load_encoder
+from nearbit.model.load import Encoder, load_encoder, may_have_made, model_at_hand, model_of_index
 from nearbit.service.collection import Collection
-from nearbit.service.counters import Counters
-from nearbit.service.encoder import Encoding, may_have_made, model_folder
+from nearbit.service.encoder import Encoding
 from nearbit.service.http.errors import ApiError, api_error_of
 from nearbit.service.images.originals import Originals
 from nearbit.service.images.thumbnails import Thumbnails
-from nearbit.service.logs import log
+from nearbit.service.monitoring import Counters, log
 from nearbit.service.search import Searcher, Seconds
 from nearbit.service.settings import ServiceOptions
 from nearbit.threads import n_threads
@@ -66,7 +65,8 @@ class Service:
         self.searcher = Searcher(self.collection)
         self.thumbnails = Thumbnails(own, pictures, options.limits.thumbnail_bytes)
         with self.collection.use() as index:
-            self.model_folder = model_folder(index, options.model)
+            given = options.model
+            self.model_folder = model_at_hand(index) if given is None else model_of_index(index, given)
         folder = self.model_folder
         load = None if folder is None else lambda: load_encoder(folder)
         places = (options.index.parent, own.absolute().parent, folder.parent if folder is not None else None)
@@ -110,14 +110,13 @@ class Service:
 
     def model_of(self, index: Index) -> Path | None:
         """Return the folder of the model, if it made the codes of this index, which may have been replaced."""
-        folder = self.model_folder
-        return folder if folder is not None and may_have_made(folder, index) else None
+        return None if self.model_folder is None else model_at_hand(index, self.model_folder)
 
     def check_model(self, model: Encoder) -> None:
         """Raise `ApiError` (409) where the index, which may have been replaced, holds codes of another model."""
         with self.collection.use() as index:
-            is_other = index.n_bits != model.n_bits or index.model_id not in (None, model.model_id)
-        if is_other:
+            is_of_model = may_have_made(index, model.n_bits, model.model_id)
+        if not is_of_model:
             raise ApiError(
                 409,
                 "the index was built with another model than the one that encodes images here",

@@ -16,10 +16,10 @@ from uvicorn.supervisors import Multiprocess
 
 from nearbit.errors import InputError
 from nearbit.index import open_index
+from nearbit.model.load import model_of_index
 from nearbit.service.app import make_app
-from nearbit.service.encoder import model_folder
 from nearbit.service.http.connection import Connection
-from nearbit.service.logs import LogHandler, log
+from nearbit.service.monitoring import LogHandler, log
 from nearbit.service.settings import ServiceOptions, bracketed
 
 BACKLOG = 512
@@ -77,7 +77,8 @@ def serve(options: ServiceOptions, listening: socket.socket, ready: Callable[[],
             end_process()
     else:
         with open_index(options.index, read_only=True) as index:
-            model_folder(index, options.model)  # what every worker would refuse is refused once, here
+            if options.model is not None:
+                model_of_index(index, options.model)  # what every worker would refuse is refused once, here
         log("start", **facts)
         if ready is not None:
             ready()

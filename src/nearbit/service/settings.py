@@ -10,6 +10,8 @@ _HOST = re.compile(r"([A-Za-z0-9._~-]+|\[[0-9a-fA-F:.]+\])(:[0-9]{1,5})?")
 LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 SHORTEST_TOKEN = 16
 DEFAULT_K, DEFAULT_PAGE, DEFAULT_SAMPLE = 10, 50, 12
+FORM_OVERHEAD = 200_000
+"""Bytes of an upload beside the file: boundaries, headers of parts, fields."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,3 +146,8 @@ def is_loopback(host: str) -> bool:
 def bracketed(host: str) -> str:
     """Return a host as it stands in a URL: an IPv6 address in brackets."""
     return f"[{host}]" if ":" in host and not host.startswith("[") else host
+
+
+def megabytes(size: int) -> str:
+    """Return a number of bytes for people."""
+    return f"{size / 1e6:.3g} MB"

@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from nearbit.codes import pack, signs_of
+from nearbit.codes import binarize
 from nearbit.datasets import Split
 from nearbit.encoding.feature_cache import FloatRows
 from nearbit.errors import InputError
@@ -50,7 +50,7 @@ class Criterion:
 
     def score(self, outputs: dict[str, FloatRows]) -> float:
         """Return the tie-aware mAP for outputs float `(n, n_bits)` of `positions`."""
-        codes = {part: pack(signs_of(values)) for part, values in outputs.items()}
+        codes = {part: binarize(values) for part, values in outputs.items()}
         if self.searched == "validation":
             values = leave_one_out_average_precision(codes["validation"], self.validation_labels, self.n_bits)
             return float(values[shares_labels(self.validation_labels)].mean())

@@ -13,7 +13,7 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 @pytest.fixture(scope="session")
 def place(tmp_path_factory):
     """Give a folder with pictures/, a model and an index of both."""
-    pytest.importorskip("fastapi", reason="SKIPPED: the page needs fastapi")
+    pytest.importorskip("starlette", reason="SKIPPED: the page needs starlette")
     from model_makers import random_model
     from nearbit.datasets import load_dataset
 

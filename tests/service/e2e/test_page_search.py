@@ -115,6 +115,26 @@ def test_exact_duplicates_are_hidden_on_request(page, ask):
     assert "1 repeat hidden" in page.text(".results-head")
 
 
+def test_a_picture_is_ranked_by_its_outputs_on_request(page, query):
+    page.open()
+    page.bring(DROP, query)
+    by_distance = page.results()
+    page.run("document.querySelector('#filters').open = true")
+    page.click("#filter-ranking")
+    page.until(lambda: ("ranking", "asymmetric") in page.fields(), "the address says it")
+    measures = "return [...document.querySelectorAll('#results .measure b')].map((node) => node.textContent)"
+    page.until(lambda: "." in page.run(measures)[-1], "weighted distances are shown")
+    weighted = [float(words) for words in page.run(measures)]
+    assert weighted == sorted(weighted)
+    assert weighted[0] == 0 < weighted[-1]
+    assert len(page.results()) == len(by_distance)
+    page.all("#results .pic")[4].click()  # an image whose outputs the index does not keep
+    page.until(lambda: page.one("#filter-ranking-needs"), "it is said that outputs are missing")
+    page.until(lambda: "bit" in page.run(measures)[0], "distances are shown")
+    page.click("#filter-ranking")
+    page.until(lambda: ("ranking", "asymmetric") not in page.fields(), "the address says it no more")
+
+
 def test_ties_are_shown_as_ties(page, ask):
     page.open("?id=1&k=60")
     shown = page.results()

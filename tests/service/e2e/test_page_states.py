@@ -90,7 +90,7 @@ def test_an_empty_index_says_how_to_fill_it(page_at, tmp_path):
     create_index(tmp_path / "empty.index", n_bits=12).close()
     with served(tmp_path / "empty.index") as (address, _):
         page = page_at(address).open()
-        page.says("This index is empty", "nearbit index empty.index FOLDER --model MODEL")
+        page.says("This index is empty", "nearbit index add empty.index FOLDER --model MODEL")
         page.click("#random")
         page.says("This index is empty")
         page.open("?view=about")

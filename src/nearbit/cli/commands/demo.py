@@ -59,7 +59,7 @@ def command(output: Path, bits: tuple[int, ...], seed: int, as_json: bool) -> No
             "",
             f"Open {about['report']} in a browser.",
             f"Then try: nearbit search {output / 'digits.index'} --id 1",
-            f"On a page: nearbit serve {output / 'digits.index'} (needs: {install_hint('serve', 'fastapi')})",
+            f"On a page: nearbit serve {output / 'digits.index'} (needs: {install_hint('serve', 'starlette')})",
             "With your own images: nearbit train photos/ --method crh --bits 64 -o birds.model",
         ],
     )

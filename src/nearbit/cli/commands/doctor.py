@@ -19,7 +19,7 @@ EXTRAS = {
     "onnx": "onnx",
     "onnxscript": "onnx",
     "onnxruntime": "onnx",
-    "fastapi": "serve",
+    "starlette": "serve",
     "uvicorn": "serve",
 }
 

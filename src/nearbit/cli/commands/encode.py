@@ -34,7 +34,7 @@ def command(
     """
     import numpy as np
 
-    from nearbit.codes import pack, signs_of
+    from nearbit.codes import binarize
     from nearbit.files.writing import cache_folder, write_whole
     from nearbit.model.load import load_any_model
 
@@ -45,7 +45,7 @@ def command(
         encoded = model.encode_dataset(dataset, device=device, cache=kept, progress=progress)
     errors = list_problems(dataset.problems + encoded.problems, output.with_name(output.name + ".errors.jsonl"))
     arrays: dict[str, Any] = {
-        "codes": pack(signs_of(encoded.outputs)),
+        "codes": binarize(encoded.outputs),
         "n_bits": np.int64(model.n_bits),
         "keys": np.array([dataset.keys[row] for row in encoded.rows], np.str_),
         "digests": np.array([dataset.digests[row] for row in encoded.rows], np.str_),

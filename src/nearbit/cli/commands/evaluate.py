@@ -26,34 +26,8 @@ if TYPE_CHECKING:
     from nearbit.model.bundle import Model
 
 CODES = ("query_codes", "query_labels", "database_codes", "database_labels")
-FIGURES = (
-    "tie_aware_map",
-    "lowest_map",
-    "highest_map",
-    "tie_aware_map_at_100",
-    "tie_aware_map_at_1000",
-    "map_database_order",
-    "map_database_order_at_100",
-    "map_database_order_at_1000",
-    "precision_at_1",
-    "precision_at_10",
-    "precision_at_100",
-    "recall_at_100",
-    "recall_at_1000",
-    "precision_within_2",
-    "recall_within_2",
-    "ndcg_at_100",
-    "hierarchical_ndcg_at_100",
-    "mahp_at_2500",
-    "asymmetric_tie_aware_map",
-    "asymmetric_tie_aware_map_at_100",
-    "asymmetric_tie_aware_map_at_1000",
-)
-
 WITH_CODES = ("codes_path", "convention", "k", "hierarchy_path", "plots_folder", "as_json")
 """Parameters that have a use with --codes."""
-EXPLAINED = ("tie_aware_map", "map_by_convention", "asymmetric_tie_aware_map")
-"""Figures whose convention is printed; --json has it for every figure."""
 
 
 @click.command("evaluate", epilog="Example: nearbit evaluate birds.model photos/")
@@ -136,7 +110,10 @@ def command(
 
 
 def _lines(about: dict[str, Any]) -> list[str]:
-    names = [name for name in (*FIGURES, "map_by_convention") if name in about]
+    from nearbit.metrics.figures import CONVENTION, FIGURES
+
+    names = [name for name in (*(figure.name for figure in FIGURES), CONVENTION) if name in about]
+    explained = {CONVENTION, *(figure.name for figure in FIGURES if figure.is_primary)}
     rows = [(name, "-" if about[name] is None else f"{about[name]:.4f}") for name in names]
     low, high = about["tie_aware_map_interval"]
     return [
@@ -144,7 +121,7 @@ def _lines(about: dict[str, Any]) -> list[str]:
         f"{about['distinct_codes']} distinct codes",
         *table(rows, ("figure", "value")),
         f"tie_aware_map lies between {low:.4f} and {high:.4f} for other queries of the kind (95 % bootstrap interval)",
-        *(f"{name}: {about['conventions'][name]}" for name in names if name in EXPLAINED),
+        *(f"{name}: {about['conventions'][name]}" for name in names if name in explained),
         *(f"health of the database codes: {sentence}" for sentence in about["health"]["advice"]),
         *(f"plot: {path}" for path in about.get("plots", ())),
     ]
@@ -239,11 +216,13 @@ def _codes(path: Path, chosen: dict[str, Any], progress: Any) -> tuple[dict[str,
     import numpy as np
 
     from nearbit.cli.arrays import read_arrays
+    from nearbit.codes import check_signs
     from nearbit.metrics import evaluate_codes, grades_of_tree
     from nearbit.metrics.health import health_of
 
     arrays, n_bits = read_arrays(path, CODES, also=("query_outputs",))
-    asymmetric = _asymmetric(arrays, n_bits)
+    if "query_outputs" in arrays:
+        check_signs(arrays["query_outputs"], arrays["query_codes"], n_bits, name="query_outputs")
     hierarchy = chosen.pop("hierarchy")
     grades, names = None, None
     if hierarchy is not None:
@@ -257,27 +236,7 @@ def _codes(path: Path, chosen: dict[str, Any], progress: Any) -> tuple[dict[str,
         by_name = {names[int(place)]: value for place, value in report.per_class.items()}
         report = replace(report, per_class=by_name)
     health = health_of(arrays["database_codes"], n_bits).to_dict()
-    figures = report.to_dict()
-    figures["conventions"] |= asymmetric.pop("conventions")
-    return {"codes": str(path), **figures, **asymmetric, "health": health}, report
-
-
-def _asymmetric(arrays: dict[str, Any], n_bits: int) -> dict[str, Any]:
-    """Return the figures by query_outputs, which is taken out of the arrays, with their conventions; none without it.
-
-    Raises:
-        InputError: the query codes are not the signs of the outputs.
-    """
-    from nearbit.codes import check_signs
-    from nearbit.metrics.scored_figures import ASYMMETRIC, asymmetric_figures
-
-    outputs = arrays.pop("query_outputs", None)
-    if outputs is None:
-        return {"conventions": {}}
-    check_signs(outputs, arrays["query_codes"], n_bits, name="query_outputs")
-    labels, codes, others = (arrays[name] for name in CODES[1:])
-    figures = asymmetric_figures(outputs, labels, codes, others, n_bits)
-    return {**figures, "conventions": ASYMMETRIC}
+    return {"codes": str(path), **report.to_dict(), "health": health}, report
 
 
 def _numbered(arrays: dict[str, Any]) -> dict[str, Any]:

@@ -169,16 +169,12 @@ def _index(path: Path, verify: bool, k: int) -> dict[str, Any]:
 
 def _centers(index: "Index") -> Any:
     """Return the codes of the centers of the model that made the index; None where that model is not at hand."""
-    note = index.notes().get("model_path")
-    folder = index.path.parent / (note or "")
-    if note is None or not folder.is_dir():
-        return None
     from nearbit.codes import pack
-    from nearbit.model.load import centers_of, load_any_model
+    from nearbit.model.load import centers_of, load_any_model, model_at_hand
 
-    model = load_any_model(folder)
-    centers = centers_of(model)
-    return pack(centers) if model.model_id == index.model_id and len(centers) else None
+    folder = model_at_hand(index)
+    centers = () if folder is None else centers_of(load_any_model(folder))
+    return pack(centers) if len(centers) else None
 
 
 def _health_lines(health: dict[str, Any], said: Collection[str]) -> list[str]:

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nearbit.cli.console import device_option, echo, emit, json_option, max_pixels_option, table
+from nearbit.cli.console import (
+    device_option,
+    echo,
+    emit,
+    index_argument,
+    json_option,
+    max_pixels_option,
+    model_of_index_option,
+    table,
+)
 from nearbit.errors import InputError, did_you_mean
 from nearbit.files.writing import path_seen_from
 
@@ -16,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @click.command("search", epilog="Example: nearbit search birds.index query.jpg -k 10")
-@click.argument("index_path", metavar="INDEX", type=click.Path(path_type=Path, dir_okay=False))
+@index_argument
 @click.argument("queries", metavar="[QUERY]...", nargs=-1, type=click.Path(path_type=Path))
 @click.option(
     "--id", "ids", type=click.IntRange(0), multiple=True, help="Search from an item of the index; repeatable."
@@ -39,12 +48,7 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Rank by the real-valued outputs of the query: by the sum of |output| over the bits that differ.",
 )
-@click.option(
-    "--model",
-    "model_path",
-    type=click.Path(path_type=Path),
-    help="The model folder, or one that `nearbit export --onnx` wrote. [default: the one that the index names]",
-)
+@model_of_index_option
 @device_option
 @max_pixels_option
 @json_option
@@ -121,34 +125,22 @@ def _queries(
     """Return the codes of the queries, and their outputs where the index keeps some, or to `keep` them; else None."""
     import numpy as np
 
-    from nearbit.codes import pack, signs_of
+    from nearbit.codes import binarize
 
     codes, outputs = [], []
     if queries:
-        outputs.append(_model(index, model_path).outputs(list(queries), device=device))
-        codes.append(pack(signs_of(outputs[0])))
+        from nearbit.model.load import load_any_model, model_of_index
+
+        model = load_any_model(model_of_index(index, model_path))
+        outputs.append(model.outputs(list(queries), device=device))
+        codes.append(binarize(outputs[0]))
     if ids:
         codes.append(np.stack([item.code for item in _items(index, ids)]))
         if index.outputs is not None:
             outputs.append(index.kept_outputs(list(ids)))
     if keep:  # a kept output may have been rounded to 0: its sign is +1, whatever the item's
-        return pack(signs_of(np.concatenate(outputs))), np.concatenate(outputs)
+        return binarize(np.concatenate(outputs)), np.concatenate(outputs)
     return np.concatenate(codes), None if index.outputs is None else np.concatenate(outputs)
-
-
-def _model(index: "Index", model_path: Path | None) -> Any:
-    """Return the model that made the codes of an index."""
-    from nearbit.cli.commands.index import recorded_model
-    from nearbit.errors import IndexFileError
-    from nearbit.model.load import load_any_model
-
-    folder = model_path or recorded_model(index.path)
-    model = load_any_model(folder)
-    if index.model_id is not None and index.model_id != model.model_id:
-        raise IndexFileError(
-            f"{index.path} holds codes of another model than {folder}: give the model that made them (--model)"
-        )
-    return model
 
 
 def _items(index: "Index", ids: Sequence[int]) -> "list[Item]":
@@ -223,7 +215,7 @@ def _warn_of_missing(found: list[dict[str, Any]]) -> None:
     """Say how many of the images that were found are not where the index says."""
     missing = {item["id"] for one in found for item in one["neighbors"] if item["missing"]}
     if missing:
-        from nearbit.cli.commands.index import HOW_TO_FIND
+        from nearbit.cli.commands.index.images import HOW_TO_FIND
 
         these = "one of these images is" if len(missing) == 1 else f"{len(missing)} of these images are"
-        echo(f"nearbit: warning: {these} no longer where the index says; nearbit index: {HOW_TO_FIND}")
+        echo(f"nearbit: warning: {these} no longer where the index says; {HOW_TO_FIND}")

@@ -6,19 +6,16 @@ from pathlib import Path
 
 import click
 
-from nearbit.cli.console import echo, emit, json_option, max_pixels_option
+from nearbit.cli.console import echo, emit, index_argument, json_option, max_pixels_option, model_option
 from nearbit.errors import InputError, MissingExtraError
 
 TOKEN_VARIABLE = "NEARBIT_TOKEN"
 
 
 @click.command("serve", epilog="Example: nearbit serve birds.index --open")
-@click.argument("index_path", metavar="INDEX", type=click.Path(path_type=Path, dir_okay=False))
-@click.option(
-    "--model",
-    "model_path",
-    type=click.Path(path_type=Path),
-    help="Folder of the model that encodes uploaded images. [default: the one that the index names, if it is there]",
+@index_argument
+@model_option(
+    "Folder of the model that encodes uploaded images. [default: the one that the index names, if it is there]"
 )
 @click.option(
     "--host", default="127.0.0.1", show_default=True, help="Address; another one than loopback needs a token."
@@ -98,14 +95,14 @@ def _announce(url: str, index_path: Path, opens: bool, as_json: bool) -> None:
 
 def _warn_of_gone(index_path: Path) -> None:
     """Say how many of the files that the index names are gone, where some are."""
-    from nearbit.cli.commands.index import HOW_TO_FIND
+    from nearbit.cli.commands.index.images import HOW_TO_FIND
     from nearbit.index import open_index
     from nearbit.indexing_places import sample_files
 
     with open_index(index_path, read_only=True) as index:
         gone = sample_files(index)
     if gone.ids:
-        echo(f"nearbit: warning: {gone.words}; nearbit index: {HOW_TO_FIND}")
+        echo(f"nearbit: warning: {gone.words}; {HOW_TO_FIND}")
 
 
 def _token(file: Path | None) -> str | None:
@@ -122,6 +119,6 @@ def _check_packages() -> None:
     """Raise where a package of the extra is missing."""
     from importlib.util import find_spec
 
-    for package in ("fastapi", "uvicorn", "python_multipart"):
+    for package in ("starlette", "uvicorn", "python_multipart"):
         if find_spec(package) is None:
             raise MissingExtraError(package.replace("_", "-"), "serve", "nearbit serve")

@@ -6,10 +6,8 @@ import numpy as np
 
 from nearbit.datasets.dataset import PARTS, Dataset
 from nearbit.datasets.splits.assign import RowNumbers, assign_rows, content_groups, fill_train, rarest_labels
-from nearbit.datasets.splits.overlap import refuse_overlap
-from nearbit.datasets.splits.protocols import Protocol, check_protocol, protocol_named
-from nearbit.datasets.splits.sizes import PLACES, SplitSizes, counts_for
-from nearbit.datasets.splits.split import Split
+from nearbit.datasets.splits.sizes import PLACES, Protocol, SplitSizes, check_protocol, counts_for, protocol_named
+from nearbit.datasets.splits.split import Split, refuse_overlap
 from nearbit.datasets.splits.unseen import Unseen, choose_unseen, keep_kinds
 from nearbit.errors import DataError, InputError
 

@@ -12,11 +12,9 @@ import numpy.typing as npt
 
 from nearbit.codes import pack
 from nearbit.errors import InputError
-from nearbit.index.engine.brute_force import Words
 from nearbit.index.engine.distinct import places_of, row_type
-from nearbit.index.engine.layout import PARTS, Layout
+from nearbit.index.engine.layout import PARTS, TABLE_BITS, Layout, Words
 from nearbit.index.engine.pivots import MOST_PIVOTS
-from nearbit.index.engine.planner import TABLE_BITS
 from nearbit.index.engine.table import addresses_of, probes_of
 
 MOST_BITS = 8192

@@ -9,10 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from nearbit.index.engine import pruning_kernels, scan_kernels
-from nearbit.index.engine.brute_force import RankedIds, Words, merge_ranked
-from nearbit.index.engine.hits import Counts, RankedRows, filled, gathered, in_sequence, ranked_of, stacked
-from nearbit.index.engine.layout import Layout
-from nearbit.index.engine.planner import give_up_at
+from nearbit.index.engine.layout import Layout, Words, give_up_at
+from nearbit.index.results import Counts, Hits, merged, stacked
 
 Part = TypeVar("Part")
 Result = TypeVar("Result")
@@ -27,7 +25,7 @@ QUERIES_PER_THREAD = 64
 
 def by_scan(
     layout: Layout, queries: Words, limits: Counts, n_bits: int, k: int | None, excluded: Marks, threads: int
-) -> RankedRows:
+) -> Hits:
     """Return the nearest rows of each query by comparing it with all codes.
 
     Many queries are shared out among the threads block by block; for a few, the codes are.
@@ -38,19 +36,19 @@ def by_scan(
     ranges = ranges_of(layout.n_places, worth, threads)
     most = scan_kernels.NO_LIMIT if k is None else k
 
-    def work(job: tuple[slice, tuple[int, int]]) -> RankedRows:
+    def work(job: tuple[slice, tuple[int, int]]) -> Hits:
         block, (start, stop) = job
-        return in_sequence(
+        return Hits.in_sequence(
             *scan_kernels.scan(layout, start, stop, queries[block], limits[block], n_bits, most, excluded)
         )
 
     parts = shared_out(work, [(block, places) for block in blocks for places in ranges], threads)
-    return stacked([_merged(parts[at : at + len(ranges)], k) for at in range(0, len(parts), len(ranges))])
+    return stacked([merged(parts[at : at + len(ranges)], k) for at in range(0, len(parts), len(ranges))])
 
 
 def by_rings(
     layout: Layout, queries: Words, limits: Counts, n_bits: int, k: int | None, excluded: Marks, threads: int
-) -> RankedRows:
+) -> Hits:
     """Return the nearest rows of each query by rings; queries that these do not help are scanned."""
     most, give_up = scan_kernels.NO_LIMIT if k is None else k, give_up_at("rings", layout.n_places)
 
@@ -62,7 +60,7 @@ def by_rings(
 
 def by_table(
     layout: Layout, queries: Words, limits: Counts, n_bits: int, k: int | None, excluded: Marks, threads: int
-) -> RankedRows:
+) -> Hits:
     """Return the nearest rows of each query by address; queries that need too many addresses are scanned."""
     from nearbit.index.engine.table import addresses_of
 
@@ -78,17 +76,20 @@ def by_table(
 def _pruned(
     work: Callable[[slice], Any], layout: Layout, queries: Words, limits: Counts, n_bits: int, k: int | None,
     excluded: Marks, threads: int,
-) -> RankedRows:  # fmt: skip
+) -> Hits:  # fmt: skip
     """Return the results of blocks of queries; those given up are scanned, within the limits that `work` lowered."""
     blocks = [
         slice(start, stop) for start, stop in ranges_of(len(queries), len(queries) // QUERIES_PER_THREAD, threads)
     ]
     begins, sizes, rows, distances = _joined(shared_out(work, blocks, threads))
     is_late = sizes == pruning_kernels.GIVEN_UP
-    if not is_late.any():
-        return gathered(begins, sizes, rows, distances)
-    late = by_scan(layout, queries[is_late], limits[is_late], n_bits, k, excluded, threads)
-    return filled(begins, sizes, rows, distances, late, is_late)
+    found = Hits(np.array([0, len(rows)]), rows, distances)
+    if is_late.any():
+        late = by_scan(layout, queries[is_late], limits[is_late], n_bits, k, excluded, threads)
+        begins, sizes = begins.copy(), sizes.copy()
+        begins[is_late], sizes[is_late] = len(rows) + late.offsets[:-1], late.sizes
+        found = stacked([found, late])
+    return found.picked(begins, sizes)
 
 
 def _joined(parts: list[Any]) -> tuple[Counts, Counts, Counts, npt.NDArray[np.int32]]:
@@ -106,15 +107,6 @@ def ranges_of(n: int, worth: int, threads: int) -> list[tuple[int, int]]:
     """Return `n` things in ranges, as many as there are threads but no more than they are worth."""
     count = max(1, min(threads, worth))
     return list(pairwise(n * number // count for number in range(count + 1)))
-
-
-def _merged(parts: list[RankedRows], k: int | None) -> RankedRows:
-    """Return the results of one block of queries out of those in each range of places."""
-    whole = parts[0]
-    for part in parts[1:]:
-        a, b = (RankedIds(one.offsets, one.rows, one.distances) for one in (whole, part))
-        whole = ranked_of(merge_ranked(a, b, k))
-    return whole
 
 
 def shared_out(work: Callable[[Part], Result], jobs: list[Part], threads: int) -> list[Result]:

@@ -3,8 +3,8 @@
 import numpy as np
 import numpy.typing as npt
 
-from nearbit.index.engine.brute_force import Words
 from nearbit.index.engine.distinct import Distinct
+from nearbit.index.engine.layout import Words
 
 SAMPLE = 65_536
 MOST_PIVOTS = 1024

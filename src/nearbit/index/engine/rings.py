@@ -5,11 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import numpy.typing as npt
 
-from nearbit.index.engine.brute_force import Words
 from nearbit.index.engine.distinct import Distinct
-from nearbit.index.engine.layout import PARTS, Layout
+from nearbit.index.engine.layout import GIVE_UP_SHARE, PARTS, Layout, Words, give_up_at
 from nearbit.index.engine.pivots import find_pivots
-from nearbit.index.engine.planner import GIVE_UP_SHARE, give_up_at
 
 PART_SIZES = (1024, 16384, 65536)
 """Groups of at least so many codes have two, three, four parts: cells then hold dozens of codes."""

@@ -6,19 +6,30 @@ from typing import Any, Self, final
 import numpy as np
 import numpy.typing as npt
 
-from nearbit.codes import check_n_bits
+from nearbit.codes import Distances, check_n_bits
 from nearbit.errors import InputError
-from nearbit.index.engine.brute_force import RowNumbers, Words, brute_force_search, truncate
-from nearbit.index.engine.hits import RankedRows, no_hits, ranked_of
-from nearbit.index.engine.layout import PIVOTS_IN_FILES, Layout
+from nearbit.index.engine.layout import (
+    PIVOTS_IN_FILES,
+    SMALL_INDEX,
+    TABLE_BITS,
+    Layout,
+    RowNumbers,
+    SearchPlan,
+    Words,
+    is_narrow,
+    plan_for,
+)
 from nearbit.index.engine.layout_checks import LONGEST, MOST_BITS, check_structure
-from nearbit.index.engine.planner import SMALL_INDEX, TABLE_BITS, SearchPlan, is_narrow, plan_for
+from nearbit.index.results import Hits, Ids, no_hits, ranked
 from nearbit.threads import n_threads
 
 Marks = npt.NDArray[np.bool_]
 
 DISTINCT_SHARE = 0.8
 """Where more of the rows than this have codes of their own and rings do not help, the layout is plain."""
+
+PAIRS_PER_BLOCK = 4_000_000
+"""How many distances the plain search computes at a time: 20 MB."""
 
 
 @final
@@ -58,7 +69,7 @@ class Structure:
         allowed: RowNumbers | None = None,
         excluded: Marks | None = None,
         plan: SearchPlan | None = None,
-    ) -> RankedRows:
+    ) -> Hits:
         """Return the nearest rows of each query, ranked by distance, then by row; exact, whatever the plan.
 
         Args:
@@ -131,15 +142,14 @@ class Structure:
             "bytes": sum(array.nbytes for array in self.arrays().values()),
         }
 
-    def _among(self, rows: RowNumbers, queries: Words, k: int | None, limit: int) -> RankedRows:
+    def _among(self, rows: RowNumbers, queries: Words, k: int | None, limit: int) -> Hits:
         """Return the nearest of some rows: their codes alone are compared."""
         places = rows if self._layout.kind == "plain" else self._places[rows]
         if not len(rows) or not len(queries):
             return no_hits(len(queries))
         layout = Layout.of(self._layout.columns[:, places])
         plan = plan_for("plain", does_prune=False, n_rows=len(rows), n_query=len(queries))
-        found = _search(plan, layout, queries, self._n_bits, k, limit, None)
-        return RankedRows(found.offsets, rows[found.rows].astype(np.int64), found.distances)
+        return _search(plan, layout, queries, self._n_bits, k, limit, None).numbered(rows)
 
 
 def build_structure(
@@ -188,6 +198,30 @@ def build_structure(
     return Structure(made, places_of(made), n_bits, does_prune=does_prune)
 
 
+def brute_force_search(queries: Words, words: Words, ids: Ids, *, k: int | None, limits: Distances) -> Hits:
+    """Return what lies near each query, found by comparing it with every item.
+
+    Args:
+        queries: uint64 `(q, words)`.
+        words: uint64 `(n, words)`, the codes.
+        ids: int64 `(n,)`.
+        k: at least the `k` nearest of a query are kept, with all that are as near as the last of them; None for all.
+        limits: int32 `(q,)`, the largest distance that counts for each query, in bits.
+    """
+    numbers, rows, distances = [np.empty(0, np.intp)], [np.empty(0, np.intp)], [np.empty(0, np.int32)]
+    step = max(1, PAIRS_PER_BLOCK // max(1, len(words)))
+    for start in range(0, len(queries), step):
+        block = _distances(queries[start : start + step], words)
+        allowed = limits[start : start + step]
+        if k is not None and k < len(words):
+            allowed = np.minimum(allowed, np.partition(block, k - 1, axis=1)[:, k - 1])
+        query, row = np.nonzero(block <= allowed[:, None])
+        numbers.append(query + start)
+        rows.append(row)
+        distances.append(block[query, row])
+    return ranked(np.concatenate(numbers), ids[np.concatenate(rows)], np.concatenate(distances), len(queries))
+
+
 def _plain(words: Words, n_bits: int) -> Structure:
     return Structure(Layout.of(words.T), np.empty(0, np.uint32), n_bits, does_prune=False)
 
@@ -201,12 +235,12 @@ def _kind(n: int, n_bits: int) -> str:
 
 def _search(
     plan: SearchPlan, layout: Layout, queries: Words, n_bits: int, k: int | None, limit: int, excluded: Marks | None
-) -> RankedRows:
+) -> Hits:
     """Return the nearest rows of each query by one plan."""
     if plan == "numpy":
         limits = np.full(len(queries), limit, np.int32)
         found = brute_force_search(queries, layout.columns.T, np.arange(layout.n_places), k=k, limits=limits)
-        return ranked_of(found if k is None else truncate(found, k))
+        return found if k is None else found.first(k)
     from nearbit.index.engine import parallel
 
     marks = np.empty(0, np.bool_) if excluded is None else excluded.view()
@@ -214,3 +248,10 @@ def _search(
     search = {"scan": parallel.by_scan, "rings": parallel.by_rings, "table": parallel.by_table}[plan]
     limits_of = np.full(len(queries), limit, np.int64)
     return search(layout, np.array(queries, order="C"), limits_of, n_bits, k, marks, n_threads())
+
+
+def _distances(queries: Words, words: Words) -> Distances:
+    total: Distances = np.bitwise_count(queries[:, None, 0] ^ words[None, :, 0]).astype(np.int32)
+    for word in range(1, words.shape[1]):
+        total += np.bitwise_count(queries[:, None, word] ^ words[None, :, word])
+    return total

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nearbit.codes import Codes, as_words, check_signs, pack, rounded_weights, signs_of
+from nearbit.codes import Codes, as_words, binarize, check_signs, rounded_weights
 from nearbit.errors import InputError
-from nearbit.index.engine.brute_force import Words
+from nearbit.index.engine.layout import Words
 
 Whole = npt.NDArray[np.int64]
 
@@ -60,7 +60,7 @@ def weighted(outputs: npt.NDArray[np.float32]) -> Weighted:
     """Return queries of outputs float32 `(q, n_bits)`, finite; their weights are rounded by `rounded_weights`."""
     n_bits = outputs.shape[1]
     units, exponents = rounded_weights(outputs)
-    words = as_words(pack(signs_of(outputs)))
+    words = as_words(binarize(outputs))
     weights = np.zeros((len(outputs), 64 * words.shape[1]), np.int32)
     positions = np.arange(n_bits) // 8 * 8 + 7 - np.arange(n_bits) % 8  # the first bit of a byte is its highest
     weights[:, positions] = units

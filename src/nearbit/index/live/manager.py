@@ -5,12 +5,14 @@ that sees this state. Merges of large indexes run in a thread of their own.
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import final
 
 from nearbit.errors import IndexFileError, InputError
 from nearbit.index.live.cache import SearchCache
-from nearbit.index.live.snapshot import Snapshot, build_main, fresh_snapshot, with_sets
+from nearbit.index.live.filters import Filter, chosen
+from nearbit.index.live.snapshot import Snapshot, Subset, build_main, fresh_snapshot, with_sets
 from nearbit.index.storage import statements
 from nearbit.index.storage.change_log import Runs, State, changed_since, read_state, trim
 from nearbit.index.storage.connecting import Connection
@@ -36,12 +38,12 @@ MERGED_AT_ONCE = 20_000
 class SnapshotManager:
     """The snapshot of one open index. Thread-safe."""
 
-    def __init__(self, store: Store, n_bits: int, *, reads_cache: bool, writes_cache: bool) -> None:
-        """Take the open store, and whether its cache file may be read and written."""
+    def __init__(self, store: Store, n_bits: int, *, has_cache: bool) -> None:
+        """Take the open store, and whether its cache file may be read and, of a store that may be written, written."""
         self._store = store
         self._n_bits = n_bits
-        self._reads_cache = reads_cache
-        self._writes_cache = writes_cache
+        self._reads_cache = has_cache
+        self._writes_cache = has_cache and not store.read_only
         self._cache: SearchCache | None = None
         self._is_damaged = False
         self._lock = threading.RLock()
@@ -67,6 +69,24 @@ class SnapshotManager:
         if -1 not in (state.token, snapshot.state.token) and state.revision < snapshot.state.revision:
             return None
         return self._begun(connection, state)
+
+    def view(self, wanted: Filter | None = None) -> tuple[Snapshot, Subset | None]:
+        """Return the present snapshot and the items that pass a filter, both of one state of the file."""
+        with self.reading(wanted) as (_, snapshot, only):
+            return snapshot, only
+
+    @contextmanager
+    def reading(self, wanted: Filter | None = None) -> Iterator[tuple[Connection, Snapshot, Subset | None]]:
+        """Give one state of the file: the transaction that sees it, its snapshot and the items that pass a filter."""
+        while True:
+            with self._store.read() as connection:
+                snapshot = self.at(connection)
+                if snapshot is None:  # a writer of this process was faster: look again
+                    continue
+                if wanted is not None and wanted.labels is not None:
+                    snapshot = self.with_labels(connection, snapshot)
+                yield connection, snapshot, None if wanted is None else chosen(connection, snapshot, wanted)
+                return
 
     def latest(self) -> Snapshot | None:
         """Return the snapshot that is here, of whatever state, or None."""

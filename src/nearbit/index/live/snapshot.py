@@ -10,17 +10,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from nearbit.codes import Codes, as_words, n_bytes
-from nearbit.index.engine.brute_force import (
-    RankedIds,
-    RowNumbers,
-    Words,
-    brute_force_search,
-    last_distances,
-    merge_ranked,
-)
-from nearbit.index.engine.structure import Structure, build_structure
-from nearbit.index.results import Ids, Results, padded
+from nearbit.codes import Codes, n_bytes
+from nearbit.index.engine.layout import RowNumbers, Words
+from nearbit.index.engine.structure import Structure, brute_force_search, build_structure
+from nearbit.index.results import Hits, Ids, merged
 from nearbit.index.storage.change_log import Runs, State, in_runs, runs_of
 from nearbit.index.storage.label_sets import LabelSets, SetNumbers
 from nearbit.index.storage.loading import StoredItems
@@ -110,16 +103,11 @@ class Snapshot:
         """Return the codes uint8 `(n, ceil(n_bits / 8))` of all items by id; a copy."""
         return codes_of(self.items().words, self.n_bits)
 
-    def search(self, codes: Codes, *, k: int | None, radius: int | None, only: Subset | None) -> Results:
-        """Return the nearest items of each code uint8 `(q, ceil(n_bits / 8))`; see `nearest`.
+    def room(self, k: int | None) -> int | None:
+        """Return `k`, or the number of items where `k` is beyond it and `PADDED`: no room for what cannot come."""
+        return k if k is None or k <= PADDED else min(k, max(1, len(self)))
 
-        A `k` beyond both `PADDED` and the number of items is that number: no room is made for what cannot come.
-        """
-        most = k if k is None or k <= PADDED else min(k, max(1, len(self)))
-        found = self.nearest(as_words(codes), k=most, radius=radius, only=only)
-        return padded(found.offsets, found.ids, found.distances, most)
-
-    def nearest(self, queries: Words, *, k: int | None, radius: int | None, only: Subset | None = None) -> RankedIds:
+    def nearest(self, queries: Words, *, k: int | None, radius: int | None, only: Subset | None = None) -> Hits:
         """Return the nearest items of each query, ranked by distance, then by id.
 
         Args:
@@ -130,13 +118,14 @@ class Snapshot:
         """
         allowed = None if only is None else only.main
         rows = self.main.structure.nearest(queries, k=k, radius=radius, allowed=allowed, excluded=self.tombstones)
-        found = RankedIds(rows.offsets, self.main.ids[rows.rows], rows.distances)
+        found = rows.numbered(self.main.ids)
         delta = self.delta.words if only is None else self.delta.words[only.delta]
         if not len(delta):
             return found
         ids = self.delta.ids if only is None else self.delta.ids[only.delta]
-        limits = last_distances(found, k, self.n_bits if radius is None else min(radius, self.n_bits))
-        return merge_ranked(found, brute_force_search(queries, delta, ids, k=k, limits=limits), k)
+        limit = self.n_bits if radius is None else min(radius, self.n_bits)
+        limits = found.lowered(np.full(len(queries), limit, np.int32), k)
+        return merged([found, brute_force_search(queries, delta, ids, k=k, limits=limits)], k)
 
     def subset(self, ids: Ids) -> Subset:
         """Return those items that have one of the ids."""

@@ -53,7 +53,7 @@ def plain_errors(path: Path) -> Iterator[None]:
     except Damage as error:
         raise IndexFileError(
             f"the index {path} is damaged: {error}; restore it from a copy or build it again "
-            "(nearbit index INDEX --verify lists what is wrong)"
+            "(nearbit index verify INDEX lists what is wrong)"
         ) from error
 
 

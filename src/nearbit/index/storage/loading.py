@@ -10,10 +10,9 @@ import numpy.typing as npt
 from nearbit.codes import Codes, as_words, n_bytes
 from nearbit.index.results import Ids
 from nearbit.index.storage.change_log import Runs
-from nearbit.index.storage.checksums import code_half, row_sums
 from nearbit.index.storage.damage import Damage
 from nearbit.index.storage.label_sets import LabelSets, SetNumbers
-from nearbit.index.storage.schema import has_checksums
+from nearbit.index.storage.rows import code_half, has_checksums, row_sums
 
 ROWS_PER_FETCH = 65_536
 

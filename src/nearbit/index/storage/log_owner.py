@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from nearbit.errors import IndexFileError
-from nearbit.index.storage.open_file import STAMP_AT, OpenFile, is_other_held_at
+from nearbit.index.storage.open_file import STAMP_AT, OpenFile, is_other_held_at, log_bytes, log_paths
 
 LOG_BASE = "log_base"
 """The recorded fact that names the stamp of the file when its last write began."""
@@ -29,23 +29,10 @@ _SALTS = slice(16, 24)
 """What a log and each frame since it was begun anew have in common."""
 
 
-def log_paths(path: Path) -> tuple[Path, Path]:
-    """Return where SQLite keeps the log of a file and what its users share."""
-    return path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")
-
-
-def log_bytes(path: Path) -> int:
-    """Return the size of the log beside a file; 0 where there is none."""
-    try:
-        return Path(f"{path}-wal").stat().st_size
-    except OSError:
-        return 0
-
-
 def is_foreign(file: OpenFile) -> bool:
-    """Return whether what lies beside a file is the log of another one; for the first handle of this process."""
+    """Return whether the log that lies beside a file is that of another one; for the first handle of this process."""
     wal, shared = log_paths(file.path)
-    if sys.platform == "win32" or not (wal.exists() or shared.exists()):  # there an open file cannot be replaced
+    if sys.platform == "win32":  # there an open file cannot be replaced
         return False
     if is_other_held_at(file):
         return True

@@ -1,13 +1,19 @@
 """The file of an index as this process holds it: one descriptor for all its handles, known by device and inode.
 
 When a process closes any descriptor of a file, POSIX drops all locks that the process has on it, those of SQLite too.
-So the file is opened once, whatever its spelling, and closed after the last handle.
+So the file is opened once, whatever its spelling, and closed after the last handle. Its first bytes are looked at
+before SQLite touches it, which reads some damaged files without a word.
 """
 
 import os
 import threading
 from pathlib import Path
 from typing import final
+
+from nearbit.errors import IndexFileError
+
+MAGIC = b"SQLite format 3\0"
+HEADER_BYTES = 100
 
 STAMP_AT = 60
 """Where SQLite keeps the four bytes of `PRAGMA user_version`: a random number that each write draws anew."""
@@ -55,6 +61,10 @@ class OpenFile:
         """Return the number that the last write drew whose log was taken into the file; 0 where none ever did."""
         return int.from_bytes(self.read(4, STAMP_AT), "big", signed=True)
 
+    def has_log(self) -> bool:
+        """Return whether a log lies beside the file, whosever it is."""
+        return any(path.exists() for path in log_paths(self.path))
+
     def is_at(self, path: Path) -> bool:
         """Return whether a path leads to this file."""
         try:
@@ -95,6 +105,43 @@ def is_other_held_at(file: OpenFile) -> bool:
     return any(other.path == file.path and other is not file for other in _held.values())
 
 
+def log_paths(path: Path) -> tuple[Path, Path]:
+    """Return where SQLite keeps the log of a file and what its users share."""
+    return path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")
+
+
+def log_bytes(path: Path) -> int:
+    """Return the size of the log beside a file; 0 where there is none."""
+    try:
+        return Path(f"{path}-wal").stat().st_size
+    except OSError:
+        return 0
+
+
+def check_header(path: Path, file: OpenFile) -> None:
+    """Check that a file is an SQLite database of whole pages, or holds nothing at all.
+
+    A file with a write-ahead log may be in the middle of taking it over, which SQLite completes; its size is not
+    checked.
+
+    Raises:
+        IndexFileError: the file cannot be read, is not an SQLite database, or was cut short.
+    """
+    had_log = log_bytes(file.path) > 0
+    try:
+        header, size = file.read(HEADER_BYTES, 0), file.size()
+    except OSError as error:
+        raise IndexFileError(f"the index {path} cannot be read: {error.strerror}; check its permissions") from error
+    if not header:
+        return
+    if header[: len(MAGIC)] != MAGIC:
+        raise IndexFileError(
+            f"{path} is not an index (not an SQLite file at all); name an index, or build one elsewhere"
+        )
+    if not _is_whole(header, size) and not had_log and not log_bytes(file.path):
+        raise IndexFileError(f"the index {path} is damaged: it was cut short; restore it from a copy or build it again")
+
+
 def real_path(path: Path) -> Path:
     """Return a path as it is given where no link is in it, else the path of the real file."""
     real = os.path.realpath(path)
@@ -109,6 +156,14 @@ def forget_after_fork() -> None:
         os.close(file.descriptor)
         file.descriptor = -1
     _held.clear()
+
+
+def _is_whole(header: bytes, size: int) -> bool:
+    """Return whether a file of `size` bytes holds whole pages, and all those that its header counts."""
+    page_bytes = int.from_bytes(header[16:18], "big")
+    page_bytes = 65_536 if page_bytes == 1 else page_bytes
+    pages = int.from_bytes(header[28:32], "big")
+    return page_bytes > 0 and size >= HEADER_BYTES and size % page_bytes == 0 and size >= pages * page_bytes
 
 
 def _key(facts: os.stat_result) -> Key:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from nearbit.codes import Distances
 from nearbit.errors import InputError
-from nearbit.index.results import PADDING, Ids, Results
+from nearbit.index.results import Hits, Ids
 
 KINDS = ("int8", "float16")
 """How outputs may be kept: whole numbers with one scale an item, or half precision."""
@@ -69,30 +69,30 @@ def scores(query: npt.NDArray[np.float32], items: StoredOutputs) -> npt.NDArray[
 
 
 def reordered(
-    results: Results, queries: npt.NDArray[np.float32], ids: Ids, items: StoredOutputs, *, k: int | None, rerank: int
-) -> Results:
-    """Return ranked results ordered by score: the first `rerank` of a query among themselves, then ties of distance.
+    hits: Hits, queries: npt.NDArray[np.float32], ids: Ids, items: StoredOutputs, *, k: int | None, rerank: int
+) -> Hits:
+    """Return hits ordered by score: the first `rerank` of a query among themselves, then ties of distance.
 
     Args:
-        results: the ranking by distance.
+        hits: the ranking by distance.
         queries: float32 `(n, n_bits)`, the outputs of the queries.
-        ids: int64 `(m,)`, ascending: the items whose outputs are in `items`; every result is among them.
+        ids: int64 `(m,)`, ascending: the items whose outputs are in `items`; every hit is among them.
         items: their outputs.
         k: how many items a query keeps; None for all.
         rerank: how many are ordered by score alone, whatever their distance.
     """
-    new_ids, new_distances = results.ids.copy(), results.distances.copy()
-    for number, query in enumerate(queries):
-        found = results.ids[number] != PADDING
-        own, distances = results.ids[number][found], results.distances[number][found]
+    order = np.empty(len(hits.ids), np.intp)
+    for query, begin, end in zip(queries, hits.offsets[:-1], hits.offsets[1:], strict=True):
+        own, distances = hits.ids[begin:end], hits.distances[begin:end]
         rows = np.searchsorted(ids, own)
-        order = _order(own, distances, scores(query, StoredOutputs(items.scales[rows], items.rows[rows])), rerank)
-        new_ids[number][: len(own)], new_distances[number][: len(own)] = own[order], distances[order]
-    return Results(new_ids[:, :k], new_distances[:, :k])
+        score = scores(query, StoredOutputs(items.scales[rows], items.rows[rows]))
+        order[begin:end] = begin + _order(own, distances, score, rerank)
+    found = Hits(hits.offsets, hits.ids[order], hits.distances[order])
+    return found if k is None else found.first(k)
 
 
 def _order(ids: Ids, distances: Distances, score: npt.NDArray[np.float64], rerank: int) -> npt.NDArray[np.intp]:
     """Return the order of one query's results, which come ranked by distance, then by id."""
     shown = distances.copy()
-    shown[:rerank] = PADDING  # before every distance, and all alike
+    shown[:rerank] = -1  # before every distance, and all alike
     return np.lexsort((ids, distances, -score, shown))

@@ -1,15 +1,22 @@
-"""Items as rows of the file: metadata checked on the way in, items made on the way out."""
+"""Items as rows of the file, and a checksum of every row: which bit flipped is not known, but that one did.
 
-import json
-import math
-from collections.abc import Mapping
+The column `checksum` of an item holds two CRC-32 (that of zlib): in its high half over id and code, which are read when
+a search structure is built, in its low half over path, labels, metadata and digest. That of outputs is one CRC-32 over
+id, scale and data. A CRC-32 differs wherever up to 32 bits in a row, or any single bit, differ.
+"""
+
+import sqlite3
+import struct
+import zlib
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from nearbit.errors import InputError
-from nearbit.index.results import Item
+from nearbit.codes import Codes
+from nearbit.index.results import Ids, Item
 from nearbit.index.storage.damage import Damage
 from nearbit.json_text import parse_json
 
@@ -22,32 +29,15 @@ ITEM_COLUMNS = "id, code, path, labels, metadata, digest"
 
 EMPTY: Fields = (None, "[]", "{}", None)
 
-MAX_DEPTH = 50
-"""How deep lists and dicts of metadata may nest; SQLite reads no JSON much deeper."""
+SUMMED = 3
+"""The first format of the file whose rows have checksums."""
 
+ROWS_PER_BLOCK = 16_384
 
-def fields_of(metadata: Mapping[str, Any], position: int) -> Fields:
-    """Return the columns of one item's metadata: "path", "labels" and "digest" have their own, the rest is JSON.
+TEXTS = (1 << 32) - 1
+"""The half of a checksum that is over texts."""
 
-    Args:
-        metadata: keys str; "path" and "digest" str or None, "labels" a list of str, anything else JSON-ready.
-        position: which item of the call this is, for the error.
-
-    Raises:
-        InputError: a value of another type, or one that JSON cannot hold (NaN, bytes, arrays, NumPy numbers).
-    """
-    if not isinstance(metadata, Mapping):
-        raise InputError(f"metadata[{position}] must be a mapping, not {type(metadata).__name__}")
-    where = f"metadata[{position}]"
-    rest = {key: value for key, value in metadata.items() if key not in ("path", "labels", "digest")}
-    if rest:
-        _check_json(rest, where)
-    return (
-        _text_or_none(metadata.get("path"), f"{where}['path']"),
-        _labels(metadata.get("labels", ()), f"{where}['labels']"),
-        _to_json(rest) if rest else EMPTY[2],
-        _text_or_none(metadata.get("digest"), f"{where}['digest']"),
-    )
+Sums = npt.NDArray[np.uint32]
 
 
 def item_of(row: Row) -> Item:
@@ -100,72 +90,75 @@ def _metadata_of(text: str, item_id: int) -> dict[str, Any]:
     return metadata
 
 
-def check_text(value: Any, name: str) -> str:
-    """Return a text that SQLite keeps and finds again; raise `InputError` on anything else."""
-    if not isinstance(value, str):
-        raise InputError(f"{name} must be a str, not {type(value).__name__}")
-    if "\0" in value or not (value.isascii() or _is_whole(value)):
-        raise InputError(f"{name} holds a NUL character or half a surrogate pair, which cannot be stored: {value!r}")
-    return value
+def format_of(connection: sqlite3.Connection) -> int:
+    """Return the format of the file, in the state that a transaction sees."""
+    return int(connection.execute("SELECT value FROM meta WHERE key = 'format_version'").fetchone()[0])
 
 
-def check_scalar(value: Any, name: str) -> str | int | float | bool | None:
-    """Return a value that JSON and SQLite keep as it is; raise `InputError` on anything else."""
-    if isinstance(value, bool) or value is None:
-        return value
-    if isinstance(value, int):
-        if not -(2**63) <= value < 2**63:
-            raise InputError(f"{name} must fit 64 bits, not {value}; store it as a str")
-        return value
-    if isinstance(value, float):
-        if not math.isfinite(value):
-            raise InputError(f"{name} must be finite, not {value}; leave the key out or store None")
-        return value
-    if isinstance(value, str):
-        return check_text(value, name)
-    raise InputError(
-        f"{name} must be JSON-ready (str, int, float, bool, None, list, dict), not {type(value).__name__}; convert it"
-    )
+def has_checksums(connection: sqlite3.Connection) -> bool:
+    """Return whether the rows of a file have checksums, in the state that a transaction sees."""
+    return format_of(connection) >= SUMMED
 
 
-def _check_json(value: Any, name: str, depth: int = 0) -> None:
-    if depth > MAX_DEPTH:
-        raise InputError(f"metadata must be nested at most {MAX_DEPTH} deep; flatten it")
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            check_text(key, f"a key of {name}")
-            _check_json(inner, f"{name}[{key!r}]", depth + 1)
-    elif isinstance(value, list):
-        for position, inner in enumerate(value):
-            _check_json(inner, f"{name}[{position}]", depth + 1)
-    else:
-        check_scalar(value, name)
+def row_sums(*columns: npt.NDArray[Any]) -> Sums:
+    """Return the CRC-32 of each row of arrays `(n, …)` side by side, uint32 `(n,)`: their bytes, little-endian."""
+    parts = [_bytes_of(column) for column in columns]
+    sums = np.empty(len(parts[0]), np.uint32)
+    for begin in range(0, len(sums), ROWS_PER_BLOCK):
+        block = slice(begin, begin + ROWS_PER_BLOCK)
+        rest = np.full(len(sums[block]), 0xFFFFFFFF, np.uint32)
+        for part in parts:
+            for column in np.ascontiguousarray(part[block].T):
+                rest = _TABLE[(rest ^ column) & 0xFF] ^ (rest >> 8)
+        sums[block] = ~rest
+    return sums
 
 
-def _is_whole(value: str) -> bool:
-    """Return whether a text holds no half of a surrogate pair."""
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+def text_sum(fields: Fields) -> int:
+    """Return the CRC-32 of an item's path, labels, metadata and digest; NULL differs from an empty text."""
+    path, labels, metadata, digest = fields
+    text = f"{_NULL if path is None else path}\0{labels}\0{metadata}\0{_NULL if digest is None else digest}"
+    return zlib.crc32(text.encode("utf-8", "surrogateescape"))
 
 
-def _labels(value: Any, name: str) -> str:
-    """Return labels as the JSON list that the file keeps."""
-    if not isinstance(value, list | tuple):
-        raise InputError(f"{name} must be a list of str, not {type(value).__name__}; one label is a list of one")
-    return _labels_json(tuple(check_text(label, f"{name}[{position}]") for position, label in enumerate(value)))
+def item_sums(ids: Ids, codes: Codes, fields: Sequence[Fields] | None) -> list[int]:
+    """Return the checksums of items, as the file keeps them; without `fields`, of items of a code alone."""
+    high = row_sums(ids[:, None], codes).astype(np.int64) << 32
+    low = text_sum(EMPTY) if fields is None else np.fromiter(map(text_sum, fields), np.int64, len(ids))
+    sums: list[int] = (high | low).tolist()
+    return sums
 
 
-@lru_cache(maxsize=100_000)
-def _labels_json(labels: tuple[str, ...]) -> str:
-    return _to_json(list(labels))
+def item_sum(row: Row) -> int:
+    """Return the checksum of one item, as the file keeps it: a signed number of 64 bits."""
+    item_id, code, path, labels, metadata, digest = row
+    high = zlib.crc32(code, zlib.crc32(struct.pack("<q", item_id)))
+    whole = high << 32 | text_sum((path, labels, metadata, digest))
+    return whole - 2**64 if whole >= 2**63 else whole
 
 
-def _text_or_none(value: Any, name: str) -> str | None:
-    return None if value is None else check_text(value, name)
+def output_sum(item_id: int, scale: float, data: bytes) -> int:
+    """Return the checksum of the outputs of one item."""
+    return zlib.crc32(data, zlib.crc32(struct.pack("<qd", item_id, scale)))
 
 
-def _to_json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+def code_half(sums: npt.NDArray[np.int64]) -> Sums:
+    """Return the half of stored checksums that is over ids and codes."""
+    return (sums >> 32).astype(np.uint32)
+
+
+def _bytes_of(column: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+    little = np.ascontiguousarray(column, column.dtype.newbyteorder("<"))
+    return little.view(np.uint8).reshape(len(little), little.itemsize * little.shape[1])
+
+
+def _table() -> Sums:
+    """Return what each byte makes of a CRC-32."""
+    table = np.arange(256, dtype=np.uint32)
+    for _ in range(8):
+        table = np.where(table & 1, np.uint32(0xEDB88320) ^ (table >> 1), table >> 1).astype(np.uint32)
+    return table
+
+
+_NULL = "\0"
+_TABLE = _table()

@@ -5,19 +5,18 @@ import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from nearbit.errors import IndexFileError
 from nearbit.index.storage.change_log import TABLES as REVISION_TABLES
 from nearbit.index.storage.change_log import begin_history
-from nearbit.index.storage.checksumming import put_sums
+from nearbit.index.storage.damage import Damage
+from nearbit.index.storage.rows import ITEM_COLUMNS, format_of, item_sum, output_sum
 
 APPLICATION_ID = 0x6E626974
 """Bytes 68 to 71 of the file ("nbit"): how an index differs from any other SQLite file."""
 
 FORMAT_VERSION = 3
-
-SUMMED = 3
-"""The first format whose rows have checksums."""
 
 META = "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID"
 ITEMS = (
@@ -26,6 +25,14 @@ ITEMS = (
 )
 OUTPUTS = "CREATE TABLE outputs (id INTEGER PRIMARY KEY, scale REAL NOT NULL, data BLOB NOT NULL)"
 SINCE_VERSION_2 = (*REVISION_TABLES, OUTPUTS)
+
+ROWS_PER_PAGE = 10_000
+
+ROWS_OF = {
+    "items": f"SELECT {ITEM_COLUMNS} FROM items WHERE id > ? ORDER BY id LIMIT ?",
+    "outputs": "SELECT id, scale, data FROM outputs WHERE id > ? ORDER BY id LIMIT ?",
+}
+"""How the rows of a table are read, page by page, to give them their checksums."""
 
 LONGEST_NUMBER = 19
 """Digits of a recorded number; what has more was not written by us."""
@@ -71,7 +78,7 @@ def create_tables(connection: sqlite3.Connection, n_bits: int, model_id: str | N
 
 def upgrade(connection: sqlite3.Connection) -> None:
     """Bring an older file to this format, inside the caller's write transaction; a current one is left alone."""
-    version = _version(connection)
+    version = format_of(connection)
     if version == FORMAT_VERSION:
         return
     meta = {"format_version": str(FORMAT_VERSION)}
@@ -82,13 +89,29 @@ def upgrade(connection: sqlite3.Connection) -> None:
         meta["index_id"] = uuid.uuid4().hex
     for table in ("items", "outputs"):
         connection.execute(f"ALTER TABLE {table} ADD COLUMN checksum INTEGER")
-    put_sums(connection)
+    _put_sums(connection)
     connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", meta.items())
 
 
-def has_checksums(connection: sqlite3.Connection) -> bool:
-    """Return whether the rows of a file have checksums, in the state that a transaction sees."""
-    return _version(connection) >= SUMMED
+def _put_sums(connection: sqlite3.Connection) -> None:
+    """Give every row of a file that was written before rows had any its checksum, inside the caller's transaction.
+
+    Raises:
+        Damage: a row that no item has: a checksum would make it look whole.
+    """
+    for table, sql in ROWS_OF.items():
+        last = -(2**63)
+        while rows := connection.execute(sql, (last, ROWS_PER_PAGE)).fetchall():
+            sums = [(_sum_of(row), row[0]) for row in rows]
+            connection.executemany(f"UPDATE {table} SET checksum = ? WHERE id = ?", sums)
+            last = rows[-1][0]
+
+
+def _sum_of(row: Any) -> int:
+    """Return the checksum of a row of either table."""
+    if not isinstance(row[1 if len(row) > 3 else 2], bytes):
+        raise Damage(f"the code or the outputs of item {row[0]} are no bytes")
+    return item_sum(row) if len(row) > 3 else output_sum(*row)
 
 
 def read_meta(connection: sqlite3.Connection, path: Path) -> Meta:
@@ -147,7 +170,3 @@ def _refuse_foreign(path: Path, ours: Mapping[str, str], found: Mapping[str, str
         f"{path} is no index as nearbit makes it: under the name {wrong[:40]!r} it holds {what}; "
         "take the items over from a file that you trust"
     )
-
-
-def _version(connection: sqlite3.Connection) -> int:
-    return int(connection.execute("SELECT value FROM meta WHERE key = 'format_version'").fetchone()[0])

@@ -12,11 +12,22 @@ import numpy.typing as npt
 from nearbit.codes import Codes
 from nearbit.errors import InputError
 from nearbit.index.results import Ids, Item
-from nearbit.index.storage.checksums import TEXTS, item_sum, item_sums, output_sum, row_sums, text_sum
 from nearbit.index.storage.damage import Damage
 from nearbit.index.storage.outputs import StoredOutputs
-from nearbit.index.storage.rows import ITEM_COLUMNS, Fields, item_of, labels_of, stored_text
-from nearbit.index.storage.schema import has_checksums
+from nearbit.index.storage.rows import (
+    ITEM_COLUMNS,
+    TEXTS,
+    Fields,
+    has_checksums,
+    item_of,
+    item_sum,
+    item_sums,
+    labels_of,
+    output_sum,
+    row_sums,
+    stored_text,
+    text_sum,
+)
 
 LAST_ID = np.iinfo(np.int64).max
 

@@ -12,9 +12,8 @@ from typing import final
 from nearbit.errors import IndexFileError
 from nearbit.index.storage import open_file
 from nearbit.index.storage.connecting import Connection, bound_steps, connect, plain_errors
-from nearbit.index.storage.header import check_header
-from nearbit.index.storage.log_owner import LOG_BASE, STAMP_DIGITS, is_foreign, log_bytes, put_away
-from nearbit.index.storage.open_file import OpenFile
+from nearbit.index.storage.log_owner import LOG_BASE, STAMP_DIGITS, is_foreign, put_away
+from nearbit.index.storage.open_file import OpenFile, check_header, log_bytes
 from nearbit.index.storage.writer_lock import WriterLock
 
 BUSY_SECONDS = 5.0
@@ -37,6 +36,7 @@ class Store:
 
     Attributes:
         path: the real file.
+        read_only: whether no statement may change the file.
         writer_lock: held by its one writer.
         identity: the recorded `index_id`, once it was read; a file that has another one is another index.
     """
@@ -59,7 +59,7 @@ class Store:
         """
         self.path = open_file.real_path(path)
         self._named = path.absolute()
-        self._read_only, self._outlives = read_only, outlives
+        self.read_only, self._outlives = read_only, outlives
         self._reading, self._writing = threading.RLock(), threading.RLock()
         self._reader: Connection | None = None
         self._writer: Connection | None = None
@@ -109,6 +109,7 @@ class Store:
         Raises:
             IndexFileError: the file cannot be written, or was deleted or replaced: nothing is acknowledged.
         """
+        self.check_writable()
         self._open(self._writer)
         seconds = BUSY_SECONDS if wait is None else wait
         with self.writer_lock.held(seconds), self._writing:  # in the order of those who hold the lock for several calls
@@ -127,6 +128,11 @@ class Store:
                         break
                 self._renew()
             self._empty_log(stamp)
+
+    def check_writable(self) -> None:
+        """Raise `IndexFileError` where the file was opened to be read only."""
+        if self.read_only:
+            raise IndexFileError(f"the index {self.path} was opened read-only; open_index without read_only can write")
 
     def is_in_place(self) -> bool:
         """Return whether the file at the path is the one that is open."""
@@ -183,19 +189,22 @@ class Store:
 
     def _attach(self) -> None:
         """Connect, after putting away a log beside the file that is not its own."""
-        if self._unchanging is not None or not is_foreign(self._file):
+        if self._unchanging is not None or not self._has_foreign_log():
             self._connect()
             return
         with self.writer_lock.held(BUSY_SECONDS):
-            if is_foreign(self._file):
+            if self._has_foreign_log():
                 put_away(self._file)
             self._connect()
+
+    def _has_foreign_log(self) -> bool:
+        return self._file.has_log() and is_foreign(self._file)
 
     def _connect(self) -> None:
         """Open the connections, and read once, so that others can see that the file is in use."""
         with plain_errors(self.path):
             if self._unchanging is None:
-                self._writer = connect(self._file.path, "rw", self._read_only)
+                self._writer = connect(self._file.path, "rw", self.read_only)
             self._reader = connect(self._file.path, "ro" if self._unchanging is None else "ro&immutable=1", True)
             for connection in (self._writer, self._reader):
                 if connection is not None:
@@ -235,7 +244,7 @@ class Store:
         if self._is_overwritten:
             raise IndexFileError(
                 f"another index was copied over {self.path} while it was open; open it again (open_index), and put an "
-                "index in its place with nearbit index INDEX --replace-with NEW"
+                "index in its place with nearbit index replace INDEX NEW"
             )
         if connection is None or not self._is_held:
             raise IndexFileError(f"the index {self.path} is closed; open_index opens it again")

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nearbit.codes import Codes, check_n_bits, pack, signs_of
+from nearbit.codes import Codes, binarize, check_n_bits
 from nearbit.datasets import Dataset
 from nearbit.encoding.feature_cache import FeatureCache, FloatRows
 from nearbit.encoding.inputs import GivenImage
@@ -21,9 +21,9 @@ from nearbit.encoding.pipeline import Encoded, EncodeRequest, complete, encode_r
 from nearbit.encoding.preprocessing import Preprocessing
 from nearbit.errors import BundleError, InputError, MissingExtraError
 from nearbit.files.writing import json_digest, restore_folder, sha256_of, whole_folder, write_json
-from nearbit.model.checked_arrays import read_signs
 from nearbit.model.manifest import (
     EXPORTED,
+    FORMAT_VERSIONS,
     UNFIT,
     check_files,
     check_size,
@@ -32,13 +32,13 @@ from nearbit.model.manifest import (
     kind_of,
     opened_whole,
     read_manifest,
+    read_signs,
     with_digest,
 )
 from nearbit.model.onnx.session import Session
 from nearbit.progress import Progress, silent
 from nearbit.threads import given_threads
 
-FORMAT_VERSION = 1
 NETWORK, CENTERS = "network.onnx", "centers.npy"
 PRECISIONS = ("float32", "int8")
 LARGEST_NETWORK = 2**31
@@ -100,7 +100,7 @@ class OnnxModel:
 
     def encode(self, images: Sequence[GivenImage], *, device: str = "auto", progress: Progress = silent) -> Codes:
         """Return the codes of images: uint8 `(n, ceil(n_bits / 8))`, in the order given; see `outputs`."""
-        return pack(signs_of(self.outputs(images, device=device, progress=progress)))
+        return binarize(self.outputs(images, device=device, progress=progress))
 
     def encode_dataset(
         self,
@@ -152,7 +152,7 @@ class OnnxModel:
     def _description(self, files: dict[str, str]) -> dict[str, Any]:
         return {
             "kind": EXPORTED,
-            "format_version": FORMAT_VERSION,
+            "format_version": FORMAT_VERSIONS[EXPORTED],
             "model_id": self.model_id,
             "source_model_id": self.source_model_id,
             "precision": self.precision,
@@ -199,7 +199,7 @@ def load_onnx_model(path: str | Path, *, threads: int | None = None) -> OnnxMode
 
 
 def _load(folder: Path, count: int) -> OnnxModel:
-    description = read_manifest(folder, EXPORTED, FORMAT_VERSION)
+    description = read_manifest(folder, EXPORTED)
     try:
         return _assemble(folder, description, count)
     except (BundleError, MissingExtraError):

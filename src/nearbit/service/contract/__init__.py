@@ -1,1 +1,1 @@
-"""The OpenAPI document: what is asked, and what is answered."""
+"""What is asked and answered: typed declarations, from which reading, bounds, refusals and OpenAPI follow."""

@@ -1,60 +1,222 @@
-"""The answers of the API, as JSON Schema."""
+"""The answers of the API, as types: the code that makes them is checked against these, and OpenAPI is made of them."""
 
-from typing import Any
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, NotRequired, TypedDict, final
 
-Schema = dict[str, Any]
+from nearbit.service.contract.typed import More, Schema, schema_of
 
-TEXT: Schema = {"type": "string"}
-NUMBER: Schema = {"type": "number"}
-COUNT: Schema = {"type": "integer", "minimum": 0}
-TEXTS: Schema = {"type": "array", "items": TEXT}
-ANY_OBJECT: Schema = {"type": "object"}
+JSON = "application/json"
 
-
-def _or_null(schema: Schema) -> Schema:
-    return {**schema, "type": [schema["type"], "null"]}
-
-
-def _object(properties: Schema, *, optional: tuple[str, ...] = (), is_open: bool = False, **more: Any) -> Schema:
-    required = [name for name in properties if name not in optional]
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": required,
-        "additionalProperties": is_open,
-        **more,
-    }
+_ID_WORDS = "A number up to 2^53 - 1, which JSON holds exactly everywhere; beyond it the same digits as text."
+Id = Annotated[int | str, More(pattern="^[0-9]{16,19}$", description=_ID_WORDS)]
+NextId = Annotated[int | str | None, More(pattern="^[0-9]{16,19}$", description=_ID_WORDS)]
+IdText = Annotated[str, More(pattern="^[0-9]{1,19}$", description="The id as text, whatever it is.")]
+NextIdText = Annotated[str | None, More(pattern="^[0-9]{1,19}$")]
+Code = Annotated[str, More(pattern="^([0-9a-f]{2})+$", description="Hexadecimal; the first bit is highest.")]
+Ranking = Literal["hamming", "asymmetric"]
+Ordinal = Annotated[int, More(minimum=1)]
 
 
-def _list(schema: Schema) -> Schema:
-    return {"type": "array", "items": schema}
+class ItemAnswer(TypedDict):
+    """One item."""
+
+    id: Id
+    id_text: IdText
+    code: Code
+    labels: list[str]
+    path: Annotated[str | None, More(description="From the folder of the index; outside of it, the name alone.")]
+    digest: Annotated[str | None, More(description="SHA-256 of the picture; the same for exact duplicates.")]
+    metadata: dict[str, Any]
+    thumbnail: Annotated[str | None, More(description="Where a small picture is; null where there is none.")]
+    has_original: Annotated[bool, More(description="Whether the file can be downloaded.")]
+    missing: Annotated[bool, More(description="Whether the file is no longer where the index says.")]
 
 
-ID: Schema = {
-    "type": ["integer", "string"],
-    "minimum": 0,
-    "pattern": "^[0-9]{16,19}$",
-    "description": "A number up to 2^53 - 1, which JSON holds exactly everywhere; beyond it the same digits as text.",
-}
-ID_TEXT: Schema = {"type": "string", "pattern": "^[0-9]{1,19}$", "description": "The id as text, whatever it is."}
-CODE: Schema = {
-    "type": "string",
-    "pattern": "^([0-9a-f]{2})+$",
-    "description": "Hexadecimal; the first bit is highest.",
-}
-ITEM_FIELDS: Schema = {
-    "id": ID,
-    "id_text": ID_TEXT,
-    "code": CODE,
-    "labels": TEXTS,
-    "path": {**_or_null(TEXT), "description": "From the folder of the index; outside of it, the name alone."},
-    "digest": {**_or_null(TEXT), "description": "SHA-256 of the picture; the same for exact duplicates."},
-    "metadata": ANY_OBJECT,
-    "thumbnail": {**_or_null(TEXT), "description": "Where a small picture is; null where there is none."},
-    "has_original": {"type": "boolean", "description": "Whether the file can be downloaded."},
-    "missing": {"type": "boolean", "description": "Whether the file is no longer where the index says."},
-}
-EXAMPLE_ITEM = {
+class NeighborAnswer(ItemAnswer):
+    """One item among the results of a query."""
+
+    rank: Ordinal
+    distance: int
+    weighted_distance: NotRequired[
+        Annotated[
+            float, More(description="What ranking asymmetric ranks by: |output| summed over the bits that differ.")
+        ]
+    ]
+
+
+class QueryAnswer(TypedDict):
+    """What was searched from; an uploaded image has no id."""
+
+    id: NotRequired[Id]
+    id_text: NotRequired[IdText]
+    code: Code
+
+
+class ResultAnswer(TypedDict):
+    """The results of one query."""
+
+    query: QueryAnswer
+    neighbors: list[NeighborAnswer]
+
+
+class TimesAnswer(TypedDict):
+    """How long the steps took, in milliseconds."""
+
+    decode: float
+    encode: float
+    search: float
+
+
+class SearchAnswer(TypedDict):
+    """The results of a search."""
+
+    n_bits: Ordinal
+    k: Ordinal
+    ranking: Ranking
+    results: list[ResultAnswer]
+    timings_ms: TimesAnswer
+
+
+class PageAnswer(TypedDict):
+    """A page of items."""
+
+    items: list[ItemAnswer]
+    next_after: NextId
+    next_after_text: NextIdText
+
+
+class SampleAnswer(TypedDict):
+    """Items drawn at random."""
+
+    items: list[ItemAnswer]
+
+
+class LabelAnswer(TypedDict):
+    """A label and how many items have it."""
+
+    label: str
+    items: int
+
+
+class LabelsAnswer(TypedDict):
+    """All labels, the most frequent first."""
+
+    labels: list[LabelAnswer]
+
+
+class LimitsAnswer(TypedDict):
+    """The limits that clients need to know."""
+
+    image_bytes: int
+    pixels: int
+    k: int
+    queries: int
+    results: int
+    page: int
+
+
+class AboutAnswer(TypedDict):
+    """The index: sizes and origin."""
+
+    name: str
+    items: int
+    distinct_codes: int
+    n_bits: Ordinal
+    file_bytes: int
+    cache_bytes: int | None
+    model_id: str | None
+    outputs: str | None
+    format_version: int
+    created: str | None
+    revision: int
+    added_since_merge: int
+    removed_since_merge: int
+    search: dict[str, Any]
+    labels: int
+    has_model: bool
+    can_write: bool
+    limits: LimitsAnswer
+
+
+class HealthAnswer(TypedDict):
+    """How good the codes are for search."""
+
+    n_items: int
+    n_bits: int
+    distinct_codes: int
+    share_in_largest_groups: float
+    constant_bits: int
+    bit_imbalance: float
+    bit_correlation: float | None
+    k: int
+    tie_at_k: float | None
+    center_margin: int | None
+    center_spread: float | None
+    advice: list[str]
+    n_all: Annotated[int, More(description="Items of the index; n_items of them, evenly spaced, were measured.")]
+    ones: Annotated[list[float], More(description="The share of ones of each bit.")]
+
+
+class CenterAnswer(TypedDict):
+    """One class center as a point."""
+
+    name: str
+    x: float
+    y: float
+    items: int
+    code: Code
+
+
+class CentersAnswer(TypedDict):
+    """The class centers as a map in the plane."""
+
+    n_bits: int
+    centers: list[CenterAnswer]
+    distance_min: int | None
+    distance_mean: float | None
+    explained: Annotated[float, More(description="The share of the centers' spread that the plane shows.")]
+
+
+class CardAnswer(TypedDict):
+    """The model; what its folder does not say is null."""
+
+    name: str
+    model_id: str
+    precision: Any
+    method: Any
+    method_options: Any
+    n_bits: int
+    classes: list[str]
+    backbone: dict[str, Any]
+    preprocessing: Any
+    head: Any
+    regime: Any
+    options: dict[str, Any]
+    dataset: Any
+    n_train: Any
+    n_validation: Any
+    selected_epoch: Any
+    validation_map: Any
+    split_hash: Any
+    libraries: Any
+
+
+class ErrorAnswer(TypedDict):
+    """Why a request is refused."""
+
+    code: str
+    message: str
+    hint: str
+
+
+class RefusalAnswer(TypedDict):
+    """The one form of refusals."""
+
+    error: ErrorAnswer
+
+
+_ITEM: ItemAnswer = {
     "id": 7,
     "id_text": "7",
     "code": "919c641d8d7240a3",
@@ -66,95 +228,27 @@ EXAMPLE_ITEM = {
     "has_original": True,
     "missing": False,
 }
-ITEM = _object(ITEM_FIELDS, example=EXAMPLE_ITEM)
-NEIGHBOR = _object({"rank": {"type": "integer", "minimum": 1}, "distance": COUNT, **ITEM_FIELDS})
-TIMES = _object({"decode": NUMBER, "encode": NUMBER, "search": NUMBER})
-QUERY = _object({"id": ID, "id_text": ID_TEXT, "code": CODE}, optional=("id", "id_text"))
-SEARCH = _object(
-    {
-        "n_bits": {"type": "integer", "minimum": 1},
-        "k": {"type": "integer", "minimum": 1},
-        "results": _list(_object({"query": QUERY, "neighbors": _list(NEIGHBOR)})),
-        "timings_ms": TIMES,
-    },
-    example={
-        "n_bits": 64,
-        "k": 1,
-        "results": [
-            {
-                "query": {"id": 7, "id_text": "7", "code": "919c641d8d7240a3"},
-                "neighbors": [{"rank": 1, "distance": 0, **EXAMPLE_ITEM}],
-            }
-        ],
-        "timings_ms": {"decode": 0.0, "encode": 0.0, "search": 0.412},
-    },
-)
-PAGE = _object(
-    {
-        "items": _list(ITEM),
-        "next_after": {**ID, "type": ["integer", "string", "null"]},
-        "next_after_text": _or_null(ID_TEXT),
-    },
-    example={"items": [EXAMPLE_ITEM], "next_after": None, "next_after_text": None},
-)
-SAMPLE = _object({"items": _list(ITEM)}, example={"items": [EXAMPLE_ITEM]})
-LABELS = _object(
-    {"labels": _list(_object({"label": TEXT, "items": COUNT}))}, example={"labels": [{"label": "wren", "items": 120}]}
-)
-ABOUT = _object(
-    {
-        "name": TEXT,
-        "items": COUNT,
-        "distinct_codes": COUNT,
-        "n_bits": {"type": "integer", "minimum": 1},
-        "file_bytes": COUNT,
-        "cache_bytes": _or_null(COUNT),
-        "model_id": _or_null(TEXT),
-        "outputs": _or_null(TEXT),
-        "format_version": COUNT,
-        "created": _or_null(TEXT),
-        "revision": COUNT,
-        "added_since_merge": COUNT,
-        "removed_since_merge": COUNT,
-        "search": ANY_OBJECT,
-        "labels": COUNT,
-        "has_model": {"type": "boolean"},
-        "can_write": {"type": "boolean"},
-        "limits": _object(dict.fromkeys(("image_bytes", "pixels", "k", "queries", "results", "page"), COUNT)),
-    }
-)
-HEALTH = _object(
-    {
-        "n_items": COUNT,
-        "n_bits": COUNT,
-        "distinct_codes": COUNT,
-        "share_in_largest_groups": NUMBER,
-        "constant_bits": COUNT,
-        "bit_imbalance": NUMBER,
-        "bit_correlation": _or_null(NUMBER),
-        "k": COUNT,
-        "tie_at_k": _or_null(NUMBER),
-        "center_margin": _or_null(COUNT),
-        "center_spread": _or_null(NUMBER),
-        "advice": TEXTS,
-        "n_all": {**COUNT, "description": "Items of the index; n_items of them, evenly spaced, were measured."},
-        "ones": {**_list(NUMBER), "description": "The share of ones of each bit."},
-    }
-)
-CENTER = _object({"name": TEXT, "x": NUMBER, "y": NUMBER, "items": COUNT, "code": CODE})
-CENTERS = _object(
-    {
-        "n_bits": COUNT,
-        "centers": _list(CENTER),
-        "distance_min": _or_null(COUNT),
-        "distance_mean": _or_null(NUMBER),
-        "explained": {**NUMBER, "description": "The share of the centers' spread that the plane shows."},
-    }
-)
-CARD = _object({"name": TEXT, "model_id": TEXT, "n_bits": COUNT, "classes": TEXTS}, is_open=True)
-REFUSAL = _object({"error": _object({"code": TEXT, "message": TEXT, "hint": TEXT})}, title="Error")
+_SEARCH: SearchAnswer = {
+    "n_bits": 64,
+    "k": 1,
+    "ranking": "asymmetric",
+    "results": [
+        {
+            "query": {"id": 7, "id_text": "7", "code": "919c641d8d7240a3"},
+            "neighbors": [{"rank": 1, "distance": 0, "weighted_distance": 0.0, **_ITEM}],
+        }
+    ],
+    "timings_ms": {"decode": 0.0, "encode": 0.0, "search": 0.412},
+}
+_PAGE: PageAnswer = {"items": [_ITEM], "next_after": None, "next_after_text": None}
+_SAMPLE: SampleAnswer = {"items": [_ITEM]}
+_LABELS: LabelsAnswer = {"labels": [{"label": "wren", "items": 120}]}
+EXAMPLES: Mapping[Any, Any] = {
+    ItemAnswer: _ITEM, SearchAnswer: _SEARCH, PageAnswer: _PAGE, SampleAnswer: _SAMPLE, LabelsAnswer: _LABELS,
+}  # fmt: skip
+"""One of each answer that deserves one."""
 
-ERRORS = {
+REFUSALS = {
     "unknown_host": "this service is not known as 'evil.example'",
     "token_needed": "this service answers only to those who have its token",
     "forbidden": "pages of other sites may not use this service",
@@ -171,8 +265,46 @@ ERRORS = {
     "head_too_large": "the head of a request has at most 32768 bytes and 100 fields, not more",
     "busy": "64 requests are being worked on",
 }
+"""A message of each code, for the description."""
 
 
-def example_error(code: str) -> Schema:
-    """Return an example of a refusal."""
-    return {"error": {"code": code, "message": ERRORS[code], "hint": "what to do about it"}}
+class Answer(ABC):
+    """How OpenAPI describes one answer."""
+
+    @abstractmethod
+    def described(self) -> Schema:
+        """Return the description."""
+
+
+@final
+class JsonAnswer(Answer):
+    """JSON of a type."""
+
+    def __init__(self, kind: Any) -> None:
+        """Take a `TypedDict`."""
+        self._kind = kind
+
+    def described(self) -> Schema:
+        """Return the schema of the type, with an example where there is one."""
+        example = {"example": EXAMPLES[self._kind]} if self._kind in EXAMPLES else {}
+        return {"description": "Done.", "content": {JSON: {"schema": schema_of(self._kind) | example}}}
+
+
+@final
+class OtherAnswer(Answer):
+    """An answer that is no JSON: of some content types, or without content."""
+
+    def __init__(self, words: str, *content_types: str) -> None:
+        """Take what it is, and its content types."""
+        self._words, self._types = words, content_types
+
+    def described(self) -> Schema:
+        """Return its words and content types."""
+        content = {kind: {"schema": {"type": "string", "format": "binary"}} for kind in self._types}
+        return {"description": self._words, "content": content} if content else {"description": self._words}
+
+
+def refused(code: str) -> Schema:
+    """Return the schema of a refusal, with an example of a code."""
+    example = {"error": {"code": code, "message": REFUSALS[code], "hint": "what to do about it"}}
+    return {"schema": {**schema_of(RefusalAnswer), "title": "Error"}, "example": example}

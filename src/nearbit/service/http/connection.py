@@ -7,7 +7,7 @@ from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from nearbit.service.http.errors import ApiError
 from nearbit.service.http.middleware import too_large_head
-from nearbit.service.logs import log
+from nearbit.service.monitoring import log
 from nearbit.service.settings import Limits
 
 STALLED_LOOKS = 3

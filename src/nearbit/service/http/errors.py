@@ -3,7 +3,6 @@
 import json
 import sqlite3
 from collections.abc import Sequence
-from typing import Any
 
 from nearbit.errors import BundleError, ImageError, IndexFileError, InputError, NearbitError
 
@@ -104,11 +103,3 @@ def _parted(text: str) -> tuple[str, str]:
     """Return the message and the hint of an error of the library, which puts "what to do" after a semicolon."""
     message, _, hint = text.partition("; ")
     return message, hint
-
-
-_ENCODER = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
-
-
-def ready_json(value: Any) -> bytes:
-    """Return a value as compact JSON in ASCII: half a surrogate pair comes escaped and cannot break the answer."""
-    return _ENCODER.encode(value).encode()

@@ -1,30 +1,25 @@
-"""The outermost layer of the service: who may ask, how much at once, and what every answer carries."""
+"""The outermost layer of the service: how much may come at once, what answers carry, and how errors are answered."""
 
-import hmac
+import asyncio
 import time
 import traceback
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, final
 
-from nearbit.service.http.addressed import Addresses, Authority, authority_of, is_same_origin
-from nearbit.service.http.body_limits import BoundedBody
-from nearbit.service.http.errors import ApiError, api_error_of_fault
-from nearbit.service.logs import log
-from nearbit.service.service import Service
-from nearbit.service.settings import Limits
+from starlette.exceptions import HTTPException
 
-Scope = MutableMapping[str, Any]
+from nearbit.errors import NearbitError
+from nearbit.service.http.access import Access, Headers, Scope
+from nearbit.service.http.errors import CODES, ApiError, api_error_of_fault
+from nearbit.service.monitoring import log
+from nearbit.service.service import Service
+from nearbit.service.settings import FORM_OVERHEAD, Limits, megabytes
+
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
-Headers = dict[bytes, bytes]
 
-OPEN_PATHS = frozenset({"/", "/livez", "/readyz", "/favicon.ico"})
-"""Paths that hold no data: they need no token."""
-OPEN_PREFIX = "/static/"
-PROBES = frozenset({"/livez", "/readyz"})
-"""Paths that hold no data and are asked by HTTP/1.0 probes, which name no host."""
 API_PREFIX = "/api/"
 
 POLICY = b"content-security-policy"
@@ -44,6 +39,9 @@ SECURITY_HEADERS = (
 RETRY = {"Retry-After": "1"}
 UNFINISHED = 499
 """Recorded for a request whose sender went away before it was answered."""
+DRAIN_SHARE = 4
+"""After a refusal, so many times the limit is read and thrown away: a sender that is still sending hears the answer."""
+DRAIN_SECONDS = 2.0
 
 
 @final
@@ -58,12 +56,11 @@ class Middleware:
         """Take the application and the parts of its service."""
         self.parts = parts
         self._app, self._options, self._counters = app, parts.options, parts.counters
-        options = parts.options
-        self._addresses = Addresses(options)
-        self._token = None if options.token is None else options.token.encode()
+        self._access = Access(parts.options)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or refuse it."""
+        scope["app"] = self._app  # what routes then raise is answered here, and nowhere else
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
         elif scope["type"] == "http":
@@ -76,21 +73,28 @@ class Middleware:
         answer = Response(send)
         try:
             await self._admitted(scope, receive, answer)
-        except ApiError as api_error:
-            await answer.refuse(api_error)
         except Exception as error:  # noqa: BLE001 - the last resort: the sender learns of it, the log holds the cause
             if not _is_gone(error):
-                log("fault", path=scope["path"], error=traceback.format_exc())
-                await answer.refuse(api_error_of_fault(error))
+                await answer.refuse(self._api_error(error, scope))
         self._record(scope, answer.status or UNFINISHED, time.perf_counter() - began)
+
+    def _api_error(self, error: Exception, scope: Scope) -> ApiError:
+        """Return how any error is answered; the log holds the cause of what nobody foresaw."""
+        if isinstance(error, ApiError):
+            return error
+        if isinstance(error, NearbitError):
+            return self.parts.api_error(error)
+        if isinstance(error, HTTPException):
+            return _not_routed(error, scope)
+        log("fault", path=scope["path"], error=traceback.format_exc())
+        return api_error_of_fault(error)
 
     async def _admitted(self, scope: Scope, receive: Receive, answer: "Response") -> None:
         self._check_head(scope)
         headers: Headers = dict(scope["headers"])
         if b"range" in headers:  # files come whole
             scope["headers"] = [pair for pair in scope["headers"] if pair[0] != b"range"]
-        _check_origin(scope, headers, self._checked_host(scope))
-        self._check_token(scope)
+        self._access.check(scope, headers)
         if not _needs_room(scope["path"]):
             await self._app(scope, receive, answer)
             return
@@ -123,43 +127,8 @@ class Middleware:
         if len(fields) > limits.head_fields or size + sum(len(n) + len(v) for n, v in fields) > limits.head_bytes:
             raise too_large_head(limits)
 
-    def _checked_host(self, scope: Scope) -> Authority | None:
-        """Return to whom a request is addressed; a page elsewhere may have pointed a name of its own at this service.
-
-        Raises:
-            ApiError: to a name or a port that is not ours, or to more than a name and a port.
-        """
-        named = _values(scope, b"host")
-        if not named and scope["path"] in PROBES:
-            return None
-        host = authority_of(named[0]) if len(named) == 1 else None
-        server = scope.get("server")
-        if host is None or not self._addresses.have(host, server[1] if server else None):
-            raise ApiError(
-                400,
-                f"this service is not known as {', '.join(named)[:200]!r}",
-                "address it as localhost with its port, or start it with --allowed-host NAME or NAME:PORT",
-                code="unknown_host",
-            )
-        return host
-
-    def _check_token(self, scope: Scope) -> None:
-        path = scope["path"]
-        if self._token is None or path in OPEN_PATHS or path.startswith(OPEN_PREFIX):
-            return
-        values = [value for name, value in scope["headers"] if name == b"authorization"]
-        kind, _, token = values[0].partition(b" ") if len(values) == 1 else (b"", b"", b"")
-        if kind.lower() != b"bearer" or not hmac.compare_digest(token.strip(b" "), self._token):
-            raise ApiError(
-                401,
-                "this service answers only to those who have its token",
-                "send the header Authorization: Bearer TOKEN",
-                headers={"WWW-Authenticate": "Bearer"},
-            )
-
     def _record(self, scope: Scope, status: int, seconds: float) -> None:
-        route = getattr(scope.get("route"), "path", "other")
-        self._counters.count_request(scope["method"], route, status, seconds)
+        self._counters.count_request(scope["method"], scope.get("resource", "other"), status, seconds)
         log("request", method=scope["method"], path=scope["path"], status=status, ms=round(1000 * seconds, 2))
 
 
@@ -188,6 +157,67 @@ class Response:
         await self({"type": "http.response.body", "body": body})
 
 
+@final
+class BoundedBody:
+    """The body of one request, bounded in size and time."""
+
+    def __init__(self, receive: Receive, headers: dict[bytes, bytes], limits: Limits) -> None:
+        """Take the way in; raise `ApiError` where the head of the request announces too much."""
+        is_form = headers.get(b"content-type", b"").lower().startswith(b"multipart/form-data")
+        self._limit = limits.image_bytes + FORM_OVERHEAD if is_form else limits.json_bytes
+        self._shown = limits.image_bytes if is_form else limits.json_bytes
+        self._seconds = limits.body_seconds
+        self._receive = receive
+        self._deadline = time.monotonic() + limits.body_seconds
+        self._came = 0
+        self._is_whole = self._is_late = False
+        length = headers.get(b"content-length")
+        self._announced = int(length) if length is not None and length.isdigit() else 0
+
+    async def receive(self) -> Message:
+        """Return the next message; raise `ApiError` where the body is too large or too slow."""
+        if self._is_whole:
+            return await self._receive()
+        if self._announced > self._limit:
+            raise self._too_large(self._announced)
+        message = await self._next(self._deadline)
+        if self._came > self._limit:
+            raise self._too_large(self._came)
+        return message
+
+    async def drain(self) -> None:
+        """Read and forget what still comes, up to a bound."""
+        deadline = time.monotonic() + DRAIN_SECONDS
+        while not self._is_whole and not self._is_late and self._came < DRAIN_SHARE * self._limit:
+            try:
+                await self._next(deadline)
+            except ApiError:
+                return
+
+    async def _next(self, deadline: float) -> Message:
+        try:
+            message = await asyncio.wait_for(self._receive(), max(0.001, deadline - time.monotonic()))
+        except TimeoutError:
+            self._is_late = True
+            raise ApiError(
+                408,
+                f"the body of the request did not arrive within {self._seconds:g} s",
+                "send it faster, or send less",
+                headers={"Connection": "close"},
+            ) from None
+        self._came += len(message.get("body", b""))
+        self._is_whole = message["type"] != "http.request" or not message.get("more_body", False)
+        return message
+
+    def _too_large(self, size: int) -> ApiError:
+        return ApiError(
+            413,
+            f"too large ({megabytes(size)} > {megabytes(self._shown)})",
+            "send a smaller file",
+            headers={"Connection": "close"},
+        )
+
+
 def _needs_room(path: str) -> bool:
     return path.startswith(API_PREFIX)
 
@@ -212,26 +242,17 @@ def _protected(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, byte
     return [*own, *(SECURITY_HEADERS[1:] if has_policy else SECURITY_HEADERS)]
 
 
-def _values(scope: Scope, wanted: bytes) -> list[str]:
-    return [value.decode("latin-1") for name, value in scope["headers"] if name == wanted]
-
-
-def _check_origin(scope: Scope, headers: Headers, host: Authority | None) -> None:
-    """Raise where a page of another origin had a browser send this request; its answers are for our own page only."""
-    if _is_visit(scope, headers):
-        return
-    origins, sites = _values(scope, b"origin"), _values(scope, b"sec-fetch-site")
-    is_foreign = bool(origins) and (host is None or not is_same_origin(origins, host))
-    if is_foreign or any(site not in ("same-origin", "none") for site in sites):
-        raise ApiError(403, "pages of other sites may not use this service", "open the page of the service itself")
-
-
-def _is_visit(scope: Scope, headers: Headers) -> bool:
-    """Return whether someone follows a link to our page, which may stand anywhere."""
-    is_page = scope["path"] == "/" and scope["method"] in ("GET", "HEAD")
-    return is_page and headers.get(b"sec-fetch-mode") == b"navigate" and headers.get(b"sec-fetch-dest") == b"document"
-
-
 def _is_gone(error: Exception) -> bool:
     """Return whether the sender of a request has gone."""
     return type(error).__name__ == "ClientDisconnect" or isinstance(error, ConnectionError)
+
+
+def _not_routed(error: HTTPException, scope: Scope) -> ApiError:
+    """Return how the service answers where nothing is, or what the framework refuses."""
+    status = error.status_code if error.status_code in CODES else 400
+    messages = {
+        404: f"nothing is at {scope['path'][:200]}",
+        405: f"{scope['method']} is not for {scope['path'][:200]}",
+    }
+    hint = "see /openapi.json" if status in messages else ""
+    return ApiError(status, messages.get(status, str(error.detail)), hint, headers=dict(error.headers or {}))

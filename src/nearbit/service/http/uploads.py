@@ -1,41 +1,25 @@
 """Uploaded images: the form they come in, and safe decoding."""
 
-from dataclasses import dataclass
-
 from PIL import Image
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from nearbit.datasets import open_image
-from nearbit.service.http.body_limits import FORM_OVERHEAD, megabytes
 from nearbit.service.http.errors import ApiError
-from nearbit.service.settings import Limits
+from nearbit.service.settings import FORM_OVERHEAD, Limits, megabytes
 
+FORM = "multipart/form-data"
 IMAGE_FIELD = "image"
+Fields = list[tuple[str, str]]
 
 
-@dataclass(frozen=True, eq=False)
-class Upload:
-    """One file and the fields beside it."""
-
-    data: bytes
-    fields: list[tuple[str, str]]
-
-
-async def upload_of(request: Request, limits: Limits) -> Upload:
+async def upload_of(request: Request, limits: Limits) -> tuple[bytes, Fields]:
     """Return the file and the fields of a form; all of it stays in memory.
 
     Raises:
-        ApiError: no form (415), a broken one or too many parts (400), no file or another field (422), too large (413).
+        ApiError: a broken form or too many parts (400), no file or another one (422), too large (413).
     """
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "multipart/form-data":
-        raise ApiError(
-            415,
-            f"expected multipart/form-data, came {kind[:60] or 'nothing'}",
-            f"send a form with a file named {IMAGE_FIELD}",
-        )
     parser = MultiPartParser(
         request.headers, request.stream(), max_files=1, max_fields=limits.fields, max_part_size=FORM_OVERHEAD
     )
@@ -52,7 +36,7 @@ async def upload_of(request: Request, limits: Limits) -> Upload:
         await form.close()
 
 
-async def _checked(form: FormData, limits: Limits) -> Upload:
+async def _checked(form: FormData, limits: Limits) -> tuple[bytes, Fields]:
     files = [(name, value) for name, value in form.multi_items() if isinstance(value, UploadFile)]
     fields = [(name, value) for name, value in form.multi_items() if isinstance(value, str)]
     if len(files) != 1 or files[0][0] != IMAGE_FIELD:
@@ -63,7 +47,7 @@ async def _checked(form: FormData, limits: Limits) -> Upload:
         raise ApiError(
             413, f"too large ({megabytes(len(data))} > {megabytes(limits.image_bytes)})", "send a smaller file"
         )
-    return Upload(data, fields)
+    return data, fields
 
 
 def decoded(data: bytes, at_least: int, limits: Limits) -> Image.Image:

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import final
 
-from nearbit.service.logs import log
+from nearbit.service.monitoring import log
 
 SCHEMA = (
     "CREATE TABLE IF NOT EXISTS thumbs (key TEXT PRIMARY KEY, data BLOB, type TEXT, used REAL) WITHOUT ROWID;"

@@ -17,7 +17,7 @@ from nearbit.index import Item
 from nearbit.service.images.originals import Originals
 from nearbit.service.images.thumbnail_file import TimeLimit, connect, open_thumbnails
 from nearbit.service.images.thumbnail_kinds import image_type
-from nearbit.service.logs import log
+from nearbit.service.monitoring import log
 
 SIDE = 256
 """Longest side of a thumbnail, in pixels."""

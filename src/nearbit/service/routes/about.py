@@ -2,67 +2,85 @@
 
 from typing import Any
 
-from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from nearbit.errors import BundleError
 from nearbit.index import Index
-from nearbit.service.http.errors import ApiError, ready_json
-from nearbit.service.http.query_params import by_name
+from nearbit.service.contract.answers import (
+    JSON,
+    AboutAnswer,
+    CardAnswer,
+    CentersAnswer,
+    HealthAnswer,
+    JsonAnswer,
+    OtherAnswer,
+)
+from nearbit.service.contract.declared import Declared, Nothing
+from nearbit.service.contract.operation import Call, get
+from nearbit.service.http.errors import ApiError
+from nearbit.service.http.json_answers import ready_json
 from nearbit.service.info import card_of, centers_of, health_info, map_of
-from nearbit.service.logs import log
+from nearbit.service.monitoring import log
 from nearbit.service.service import Service
 
 NO_MODEL = "the index names no model that is at hand"
 GIVE_MODEL = "start the service with --model FOLDER"
 
 
-async def about_index(request: Request) -> Response:
+NEEDS_MODEL = {404: "no_model", 409: "model_unavailable", 422: "invalid"}
+LOADING = OtherAnswer("They are being loaded, or the service is busy.", "text/plain", JSON)
+
+
+class Anything(Declared):
+    """A probe, which may say what it likes."""
+
+    takes_any = True
+
+
+@get("/api/v1/index", Nothing, {200: JsonAnswer(AboutAnswer)}, {422: "invalid"})
+async def about_index(call: Call[Nothing, None]) -> Response:
     """Return sizes and origin of the index."""
-    service = _service(request)
+    service = call.service
     return _json(await service.searching(service.collection.once, "about", lambda index: _about(service, index)))
 
 
-async def health(request: Request) -> Response:
+@get("/api/v1/index/health", Nothing, {200: JsonAnswer(HealthAnswer)}, {409: "empty_index", 422: "invalid"})
+async def health(call: Call[Nothing, None]) -> Response:
     """Return how good the codes are for search; computed once for each state of the index."""
-    service = _service(request)
+    service = call.service
     return _json(await service.searching(service.collection.once, "health", lambda index: _health(service, index)))
 
 
-async def centers(request: Request) -> Response:
+@get("/api/v1/index/centers", Nothing, {200: JsonAnswer(CentersAnswer)}, NEEDS_MODEL)
+async def centers(call: Call[Nothing, None]) -> Response:
     """Return the class centers of the model as a map in the plane."""
-    service = _service(request)
+    service = call.service
     return _json(await service.searching(service.collection.once, "centers", lambda index: _centers(service, index)))
 
 
-async def model(request: Request) -> Response:
+@get("/api/v1/model", Nothing, {200: JsonAnswer(CardAnswer)}, NEEDS_MODEL)
+async def model(call: Call[Nothing, None]) -> Response:
     """Return what is known of the model."""
-    service = _service(request)
-    return _json(await service.searching(_card, service))
+    return _json(await call.service.searching(_card, call.service))
 
 
-async def livez(request: Request) -> Response:
+@get("/livez", Anything, {200: OtherAnswer("The process runs.", "text/plain")}, {})
+async def livez(call: Call[Anything, None]) -> Response:
     """Say that the process runs."""
     return PlainTextResponse("ok\n")
 
 
-async def readyz(request: Request) -> Response:
+@get("/readyz", Anything, {200: OtherAnswer("Index and model are loaded.", "text/plain")}, {503: LOADING})
+async def readyz(call: Call[Anything, None]) -> Response:
     """Say whether index and model are loaded."""
-    service: Service = request.app.state.service
-    return PlainTextResponse("ready\n") if service.is_ready else PlainTextResponse("loading\n", 503)
+    return PlainTextResponse("ready\n") if call.service.is_ready else PlainTextResponse("loading\n", 503)
 
 
-async def metrics(request: Request) -> Response:
+@get("/metrics", Nothing, {200: OtherAnswer("Numbers for Prometheus.", "text/plain")}, {422: "invalid"})
+async def metrics(call: Call[Nothing, None]) -> Response:
     """Return numbers about this process for Prometheus."""
-    service = _service(request)
-    gauges = await service.searching(_gauges, service)
-    return PlainTextResponse(service.counters.text(gauges), media_type="text/plain; version=0.0.4")
-
-
-def _service(request: Request) -> Service:
-    by_name(request.query_params.multi_items(), ())
-    service: Service = request.app.state.service
-    return service
+    gauges = await call.service.searching(_gauges, call.service)
+    return PlainTextResponse(call.service.counters.text(gauges), media_type="text/plain; version=0.0.4")
 
 
 def _card(service: Service) -> bytes:
@@ -74,28 +92,37 @@ def _card(service: Service) -> bytes:
 
 
 def _about(service: Service, index: Index) -> bytes:
-    stats = index.stats()
-    search = stats.pop("search")
-    kept = {name: value for name, value in stats.items() if name != "path"}
-    options = service.options
-    return ready_json(
-        {
-            "name": index.path.name,
-            **kept,
-            "search": {name: value for name, value in search.items() if isinstance(value, str | int | float)},
-            "labels": len(service.collection.labels()),
-            "has_model": service.model_of(index) is not None,
-            "can_write": options.allow_write,
-            "limits": {
-                "image_bytes": options.limits.image_bytes,
-                "pixels": options.limits.pixels,
-                "k": options.limits.k,
-                "queries": options.limits.queries,
-                "results": options.limits.results,
-                "page": options.limits.page,
-            },
-        }
-    )
+    stats, options = index.stats(), service.options
+    search = {name: value for name, value in stats["search"].items() if isinstance(value, str | int | float)}
+    limits = options.limits
+    answer: AboutAnswer = {
+        "name": index.path.name,
+        "items": stats["items"],
+        "distinct_codes": stats["distinct_codes"],
+        "n_bits": stats["n_bits"],
+        "file_bytes": stats["file_bytes"],
+        "cache_bytes": stats["cache_bytes"],
+        "model_id": stats["model_id"],
+        "outputs": stats["outputs"],
+        "format_version": stats["format_version"],
+        "created": stats["created"],
+        "revision": stats["revision"],
+        "added_since_merge": stats["added_since_merge"],
+        "removed_since_merge": stats["removed_since_merge"],
+        "search": search,
+        "labels": len(service.collection.labels()),
+        "has_model": service.model_of(index) is not None,
+        "can_write": options.allow_write,
+        "limits": {
+            "image_bytes": limits.image_bytes,
+            "pixels": limits.pixels,
+            "k": limits.k,
+            "queries": limits.queries,
+            "results": limits.results,
+            "page": limits.page,
+        },
+    }
+    return ready_json(answer)
 
 
 def _health(service: Service, index: Index) -> bytes:
@@ -134,3 +161,6 @@ def _gauges(service: Service) -> dict[str, tuple[str, float]]:
 
 def _json(body: bytes) -> Response:
     return Response(body, media_type="application/json", headers={"Cache-Control": "no-store"})
+
+
+OPERATIONS = (about_index, health, centers, model, livez, readyz, metrics)

@@ -4,17 +4,26 @@ import os
 from pathlib import Path
 
 import numpy as np
-from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
 from nearbit.datasets import image_format
 from nearbit.errors import ImageError
 from nearbit.index import Item
 from nearbit.service.collection import items_of, shown_path, version_of
+from nearbit.service.contract.answers import (
+    ItemAnswer,
+    JsonAnswer,
+    LabelsAnswer,
+    OtherAnswer,
+    PageAnswer,
+    SampleAnswer,
+)
+from nearbit.service.contract.declared import Declared, Nothing, field
+from nearbit.service.contract.kinds import LAST_ID, PathId, Text, Whole
+from nearbit.service.contract.operation import Call, get
 from nearbit.service.http.conditional import has_already
-from nearbit.service.http.errors import ApiError, ready_json
-from nearbit.service.http.numbers import exact
-from nearbit.service.http.query_params import LAST_ID, by_name, parse_bounded, parse_item_id
+from nearbit.service.http.errors import ApiError
+from nearbit.service.http.json_answers import exact, ready_json
 from nearbit.service.service import Service
 
 CONTENT_TYPES = {
@@ -36,24 +45,72 @@ INERT = {"Content-Security-Policy": "default-src 'none'; sandbox; frame-ancestor
 """Of what is a picture and nothing else: were it ever taken for a page, nothing in it would run."""
 
 
-async def item(request: Request) -> Response:
+class OfItem(Declared):
+    """A request about one item."""
+
+    item_id: int = field(PathId(), "The number of an item.", is_path=True)
+
+
+class Version(OfItem):
+    """A request for the picture of an item."""
+
+    v: str | None = field(Text(), "The version that a link names; the answer may then be kept for good.", default=None)
+
+
+class Paging(Declared):
+    """A page of a listing."""
+
+    after: int = field(Whole(0, LAST_ID), "Items with a higher id than this; leave it out for the first.", default=-1)
+    limit: int = field(
+        Whole(1, lambda limits: limits.page), "How many.", default=lambda limits, given: limits.default_page
+    )
+
+
+class Sampling(Declared):
+    """A random draw."""
+
+    n: int = field(
+        Whole(1, lambda limits: limits.page), "How many.", default=lambda limits, given: limits.default_sample
+    )
+    seed: int | None = field(
+        Whole(0, 2**32 - 1), "Draws the same items again; leave it out for others each time.", default=None
+    )
+
+
+NO_PICTURE = {404: "no_picture", 422: "invalid"}
+PICTURE = {
+    200: OtherAnswer("The picture, up to 256 pixels.", "image/jpeg", "image/png"),
+    304: OtherAnswer("As you have it."),
+}
+
+
+@get("/api/v1/items", Paging, {200: JsonAnswer(PageAnswer)}, {422: "invalid"})
+async def items(call: Call[Paging, None]) -> Response:
+    """Return items by id, page by page."""
+    return _json(await call.service.searching(_page, call.service, call.asked.after, call.asked.limit))
+
+
+@get("/api/v1/items/sample", Sampling, {200: JsonAnswer(SampleAnswer)}, {422: "invalid"})
+async def sample(call: Call[Sampling, None]) -> Response:
+    """Return some items, drawn at random; the same seed draws the same ones while the index stays the same."""
+    return _json(await call.service.searching(_sample, call.service, call.asked.n, call.asked.seed))
+
+
+@get("/api/v1/items/{item_id}", OfItem, {200: JsonAnswer(ItemAnswer)}, {404: "not_found", 422: "invalid"})
+async def item(call: Call[OfItem, None]) -> Response:
     """Return one item."""
-    service: Service = request.app.state.service
-    by_name(request.query_params.multi_items(), ())
-    item_id = parse_item_id(request.path_params["item_id"])
-    rendered = await service.searching(service.collection.rendered, [item_id])
+    rendered = await call.service.searching(call.service.collection.rendered, [call.asked.item_id])
     return _json(b"{" + rendered[0].json)
 
 
-async def thumbnail(request: Request) -> Response:
+@get("/api/v1/items/{item_id}/thumbnail", Version, PICTURE, NO_PICTURE)
+async def thumbnail(call: Call[Version, None]) -> Response:
     """Return a small picture of an item; a link that names its version may be kept for good."""
-    service: Service = request.app.state.service
-    values = by_name(request.query_params.multi_items(), ("v",))
-    item_id = parse_item_id(request.path_params["item_id"])
+    service, item_id = call.service, call.asked.item_id
     found, key = await service.searching(_shown, service, item_id)
-    tag, is_this_version = f'"{key}"', values.get("v") == [version_of(found)]
+    tag, is_this_version = f'"{key}"', call.asked.v == version_of(found)
     headers = {"ETag": tag, "Cache-Control": FOR_A_YEAR if is_this_version else ASK_AGAIN, **INERT}
-    if has_already(request.headers, tag):
+    if has_already(call.request.headers, tag):
         return Response(status_code=304, headers=headers)
     try:
         small = await service.picturing(service.thumbnails.get, found)
@@ -62,47 +119,29 @@ async def thumbnail(request: Request) -> Response:
     return Response(small.data, media_type=small.content_type, headers=headers)
 
 
-async def original(request: Request) -> Response:
+@get("/api/v1/items/{item_id}/original", OfItem, {200: OtherAnswer("The file.", "image/*")}, NO_PICTURE)
+async def original(call: Call[OfItem, None]) -> Response:
     """Return the file of an item as a download."""
-    service: Service = request.app.state.service
-    by_name(request.query_params.multi_items(), ())
-    item_id = parse_item_id(request.path_params["item_id"])
+    service, item_id = call.service, call.asked.item_id
     file, name, kind = await service.searching(_original, service, item_id)
     headers = {"Cache-Control": ASK_AGAIN, **INERT}
     answer = FileResponse(file, media_type=kind, filename=name, headers=headers, stat_result=await _stat(service, file))
-    if has_already(request.headers, answer.headers["etag"]):
+    if has_already(call.request.headers, answer.headers["etag"]):
         return Response(status_code=304, headers={"ETag": answer.headers["etag"], **headers})
     return answer
 
 
-async def items(request: Request) -> Response:
-    """Return items by id, page by page."""
-    service: Service = request.app.state.service
-    values = by_name(request.query_params.multi_items(), ("after", "limit"))
-    limit = parse_bounded(values, "limit", service.options.limits.default_page, 1, service.options.limits.page)
-    after = parse_bounded(values, "after", 0, 0, LAST_ID) if "after" in values else -1
-    return _json(await service.searching(_page, service, after, limit))
-
-
-async def sample(request: Request) -> Response:
-    """Return some items, drawn at random; the same seed draws the same ones while the index stays the same."""
-    service: Service = request.app.state.service
-    values = by_name(request.query_params.multi_items(), ("n", "seed"))
-    n = parse_bounded(values, "n", service.options.limits.default_sample, 1, service.options.limits.page)
-    seed = parse_bounded(values, "seed", 0, 0, 2**32 - 1) if "seed" in values else None
-    return _json(await service.searching(_sample, service, n, seed))
-
-
-async def labels(request: Request) -> Response:
+@get("/api/v1/labels", Nothing, {200: JsonAnswer(LabelsAnswer)}, {422: "invalid"})
+async def labels(call: Call[Nothing, None]) -> Response:
     """Return how many items have each label, the most frequent first."""
-    service: Service = request.app.state.service
-    by_name(request.query_params.multi_items(), ())
+    service = call.service
     return _json(await service.searching(service.collection.once, "label_list", lambda _: _labels(service)))
 
 
 def _labels(service: Service) -> bytes:
     rows = sorted(service.collection.labels().items(), key=lambda row: (-row[1], row[0]))
-    return ready_json({"labels": [{"label": label, "items": n} for label, n in rows]})
+    answer: LabelsAnswer = {"labels": [{"label": label, "items": n} for label, n in rows]}
+    return ready_json(answer)
 
 
 def _item(service: Service, item_id: int) -> Item:
@@ -147,8 +186,8 @@ def _page(service: Service, after: int, limit: int) -> bytes:
     with service.collection.use() as index:
         found = index.items_after(after, limit)
     following = found[-1].id if len(found) == limit else None
-    text = None if following is None else str(following)
-    last = ready_json({"next_after": exact(following), "next_after_text": text})
+    next_id, text = (None, None) if following is None else (exact(following), str(following))
+    last = ready_json({"next_after": next_id, "next_after_text": text})
     return b'{"items":' + service.collection.render(found) + b"," + last[1:]
 
 
@@ -161,3 +200,6 @@ def _sample(service: Service, n: int, seed: int | None) -> bytes:
 
 def _json(body: bytes) -> Response:
     return Response(body, media_type="application/json", headers={"Cache-Control": "no-store"})
+
+
+OPERATIONS = (thumbnail, sample, item, items, original, labels)

@@ -1,81 +1,107 @@
 """Search: from an item, from codes, from an image."""
 
 import time
+from collections.abc import Mapping
+from typing import Any
 
-from starlette.requests import Request
 from starlette.responses import Response
 
-from nearbit.codes import pack, signs_of
+from nearbit.codes import binarize
+from nearbit.service.contract.answers import JSON, JsonAnswer, SearchAnswer
+from nearbit.service.contract.declared import Nothing, OneOf, field
+from nearbit.service.contract.kinds import PathId
+from nearbit.service.contract.operation import Call, JsonBody, Upload, UploadForm, get, post
 from nearbit.service.http.errors import ApiError
-from nearbit.service.http.query_params import by_name, checked_search, parse_item_id, parse_json_object, parse_search
-from nearbit.service.http.uploads import decoded, upload_of
-from nearbit.service.search import Seconds
-from nearbit.service.service import Service
+from nearbit.service.http.uploads import decoded
+from nearbit.service.search import QueryByCode, QueryById, SearchParams, Seconds
+from nearbit.service.settings import Limits
 
-JSON = "application/json"
-
-
-async def neighbors(request: Request) -> Response:
-    """Search from an item of the index, which is its own nearest neighbor; needs no model."""
-    service: Service = request.app.state.service
-    item_id = parse_item_id(request.path_params["item_id"])
-    asked = parse_search(request.query_params.multi_items(), service.options.limits)
-    body, spent = await service.searching(service.searcher.by_item, item_id, asked)
-    return _answer(request, service, body, spent)
+FOUND = {200: JsonAnswer(SearchAnswer)}
+UPLOAD = {408: "too_slow", 409: "no_model", 413: "too_large", 415: "wrong_content_type", 422: "not_an_image"}
+"""What an upload may be refused with."""
 
 
-async def search_many(request: Request) -> Response:
-    """Search from several items or codes at once."""
-    service: Service = request.app.state.service
-    by_name(request.query_params.multi_items(), ())
-    limits = service.options.limits
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != JSON:
-        raise ApiError(415, f"expected {JSON}, came {kind[:60] or 'nothing'}", "send a JSON object")
-    asked = parse_json_object(await request.body(), "the body")
-    unknown = sorted(set(asked) - {"queries", "k", "radius", "labels", "metadata"})
-    if unknown:
-        raise ApiError(422, f"no field {unknown[0][:60]!r} here", "known: queries, k, radius, labels, metadata")
-    queries = asked.get("queries")
-    is_list = isinstance(queries, list) and all(isinstance(one, dict) for one in queries)
-    if not is_list or not 1 <= len(queries or []) <= limits.queries:
-        raise ApiError(422, f"queries must be a list of 1 to {limits.queries} objects", 'such as [{"id": 7}]')
-    wanted = checked_search(
-        asked.get("k"), asked.get("radius"), asked.get("labels", []), asked.get("metadata", {}), limits
+class NeighborsOf(SearchParams):
+    """A search from an item."""
+
+    item_id: int = field(PathId(), "The number of an item.", is_path=True)
+
+
+class SearchBody(SearchParams):
+    """A search from several items and codes."""
+
+    queries: tuple[QueryById | QueryByCode, ...] = field(
+        OneOf(
+            QueryById,
+            QueryByCode,
+            most=lambda limits: limits.queries,
+            one='a query must be {"id": NUMBER OR TEXT} or {"code": HEX}',
+            example='[{"id": 7}]',
+        ),
+        lambda limits: f"Up to {limits.results} results in all: k times the number of queries is no more.",
     )
-    if len(queries or []) * wanted.k > limits.results:
-        most = max(1, limits.results // len(queries or [0]))
+
+    def check(self, limits: Limits) -> None:
+        """Refuse more results in all than the limits allow."""
+        if len(self.queries) * self.k <= limits.results:
+            return
         raise ApiError(
             422,
-            f"{len(queries or [])} queries of up to {wanted.k} results are more than {limits.results} results in all",
-            f"ask for k of at most {most}, or for fewer queries",
+            f"{len(self.queries)} queries of up to {self.k} results are more than {limits.results} results in all",
+            f"ask for k of at most {max(1, limits.results // len(self.queries))}, or for fewer queries",
         )
-    body, spent = await service.searching(service.searcher.by_queries, queries or [], wanted)
-    return _answer(request, service, body, spent)
+
+    @classmethod
+    def example(cls, limits: Limits) -> Mapping[str, Any]:
+        """Return an example."""
+        return {"queries": [{"id": 7}, {"code": "4f2aa6252b59f2f3"}], "k": min(5, limits.k), "labels": ["wren"]}
 
 
-async def search_image(request: Request) -> Response:
+@get("/api/v1/items/{item_id}/neighbors", NeighborsOf, FOUND, {404: "not_found", 422: "invalid"})
+async def neighbors(call: Call[NeighborsOf, None]) -> Response:
+    """Search from an item of the index, which is its own nearest neighbor; needs no model."""
+    service = call.service
+    body, spent = await service.searching(service.searcher.by_item, call.asked.item_id, call.asked)
+    return _answer(call, body, spent)
+
+
+@post(
+    "/api/v1/search",
+    JsonBody(SearchBody),
+    FOUND,
+    {404: "not_found", 408: "too_slow", 413: "too_large", 415: "wrong_content_type", 422: "invalid"},
+)
+async def search_many(call: Call[Nothing, SearchBody]) -> Response:
+    """Search from several items or codes at once."""
+    asked = await call.body()
+    body, spent = await call.service.searching(call.service.searcher.by_queries, asked.queries, asked)
+    return _answer(call, body, spent)
+
+
+@post("/api/v1/search/image", UploadForm(SearchParams), FOUND, UPLOAD)
+async def search_image(call: Call[Nothing, Upload[SearchParams]]) -> Response:
     """Search from an uploaded image, which is kept nowhere."""
-    service: Service = request.app.state.service
-    by_name(request.query_params.multi_items(), ())
+    service = call.service
     model = await service.encoding.model()
-    upload = await upload_of(request, service.options.limits)
-    asked = parse_search(upload.fields, service.options.limits)
+    upload = await call.body()
     began = time.perf_counter()
     image = await service.decoding(decoded, upload.data, model.preprocessing.resize, service.options.limits)
     halfway = time.perf_counter()
     await service.searching(service.check_model, model)
     outputs = await service.encoding.outputs(image)
     spent = Seconds(decode=halfway - began, encode=time.perf_counter() - halfway)
-    code = pack(signs_of(outputs[None]))[0]
-    body, spent = await service.searching(service.searcher.by_outputs, outputs, code, asked, spent)
-    return _answer(request, service, body, spent)
+    code = binarize(outputs[None])[0]
+    body, spent = await service.searching(service.searcher.by_outputs, outputs, code, upload.said, spent)
+    return _answer(call, body, spent)
 
 
-def _answer(request: Request, service: Service, body: bytes, spent: Seconds) -> Response:
-    service.count(spent)
-    total = time.perf_counter() - request.scope["began"]
+def _answer(call: Call[Any, Any], body: bytes, spent: Seconds) -> Response:
+    call.service.count(spent)
+    total = time.perf_counter() - call.request.scope["began"]
     steps = (("decode", spent.decode), ("encode", spent.encode), ("search", spent.search), ("total", total))
     timing = ", ".join(f"{name};dur={1000 * seconds:.3f}" for name, seconds in steps)
     headers = {"Server-Timing": timing, "Cache-Control": "no-store"}
     return Response(body, media_type=JSON, headers=headers)
+
+
+OPERATIONS = (search_many, neighbors, search_image)

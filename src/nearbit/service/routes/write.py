@@ -1,67 +1,77 @@
 """Changes of the index: one item more, one item less. Off unless the service was started to allow them."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from starlette.requests import Request
 from starlette.responses import Response
 
-from nearbit.codes import pack, signs_of
+from nearbit.codes import binarize
 from nearbit.datasets import content_digest, image_format
 from nearbit.files.writing import write_whole
 from nearbit.index.storage.open_file import real_path
 from nearbit.service.collection import items_of
+from nearbit.service.contract.answers import ItemAnswer, JsonAnswer, OtherAnswer
+from nearbit.service.contract.declared import Declared, Nothing, field
+from nearbit.service.contract.kinds import JsonObject, Texts
+from nearbit.service.contract.operation import Call, Upload, UploadForm, delete, post
 from nearbit.service.http.errors import ApiError
-from nearbit.service.http.query_params import by_name, parse_item_id, parse_json_object
-from nearbit.service.http.uploads import Upload, decoded, upload_of
+from nearbit.service.http.uploads import decoded
+from nearbit.service.routes.items import OfItem
+from nearbit.service.routes.search import UPLOAD
 from nearbit.service.service import Service
 
 SUFFIXES = {"JPEG": "jpg", "MPO": "jpg", "JPEG2000": "jp2"}
 """Endings of files by format, where they are not the format's own name."""
 
-FIELDS = ("label", "metadata")
+
+class AboutNew(Declared):
+    """What is said of a new item, beside its image."""
+
+    labels: tuple[str, ...] = field(
+        Texts(), "A label of the item; repeatable. Trimmed; empty ones are none.", default=(), called="label"
+    )
+    metadata: dict[str, Any] = field(
+        JsonObject(without=["path", "digest", "labels"], hint="labels are fields named label; the rest is ours"),
+        "A JSON object that is kept with the item.",
+        default={},
+    )
 
 
-async def add_item(request: Request) -> Response:
+@post("/api/v1/items", UploadForm(AboutNew), {201: JsonAnswer(ItemAnswer)}, UPLOAD)
+async def add_item(call: Call[Nothing, Upload[AboutNew]]) -> Response:
     """Add an image: its file is kept beside the index, its code in it, durably, before this answers."""
-    service = _writing(request)
+    service = _writing(call.service)
     model = await service.encoding.model()
-    upload = await upload_of(request, service.options.limits)
-    values = by_name(upload.fields, FIELDS, repeated=("label",))
-    metadata = parse_json_object(values["metadata"][0], "metadata") if "metadata" in values else {}
-    reserved = sorted({"path", "digest", "labels"} & set(metadata))
-    if reserved:
-        raise ApiError(
-            422, f"metadata must not hold {reserved[0]!r}", "labels are fields named label; the rest is ours"
-        )
+    upload = await call.body()
     image = await service.decoding(decoded, upload.data, model.preprocessing.resize, service.options.limits)
     await service.searching(service.check_model, model)
     outputs = await service.encoding.outputs(image)
-    about = {**metadata, "labels": _labels(values.get("label", []))}
-    item_id = await service.changing(_add, service, upload, outputs, about)
+    about = {**upload.said.metadata, "labels": _labels(upload.said.labels)}
+    item_id = await service.changing(_add, service, upload.data, outputs, about)
     rendered = await service.searching(service.collection.rendered, [item_id])
     place = f"/api/v1/items/{item_id}"
     return Response(b"{" + rendered[0].json, 201, media_type="application/json", headers={"Location": place})
 
 
-async def remove_item(request: Request) -> Response:
+@delete("/api/v1/items/{item_id}", OfItem, {204: OtherAnswer("Removed.")}, {404: "not_found", 422: "invalid"})
+async def remove_item(call: Call[OfItem, None]) -> Response:
     """Remove an item, its thumbnail, and its file if it was uploaded here."""
-    service = _writing(request)
-    await service.changing(_remove, service, parse_item_id(request.path_params["item_id"]))
+    service = _writing(call.service)
+    await service.changing(_remove, service, call.asked.item_id)
     return Response(status_code=204)
 
 
-def _labels(fields: list[str]) -> list[str]:
+def _labels(fields: Sequence[str]) -> list[str]:
     """Return the labels that fields name: trimmed, each once; a field of a form that was left blank names none."""
     return list(dict.fromkeys(label for label in map(str.strip, fields) if label))
 
 
-def _writing(request: Request) -> Service:
-    by_name(request.query_params.multi_items(), ())
-    service: Service = request.app.state.service
+def _writing(service: Service) -> Service:
+    """Return a service that may change its index; raise `ApiError` (403) where it may not."""
     if not service.options.allow_write:
         raise ApiError(
             403, "this service does not change its index", "start it with --allow-write and a token", code="read_only"
@@ -69,18 +79,18 @@ def _writing(request: Request) -> Service:
     return service
 
 
-def _add(service: Service, upload: Upload, outputs: npt.NDArray[np.float32], about: dict[str, Any]) -> int:
+def _add(service: Service, data: bytes, outputs: npt.NDArray[np.float32], about: dict[str, Any]) -> int:
     """Keep the file, then add the item; return its id."""
     folder = _folder(service)
-    digest = content_digest(upload.data)
-    kind = image_format(upload.data)
+    digest = content_digest(data)
+    kind = image_format(data)
     file = folder / f"{digest}.{SUFFIXES.get(kind, kind.lower())}"
     if not file.exists():
-        write_whole(file, lambda aside: _write(aside, upload.data))
+        write_whole(file, lambda aside: _write(aside, data))
     facts = {**about, "path": f"{folder.name}/{file.name}", "digest": digest, "added": int(time.time())}
     with service.collection.use() as index:
         kept = outputs[None] if index.outputs is not None else None
-        ids = index.add(pack(signs_of(outputs[None])), metadata=[facts], outputs=kept)
+        ids = index.add(binarize(outputs[None]), metadata=[facts], outputs=kept)
     service.collection.fresh()
     return int(ids[0])
 
@@ -106,3 +116,6 @@ def _folder(service: Service) -> Path:
 
 def _write(path: Path, data: bytes) -> None:
     path.write_bytes(data)
+
+
+OPERATIONS = (add_item, remove_item)

@@ -3,6 +3,7 @@
 const BASE = new URL("api/v1/", document.baseURI);
 const TOKEN = "nearbit-token";
 const ANSWERS_KEPT = 60;
+const PICTURES_KEPT = 8;
 const FRESH_MS = 60_000;
 
 /** What went wrong: `status` 0 where no server answered; `code`, `message` and `hint` as the server says them. */
@@ -84,32 +85,52 @@ async function search(path, options) {
 }
 
 /** The request for a search by id or code: its path, and what goes with it. */
-function asked({ query, k, radius, labels }) {
+function asked({ query, k, radius, labels, ranking }) {
   if (query.id !== undefined) {
     const fields = new URLSearchParams({ k });
     if (radius !== null) fields.set("radius", radius);
     for (const label of labels) fields.append("label", label);
+    if (ranking !== "hamming") fields.set("ranking", ranking);
     return [`items/${query.id}/neighbors?${fields}`];
   }
-  const limits = { ...(radius !== null && { radius }), ...(labels.length && { labels }) };
+  const limits = { ...(radius !== null && { radius }), ...(labels.length && { labels }), ...(ranking !== "hamming" && { ranking }) };
   const body = JSON.stringify({ queries: [{ code: query.code }], k, ...limits });
   return ["search", { method: "POST", body, headers: { "Content-Type": "application/json" } }];
 }
 
-/** Search by the id of an item or by a code: what the address of the page holds. */
-export function searchFor(state) {
-  const [path, options] = asked(state);
-  return once(options?.body ?? path, () => search(path, options));
+/** The pictures that were searched by, by their codes: to rank by outputs needs them again. */
+const pictures = new Map();
+
+/** Say whether a query has outputs to rank by: a picture, or an image of an index that keeps them. */
+export async function hasOutputs(query) {
+  return query.id === undefined ? pictures.has(query.code) : (await aboutIndex()).outputs !== null;
 }
 
-/** Search by a picture; `state` with its code as the query has this answer then. */
-export async function searchPicture(file, state) {
+/** Search by the id of an item or by a code, what the address of the page holds; by distance where outputs are missing. */
+export async function searchFor(state) {
+  const isRanked = state.ranking !== "hamming" && (await hasOutputs(state.query));
+  const wanted = isRanked ? state : { ...state, ranking: "hamming" };
+  const picture = isRanked ? pictures.get(state.query.code) : undefined;
+  const [path, options] = asked(wanted);
+  return once(options?.body ?? path, () => (picture ? send(picture, wanted) : search(path, options)));
+}
+
+function send(file, state) {
   const form = new FormData();
   form.append("image", file, file.name || "pasted");
   form.append("k", state.k);
   if (state.radius !== null) form.append("radius", state.radius);
   for (const label of state.labels) form.append("label", label);
-  const answer = await search("search/image", { method: "POST", body: form });
+  if (state.ranking !== "hamming") form.append("ranking", state.ranking);
+  return search("search/image", { method: "POST", body: form });
+}
+
+/** Search by a picture; `state` with its code as the query has this answer then. */
+export async function searchPicture(file, state) {
+  const answer = await send(file, state);
+  pictures.delete(answer.query.code);
+  pictures.set(answer.query.code, file);
+  if (pictures.size > PICTURES_KEPT) pictures.delete(pictures.keys().next().value);
   const [, { body }] = asked({ ...state, query: { code: answer.query.code } });
   kept.delete(body);
   once(body, async () => answer);

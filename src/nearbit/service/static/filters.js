@@ -1,6 +1,6 @@
 // How many results, how far away, with which labels.
 
-import { labelCounts } from "./api.js";
+import { hasOutputs, labelCounts } from "./api.js";
 import { byId, isolated, make, shows } from "./dom.js";
 import { go, LARGEST_K } from "./state.js";
 
@@ -18,12 +18,17 @@ function range(id, words, attributes, text) {
   return { input, update, row: make("div", { class: "field" }, make("label", { for: id }, words), output, input) };
 }
 
-const radiusWords = (radius) => (radius >= nBits ? "any" : `${radius} bit${radius === 1 ? "" : "s"}`);
+function radiusWords(radius) {
+  if (radius >= nBits) return "any";
+  return state.ranking === "hamming" ? `${radius} bit${radius === 1 ? "" : "s"}` : String(radius);
+}
 
 function build() {
   const k = range("filter-k", "Most results", { min: 1, max: LARGEST_K, value: 24 }, String);
   const radius = range("filter-radius", "At most away", { min: 0, max: nBits, value: nBits }, radiusWords);
   const unique = make("input", { type: "checkbox", id: "filter-unique" });
+  const ranking = make("input", { type: "checkbox", id: "filter-ranking" });
+  const needs = make("p", { class: "muted", id: "filter-ranking-needs", hidden: true }, "By distance: only a picture of yours, or an image whose outputs the index keeps, has outputs.");
   const find = make("input", { type: "search", id: "filter-find", placeholder: "Find a label", autocomplete: "off", spellcheck: "false" });
   const list = make("ul", { class: "label-list", tabindex: "-1" });
   const clear = make("button", { type: "button", class: "quiet", id: "filter-clear" }, "Remove all filters");
@@ -33,6 +38,7 @@ function build() {
     go({ ...state, radius: value >= nBits ? null : value }, { replace: true });
   });
   unique.addEventListener("change", () => go({ ...state, unique: unique.checked }));
+  ranking.addEventListener("change", () => go({ ...state, ranking: ranking.checked ? "asymmetric" : "hamming" }));
   find.addEventListener("input", listLabels);
   list.addEventListener("change", (event) => {
     const { value, checked } = event.target;
@@ -40,9 +46,10 @@ function build() {
     go({ ...state, labels: checked ? [...others, value] : others });
   });
   clear.addEventListener("click", () => go({ ...state, radius: null, labels: [], unique: false }));
-  parts = { k, radius, unique, find, list, clear };
+  parts = { k, radius, unique, ranking, needs, find, list, clear };
   byId("filter-form").replaceChildren(k.row, radius.row,
     make("label", { class: "check" }, unique, make("span", {}, "Hide exact duplicates")),
+    make("label", { class: "check" }, ranking, make("span", {}, "Rank by outputs")), needs,
     make("fieldset", {}, make("legend", {}, "Labels"), make("label", { class: "hidden", for: "filter-find" }, "Find a label"), find, list),
     clear);
 }
@@ -83,10 +90,13 @@ export async function showFilters(next, bits) {
   parts.k.update();
   parts.radius.update();
   parts.unique.checked = state.unique;
+  parts.ranking.checked = state.ranking !== "hamming";
   const active = (state.radius !== null) + state.labels.length + state.unique;
   parts.clear.hidden = active === 0;
   byId("filters-active").textContent = active ? ` (${active})` : "";
   listLabels();
+  const able = await hasOutputs(next.query);
+  if (next === state) parts.needs.hidden = able || !parts.ranking.checked;
   counts = await labelCounts();
   listLabels();
 }

@@ -76,6 +76,6 @@ export function nothingFound(state) {
 
 /** Say that an index is empty, and how to fill it. */
 export function emptyIndex(name) {
-  const words = ["Put images into it: ", make("code", {}, `nearbit index ${name ?? "NAME.index"} FOLDER --model MODEL`)];
+  const words = ["Put images into it: ", make("code", {}, `nearbit index add ${name ?? "NAME.index"} FOLDER --model MODEL`)];
   return message("This index is empty", [words], { kind: "calm" });
 }

@@ -21,11 +21,15 @@ function withoutRepeats(neighbors) {
   });
 }
 
+/** What a result is ranked by: its distance, or with outputs its weighted distance. */
+const away = (item) => item.weighted_distance ?? item.distance;
+const awayWords = (item) => (item.weighted_distance === undefined ? counted(item.distance, "bit") : item.weighted_distance.toFixed(2));
+
 function groupsOf(neighbors) {
   const groups = [];
   for (const item of neighbors) {
-    if (groups.at(-1)?.distance === item.distance) groups.at(-1).items.push(item);
-    else groups.push({ distance: item.distance, items: [item] });
+    if (groups.length > 0 && away(groups.at(-1).items[0]) === away(item)) groups.at(-1).items.push(item);
+    else groups.push({ items: [item] });
   }
   return groups;
 }
@@ -79,7 +83,7 @@ function labelsAndPath(item) {
 
 function card(item, { group, first, last, state, code, nBits }) {
   const tied = group.items.length > 1;
-  const bits = counted(group.distance, "bit");
+  const bits = awayWords(item);
   const name = `Search by image ${item.id}: rank ${item.rank}${tied ? ", tied" : ""}, ${bits} away${item.labels.length ? `, ${item.labels.join(", ")}` : ""}`;
   const box = make("input", { type: "checkbox", class: "pick", "aria-label": `Select image ${item.id}`, "data-id": item.id });
   box.checked = chosen.has(item.id);
@@ -100,15 +104,16 @@ function card(item, { group, first, last, state, code, nBits }) {
 function section(group, odd, context) {
   const count = group.items.length;
   const images = `${counted(count, "image")}${group.open ? " or more" : ""}${count > 1 ? ", tied" : ""}`;
-  const title = `${counted(group.distance, "bit")} away: ${images}`;
+  const title = `${awayWords(group.items[0])} away: ${images}`;
   const cards = group.items.map((item, at) =>
     card(item, { ...context, group: { ...group, odd }, first: at === 0, last: at === count - 1 }));
   return make("section", { class: "group" }, make("h3", { class: "hidden" }, title), make("ul", {}, ...cards));
 }
 
 function heading(shown, hidden, timings) {
-  const [nearest, furthest] = [shown[0]?.distance, shown.at(-1)?.distance];
-  const range = nearest === furthest ? counted(nearest, "bit") : `${nearest} to ${counted(furthest, "bit")}`;
+  const [nearest, furthest] = [shown[0], shown.at(-1)];
+  const from = nearest.weighted_distance === undefined ? nearest.distance : awayWords(nearest);
+  const range = away(nearest) === away(furthest) ? awayWords(nearest) : `${from} to ${awayWords(furthest)}`;
   const words = `${counted(shown.length, "image")}, ${range} away`;
   const left = hidden ? ` ${counted(hidden, "repeat")} hidden.` : "";
   announce(`${words}. Found in ${milliseconds(timings.total)}.${left}`);

@@ -4,7 +4,7 @@ const DEFAULT_K = 24;
 export const LARGEST_K = 200;
 
 /** The start page. */
-export const START = { view: "search", query: null, k: DEFAULT_K, radius: null, labels: [], unique: false };
+export const START = { view: "search", query: null, k: DEFAULT_K, radius: null, labels: [], unique: false, ranking: "hamming" };
 
 const HEX = /^(?:[0-9a-f]{2})+$/i;
 
@@ -31,6 +31,7 @@ export function readState(address = location.href) {
     radius: number(fields.get("radius"), 0, Number.MAX_SAFE_INTEGER),
     labels: fields.getAll("label"),
     unique: fields.get("unique") === "1",
+    ranking: fields.get("ranking") === "asymmetric" ? "asymmetric" : "hamming",
   };
 }
 
@@ -44,6 +45,7 @@ export function addressOf(state) {
   if (state.radius !== null) fields.set("radius", state.radius);
   for (const label of state.labels) fields.append("label", label);
   if (state.unique) fields.set("unique", "1");
+  if (state.ranking !== "hamming") fields.set("ranking", state.ranking);
   const text = fields.toString();
   return text ? `./?${text}` : "./";
 }

@@ -1,12 +1,35 @@
-"""Numbers about the service, in the text format of Prometheus."""
+"""What the service tells those who run it: a log on standard error, and numbers in the text format of Prometheus."""
 
+import json
+import logging
+import sys
+import time
 from collections import defaultdict
-from typing import final
+from typing import Any, final
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Upper bounds of the histogram of answer times."""
 
 STAGES = ("decode", "encode", "search")
+
+
+def log(event: str, **facts: Any) -> None:
+    """Write one line, a JSON object: the time (UTC), what happened, and facts; never what an image or a query holds."""
+    now = time.time()
+    stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now))
+    line = json.dumps({"time": f"{stamp}.{int(now * 1000) % 1000:03d}Z", "event": event, **facts})
+    sys.stderr.write(line + "\n")
+
+
+class LogHandler(logging.Handler):
+    """Takes what libraries log, as lines of the same form."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one record."""
+        facts: dict[str, Any] = {"level": record.levelname.lower(), "message": record.getMessage()}
+        if record.exc_info:
+            facts["error"] = logging.Formatter().formatException(record.exc_info)
+        log(record.name, **facts)
 
 
 @final

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from nearbit.errors import InputError
+from nearbit.index.arguments import check_text
 from nearbit.index.live.snapshot import Snapshot, Subset
 from nearbit.index.results import Ids
 from nearbit.index.storage import statements
-from nearbit.index.storage.rows import check_text
 from nearbit.index.storage.statements import Condition
 
 FEW_ITEMS = 100_000

@@ -1,0 +1,54 @@
+"""`nearbit index`: one subcommand for each thing that is done to an index; what names no subcommand is the old form."""
+
+from typing import Any
+
+import click
+
+from nearbit.cli.commands.index.exchange import export, import_
+from nearbit.cli.commands.index.images import add, sync
+from nearbit.cli.commands.index.old_form import old_form
+from nearbit.cli.commands.index.upkeep import compact, remove, replace, stats, verify
+from nearbit.cli.console import json_option
+
+HELP = ("-h", "--help")
+
+
+class Subcommands(click.Group):
+    """The subcommands in the order in which they are named; an index or an option in their place is the old form."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        first = next((word for word in args if word != "--json"), None)
+        if first is None or first in self.commands or first in HELP:
+            return super().make_context(info_name, args, parent, **extra)
+        return old_form.make_context(info_name, args, parent, **extra)
+
+
+@click.group(
+    "index",
+    cls=Subcommands,
+    invoke_without_command=True,
+    epilog="Example: nearbit index add birds.index photos/ --model birds.model",
+)
+@json_option
+@click.pass_context
+def command(context: click.Context, /, as_json: bool) -> None:
+    """Put images into an index, and look after it.
+
+    `add` and `sync` take the options that say how images are read (--class-level, --max-pixels and the like), see
+    `nearbit index add --help`. An index file that is called as a subcommand is reached with its folder: ./add.
+
+    The form of before, nearbit index INDEX [IMAGES]... with options such as --sync or --verify, still works.
+    """
+    if context.invoked_subcommand is None:
+        raise click.UsageError(f"give a subcommand: {', '.join(command.commands)}.", context)
+    if as_json:
+        context.default_map = {name: {"as_json": True} for name in command.commands}
+
+
+for subcommand in (add, sync, remove, verify, compact, stats, replace, export, import_):
+    command.add_command(subcommand)

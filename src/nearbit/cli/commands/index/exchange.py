@@ -1,0 +1,70 @@
+"""`nearbit index export` and `import`: the items of an index as files of other programs."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from nearbit.cli.console import emit, index_argument, json_option, model_option
+from nearbit.errors import InputError
+
+if TYPE_CHECKING:
+    from nearbit.index.exchange.items import Exchanged
+
+
+@click.command("export", epilog="Example: nearbit index export birds.index birds.faiss")
+@index_argument
+@click.argument("file", type=click.Path(path_type=Path))
+@json_option
+def export(index_path: Path, file: Path, as_json: bool) -> None:
+    """Write the items of INDEX to FILE, for another program.
+
+    FILE ends in .npz, .faiss, .usearch or .sql.
+    """
+    from nearbit.index import open_index
+    from nearbit.index.exchange import export_index
+
+    with open_index(index_path, read_only=True) as index:
+        n_items = export_index(index, str(file))
+    about = {"index": str(index_path), "items": n_items, "file": str(file)}
+    emit(about, as_json=as_json, lines=[f"{file}: {n_items} items"])
+
+
+@click.command("import", epilog="Example: nearbit index import birds.index birds.npz")
+@index_argument
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--bits", "n_bits", type=click.IntRange(1), help="The code length, where FILE does not tell it.")
+@model_option("The model that made the codes, where FILE does not name it.")
+@json_option
+def import_(index_path: Path, file: Path, n_bits: int | None, model_path: Path | None, as_json: bool) -> None:
+    """Add the items of FILE to INDEX.
+
+    FILE ends in .npz, .faiss or .usearch, and may be what nearbit encode wrote. INDEX is made where it is missing.
+    """
+    from nearbit.files.writing import path_seen_from
+    from nearbit.index import create_index
+    from nearbit.index.exchange import import_items, read_file
+
+    items = read_file(str(file), n_bits)
+    model_id = items.model_id if model_path is None else _checked_model(file, items, model_path)
+    with create_index(index_path, items.n_bits, model_id=model_id, exist_ok=True) as index:
+        added = import_items(index, items)
+        if model_path is not None:
+            index.set_notes({"model_path": path_seen_from(index.path.absolute().parent, model_path)})
+        total = len(index)
+    about = {"index": str(index_path), "added": added, "items": total, "n_bits": items.n_bits}
+    emit(about, as_json=as_json, lines=[f"{index_path}: {total} items of {items.n_bits} bits ({added} added)"])
+
+
+def _checked_model(file: Path, items: "Exchanged", model_path: Path) -> str:
+    """Return the id of the model that is said to have made the items of a file, after checking that it may have."""
+    from nearbit.model.load import load_any_model
+
+    model = load_any_model(model_path)
+    if items.model_id not in (None, model.model_id):
+        raise InputError(
+            f"{file} holds codes of the model {items.model_id!r}, not {model.model_id!r}: leave --model out"
+        )
+    if model.n_bits != items.n_bits:
+        raise InputError(f"{file} holds codes of {items.n_bits} bits, {model_path} makes {model.n_bits}")
+    return model.model_id

@@ -1,0 +1,191 @@
+"""`nearbit index add` and `sync`: images into a searchable index."""
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from nearbit.cli.console import (
+    Bars,
+    Data,
+    data_options,
+    device_option,
+    emit,
+    image_options,
+    index_argument,
+    json_option,
+    list_problems,
+    model_of_index_option,
+    read_dataset,
+    read_images,
+)
+from nearbit.errors import InputError
+
+if TYPE_CHECKING:
+    from nearbit.datasets import Dataset
+    from nearbit.indexing_places import Gone
+    from nearbit.model.bundle import Model
+    from nearbit.model.onnx import OnnxModel
+
+HOW_TO_FIND = (
+    "nearbit index sync with the folder where they are now gives their items the new paths, nearbit index remove "
+    "--missing removes the items"
+)
+COUNTS = ("added", "replaced", "unchanged", "absent", "relabelled", "moved", "removed")
+TABLES = (".csv", ".tsv", ".jsonl", ".json")
+
+keep_outputs_option = click.option(
+    "--keep-outputs",
+    type=click.Choice(["int8", "float16"]),
+    help="Keep real-valued outputs too, which order results of one distance; when INDEX is made.",
+)
+part_option = click.option(
+    "--part",
+    type=click.Choice(["train", "validation", "query", "database"]),
+    help="Only this part of the split that the model records.",
+)
+
+
+@click.command("add", epilog="Example: nearbit index add birds.index photos/ --model birds.model")
+@index_argument
+@click.argument("sources", metavar="IMAGES...", nargs=-1, required=True, type=Data())
+@model_of_index_option
+@part_option
+@keep_outputs_option
+@device_option
+@data_options
+@json_option
+def add(index_path: Path, sources: tuple[str, ...], as_json: bool, **options: Any) -> None:
+    """Encode IMAGES and put them into INDEX.
+
+    IMAGES are a folder, a labels file, a known data set, or image files. INDEX is made where it is missing. Images
+    that it holds already are passed over, changed ones are replaced, so the same command takes in what is new, new
+    labels of known images too, and an interrupted one goes on where it stopped. Items of
+    images that are gone stay; `nearbit index sync` removes them.
+    """
+    about, gone = put_images(index_path, sources, **options)
+    emit(about, as_json=as_json, lines=lines_of(about, gone))
+
+
+@click.command("sync", epilog="Example: nearbit index sync birds.index photos/")
+@index_argument
+@click.argument("source", metavar="IMAGES", type=Data())
+@model_of_index_option
+@keep_outputs_option
+@device_option
+@image_options
+@json_option
+def sync(index_path: Path, source: str, as_json: bool, **options: Any) -> None:
+    """Make INDEX the mirror of one folder or labels file.
+
+    New images are added and changed ones replaced, as `nearbit index add` does; an image that lies elsewhere now keeps
+    its item with the id, and items of images that are gone from the folder are removed.
+    """
+    check_mirror(source, "sync")
+    about, gone = put_images(index_path, (source,), is_mirror=True, **options)
+    emit(about, as_json=as_json, lines=lines_of(about, gone))
+
+
+def check_mirror(source: str, word: str) -> None:
+    """Refuse to take one image for all that a folder holds."""
+    if not (Path(source).is_dir() or Path(source).suffix.lower() in TABLES):
+        raise InputError(f"{word} needs one folder or labels file, of which INDEX is to be the mirror, not {source}")
+
+
+def put_images(
+    index_path: Path,
+    sources: Sequence[str],
+    *,
+    model_path: Path | None,
+    keep_outputs: str | None,
+    device: str,
+    cache: Path | None,
+    part: str | None = None,
+    split_file: Path | None = None,
+    is_mirror: bool = False,
+    **reading: Any,
+) -> "tuple[dict[str, Any], Gone]":
+    """Put images into an index; return what was done, for JSON, and which files of the index are gone."""
+    from nearbit.files.writing import cache_folder, path_seen_from
+    from nearbit.index import create_index
+    from nearbit.indexing import index_dataset
+    from nearbit.indexing_places import look_for_files
+    from nearbit.model.load import load_any_model
+
+    if split_file is not None and part is None:
+        raise InputError("--split-file goes with --part: without it all images are taken")
+    folder = _model_folder(index_path, model_path)
+    model, kept = load_any_model(folder), cache or cache_folder()
+    make = partial(create_index, index_path, model.n_bits, model_id=model.model_id, outputs=keep_outputs, exist_ok=True)
+    if index_path.exists():
+        make().close()
+    with Bars() as progress:
+        dataset, rows = _read(sources, model, part, split_file, reading | {"cache": kept, "progress": progress})
+        with make() as index:
+            index.set_notes({"model_path": path_seen_from(index.path.absolute().parent, folder)})
+            done = index_dataset(
+                index, model, dataset, rows, sync=is_mirror, device=device, cache=kept, progress=progress
+            )
+            total, gone = len(index), look_for_files(index)
+    errors = list_problems(dataset.problems + done.problems, index_path.with_name(index_path.name + ".errors.jsonl"))
+    about = {
+        "index": str(index_path),
+        "items": total,
+        **{name: getattr(done, name) for name in COUNTS},
+        "missing": len(gone.ids),
+        "files_looked_at": gone.looked_at,
+        "n_bits": model.n_bits,
+        "model_id": model.model_id,
+        "errors_file": errors,
+    }
+    return about, gone
+
+
+def _model_folder(index_path: Path, given: Path | None) -> Path:
+    """Return the folder of the model whose codes go into an index; one that is given is checked as that is opened."""
+    from nearbit.index import open_index
+    from nearbit.model.load import model_of_index
+
+    if given is not None:
+        return given
+    if not index_path.exists():
+        raise InputError(f"{index_path} is a new index: name the model that makes its codes (--model FOLDER)")
+    with open_index(index_path, read_only=True) as index:
+        return model_of_index(index)
+
+
+def _read(
+    sources: Sequence[str],
+    model: "Model | OnnxModel",
+    part: str | None,
+    split_file: Path | None,
+    reading: dict[str, Any],
+) -> "tuple[Dataset, Any]":
+    """Return the data set that is asked for, and the rows of its part, None for all."""
+    if part is None:
+        return read_images(sources, **reading), None
+    if len(sources) != 1:
+        raise InputError(f"--part needs the one data set that the model was trained on, not {len(sources)} sources")
+    dataset = read_dataset(sources[0], split_file=split_file, **reading)
+    if model.split is None:
+        raise InputError(f"the model records no split: leave --part {part} out")
+    model.split.check(dataset)
+    return dataset, getattr(model.split, part)
+
+
+def lines_of(
+    about: dict[str, Any], gone: "Gone", *, remove: str = "nearbit index sync removes them", find: str = HOW_TO_FIND
+) -> list[str]:
+    """Return the lines for people of what was done, with how absent items are removed and missing files found."""
+    counts = [f"{about[name]} {name}" for name in ("added", "replaced", "unchanged")]
+    counts += [f"{about[name]} {name}" for name in ("relabelled", "moved", "removed") if about[name]]
+    lines = [f"{about['index']}: {about['items']} items of {about['n_bits']} bits ({', '.join(counts)})"]
+    if about["absent"]:
+        lines.append(
+            f"{about['absent']} items are of images that are no longer there; they stay in the index ({remove})"
+        )
+    if about["missing"] > about["absent"]:
+        lines.append(f"{gone.words}: {find}")
+    return [*lines, f"next: nearbit search {about['index']} QUERY.jpg"]
