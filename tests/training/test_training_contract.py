@@ -93,7 +93,7 @@ def test_keys_tell_method_bits_options_and_split_apart():
         plan(dataset, split, n_bits=12, options=options),
         plan(dataset, split, n_bits=16, options=options),
         plan(dataset, split, n_bits=12, options=options, method="csq"),
-        plan(dataset, split, n_bits=12, options=options, method_options={"margin": 0.3}),
+        plan(dataset, split, n_bits=12, options=options, method="crh", method_options={"margin": 0.3}),
         plan(dataset, tiny_split(dataset, seed=1), n_bits=12, options=options),
         plan(tiny_dataset(seed=1), tiny_split(tiny_dataset(seed=1)), n_bits=12, options=options),
     ]

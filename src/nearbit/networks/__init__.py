@@ -2,8 +2,7 @@
 
 from nearbit.encoding.preprocessing import Pixels, Preprocessing
 from nearbit.networks.backbones import BUILT_IN, Backbone, BackboneSpec, make_backbone, rebuild_backbone
-from nearbit.networks.expected_center import ExpectedCenter
-from nearbit.networks.heads import HEADS, HashNetwork, Head, HeadKind
+from nearbit.networks.heads import HEADS, ExpectedCenter, HashNetwork, Head, HeadKind
 from nearbit.networks.resnet import ResNet
 from nearbit.networks.weights import load_weights, read_safetensors
 

@@ -18,7 +18,7 @@ from nearbit.training.baseline import BaselineRun
 from nearbit.training.callbacks import NO_CALLBACKS, Callbacks
 from nearbit.training.context import RunContext
 from nearbit.training.criterion import shares_labels
-from nearbit.training.run import TrainingRun
+from nearbit.training.method_run import TrainingRun
 
 CANDIDATES = ("ech", "ridge", "itq")
 """What is tried on frozen features: a hash network, and two closed forms that take a second."""
@@ -41,19 +41,23 @@ class AutoRun:
     method is trained without them and scored on them, and the best one is then trained on all.
     """
 
-    def __init__(self, context: RunContext, plan_one: PlanOne) -> None:
-        self.context = context
+    def __init__(self, context: RunContext, n_bits: int, plan_one: PlanOne) -> None:
+        self.context, self.n_bits = context, n_bits
         self._rehearsed = _rehearsal(context)
         self._plan_one = plan_one
         self.runs: dict[str, Run] = {}
         self.refused: dict[str, str] = {}
-        for name in CANDIDATES:
-            try:
-                self.runs[name] = plan_one(name, self._rehearsed or context.split)
-            except InputError as error:  # such as more classes than words of so few bits
-                self.refused[name] = str(error)
-        if not self.runs:
-            raise InputError(f"no method can be trained here: {next(iter(self.refused.values()))}")
+        for name in self._candidates():
+            self.runs[name] = plan_one(name, self._rehearsed or context.split)
+
+    def _candidates(self) -> tuple[str, ...]:
+        """Return what can be tried: closed forms alone for more classes than words, one method without validation."""
+        n_classes = self.context.dataset.n_classes
+        if self.n_bits < 63 and n_classes > 2**self.n_bits:
+            self.refused["ech"] = f"{n_classes} classes are more than the words of {self.n_bits} bits"
+        elif self.context.criterion(self.n_bits) is None:
+            return ("ech",) if self.images_per_class >= FEW_IMAGES else ("ridge",)
+        return tuple(name for name in CANDIDATES if name not in self.refused)
 
     def key(self) -> str:
         """Name the run: runs of equal keys make equal models."""
@@ -63,18 +67,20 @@ class AutoRun:
     def train(self, checkpoint: Path | None, progress: Progress, callbacks: Callbacks = NO_CALLBACKS) -> Model:
         """Train each method, and return the model of the best."""
         began = time.monotonic()
-        models, scores = {}, {}
+        models: dict[str, Model] = {}
+        scores: dict[str, float | None] = {}
         for name, run in self.runs.items():
             try:
                 models[name] = run.train(_beside(checkpoint, name), progress, callbacks)
-            except InputError as error:  # such as fewer directions than bits
+            except InputError as error:  # a closed form, of features that vary in fewer directions than there are bits
+                if len(self.runs) == 1 or not isinstance(run, BaselineRun):
+                    raise
                 self.refused[name] = str(error)
                 continue
-            score = models[name].record["validation_map"]
-            scores[name] = -1.0 if score is None else float(score)
+            scores[name] = models[name].record["validation_map"]
         if not scores:
             raise InputError(f"no method can be trained here: {next(iter(self.refused.values()))}")
-        best = max(scores, key=lambda name: scores[name])
+        best = max(scores, key=lambda name: scores[name] or 0.0)
         model = models[best]
         if self._rehearsed is not None:
             model = self._plan_one(best, self.context.split).train(
@@ -134,7 +140,7 @@ def _rehearsal(context: RunContext) -> Split | None:
 
 
 def _moved(train: npt.NDArray[np.bool_], validation: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
-    """Return which training images join the validation images: one of each class that leaves another one to train on."""
+    """Return which training images join validation: one of each class that leaves another one to train on."""
     left, needed = train.sum(axis=0), (validation.sum(axis=0) < 2) & (validation.sum(axis=0) + train.sum(axis=0) > 2)
     chosen: list[int] = []
     for row, labels in enumerate(train):
@@ -150,10 +156,15 @@ def about_choice(record: dict[str, Any]) -> list[str]:
     auto = record.get("auto")
     if auto is None:
         return []
-    scores = ", ".join(f"{name} {score:.3f}" for name, score in auto["scores"].items())
-    asked = "each other" if auto["searched"] == "validation" else "training images"
-    rehearsed = ", rehearsed on fewer training images" if auto["rehearsed"] else ""
-    lines = [f"auto: {auto['chosen']}, the best mAP of validation images that searched {asked}{rehearsed} ({scores})"]
+    if None in auto["scores"].values():
+        lines = [f"auto: {auto['chosen']}; there are no validation images to choose another method by"]
+    else:
+        scores = ", ".join(f"{name} {score:.3f}" for name, score in auto["scores"].items())
+        searched = "each other" if auto["searched"] == "validation" else "training images"
+        rehearsed = ", in a rehearsal on fewer training images" if auto["rehearsed"] else ""
+        lines = [
+            f"auto: {auto['chosen']}, best by mAP of validation images that search {searched}{rehearsed} ({scores})"
+        ]
     if auto["images_per_class"] < FEW_IMAGES:
         lines.append(
             f"only {auto['images_per_class']:g} training images a class: codes lose much against the features they are "

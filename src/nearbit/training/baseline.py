@@ -35,17 +35,19 @@ def unused_options(baseline: Baseline) -> tuple[str, ...]:
 class BaselineRun:
     """One run of a baseline, checked and ready; `plan` makes it."""
 
-    def __init__(self, context: RunContext, baseline: Baseline, method_options: Any, n_bits: int) -> None:
+    def __init__(
+        self, context: RunContext, baseline: Baseline, method_options: Any, n_bits: int, *, is_one_of_many: bool = False
+    ) -> None:
         self.context, self.baseline, self.method_options, self.n_bits = context, baseline, method_options, n_bits
         if context.regime != "frozen":
             raise InputError(
                 f"{baseline.name} makes codes of frozen features, and this run is {context.regime}: take a pretrained "
                 "backbone (--weights, timm:NAME, hf:FOLDER), and leave --regime out"
             )
-        for name in unused_options(baseline):
+        for name in () if is_one_of_many else unused_options(baseline):  # then they are for the others
             if getattr(context.options, name) != getattr(TrainOptions(), name):
                 raise InputError(f"{baseline.name} trains no hash network, so {name} would do nothing: leave it out")
-        if context.options.head == "hidden":
+        if context.options.head == "hidden" and not is_one_of_many:
             raise InputError(f"the head of {baseline.name} has no hidden layer to train: leave head 'hidden' out")
 
     def key(self) -> str:

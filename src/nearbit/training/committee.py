@@ -19,7 +19,7 @@ from nearbit.training.callbacks import Callbacks
 from nearbit.training.context import RunContext
 from nearbit.training.criterion import Criterion
 from nearbit.training.seeds import generator, torch_seeded
-from nearbit.training.trainer import Trainer
+from nearbit.training.trainer import Learner, Stage, Trainer
 
 TEMPERATURES = (1.0, 0.5, 0.7, 1.5, 2.0, 3.0)
 WEIGHTS = ((1.0, 1.0), (1.0, 0.5), (1.0, 2.0), (1.0, 0.0), (0.0, 1.0))
@@ -71,25 +71,16 @@ def _member(
     inputs = context.feature_inputs(progress)
     head.standardize(inputs.views[0])
     task = Task(n_classes=n_classes, n_bits=n_classes, multi_label=False)
-    Trainer(
-        module=head,
-        inputs=inputs,
-        train_labels=context.labels["train"],
+    learner = Learner(
         method=CLASSIFIER,
-        options=CLASSIFIER.options,
+        method_options=CLASSIFIER.options,
         task=task,
         schedule=schedule,
         start=lambda: CLASSIFIER.make_centers(task, CLASSIFIER.options, generator(seed, "centers")),
-        select="last",
-        validate_every=1,
-        seed=seed,
-        device=context.device,
-        checkpoint=None,
-        key=key,
-        stage=f"Training classifier {number + 1} of {plan.members}",
-        name=f"classifier {number + 1}",
-        callbacks=callbacks,
-    ).run(progress)
+    )
+    title = f"Training classifier {number + 1} of {plan.members}"
+    stage = Stage(name=f"classifier {number + 1}", title=title, key=key, callbacks=callbacks)
+    Trainer(context=context, learner=learner, stage=stage, module=head, inputs=inputs, seed=seed).run(progress)
     if kept is not None:
         write_checked(kept, save({name: value.cpu().contiguous() for name, value in head.state_dict().items()}))
     return head

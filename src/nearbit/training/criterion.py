@@ -43,10 +43,10 @@ class Criterion:
 
     def positions(self) -> dict[str, Positions]:
         """Return which images of "train" and "validation" `score` wants the outputs of."""
-        wanted = {"validation": np.arange(len(self.validation_labels))}
-        if self.searched == "train":
-            wanted["train"] = validation_database(len(self.train_labels), self.seed)
-        return wanted
+        own = {"validation": np.arange(len(self.validation_labels))}
+        if self.searched == "validation":
+            return own
+        return {"train": validation_database(len(self.train_labels), self.seed), **own}
 
     def score(self, outputs: dict[str, FloatRows]) -> float:
         """Return the tie-aware mAP for outputs float `(n, n_bits)` of `positions`."""
