@@ -127,6 +127,11 @@ def test_every_entry_is_recognised_by_something_and_refuses_options_that_there_a
     assert set(one.refuses) <= {field.name for field in fields(ReadingOptions)}
 
 
+def test_the_last_entry_takes_any_folder_and_no_other_does(tmp_path: Path) -> None:
+    takers = [one for one in formats.FORMATS if one.find is not None and one.find(tmp_path) is not None]
+    assert takers == [formats.FORMATS[-1]]
+
+
 def test_no_two_formats_have_one_ending_and_the_page_names_each() -> None:
     endings = formats.file_endings()
     assert len(set(endings)) == len(endings)
