@@ -13,7 +13,7 @@ SOURCE = Path(nearbit.__file__).parent
 LAYERS = (
     ("extras", "errors", "json_text", "names", "files", "progress", "threads", "jit", "codes", "metrics"),
     ("centers", "index"),
-    ("datasets", "encoding"),
+    ("reading", "datasets", "encoding"),
     ("losses", "networks"),
     ("methods",),
     ("model", "training"),
@@ -34,7 +34,7 @@ ROOMS = {
         "opening", "replacing", "exchange",
     ),
     "datasets": (
-        "decoding", "images", "dataset", "listing", "check_cache", "check", "scan", "assemble", "formats", "download",
+        "decoding", "images", "dataset", "listing", "check_cache", "check", "scan", "assemble", "download", "formats",
         "load", "splits",
     ),
     "encoding": ("preprocessing", "inputs", "feature_cache", "pipeline", "torch_backend"),
@@ -47,9 +47,8 @@ ROOMS = {
 ORDER = [name for layer in LAYERS for name in layer]
 NO_TORCH = (
     "extras", "errors", "json_text", "names", "files", "progress", "threads", "jit", "codes", "metrics", "centers",
-    "index", "datasets", "encoding.preprocessing", "encoding.inputs", "encoding.feature_cache", "encoding.pipeline",
-    "model.manifest",
-    "model.onnx", "indexing",
+    "index", "reading", "datasets", "encoding.preprocessing", "encoding.inputs", "encoding.feature_cache",
+    "encoding.pipeline", "model.manifest", "model.onnx", "indexing",
 )  # fmt: skip
 """What a machine without torch uses."""
 

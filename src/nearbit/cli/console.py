@@ -4,6 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import Field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -14,6 +15,7 @@ from nearbit.errors import InputError
 from nearbit.json_text import unstorable
 from nearbit.names import escaped
 from nearbit.progress import Progress
+from nearbit.reading import ClassLevel, ReadingOptions
 
 if TYPE_CHECKING:
     from nearbit.datasets import Dataset, Problem
@@ -100,71 +102,56 @@ class Data(click.ParamType[str]):
         return str(value)
 
 
-IMAGE_OPTIONS = (
-    click.option(
-        "--label-level",
-        type=click.Choice(["fine", "coarse", "both"]),
-        default="fine",
-        show_default=True,
-        help="Which labels of CIFAR-100.",
-    ),
-    click.option("--images", type=click.Path(path_type=Path), help="Folder of the images that a labels file names."),
-    click.option("--separator", default="|", show_default=True, help="Between several labels in a CSV field."),
-    click.option(
-        "--path-column", default="path", show_default=True, help="Column of a labels file that holds the path."
-    ),
-    click.option("--label-column", help="Column of a labels file that holds the label. [default: label or labels]"),
-    click.option(
-        "--class-level",
-        type=Level(),
-        help="Which folder on the path is the class: first, leaf (the last one), or its number from the top. "
-        "[default: guessed; nearbit data says how]",
-    ),
-    click.option("--download", is_flag=True, help="Fetch cifar10 or cifar100 from its official page."),
-    cache_option,
-    max_pixels_option,
-)
+_KINDS: dict[Any, dict[str, Any]] = {
+    bool: {"is_flag": True},
+    Path | None: {"type": click.Path(path_type=Path)},
+    ClassLevel | None: {"type": Level()},
+}
+"""What an option takes, by the type of its field where that is no text."""
 
 
-def image_options(command: Command) -> Command:
-    """Add the options that say how images are read."""
-    for option in IMAGE_OPTIONS:
-        command = option(command)
-    return command
+def _reading_option(one: Field[Any]) -> Callable[[Command], Command]:
+    """Return the option of a field of `ReadingOptions`."""
+    choices = one.metadata["choices"]
+    kind = {"type": click.Choice(choices)} if choices else _KINDS.get(one.type, {})
+    return click.option(
+        f"--{one.name.replace('_', '-')}",
+        default=one.default,
+        show_default=isinstance(one.default, str),
+        help=one.metadata["help"],
+        **kind,
+    )
 
 
 def data_options(command: Command) -> Command:
-    """Add the options that say how a data set is read: those of `image_options`, and which split file counts."""
-    split_file = click.option(
-        "--split-file",
-        type=click.Path(path_type=Path),
-        help="CSV with the columns path and split. [default: split.csv in the folder, if there is one]",
-    )
-    return image_options(split_file(command))
+    """Add the options that say how a data set is read: the fields of `ReadingOptions` that have a line of help."""
+    return _with_reading_options(command, without=())
 
 
-def read_dataset(
-    source: str,
-    *,
-    progress: Progress,
-    **reading: Any,
-) -> "Dataset":
-    """Load the data set that the options of `data_options` describe."""
+def image_options(command: Command) -> Command:
+    """Add the options that say how images are read: those of `data_options`, but for the parts of a data set."""
+    return _with_reading_options(command, without=("split_file",))
+
+
+def _with_reading_options(command: Command, without: Collection[str]) -> Command:
+    for one in fields(ReadingOptions):
+        if "help" in one.metadata and one.name not in without:
+            command = _reading_option(one)(command)
+    return max_pixels_option(cache_option(command))
+
+
+def read_dataset(source: str, options: ReadingOptions) -> "Dataset":
+    """Load a data set; the command line needs no image library before."""
     from nearbit.datasets import load_dataset
 
-    return load_dataset(source, **reading, progress=progress)
+    return load_dataset(source, options)
 
 
-def read_images(
-    sources: Sequence[str],
-    *,
-    progress: Progress,
-    **reading: Any,
-) -> "Dataset":
-    """Load the images that the options of `image_options` describe, with their labels if there are any."""
+def read_images(sources: Sequence[str], options: ReadingOptions) -> "Dataset":
+    """Load images, with their labels if there are any: of one source of any kind, or of several files."""
     from nearbit.datasets import load_images
 
-    return load_images(sources[0] if len(sources) == 1 else list(sources), **reading, progress=progress)
+    return load_images(sources[0] if len(sources) == 1 else list(sources), options)
 
 
 def say_notes(dataset: "Dataset") -> None:

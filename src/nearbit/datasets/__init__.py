@@ -9,6 +9,7 @@ from nearbit.datasets.splits.make import make_split, other_protocol
 from nearbit.datasets.splits.sizes import PROTOCOLS, Protocol, SplitSizes
 from nearbit.datasets.splits.split import Overlap, Shared, Split, find_overlap, load_split
 from nearbit.datasets.splits.unseen import seen_only
+from nearbit.reading import ReadingOptions
 
 __all__ = [
     "BUILT_IN",
@@ -22,6 +23,7 @@ __all__ = [
     "Overlap",
     "Problem",
     "Protocol",
+    "ReadingOptions",
     "Shared",
     "Split",
     "SplitSizes",

@@ -2,8 +2,6 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 
@@ -12,21 +10,11 @@ from nearbit.datasets.dataset import Dataset, Problem
 from nearbit.datasets.images import FileImages
 from nearbit.datasets.listing import NO_LABEL, ListedImage, Listing, tidied
 from nearbit.errors import DataError
-from nearbit.progress import Progress, silent
+from nearbit.reading import ReadingOptions
 
 
-@dataclass(frozen=True, kw_only=True)
-class Reading:
-    """How a listing is read: with unlabelled images or not, where digests are kept, whom to tell, most pixels."""
-
-    keep_unlabelled: bool
-    cache: Path
-    progress: Progress = field(default=silent)
-    max_pixels: int | None = None
-
-
-def assemble(listing: Listing, reading: Reading) -> Dataset:
-    """Read every image of a listing once and make a data set of those that can be read.
+def assemble(listing: Listing, options: ReadingOptions, *, keep_unlabelled: bool) -> Dataset:
+    """Read every image of a listing once and make a data set of those that can be read, or of those with a label.
 
     Raises:
         DataError: no image is left.
@@ -34,18 +22,18 @@ def assemble(listing: Listing, reading: Reading) -> Dataset:
     listing = tidied(listing)
     problems = list(listing.problems)
     items = list(listing.items)
-    if not reading.keep_unlabelled:
+    if not keep_unlabelled:
         problems += [Problem(item.key, item.unlabelled) for item in items if not item.names]
         items = [item for item in items if item.names]
     paths = [listing.root / item.key for item in items]
-    checked = check_files(paths, reading.cache, reading.progress, reading.max_pixels)
+    checked = check_files(paths, options.kept, options.progress, options.max_pixels)
     problems += [Problem(item.key, one.reason) for item, one in zip(items, checked, strict=True) if one.reason]
     good = [(item, one.digest) for item, one in zip(items, checked, strict=True) if one.digest]
     if not good:
-        raise DataError(_nothing_left(listing, problems, labelled=not reading.keep_unlabelled))
+        raise DataError(_nothing_left(listing, problems, labelled=not keep_unlabelled))
     classes, dropped = _classes(listing, [item for item, _ in good])
     problems += [Problem(name, "a class without a readable image: dropped", is_class=True) for name in dropped]
-    return _dataset(listing, good, classes, problems, reading.max_pixels)
+    return _dataset(listing, good, classes, problems, options.max_pixels)
 
 
 def _dataset(

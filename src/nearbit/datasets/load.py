@@ -2,83 +2,40 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, Unpack
 
-from nearbit.datasets.assemble import Reading, assemble
+from nearbit.datasets import formats
+from nearbit.datasets.assemble import assemble
 from nearbit.datasets.dataset import Dataset
-from nearbit.datasets.formats.cifar import CIFAR10, CIFAR100, find_cifar, read_cifar
-from nearbit.datasets.formats.class_level import ClassLevel, checked_level
-from nearbit.datasets.formats.coco import list_coco
-from nearbit.datasets.formats.digits import load_digits
-from nearbit.datasets.formats.folder import list_files, list_folder
-from nearbit.datasets.formats.labels_file import SEPARATOR, LabelColumns, list_labels_file
+from nearbit.datasets.formats.folder import ONE_IMAGE, list_files
+from nearbit.datasets.formats.format import Format, KnownDataset
 from nearbit.datasets.formats.parts import with_parts
-from nearbit.datasets.formats.shapes import load_shapes
-from nearbit.datasets.listing import Listing
 from nearbit.errors import DataError, InputError, did_you_mean
-from nearbit.files.writing import cache_folder
 from nearbit.names import escaped
-from nearbit.progress import Progress, silent
+from nearbit.reading import ReadingKeywords, ReadingOptions
 
-BUILT_IN = ("digits", "shapes", "cifar10", "cifar100")
+BUILT_IN = tuple(formats.KNOWN)
 """Data sets known by name."""
 
-DOWNLOADED = ("cifar10", "cifar100")
-"""Those of them that are not in the package."""
-
-LABELS_FILES = tuple(
-    f"{stem}.{suffix}" for stem in ("annotations", "labels") for suffix in ("json", "csv", "tsv", "jsonl")
-)
-"""Labels files that are found in a folder."""
-
-_SUFFIXES = (".csv", ".tsv", ".jsonl", ".json")
+_USUAL = ReadingOptions()
+_INSTEAD = {
+    ("download", KnownDataset): "{path} is built in: leave it out",
+    ("label_level", Format): "{path} is none: leave it out",
+}
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Options:
-    label_level: str
-    images: Path | None
-    split_file: Path | None
-    columns: LabelColumns
-    class_level: ClassLevel | None
-    download: bool
-    reading: Reading
-
-
-def load_dataset(
-    source: str | Path,
-    *,
-    label_level: str = "fine",
-    images: Path | None = None,
-    split_file: Path | None = None,
-    separator: str = SEPARATOR,
-    class_level: ClassLevel | None = None,
-    path_column: str = "path",
-    label_column: str | None = None,
-    download: bool = False,
-    cache: Path | None = None,
-    progress: Progress = silent,
-    max_pixels: int | None = None,
-) -> Dataset:
+def load_dataset(source: str | Path, options: ReadingOptions = _USUAL, **given: Unpack[ReadingKeywords]) -> Dataset:
     """Read images with labels.
 
     Args:
         source: a name ("digits", "shapes", "cifar10", "cifar100"), or a path of: a folder with one folder a class; a
             labels file (`.csv`, `.tsv`, `.jsonl`, or COCO's `.json`) or the folder that holds it; the folder of a CIFAR
             archive in its binary layout. A name given as text goes before a folder so called ("./digits").
-        label_level: of CIFAR-100: "fine", "coarse" or "both".
-        images: the folder that the paths of a labels file are relative to; None looks beside it and in `images` there.
-        split_file: CSV with the columns path and split; None takes `split.csv` in the folder, if there is one.
-        separator: between the labels in the column labels of a table.
-        class_level: which folder on the path is the class: "first", "leaf" (the one that the image lies in), or its
-            number from the top, from 1; None guesses, and `Dataset.read_as` and `notes` say what was understood.
-        path_column: the column of a table, or the entry of JSON Lines, that holds the path.
-        label_column: the one that holds the label, or several with `separator` between; None takes label or labels.
-        download: fetch "cifar10" or "cifar100" from its official page where it is not in the cache yet.
-        cache: the folder for data that can be made again; None takes `nearbit.files.writing.cache_folder()`.
-        progress: called as ("reading images", done, total).
-        max_pixels: width times height above which an image is skipped; None as for `open_image`.
+        options: how it is read.
+        given: fields of `ReadingOptions` as keywords (`images=`, `class_level=`, `max_pixels=`, …), in the place of
+            those of `options`.
 
     Returns:
         Images that can be read and have a label; the others are listed in `problems`. Deterministic.
@@ -91,75 +48,48 @@ def load_dataset(
         >>> load_dataset("digits").labels.shape
         (1797, 10)
     """
-    reading = Reading(keep_unlabelled=False, cache=cache or cache_folder(), progress=progress, max_pixels=max_pixels)
-    options = _Options(
-        label_level=label_level,
-        images=images,
-        split_file=split_file,
-        columns=LabelColumns(path_column, label_column, separator),
-        class_level=checked_level(class_level),
-        download=download,
-        reading=reading,
-    )
-    return _load(source, options)
+    return _load(source, replace(options, **given), keep_unlabelled=False)
 
 
 def load_images(
     source: str | Path | Sequence[str | Path],
-    *,
-    label_level: str = "fine",
-    images: Path | None = None,
-    separator: str = SEPARATOR,
-    class_level: ClassLevel | None = None,
-    path_column: str = "path",
-    label_column: str | None = None,
-    download: bool = False,
-    cache: Path | None = None,
-    progress: Progress = silent,
-    max_pixels: int | None = None,
+    options: ReadingOptions = _USUAL,
+    **given: Unpack[ReadingKeywords],
 ) -> Dataset:
     """Read images with their labels if there are any: for encoding and indexing.
 
     Args:
         source: what `load_dataset` takes, and also a folder without classes (images in the folder itself have no
             label), one image file, or a list of image files.
-        label_level: as for `load_dataset`.
-        images: as for `load_dataset`.
-        separator: as for `load_dataset`.
-        class_level: as for `load_dataset`.
-        path_column: as for `load_dataset`.
-        label_column: as for `load_dataset`.
-        download: as for `load_dataset`.
-        cache: as for `load_dataset`.
-        progress: as for `load_dataset`.
-        max_pixels: as for `load_dataset`.
+        options: as for `load_dataset`; without `split_file`.
+        given: as for `load_dataset`.
 
     Returns:
         Every image that can be read; a row without a label is all False; where none has a label, labels are `(n, 0)`.
 
     Raises:
         DataError: nothing there, or nothing readable.
+        InputError: an option that the source has no use for.
     """
-    reading = Reading(keep_unlabelled=True, cache=cache or cache_folder(), progress=progress, max_pixels=max_pixels)
-    options = _Options(
-        label_level=label_level,
-        images=images,
-        split_file=None,
-        columns=LabelColumns(path_column, label_column, separator),
-        class_level=checked_level(class_level),
-        download=download,
-        reading=reading,
-    )
+    options = replace(options, **given)
+    if options.split_file is not None:
+        raise InputError(
+            f"split_file={str(options.split_file)!r} is for load_dataset; load_images takes all: leave it out"
+        )
     if isinstance(source, str | Path):
-        return _load(source, options)
+        return _load(source, options, keep_unlabelled=True)
     if not source:
         raise InputError("expected at least one image file, came an empty list")
-    return assemble(list_files([Path(file) for file in source]), reading)
+    return assemble(list_files([Path(file) for file in source]), options, keep_unlabelled=True)
 
 
-def _load(source: str | Path, options: _Options) -> Dataset:
+def _load(source: str | Path, options: ReadingOptions, *, keep_unlabelled: bool) -> Dataset:
     try:
-        return _load_any(source, options)
+        if isinstance(source, str) and source in formats.KNOWN:
+            known = formats.KNOWN[source]
+            _refuse_unused(known, source, options)
+            return known.load(options)
+        return _load_path(source, options, keep_unlabelled)
     except OSError as error:  # what the parts do not say better: a path that is too long, a folder that is closed
         path = escaped(os.fsdecode(error.filename or source))
         raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
@@ -167,74 +97,35 @@ def _load(source: str | Path, options: _Options) -> Dataset:
         raise DataError(f"{escaped(str(source))}: does not fit into memory") from error
 
 
-def _load_any(source: str | Path, options: _Options) -> Dataset:
-    if isinstance(source, str) and source in BUILT_IN:
-        return _load_named(source, options)
-    if options.download:
-        raise InputError(f"download=True is for {' and '.join(DOWNLOADED)}; leave it out for {source}")
+def _load_path(source: str | Path, options: ReadingOptions, keep_unlabelled: bool) -> Dataset:
     path = Path(source)
     if not path.exists():
         hint = did_you_mean(str(source), BUILT_IN)
         raise DataError(f"{source}: no such file or folder, and not one of {', '.join(BUILT_IN)}.{hint}")
-    found = find_cifar(path) if path.is_dir() else None
-    if found is not None:
-        _refuse_files(path, options)
-        return read_cifar(*found, label_level=options.label_level, progress=options.reading.progress)
-    if options.label_level != "fine":
-        raise InputError(f"label_level={options.label_level!r} is for cifar100; {path} is none: leave it out")
-    return assemble(with_parts(_listing(path, options), options.split_file), options.reading)
+    one, place = formats.recognised(path) or (ONE_IMAGE, path)
+    if one is ONE_IMAGE and not keep_unlabelled:
+        endings = ", ".join(formats.file_endings())
+        raise DataError(f"{path}: expected a folder, or a labels file ending in {endings}")
+    _refuse_unused(one, place, options)
+    found = one.read(place, options)
+    if isinstance(found, Dataset):
+        return found
+    return assemble(with_parts(found, options.split_file), options, keep_unlabelled=keep_unlabelled)
 
 
-def _load_named(name: str, options: _Options) -> Dataset:
-    _refuse_files(Path(name), options)
-    if name not in DOWNLOADED:
-        if options.download:
-            raise InputError(f"download=True is for {' and '.join(DOWNLOADED)}; {name} is built in: leave it out")
-        if options.label_level != "fine":
-            raise InputError(f"label_level={options.label_level!r} is for cifar100; leave it out for {name}")
-        return load_digits() if name == "digits" else load_shapes()
-    layout = CIFAR10 if name == "cifar10" else CIFAR100
-    kept = options.reading.cache / "datasets"
-    if options.download:
-        from nearbit.datasets.download import ARCHIVES, fetch
-
-        fetch(ARCHIVES[name], kept, options.reading.progress)
-    if not (kept / layout.folder).is_dir():
-        raise DataError(
-            f"{name} is not in the cache: allow the download (--download, download=True), "
-            f"or give the path of the unpacked binary archive (a folder {layout.folder})"
-        )
-    return read_cifar(layout, kept / layout.folder, label_level=options.label_level, progress=options.reading.progress)
-
-
-def _refuse_files(path: Path, options: _Options) -> None:
-    given = {"images": options.images, "split_file": options.split_file, "class_level": options.class_level}
-    for name, value in given.items():
+def _refuse_unused(one: Format | KnownDataset, path: str | Path, options: ReadingOptions) -> None:
+    """Raise `InputError` for an option that would do nothing."""
+    for name, why in one.refuses.items():
+        value = getattr(options, name)
         if value is not None:
-            raise InputError(f"{name}={str(value)!r} is for folders and labels files; leave it out for {path}")
+            raise InputError(f"{name}={_shown(value)} {why.format(path=path)}")
+    for name in ("download", "label_level"):
+        value = getattr(options, name)
+        if value != getattr(_USUAL, name) and name not in one.takes:
+            users = " and ".join(known.name for known in formats.KNOWN.values() if name in known.takes)
+            instead = _INSTEAD.get((name, type(one)), "leave it out for {path}")
+            raise InputError(f"{name}={value!r} is for {users}; {instead.format(path=path)}")
 
 
-def _listing(path: Path, options: _Options) -> Listing:
-    if path.is_dir():
-        return _folder_listing(path, options)
-    if options.class_level is not None:
-        raise InputError(f"class_level={options.class_level!r} is for folders of images; leave it out for {path}")
-    suffix = path.suffix.lower()
-    if suffix == ".json":
-        return list_coco(path, options.images)
-    if suffix in _SUFFIXES:
-        return list_labels_file(path, options.images, options.columns)
-    if options.reading.keep_unlabelled:
-        return list_files([path])
-    raise DataError(f"{path}: expected a folder, or a labels file ending in {', '.join(_SUFFIXES)}")
-
-
-def _folder_listing(path: Path, options: _Options) -> Listing:
-    files = [name for name in LABELS_FILES if (path / name).is_file()]
-    if len(files) > 1:
-        raise DataError(f"{path}: holds {' and '.join(files)}; name the one to read instead of the folder")
-    if files:
-        return _listing(path / files[0], options)
-    if options.images is not None:
-        raise InputError(f"images={str(options.images)!r} goes with a labels file; {path} holds none")
-    return list_folder(path, options.class_level)
+def _shown(value: Any) -> str:
+    return repr(str(value) if isinstance(value, Path) else value)

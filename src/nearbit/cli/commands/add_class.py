@@ -8,6 +8,7 @@ import click
 from nearbit.cli.console import Bars, Data, device_option, emit, image_options, json_option, list_problems, read_images
 from nearbit.errors import InputError
 from nearbit.names import label_name
+from nearbit.reading import ReadingOptions
 
 if TYPE_CHECKING:
     from nearbit.model.add_class import AddedClass
@@ -67,8 +68,9 @@ def command(
     kept = cache or cache_folder()
     with Bars() as progress:
         model = load_model(model_path)
-        images = read_images(sources, cache=kept, progress=progress, **reading)
-        old = None if keep is None else read_images([keep], cache=kept, progress=progress, **reading)
+        options = ReadingOptions(cache=kept, progress=progress, **reading)
+        images = read_images(sources, options)
+        old = None if keep is None else read_images([keep], options)
         added = add_class(
             model, images, name=name, keep=old, min_distance=min_distance, seed=seed, device=device, cache=kept,
             progress=progress,

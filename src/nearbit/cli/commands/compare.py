@@ -13,7 +13,7 @@ from nearbit.cli.console import Bars, Data, data_options, echo, emit, json_optio
 from nearbit.cli.split_options import DIVIDING, build_split, split_options
 from nearbit.cli.training_options import FILE, TRAINING, training_options
 from nearbit.errors import InputError
-from nearbit.progress import silent
+from nearbit.reading import ReadingOptions
 
 if TYPE_CHECKING:
     from nearbit.datasets import Dataset, Split
@@ -118,7 +118,7 @@ def command(
         )
     folder = cache or cache_folder()
     work = Work(
-        load=partial(read_dataset, source, cache=cache, progress=silent, **given),
+        load=partial(read_dataset, source, ReadingOptions(cache=cache, **given)),
         split=partial(_split, split_path, dividing),
         options=options,
         folder=output,

@@ -17,7 +17,7 @@ from nearbit.cli.console import (
     read_images,
 )
 from nearbit.errors import DataError, NearbitError
-from nearbit.progress import Progress
+from nearbit.reading import ReadingOptions
 
 if TYPE_CHECKING:
     from nearbit.datasets import Dataset
@@ -41,23 +41,22 @@ def command(source: str, errors: Path, as_json: bool, **reading: Any) -> None:
     are understood, and by which option they are read otherwise. Images without labels are counted too.
     """
     with Bars() as progress:
-        dataset = _read(source, progress, reading)
+        dataset = _read(source, ReadingOptions(progress=progress, **reading))
     listed = list_problems(dataset.problems, errors)
     about = dataset.summary() | {"fingerprint": dataset.fingerprint, "errors_file": listed}
     about |= {"read_as": dataset.read_as, "notes": list(dataset.notes)}
     emit(about, as_json=as_json, lines=_lines(about, source))
 
 
-def _read(source: str, progress: Progress, reading: dict[str, Any]) -> "Dataset":
+def _read(source: str, options: ReadingOptions) -> "Dataset":
     """Read images with labels; where there is not one label, the images alone."""
     try:
-        return read_dataset(source, progress=progress, **reading)
+        return read_dataset(source, options)
     except DataError:
-        without = {name: value for name, value in reading.items() if name != "split_file"}
-        if reading["split_file"] is not None or without["download"]:
+        if options.split_file is not None or options.download:
             raise
         try:
-            images = read_images([source], progress=progress, **without)
+            images = read_images([source], options)
         except NearbitError:
             images = None
         if images is None or images.labels.any():

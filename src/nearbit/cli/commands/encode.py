@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from nearbit.cli.console import Bars, Data, device_option, emit, image_options, json_option, list_problems, read_images
+from nearbit.reading import ReadingOptions
 
 
 @click.command("encode", epilog="Example: nearbit encode birds.model new-photos/ -o codes.npz")
@@ -41,7 +42,7 @@ def command(
     model = load_any_model(model_path)
     kept = cache or cache_folder()
     with Bars() as progress:
-        dataset = read_images(sources, cache=kept, progress=progress, **reading)
+        dataset = read_images(sources, ReadingOptions(cache=kept, progress=progress, **reading))
         encoded = model.encode_dataset(dataset, device=device, cache=kept, progress=progress)
     errors = list_problems(dataset.problems + encoded.problems, output.with_name(output.name + ".errors.jsonl"))
     arrays: dict[str, Any] = {

@@ -20,6 +20,7 @@ from nearbit.cli.console import (
     table,
 )
 from nearbit.errors import DataError, InputError
+from nearbit.reading import ReadingOptions
 
 if TYPE_CHECKING:
     from nearbit.datasets import Dataset, Split
@@ -97,10 +98,11 @@ def command(
     hierarchy = None if hierarchy_path is None else _read_hierarchy(hierarchy_path)
     chosen = {"convention": convention, "k": k, "hierarchy": hierarchy}
     with Bars() as progress:
+        options = ReadingOptions(cache=cache, progress=progress, **reading)
         about, report = (
             _codes(codes_path, chosen, progress)
             if codes_path is not None
-            else _model(model_path, source, (split_path, protocol), chosen, device, cache, reading, progress)
+            else _model(model_path, source, (split_path, protocol), chosen, device, options)
         )
     if plots_folder is not None:
         from nearbit.report.plots import write_plots
@@ -169,19 +171,15 @@ def _model(
     asked: tuple[Path | None, str | None],
     chosen: dict[str, Any],
     device: str,
-    cache: Path | None,
-    reading: dict[str, Any],
-    progress: Any,
+    options: ReadingOptions,
 ) -> tuple[dict[str, Any], Any]:
     from nearbit.evaluation import evaluate
-    from nearbit.files.writing import cache_folder
     from nearbit.model.bundle import load_model
 
     model = load_model(model_path)
-    kept = cache or cache_folder()
-    dataset = read_dataset(source, cache=kept, progress=progress, **reading)
+    dataset = read_dataset(source, options)
     split = _split(model, dataset, *asked)
-    evaluation = evaluate(model, dataset, split, **chosen, device=device, cache=kept, progress=progress)
+    evaluation = evaluate(model, dataset, split, **chosen, device=device, cache=options.kept, progress=options.progress)
     seen = evaluation.queries_seen_in_training
     if seen:
         echo(f"warning: {seen} query images are training or validation images of the model: these figures are too good")

@@ -1,6 +1,6 @@
 """`nearbit export`: a model as a network for ONNX Runtime, or its card."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +8,7 @@ import click
 
 from nearbit.cli.console import Bars, Data, data_options, emit, json_option, read_dataset, refuse_options
 from nearbit.errors import InputError
+from nearbit.reading import ReadingOptions
 
 FOR_A_CARD = ("model_path", "output", "card", "as_json")
 """Parameters that have a use with --model-card."""
@@ -51,7 +52,7 @@ def command(
         about, lines = _card(model_path, output)
     else:
         _check_request(int8, source)
-        about, lines = _export(_Request(model_path, output, int8, source, cache, reading))
+        about, lines = _export(_Request(model_path, output, int8, source, ReadingOptions(cache=cache, **reading)))
     emit(about, as_json=as_json, lines=lines)
 
 
@@ -63,8 +64,7 @@ class _Request:
     output: Path
     int8: bool
     source: str | None
-    cache: Path | None
-    reading: dict[str, Any]
+    reading: ReadingOptions
 
 
 def _check_request(int8: bool, source: str | None) -> None:
@@ -76,18 +76,17 @@ def _check_request(int8: bool, source: str | None) -> None:
 
 
 def _export(asked: _Request) -> tuple[dict[str, Any], list[str]]:
-    from nearbit.files.writing import cache_folder
     from nearbit.model.bundle import load_model
     from nearbit.model.onnx import check_export_target
     from nearbit.onnx_export import export_onnx
 
     check_export_target(asked.output)
     model = load_model(asked.model_path)
-    kept = asked.cache or cache_folder()
+    kept = asked.reading.kept
     with Bars() as progress:
         dataset = None
         if asked.source is not None:
-            dataset = read_dataset(asked.source, cache=kept, progress=progress, **asked.reading)
+            dataset = read_dataset(asked.source, replace(asked.reading, progress=progress))
         exported = export_onnx(model, int8=asked.int8, dataset=dataset, cache=kept, progress=progress)
     exported.model.save(asked.output)
     size = len(exported.model.content)

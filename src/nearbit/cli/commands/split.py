@@ -1,15 +1,13 @@
 """`nearbit split`: divide a data set and write the split as JSON."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from nearbit.cli.console import Bars, Data, data_options, emit, json_option, list_problems, read_dataset, say_notes
 from nearbit.cli.split_options import DIVIDING, build_split, part_sizes, split_options
-
-if TYPE_CHECKING:
-    pass
+from nearbit.reading import ReadingOptions
 
 
 @click.command("split", epilog="Example: nearbit split photos/ -o split.json --query 5 --validation 0.1 --seed 1")
@@ -24,7 +22,7 @@ def command(source: str, output: Path, as_json: bool, **options: Any) -> None:
     """Divide DATA into train, validation, query and database and write the row numbers with their content hashes."""
     dividing = {name: options.pop(name) for name in ("seed", *DIVIDING)}
     with Bars() as progress:
-        dataset = read_dataset(source, progress=progress, **options)
+        dataset = read_dataset(source, ReadingOptions(progress=progress, **options))
     say_notes(dataset)
     split = build_split(dataset, **dividing)
     split.save(output)

@@ -26,6 +26,7 @@ from nearbit.cli.training_options import FILE, TRAINING, training_options
 from nearbit.errors import InputError
 from nearbit.json_text import json_or_text
 from nearbit.progress import Progress, silent
+from nearbit.reading import ReadingOptions
 
 if TYPE_CHECKING:
     from nearbit.datasets import Dataset
@@ -115,7 +116,7 @@ def command(
         if only is not None and tensorboard is not None:
             raise InputError(f"--tensorboard shows a whole training, and --only {only} stops before: leave it out")
         with processes.main_first():
-            dataset = _read(source, method, cache=cache, progress=progress, **given)
+            dataset = _read(source, method, ReadingOptions(cache=cache, progress=progress, **given))
         if processes.is_main:
             say_notes(dataset)
         run = plan(
@@ -220,17 +221,17 @@ def _refuse_unused(method: str) -> None:
         refuse_options(names - unused, f"would do nothing for {method}, which trains no hash network")
 
 
-def _read(source: str, method: str, **given: Any) -> "Dataset":
+def _read(source: str, method: str, options: ReadingOptions) -> "Dataset":
     """Read a data set; for a method that needs no labels also a folder without any."""
     from nearbit.methods import Baseline, find_method
     from nearbit.training import AUTO
 
     chosen = None if method == AUTO else find_method(method)
-    if isinstance(chosen, Baseline) and not chosen.needs_labels and given["split_file"] is None:
-        images = read_images([source], **{name: value for name, value in given.items() if name != "split_file"})
+    if isinstance(chosen, Baseline) and not chosen.needs_labels and options.split_file is None:
+        images = read_images([source], options)
         if not images.labels.any():
             return images
-    return read_dataset(source, **given)
+    return read_dataset(source, options)
 
 
 def _remove_empty(folder: Path) -> None:

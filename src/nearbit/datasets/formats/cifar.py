@@ -1,20 +1,20 @@
 """CIFAR-10 and CIFAR-100 in their official binary layout: rows of label bytes and 3,072 pixel bytes, channels first."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from nearbit.datasets.dataset import Dataset
+from nearbit.datasets.formats.format import FOR_FILES, Format, KnownDataset
 from nearbit.datasets.images import ArrayImages, array_digests
 from nearbit.errors import DataError
 from nearbit.json_text import unstorable
 from nearbit.names import escaped, label_name
-from nearbit.progress import Progress, silent
+from nearbit.reading import LABEL_LEVELS, ReadingOptions
 
-LabelLevel = Literal["fine", "coarse", "both"]
 SIDE = 32
 _PIXELS = 3 * SIDE * SIDE
 
@@ -32,13 +32,13 @@ class CifarLayout:
     names: tuple[str, ...]
 
 
-CIFAR10 = CifarLayout(
+_CIFAR10 = CifarLayout(
     "cifar10",
     "cifar-10-batches-bin",
     {**{f"data_batch_{number}.bin": "train" for number in range(1, 6)}, "test_batch.bin": "query"},
     ("batches.meta.txt",),
 )
-CIFAR100 = CifarLayout(
+_CIFAR100 = CifarLayout(
     "cifar100",
     "cifar-100-binary",
     {"train.bin": "train", "test.bin": "query"},
@@ -46,37 +46,66 @@ CIFAR100 = CifarLayout(
 )
 
 
-def find_cifar(folder: Path) -> tuple[CifarLayout, Path] | None:
-    """Return the layout and the folder where `folder`, or the archive's folder inside it, holds CIFAR; else None."""
-    for layout in (CIFAR10, CIFAR100):
+def find_cifar(folder: Path) -> Path | None:
+    """Return the folder that holds CIFAR, `folder` itself or the archive's folder inside it; else None."""
+    for layout in (_CIFAR10, _CIFAR100):
         for place in (folder, folder / layout.folder):
-            if any((place / name).is_file() for name in layout.data) and (place / layout.names[-1]).is_file():
-                return layout, place
+            if _holds(place, layout):
+                return place
     return None
 
 
-def read_cifar(layout: CifarLayout, folder: Path, *, label_level: str = "fine", progress: Progress = silent) -> Dataset:
+def _holds(place: Path, layout: CifarLayout) -> bool:
+    return any((place / name).is_file() for name in layout.data) and (place / layout.names[-1]).is_file()
+
+
+def read_found(place: Path, options: ReadingOptions) -> Dataset:
+    """Read a folder that `find_cifar` returned."""
+    return read_cifar(_CIFAR10 if _holds(place, _CIFAR10) else _CIFAR100, place, options)
+
+
+def load_cifar(layout: CifarLayout, options: ReadingOptions) -> Dataset:
+    """Read CIFAR from the cache; what is not there is fetched where `options.download` allows it.
+
+    Raises:
+        DataError: it is not in the cache, or could not be fetched or read.
+    """
+    kept = options.kept / "datasets"
+    if options.download:
+        from nearbit.datasets.download import ARCHIVES, fetch
+
+        fetch(ARCHIVES[layout.name], kept, options.progress)
+    if not (kept / layout.folder).is_dir():
+        raise DataError(
+            f"{layout.name} is not in the cache: allow the download (--download, download=True), "
+            f"or give the path of the unpacked binary archive (a folder {layout.folder})"
+        )
+    return read_cifar(layout, kept / layout.folder, options)
+
+
+def read_cifar(layout: CifarLayout, folder: Path, options: ReadingOptions) -> Dataset:
     """Read a CIFAR folder into memory: uint8 `(n, 32, 32, 3)`, 184 MB for the 60,000 images.
 
     Rows stand in the order of the files (train, then test); the parts that those files stand for are given.
 
     Args:
-        layout: `CIFAR10` or `CIFAR100`.
+        layout: of CIFAR-10 or CIFAR-100.
         folder: holds the `.bin` files and the files of class names.
-        label_level: for CIFAR-100 "fine" (100 classes, with parents), "coarse" (20), or "both" (120 classes, two labels
-            an image, fine classes with parents). CIFAR-10 has "fine" only.
-        progress: called as ("reading cifar100", files done, files).
+        options: `label_level` is for CIFAR-100 "fine" (100 classes, with parents), "coarse" (20), or "both" (120
+            classes, two labels an image, fine classes with parents); CIFAR-10 has "fine" only. `progress` is called as
+            ("reading cifar100", files done, files).
 
     Raises:
         DataError: a file is missing or damaged, or there is no such label level.
     """
-    if label_level not in (("fine",) if len(layout.names) == 1 else ("fine", "coarse", "both")):
+    label_level = options.label_level
+    if label_level not in (LABEL_LEVELS if len(layout.names) > 1 else ("fine",)):
         raise DataError(f"label_level must be 'fine', and for cifar100 also 'coarse' or 'both', not {label_level!r}")
     names = [_names(folder / file) for file in layout.names]
     tables = []
     for done, file in enumerate(layout.data, start=1):
         tables.append(_table(folder / file, [len(level) for level in names]))
-        progress(f"reading {layout.name}", done, len(layout.data))
+        options.progress(f"reading {layout.name}", done, len(layout.data))
     pixels = _pixels(tables, len(names))
     numbers = np.concatenate([table[:, : len(names)] for table in tables])
     keys = [
@@ -160,3 +189,10 @@ def _fine_parents(numbers: npt.NDArray[np.uint8], names: list[list[str]]) -> tup
     if len(coarse_of) != len(pairs):
         raise DataError("cifar100: rows of one fine class have different coarse classes; the files are damaged")
     return tuple(names[0][coarse_of[fine]] if fine in coarse_of else "" for fine in range(len(names[1])))
+
+
+CIFAR = Format(
+    name="CIFAR in its binary layout", read=read_found, find=find_cifar, takes=("label_level",), refuses=FOR_FILES
+)
+CIFAR10 = KnownDataset(name="cifar10", load=partial(load_cifar, _CIFAR10), takes=("download",))
+CIFAR100 = KnownDataset(name="cifar100", load=partial(load_cifar, _CIFAR100), takes=("label_level", "download"))

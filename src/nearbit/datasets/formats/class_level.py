@@ -6,10 +6,7 @@ from dataclasses import dataclass
 
 from nearbit.datasets.formats.parts import PART_NAMES
 from nearbit.datasets.scan import Scan
-from nearbit.errors import InputError
-
-ClassLevel = str | int
-"""The folder that is the class: "first", "leaf" (the one that the image lies in), or its number from the top (1, 2)."""
+from nearbit.reading import ClassLevel
 
 LEAF = 0
 
@@ -44,14 +41,6 @@ class FolderLayout:
         folders = path.split("/")[:-1]
         named = self.parts_at and len(folders) >= self.parts_at and path.startswith(self.homes)
         return PART_NAMES.get(folders[self.parts_at - 1].lower(), "") if named else ""
-
-
-def checked_level(level: ClassLevel | None) -> ClassLevel | None:
-    """Return the class level; raise `InputError` where it is none."""
-    whole = isinstance(level, int) and not isinstance(level, bool) and level >= 1
-    if level is None or level in ("first", "leaf") or whole:
-        return level
-    raise InputError(f"class_level must be 'first', 'leaf' or the number of a folder from 1 at the top, not {level!r}")
 
 
 def layout_of(found: Scan, level: ClassLevel | None) -> FolderLayout:

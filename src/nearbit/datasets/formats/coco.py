@@ -3,19 +3,21 @@
 from pathlib import Path
 from typing import Any
 
+from nearbit.datasets.formats.format import FOR_FOLDERS, Format
 from nearbit.datasets.formats.labels_file import Places
 from nearbit.datasets.listing import ListedImage, Listing
 from nearbit.errors import DataError
 from nearbit.json_text import read_json
+from nearbit.reading import ReadingOptions
 
 
-def list_coco(file: Path, images: Path | None = None) -> Listing:
+def list_coco(file: Path, options: ReadingOptions) -> Listing:
     """List the images of a COCO annotations file; the labels of an image are the categories of its annotations.
 
     Args:
         file: JSON with "images" (id, file_name), "categories" (id, name; supercategory becomes the parent) and
             "annotations" (image_id, category_id).
-        images: the folder that file names are relative to; None looks beside the file, then in a folder `images` there.
+        options: `images` is the folder that file names are relative to.
 
     Raises:
         DataError: the file is not such JSON, or an annotation names an unknown image or category.
@@ -30,7 +32,7 @@ def list_coco(file: Path, images: Path | None = None) -> Listing:
         raise DataError(f"{file}: two categories have the same name")
     if len(set(names.values())) != len(names):
         raise DataError(f"{file}: two images have the same file_name")
-    places = Places(file, images)
+    places = Places(file, options.images)
     items = []
     for number, path in names.items():
         key = places.find(path, str(file))
@@ -83,3 +85,6 @@ def _parents(table: dict[str, Any]) -> dict[str, str] | None:
 
 def _name(file: Path) -> str:
     return file.resolve().parent.name if file.stem == "annotations" else file.stem
+
+
+COCO = Format(name="COCO annotations", read=list_coco, endings=(".json",), refuses=FOR_FOLDERS)

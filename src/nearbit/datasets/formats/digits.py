@@ -6,6 +6,7 @@ from importlib import resources
 import numpy as np
 
 from nearbit.datasets.dataset import Dataset
+from nearbit.datasets.formats.format import KnownDataset
 from nearbit.datasets.images import ArrayImages, array_digests
 
 
@@ -33,3 +34,6 @@ def load_digits() -> Dataset:
         digests=array_digests(pixels),
         mirror=False,
     )
+
+
+DIGITS = KnownDataset(name="digits", load=lambda _: load_digits())

@@ -4,14 +4,16 @@ from dataclasses import replace
 from pathlib import Path
 
 from nearbit.datasets.dataset import Problem
-from nearbit.datasets.formats.class_level import LEAF, ClassLevel, FolderLayout, layout_of
+from nearbit.datasets.formats.class_level import LEAF, FolderLayout, layout_of
+from nearbit.datasets.formats.format import FOR_FOLDERS, Format
 from nearbit.datasets.images import common_root
 from nearbit.datasets.listing import NO_LABEL, ListedImage, Listing
 from nearbit.datasets.scan import Scan, scan_folder
 from nearbit.errors import DataError
+from nearbit.reading import ReadingOptions
 
 
-def list_folder(root: Path, class_level: ClassLevel | None = None) -> Listing:
+def list_folder(root: Path, options: ReadingOptions) -> Listing:
     """List the images of a folder, labelled by a folder on their path; those that have no such folder have no label.
 
     Which folder that is says `class_level`. None guesses: the first one; where all class folders lie in one folder,
@@ -26,7 +28,7 @@ def list_folder(root: Path, class_level: ClassLevel | None = None) -> Listing:
         first = [f" ({problem.path!r}: {problem.reason})" for problem in found.problems[:1]]
         expected = "one folder a class with images in each, or a labels file"
         raise DataError(f"{root}: no images in it{''.join(first)}; expected {expected}")
-    layout = layout_of(found, class_level)
+    layout = layout_of(found, options.class_level)
     items = tuple(_item(path, layout) for path in found.paths)
     if len({item.part for item in items if item.part and item.names}) < 2:  # one part alone divides nothing
         items = tuple(replace(item, part="") for item in items)
@@ -38,7 +40,7 @@ def list_folder(root: Path, class_level: ClassLevel | None = None) -> Listing:
         problems=tuple(problems),
         read_as=layout.read_as if any(item.names for item in items) else "images without labels",
         notes=layout.notes if any(item.names for item in items) else (),
-        class_level=class_level,
+        class_level=options.class_level,
     )
 
 
@@ -68,3 +70,13 @@ def _empty(found: Scan, layout: FolderLayout) -> list[str]:
     full = {"/".join(path.split("/")[: layout.level]) for path in found.paths}
     at_level = [folder for folder in found.folders if folder.count("/") == layout.level - 1]
     return [folder for folder in at_level if folder.startswith(layout.homes) and folder not in full]
+
+
+FOLDER = Format(
+    name="folders of images",
+    read=list_folder,
+    find=lambda folder: folder,
+    refuses={"images": "goes with a labels file; {path} holds none"},
+)
+ONE_IMAGE = Format(name="one image", read=lambda file, _: list_files([file]), refuses=FOR_FOLDERS)
+"""What `load_images` takes any other file for; no entry of the table."""

@@ -1,11 +1,11 @@
 """Labels files: CSV and TSV tables, and JSON Lines, one row an image."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from nearbit.datasets.dataset import Problem
+from nearbit.datasets.formats.format import FOR_FOLDERS, Format
 from nearbit.datasets.formats.parts import part_named
 from nearbit.datasets.formats.table import read_table
 from nearbit.datasets.listing import ListedImage, Listing
@@ -13,25 +13,13 @@ from nearbit.datasets.scan import NOT_UTF8, is_utf8
 from nearbit.errors import DataError, did_you_mean
 from nearbit.json_text import parse_json, unstorable
 from nearbit.names import escaped
+from nearbit.reading import ReadingOptions
 
-SEPARATOR = "|"
-"""What stands between the labels of one image in the column `labels`."""
-
-
-@dataclass(frozen=True)
-class LabelColumns:
-    """Where a labels file holds what: the column (or the entry of JSON Lines) of the path and of the label.
-
-    `label` None takes `label` (one name, taken whole) or `labels` (with `separator` between the names), whichever is
-    there; a column that is named holds one name, or several with `separator` between.
-    """
-
-    path: str = "path"
-    label: str | None = None
-    separator: str = SEPARATOR
+_COLUMNS = ("path_column", "label_column", "separator")
+"""The reading options that name columns."""
 
 
-def list_labels_file(file: Path, images: Path | None = None, columns: LabelColumns | None = None) -> Listing:
+def list_labels_file(file: Path, options: ReadingOptions) -> Listing:
     """List the images of a labels file in the order of its rows.
 
     Args:
@@ -39,18 +27,17 @@ def list_labels_file(file: Path, images: Path | None = None, columns: LabelColum
             "|" between the fields, and the columns are path and label (one name, taken whole) or labels (names with
             `separator` between them); in `.jsonl` objects are {"path": …, "label": …} or {"path": …, "labels": […]}; a
             column or an entry split is understood in each.
-        images: the folder that paths are relative to; None looks beside the file, then in a folder `images` there.
-        columns: other names of the columns, and what stands between the names in a column labels.
+        options: `images` is the folder that paths are relative to; `path_column`, `label_column` and `separator` name
+            other columns, and what stands between the labels of one image.
 
     Raises:
         DataError: the file cannot be read as such; with the line number.
     """
     reader = _json_lines if file.suffix.lower() == ".jsonl" else _table_rows
-    places = Places(file, images)
+    places = Places(file, options.images)
     seen: dict[str, int] = {}
     items: list[ListedImage] = []
-    asked = columns or LabelColumns()
-    for line, path, names, part in reader(file, asked):
+    for line, path, names, part in reader(file, options):
         where = f"{file}, line {line}"
         key = places.find(path, where)
         if (key or path) in seen:
@@ -61,14 +48,21 @@ def list_labels_file(file: Path, images: Path | None = None, columns: LabelColum
             items.append(ListedImage(key, tuple(names), part_named(part, where)))
     if not seen:
         raise DataError(f"{file}: no rows; expected one row an image")
-    named = f" (path: {asked.path!r}, label: {asked.label or 'label or labels'!r})" if asked != LabelColumns() else ""
     return Listing(
         file.stem,
         places.root,
         tuple(items),
         problems=tuple(places.problems),
-        read_as=f"the labels file {file.name}{named}",
+        read_as=f"the labels file {file.name}{_columns(options)}",
     )
+
+
+def _columns(options: ReadingOptions) -> str:
+    """Say which columns were read, where others than usual were asked for."""
+    usual = ReadingOptions()
+    if all(getattr(options, name) == getattr(usual, name) for name in _COLUMNS):
+        return ""
+    return f" (path: {options.path_column!r}, label: {options.label_column or 'label or labels'!r})"
 
 
 class Places:
@@ -107,50 +101,52 @@ def _is_there(path: Path) -> bool:
         return False
 
 
-def _table_rows(file: Path, columns: LabelColumns) -> Iterator[tuple[int, str, list[str], str]]:
-    options = {columns.path: "path_column", columns.label or "": "label_column"}
-    required = (columns.path,) if columns.label is None else (columns.path, columns.label)
-    for line, row in read_table(file, required=required, options=options):
-        yield line, row[columns.path], _table_labels(file, row, columns), row.get("split", "")
+def _table_rows(file: Path, options: ReadingOptions) -> Iterator[tuple[int, str, list[str], str]]:
+    named = {options.path_column: "path_column", options.label_column or "": "label_column"}
+    required = (options.path_column,) if options.label_column is None else (options.path_column, options.label_column)
+    for line, row in read_table(file, required=required, options=named):
+        yield line, row[options.path_column], _table_labels(file, row, options), row.get("split", "")
 
 
-def _table_labels(file: Path, row: dict[str, str], columns: LabelColumns) -> list[str]:
-    if columns.label is not None:
-        return _names_in(row[columns.label], columns.separator)
+def _table_labels(file: Path, row: dict[str, str], options: ReadingOptions) -> list[str]:
+    if options.label_column is not None:
+        return _names_in(row[options.label_column], options.separator)
     if ("label" in row) == ("labels" in row):
         hint = did_you_mean("label", list(row))
         raise DataError(
             f"{file}: expected one of the columns 'label' and 'labels'; the columns are: {', '.join(row)}.{hint} "
             "Another one is named by --label-column (label_column=)"
         )
-    return [row["label"]] * bool(row["label"]) if "label" in row else _names_in(row["labels"], columns.separator)
+    return [row["label"]] * bool(row["label"]) if "label" in row else _names_in(row["labels"], options.separator)
 
 
 def _names_in(text: str, separator: str) -> list[str]:
     return [name for name in text.split(separator) if name]
 
 
-def _json_lines(file: Path, columns: LabelColumns) -> Iterator[tuple[int, str, list[str], str]]:
+def _json_lines(file: Path, options: ReadingOptions) -> Iterator[tuple[int, str, list[str], str]]:
     for line, text in enumerate(_text_of(file).split("\n"), start=1):
         if text.strip():
             where = f"{file}, line {line}"
-            yield line, *_json_row(parse_json(text, where, DataError, any_text=True), where, columns)
+            yield line, *_json_row(parse_json(text, where, DataError, any_text=True), where, options)
 
 
-def _json_row(row: Any, where: str, columns: LabelColumns) -> tuple[str, list[str], str]:
-    if not isinstance(row, dict) or not isinstance(row.get(columns.path), str):
-        raise DataError(f'{where}: expected an object with "{columns.path}" (a text), came {escaped(str(row)[:60])}')
+def _json_row(row: Any, where: str, options: ReadingOptions) -> tuple[str, list[str], str]:
+    if not isinstance(row, dict) or not isinstance(row.get(options.path_column), str):
+        raise DataError(
+            f'{where}: expected an object with "{options.path_column}" (a text), came {escaped(str(row)[:60])}'
+        )
     part = row.get("split") or ""
     if not isinstance(part, str):
         raise DataError(f'{where}: "split" must be a text, not {part!r}')
-    return row[columns.path], _json_labels(row, where, columns), part
+    return row[options.path_column], _json_labels(row, where, options), part
 
 
-def _json_labels(row: dict[str, Any], where: str, columns: LabelColumns) -> list[str]:
-    if columns.label is not None:
-        found = row.get(columns.label)
+def _json_labels(row: dict[str, Any], where: str, options: ReadingOptions) -> list[str]:
+    if options.label_column is not None:
+        found = row.get(options.label_column)
         names = found if isinstance(found, list) else [] if found is None else [found]
-        expected = f'"{columns.label}" must be a text or a list of texts'
+        expected = f'"{options.label_column}" must be a text or a list of texts'
     else:
         if "label" in row and "labels" in row:
             raise DataError(f'{where}: expected "label" or "labels", came both')
@@ -170,3 +166,8 @@ def _text_of(file: Path) -> str:
         raise DataError(f"{file}: cannot be read: {error.strerror}") from error
     except MemoryError as error:
         raise DataError(f"{file}: does not fit into memory") from error
+
+
+LABELS_FILE = Format(
+    name="labels files", read=list_labels_file, endings=(".csv", ".tsv", ".jsonl"), refuses=FOR_FOLDERS
+)

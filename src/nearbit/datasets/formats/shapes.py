@@ -8,6 +8,7 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw
 
 from nearbit.datasets.dataset import Dataset
+from nearbit.datasets.formats.format import KnownDataset
 from nearbit.datasets.formats.outlines import FAMILIES, KINDS, draw_shape
 from nearbit.datasets.images import ArrayImages, array_digests
 
@@ -97,3 +98,6 @@ def _places(count: int, rng: np.random.Generator) -> list[tuple[float, float]]:
     turn = float(rng.uniform(0, 2 * np.pi))
     angles = [turn + 2 * np.pi * place / count for place in range(count)]
     return [(0.5 + 0.28 * float(np.cos(angle)), 0.5 + 0.28 * float(np.sin(angle))) for angle in angles]
+
+
+SHAPES = KnownDataset(name="shapes", load=lambda _: load_shapes())

@@ -21,7 +21,7 @@ def read_table(
 
     What stands between the fields is told by the header: the one of `DELIMITERS` by which it has most of the required
     columns, else most fields; a first line "sep=;" as spreadsheets write it says so too. Fields may hold line breaks in
-    quotes. LabelColumns beyond `required` are passed on.
+    quotes. Columns beyond `required` are passed on.
 
     Args:
         file: the table.

@@ -22,6 +22,7 @@ from nearbit.cli.console import (
     read_images,
 )
 from nearbit.errors import InputError
+from nearbit.reading import ReadingOptions
 
 if TYPE_CHECKING:
     from nearbit.datasets import Dataset
@@ -34,7 +35,6 @@ HOW_TO_FIND = (
     "--missing removes the items"
 )
 COUNTS = ("added", "replaced", "unchanged", "absent", "relabelled", "moved", "removed")
-TABLES = (".csv", ".tsv", ".jsonl", ".json")
 
 keep_outputs_option = click.option(
     "--keep-outputs",
@@ -90,7 +90,9 @@ def sync(index_path: Path, source: str, as_json: bool, **options: Any) -> None:
 
 def check_mirror(source: str, word: str) -> None:
     """Refuse to take one image for all that a folder holds."""
-    if not (Path(source).is_dir() or Path(source).suffix.lower() in TABLES):
+    from nearbit.datasets.formats import file_endings
+
+    if not (Path(source).is_dir() or Path(source).suffix.lower() in file_endings()):
         raise InputError(f"{word} needs one folder or labels file, of which INDEX is to be the mirror, not {source}")
 
 
@@ -122,7 +124,8 @@ def put_images(
     if index_path.exists():
         make().close()
     with Bars() as progress:
-        dataset, rows = _read(sources, model, part, split_file, reading | {"cache": kept, "progress": progress})
+        options = ReadingOptions(split_file=split_file, cache=kept, progress=progress, **reading)
+        dataset, rows = _read(sources, model, part, options)
         with make() as index:
             index.set_notes({"model_path": path_seen_from(index.path.absolute().parent, folder)})
             done = index_dataset(
@@ -160,15 +163,14 @@ def _read(
     sources: Sequence[str],
     model: "Model | OnnxModel",
     part: str | None,
-    split_file: Path | None,
-    reading: dict[str, Any],
+    options: ReadingOptions,
 ) -> "tuple[Dataset, Any]":
     """Return the data set that is asked for, and the rows of its part, None for all."""
     if part is None:
-        return read_images(sources, **reading), None
+        return read_images(sources, options), None
     if len(sources) != 1:
         raise InputError(f"--part needs the one data set that the model was trained on, not {len(sources)} sources")
-    dataset = read_dataset(sources[0], split_file=split_file, **reading)
+    dataset = read_dataset(sources[0], options)
     if model.split is None:
         raise InputError(f"the model records no split: leave --part {part} out")
     model.split.check(dataset)
