@@ -53,8 +53,10 @@ def test_what_a_baseline_says_of_itself(name):
     with pytest.raises(InputError, match=f"{name} has no option 'margin'"):
         baseline.with_options({"margin": 1})
     for option in fields(baseline.options):
-        with pytest.raises(InputError, match=f"{option.name} must be a whole number of at least 1, not 0"):
-            baseline.with_options({option.name: 0})
+        whole, bad = isinstance(option.default, int), 0 if isinstance(option.default, int) else -1
+        least = "whole number of at least 1, not 0" if whole else "number of at least 0, not -1"
+        with pytest.raises(InputError, match=f"{option.name} must be a {least}"):
+            baseline.with_options({option.name: bad})
 
 
 @pytest.mark.parametrize("name", [name for name, baseline in BASELINES.items() if not baseline.needs_labels])

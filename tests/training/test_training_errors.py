@@ -93,7 +93,7 @@ def test_head_auto_on_frozen_features_needs_validation_images(frozen):
     dataset = tiny_dataset()
     options = replace(frozen, select="last")
     with pytest.raises(InputError, match="head 'auto' is chosen on validation images and the split has none"):
-        plan(dataset, tiny_split(dataset, validation=None), n_bits=12, options=options)
+        plan(dataset, tiny_split(dataset, validation=None), n_bits=12, options=options, method="crh")
 
 
 def test_a_head_on_frozen_features_needs_no_validation_images_where_the_last_epoch_is_kept(run):

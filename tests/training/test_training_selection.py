@@ -61,7 +61,7 @@ def test_validation_is_looked_at_every_so_many_epochs_and_at_the_end(run):
 @pytest.mark.parametrize("scores", [(0.2, 0.7), (0.7, 0.2)])
 def test_head_auto_records_both_candidates_and_takes_the_better(run, monkeypatch, scores):
     by_head = dict(zip(("linear", "hidden"), scores, strict=True))
-    monkeypatch.setattr(Trainer, "validation_map", lambda self: by_head[self.stage.split(", ")[-1].split()[0]])
+    monkeypatch.setattr(Trainer, "validation_map", lambda self: by_head[self.stage.title.split(", ")[-1].split()[0]])
     model = run("csq", "frozen")
     assert model.record["head_candidates"] == by_head
     better = "linear" if scores[0] > scores[1] else "hidden"
@@ -86,7 +86,8 @@ def test_a_small_set_gets_as_many_steps_as_a_large_one(n_train, epochs):
     for method in METHODS.values():
         assert resolve_schedule(method, TrainOptions(), "frozen", "hidden", n_train).epochs == epochs
         assert resolve_schedule(method, TrainOptions(epochs=3), "frozen", "linear", n_train).epochs == 3
-        assert resolve_schedule(method, TrainOptions(), "scratch", "linear", n_train).epochs == 60
+        if "scratch" in method.schedules:
+            assert resolve_schedule(method, TrainOptions(), "scratch", "linear", n_train).epochs == 60
 
 
 def test_more_images_than_the_search_had_get_no_fewer_epochs_and_small_batches_count():

@@ -27,7 +27,7 @@ def epochs_done(monkeypatch):
     done, train_epoch = [], trainer.Trainer._epoch
 
     def watched(self, state, optimizer):
-        done.append((self.stage.split(",")[0], state.epoch))
+        done.append((self.stage.title.split(",")[0], state.epoch))
         train_epoch(self, state, optimizer)
 
     monkeypatch.setattr(trainer.Trainer, "_epoch", watched)
@@ -208,7 +208,7 @@ def test_a_seed_decides_every_bit_of_a_baseline(run, name):
     assert (run(name, "frozen", n_bits=5, seed=9, **BASELINE).model_id == model.model_id) == (name == "pca")
 
 
-@pytest.mark.parametrize("name", [name for name in BASELINES if name != "label"])
+@pytest.mark.parametrize("name", [name for name, baseline in BASELINES.items() if not baseline.needs_labels])
 def test_images_without_labels_are_enough_for_what_needs_none(run, name):
     pixels = tiny_pixels(tiny_labels())
     dataset = dataset_of(pixels, np.zeros((30, 0), np.bool_), ())

@@ -9,10 +9,10 @@ from nearbit.errors import InputError
 
 if TYPE_CHECKING:
     from nearbit.model.bundle import Model
-    from nearbit.training import BaselineRun, TrainingRun
+    from nearbit.training import AnyRun
 
 
-def finished_model(output: Path, run: "TrainingRun | BaselineRun", overwrite: bool) -> "Model | None":
+def finished_model(output: Path, run: "AnyRun", overwrite: bool) -> "Model | None":
     """Return the model at `output` if it is what would be trained; refuse to replace another one unasked."""
     from nearbit.model.bundle import check_target, load_model
     from nearbit.training import differences
@@ -31,13 +31,15 @@ def finished_model(output: Path, run: "TrainingRun | BaselineRun", overwrite: bo
     )
 
 
-def list_skipped(run: "TrainingRun | BaselineRun", output: Path) -> str | None:
+def list_skipped(run: "AnyRun", output: Path) -> str | None:
     """Write the images that were skipped beside the model; return the file's name, or None where there are none."""
     return list_problems(run.context.dataset.problems, output.with_name(output.name + ".errors.jsonl"))
 
 
 def report(model: "Model", output: Path, errors: str | None, as_json: bool) -> None:
-    """Print what was trained, and how well it does on validation."""
+    """Print what was trained, why, and how well it does on validation."""
+    from nearbit.training import about_choice
+
     record = model.record
     split = model.split
     sizes = part_sizes(split) if split is not None else {}
@@ -53,6 +55,7 @@ def report(model: "Model", output: Path, errors: str | None, as_json: bool) -> N
         "selected_epoch": record["selected_epoch"],
         "epochs": record["schedule"]["epochs"],
         "validation_map": score,
+        "auto": record.get("auto"),
         "split": sizes,
         "seconds": record["seconds"],
         "errors_file": errors,
@@ -65,6 +68,7 @@ def report(model: "Model", output: Path, errors: str | None, as_json: bool) -> N
             f"on {record['options']['backbone']}",
             f"epoch {about['selected_epoch']} of {about['epochs']}"
             + (f", validation mAP {score:.4f} (tie-aware)" if score is not None else ", no validation"),
+            *about_choice(record),
             f"next: nearbit evaluate {output} DATA, or nearbit index add NAME.index DATA --model {output}",
         ],
     )

@@ -8,7 +8,7 @@ from nearbit.errors import InputError
 from nearbit.progress import Progress
 
 if TYPE_CHECKING:
-    from nearbit.training import BaselineRun, TrainingRun
+    from nearbit.training import AnyRun
 
 
 def read_array(path: Path | None) -> Any:
@@ -25,9 +25,7 @@ def read_array(path: Path | None) -> Any:
         raise InputError(f"{path} is not a file of numbers that numpy.save wrote (.npy)") from error
 
 
-def write_stage(
-    run: "TrainingRun | BaselineRun", only: str, output: Path, overwrite: bool, progress: Progress, as_json: bool
-) -> None:
+def write_stage(run: "AnyRun", only: str, output: Path, overwrite: bool, progress: Progress, as_json: bool) -> None:
     """Run one stage and write its array; there is no checkpoint, but a classifier's logits are kept in the cache."""
     import numpy as np
 

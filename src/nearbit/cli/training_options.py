@@ -18,6 +18,7 @@ TRAINING = (
     "batch_size",
     "learning_rate",
     "select",
+    "validate_against",
     "augment",
     "views",
     "device",
@@ -39,6 +40,13 @@ _OPTIONS = (
         default="validation",
         show_default=True,
         help="Keep the best epoch on validation, or the last.",
+    ),
+    click.option(
+        "--validate-against",
+        type=click.Choice(["auto", "train", "validation"]),
+        default="auto",
+        show_default=True,
+        help="What validation images search; auto: each other, where less than half of the database is trained on.",
     ),
     click.option(
         "--augment", type=click.Choice(["auto", "none", "crop", "crop+mirror"]), default="auto", show_default=True

@@ -5,12 +5,24 @@ from nearbit.methods.baseline import Baseline, Fitted
 from nearbit.methods.classifier import CLASSIFIER
 from nearbit.methods.crh import CRH, CRHOptions
 from nearbit.methods.csq import CSQ, CSQOptions
+from nearbit.methods.ech import ECH, ECHOptions
 from nearbit.methods.installed import installed_methods, load_installed
 from nearbit.methods.label_code import LABEL, LabelOptions
 from nearbit.methods.mds import MDS, MDSOptions
-from nearbit.methods.method import MemoryTerm, Method, Regime, Schedule, Similarity, Targets, Task, TrainingImages
+from nearbit.methods.method import (
+    Committee,
+    MemoryTerm,
+    Method,
+    Regime,
+    Schedule,
+    Similarity,
+    Targets,
+    Task,
+    TrainingImages,
+)
 from nearbit.methods.orthohash import ORTHOHASH, OrthoHashOptions
 from nearbit.methods.projections import ITQ, PCA, RANDOM, ITQOptions
+from nearbit.methods.ridge import RIDGE, RidgeOptions
 from nearbit.methods.shc import SHC, SHCMethodOptions
 
 __all__ = [
@@ -18,6 +30,7 @@ __all__ = [
     "CLASSIFIER",
     "CRH",
     "CSQ",
+    "ECH",
     "ITQ",
     "LABEL",
     "MDS",
@@ -25,10 +38,13 @@ __all__ = [
     "ORTHOHASH",
     "PCA",
     "RANDOM",
+    "RIDGE",
     "SHC",
     "Baseline",
     "CRHOptions",
     "CSQOptions",
+    "Committee",
+    "ECHOptions",
     "Fitted",
     "ITQOptions",
     "LabelOptions",
@@ -37,6 +53,7 @@ __all__ = [
     "Method",
     "OrthoHashOptions",
     "Regime",
+    "RidgeOptions",
     "SHCMethodOptions",
     "Schedule",
     "Similarity",
@@ -46,10 +63,10 @@ __all__ = [
     "find_method",
 ]
 
-METHODS: dict[str, Method] = {method.name: method for method in (CRH, SHC, CSQ, MDS, ORTHOHASH)}
+METHODS: dict[str, Method] = {method.name: method for method in (CRH, SHC, ECH, CSQ, MDS, ORTHOHASH)}
 """Every method that trains towards centers: the command line, model folders and the tests know them."""
 
-BASELINES: dict[str, Baseline] = {baseline.name: baseline for baseline in (ITQ, PCA, RANDOM, LABEL)}
+BASELINES: dict[str, Baseline] = {baseline.name: baseline for baseline in (ITQ, PCA, RANDOM, RIDGE, LABEL)}
 """Every rule that makes codes of frozen features without training a hash network."""
 
 

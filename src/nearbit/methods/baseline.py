@@ -27,6 +27,7 @@ class Baseline:
         options: a frozen dataclass.
         fit: (images, n_bits, options, rng) to the head.
         needs_labels: whether the training images must have labels.
+        trains_classifier: whether it trains a classifier, in batches over several epochs.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Baseline:
     options: Any
     fit: Callable[[TrainingImages, int, Any, Generator], Fitted]
     needs_labels: bool = False
+    trains_classifier: bool = False
 
     def with_options(self, values: Mapping[str, Any] | None) -> Any:
         """Return the options with some values replaced; an unknown name is an error that suggests one."""

@@ -43,4 +43,5 @@ LABEL = Baseline(
     options=LabelOptions(),
     fit=_fit,
     needs_labels=True,
+    trains_classifier=True,
 )

@@ -139,6 +139,28 @@ class MemoryTerm:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Committee:
+    """Classifiers on frozen features, trained before a hash network, whose expected center joins its outputs.
+
+    See `nearbit.networks.ExpectedCenter`. How much they say is chosen on validation images.
+
+    Attributes:
+        members: how many; they differ in their first weights and the order of images.
+        epochs: passes over the training images.
+        least_steps: where the epochs have fewer steps than this, there are more epochs.
+        learning_rate: at the start; it falls to 0 along a cosine.
+        hidden, dropout: of each one's hidden layer.
+    """
+
+    members: int
+    epochs: int
+    least_steps: int
+    learning_rate: float
+    hidden: int
+    dropout: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Method:
     """One way to train a hash network.
 
@@ -155,6 +177,8 @@ class Method:
             (None where the options need none). It is then in the `Task` that `make_centers` gets.
         normalized: whether the last layer has no bias and batch normalisation behind it.
         memory: for methods whose loss has a second term: (options) to the term, or None where the options leave it out.
+        committee: for methods whose codes are joined with what classifiers say: (options) to the classifiers. Such a
+            method needs frozen features, and its centers stay as they are.
         distinct: whether every class has a word of its own, so that more classes than words are refused at once.
     """
 
@@ -169,6 +193,7 @@ class Method:
     similarity: Callable[[TrainingImages, Task, Any], Similarity | None] | None = None
     normalized: bool = False
     memory: Callable[[Any], MemoryTerm | None] | None = None
+    committee: Callable[[Any], Committee] | None = None
     distinct: bool = False
 
     def with_options(self, values: Mapping[str, Any] | None) -> Any:

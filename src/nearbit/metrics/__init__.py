@@ -21,7 +21,11 @@ from nearbit.metrics.precision import (
 )
 from nearbit.metrics.report import Report, evaluate_codes
 from nearbit.metrics.scored import asymmetric_average_precision, scored_average_precision
-from nearbit.metrics.tie_aware import average_precision_bounds, tie_aware_average_precision
+from nearbit.metrics.tie_aware import (
+    average_precision_bounds,
+    leave_one_out_average_precision,
+    tie_aware_average_precision,
+)
 
 __all__ = [
     "CONVENTIONS_BY_NAME",
@@ -42,6 +46,7 @@ __all__ = [
     "grades_of_hierarchy",
     "grades_of_tree",
     "hierarchical_average_precision",
+    "leave_one_out_average_precision",
     "mean",
     "ndcg",
     "ordered_average_precision",

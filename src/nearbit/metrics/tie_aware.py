@@ -64,6 +64,41 @@ def tie_aware_average_precision(
     return comparison.per_query(figure)
 
 
+def leave_one_out_average_precision(codes: npt.ArrayLike, labels: npt.ArrayLike, n_bits: int) -> Values:
+    """Return the tie-aware average precision of each item as a query among all the others.
+
+    It is `tie_aware_average_precision` with the database of all items but the query itself, and has its errors.
+
+    Args:
+        codes: uint8 `(n, ceil(n_bits / 8))`.
+        labels: class numbers int `(n,)`, or bool `(n, n_classes)`.
+        n_bits: code length in bits.
+
+    Returns:
+        float64 `(n,)`; 0 where no other item is relevant.
+
+    Example:
+        >>> codes = np.array([[0b00000000], [0b10000000], [0b11000000]], np.uint8)
+        >>> leave_one_out_average_precision(codes, [0, 1, 0], 2).tolist()
+        [0.5, 0.0, 0.5]
+    """
+    comparison = compare(codes, labels, codes, labels, n_bits)
+    harmonic = harmonic_numbers(comparison.n_database)
+    given = np.asarray(labels)
+    has_labels = np.ones(len(given), np.bool_)
+    if given.ndim == 2:
+        has_labels[:] = given.any(axis=1)
+
+    def figure(own: Comparison, block: range) -> Values:
+        items, relevant = own.histograms(block)
+        items, relevant = items.copy(), relevant.copy()
+        items[:, 0] -= 1  # the query itself, at distance 0 and with its own labels
+        relevant[:, 0] -= has_labels[block.start : block.stop]
+        return average_precision_from(items, relevant, harmonic, comparison.n_database, "relevant")
+
+    return comparison.per_query(figure)
+
+
 def average_precision_from(items: Counts, relevant: Counts, harmonic: Values, k: int, divisor: str) -> Values:
     """Return the tie-aware average precision within the first k ranks, by one of `DIVISORS`, from histograms."""
     if divisor == "found":

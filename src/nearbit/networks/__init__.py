@@ -2,7 +2,7 @@
 
 from nearbit.encoding.preprocessing import Pixels, Preprocessing
 from nearbit.networks.backbones import BUILT_IN, Backbone, BackboneSpec, make_backbone, rebuild_backbone
-from nearbit.networks.heads import HEADS, HashNetwork, Head, HeadKind
+from nearbit.networks.heads import HEADS, ExpectedCenter, HashNetwork, Head, HeadKind
 from nearbit.networks.resnet import ResNet
 from nearbit.networks.weights import load_weights, read_safetensors
 
@@ -11,6 +11,7 @@ __all__ = [
     "HEADS",
     "Backbone",
     "BackboneSpec",
+    "ExpectedCenter",
     "HashNetwork",
     "Head",
     "HeadKind",

@@ -1,7 +1,8 @@
 """Heads, from features to one real-valued output a bit, and the hash network: a backbone with a head."""
 
 import copy
-from typing import Literal
+import math
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +14,9 @@ HeadKind = Literal["linear", "hidden", "label"]
 HEADS: tuple[HeadKind, ...] = ("linear", "hidden")
 """The heads that a loss can train. The head "label", whose gradient is 0, is made from a classifier."""
 
+MOST_MEMBERS = 64
+"""The most classifiers beside a head."""
+
 
 class Head(nn.Module):
     """Standardised features, then one linear layer, or two with a hidden layer in between.
@@ -20,7 +24,8 @@ class Head(nn.Module):
     The papers use one linear layer on a backbone that is trained with it. On frozen features a linear map cannot reach
     centers that were drawn at random, and a hidden layer can. With `normalized` the last layer has no bias and batch
     normalisation behind it. The head "label" has one hidden unit a class, and its outputs are the word of the class
-    whose unit is largest. `spec` holds what it was made with.
+    whose unit is largest. With an `ExpectedCenter`, what its classifiers say joins the outputs, except in training
+    mode: a loss moves the head's own outputs. `spec` holds what it was made with.
     """
 
     feature_mean: Tensor
@@ -35,11 +40,14 @@ class Head(nn.Module):
         hidden: int = 1024,
         dropout: float = 0.5,
         normalized: bool = False,
+        expected_center: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
         if kind not in (*HEADS, "label"):
             raise InputError(f"a head must be one of {', '.join(HEADS)}, label, not {kind!r}")
-        self.spec = {"kind": kind, "hidden": hidden, "dropout": dropout, "normalized": normalized}
+        self.n_outputs = n_bits
+        self.spec: dict[str, Any] = {"kind": kind, "hidden": hidden, "dropout": dropout, "normalized": normalized}
+        self.expected_center: ExpectedCenter | None = None
         self.register_buffer("feature_mean", torch.zeros(feature_dim))
         self.register_buffer("feature_std", torch.ones(feature_dim))
         if kind == "linear":
@@ -54,6 +62,13 @@ class Head(nn.Module):
                 nn.Dropout(dropout),
                 *_last(hidden, n_bits, normalized),
             )
+        if expected_center is not None:
+            self.expect(_described(feature_dim, n_bits, **expected_center))
+
+    def expect(self, expected_center: "ExpectedCenter") -> None:
+        """Let what classifiers say of an image join the outputs."""
+        self.expected_center = expected_center
+        self.spec["expected_center"] = expected_center.spec
 
     def standardize(self, features: Tensor) -> None:
         """Take the mean and the standard deviation of training features `(n, feature_dim)` for what follows."""
@@ -63,6 +78,14 @@ class Head(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Map features float `(n, feature_dim)` to outputs `(n, n_bits)`, before tanh."""
+        outputs = self.own_outputs(features)
+        if self.expected_center is None or self.training:
+            return outputs
+        joined: Tensor = self.expected_center(outputs, features)
+        return joined
+
+    def own_outputs(self, features: Tensor) -> Tensor:
+        """Return the outputs `(n, n_bits)` without what classifiers say."""
         outputs: Tensor = self.layers((features - self.feature_mean) / self.feature_std)
         return outputs
 
@@ -99,9 +122,75 @@ class Head(nn.Module):
         return head
 
     def check_linear(self) -> None:
-        """Raise `InputError` for the head "label", whose outputs follow no last linear layer."""
+        """Raise `InputError` for a head whose outputs follow no last linear layer: "label", and with classifiers."""
         if self.spec["kind"] == "label":
             raise InputError("the head of a label code has no last linear layer: take a method that has one")
+        if self.expected_center is not None:
+            raise InputError(
+                "the outputs of this head are joined with what classifiers say, which know the trained classes alone: "
+                "take a model of another method (crh, shc)"
+            )
+
+
+class ExpectedCenter(nn.Module):
+    """A committee of classifiers, the centers of their classes, and how their answer joins the outputs of a head.
+
+    With z the mean logits of the committee, P = softmax(z / T) the posteriors at a temperature and H the centers, the
+    expected center is V = P H. (Trained on targets y / |y|₁, P is for several labels the expected share of each, and V
+    the expected mean of their centers, whose signs are the majority.) A head with it has the outputs
+    a · tanh(u) + w · V, u its own outputs: where the classifiers are sure this is nearly a center, and where they
+    waver between two classes the bits on which the two agree outweigh the others.
+
+    Attributes:
+        committee: heads with one output a class.
+        centers: float `(n_classes, n_bits)`, -1 or +1.
+        temperature: T.
+        weights: a and w.
+    """
+
+    centers: Tensor
+    temperature: Tensor
+    weights: Tensor
+
+    def __init__(self, committee: list[Head], n_bits: int) -> None:
+        super().__init__()
+        if not 1 <= len(committee) <= MOST_MEMBERS:
+            raise InputError(f"an expected center has 1 to {MOST_MEMBERS} classifiers, not {len(committee)}")
+        self.committee = nn.ModuleList(committee)
+        n_classes = committee[0].n_outputs
+        self.spec: dict[str, Any] = {"members": [head.spec for head in committee], "n_classes": n_classes}
+        self.register_buffer("centers", torch.ones(n_classes, n_bits))
+        self.register_buffer("temperature", torch.ones(()))
+        self.register_buffer("weights", torch.ones(2))
+        for value in self.committee.parameters():
+            value.requires_grad_(False)
+
+    def logits(self, features: Tensor) -> Tensor:
+        """Return the committee's mean logits of features `(n, feature_dim)`: `(n, n_classes)`."""
+        return torch.stack([head(features) for head in self.committee]).mean(dim=0)
+
+    def of_logits(self, logits: Tensor) -> Tensor:
+        """Return the expected centers of logits `(n, n_classes)`: float `(n, n_bits)`, each in [-1, 1]."""
+        return torch.softmax(logits / self.temperature, dim=1) @ self.centers
+
+    def joined(self, outputs: Tensor, logits: Tensor) -> Tensor:
+        """Return the outputs of a head and the expected center as one: float `(n, n_bits)`."""
+        return self.weights[0] * torch.tanh(outputs) + self.weights[1] * self.of_logits(logits)
+
+    def forward(self, outputs: Tensor, features: Tensor) -> Tensor:
+        """Return `joined` for the outputs `(n, n_bits)` of a head and the features that it was given."""
+        return self.joined(outputs, self.logits(features))
+
+    def set_centers(self, centers: Tensor) -> None:
+        """Take other centers `(n_classes, n_bits)` of -1 and +1."""
+        self.centers.copy_(centers)
+
+    def set_mixture(self, temperature: float, weights: tuple[float, float]) -> None:
+        """Take another temperature, and other weights of tanh(u) and of the expected center."""
+        if not (math.isfinite(temperature) and temperature > 0):
+            raise InputError(f"the temperature must be above 0, not {temperature}")
+        self.temperature.fill_(temperature)
+        self.weights.copy_(torch.tensor(weights))
 
 
 class HashNetwork(nn.Module):
@@ -129,6 +218,16 @@ class WordOfLargest(nn.Module):
     def forward(self, scores: Tensor) -> Tensor:
         """Return rows of `words`: float `(n, n_bits)`."""
         return self.words[scores.argmax(dim=1)]
+
+
+def _described(feature_dim: int, n_bits: int, *, members: Any, n_classes: int) -> ExpectedCenter:
+    """Return the expected center that a description names, with random weights."""
+    if not isinstance(members, list) or len(members) > MOST_MEMBERS or not all(type(spec) is dict for spec in members):
+        raise InputError(f"the members of an expected center must be at most {MOST_MEMBERS} descriptions of heads")
+    if any("expected_center" in spec for spec in members):
+        raise InputError("a classifier of an expected center has none of its own")
+    committee = [Head(feature_dim, n_classes, **spec) for spec in members]
+    return ExpectedCenter(committee, n_bits)
 
 
 def _last(features_in: int, n_bits: int, normalized: bool) -> tuple[nn.Module, ...]:

@@ -1,19 +1,25 @@
 """Training: the public function `train` and its options."""
 
+from nearbit.training.auto import AutoRun, about_choice
 from nearbit.training.baseline import BaselineRun, unused_options
 from nearbit.training.callbacks import NO_CALLBACKS, Callbacks
 from nearbit.training.difference import differences
 from nearbit.training.distributed.processes import Processes, joined_processes
+from nearbit.training.method_run import TrainingRun
 from nearbit.training.options import TrainOptions
-from nearbit.training.run import TrainingRun, plan, train
+from nearbit.training.run import AUTO, AnyRun, plan, train
 
 __all__ = [
+    "AUTO",
     "NO_CALLBACKS",
+    "AnyRun",
+    "AutoRun",
     "BaselineRun",
     "Callbacks",
     "Processes",
     "TrainOptions",
     "TrainingRun",
+    "about_choice",
     "differences",
     "joined_processes",
     "plan",

@@ -8,19 +8,18 @@ from typing import Any, final
 import numpy as np
 
 from nearbit.centers import Centers, CenterState, certify, multi_label_centroids, random_signs
-from nearbit.codes import binarize, pack, signs_of
+from nearbit.codes import signs_of
 from nearbit.errors import InputError, TrainingError
 from nearbit.methods import CLASSIFIER, Baseline
-from nearbit.metrics import tie_aware_average_precision
 from nearbit.model.bundle import Model, apply_head
 from nearbit.networks import HashNetwork, Head
 from nearbit.progress import Progress
 from nearbit.training.callbacks import NO_CALLBACKS, Callbacks
 from nearbit.training.context import RunContext
+from nearbit.training.criterion import Criterion
 from nearbit.training.first_stage import FirstStage
 from nearbit.training.options import TrainOptions
 from nearbit.training.seeds import generator
-from nearbit.training.trainer import validation_database
 
 UNUSED = ("epochs", "learning_rate", "select", "validate_every", "hidden", "dropout")
 UNUSED_BY_PROJECTIONS = ("batch_size", "views", "augment", "precision")
@@ -29,24 +28,26 @@ UNUSED_BY_PROJECTIONS = ("batch_size", "views", "augment", "precision")
 
 def unused_options(baseline: Baseline) -> tuple[str, ...]:
     """Return the names in `TrainOptions` that would do nothing for a baseline."""
-    return UNUSED if baseline.needs_labels else UNUSED + UNUSED_BY_PROJECTIONS
+    return UNUSED if baseline.trains_classifier else UNUSED + UNUSED_BY_PROJECTIONS
 
 
 @final
 class BaselineRun:
     """One run of a baseline, checked and ready; `plan` makes it."""
 
-    def __init__(self, context: RunContext, baseline: Baseline, method_options: Any, n_bits: int) -> None:
+    def __init__(
+        self, context: RunContext, baseline: Baseline, method_options: Any, n_bits: int, *, is_one_of_many: bool = False
+    ) -> None:
         self.context, self.baseline, self.method_options, self.n_bits = context, baseline, method_options, n_bits
         if context.regime != "frozen":
             raise InputError(
                 f"{baseline.name} makes codes of frozen features, and this run is {context.regime}: take a pretrained "
                 "backbone (--weights, timm:NAME, hf:FOLDER), and leave --regime out"
             )
-        for name in unused_options(baseline):
+        for name in () if is_one_of_many else unused_options(baseline):  # then they are for the others
             if getattr(context.options, name) != getattr(TrainOptions(), name):
                 raise InputError(f"{baseline.name} trains no hash network, so {name} would do nothing: leave it out")
-        if context.options.head == "hidden":
+        if context.options.head == "hidden" and not is_one_of_many:
             raise InputError(f"the head of {baseline.name} has no hidden layer to train: leave head 'hidden' out")
 
     def key(self) -> str:
@@ -71,13 +72,15 @@ class BaselineRun:
         return self._model(head, CenterState(centers=centers, tie_break=tie_break), signs, seconds)
 
     def _model(self, head: Head, state: CenterState, signs: Centers, seconds: dict[str, float]) -> Model:
-        score = self._validation_map(head, signs)
+        criterion = self.context.criterion(self.n_bits)
+        score = None if criterion is None else self._score(head, criterion)
         record = {
             "run_key": self.key(),
             **self.context.record(),
             "schedule": {"epochs": 0},
             "selected_epoch": 0,
             "validation_map": score,
+            "validation_searched": None if criterion is None else criterion.searched,
             "certificate": certify(state.centers).to_dict() if len(state.centers) > 1 else None,
             "history": [],
             "head_candidates": {head.spec["kind"]: score},
@@ -95,18 +98,10 @@ class BaselineRun:
             record=record,
         )
 
-    def _validation_map(self, head: Head, signs: Centers) -> float | None:
-        """Return the tie-aware mAP on validation, as for methods; None without validation images or labels."""
-        labels = self.context.labels
-        if not labels["validation"].any():
-            return None
-        rows = validation_database(len(signs), self.context.options.seed)
-        features = self.context.feature_inputs(lambda *_: None).parts["validation"].cpu().numpy()
-        codes = binarize(apply_head(head, features, self.n_bits))
-        precisions = tie_aware_average_precision(
-            codes, labels["validation"], pack(signs[rows]), labels["train"][rows], self.n_bits
-        )
-        return float(precisions.mean())
+    def _score(self, head: Head, criterion: Criterion) -> float:
+        """Return what the criterion says of the codes of validation images, as for methods."""
+        inputs = self.context.feature_inputs(lambda *_: None)
+        return criterion.score({part: inputs.outputs(head, part, rows) for part, rows in criterion.positions().items()})
 
 
 def majority_words(signs: Centers, labels: np.typing.NDArray[np.bool_], tie_break: Centers) -> Centers:

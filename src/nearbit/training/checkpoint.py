@@ -20,12 +20,16 @@ from nearbit.training.memory_bank import MemoryBank
 
 @dataclass(kw_only=True)
 class BestEpoch:
-    """Weights at the end of an epoch, the centers they were trained towards, and what validation said of them."""
+    """Weights at the end of an epoch, the centers they were trained towards, and what validation said of them.
+
+    `mixture` is how classifiers join the outputs, which is chosen after the last epoch; None where none do.
+    """
 
     weights: dict[str, Tensor]
     centers: CenterState
     epoch: int
     validation_map: float | None
+    mixture: dict[str, Any] | None = None
 
 
 @dataclass(kw_only=True)

@@ -19,6 +19,7 @@ from nearbit.methods import Regime
 from nearbit.networks import Backbone, HashNetwork, Head, HeadKind, make_backbone
 from nearbit.progress import Progress
 from nearbit.training.batches import FeatureInputs, PixelInputs, TrainingInputs
+from nearbit.training.criterion import Criterion, searched_by_validation
 from nearbit.training.distributed.processes import Processes, current_processes
 from nearbit.training.options import TrainOptions, check_augmentation, mirrors, resolve_regime
 from nearbit.training.precision import resolve_precision
@@ -112,6 +113,19 @@ class RunContext:
                 normalized=normalized,
             ).to(self.device)
         return HashNetwork(backbone, head).to(self.device)
+
+    def criterion(self, n_bits: int) -> Criterion | None:
+        """Return what scores validation images by codes of a length; None without labelled validation images."""
+        labels = self.labels["validation"]
+        if not labels.any():
+            return None
+        return Criterion(
+            searched=searched_by_validation(self.split, labels, self.options.validate_against),
+            train_labels=self.labels["train"],
+            validation_labels=labels,
+            n_bits=n_bits,
+            seed=self.options.seed,
+        )
 
     def inputs(self, backbone: Backbone, progress: Progress) -> TrainingInputs:
         """Return what a network of that backbone is trained on: features where it is frozen, else pixels."""

@@ -5,14 +5,15 @@ from dataclasses import asdict
 from typing import Any
 
 from nearbit.model.bundle import Model
+from nearbit.training.auto import AutoRun
 from nearbit.training.baseline import BaselineRun
-from nearbit.training.run import TrainingRun
+from nearbit.training.method_run import TrainingRun
 
 MACHINE = ("dataset_fingerprint", "device", "precision", "processes", "threads")
 """What a record holds besides options that decides a model."""
 
 
-def differences(model: Model, run: TrainingRun | BaselineRun) -> list[str]:
+def differences(model: Model, run: TrainingRun | BaselineRun | AutoRun) -> list[str]:
     """Return what of method, bits, options, data and machine is not what the run asks: "seed 0 instead of 1".
 
     The weights of the backbone, arrays that were given and the versions of libraries are not compared.
@@ -41,10 +42,14 @@ def _text(value: Any) -> str:
 
 def _of_model(model: Model) -> dict[str, Any]:
     split = None if model.split is None else model.split.hash
+    if "auto" in model.record:
+        return _named("auto", model.n_bits, {}, split, model.record)
     return _named(model.method, model.n_bits, model.method_options, split, model.record)
 
 
-def _of_run(run: TrainingRun | BaselineRun) -> dict[str, Any]:
+def _of_run(run: TrainingRun | BaselineRun | AutoRun) -> dict[str, Any]:
+    if isinstance(run, AutoRun):
+        return _named("auto", run.n_bits, {}, run.context.split.hash, run.context.record())
     if isinstance(run, BaselineRun):
         method, n_bits = run.baseline.name, run.n_bits
     else:

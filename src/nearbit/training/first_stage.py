@@ -20,7 +20,7 @@ from nearbit.progress import Progress
 from nearbit.training.callbacks import NO_CALLBACKS, Callbacks
 from nearbit.training.context import RunContext
 from nearbit.training.seeds import generator
-from nearbit.training.trainer import Trainer
+from nearbit.training.trainer import Learner, Stage, Trainer
 
 
 @final
@@ -107,28 +107,22 @@ class FirstStage:
         if self.context.regime == "frozen":
             network.head.standardize(self.context.feature_inputs(self.progress).views[0])
         seed = self.context.options.seed
-        trainer = Trainer(
-            module=self._module(network),
-            inputs=inputs,
-            train_labels=self.labels,
-            validation_labels=self.context.labels["validation"][:0],
+        learner = Learner(
             method=CLASSIFIER,
-            options=CLASSIFIER.options,
+            method_options=CLASSIFIER.options,
             task=task,
             schedule=schedule,
             start=lambda: CLASSIFIER.make_centers(task, CLASSIFIER.options, generator(seed, "centers")),
-            select="last",
-            validate_every=1,
-            seed=seed,
-            device=self.context.device,
-            checkpoint=None if self.checkpoint is None else self.checkpoint / "classifier.checkpoint",
-            key=self._key(schedule),
-            stage="Training the classifier",
+        )
+        stage = Stage(
             name="classifier",
-            precision=self.context.precision,
-            processes=self.context.processes,
+            title="Training the classifier",
+            key=self._key(schedule),
+            checkpoint=None if self.checkpoint is None else self.checkpoint / "classifier.checkpoint",
             callbacks=self.callbacks,
         )
+        module = self._module(network)
+        trainer = Trainer(context=self.context, learner=learner, stage=stage, module=module, inputs=inputs, seed=seed)
         trainer.run(self.progress)
         return network, trainer
 

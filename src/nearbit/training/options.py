@@ -29,6 +29,8 @@ class TrainOptions:
         epochs, batch_size, learning_rate: as they say.
         select: "validation" keeps the epoch that is best on validation, "last" trains to the end.
         validate_every: epochs between two looks at validation.
+        validate_against: what validation images search: "train", the training images; "validation", themselves, each
+            left out once; or "auto": themselves where less than half of the database is trained on.
         augment: "crop", "crop+mirror", "none", or "auto": both, without mirroring where that changes the meaning.
         views: cached views of each image for frozen features: 1 is the plain one, more are augmented.
         seed: decides every random choice.
@@ -49,6 +51,7 @@ class TrainOptions:
     learning_rate: float | None = None
     select: Literal["validation", "last"] = "validation"
     validate_every: int = 5
+    validate_against: Literal["auto", "train", "validation"] = "auto"
     augment: str = "auto"
     views: int = 1
     seed: int = 0
@@ -59,6 +62,7 @@ class TrainOptions:
         _among("regime", self.regime, ("auto", "frozen", "fine-tuned"))
         _among("head", self.head, ("auto", *HEADS))
         _among("select", self.select, ("validation", "last"))
+        _among("validate_against", self.validate_against, ("auto", "train", "validation"))
         _among("augment", self.augment, AUGMENTATIONS)
         _among("precision", self.precision, ("auto", *PRECISIONS))
         for name in ("epochs", "batch_size", "hidden", "validate_every", "views", "image_size"):

@@ -31,7 +31,7 @@ from nearbit.reading import ReadingOptions
 if TYPE_CHECKING:
     from nearbit.datasets import Dataset
     from nearbit.model.bundle import Model
-    from nearbit.training import BaselineRun, Callbacks, TrainingRun
+    from nearbit.training import AnyRun, Callbacks
 
 
 def method_values(pairs: tuple[str, ...]) -> dict[str, Any]:
@@ -52,10 +52,11 @@ def method_values(pairs: tuple[str, ...]) -> dict[str, Any]:
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The model folder to write.")
 @click.option(
     "--method",
-    default="crh",
+    default="auto",
     show_default=True,
-    help="crh, shc, csq, mds or orthohash; on frozen features itq, pca, random (these need no labels) or label; or one "
-    "that an installed package adds.",
+    help="auto: a few are trained on frozen features, and the best on validation is kept (else crh). Or ech, crh, shc, "
+    "csq, mds, orthohash; on frozen features itq, pca, random (these need no labels), ridge or label; or one that an "
+    "installed package adds.",
 )
 @click.option("--bits", "n_bits", type=click.IntRange(1), default=64, show_default=True, help="Code length.")
 @click.option("--option", "pairs", multiple=True, metavar="NAME=VALUE", help="An option of the method; repeatable.")
@@ -136,7 +137,7 @@ def command(
 
 
 def _train(
-    run: "TrainingRun | BaselineRun",
+    run: "AnyRun",
     output: Path,
     overwrite: bool,
     tensorboard: Path | None,
@@ -175,9 +176,7 @@ def _going_on_from(checkpoint: Path) -> Iterator[None]:
         raise
 
 
-def _trained(
-    run: "TrainingRun | BaselineRun", checkpoint: Path, tensorboard: Path | None, progress: Progress
-) -> "Model":
+def _trained(run: "AnyRun", checkpoint: Path, tensorboard: Path | None, progress: Progress) -> "Model":
     """Train the model; what was interrupted leaves its checkpoint."""
     from nearbit.training import NO_CALLBACKS
 
@@ -211,8 +210,10 @@ def printing_callbacks(tensorboard: Path | None) -> Iterator["Callbacks"]:
 def _refuse_unused(method: str) -> None:
     """Refuse options that would do nothing for a baseline."""
     from nearbit.methods import Baseline, find_method
-    from nearbit.training import unused_options
+    from nearbit.training import AUTO, unused_options
 
+    if method == AUTO:
+        return
     chosen = find_method(method)
     if isinstance(chosen, Baseline):
         unused = {*unused_options(chosen)} | (set() if chosen.needs_labels else {"tensorboard"})
@@ -223,8 +224,9 @@ def _refuse_unused(method: str) -> None:
 def _read(source: str, method: str, options: ReadingOptions) -> "Dataset":
     """Read a data set; for a method that needs no labels also a folder without any."""
     from nearbit.methods import Baseline, find_method
+    from nearbit.training import AUTO
 
-    chosen = find_method(method)
+    chosen = None if method == AUTO else find_method(method)
     if isinstance(chosen, Baseline) and not chosen.needs_labels and options.split_file is None:
         images = read_images([source], options)
         if not images.labels.any():
@@ -233,6 +235,8 @@ def _read(source: str, method: str, options: ReadingOptions) -> "Dataset":
 
 
 def _remove_empty(folder: Path) -> None:
-    """Remove a checkpoint folder that nothing was written to."""
+    """Remove a checkpoint folder that nothing was written to, and such folders in it."""
+    for inner in folder.glob("*/"):
+        _remove_empty(inner)
     if folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()

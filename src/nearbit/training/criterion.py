@@ -1,0 +1,95 @@
+"""What epochs, heads and methods are chosen by: the tie-aware mAP of validation images, asked as queries will be."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from nearbit.codes import binarize
+from nearbit.datasets import Split
+from nearbit.encoding.feature_cache import FloatRows
+from nearbit.errors import InputError
+from nearbit.metrics import leave_one_out_average_precision, tie_aware_average_precision
+from nearbit.training.batches import Positions
+from nearbit.training.seeds import generator
+
+VALIDATION_DATABASE = 5000
+"""The most training images that validation images search."""
+
+Searched = Literal["train", "validation"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Criterion:
+    """Scores what a network makes of the validation images.
+
+    A network has seen its training images, so their codes are far better than those of any others. Where queries will
+    search images that the network was not trained on, validation images are therefore searched among themselves, each
+    left out once; where most of what they search is training images, they search those.
+
+    Attributes:
+        searched: "train" or "validation".
+        train_labels, validation_labels: bool `(n, n_classes)`.
+        n_bits: length of the codes.
+        seed: draws which training images are searched where there are more than 5,000.
+    """
+
+    searched: Searched
+    train_labels: npt.NDArray[np.bool_]
+    validation_labels: npt.NDArray[np.bool_]
+    n_bits: int
+    seed: int
+
+    def positions(self) -> dict[str, Positions]:
+        """Return which images of "train" and "validation" `score` wants the outputs of."""
+        own = {"validation": np.arange(len(self.validation_labels))}
+        if self.searched == "validation":
+            return own
+        return {"train": validation_database(len(self.train_labels), self.seed), **own}
+
+    def score(self, outputs: dict[str, FloatRows]) -> float:
+        """Return the tie-aware mAP for outputs float `(n, n_bits)` of `positions`."""
+        codes = {part: binarize(values) for part, values in outputs.items()}
+        if self.searched == "validation":
+            values = leave_one_out_average_precision(codes["validation"], self.validation_labels, self.n_bits)
+            return float(values[shares_labels(self.validation_labels)].mean())
+        database = self.train_labels[self.positions()["train"]]
+        queries = (codes["validation"], self.validation_labels)
+        return float(tie_aware_average_precision(*queries, codes["train"], database, self.n_bits).mean())
+
+
+def searched_by_validation(split: Split, labels: npt.NDArray[np.bool_], wanted: str) -> Searched:
+    """Return what validation images search.
+
+    Args:
+        split: which images are trained on, validated, and in the database.
+        labels: bool `(n_validation, n_classes)` of the validation images.
+        wanted: "train", "validation", or "auto": themselves where less than half of the database is trained on and most
+            of them share a label with another one.
+
+    Raises:
+        InputError: they are to search themselves, and none shares a label with another one.
+    """
+    others = shares_labels(labels)
+    if wanted == "validation" and not others.any():
+        raise InputError(
+            "validation images can be searched among themselves only where some share a label: "
+            "take more of them (--validation), or search the training images (--validate-against train)"
+        )
+    if wanted != "auto":
+        return "train" if wanted == "train" else "validation"
+    trained = np.isin(split.database, split.train).mean() if len(split.database) else 1.0
+    return "validation" if trained < 0.5 and len(others) and others.mean() > 0.5 else "train"
+
+
+def validation_database(n_train: int, seed: int) -> Positions:
+    """Return which training images validation searches: all, or 5,000 that the seed draws."""
+    if n_train <= VALIDATION_DATABASE:
+        return np.arange(n_train)
+    return np.sort(generator(seed, "validation").choice(n_train, VALIDATION_DATABASE, replace=False))
+
+
+def shares_labels(labels: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Return for each image whether another one shares a label with it: bool `(n,)`."""
+    return np.asarray((labels & (labels.sum(axis=0) > 1)).any(axis=1))

@@ -1,0 +1,299 @@
+"""One training run of a method, checked and ready: similarity, centers, classifiers, and each head in turn."""
+
+import copy
+import hashlib
+import time
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from functools import cache as once
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple, final
+
+import numpy as np
+import numpy.typing as npt
+
+from nearbit.centers import CenterState, certify, check_similarity, random_signs, similarity_from_prototypes
+from nearbit.centers.semantic.loss import check_centers
+from nearbit.centers.state import check_sizes
+from nearbit.encoding.feature_cache import FloatRows
+from nearbit.encoding.torch_backend import enough_memory
+from nearbit.errors import InputError
+from nearbit.methods import Method, Schedule, Similarity, Task
+from nearbit.model.bundle import Model
+from nearbit.networks import HEADS, ExpectedCenter, HashNetwork, Head, HeadKind
+from nearbit.progress import Progress, silent
+from nearbit.training.callbacks import NO_CALLBACKS, Callbacks
+from nearbit.training.checkpoint import TrainState
+from nearbit.training.committee import choose_mixture, trained_committee
+from nearbit.training.context import RunContext
+from nearbit.training.criterion import Criterion
+from nearbit.training.first_stage import FirstStage
+from nearbit.training.options import head_candidates, resolve_schedule
+from nearbit.training.seeds import generator
+from nearbit.training.trainer import Learner, Stage, Trainer, broadcast_centers
+
+
+class _Prepared(NamedTuple):
+    """What is there before a hash network is trained: a similarity, how to make centers, and classifiers."""
+
+    similarity: Similarity | None
+    start: Callable[[], CenterState]
+    committee: list[Head]
+
+
+@final
+class TrainingRun:
+    """One training run of a method, checked and ready; `plan` makes it. Each of its stages can be run alone."""
+
+    def __init__(
+        self,
+        context: RunContext,
+        method: Method,
+        method_options: Any,
+        task: Task,
+        similarity: Similarity | None,
+        centers: npt.NDArray[np.int8] | None,
+    ) -> None:
+        self.context, self.method, self.method_options, self.task = context, method, method_options, task
+        if method.committee is not None and context.regime != "frozen":
+            raise InputError(
+                f"{method.name} trains classifiers on frozen features, and this run is {context.regime}: take a "
+                "pretrained backbone (--weights, timm:NAME, hf:FOLDER) and leave --regime out, or the method shc"
+            )
+        self._given_similarity, self._given_centers = similarity, centers
+        options, split = context.options, context.split
+        if context.processes.several and method.memory is not None and method.memory(method_options) is not None:
+            raise InputError(
+                f"the second term of {method.name} looks at the outputs of all training images, which several "
+                "processes do not share: train in one process, or leave the term out (pair_weight=0)"
+            )
+        if centers is None:
+            check_sizes(task.n_classes, task.n_bits, distinct=method.distinct)
+        self.kinds = head_candidates(options, context.regime, has_validation=len(split.validation) > 0)
+        self.schedules: dict[HeadKind, Schedule] = {
+            kind: resolve_schedule(method, options, context.regime, kind, len(split.train)) for kind in HEADS
+        }
+        if options.select == "validation" and not len(split.validation):
+            raise InputError(
+                "the best epoch is chosen on validation images and the split has none: make a split with "
+                "validation images, or train to the end (select 'last', --select last)"
+            )
+        smallest = min(self.schedules[kind].batch_size for kind in self.kinds)
+        if smallest < context.processes.count:
+            raise InputError(
+                f"{context.processes.count} processes share batches of {smallest} images: start fewer, or raise the "
+                "batch size (--batch-size)"
+            )
+
+    def key(self) -> str:
+        """Name the run: runs of equal keys train to equal weights."""
+        arrays = {"similarity": self._given_similarity, "centers": self._given_centers}
+        given = {
+            name: hashlib.sha256(array.tobytes()).hexdigest() for name, array in arrays.items() if array is not None
+        }
+        return self.context.key(
+            method=self.method.name,
+            method_options=repr(self.method_options),
+            n_bits=self.task.n_bits,
+            schedules=repr(self.schedules),
+            **({"given": given} if given else {}),
+        )
+
+    def similarity(self, checkpoint: Path | None = None, progress: Progress = silent) -> Similarity | None:
+        """Run the first stage alone: the similarity of classes that the centers will follow; None where they do not."""
+        return self._similarity(self._first_stage(checkpoint, progress))
+
+    def centers(self, checkpoint: Path | None = None, progress: Progress = silent) -> CenterState:
+        """Run all before the hash network: the centers at the start of training."""
+        return self._centers(self.similarity(checkpoint, progress))
+
+    def train(self, checkpoint: Path | None, progress: Progress, callbacks: Callbacks = NO_CALLBACKS) -> Model:
+        """Train, from the checkpoint where there is one of this very run, and return the model."""
+        self.context.processes.check_alike(self.key())
+        with enough_memory("this network and its images; lower --batch-size or --image-size, or take --device cpu"):
+            return self._trained(checkpoint, progress, callbacks)
+
+    def _trained(self, checkpoint: Path | None, progress: Progress, callbacks: Callbacks) -> Model:
+        began = time.monotonic()
+        if self.context.regime == "frozen":
+            self.context.feature_inputs(progress)
+        prepared = time.monotonic()
+        images = self._first_stage(checkpoint, progress, callbacks)
+        similarity = self._similarity(images)
+        start = once(lambda: self._centers(similarity))
+        found = time.monotonic()
+        ready = _Prepared(similarity, start, self._committee(progress, callbacks))
+        fitted = {kind: self._train_head(kind, ready, checkpoint, progress, callbacks) for kind in self.kinds}
+        best = max(self.kinds, key=lambda kind: _score(fitted[kind][1]))
+        seconds = {
+            "features": round(prepared - began, 3),
+            "similarity": round(found - prepared, 3),
+            "training": round(time.monotonic() - found, 3),
+        }
+        candidates = {
+            kind: None if state.best is None else state.best.validation_map for kind, (_, state) in fitted.items()
+        }
+        stages = {"head_candidates": candidates, "classifier": images.found or None, "seconds": seconds}
+        return self._model(best, *fitted[best], similarity, stages)
+
+    def _first_stage(
+        self, checkpoint: Path | None, progress: Progress, callbacks: Callbacks = NO_CALLBACKS
+    ) -> FirstStage:
+        epochs = max(self.schedules[kind].epochs for kind in self.kinds)
+        return FirstStage(self.context, epochs, checkpoint, progress, callbacks)
+
+    def _similarity(self, images: FirstStage) -> Similarity | None:
+        if self._given_similarity is not None:
+            return self._given_similarity
+        if self.method.similarity is None or self._given_centers is not None:
+            return None
+        return self.method.similarity(images, self.task, self.method_options)
+
+    def _centers(self, similarity: Similarity | None) -> CenterState:
+        rng = generator(self.context.options.seed, "centers")
+        if self._given_centers is not None:
+            return CenterState(centers=self._given_centers, tie_break=random_signs((self.task.n_bits,), rng))
+        made = self.method.make_centers(replace(self.task, similarity=similarity), self.method_options, rng)
+        return broadcast_centers(made, self.context.processes)
+
+    def _committee(self, progress: Progress, callbacks: Callbacks) -> list[Head]:
+        """Return the classifiers whose expected center joins the codes; none for most methods."""
+        if self.method.committee is None:
+            return []
+        plan = self.method.committee(self.method_options)
+        return trained_committee(self.context, plan, self.context.options.batch_size, progress, callbacks)
+
+    @cached_property
+    def _criterion(self) -> Criterion | None:
+        return self.context.criterion(self.task.n_bits)
+
+    def _train_head(
+        self,
+        kind: HeadKind,
+        prepared: "_Prepared",
+        checkpoint: Path | None,
+        progress: Progress,
+        callbacks: Callbacks,
+    ) -> tuple[HashNetwork, TrainState]:
+        context, similarity = self.context, prepared.similarity
+        network = context.network(self.task.n_bits, kind, normalized=self.method.normalized)
+        if prepared.committee:
+            beside = ExpectedCenter([copy.deepcopy(head) for head in prepared.committee], self.task.n_bits)
+            network.head.expect(beside.to(context.device))
+        inputs = context.inputs(network.backbone, progress)
+        frozen = context.regime == "frozen"
+        if frozen:
+            network.head.standardize(context.feature_inputs(progress).views[0])
+            if similarity is None and self.method.reassign is not None:
+                similarity = reference_similarity(context.train_features(progress), context.labels["train"])
+        learner = Learner(
+            method=self.method,
+            method_options=self.method_options,
+            task=self.task,
+            schedule=self.schedules[kind],
+            start=prepared.start,
+        )
+        stage = Stage(
+            name=kind,
+            title=f"Training {self.method.name}, {self.task.n_bits} bits, {kind} head",
+            key=f"{self.key()}/{kind}",
+            checkpoint=None if checkpoint is None else checkpoint / f"{kind}.checkpoint",
+            callbacks=callbacks,
+        )
+        trainer = Trainer(
+            context=context,
+            learner=learner,
+            stage=stage,
+            module=network.head if frozen else network,
+            inputs=inputs,
+            seed=context.options.seed,
+            criterion=self._criterion,
+            similarity=similarity,
+        )
+        state = trainer.run(progress)
+        if network.head.expected_center is not None:
+            assert state.best is not None  # noqa: S101 - Trainer.run always leaves one
+            mixture = choose_mixture(context, network.head, self._criterion, progress)
+            state.best.mixture = mixture._asdict()
+            state.best.validation_map = mixture.score
+        return network, state
+
+    def _model(
+        self,
+        kind: HeadKind,
+        network: HashNetwork,
+        state: TrainState,
+        similarity: Similarity | None,
+        stages: dict[str, Any],
+    ) -> Model:
+        assert state.best is not None  # noqa: S101 - Trainer.run always leaves one
+        record = {
+            "run_key": self.key(),
+            **self.context.record(),
+            "schedule": _plain(self.schedules[kind]),
+            "selected_epoch": state.best.epoch,
+            "validation_map": state.best.validation_map,
+            "validation_searched": None if self._criterion is None else self._criterion.searched,
+            **({} if state.best.mixture is None else {"expected_center": state.best.mixture}),
+            "certificate": certify(state.best.centers.centers, similarity).to_dict(),
+            "history": state.history,
+            **stages,
+        }
+        return Model(
+            network=network.cpu().eval(),
+            head=network.head.spec,
+            n_bits=self.task.n_bits,
+            classes=self.context.dataset.classes,
+            method=self.method.name,
+            method_options=_plain(self.method_options),
+            centers=state.best.centers,
+            similarity=similarity,
+            split=self.context.split,
+            record=record,
+        )
+
+
+def _plain(options: Any) -> dict[str, Any]:
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(options).items()}
+
+
+def _score(state: TrainState) -> float:
+    return -1.0 if state.best is None or state.best.validation_map is None else state.best.validation_map
+
+
+def given_similarity(method: Method, task: Task, similarity: npt.ArrayLike | None) -> Similarity | None:
+    if similarity is None:
+        return None
+    if method.similarity is None:
+        raise InputError(f"the centers of {method.name} follow no similarity: leave it out")
+    return check_similarity(similarity, task.n_classes)[0]
+
+
+def given_centers(method: Method, task: Task, centers: npt.ArrayLike | None) -> npt.NDArray[np.int8] | None:
+    if centers is None:
+        return None
+    if method.reassign is not None:
+        raise InputError(f"{method.name} chooses its centers from a codebook and takes none: leave them out")
+    given = check_centers(centers)
+    if given.shape != (task.n_classes, task.n_bits):
+        raise InputError(f"centers must have the shape {(task.n_classes, task.n_bits)}, not {given.shape}")
+    return given
+
+
+def reference_similarity(features: FloatRows, labels: npt.NDArray[np.bool_]) -> Similarity | None:
+    """Return the cosines of the mean features of classes; None where they tell no two pairs of classes apart.
+
+    Args:
+        features: float32 `(n, feature_dim)` of training images.
+        labels: bool `(n, n_classes)`, each class with an image.
+
+    Returns:
+        float64 `(n_classes, n_classes)`, or None for fewer than three classes, a mean of 0, or equal cosines.
+    """
+    means = (labels.T.astype(np.float64) @ features) / labels.sum(axis=0)[:, None]
+    if len(means) < 3 or not np.linalg.norm(means, axis=1).all():
+        return None
+    similarity = similarity_from_prototypes(features, labels, scaling="plain")
+    beside = similarity[~np.eye(len(similarity), dtype=bool)]
+    return similarity if np.ptp(beside) > 1e-6 else None

@@ -1,0 +1,129 @@
+"""ECH's classifiers: trained once, joined by what validation says, saved, exported and refused where they cannot be."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from same_models import assert_same
+
+from nearbit.errors import InputError
+from nearbit.methods import CLASSIFIER, CRH, ECH, SHC, Task
+from nearbit.model.bundle import load_model
+from nearbit.training import train
+from nearbit.training.committee import TEMPERATURES, WEIGHTS
+from tiny_data import tiny_dataset, tiny_split
+
+SMALL = {"members": 2, "member_epochs": 2, "member_hidden": 8}
+
+
+def test_a_model_holds_its_classifiers_and_how_they_join(run, tmp_path):
+    model = run("ech", "frozen", method_options=SMALL)
+    center = model.network.head.expected_center
+    assert len(center.committee) == 2
+    chosen = model.record["expected_center"]
+    assert chosen["temperature"] in TEMPERATURES
+    assert tuple(chosen["weights"]) in WEIGHTS
+    assert chosen["temperature"] == pytest.approx(float(center.temperature))
+    assert list(chosen["weights"]) == pytest.approx(center.weights.tolist())
+    assert chosen["score"] == model.record["validation_map"]
+    assert np.array_equal(center.centers.numpy(), model.centers.centers)
+    model.save(tmp_path / "ech.model")
+    again = load_model(tmp_path / "ech.model")
+    dataset = tiny_dataset()
+    assert np.array_equal(again.encode_dataset(dataset).outputs, model.encode_dataset(dataset).outputs)
+
+
+def test_the_mixture_is_the_best_of_all_on_validation(run):
+    """Told apart from outside: each mixture is set by hand, and the criterion asked again."""
+    from nearbit.codes import binarize
+    from nearbit.metrics import tie_aware_average_precision
+
+    dataset = tiny_dataset()
+    split = tiny_split(dataset)
+    model = run("ech", "frozen", method_options=SMALL, validate_against="train", epochs=1)
+    assert model.record["validation_searched"] == "train"
+    scores = []
+    for temperature in TEMPERATURES:
+        for weights in WEIGHTS:
+            model.network.head.expected_center.set_mixture(temperature, weights)
+            outputs = model.encode_dataset(dataset).outputs
+            codes = binarize(outputs)
+            queries = (codes[split.validation], dataset.labels[split.validation])
+            scores.append(
+                tie_aware_average_precision(*queries, codes[split.train], dataset.labels[split.train], 12).mean()
+            )
+    assert model.record["validation_map"] == pytest.approx(max(scores), abs=1e-12)
+
+
+def test_classifiers_differ_and_come_from_the_cache_for_other_lengths(frozen, tmp_path):
+    dataset = tiny_dataset()
+    told = []
+
+    def train_one(n_bits, members):
+        return train(
+            dataset,
+            tiny_split(dataset),
+            method="ech",
+            n_bits=n_bits,
+            options=frozen,
+            method_options=SMALL | {"members": members},
+            cache=tmp_path,
+            progress=lambda stage, *_: told.append(stage),
+        ).network.head.expected_center.committee
+
+    first = train_one(12, 2)
+    assert {f"Training classifier {number} of 2" for number in (1, 2)} <= set(told)
+    weights = [member.state_dict()["layers.0.weight"] for member in first]
+    assert not torch.equal(*weights)
+    told.clear()
+    second = train_one(16, 3)
+    assert {stage for stage in told if "of 3" in stage} == {"Training classifier 3 of 3"}
+    for number, weight in enumerate(weights):
+        assert torch.equal(second[number].state_dict()["layers.0.weight"], weight)
+
+
+def test_a_cache_changes_nothing(frozen, tmp_path):
+    dataset = tiny_dataset()
+    given = {"method": "ech", "n_bits": 12, "options": frozen, "method_options": SMALL}
+    alone = train(dataset, tiny_split(dataset), **given)
+    train(dataset, tiny_split(dataset), **given, cache=tmp_path)
+    assert_same(alone, train(dataset, tiny_split(dataset), **given, cache=tmp_path))
+
+
+def test_without_validation_images_both_count_in_full(run):
+    dataset = tiny_dataset()
+    split = tiny_split(dataset)
+    none = replace(split, validation=split.validation[:0])
+    model = run("ech", "frozen", method_options=SMALL, split=none, head="linear", select="last")
+    assert model.record["expected_center"] == {"temperature": 1.0, "weights": (1.0, 1.0), "score": None}
+    assert model.record["validation_map"] is None
+
+
+def test_it_needs_frozen_features(run):
+    with pytest.raises(InputError, match=r"ech trains classifiers on frozen features, and this run is scratch.*shc"):
+        run("ech", "scratch", method_options=SMALL)
+
+
+@pytest.mark.parametrize(("multi_label", "base"), [(False, SHC), (True, CRH)])
+def test_its_base_follows_the_labels(multi_label, base):
+    task = Task(
+        n_classes=5,
+        n_bits=16,
+        multi_label=multi_label,
+        similarity=np.cos(np.subtract.outer(np.arange(5), np.arange(5))),
+    )
+    own, theirs = (one.make_centers(task, one.options, np.random.default_rng(0)).arrays() for one in (ECH, base))
+    assert set(own) == set(theirs)
+    assert all(np.array_equal(own[name], theirs[name]) for name in own)
+    chosen = ECH.with_options({"base": base.name})
+    again = ECH.make_centers(replace(task, multi_label=not multi_label), chosen, np.random.default_rng(0)).arrays()
+    assert all(np.array_equal(own[name], again[name]) for name in own)
+
+
+def test_what_is_no_choice_is_refused():
+    with pytest.raises(InputError, match="base must be one of auto, shc, crh, not 'csq'"):
+        ECH.with_options({"base": "csq"})
+    with pytest.raises(InputError, match="member_dropout must be below 1, not 1"):
+        ECH.with_options({"member_dropout": 1})
+    assert CLASSIFIER.committee is None

@@ -1,0 +1,92 @@
+"""What validation images search, and what that makes of the score."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from nearbit.codes import binarize
+from nearbit.errors import InputError
+from nearbit.metrics import leave_one_out_average_precision, tie_aware_average_precision
+from nearbit.training.criterion import Criterion, searched_by_validation
+from tiny_data import tiny_dataset, tiny_split
+
+
+def labels_of(*numbers):
+    return np.array(numbers)[:, None] == np.arange(4)
+
+
+def split_with(*, trained):
+    """A split whose database of six holds so many training images."""
+    split = tiny_split(tiny_dataset())
+    free = np.setdiff1d(np.arange(30), np.concatenate([split.train, split.validation, split.query]))
+    database = np.sort(np.concatenate([split.train[:trained], free[: 6 - trained]]))
+    return replace(split, database=database)
+
+
+@pytest.mark.parametrize(("trained", "searched"), [(0, "validation"), (2, "validation"), (3, "train"), (6, "train")])
+def test_images_search_each_other_where_the_database_is_not_trained_on(trained, searched):
+    split = split_with(trained=trained)
+    assert len(split.database) == 6
+    assert searched_by_validation(split, labels_of(0, 0, 1, 1), "auto") == searched
+
+
+@pytest.mark.parametrize(
+    ("labels", "searched"), [((0, 0, 1, 2), "train"), ((0, 0, 1, 1, 2), "validation"), ((0, 1, 2), "train")]
+)
+def test_images_search_each_other_only_where_most_share_a_label(labels, searched):
+    assert searched_by_validation(split_with(trained=0), labels_of(*labels), "auto") == searched
+
+
+def test_what_is_wanted_is_done_or_refused():
+    split = split_with(trained=6)
+    assert searched_by_validation(split, labels_of(0, 0, 1), "validation") == "validation"
+    assert searched_by_validation(split_with(trained=0), labels_of(0, 0, 1, 1), "train") == "train"
+    with pytest.raises(InputError, match=r"only where some share a label.*--validate-against train"):
+        searched_by_validation(split, labels_of(0, 1, 2), "validation")
+
+
+def criterion_of(searched, outputs, labels):
+    return Criterion(
+        searched=searched, train_labels=labels["train"], validation_labels=labels["validation"], n_bits=12, seed=0
+    )
+
+
+@pytest.mark.parametrize("searched", ["train", "validation"])
+def test_the_score_is_the_mean_of_what_each_image_finds(searched):
+    rng = np.random.default_rng(4)
+    outputs = {part: rng.normal(size=(n, 12)).astype(np.float32) for part, n in (("train", 20), ("validation", 9))}
+    labels = {"train": rng.integers(0, 4, 20)[:, None] == np.arange(4)}
+    labels["validation"] = labels_of(0, 0, 1, 1, 1, 2, 2, 0, 3)  # nothing else shows the last class
+    criterion = criterion_of(searched, outputs, labels)
+    assert set(criterion.positions()) == ({"train", "validation"} if searched == "train" else {"validation"})
+    codes = {part: binarize(values) for part, values in outputs.items()}
+    if searched == "train":
+        queries = (codes["validation"], labels["validation"], codes["train"], labels["train"])
+        expected = tie_aware_average_precision(*queries, 12).mean()
+    else:
+        each = [
+            tie_aware_average_precision(
+                codes["validation"][[row]],
+                labels["validation"][[row]],
+                np.delete(codes["validation"], row, axis=0),
+                np.delete(labels["validation"], row, axis=0),
+                12,
+            )[0]
+            for row in range(8)
+        ]
+        expected = np.mean(each)
+    assert criterion.score({part: outputs[part] for part in criterion.positions()}) == pytest.approx(
+        expected, abs=1e-12
+    )
+
+
+@pytest.mark.parametrize("multi_label", [False, True])
+def test_left_out_once_is_a_search_of_all_the_others(multi_label):
+    rng = np.random.default_rng(7)
+    codes = rng.integers(0, 16, (40, 1), dtype=np.uint8) << 4
+    labels = rng.random((40, 5)) < 0.3 if multi_label else rng.integers(0, 6, 40)
+    found = leave_one_out_average_precision(codes, labels, 4)
+    for row in range(40):
+        others = (np.delete(codes, row, axis=0), np.delete(labels, row, axis=0))
+        assert found[row] == tie_aware_average_precision(codes[[row]], labels[[row]], *others, 4)[0]
