@@ -25,12 +25,13 @@ def cosines(queries, items):
 
 
 def ridge_by_normal_equations(features, labels):
-    """Return the mean and the weights of a ridge regression, penalized by the mean square length of a row."""
+    """Return a function that answers by a ridge regression, penalized by the mean square length of a row."""
     features = features.astype(np.float64)
     centered = features - features.mean(axis=0)
     penalty = np.mean([row @ row for row in centered])
     gram = centered.T @ centered + penalty * np.eye(centered.shape[1])
-    return features.mean(axis=0), np.linalg.inv(gram) @ centered.T @ (labels - labels.mean(axis=0))
+    weights = np.linalg.inv(gram) @ centered.T @ (labels - labels.mean(axis=0))
+    return lambda rows: (rows - features.mean(axis=0)) @ weights + labels.mean(axis=0)
 
 
 def features_of(model, dataset, rows):
@@ -50,8 +51,8 @@ def test_the_figures_are_those_of_plain_loops(multi_label, train_in_database):
     wanted = scored_average_precision(cosines(query, database), labels[split.query], labels[split.database]).mean()
     figures = found.to_dict()["reference"]
     assert figures["float_cosine_map"] == pytest.approx(wanted, abs=1e-9)
-    mean, weights = ridge_by_normal_equations(train, labels[split.train])
-    answers = cosines((query - mean) @ weights, (database - mean) @ weights)
+    probe_of = ridge_by_normal_equations(train, labels[split.train])
+    answers = cosines(probe_of(query), probe_of(database))
     probe = scored_average_precision(answers, labels[split.query], labels[split.database]).mean()
     assert figures["linear_probe_map"] == pytest.approx(probe, abs=1e-9)
     report = found.report

@@ -33,8 +33,7 @@ _REST = "divisor: all relevant items; ties: exact mean over all orders; a query 
 MEANINGS = {
     "float_cosine_map": _RANKED.format(rows="the backbone's float features") + _REST,
     "linear_probe_map": _RANKED.format(
-        rows="the answers of a ridge regression of the labels (0 or 1, their mean taken off) on the features of the "
-        "training images"
+        rows="the answers of a ridge regression of the labels (0 or 1) on the features of the training images"
     )
     + _REST,
     "kept_share": "tie_aware_map of the same queries over float_cosine_map",
@@ -114,32 +113,36 @@ def float_figures(query: FeaturePart, database: FeaturePart, train: FeaturePart)
 
 
 class LinearProbe(NamedTuple):
-    """A linear classifier: mean float64 `(feature_dim,)` and weights float64 `(feature_dim, n_classes)`."""
+    """A linear classifier, float64: `mean` `(feature_dim,)` of the training images, `weights` `(feature_dim, n_classes)`,
+    `shares` `(n_classes,)` of them that have each label.
+    """
 
     mean: npt.NDArray[np.float64]
     weights: npt.NDArray[np.float64]
+    shares: npt.NDArray[np.float64]
 
     def __call__(self, features: FloatRows) -> FloatRows:
-        """Return the answers (features − mean) · weights, float32 `(n, n_classes)`, block by block."""
+        """Return the answers (features − mean) · weights + shares, float32 `(n, n_classes)`, block by block."""
         answers = np.empty((len(features), self.weights.shape[1]), np.float32)
         for start in range(0, len(features), ROWS_PER_BLOCK):
             block = slice(start, start + ROWS_PER_BLOCK)
-            answers[block] = (features[block] - self.mean) @ self.weights
+            answers[block] = (features[block] - self.mean) @ self.weights + self.shares
         return answers
 
 
 def linear_probe(train: FeaturePart) -> LinearProbe:
-    """Return the ridge regression of labels, their mean taken off, regularized as Ridge-ITQ is by default.
+    """Return the ridge regression of labels, 0 or 1, regularized as Ridge-ITQ is by default.
 
     Deterministic: a closed form, so that it has no epochs and no seed.
     """
     centered = train.features.astype(np.float64)
     mean = centered.mean(axis=0)
     centered -= mean
+    shares = train.labels.mean(axis=0)
     if not centered.any():  # one image, or images that the backbone does not tell apart
-        return LinearProbe(mean, np.zeros((len(mean), train.labels.shape[1])))
-    targets = train.labels - train.labels.mean(axis=0)
-    return LinearProbe(mean, ridge_map(centered, targets, RidgeOptions().regularization))
+        return LinearProbe(mean, np.zeros((len(mean), len(shares))), shares)
+    weights = ridge_map(centered, train.labels - shares, RidgeOptions().regularization)
+    return LinearProbe(mean, weights, shares)
 
 
 @dataclass(frozen=True, kw_only=True)
