@@ -27,7 +27,6 @@ ROWS_PER_BLOCK = 8192
 METHODS_THAT_KEEP = ("ech", "ridge")
 """The methods made for what the features know beside the classes; `auto` chooses among them."""
 
-FLOAT, PROBE = "float features, cosine", "linear probe, cosine"
 _RANKED = "mean average precision over the whole database; items ranked by the cosine of {rows}, rounded to 2^-18; "
 _REST = "divisor: all relevant items; ties: exact mean over all orders; a query that finds nothing counts 0"
 MEANINGS = {
@@ -113,8 +112,12 @@ def float_figures(query: FeaturePart, database: FeaturePart, train: FeaturePart)
 
 
 class LinearProbe(NamedTuple):
-    """A linear classifier, float64: `mean` `(feature_dim,)` of the training images, `weights` `(feature_dim, n_classes)`,
-    `shares` `(n_classes,)` of them that have each label.
+    """A linear classifier, float64.
+
+    Attributes:
+        mean: `(feature_dim,)`, of the training images.
+        weights: `(feature_dim, n_classes)`.
+        shares: `(n_classes,)`, of the training images that have each label.
     """
 
     mean: npt.NDArray[np.float64]

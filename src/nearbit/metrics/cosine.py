@@ -18,6 +18,9 @@ PAIRS_PER_BLOCK = 4_000_000
 UNIT = 2.0**-18
 """Cosines are rounded to multiples of this, above what float32 rounds: so the ranking is not one machine's own."""
 
+WITHOUT_CODES = {"float_cosine_map": "float features, cosine", "linear_probe_map": "linear probe, cosine"}
+"""The figures that stand beside those of codes (`nearbit.reference`), with their names for people."""
+
 
 def cosine_average_precision(
     query_rows: npt.ArrayLike,

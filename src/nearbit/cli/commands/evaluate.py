@@ -134,13 +134,10 @@ def _reference_lines(reference: dict[str, Any] | None) -> list[str]:
     """Return what the float features give and how much of it the codes keep; nothing where no backbone was frozen."""
     if reference is None:
         return []
-    from nearbit.reference import FLOAT, PROBE
+    from nearbit.metrics.cosine import WITHOUT_CODES
 
     rows = []
-    for label, figure, share in (
-        (FLOAT, "float_cosine_map", "kept_share"),
-        (PROBE, "linear_probe_map", "probe_kept_share"),
-    ):
+    for (figure, label), share in zip(WITHOUT_CODES.items(), ("kept_share", "probe_kept_share"), strict=True):
         if reference[figure] is not None:
             kept = (reference[name] for name in (share, f"asymmetric_{share}"))
             rows.append((label, f"{reference[figure]:.4f}", *("-" if one is None else f"{one:.1%}" for one in kept)))
