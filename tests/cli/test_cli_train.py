@@ -287,7 +287,7 @@ def test_evaluate_shows_what_the_features_give_without_codes(as_json, nearbit, p
         (line,) = [line for line in out.splitlines() if line.startswith(label)]
         kept = [f"{found[name]:.1%}" for name in (share, f"asymmetric_{share}")]
         assert line.removeprefix(label).split() == [f"{found[figure]:.4f}", *kept]
-    assert all(sentence in out.splitlines() for sentence in found["advice"])
+    assert all(f"advice: {sentence}" in out.splitlines() for sentence in found["advice"])
     as_json("train", "photos", *FEW, "--bits", "4", "-o", "b.model")
     assert as_json("evaluate", "b.model", "photos", "--device", "cpu")["reference"] is None
     assert "float features" not in nearbit("evaluate", "b.model", "photos", "--device", "cpu")[1]

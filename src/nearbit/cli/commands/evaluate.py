@@ -144,7 +144,8 @@ def _reference_lines(reference: dict[str, Any] | None) -> list[str]:
     header = ("without codes", "mAP", "codes keep", "asymmetric")
     ranked, whole = reference["queries_ranked"], reference["queries"]
     said = [] if ranked == whole else [f"these rows are of {ranked} of the {whole} queries, drawn with seed 0"]
-    return [*table(rows, header), *said, *reference["advice"]]
+    advice = [f"advice: {sentence}" for sentence in reference["advice"]]
+    return [*table(rows, header), *said, *advice]
 
 
 def _check_options(codes_path: Path | None, convention: str | None, k: int | None, plots_folder: Path | None) -> None:
