@@ -17,7 +17,7 @@ LAYERS = (
     ("losses", "networks"),
     ("methods",),
     ("model", "training"),
-    ("evaluation", "onnx_export", "indexing", "report", "demo", "compare"),
+    ("reference", "evaluation", "onnx_export", "indexing", "report", "demo", "compare"),
     ("service", "cli"),
     ("bundle", "encoders", "adding"),
 )

@@ -127,7 +127,7 @@ def _model(
 
 
 def _cell(model: Model, dataset: Dataset) -> PageCell:
-    report = evaluate(model, dataset, device="cpu").report
+    report = evaluate(model, dataset, device="cpu", reference=False).report
     return PageCell(
         method=model.method,
         n_bits=model.n_bits,

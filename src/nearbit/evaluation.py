@@ -11,12 +11,14 @@ import numpy.typing as npt
 from nearbit.codes import Codes, binarize, pack
 from nearbit.datasets import Dataset, Problem, Split
 from nearbit.encoding.feature_cache import FeatureCache, FeatureStore
+from nearbit.encoding.pipeline import Encoded
 from nearbit.errors import DataError
 from nearbit.metrics import Report, evaluate_codes, grades_of_tree
 from nearbit.metrics.figures import ASYMMETRIC
 from nearbit.metrics.health import Health, health_of
 from nearbit.model.bundle import Model
 from nearbit.progress import Progress, silent
+from nearbit.reference import FeaturePart, Reference, float_figures
 
 if TYPE_CHECKING:
     from nearbit.model.onnx import OnnxModel
@@ -45,6 +47,7 @@ class Evaluation:
     problems: tuple[Problem, ...]
     queries_seen_in_training: int | None = None
     average_precision: npt.NDArray[np.float64] | None = None
+    reference: Reference | None = None
 
     @property
     def asymmetric(self) -> dict[str, float | None]:
@@ -58,6 +61,7 @@ class Evaluation:
             "split_hash": self.split_hash,
             "unread_images": len(self.problems),
             "health": self.health.to_dict(),
+            "reference": None if self.reference is None else self.reference.to_dict(),
         }
 
 
@@ -72,6 +76,7 @@ def evaluate(
     device: str = "auto",
     cache: Path | FeatureStore | None = None,
     each_query: bool = False,
+    reference: bool = True,
     progress: Progress = silent,
 ) -> Evaluation:
     """Encode the query and the database part and compute the field's figures on them.
@@ -87,6 +92,8 @@ def evaluate(
         device: "auto", "cpu", "cuda", …
         cache: a folder that keeps features by content, or a `FeatureStore` that many runs share.
         each_query: whether the average precision of each query is wanted, in the order of the split.
+        reference: whether, for a frozen backbone, figures of its float features are wanted beside those of the codes.
+            They need the features of the training images too, which lie in the cache where the model was trained.
         progress: called as images are encoded and queries are ranked.
 
     Raises:
@@ -104,7 +111,11 @@ def evaluate(
     grades = None if hierarchy is None else grades_of_tree(hierarchy, dataset.classes)
     kept = None if cache is None else model.row_cache(cache, device)
     chosen = {"convention": convention, "k": k, "grades": grades, "rng": np.random.default_rng(0)}
-    found = search_split(model, dataset, used, device=device, cache=kept, asymmetric=True, progress=progress, **chosen)
+    encoding: dict[str, Any] = {"device": device, "cache": kept, "progress": progress}
+    queries, database = (
+        model.encode_dataset(dataset, rows, keep_features=reference, **encoding) for rows in (used.query, used.database)
+    )
+    found = _searched(queries, database, dataset, model.n_bits, asymmetric=True, progress=progress, **chosen)
     return Evaluation(
         report=found.report,
         model_id=model.model_id,
@@ -113,6 +124,7 @@ def evaluate(
         problems=found.problems,
         queries_seen_in_training=_seen(model, used),
         average_precision=found.report.per_query["tie_aware_map"] if each_query else None,
+        reference=_reference(model, dataset, used, queries, database, found.report, encoding),
     )
 
 
@@ -151,18 +163,54 @@ def search_split(
         encoder.encode_dataset(dataset, rows, device=device, cache=cache, progress=progress)
         for rows in (split.query, split.database)
     )
+    return _searched(queries, database, dataset, encoder.n_bits, asymmetric=asymmetric, progress=progress, **asked)
+
+
+def _searched(
+    queries: Encoded,
+    database: Encoded,
+    dataset: Dataset,
+    n_bits: int,
+    *,
+    asymmetric: bool,
+    progress: Progress,
+    **asked: Any,
+) -> SearchedSplit:
     codes = binarize(database.outputs)
     report = evaluate_codes(
         binarize(queries.outputs),
         dataset.labels[queries.rows],
         codes,
         dataset.labels[database.rows],
-        n_bits=encoder.n_bits,
+        n_bits=n_bits,
         query_outputs=queries.outputs if asymmetric else None,
         progress=progress,
         **asked,
     )
     return SearchedSplit(report, codes, queries.problems + database.problems)
+
+
+def _reference(
+    model: Model, dataset: Dataset, split: Split, queries: Encoded, database: Encoded, report: Report, encoding: Any
+) -> Reference | None:
+    """Return what the features give that were encoded; None where they were not kept.
+
+    Those of training images in the database are not made again.
+    """
+    if queries.features is None or database.features is None:
+        return None
+    known = np.isin(split.train, database.rows)
+    rest = model.encode_dataset(dataset, split.train[~known], keep_features=True, **encoding)
+    places = {row: place for place, row in enumerate(database.rows.tolist())}
+    held = database.features[[places[row] for row in split.train[known].tolist()]]
+    features = held if rest.features is None else np.concatenate([held, rest.features.reshape(-1, held.shape[1])])
+    train = FeaturePart(features, dataset.labels[np.concatenate([split.train[known], rest.rows])])
+    figures = float_figures(
+        FeaturePart(queries.features, dataset.labels[queries.rows]),
+        FeaturePart(database.features, dataset.labels[database.rows]),
+        train,
+    )
+    return Reference.of(figures, report, train, model.method)
 
 
 def _seen(model: Model, split: Split) -> int | None:

@@ -273,3 +273,21 @@ def test_a_model_that_cannot_be_written_says_where_its_checkpoint_stays(nearbit,
     monkeypatch.chdir(tmp_path)
     assert nearbit(*train)[0] == 0
     assert not (tmp_path / "m.model.checkpoint").exists()
+
+
+def test_evaluate_shows_what_the_features_give_without_codes(as_json, nearbit, photos, features):
+    as_json("train", "photos", *features, "--method", "itq", "--bits", "4", "-o", "a.model")
+    found = as_json("evaluate", "a.model", "photos", "--device", "cpu")["reference"]
+    status, out, _ = nearbit("evaluate", "a.model", "photos", "--device", "cpu")
+    assert status == 0
+    for label, figure, share in (
+        ("float features, cosine", "float_cosine_map", "kept_share"),
+        ("linear probe, cosine", "linear_probe_map", "probe_kept_share"),
+    ):
+        (line,) = [line for line in out.splitlines() if line.startswith(label)]
+        kept = [f"{found[name]:.1%}" for name in (share, f"asymmetric_{share}")]
+        assert line.removeprefix(label).split() == [f"{found[figure]:.4f}", *kept]
+    assert all(f"advice: {sentence}" in out.splitlines() for sentence in found["advice"])
+    as_json("train", "photos", *FEW, "--bits", "4", "-o", "b.model")
+    assert as_json("evaluate", "b.model", "photos", "--device", "cpu")["reference"] is None
+    assert "float features" not in nearbit("evaluate", "b.model", "photos", "--device", "cpu")[1]

@@ -130,6 +130,7 @@ class Bench:
             device=self.work.options.device,
             cache=self.feature_store,
             each_query=True,
+            reference=False,  # it is one for all cells of a seed
             progress=progress,
         )
         seconds = model.record["seconds"] | {"evaluation": round(time.monotonic() - began, 3)}

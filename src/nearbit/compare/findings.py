@@ -10,8 +10,9 @@ import numpy as np
 from nearbit.compare.bootstrap import N_SAMPLES
 from nearbit.compare.folder import ComparisonFolder
 from nearbit.compare.significance import Difference, differences_of
-from nearbit.compare.statistics import Group, Row, Spread, groups_of, holm
+from nearbit.compare.statistics import Group, Row, Spread, figure_of, groups_of, holm, spread_of
 from nearbit.metrics import FIGURES
+from nearbit.metrics.cosine import WITHOUT_CODES
 
 PRIMARY = f"report.{FIGURES[0].name}"
 SIGNIFICANT = 0.05
@@ -90,6 +91,16 @@ class Findings:
         """Return why pairs were left out, each once."""
         return list(dict.fromkeys(note for column in self.columns for note in column.notes))
 
+    def without_codes(self) -> dict[str, Spread]:
+        """Return over seeds what float features give without codes, by the name of the figure."""
+        known = self.comparison.about.get("references", {})
+        references = [known[str(seed)] for seed in self.comparison.about["seeds"] if str(seed) in known]
+        spreads = {
+            name: spread_of([value for one in references if (value := figure_of(one, name)) is not None])
+            for name in WITHOUT_CODES
+        }
+        return {name: spread for name, spread in spreads.items() if spread is not None}
+
     def to_dict(self) -> dict[str, Any]:
         """Return all statistics, ready for JSON; no value of a single query is among them."""
         done = [result for result in self.comparison.results if result.status == "done"]
@@ -100,6 +111,7 @@ class Findings:
             "cells": self.counts(),
             "split_hashes": sorted({str(result.facts.get("split_hash")) for result in done}),
             "conventions": done[0].facts["report"].get("conventions", {}) if done else {},
+            "without_codes": {name: spread.to_dict() for name, spread in self.without_codes().items()},
             "groups": [group.to_dict() for group in self.groups()],
             "best": [_best(column) for column in self.columns],
             "differences": [item.to_dict() for column in self.columns for item in column.pairs],

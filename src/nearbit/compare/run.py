@@ -16,6 +16,7 @@ from nearbit.compare.folder import (
     read_about,
     read_folder,
 )
+from nearbit.compare.references import references_of
 from nearbit.compare.soundness import sound
 from nearbit.compare.specs import parse_spec
 from nearbit.compare.workers import run_in_processes
@@ -109,6 +110,10 @@ def compare(
     (work.folder / "cells").mkdir(parents=True, exist_ok=True)
     write_json(work.folder / DESCRIPTION, about)
     _compute_features(context, splits, progress)
+    references = references_of(context, dataset, splits, about["references"], progress)
+    if references != about["references"]:
+        about["references"] = references
+        write_json(work.folder / DESCRIPTION, about)
     cells = sorted(_asked(about, grid), key=lambda cell: (cell.seed, cell.n_bits))
     done = 0
 
@@ -162,6 +167,7 @@ def _about(dataset: Dataset, splits: dict[int, Split], grid: Grid, context: RunC
         "split": _split_facts(splits),
         "regime": context.regime,
         "train_options": {name: value for name, value in options.items() if name not in ("seed", "head")},
+        "references": {},
         "command": command,
         "commands": [command] if command else [],
         "versions": library_versions(),
@@ -212,7 +218,8 @@ def _merged(folder: Path, known: dict[str, Any], asked: dict[str, Any]) -> dict[
             )
     merged = {name: list(dict.fromkeys([*known.get(name, []), *asked[name]])) for name in MERGED}
     sorts = {name: sorted(merged[name]) for name in ("bits", "seeds")}
-    return asked | merged | sorts | {"split": _merged_split(known["split"], asked["split"])}
+    split = _merged_split(known["split"], asked["split"])
+    return asked | merged | sorts | {"split": split, "references": known.get("references", {})}
 
 
 def _is_other_split(old: dict[str, Any], new: dict[str, Any]) -> bool:

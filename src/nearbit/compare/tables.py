@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from nearbit.compare.findings import PRIMARY, SIGNIFICANT, Column, Findings, Tested
 from nearbit.compare.statistics import Group, Row, Spread
 from nearbit.metrics import FIGURES
+from nearbit.metrics.cosine import WITHOUT_CODES
 
 NOTHING = "-"
 REASON_LENGTH = 32
@@ -83,9 +84,23 @@ def quality_table(findings: Findings) -> Table:
         name="quality",
         title="Tie-aware mean average precision",
         header=("method", "head", *(f"{column.n_bits} bits" for column in findings.columns)),
-        rows=tuple(rows),
+        rows=(*rows, *_rows_without_codes(findings)),
         notes=tuple(_quality_notes(findings)),
     )
+
+
+def _rows_without_codes(findings: Findings) -> list[tuple[TableEntry, ...]]:
+    """Return what float features give without codes: the same at every length."""
+    wanted = len(findings.comparison.about["seeds"])
+    rows = []
+    for name, spread in findings.without_codes().items():
+        text = f"{spread_text(spread, 4)} ({_count(spread, wanted)})"
+        rows.append((TableEntry(WITHOUT_CODES[name]), TableEntry(NOTHING), *[TableEntry(text)] * len(findings.columns)))
+    return rows
+
+
+def _count(spread: Spread, wanted: int) -> str:
+    return str(spread.n) if spread.n == wanted else f"{spread.n} of {wanted}"
 
 
 def quality_entry(column: Column, row: Row) -> TableEntry:
@@ -94,8 +109,7 @@ def quality_entry(column: Column, row: Row) -> TableEntry:
     spread = group.spread(PRIMARY)
     if spread is None:
         return TableEntry(_absence(group))
-    wanted = len(group.results)
-    count = str(spread.n) if spread.n == wanted else f"{spread.n} of {wanted}"
+    count = _count(spread, len(group.results))
     return TableEntry(f"{spread_text(spread, 4)} ({count})", row in column.best, row in column.near_best())
 
 
@@ -210,6 +224,11 @@ def _quality_notes(findings: Findings) -> list[str]:
     notes = [
         "Mean over seeds ± sample deviation (number of seeds), on the query split. Bold (*): the best of its column."
     ]
+    if without := findings.without_codes():
+        notes.append(
+            f"{' and '.join(WITHOUT_CODES[name] for name in without)}: what the frozen features give without any code, "
+            "the same at every length; not among what is tested."
+        )
     if any(column.near_best() for column in findings.columns):
         notes.append(
             "†: not significantly below the best of its column (paired bootstrap over seeds and queries, "

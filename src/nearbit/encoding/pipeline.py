@@ -35,11 +35,14 @@ class Encoded:
         outputs: float32 `(n, width)`: outputs of a hash network, or features of a backbone.
         rows: int64 `(n,)`: the row of the source that each came from, in the order asked.
         problems: the images that could not be read, with reasons; their rows are left out.
+        features: float32 `(n, feature_dim)`: the features of a frozen backbone that the outputs were made of, where
+            they were asked for.
     """
 
     outputs: FloatRows
     rows: npt.NDArray[np.int64]
     problems: tuple[Problem, ...]
+    features: FloatRows | None = None
 
 
 @dataclass(frozen=True)

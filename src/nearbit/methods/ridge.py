@@ -45,7 +45,7 @@ def ridge_map(centered: Matrix, targets: Matrix, regularization: float) -> Matri
         regularization: λ relative to the mean square length of a row of X.
     """
     n, feature_dim = centered.shape
-    penalty = regularization * float((centered**2).sum()) / n
+    penalty = regularization * float(np.vdot(centered, centered)) / n
     if n < feature_dim:
         return np.asarray(centered.T @ np.linalg.solve(centered @ centered.T + penalty * np.eye(n), targets))
     gram = centered.T @ centered + penalty * np.eye(feature_dim)

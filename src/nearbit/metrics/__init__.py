@@ -8,6 +8,7 @@ from nearbit.metrics.conventions import (
     convention_named,
     ordered_average_precision,
 )
+from nearbit.metrics.cosine import cosine_average_precision
 from nearbit.metrics.figures import FIGURES, Figure
 from nearbit.metrics.graded import Grades, grades_of_hierarchy, grades_of_tree, hierarchical_average_precision, ndcg
 from nearbit.metrics.precision import (
@@ -40,6 +41,7 @@ __all__ = [
     "average_precision_by",
     "bootstrap_interval",
     "convention_named",
+    "cosine_average_precision",
     "curve_by_radius",
     "curve_by_rank",
     "evaluate_codes",

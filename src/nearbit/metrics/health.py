@@ -64,7 +64,7 @@ class Health:
                 "more bits"
             )
         if self.constant_bits:
-            lines.append(f"{self.constant_bits} of {self.n_bits} bits never change: train longer or use fewer bits")
+            lines.append(f"{self.constant_bits} of {self.n_bits} bits never change: use fewer bits or another method")
         if self.bit_imbalance > 0.2 and self.n_items > 1:
             lines.append(
                 f"bits are unbalanced (on average {self.bit_imbalance:.2f} from one half): choose balanced centers, or "
@@ -79,7 +79,8 @@ class Health:
         if margin is not None and spread is not None and 2 * spread >= margin:
             lines.append(
                 f"items lie {spread:.1f} bits from their nearest center on average and centers as close as {margin} "
-                "bits, so that classes overlap: train longer or use more bits"
+                "bits, so that classes overlap: use more bits, more images a class or, where the backbone is trained "
+                "too, more epochs"
             )
         return lines
 

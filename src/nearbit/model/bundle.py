@@ -120,6 +120,7 @@ class Model:
         *,
         device: str = "auto",
         cache: Path | FeatureStore | FeatureCache | None = None,
+        keep_features: bool = False,
         progress: Progress = silent,
     ) -> Encoded:
         """Return the outputs of rows of a data set; images that cannot be read are left out and listed.
@@ -130,12 +131,15 @@ class Model:
             device: "auto", "cpu", "cuda", …
             cache: a folder that keeps what was computed, by content, so that repeated and interrupted runs compute
                 nothing twice; or `row_cache(folder, device)`, which several calls share; or a `FeatureStore`.
+            keep_features: whether the features of a frozen backbone are wanted too.
             progress: called as images are encoded.
         """
         chosen = np.arange(len(dataset)) if rows is None else np.asarray(rows, np.int64)
         digests = [dataset.digests[row] for row in chosen]
         keys = [dataset.keys[row] for row in chosen]
-        return self.encode_source(dataset.source, chosen.tolist(), keys, digests, device, cache, progress)
+        return self.encode_source(
+            dataset.source, chosen.tolist(), keys, digests, device, cache, progress, keep_features=keep_features
+        )
 
     def encode_source(
         self,
@@ -146,6 +150,8 @@ class Model:
         device: str = "auto",
         cache: Path | FeatureStore | FeatureCache | None = None,
         progress: Progress = silent,
+        *,
+        keep_features: bool = False,
     ) -> Encoded:
         """Encode rows of any image source; rows are cached by content where `digests` and `cache` are given."""
         place = find_device(device)
@@ -156,7 +162,8 @@ class Model:
         encoded = encode_images(module, self.preprocessing, request, device=place, cache=kept, progress=progress)
         outputs = apply_head(self.network.head, encoded.outputs, self.n_bits) if self.is_frozen else encoded.outputs
         self.network.cpu()
-        return Encoded(outputs.reshape(-1, self.n_bits), encoded.rows, encoded.problems)
+        features = encoded.outputs if keep_features and self.is_frozen else None
+        return Encoded(outputs.reshape(-1, self.n_bits), encoded.rows, encoded.problems, features)
 
     @property
     def is_frozen(self) -> bool:

@@ -159,8 +159,12 @@ class RunContext:
 
     def cache_features(self, rows: Sequence[int], progress: Progress) -> tuple[Problem, ...]:
         """Put the features of any rows of the data set into the cache; return the images that cannot be read."""
+        return self.plain_features(rows, progress).problems
+
+    def plain_features(self, rows: Sequence[int], progress: Progress) -> Encoded:
+        """Return the backbone's features of any rows of the data set, from the cache where they are there."""
         self.backbone.to(self.device).eval()
-        return self._encoded(rows, "all", 0, progress).problems
+        return self._encoded(rows, "all", 0, progress)
 
     def _features(self, part: str, view: int, progress: Progress) -> FloatRows:
         encoded = self._encoded(self.parts[part].tolist(), part, view, progress)

@@ -122,11 +122,30 @@ def _lines(about: dict[str, Any]) -> list[str]:
         f"{about['n_query']} queries, {about['n_database']} database items, {about['n_bits']} bits, "
         f"{about['distinct_codes']} distinct codes",
         *table(rows, ("figure", "value")),
+        *_reference_lines(about.get("reference")),
         f"tie_aware_map lies between {low:.4f} and {high:.4f} for other queries of the kind (95 % bootstrap interval)",
         *(f"{name}: {about['conventions'][name]}" for name in names if name in explained),
         *(f"health of the database codes: {sentence}" for sentence in about["health"]["advice"]),
         *(f"plot: {path}" for path in about.get("plots", ())),
     ]
+
+
+def _reference_lines(reference: dict[str, Any] | None) -> list[str]:
+    """Return what the float features give and how much of it the codes keep; nothing where no backbone was frozen."""
+    if reference is None:
+        return []
+    from nearbit.metrics.cosine import WITHOUT_CODES
+
+    rows = []
+    for (figure, label), share in zip(WITHOUT_CODES.items(), ("kept_share", "probe_kept_share"), strict=True):
+        if reference[figure] is not None:
+            kept = (reference[name] for name in (share, f"asymmetric_{share}"))
+            rows.append((label, f"{reference[figure]:.4f}", *("-" if one is None else f"{one:.1%}" for one in kept)))
+    header = ("without codes", "mAP", "codes keep", "asymmetric")
+    ranked, whole = reference["queries_ranked"], reference["queries"]
+    said = [] if ranked == whole else [f"these rows are of {ranked} of the {whole} queries, drawn with seed 0"]
+    advice = [f"advice: {sentence}" for sentence in reference["advice"]]
+    return [*table(rows, header), *said, *advice]
 
 
 def _check_options(codes_path: Path | None, convention: str | None, k: int | None, plots_folder: Path | None) -> None:

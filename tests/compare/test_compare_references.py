@@ -1,0 +1,105 @@
+"""What float features give without codes: once a seed, kept, and shown below the methods."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+from cell_files import write_comparison_folder
+from safetensors.torch import save_file
+
+from nearbit.compare import references
+from nearbit.compare.bench import Work
+from nearbit.compare.findings import find
+from nearbit.compare.folder import read_folder
+from nearbit.compare.run import Grid, compare
+from nearbit.compare.tables import quality_table
+from nearbit.compare.write import write_comparison
+from nearbit.evaluation import evaluate
+from nearbit.model.bundle import load_model
+from nearbit.networks import ResNet
+from nearbit.training import TrainOptions
+from tiny_data import tiny_dataset, tiny_split
+
+FLOAT, PROBE = "float features, cosine", "linear probe, cosine"
+
+
+def split_of(dataset, seed):
+    return tiny_split(dataset, seed=seed)
+
+
+@pytest.fixture
+def work(tmp_path):
+    """Tiny data and frozen features of a ResNet-18 whose random weights stand for pretrained ones."""
+    path = tmp_path / "resnet18.safetensors"
+    torch.manual_seed(1)
+    save_file(ResNet("resnet18").state_dict(), path)
+    options = TrainOptions(backbone="resnet18", weights=path, image_size=16, device="cpu")
+    return Work(
+        load=tiny_dataset, split=split_of, options=options, folder=tmp_path / "out", cache=tmp_path / "cache",
+        keep_models=True,
+    )  # fmt: skip
+
+
+def test_each_seed_has_the_figures_that_evaluate_finds(work, monkeypatch):
+    found = compare(work, Grid(methods=("itq",), bits=(4,), seeds=(3, 4)), processes=1)
+    for seed in (3, 4):
+        own = dict(found.about["references"][str(seed)])
+        own.pop("key")
+        model = load_model(work.folder / "models" / f"itq-4-seed{seed}.model")
+        wanted = evaluate(model, tiny_dataset(), device="cpu", cache=work.cache).to_dict()["reference"]
+        assert own == pytest.approx({name: wanted[name] for name in own}, abs=1e-9)
+    computed, real = [], references.float_figures
+    monkeypatch.setattr(references, "float_figures", lambda **parts: computed.append(1) or real(**parts))
+    again = compare(work, Grid(methods=("pca",), bits=(4,), seeds=(4, 5)), processes=1)
+    assert computed == [1], "the figures of seed 4 are known"
+    assert {seed: again.about["references"][seed] for seed in ("3", "4")} == found.about["references"]
+    assert set(again.about["references"]) == {"3", "4", "5"}
+    compare(replace(work, options=replace(work.options, weights=other_weights(work))), Grid(
+        methods=("pca",), bits=(4,), seeds=(5,)), processes=1)  # fmt: skip
+    assert read_folder(work.folder).about["references"]["5"] != again.about["references"]["5"]
+
+
+def other_weights(work):
+    path = work.options.weights
+    torch.manual_seed(2)
+    save_file(ResNet("resnet18").state_dict(), path)
+    return path
+
+
+def test_a_backbone_that_is_trained_has_no_figures_without_codes(tmp_path):
+    options = TrainOptions(image_size=8, epochs=1, batch_size=8, device="cpu")
+    work = Work(load=tiny_dataset, split=split_of, options=options, folder=tmp_path / "out", cache=None)
+    found = compare(work, Grid(methods=("csq",), bits=(4,), seeds=(0,)), processes=1)
+    assert found.about["references"] == {}
+    assert [row[0].text for row in quality_table(find(found)).rows] == ["csq"]
+
+
+KNOWN = {
+    "0": {"float_cosine_map": 0.5, "linear_probe_map": 0.4},
+    "2": {"float_cosine_map": 0.7, "linear_probe_map": None},
+    "9": {"float_cosine_map": 0.1, "linear_probe_map": 0.1},
+}
+"""Figures of two of the seeds 0, 1, 2, and of one that is not wanted."""
+
+
+def test_the_rows_stand_below_the_methods_in_every_format(tmp_path):
+    write_comparison_folder(tmp_path, references=KNOWN)
+    table = quality_table(find(read_folder(tmp_path)))
+    rows = [[entry.text for entry in row] for row in table.rows[-2:]]
+    assert rows == [[FLOAT, "-", *["0.6000 ± 0.1414 (2 of 3)"] * 2], [PROBE, "-", *["0.4000 (1 of 3)"] * 2]]
+    assert not any(entry.best or entry.near for row in table.rows[-2:] for entry in row)
+    assert any("the same at every length; not among what is tested" in note for note in table.notes)
+    write_comparison(tmp_path)
+    for name in ("table.md", "table.tex", "report.html"):
+        assert FLOAT in (tmp_path / name).read_text(encoding="utf-8")
+    told = json.loads((tmp_path / "summary.json").read_text(encoding="utf-8"))["without_codes"]
+    assert told["float_cosine_map"] == {"n": 2, "mean": pytest.approx(0.6), "deviation": pytest.approx(0.02**0.5)}
+    assert told["linear_probe_map"]["n"] == 1
+
+
+def test_a_folder_of_an_older_comparison_has_no_such_rows(tmp_path):
+    write_comparison_folder(tmp_path)
+    findings = find(read_folder(tmp_path))
+    assert findings.without_codes() == {}
+    assert FLOAT not in [row[0].text for row in quality_table(findings).rows]
