@@ -1,4 +1,4 @@
-"""CRH in sixty lines, with NumPy and torch alone: python examples/minimal_crh.py
+"""CRH in 65 lines of code, with NumPy and torch alone: python examples/minimal_crh.py
 
 Centers, loss, loop, signs, search and tie-aware average precision, each once and in the open (arXiv 2511.12162).
 """
@@ -11,7 +11,7 @@ import torch
 from torch.nn.functional import cross_entropy, normalize
 
 N_CLASSES, N_BITS, HEAD_BITS, N_WORDS, N_QUERIES = 10, 30, 5, 20, 100
-SCALE, MARGIN = sqrt(2) * log(N_CLASSES - 1), 0.2
+SCALE, MARGIN = sqrt(2) * log(N_CLASSES - 1), 0.2  # of cosines; the own class must win by the margin
 
 
 def load_digits(rng):
@@ -48,11 +48,11 @@ def train(features, labels, rng, epochs=30):
             outputs, classes = network(torch.from_numpy(features[batch])), torch.from_numpy(labels[batch])
             cosines = normalize(outputs) @ normalize(targets).T
             loss = cross_entropy(SCALE * (cosines - MARGIN * torch.eye(N_CLASSES)[classes]), classes)
-            loss = loss + 0.1 * (outputs.tanh().abs() - 1).square().mean()  # large outputs lose little
+            loss = loss + 0.1 * (outputs.tanh().abs() - 1).square().mean()  # far from 0, signs lose little
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-        signs = signs_of(network, features)
+        signs = signs_of(network, features)  # nearbit takes those of the steps instead, to spare this pass
         centers = chosen_centers(codebook, np.stack([signs[labels == c].mean(axis=0) for c in range(N_CLASSES)]), rng)
     return network
 

@@ -70,6 +70,18 @@ def test_links_in_pages_lead_somewhere(page: Path) -> None:
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
 
 
+def test_reading_path_names_what_is_there_and_adds_up() -> None:
+    path = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").partition("## The house")[0]
+    rows = re.findall(r"^\| (\d+) \| .*? \| (.*?) \|", path, re.MULTILINE)
+    (total,) = re.findall(r"lines, (\d+) minutes", path)
+    assert sum(int(minutes) for minutes, _ in rows) == int(total)
+    for _, read in rows:
+        for file, names in re.findall(r"`([\w/]+\.py)`(?: \((.*?)\))?", read):
+            text = (ROOT / "src" / "nearbit" / file).read_text(encoding="utf-8")
+            for name in re.findall(r"`(\w+)`", names):
+                assert re.search(rf"^ *(def|class) {name}\b", text, re.MULTILINE), f"no {name} in {file}"
+
+
 def test_readme_names_every_command() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert [name for name in COMMANDS if f"`nearbit {name}" not in readme] == []

@@ -79,7 +79,7 @@ def test_facts_and_mistakes_are_in_the_words_of_the_command_line(index, nearbit,
     said = refused("search", "a.index", "--id", "99")
     assert said == "nearbit: the index holds no item 99: --id takes an id that the results of a search show\n"
     said = refused("index", "none.index", "--verify")
-    assert "make one (nearbit index, in Python create_index)" in said
+    assert "make one (nearbit index add, in Python create_index)" in said
 
 
 def test_inspect_says_each_fact_once_and_rounded(index, nearbit):

@@ -92,7 +92,7 @@ def open_index(
     file = file_of(path)
     if not file.is_file():
         what = "is a folder, not an index file" if file.is_dir() else "does not exist"
-        raise IndexFileError(f"{file} {what}; name an index, or make one (nearbit index, in Python create_index)")
+        raise IndexFileError(f"{file} {what}; name an index, or make one (nearbit index add, in Python create_index)")
     store = Store(file, read_only=read_only, outlives=outlives)
     try:
         with store.read() as connection:

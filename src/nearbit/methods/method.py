@@ -121,8 +121,7 @@ class MemoryTerm:
     """A second term of a loss, between a batch and a memory of the outputs of all training images.
 
     The memory bank is written by a momentum encoder: a copy of the network whose weights are a moving average of the
-        network's. It holds what
-    the encoder last gave for each image, in training mode.
+    network's. It holds what the encoder last gave for each image, in training mode.
 
     Attributes:
         loss: (outputs `(n, n_bits)`, labels `(n, n_classes)`, memory `(n_train, n_bits)`, its labels

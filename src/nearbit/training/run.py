@@ -48,7 +48,8 @@ def train(
         dataset: images with labels, of at least two classes; a baseline such as "itq" needs none.
         split: which rows are for training and validation; the query and the database rows are not looked at. Of a
             split with unseen classes the model knows the seen ones only.
-        method: a name in `nearbit.methods.METHODS` or `BASELINES`, or a `Method` or `Baseline`.
+        method: a name in `nearbit.methods.METHODS` or `BASELINES`, or a `Method` or `Baseline`. "auto": on frozen
+            features the best of a few on validation images (see `AutoRun`), else "crh".
         n_bits: length of the codes.
         options: see `TrainOptions`.
         method_options: options of the method by name, such as {"margin": 0.3}.
