@@ -11,8 +11,7 @@ from dpn import DPN
 
 import nearbit as nb
 from nearbit.errors import InputError
-from nearbit.methods import CRH, METHODS, find_method
-from nearbit.methods.installed import installed_methods
+from nearbit.methods import CRH, METHODS, find_method, installed_methods
 from tiny_data import TINY, tiny_dataset, tiny_split
 
 

@@ -5,10 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from nearbit.cli.train_outcome import about_choice
 from nearbit.errors import InputError
 from nearbit.methods import METHODS
 from nearbit.model.bundle import load_model
-from nearbit.training import AutoRun, TrainOptions, about_choice, differences, plan, train
+from nearbit.training import AutoRun, TrainOptions, differences, plan, train
 from nearbit.training.auto import CANDIDATES
 from tiny_data import dataset_of, tiny_dataset, tiny_labels, tiny_pixels, tiny_split
 

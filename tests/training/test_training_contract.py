@@ -1,6 +1,7 @@
 """What every method keeps to, in every regime and with one or several labels an image."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
+from typing import get_type_hints
 
 import numpy as np
 import pytest
@@ -10,7 +11,8 @@ from same_models import assert_same, history_of
 from nearbit.centers import centers_from
 from nearbit.codes import pack, signs_of
 from nearbit.methods import METHODS
-from nearbit.training import TrainOptions, plan
+from nearbit.training import TrainOptions, plan, train
+from nearbit.training.run import TrainKeywords, TrainRequest
 from tiny_data import tiny_dataset, tiny_split
 
 QUICK = {(method, "frozen") for method in METHODS} | {("crh", "scratch"), ("shc", "scratch")}
@@ -171,3 +173,16 @@ def test_where_a_backbone_lies_is_not_recorded(run, monkeypatch):
     one, other = (run("csq", backbone=f"hf:/{place}/mine") for place in ("here", "there"))
     assert one.record["options"]["backbone"] == "hf:mine"
     assert one.record["run_key"] == other.record["run_key"]
+
+
+def test_the_keywords_of_type_checkers_are_the_request_and_train_describes_each():
+    assert get_type_hints(TrainKeywords) == get_type_hints(TrainRequest)
+    assert [*get_type_hints(TrainKeywords)] == [field.name for field in fields(TrainRequest)]
+    for name in (*get_type_hints(TrainKeywords), "checkpoint", "progress", "callbacks"):
+        assert f"        {name}: " in train.__doc__
+
+
+def test_a_keyword_that_train_does_not_know_is_an_error():
+    dataset = tiny_dataset()
+    with pytest.raises(TypeError, match="unexpected keyword argument 'n_bit'"):
+        train(dataset, tiny_split(dataset), n_bit=12)

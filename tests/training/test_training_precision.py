@@ -10,7 +10,7 @@ from same_models import assert_same
 from nearbit.errors import InputError, TrainingError
 from nearbit.methods import CRH, CSQ
 from nearbit.training import TrainOptions, plan, trainer
-from nearbit.training.precision import resolve_precision
+from nearbit.training.options import resolve_precision
 from tiny_data import tiny_dataset, tiny_split
 
 SHORT = ("bfloat16", "float16")

@@ -1,7 +1,7 @@
 """What `nearbit train` says of a model: that it is there, how another one differs, how the training ended."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nearbit.cli.console import emit, list_problems
 from nearbit.cli.split_options import part_sizes
@@ -38,8 +38,6 @@ def list_skipped(run: "AnyRun", output: Path) -> str | None:
 
 def report(model: "Model", output: Path, errors: str | None, as_json: bool) -> None:
     """Print what was trained, why, and how well it does on validation."""
-    from nearbit.training import about_choice
-
     record = model.record
     split = model.split
     sizes = part_sizes(split) if split is not None else {}
@@ -72,3 +70,27 @@ def report(model: "Model", output: Path, errors: str | None, as_json: bool) -> N
             f"next: nearbit evaluate {output} DATA, or nearbit index add NAME.index DATA --model {output}",
         ],
     )
+
+
+def about_choice(record: dict[str, Any]) -> list[str]:
+    """Return what a model's record says of the choice, in a line or two for people; none where nothing was chosen."""
+    auto = record.get("auto")
+    if auto is None:
+        return []
+    from nearbit.training.auto import FEW_IMAGES
+
+    if None in auto["scores"].values():
+        lines = [f"auto: {auto['chosen']}; there are no validation images to choose another method by"]
+    else:
+        scores = ", ".join(f"{name} {score:.3f}" for name, score in auto["scores"].items())
+        searched = "each other" if auto["searched"] == "validation" else "training images"
+        rehearsed = ", in a rehearsal on fewer training images" if auto["rehearsed"] else ""
+        lines = [
+            f"auto: {auto['chosen']}, best by mAP of validation images that search {searched}{rehearsed} ({scores})"
+        ]
+    if auto["images_per_class"] < FEW_IMAGES:
+        lines.append(
+            f"only {auto['images_per_class']:g} training images a class: codes lose much against the features they are "
+            "made of. What helps: more bits (--bits 128), and ranking by real outputs (nearbit search --asymmetric)"
+        )
+    return lines

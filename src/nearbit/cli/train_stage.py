@@ -1,7 +1,7 @@
-"""`nearbit train --only`: one stage alone, and the arrays that stages give and take."""
+"""`nearbit train --only`: one stage alone, written as an array."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from nearbit.cli.console import emit
 from nearbit.errors import InputError
@@ -9,20 +9,6 @@ from nearbit.progress import Progress
 
 if TYPE_CHECKING:
     from nearbit.training import AnyRun
-
-
-def read_array(path: Path | None) -> Any:
-    """Return the array in an .npy file; None for no file."""
-    if path is None:
-        return None
-    import numpy as np
-
-    from nearbit.files.arrays import UNREADABLE
-
-    try:
-        return np.load(path, allow_pickle=False)
-    except UNREADABLE as error:
-        raise InputError(f"{path} is not a file of numbers that numpy.save wrote (.npy)") from error
 
 
 def write_stage(run: "AnyRun", only: str, output: Path, overwrite: bool, progress: Progress, as_json: bool) -> None:

@@ -1,4 +1,9 @@
-"""Methods by name. A new method is one value in a file of its own and one line here."""
+"""Methods by name. A new method is one value in a file of its own and one line here, or in a package of its own.
+
+A package declares it as an entry point of the group `nearbit.methods`, under the name of the method.
+"""
+
+from importlib.metadata import EntryPoint, entry_points
 
 from nearbit.errors import InputError, did_you_mean
 from nearbit.methods.baseline import Baseline, Fitted
@@ -6,7 +11,6 @@ from nearbit.methods.classifier import CLASSIFIER
 from nearbit.methods.crh import CRH, CRHOptions
 from nearbit.methods.csq import CSQ, CSQOptions
 from nearbit.methods.ech import ECH, ECHOptions
-from nearbit.methods.installed import installed_methods, load_installed
 from nearbit.methods.label_code import LABEL, LabelOptions
 from nearbit.methods.mds import MDS, MDSOptions
 from nearbit.methods.method import (
@@ -69,12 +73,15 @@ METHODS: dict[str, Method] = {method.name: method for method in (CRH, SHC, ECH, 
 BASELINES: dict[str, Baseline] = {baseline.name: baseline for baseline in (ITQ, PCA, RANDOM, RIDGE, LABEL)}
 """Every rule that makes codes of frozen features without training a hash network."""
 
+GROUP = "nearbit.methods"
+"""The entry points that declare methods."""
+
 
 def find_method(name: str) -> Method | Baseline:
     """Return the method or baseline of that name: nearbit's own, or one that an installed package declares.
 
     Raises:
-        InputError: an unknown name, with the nearest one; or a declaration that does not hold (see `load_installed`).
+        InputError: an unknown name, with the nearest one; or a declaration that does not hold (see `_load_installed`).
     """
     own: dict[str, Method | Baseline] = {**METHODS, **BASELINES}
     installed = installed_methods()
@@ -84,8 +91,47 @@ def find_method(name: str) -> Method | Baseline:
             "rename or remove that"
         )
     if name in installed:
-        return load_installed(installed[name])
+        return _load_installed(installed[name])
     if name not in own:
         known = [*own, *installed]
         raise InputError(f"unknown method {name!r}; known: {', '.join(known)}.{did_you_mean(name, known)}")
     return own[name]
+
+
+def installed_methods() -> dict[str, list[EntryPoint]]:
+    """Return what installed packages declare, by name; nothing of it is imported."""
+    found: dict[str, list[EntryPoint]] = {}
+    for entry in sorted(entry_points(group=GROUP), key=lambda entry: (entry.name, _place(entry))):
+        found.setdefault(entry.name, []).append(entry)
+    return found
+
+
+def _load_installed(entries: list[EntryPoint]) -> Method | Baseline:
+    """Import a method that a package declares.
+
+    Args:
+        entries: all that was declared under its name.
+
+    Raises:
+        InputError: two packages declare it, it cannot be imported, or it is no method of that name.
+    """
+    entry = entries[0]
+    if len(entries) > 1:
+        raise InputError(
+            f"several packages declare a method {entry.name!r} ({', '.join(map(_place, entries))}): remove all but one"
+        )
+    try:
+        value = entry.load()
+    except (ImportError, AttributeError) as error:
+        raise InputError(f"the method {entry.name!r} of {_place(entry)} cannot be imported: {error}") from error
+    if not isinstance(value, Method | Baseline) or value.name != entry.name:
+        raise InputError(
+            f"{_place(entry)} must be a Method or a Baseline named {entry.name!r}, not "
+            + (f"one named {value.name!r}" if isinstance(value, Method | Baseline) else f"{type(value).__name__}")
+        )
+    return value
+
+
+def _place(entry: EntryPoint) -> str:
+    package = "" if entry.dist is None else f" (package {entry.dist.name})"
+    return f"{entry.value}{package}"

@@ -1,6 +1,6 @@
 """Training: the public function `train` and its options."""
 
-from nearbit.training.auto import AutoRun, about_choice
+from nearbit.training.auto import AutoRun
 from nearbit.training.baseline import BaselineRun, unused_options
 from nearbit.training.callbacks import NO_CALLBACKS, Callbacks
 from nearbit.training.difference import differences
@@ -19,7 +19,6 @@ __all__ = [
     "Processes",
     "TrainOptions",
     "TrainingRun",
-    "about_choice",
     "differences",
     "joined_processes",
     "plan",

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, final
+from typing import final
 
 import numpy as np
 import numpy.typing as npt
@@ -149,25 +149,3 @@ def _moved(train: npt.NDArray[np.bool_], validation: npt.NDArray[np.bool_]) -> n
             left = left - labels
             needed = needed & ~labels
     return np.array(chosen, dtype=np.int64)
-
-
-def about_choice(record: dict[str, Any]) -> list[str]:
-    """Return what a model's record says of the choice, in a line or two for people; none where nothing was chosen."""
-    auto = record.get("auto")
-    if auto is None:
-        return []
-    if None in auto["scores"].values():
-        lines = [f"auto: {auto['chosen']}; there are no validation images to choose another method by"]
-    else:
-        scores = ", ".join(f"{name} {score:.3f}" for name, score in auto["scores"].items())
-        searched = "each other" if auto["searched"] == "validation" else "training images"
-        rehearsed = ", in a rehearsal on fewer training images" if auto["rehearsed"] else ""
-        lines = [
-            f"auto: {auto['chosen']}, best by mAP of validation images that search {searched}{rehearsed} ({scores})"
-        ]
-    if auto["images_per_class"] < FEW_IMAGES:
-        lines.append(
-            f"only {auto['images_per_class']:g} training images a class: codes lose much against the features they are "
-            "made of. What helps: more bits (--bits 128), and ranking by real outputs (nearbit search --asymmetric)"
-        )
-    return lines

@@ -21,8 +21,7 @@ from nearbit.progress import Progress
 from nearbit.training.batches import FeatureInputs, PixelInputs, TrainingInputs
 from nearbit.training.criterion import Criterion, searched_by_validation
 from nearbit.training.distributed.processes import Processes, current_processes
-from nearbit.training.options import TrainOptions, check_augmentation, mirrors, resolve_regime
-from nearbit.training.precision import resolve_precision
+from nearbit.training.options import TrainOptions, check_augmentation, mirrors, resolve_precision, resolve_regime
 from nearbit.training.seeds import torch_seeded
 
 

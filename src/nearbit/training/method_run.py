@@ -102,7 +102,7 @@ class TrainingRun:
 
     def similarity(self, checkpoint: Path | None = None, progress: Progress = silent) -> Similarity | None:
         """Run the first stage alone: the similarity of classes that the centers will follow; None where they do not."""
-        return self._similarity(self._first_stage(checkpoint, progress))
+        return self._similarity(checkpoint, progress)[0]
 
     def centers(self, checkpoint: Path | None = None, progress: Progress = silent) -> CenterState:
         """Run all before the hash network: the centers at the start of training."""
@@ -119,8 +119,7 @@ class TrainingRun:
         if self.context.regime == "frozen":
             self.context.feature_inputs(progress)
         prepared = time.monotonic()
-        images = self._first_stage(checkpoint, progress, callbacks)
-        similarity = self._similarity(images)
+        similarity, classifier = self._similarity(checkpoint, progress, callbacks)
         start = once(lambda: self._centers(similarity))
         found = time.monotonic()
         ready = _Prepared(similarity, start, self._committee(progress, callbacks))
@@ -134,21 +133,21 @@ class TrainingRun:
         candidates = {
             kind: None if state.best is None else state.best.validation_map for kind, (_, state) in fitted.items()
         }
-        stages = {"head_candidates": candidates, "classifier": images.found or None, "seconds": seconds}
+        stages = {"head_candidates": candidates, "classifier": classifier, "seconds": seconds}
         return self._model(best, *fitted[best], similarity, stages)
 
-    def _first_stage(
+    def _similarity(
         self, checkpoint: Path | None, progress: Progress, callbacks: Callbacks = NO_CALLBACKS
-    ) -> FirstStage:
-        epochs = max(self.schedules[kind].epochs for kind in self.kinds)
-        return FirstStage(self.context, epochs, checkpoint, progress, callbacks)
-
-    def _similarity(self, images: FirstStage) -> Similarity | None:
+    ) -> tuple[Similarity | None, dict[str, Any] | None]:
+        """Return the similarity that centers follow, and what is recorded of a classifier that was trained for it."""
         if self._given_similarity is not None:
-            return self._given_similarity
+            return self._given_similarity, None
         if self.method.similarity is None or self._given_centers is not None:
-            return None
-        return self.method.similarity(images, self.task, self.method_options)
+            return None, None
+        epochs = max(self.schedules[kind].epochs for kind in self.kinds)
+        images = FirstStage(self.context, epochs, checkpoint, progress, callbacks)
+        similarity = self.method.similarity(images, self.task, self.method_options)
+        return similarity, images.found or None
 
     def _centers(self, similarity: Similarity | None) -> CenterState:
         rng = generator(self.context.options.seed, "centers")

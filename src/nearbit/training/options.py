@@ -4,12 +4,15 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
+
 from nearbit.errors import InputError
 from nearbit.methods import Method, Regime, Schedule
 from nearbit.methods.method import check_number
 from nearbit.networks import HEADS, HeadKind
-from nearbit.training.precision import PRECISIONS
 
+Precision = Literal["float32", "bfloat16", "float16"]
+PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16", "float16")
 AUGMENTATIONS = ("auto", "none", "crop", "crop+mirror")
 
 
@@ -99,6 +102,23 @@ def resolve_regime(options: TrainOptions, *, pretrained: bool) -> Regime:
     if options.regime == "fine-tuned":
         return "fine-tuned" if pretrained else "scratch"
     return "frozen"
+
+
+def resolve_precision(asked: str, device: torch.device, regime: Regime) -> Precision:
+    """Return the precision that the options mean.
+
+    "auto" is bfloat16 where images go through the network on a GPU that has it, else float32: a CPU is rarely faster
+    with short numbers, and a head on cached features has little to gain.
+
+    Raises:
+        InputError: the GPU has no bfloat16.
+    """
+    has_bfloat16 = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    if asked == "auto":
+        return "bfloat16" if has_bfloat16 and regime != "frozen" else "float32"
+    if asked == "bfloat16" and device.type == "cuda" and not has_bfloat16:
+        raise InputError("this GPU has no bfloat16: take --precision float16 or float32")
+    return next(known for known in PRECISIONS if known == asked)
 
 
 def check_augmentation(options: TrainOptions, regime: Regime) -> None:

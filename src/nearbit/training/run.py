@@ -1,8 +1,9 @@
 """`train`: from a data set and a split to a model."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -27,20 +28,39 @@ AUTO = "auto"
 """The name under which a few methods are tried, and the best is kept."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class TrainRequest:
+    """What is to be trained: `train` and `plan` take each field as a keyword, and `train` says what it means."""
+
+    method: str | Method | Baseline = AUTO
+    n_bits: int = 64
+    options: TrainOptions | None = None
+    method_options: Mapping[str, Any] | None = None
+    cache: Path | FeatureStore | None = None
+    similarity: npt.ArrayLike | None = None
+    centers: npt.ArrayLike | None = None
+
+
+class TrainKeywords(TypedDict, total=False):
+    """The fields of `TrainRequest` for type checkers, as keywords of a function; a test holds the two together."""
+
+    method: str | Method | Baseline
+    n_bits: int
+    options: TrainOptions | None
+    method_options: Mapping[str, Any] | None
+    cache: Path | FeatureStore | None
+    similarity: npt.ArrayLike | None
+    centers: npt.ArrayLike | None
+
+
 def train(
     dataset: Dataset,
     split: Split,
     *,
-    method: str | Method | Baseline = "auto",
-    n_bits: int = 64,
-    options: TrainOptions | None = None,
-    method_options: Mapping[str, Any] | None = None,
     checkpoint: Path | None = None,
-    cache: Path | FeatureStore | None = None,
-    similarity: npt.ArrayLike | None = None,
-    centers: npt.ArrayLike | None = None,
     progress: Progress = silent,
     callbacks: Callbacks = NO_CALLBACKS,
+    **given: Unpack[TrainKeywords],
 ) -> Model:
     """Train a hash network on the training part of a split.
 
@@ -73,77 +93,49 @@ def train(
         DataError: the split does not belong to the data set, or trains classes that it calls unseen.
         TrainingError: fewer than two classes, a class without training images, or a loss that is not a number.
     """
-    run = plan(
-        dataset,
-        split,
-        method=method,
-        n_bits=n_bits,
-        options=options,
-        method_options=method_options,
-        cache=cache,
-        similarity=similarity,
-        centers=centers,
-    )
-    return run.train(checkpoint, progress, callbacks)
+    return plan(dataset, split, **given).train(checkpoint, progress, callbacks)
 
 
-def plan(
-    dataset: Dataset,
-    split: Split,
-    *,
-    method: str | Method | Baseline = "auto",
-    n_bits: int = 64,
-    options: TrainOptions | None = None,
-    method_options: Mapping[str, Any] | None = None,
-    cache: Path | FeatureStore | None = None,
-    similarity: npt.ArrayLike | None = None,
-    centers: npt.ArrayLike | None = None,
-) -> AnyRun:
+def plan(dataset: Dataset, split: Split, **given: Unpack[TrainKeywords]) -> AnyRun:
     """Check everything that `train` takes and return the run, named by its key but not yet begun."""
-    check_n_bits(n_bits)
+    request = TrainRequest(**given)
+    check_n_bits(request.n_bits)
     split.check(dataset)
     dataset = seen_only(dataset, split)
-    if similarity is not None and centers is not None:
+    if request.similarity is not None and request.centers is not None:
         raise InputError("give a similarity, or centers that were made from it, not both")
-    context = RunContext(dataset, split, options or TrainOptions(), cache)
-    if method != AUTO or context.regime != "frozen":
-        named = "crh" if method == AUTO else method
-        return _plan_one(context, n_bits, named, method_options=method_options, similarity=similarity, centers=centers)
-    if method_options or similarity is not None or centers is not None:
+    context = RunContext(dataset, split, request.options or TrainOptions(), request.cache)
+    if request.method != AUTO:
+        return _plan_one(context, request)
+    if context.regime != "frozen":
+        return _plan_one(context, replace(request, method="crh"))
+    if request.method_options or request.similarity is not None or request.centers is not None:
         raise InputError("method 'auto' chooses a method: name one to give it options, a similarity or centers")
     if dataset.n_classes < 2:
-        return _plan_one(context, n_bits, "itq", is_one_of_many=True)
+        return _plan_one(context, replace(request, method="itq"), is_one_of_many=True)
 
     def plan_one(name: str, of: Split) -> TrainingRun | BaselineRun:
         own = context if of is split else RunContext(dataset, of, context.options, context.feature_store)
-        return _plan_one(own, n_bits, name, is_one_of_many=True)
+        return _plan_one(own, replace(request, method=name), is_one_of_many=True)
 
-    return AutoRun(context, n_bits, plan_one)
+    return AutoRun(context, request.n_bits, plan_one)
 
 
-def _plan_one(
-    context: RunContext,
-    n_bits: int,
-    method: str | Method | Baseline,
-    *,
-    method_options: Mapping[str, Any] | None = None,
-    similarity: npt.ArrayLike | None = None,
-    centers: npt.ArrayLike | None = None,
-    is_one_of_many: bool = False,
-) -> TrainingRun | BaselineRun:
+def _plan_one(context: RunContext, request: TrainRequest, *, is_one_of_many: bool = False) -> TrainingRun | BaselineRun:
+    method, n_bits = request.method, request.n_bits
     chosen = find_method(method) if isinstance(method, str) else method
-    values = chosen.with_options(method_options)
+    method_options = chosen.with_options(request.method_options)
     if isinstance(chosen, Baseline):
-        if similarity is not None or centers is not None:
+        if request.similarity is not None or request.centers is not None:
             raise InputError(f"{chosen.name} takes neither a similarity nor centers: leave them out")
         _check_labels(context.dataset, context.split, needed=chosen.needs_labels)
-        return BaselineRun(context, chosen, values, n_bits, is_one_of_many=is_one_of_many)
+        return BaselineRun(context, chosen, method_options, n_bits, is_one_of_many=is_one_of_many)
     _check_labels(context.dataset, context.split, needed=True)
     labels = context.labels["train"]
     multi_label = bool((labels.sum(axis=1) > 1).any())
     task = Task(n_classes=labels.shape[1], n_bits=n_bits, multi_label=multi_label)
-    given = (given_similarity(chosen, task, similarity), given_centers(chosen, task, centers))
-    return TrainingRun(context, chosen, values, task, *given)
+    similarity = given_similarity(chosen, task, request.similarity)
+    return TrainingRun(context, chosen, method_options, task, similarity, given_centers(chosen, task, request.centers))
 
 
 def _check_labels(dataset: Dataset, split: Split, *, needed: bool) -> None:

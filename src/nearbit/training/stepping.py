@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from nearbit.errors import TrainingError
 from nearbit.methods import Schedule
 from nearbit.training.distributed.processes import Processes
-from nearbit.training.precision import Precision, autocast
+from nearbit.training.options import Precision
 
 
 @final
@@ -58,7 +58,7 @@ class Stepper:
         Returns:
             The part's loss without the second term, and its outputs without gradients.
         """
-        with autocast(self.precision, self.device):
+        with _autocast(self.precision, self.device):
             outputs = self.module(inputs)
         loss = loss_of(outputs.float())
         value = float(loss.detach())
@@ -111,3 +111,9 @@ def _adam(module: nn.Module, schedule: Schedule) -> torch.optim.Optimizer:
         factor = schedule.backbone_factor
         groups.append({"params": backbone, "lr": rate * factor, "factor": factor})
     return torch.optim.Adam(groups, lr=rate, betas=schedule.betas, weight_decay=schedule.weight_decay)
+
+
+def _autocast(precision: Precision, device: torch.device) -> torch.autocast:
+    """Return the context in which a network's forward pass computes in that precision."""
+    dtype = torch.float16 if precision == "float16" else torch.bfloat16
+    return torch.autocast(device.type, dtype, enabled=precision != "float32")

@@ -21,7 +21,7 @@ from nearbit.cli.console import (
 )
 from nearbit.cli.split_options import DIVIDING, build_split, split_options
 from nearbit.cli.train_outcome import finished_model, list_skipped, report
-from nearbit.cli.train_stage import read_array, write_stage
+from nearbit.cli.train_stage import write_stage
 from nearbit.cli.training_options import FILE, TRAINING, training_options
 from nearbit.errors import InputError
 from nearbit.json_text import json_or_text
@@ -127,8 +127,8 @@ def command(
             options=options,
             method_options=method_values(pairs),
             cache=cache or cache_folder(),
-            similarity=read_array(similarity),
-            centers=read_array(centers),
+            similarity=_array_in(similarity),
+            centers=_array_in(centers),
         )
         if only is not None:
             write_stage(run, only, output, overwrite, progress, as_json)
@@ -205,6 +205,20 @@ def printing_callbacks(tensorboard: Path | None) -> Iterator["Callbacks"]:
         return
     with scalars_in(tensorboard) as scalars:
         yield Callbacks(resumed=resumed, epoch=scalars.epoch)
+
+
+def _array_in(path: Path | None) -> Any:
+    """Return the array in an .npy file; None for no file."""
+    if path is None:
+        return None
+    import numpy as np
+
+    from nearbit.files.arrays import UNREADABLE
+
+    try:
+        return np.load(path, allow_pickle=False)
+    except UNREADABLE as error:
+        raise InputError(f"{path} is not a file of numbers that numpy.save wrote (.npy)") from error
 
 
 def _refuse_unused(method: str) -> None:
