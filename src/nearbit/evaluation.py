@@ -18,10 +18,10 @@ from nearbit.metrics.figures import ASYMMETRIC
 from nearbit.metrics.health import Health, health_of
 from nearbit.model.bundle import Model
 from nearbit.progress import Progress, silent
-from nearbit.reference import FeaturePart, Reference, float_figures
 
 if TYPE_CHECKING:
     from nearbit.model.onnx import OnnxModel
+    from nearbit.reference import Reference
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Evaluation:
     problems: tuple[Problem, ...]
     queries_seen_in_training: int | None = None
     average_precision: npt.NDArray[np.float64] | None = None
-    reference: Reference | None = None
+    reference: "Reference | None" = None
 
     @property
     def asymmetric(self) -> dict[str, float | None]:
@@ -192,13 +192,15 @@ def _searched(
 
 def _reference(
     model: Model, dataset: Dataset, split: Split, queries: Encoded, database: Encoded, report: Report, encoding: Any
-) -> Reference | None:
+) -> "Reference | None":
     """Return what the features give that were encoded; None where they were not kept.
 
     Those of training images in the database are not made again.
     """
     if queries.features is None or database.features is None:
         return None
+    from nearbit.reference import FeaturePart, Reference, float_figures
+
     known = np.isin(split.train, database.rows)
     rest = model.encode_dataset(dataset, split.train[~known], keep_features=True, **encoding)
     places = {row: place for place, row in enumerate(database.rows.tolist())}

@@ -31,7 +31,7 @@ class ECHOptions:
         base: whose centers and loss the hash network has: "shc", "crh", or "auto": SHC where every image has one label,
             CRH where some have several (SHC then trains towards majorities of centers, half of whose bits are ties).
         members: how many classifiers say what an image may be.
-        member_epochs: passes of each over the training images, at least 720 steps.
+        member_epochs: passes of each over the training images, at least 240 steps.
         member_hidden, member_dropout: units of the hidden layer of each, and dropout behind it.
     """
 
@@ -84,7 +84,7 @@ def _committee(options: ECHOptions) -> Committee:
     return Committee(
         members=options.members,
         epochs=options.member_epochs,
-        least_steps=720,
+        least_steps=240,
         learning_rate=2e-2,
         hidden=options.member_hidden,
         dropout=options.member_dropout,

@@ -38,7 +38,8 @@ class AutoRun:
     Each is scored as epochs are (see `Criterion`). Where validation images cannot search each other because too few
     share a label, a score against training images would only say how well these were learnt by heart. Then the
     choice is rehearsed: some training images join the validation images until most of them share a label, each
-    method is trained without them and scored on them, and the best one is then trained on all.
+    method is trained without them (ECH with one classifier) and scored on them, and the best one is then trained on
+    all. Of the two heads ECH gets the hidden layer, unless the options name one.
     """
 
     def __init__(self, context: RunContext, n_bits: int, plan_one: PlanOne) -> None:

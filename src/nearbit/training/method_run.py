@@ -54,6 +54,8 @@ class TrainingRun:
         task: Task,
         similarity: Similarity | None,
         centers: npt.NDArray[np.int8] | None,
+        *,
+        is_one_of_many: bool = False,
     ) -> None:
         self.context, self.method, self.method_options, self.task = context, method, method_options, task
         if method.committee is not None and context.regime != "frozen":
@@ -70,7 +72,9 @@ class TrainingRun:
             )
         if centers is None:
             check_sizes(task.n_classes, task.n_bits, distinct=method.distinct)
-        self.kinds = head_candidates(options, context.regime, has_validation=len(split.validation) > 0)
+        self.kinds: tuple[HeadKind, ...] = ("hidden",)  # the better one in every comparison on frozen features
+        if options.head != "auto" or not is_one_of_many:
+            self.kinds = head_candidates(options, context.regime, has_validation=len(split.validation) > 0)
         self.schedules: dict[HeadKind, Schedule] = {
             kind: resolve_schedule(method, options, context.regime, kind, len(split.train)) for kind in HEADS
         }

@@ -57,10 +57,16 @@ def train(
     dataset: Dataset,
     split: Split,
     *,
+    method: str | Method | Baseline = AUTO,
+    n_bits: int = 64,
+    options: TrainOptions | None = None,
+    method_options: Mapping[str, Any] | None = None,
     checkpoint: Path | None = None,
+    cache: Path | FeatureStore | None = None,
+    similarity: npt.ArrayLike | None = None,
+    centers: npt.ArrayLike | None = None,
     progress: Progress = silent,
     callbacks: Callbacks = NO_CALLBACKS,
-    **given: Unpack[TrainKeywords],
 ) -> Model:
     """Train a hash network on the training part of a split.
 
@@ -93,7 +99,18 @@ def train(
         DataError: the split does not belong to the data set, or trains classes that it calls unseen.
         TrainingError: fewer than two classes, a class without training images, or a loss that is not a number.
     """
-    return plan(dataset, split, **given).train(checkpoint, progress, callbacks)
+    run = plan(
+        dataset,
+        split,
+        method=method,
+        n_bits=n_bits,
+        options=options,
+        method_options=method_options,
+        cache=cache,
+        similarity=similarity,
+        centers=centers,
+    )
+    return run.train(checkpoint, progress, callbacks)
 
 
 def plan(dataset: Dataset, split: Split, **given: Unpack[TrainKeywords]) -> AnyRun:
@@ -116,7 +133,8 @@ def plan(dataset: Dataset, split: Split, **given: Unpack[TrainKeywords]) -> AnyR
 
     def plan_one(name: str, of: Split) -> TrainingRun | BaselineRun:
         own = context if of is split else RunContext(dataset, of, context.options, context.feature_store)
-        return _plan_one(own, replace(request, method=name), is_one_of_many=True)
+        rehearsed = {"members": 1} if name == "ech" and of is not split else None
+        return _plan_one(own, replace(request, method=name, method_options=rehearsed), is_one_of_many=True)
 
     return AutoRun(context, request.n_bits, plan_one)
 
@@ -135,7 +153,8 @@ def _plan_one(context: RunContext, request: TrainRequest, *, is_one_of_many: boo
     multi_label = bool((labels.sum(axis=1) > 1).any())
     task = Task(n_classes=labels.shape[1], n_bits=n_bits, multi_label=multi_label)
     similarity = given_similarity(chosen, task, request.similarity)
-    return TrainingRun(context, chosen, method_options, task, similarity, given_centers(chosen, task, request.centers))
+    centers = given_centers(chosen, task, request.centers)
+    return TrainingRun(context, chosen, method_options, task, similarity, centers, is_one_of_many=is_one_of_many)
 
 
 def _check_labels(dataset: Dataset, split: Split, *, needed: bool) -> None:
