@@ -9,11 +9,11 @@ import oracles
 from model_makers import random_model
 from nearbit.codes import pack, signs_of
 from nearbit.datasets import Split
-from nearbit.errors import DataError, ImageError, InputError
+from nearbit.errors import DataError, InputError
 from nearbit.evaluation import evaluate
 from nearbit.metrics import asymmetric_average_precision, scored
 from nearbit.metrics.counting import comparison
-from tiny_data import tiny_dataset, tiny_split
+from tiny_data import FailingImages, tiny_dataset, tiny_split
 
 
 @pytest.fixture(scope="module")
@@ -104,24 +104,9 @@ def test_empty_parts_are_refused(model):
         evaluate(model, dataset, split, device="cpu")
 
 
-class Failing:
-    """The images of the tiny data set, of which some rows cannot be read."""
-
-    def __init__(self, rows):
-        self.rows, self.images = set(rows), tiny_dataset().source
-
-    def __len__(self):
-        return len(self.images)
-
-    def read(self, row, at_least=None):
-        if row in self.rows:
-            raise ImageError("damaged")
-        return self.images.read(row, at_least)
-
-
 def test_images_that_cannot_be_read_are_counted_and_left_out(model):
     split = model.split
-    broken = replace(tiny_dataset(), source=Failing([split.query[1], split.database[0], split.train[0]]))
+    broken = replace(tiny_dataset(), source=FailingImages([split.query[1], split.database[0], split.train[0]]))
     figures = evaluate(model, broken, device="cpu").to_dict()
     assert (figures["n_query"], figures["n_database"], figures["unread_images"]) == (5, 5, 2)
 
@@ -129,7 +114,7 @@ def test_images_that_cannot_be_read_are_counted_and_left_out(model):
 def test_the_labels_are_those_of_the_images_that_were_read(model):
     split, dataset = model.split, tiny_dataset()
     unread = [split.query[0], split.query[2], split.database[1], split.database[3]]
-    evaluation = evaluate(model, replace(dataset, source=Failing(unread)), device="cpu", each_query=True)
+    evaluation = evaluate(model, replace(dataset, source=FailingImages(unread)), device="cpu", each_query=True)
     query, database = (rows[~np.isin(rows, unread)] for rows in (split.query, split.database))
     codes, labels = codes_of(model, dataset, database), dataset.labels
     expected = [
@@ -142,6 +127,6 @@ def test_the_labels_are_those_of_the_images_that_were_read(model):
 
 
 def test_a_part_of_which_no_image_can_be_read_is_refused(model):
-    broken = replace(tiny_dataset(), source=Failing(model.split.query))
+    broken = replace(tiny_dataset(), source=FailingImages(model.split.query))
     with pytest.raises(InputError, match="query_codes are empty"):
         evaluate(model, broken, device="cpu")

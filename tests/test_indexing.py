@@ -12,10 +12,10 @@ from nearbit import indexing
 from nearbit.codes import pack, signs_of
 from nearbit.datasets import Problem, load_dataset, load_images, scan
 from nearbit.encoding import torch_backend
-from nearbit.errors import ImageError, IndexFileError, InputError
+from nearbit.errors import IndexFileError, InputError
 from nearbit.index import create_index, open_index
 from nearbit.indexing import index_dataset
-from tiny_data import tiny_dataset, write_folder
+from tiny_data import FailingImages, tiny_dataset, write_folder
 
 
 @pytest.fixture(scope="module")
@@ -102,23 +102,8 @@ def test_only_the_rows_asked_for_are_added_in_their_order(open_or_make, model):
         assert counts(index_dataset(index, model, tiny_dataset(), [2, 3], device="cpu")) == (1, 0, 1)
 
 
-class Failing:
-    """The images of the tiny data set, of which some rows cannot be read."""
-
-    def __init__(self, rows):
-        self.rows, self.images = rows, tiny_dataset().source
-
-    def __len__(self):
-        return len(self.images)
-
-    def read(self, row, at_least=None):
-        if row in self.rows:
-            raise ImageError("damaged")
-        return self.images.read(row, at_least)
-
-
 def test_images_that_cannot_be_read_are_listed_and_added_once_they_can(open_or_make, model):
-    broken = replace(tiny_dataset(), source=Failing({3, 29}))
+    broken = replace(tiny_dataset(), source=FailingImages({3, 29}))
     with open_or_make() as index:
         done = index_dataset(index, model, broken, device="cpu")
         assert counts(done) == (28, 0, 0)

@@ -9,12 +9,11 @@ import pytest
 from model_makers import random_model
 from nearbit import reference
 from nearbit.datasets import Split
-from nearbit.errors import ImageError
 from nearbit.evaluation import evaluate
 from nearbit.metrics import scored_average_precision
 from nearbit.model.bundle import Model
 from nearbit.reference import FeaturePart, FloatFigures, Reference, float_figures, linear_probe
-from tiny_data import tiny_dataset, tiny_split
+from tiny_data import FailingImages, tiny_dataset, tiny_split
 
 
 def cosines(queries, items):
@@ -99,26 +98,11 @@ def test_only_frozen_features_are_a_reference():
     assert without == beside
 
 
-class Failing:
-    """The images of the tiny data set, of which some rows cannot be read."""
-
-    def __init__(self, rows):
-        self.rows, self.images = set(rows), tiny_dataset().source
-
-    def __len__(self):
-        return len(self.images)
-
-    def read(self, row, at_least=None):
-        if row in self.rows:
-            raise ImageError("damaged")
-        return self.images.read(row, at_least)
-
-
 def test_images_that_cannot_be_read_are_left_out():
     model = random_model(regime="frozen")
     split, dataset = model.split, tiny_dataset()
     gone = {part: getattr(split, part)[:1] for part in ("query", "database", "train")}
-    found = evaluate(model, replace(dataset, source=Failing(np.concatenate([*gone.values()]))), device="cpu")
+    found = evaluate(model, replace(dataset, source=FailingImages(np.concatenate([*gone.values()]))), device="cpu")
     parts = [FeaturePart(features_of(model, dataset, rows), dataset.labels[rows]) for rows in (
         split.query[1:], split.database[1:], split.train[1:]
     )]  # fmt: skip

@@ -4,6 +4,7 @@ import numpy as np
 from PIL import Image
 
 from nearbit.datasets import ArrayImages, Dataset, SplitSizes, content_digest, make_split
+from nearbit.errors import ImageError
 
 TINY = ["--image-size", "8", "--epochs", "2", "--bits", "12", "--device", "cpu", "--batch-size", "8"]
 """Options of a training of a second on the command line."""
@@ -64,3 +65,18 @@ def write_folder(root, *, n_classes=3, per_class=8, seed=0):
         folder.mkdir(parents=True, exist_ok=True)
         Image.fromarray(image).save(folder / f"{row:03d}.png")
     return root
+
+
+class FailingImages:
+    """The images of the tiny data set, of which some rows cannot be read."""
+
+    def __init__(self, rows):
+        self.rows, self.images = rows, tiny_dataset().source
+
+    def __len__(self):
+        return len(self.images)
+
+    def read(self, row, at_least=None):
+        if row in self.rows:
+            raise ImageError("damaged")
+        return self.images.read(row, at_least)

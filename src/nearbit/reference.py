@@ -11,11 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from nearbit.encoding.feature_cache import FloatRows
-from nearbit.methods.ridge import RidgeOptions, ridge_map
+from nearbit.methods.ridge import FEW_IMAGES, RidgeOptions, ridge_map
 from nearbit.metrics import Report
 from nearbit.metrics.cosine import cosine_average_precision
 from nearbit.metrics.counting.comparison import Values
-from nearbit.training.auto import FEW_IMAGES
 
 MOST_PAIRS = 250_000_000
 """Queries x database items that are ranked; where there are more, a sample of the queries is."""

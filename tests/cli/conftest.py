@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 
+from model_makers import random_model
 from nearbit.cli.main import run
 from tiny_data import TINY, write_folder
 
@@ -80,3 +81,12 @@ def place(road, tmp_path, monkeypatch):
     shutil.copytree(road, tmp_path / "road")
     monkeypatch.chdir(tmp_path / "road")
     return tmp_path / "road"
+
+
+@pytest.fixture
+def photos_and_model(tmp_path, monkeypatch):
+    """A folder with photos of three classes and a model of random weights, which is the working directory."""
+    monkeypatch.chdir(tmp_path)
+    write_folder(tmp_path / "photos", per_class=3)
+    random_model().save("a.model")
+    return tmp_path

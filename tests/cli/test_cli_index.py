@@ -6,29 +6,20 @@ import pytest
 from model_makers import random_model
 from nearbit.errors import IndexFileError
 from nearbit.index import Index, create_index, open_index
-from tiny_data import write_folder
 
 
 @pytest.fixture
-def place(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    write_folder(tmp_path / "photos", per_class=3)
-    random_model().save("a.model")
-    return tmp_path
-
-
-@pytest.fixture
-def index(place, as_json):
+def index(photos_and_model, as_json):
     as_json("index", "a.index", "photos", "--model", "a.model", "--device", "cpu")
-    return place / "a.index"
+    return photos_and_model / "a.index"
 
 
-def test_sync_says_what_moved_and_went(index, place, as_json, nearbit):
-    (place / "photos" / "a" / "000.png").rename(place / "photos" / "b" / "moved.png")
-    (place / "photos" / "a" / "001.png").unlink()
+def test_sync_says_what_moved_and_went(index, photos_and_model, as_json, nearbit):
+    (photos_and_model / "photos" / "a" / "000.png").rename(photos_and_model / "photos" / "b" / "moved.png")
+    (photos_and_model / "photos" / "a" / "001.png").unlink()
     status, out, _ = nearbit("index", "a.index", "photos")
     assert "2 items are of images that are no longer there; they stay in the index (--sync removes)" in out
-    (place / "photos" / "c" / "006.png").rename(place / "photos" / "c" / "other.png")
+    (photos_and_model / "photos" / "c" / "006.png").rename(photos_and_model / "photos" / "c" / "other.png")
     about = as_json("index", "a.index", "photos", "--sync")
     assert (about["moved"], about["removed"], about["added"], about["items"]) == (1, 2, 0, 8)
     status, out, _ = nearbit("index", "a.index", "photos", "--sync")
@@ -111,16 +102,16 @@ def test_actions_that_do_not_go_together_are_refused(index, refused, arguments, 
     assert message in refused("index", "a.index", *arguments)
 
 
-def test_actions_need_an_index(place, refused):
+def test_actions_need_an_index(photos_and_model, refused):
     for arguments in (["--verify"], ["--stats"], ["--remove", "1"], ["--export", "a.npz"], ["--compact"]):
         assert "does not exist" in refused("index", "none.index", *arguments)
-    assert not (place / "none.index").exists()
+    assert not (photos_and_model / "none.index").exists()
 
 
-def test_kept_outputs_order_what_lies_at_one_distance(place, as_json, refused):
+def test_kept_outputs_order_what_lies_at_one_distance(photos_and_model, as_json, refused):
     as_json("index", "o.index", "photos", "--model", "a.model", "--keep-outputs", "int8", "--device", "cpu")
     model = random_model()
-    image = place / "photos" / "a" / "000.png"
+    image = photos_and_model / "photos" / "a" / "000.png"
     outputs = model.outputs([image])
     with open_index("o.index") as opened:
         expected = opened.search(model.encode([image]), k=9, outputs=outputs)
@@ -139,9 +130,9 @@ def test_kept_outputs_order_what_lies_at_one_distance(place, as_json, refused):
     assert "needs those of every item" in refused("index", "n.index", "--import", "n.npz")
 
 
-def test_changed_labels_are_told(place, as_json, nearbit):
+def test_changed_labels_are_told(photos_and_model, as_json, nearbit):
     rows = [f"a/{name}.png,wren\n" for name in ("000", "001", "002")]
-    labels = place / "photos" / "labels.csv"
+    labels = photos_and_model / "photos" / "labels.csv"
     labels.write_text("path,label\n" + "".join(rows))
     run = ("index", "a.index", "photos", "--model", "a.model", "--device", "cpu")
     assert as_json(*run)["relabelled"] == 0
@@ -167,7 +158,7 @@ def test_what_is_removed_is_looked_up_while_nobody_else_writes(index, as_json, m
     assert len(refusals) == 1
 
 
-def test_an_import_knows_the_model(index, place, as_json, refused):
+def test_an_import_knows_the_model(index, photos_and_model, as_json, refused):
     model_id = random_model().model_id
     as_json("index", "a.index", "--export", "a.npz")
     as_json("index", "b.index", "--import", "a.npz")
@@ -184,7 +175,7 @@ def test_an_import_knows_the_model(index, place, as_json, refused):
     np.savez("long.npz", codes=np.zeros((2, 3), np.uint8), n_bits=24)
     assert "of 24 bits, a.model makes 12" in refused("index", "d.index", "--import", "long.npz", "--model", "a.model")
     assert "model" in refused("index", "d.index", "--import", "plain.npz", "--model", "none.model")
-    assert not (place / "d.index").exists()
+    assert not (photos_and_model / "d.index").exists()
 
 
 def test_what_encode_wrote_can_be_imported(index, as_json):
@@ -200,17 +191,17 @@ def test_what_encode_wrote_can_be_imported(index, as_json):
         assert theirs.model_id == ours.model_id
 
 
-def test_a_failed_import_leaves_no_index(place, refused):
+def test_a_failed_import_leaves_no_index(photos_and_model, refused):
     codes = np.zeros((2, 2), np.uint8)
     bad = {"ids": np.array([1, 1])}, {"ids": np.array([0.5, 1])}, {"items": np.frombuffer(b"[1, 2]", np.uint8)}
     for number, arrays in enumerate(bad):
         np.savez(f"{number}.npz", codes=codes, n_bits=12, **arrays)
         assert f"{number}.npz: " in refused("index", "new.index", "--import", f"{number}.npz")
-    assert not [one for one in place.iterdir() if one.name.startswith("new.index")]
+    assert not [one for one in photos_and_model.iterdir() if one.name.startswith("new.index")]
 
 
-def test_an_index_is_put_in_the_place_of_another_that_is_open(index, as_json, refused, place):
-    with create_index(place / "new.index", 12) as new:
+def test_an_index_is_put_in_the_place_of_another_that_is_open(index, as_json, refused, photos_and_model):
+    with create_index(photos_and_model / "new.index", 12) as new:
         new.add(np.zeros((2, 2), np.uint8))
     with open_index(index) as opened:
         about = as_json("index", "a.index", "--replace-with", "new.index")
@@ -223,17 +214,17 @@ def test_an_index_is_put_in_the_place_of_another_that_is_open(index, as_json, re
     assert "does not exist" in refused("index", "a.index", "--replace-with", "none.index")
 
 
-def test_a_model_is_noted_from_the_folder_of_the_real_file(index, as_json, place, monkeypatch):
-    (place / "far").mkdir()
-    (place / "far" / "link.index").symlink_to(index)
-    monkeypatch.chdir(place / "far")
+def test_a_model_is_noted_from_the_folder_of_the_real_file(index, as_json, photos_and_model, monkeypatch):
+    (photos_and_model / "far").mkdir()
+    (photos_and_model / "far" / "link.index").symlink_to(index)
+    monkeypatch.chdir(photos_and_model / "far")
     assert as_json("index", "link.index", "../photos")["unchanged"] == 9
     with open_index(index) as opened:
         assert opened.notes()["model_path"] == "a.model"
-    assert [file.name for file in (place / "far").iterdir()] == ["link.index"]
+    assert [file.name for file in (photos_and_model / "far").iterdir()] == ["link.index"]
 
 
-def test_asymmetric_search_ranks_by_the_outputs_of_the_query(index, place, as_json, nearbit, refused):
+def test_asymmetric_search_ranks_by_the_outputs_of_the_query(index, photos_and_model, as_json, nearbit, refused):
     image = "photos/a/000.png"
     plain = as_json("search", "a.index", image, "-k", "9")
     found = as_json("search", "a.index", image, "-k", "9", "--asymmetric")
@@ -254,7 +245,7 @@ def test_asymmetric_search_ranks_by_the_outputs_of_the_query(index, place, as_js
     assert "a whole number of bits, not 1.5" in refused("search", "a.index", image, "--radius", "1.5")
 
 
-def test_asymmetric_search_from_an_item_takes_its_kept_outputs(place, as_json):
+def test_asymmetric_search_from_an_item_takes_its_kept_outputs(photos_and_model, as_json):
     as_json("index", "o.index", "photos", "--model", "a.model", "--keep-outputs", "float16", "--device", "cpu")
     found = as_json("search", "o.index", "--id", "2", "photos/a/000.png", "-k", "3", "--asymmetric")["results"]
     assert [len(one["neighbours"]) for one in found] == [3, 3]

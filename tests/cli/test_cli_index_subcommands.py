@@ -10,23 +10,14 @@ import pytest
 from model_makers import random_model
 from nearbit.cli import main
 from nearbit.index import create_index, open_index
-from tiny_data import write_folder
 
 SUBCOMMANDS = ("add", "sync", "remove", "verify", "compact", "stats", "replace", "export", "import")
 
 
 @pytest.fixture
-def place(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    write_folder(tmp_path / "photos", per_class=3)
-    random_model().save("a.model")
-    return tmp_path
-
-
-@pytest.fixture
-def index(place, as_json):
+def index(photos_and_model, as_json):
     as_json("index", "add", "a.index", "photos", "--model", "a.model", "--device", "cpu")
-    return place / "a.index"
+    return photos_and_model / "a.index"
 
 
 def n_items(path):
@@ -64,12 +55,12 @@ def test_every_option_of_every_subcommand_says_what_it_is_for(name):
     assert any(option.name == "as_json" for option in options)
 
 
-def test_add_takes_in_what_is_new_and_passes_over_the_rest(place, nearbit, as_json):
+def test_add_takes_in_what_is_new_and_passes_over_the_rest(photos_and_model, nearbit, as_json):
     about = as_json("index", "add", "a.index", "photos/a", "--model", "a.model", "--device", "cpu")
     assert (about["items"], about["added"]) == (3, 3)
     about = as_json("index", "add", "a.index", "photos/b/003.png", "photos/b/004.png", "photos/a/000.png")
     assert (about["items"], about["added"], about["unchanged"]) == (5, 2, 1)
-    (place / "photos" / "a" / "001.png").unlink()
+    (photos_and_model / "photos" / "a" / "001.png").unlink()
     status, out, err = nearbit("index", "add", "a.index", "photos")
     assert (status, err) == (0, "")
     assert (
@@ -78,9 +69,9 @@ def test_add_takes_in_what_is_new_and_passes_over_the_rest(place, nearbit, as_js
     )
 
 
-def test_sync_mirrors_a_folder(index, place, as_json, nearbit, refused):
-    (place / "photos" / "a" / "000.png").rename(place / "photos" / "b" / "moved.png")
-    (place / "photos" / "a" / "001.png").unlink()
+def test_sync_mirrors_a_folder(index, photos_and_model, as_json, nearbit, refused):
+    (photos_and_model / "photos" / "a" / "000.png").rename(photos_and_model / "photos" / "b" / "moved.png")
+    (photos_and_model / "photos" / "a" / "001.png").unlink()
     about = as_json("index", "sync", "a.index", "photos")
     assert (about["moved"], about["removed"], about["added"], about["items"]) == (1, 1, 0, 8)
     status, out, err = nearbit("index", "sync", "a.index", "photos")
@@ -88,19 +79,21 @@ def test_sync_mirrors_a_folder(index, place, as_json, nearbit, refused):
     assert out.startswith("a.index: 8 items of 12 bits (0 added, 0 replaced, 8 unchanged)\n")
     assert "nearbit: sync needs one folder or labels file" in refused("index", "sync", "a.index", "photos/a/002.png")
     assert "unexpected extra argument" in refused("index", "sync", "a.index", "photos", "photos")
-    (place / "photos").rename(place / "new")
+    (photos_and_model / "photos").rename(photos_and_model / "new")
     _, out, _ = nearbit("index", "add", "a.index", "new/a")
     assert "nearbit index sync with the folder where they are now" in out
 
 
-def test_items_are_removed_by_id_by_what_they_hold_and_where_their_files_are_gone(index, place, as_json, nearbit):
+def test_items_are_removed_by_id_by_what_they_hold_and_where_their_files_are_gone(
+    index, photos_and_model, as_json, nearbit
+):
     assert as_json("index", "remove", "a.index", "1", "3") == {"index": "a.index", "removed": 2, "items": 7}
     assert as_json("index", "remove", "a.index", "2,4")["removed"] == 2
     found = {"index": "a.index", "found": 1, "removed": 0, "items": 5}
     assert as_json("index", "remove", "a.index", "5", "5", "--dry-run") == found
     assert as_json("index", "remove", "a.index", "--where", "labels=c", "--dry-run") == found | {"found": 3}
     assert as_json("index", "remove", "a.index", "--where", "labels=c")["removed"] == 3
-    shutil.rmtree(place / "photos" / "b")
+    shutil.rmtree(photos_and_model / "photos" / "b")
     _, out, _ = nearbit("index", "remove", "a.index", "--missing", "--dry-run")
     assert out.endswith("nothing was removed (--dry-run), 2 left\n")
     assert "is a disk not mounted" in nearbit("index", "remove", "a.index", "--missing")[2]
@@ -191,10 +184,10 @@ def test_options_that_do_not_belong_are_refused(index, refused, arguments):
         (["verify", "none.index"], "does not exist"),
     ],
 )
-def test_a_mistake_is_one_line(index, place, refused, arguments, message):
-    before = sorted(file.name for file in place.iterdir())
+def test_a_mistake_is_one_line(index, photos_and_model, refused, arguments, message):
+    before = sorted(file.name for file in photos_and_model.iterdir())
     assert message in refused("index", *arguments)
-    assert sorted(file.name for file in place.iterdir()) == before
+    assert sorted(file.name for file in photos_and_model.iterdir()) == before
 
 
 def test_json_may_stand_before_the_subcommand(index, nearbit):
@@ -245,9 +238,11 @@ def test_help_of_the_old_form_says_what_took_its_place(nearbit):
         assert f"Now: nearbit index {name} INDEX" in " ".join(out.split())
 
 
-def test_an_index_that_is_called_as_a_subcommand_is_reached_with_its_folder(index, place, nearbit, as_json, refused):
-    shutil.copy(index, place / "add")
+def test_an_index_that_is_called_as_a_subcommand_is_reached_with_its_folder(
+    index, photos_and_model, nearbit, as_json, refused
+):
+    shutil.copy(index, photos_and_model / "add")
     assert as_json("index", "verify", "add")["items"] == 9
     assert as_json("index", "./add", "--stats")["items"] == 9
-    assert as_json("index", place / "add", "photos", "--device", "cpu")["unchanged"] == 9
+    assert as_json("index", photos_and_model / "add", "photos", "--device", "cpu")["unchanged"] == 9
     assert "Missing argument 'INDEX'" in refused("index", "add")

@@ -91,8 +91,8 @@ def test_interrupt_between_the_files_of_a_cell_leaves_no_mixture(work, monkeypat
     assert outcomes(work) == ["done"]
     other = Bench(replace(work, options=replace(OPTIONS, epochs=2)))
     with monkeypatch.context() as patch:
-        patch.setattr("nearbit.compare.bench.peak_mb", lambda: (_ for _ in ()).throw(KeyboardInterrupt))
-        with pytest.raises(KeyboardInterrupt):
+        patch.setattr("nearbit.compare.bench.peak_mb", lambda: (_ for _ in ()).throw(KeyboardInterrupt("between")))
+        with pytest.raises(KeyboardInterrupt, match="between"):
             other.run(CELL)
     assert read_cell(work.folder, CELL).status == "missing"
 

@@ -17,7 +17,7 @@ from nearbit.errors import BundleError, InputError, MissingExtraError
 from nearbit.index import create_index
 from nearbit.model.load import TorchEncoder, load_encoder
 from nearbit.model.onnx import load_onnx_model
-from nearbit.networks import HashNetwork, Head, make_backbone
+from nearbit.networks import ExpectedCenter, HashNetwork, Head, make_backbone
 from nearbit.onnx_export import export, export_onnx, network_bytes
 from tiny_data import tiny_dataset, tiny_pixels, tiny_split
 
@@ -63,6 +63,27 @@ def traced(content, monkeypatch):
 def folder(model, traced, tmp_path):
     export_onnx(model).model.save(tmp_path / "a.onnx")
     return tmp_path / "a.onnx"
+
+
+def test_what_classifiers_say_beside_a_head_is_exported_with_it(tmp_path):
+    model = random_model()
+    head = model.network.head
+    torch.manual_seed(4)
+    width = model.network.backbone.spec.feature_dim
+    center = ExpectedCenter([Head(width, 3, "hidden", hidden=5) for _ in range(2)], model.n_bits)
+    center.set_centers(torch.from_numpy(model.centers.centers))
+    center.set_mixture(0.7, (0.5, 2.0))
+    with torch.no_grad():
+        for value in center.parameters():
+            value.copy_(torch.randn(value.shape))
+    plain = model.outputs(list(PIXELS), device="cpu")
+    head.expect(center.eval())
+    joined = replace(model, head=head.spec)
+    outputs = joined.outputs(list(PIXELS), device="cpu")
+    assert np.abs(outputs - 0.5 * np.tanh(plain)).max() > 0.5  # it says something
+    export_onnx(joined).model.save(tmp_path / "joined.onnx")
+    found = load_onnx_model(tmp_path / "joined.onnx", threads=1).outputs(list(PIXELS))
+    np.testing.assert_allclose(found, outputs, rtol=0, atol=ROUNDING * np.abs(outputs).max())
 
 
 @pytest.mark.parametrize("n", [1, 2, 17, 30])

@@ -47,12 +47,12 @@ def test_a_model_says_that_it_was_chosen_and_is_found_again(frozen, feature_cach
     assert differences(model, planned(replace(frozen, seed=5), cache=feature_cache))[0].startswith(
         "seed 0 instead of 5"
     )
-    first, *rest = about_choice(model.record)
+    first, *rest = about_choice(model.record, 8)
     assert first.startswith(f"auto: {model.method}, best by mAP of validation images that search each other")
     assert all(f"{name} {score:.3f}" in first for name, score in model.record["auto"]["scores"].items())
     assert len(rest) == 1
     assert rest[0].startswith("only 4 training images a class")
-    assert about_choice({"validation_map": 0.5}) == []
+    assert about_choice({"validation_map": 0.5}, 8) == []
 
 
 def few_split(dataset):
@@ -81,7 +81,23 @@ def test_with_one_validation_image_a_class_the_choice_is_rehearsed(frozen, featu
     assert model.record["auto"]["searched"] == "validation"
     assert model.record["n_train"] == 6
     assert np.array_equal(model.split.train, split.train)
-    assert "in a rehearsal on fewer training images" in about_choice(model.record)[0]
+    assert "in a rehearsal on fewer training images" in about_choice(model.record, 8)[0]
+
+
+def test_a_rehearsal_on_few_images_has_as_many_bits_as_closed_forms_can_have(frozen, feature_cache):
+    dataset = tiny_dataset()
+    options = replace(frozen, epochs=1)
+    run = plan(dataset, few_split(dataset), n_bits=4, options=options, cache=feature_cache)
+    assert set(run.runs) == set(CANDIDATES)
+    assert run.bits_tried == 2  # of 3 training images
+    model = run.train(None, lambda *_: None)
+    assert model.n_bits == 4
+    assert set(model.record["auto"]["scores"]) == set(CANDIDATES)
+    assert model.record["auto"]["refused"] == {}
+    assert "in a rehearsal on fewer training images with 2 bits" in about_choice(model.record, 4)[0]
+    shorter = plan(dataset, few_split(dataset), n_bits=2, options=options, cache=feature_cache)
+    assert shorter.bits_tried == 2
+    assert shorter.key() != run.key()
 
 
 def test_nothing_is_rehearsed_where_the_database_is_trained_on(frozen, feature_cache):
@@ -104,9 +120,8 @@ def test_without_validation_images_the_number_of_images_decides(frozen, per_clas
     assert list(run.runs) == [chosen]
     model = run.train(None, lambda *_: None)
     assert model.method == chosen
-    assert (
-        about_choice(model.record)[0] == f"auto: {chosen}; there are no validation images to choose another method by"
-    )
+    why = "there are no validation images to choose another method by"
+    assert about_choice(model.record, 8)[0] == f"auto: {chosen}; {why}"
 
 
 def test_what_cannot_be_trained_is_left_out_and_told(frozen, feature_cache):
@@ -119,7 +134,9 @@ def test_what_cannot_be_trained_is_left_out_and_told(frozen, feature_cache):
     wide = plan(dataset, tiny_split(dataset), n_bits=16, options=replace(frozen, epochs=1), cache=feature_cache)
     model = wide.train(None, lambda *_: None)
     assert model.method == "ech"
-    assert "16 bits need as many" in model.record["auto"]["refused"]["itq"]
+    why = "16 bits need as many directions, and 12 training images vary in fewer"
+    assert model.record["auto"]["refused"] == {"ridge": why, "itq": why}
+    assert f"auto: itq could not be tried: {why}" in about_choice(model.record, 16)
 
 
 def test_elsewhere_there_is_one_method(frozen):
@@ -144,9 +161,9 @@ def test_it_goes_on_where_it_was_interrupted(frozen, feature_cache, tmp_path):
 
     def stop(stage, done, total):
         if stage.startswith("Training ech") and "hidden" in stage:
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt("as hidden begins")
 
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match="as hidden begins"):
         run.train(tmp_path, stop)
     again = planned(frozen, cache=feature_cache).train(tmp_path, lambda *_: None)
     assert again.model_id == whole.model_id

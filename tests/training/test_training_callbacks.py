@@ -22,7 +22,7 @@ class Told:
 def interrupt_after(number):
     def progress(stage, done, total):
         if done == number and stage.startswith("Training"):
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt("interrupted here")
 
     return progress
 
@@ -45,7 +45,7 @@ def test_callbacks_hear_of_every_network_by_name(run):
 
 def test_callbacks_hear_where_training_goes_on(run, tmp_path, monkeypatch):
     monkeypatch.setattr(trainer, "CHECKPOINT_SECONDS", 0.0)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match="interrupted here"):
         run("crh", checkpoint=tmp_path, progress=interrupt_after(3))
     told = Told()
     run("crh", checkpoint=tmp_path, callbacks=told.callbacks)

@@ -1,4 +1,4 @@
-"""ECH's classifiers: trained once, joined by what validation says, saved, exported and refused where they cannot be."""
+"""ECH's classifiers: trained once, joined by what validation says, saved, resumed, and refused where they cannot be."""
 
 from dataclasses import replace
 
@@ -8,9 +8,9 @@ import torch
 from same_models import assert_same
 
 from nearbit.errors import InputError
-from nearbit.methods import CLASSIFIER, CRH, ECH, SHC, Task
+from nearbit.methods import CRH, ECH, SHC, Task
 from nearbit.model.bundle import load_model
-from nearbit.training import train
+from nearbit.training import Callbacks, train, trainer
 from nearbit.training.committee import TEMPERATURES, WEIGHTS
 from tiny_data import tiny_dataset, tiny_split
 
@@ -91,6 +91,26 @@ def test_a_cache_changes_nothing(frozen, tmp_path):
     assert_same(alone, train(dataset, tiny_split(dataset), **given, cache=tmp_path))
 
 
+def test_an_interrupted_classifier_goes_on_and_ends_in_the_model_of_an_undisturbed_run(frozen, tmp_path, monkeypatch):
+    monkeypatch.setattr(trainer, "CHECKPOINT_SECONDS", 0.0)
+    dataset = tiny_dataset()
+    given = {"method": "ech", "n_bits": 12, "options": frozen, "method_options": SMALL}
+    whole = train(dataset, tiny_split(dataset), **given)
+    ended = []
+
+    def stop(stage, done, total):
+        if stage == "Training classifier 2 of 2" and done == 2:
+            raise KeyboardInterrupt("in the second")
+
+    with pytest.raises(KeyboardInterrupt, match="in the second"):
+        train(dataset, tiny_split(dataset), **given, checkpoint=tmp_path, progress=stop)
+    callbacks = Callbacks(resumed=lambda stage, done, total: ended.append((stage, done)))
+    again = train(dataset, tiny_split(dataset), **given, checkpoint=tmp_path, callbacks=callbacks)
+    assert_same(whole, again)
+    assert [stage for stage, _ in ended][-1] == "Training classifier 2 of 2"
+    assert ended[-1][1] == 1
+
+
 def test_without_validation_images_both_count_in_full(run):
     dataset = tiny_dataset()
     split = tiny_split(dataset)
@@ -126,4 +146,3 @@ def test_what_is_no_choice_is_refused():
         ECH.with_options({"base": "csq"})
     with pytest.raises(InputError, match="member_dropout must be below 1, not 1"):
         ECH.with_options({"member_dropout": 1})
-    assert CLASSIFIER.committee is None

@@ -1,7 +1,7 @@
 """What every method keeps to, in every regime and with one or several labels an image."""
 
-from dataclasses import fields, replace
-from typing import get_type_hints
+from dataclasses import replace
+from inspect import signature
 
 import numpy as np
 import pytest
@@ -12,7 +12,6 @@ from nearbit.centers import centers_from
 from nearbit.codes import pack, signs_of
 from nearbit.methods import METHODS
 from nearbit.training import TrainOptions, plan, train
-from nearbit.training.run import TrainKeywords, TrainRequest
 from tiny_data import tiny_dataset, tiny_split
 
 QUICK = {(method, "frozen") for method in METHODS} | {("crh", "scratch"), ("shc", "scratch")}
@@ -175,11 +174,11 @@ def test_where_a_backbone_lies_is_not_recorded(run, monkeypatch):
     assert one.record["run_key"] == other.record["run_key"]
 
 
-def test_the_keywords_of_type_checkers_are_the_request_and_train_describes_each():
-    assert get_type_hints(TrainKeywords) == get_type_hints(TrainRequest)
-    assert [*get_type_hints(TrainKeywords)] == [field.name for field in fields(TrainRequest)]
-    for name in (*get_type_hints(TrainKeywords), "checkpoint", "progress", "callbacks"):
-        assert f"        {name}: " in train.__doc__
+def test_train_takes_and_describes_what_plan_takes_and_has_the_same_defaults():
+    taken, planned = (signature(function).parameters for function in (train, plan))
+    assert set(taken) - set(planned) == {"checkpoint", "progress", "callbacks"}
+    assert all(taken[name].default == parameter.default for name, parameter in planned.items())
+    assert all(f"        {name}: " in train.__doc__ for name in taken)
 
 
 def test_a_keyword_that_train_does_not_know_is_an_error():

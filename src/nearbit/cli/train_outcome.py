@@ -66,18 +66,18 @@ def report(model: "Model", output: Path, errors: str | None, as_json: bool) -> N
             f"on {record['options']['backbone']}",
             f"epoch {about['selected_epoch']} of {about['epochs']}"
             + (f", validation mAP {score:.4f} (tie-aware)" if score is not None else ", no validation"),
-            *about_choice(record),
+            *about_choice(record, model.n_bits),
             f"next: nearbit evaluate {output} DATA, or nearbit index add NAME.index DATA --model {output}",
         ],
     )
 
 
-def about_choice(record: dict[str, Any]) -> list[str]:
+def about_choice(record: dict[str, Any], n_bits: int) -> list[str]:
     """Return what a model's record says of the choice, in a line or two for people; none where nothing was chosen."""
     auto = record.get("auto")
     if auto is None:
         return []
-    from nearbit.training.auto import FEW_IMAGES
+    from nearbit.methods.ridge import FEW_IMAGES
 
     if None in auto["scores"].values():
         lines = [f"auto: {auto['chosen']}; there are no validation images to choose another method by"]
@@ -85,12 +85,16 @@ def about_choice(record: dict[str, Any]) -> list[str]:
         scores = ", ".join(f"{name} {score:.3f}" for name, score in auto["scores"].items())
         searched = "each other" if auto["searched"] == "validation" else "training images"
         rehearsed = ", in a rehearsal on fewer training images" if auto["rehearsed"] else ""
+        if auto["bits_tried"] != n_bits:
+            rehearsed += f" with {auto['bits_tried']} bits"
         lines = [
             f"auto: {auto['chosen']}, best by mAP of validation images that search {searched}{rehearsed} ({scores})"
         ]
+    lines += [f"auto: {name} could not be tried: {why}" for name, why in auto["refused"].items()]
     if auto["images_per_class"] < FEW_IMAGES:
         lines.append(
             f"only {auto['images_per_class']:g} training images a class: codes lose much against the features they are "
-            "made of. What helps: more bits (--bits 128), and ranking by real outputs (nearbit search --asymmetric)"
+            f"made of. What helps: more bits (--bits {2 * n_bits}), and ranking by real outputs (nearbit search "
+            "--asymmetric)"
         )
     return lines

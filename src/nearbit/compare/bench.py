@@ -27,7 +27,7 @@ from nearbit.model.bundle import Model
 from nearbit.model.manifest import TRAINED, read_manifest
 from nearbit.progress import Progress, silent
 from nearbit.training import TrainOptions, plan
-from nearbit.training.baseline import unused_options
+from nearbit.training.baseline import useful_options
 
 Outcome = Literal["done", "kept", "failed"]
 
@@ -153,11 +153,10 @@ class Bench:
 
 def options_for(spec: Spec, options: TrainOptions, cell: Cell) -> TrainOptions:
     """Return the options of a cell's training; what a baseline has no use for is left out."""
-    if not isinstance(spec.method, Baseline):
-        return replace(options, seed=cell.seed, head=cast(Any, cell.head))
-    own = TrainOptions()
-    unused = {name: getattr(own, name) for name in ("head", *unused_options(spec.method))}
-    return replace(options, seed=cell.seed, **unused)
+    seeded = replace(options, seed=cell.seed)
+    if isinstance(spec.method, Baseline):
+        return useful_options(spec.method, seeded)
+    return replace(seeded, head=cast(Any, cell.head))
 
 
 def machine_facts() -> dict[str, Any]:

@@ -10,6 +10,9 @@ from nearbit.methods.baseline import Baseline, Fitted
 from nearbit.methods.method import TrainingImages, check_number
 from nearbit.methods.projections import Matrix, iterative_quantization, linear_head
 
+FEW_IMAGES = 10
+"""Training images a class below which a hash network overfits."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class RidgeOptions:

@@ -1,7 +1,7 @@
 """Training: the public function `train` and its options."""
 
 from nearbit.training.auto import AutoRun
-from nearbit.training.baseline import BaselineRun, unused_options
+from nearbit.training.baseline import BaselineRun, unused_options, useful_options
 from nearbit.training.callbacks import NO_CALLBACKS, Callbacks
 from nearbit.training.difference import differences
 from nearbit.training.distributed.processes import Processes, joined_processes
@@ -24,4 +24,5 @@ __all__ = [
     "plan",
     "train",
     "unused_options",
+    "useful_options",
 ]

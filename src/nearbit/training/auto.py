@@ -1,10 +1,10 @@
 """`--method auto`: a few methods are trained, and the one whose codes are best on validation images is kept."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import final
+from typing import Any, Protocol, final
 
 import numpy as np
 import numpy.typing as npt
@@ -12,23 +12,30 @@ import numpy.typing as npt
 from nearbit.datasets import Split
 from nearbit.errors import InputError
 from nearbit.files.writing import json_digest
+from nearbit.methods import Baseline, find_method
+from nearbit.methods.ridge import FEW_IMAGES
 from nearbit.model.bundle import Model
 from nearbit.progress import Progress
-from nearbit.training.baseline import BaselineRun
+from nearbit.training.baseline import BaselineRun, useful_options
 from nearbit.training.callbacks import NO_CALLBACKS, Callbacks
 from nearbit.training.context import RunContext
-from nearbit.training.criterion import shares_labels
+from nearbit.training.criterion import is_trained_on, searched_by_validation, shares_labels
 from nearbit.training.method_run import TrainingRun
 
 CANDIDATES = ("ech", "ridge", "itq")
 """What is tried on frozen features: a hash network, and two closed forms that take a second."""
 
-FEW_IMAGES = 10
-"""Training images a class below which a hash network overfits."""
-
 Run = TrainingRun | BaselineRun
-PlanOne = Callable[[str, Split], Run]
-"""(the name of a method, the split) to its run."""
+
+
+class PlanOne(Protocol):
+    """Plans the run of one method."""
+
+    def __call__(
+        self, context: RunContext, n_bits: int, method: str, *, method_options: Mapping[str, Any] | None = None
+    ) -> Run:
+        """Return the run, checked and ready."""
+        ...
 
 
 @final
@@ -38,32 +45,56 @@ class AutoRun:
     Each is scored as epochs are (see `Criterion`). Where validation images cannot search each other because too few
     share a label, a score against training images would only say how well these were learnt by heart. Then the
     choice is rehearsed: some training images join the validation images until most of them share a label, each
-    method is trained without them (ECH with one classifier) and scored on them, and the best one is then trained on
-    all. Of the two heads ECH gets the hidden layer, unless the options name one.
+    method is trained without them (ECH with one classifier) and scored on them, all with fewer bits where closed forms
+    cannot have as many of so few images, and the best one is then trained on all. Of the two heads ECH gets the hidden
+    layer, unless the options name one.
     """
 
     def __init__(self, context: RunContext, n_bits: int, plan_one: PlanOne) -> None:
-        self.context, self.n_bits = context, n_bits
-        self._rehearsed = _rehearsal(context)
-        self._plan_one = plan_one
-        self.runs: dict[str, Run] = {}
+        self.context, self.n_bits, self._plan_one = context, n_bits, plan_one
+        rehearsed = _rehearsal(context)
+        self.is_rehearsed = rehearsed is not None
+        stage = context
+        if rehearsed is not None:
+            stage = RunContext(context.dataset, rehearsed, context.options, context.feature_store)
         self.refused: dict[str, str] = {}
-        for name in self._candidates():
-            self.runs[name] = plan_one(name, self._rehearsed or context.split)
+        names, few = self._candidates(), {"members": 1} if self.is_rehearsed else None
+        self.bits_tried = n_bits if names == ("ech",) else _bits_for(n_bits, len(stage.split.train))
+        self.runs = {
+            name: self._planned(stage, self.bits_tried, name, few if name == "ech" else None) for name in names
+        }
+
+    def _planned(
+        self, context: RunContext, n_bits: int, name: str, method_options: Mapping[str, Any] | None = None
+    ) -> Run:
+        """Return the run of one method with those of the options that are for it."""
+        method, options = find_method(name), context.options
+        if isinstance(method, Baseline):
+            options = useful_options(method, options)
+        elif options.head == "auto":
+            options = replace(options, head="hidden")
+        return self._plan_one(context.with_options(options), n_bits, name, method_options=method_options)
 
     def _candidates(self) -> tuple[str, ...]:
-        """Return what can be tried: closed forms alone for more classes than words, one method without validation."""
-        n_classes = self.context.dataset.n_classes
+        """Return what can be tried: each method where it can be trained, and only one without validation images."""
+        n_classes, n_train = self.context.dataset.n_classes, len(self.context.split.train)
+        if n_train <= self.n_bits:
+            why = f"{self.n_bits} bits need as many directions, and {n_train} training images vary in fewer"
+            self.refused |= dict.fromkeys(("ridge", "itq"), why)
         if self.n_bits < 63 and n_classes > 2**self.n_bits:
             self.refused["ech"] = f"{n_classes} classes are more than the words of {self.n_bits} bits"
-        elif self.context.criterion(self.n_bits) is None:
-            return ("ech",) if self.images_per_class >= FEW_IMAGES else ("ridge",)
-        return tuple(name for name in CANDIDATES if name not in self.refused)
+        names = tuple(name for name in CANDIDATES if name not in self.refused)
+        if not names:
+            raise InputError(f"no method can be trained here: {'; '.join(self.refused.values())}")
+        if self.context.criterion(self.n_bits) is not None:
+            return names
+        wanted = "ech" if self.images_per_class >= FEW_IMAGES else "ridge"
+        return (wanted if wanted in names else names[0],)
 
     def key(self) -> str:
         """Name the run: runs of equal keys make equal models."""
         keys = {name: run.key() for name, run in self.runs.items()}
-        return json_digest({"auto": keys, "split": self.context.split.hash})
+        return json_digest({"auto": keys, "n_bits": self.n_bits, "split": self.context.split.hash})
 
     def train(self, checkpoint: Path | None, progress: Progress, callbacks: Callbacks = NO_CALLBACKS) -> Model:
         """Train each method, and return the model of the best."""
@@ -71,40 +102,65 @@ class AutoRun:
         models: dict[str, Model] = {}
         scores: dict[str, float | None] = {}
         for name, run in self.runs.items():
-            try:
-                models[name] = run.train(_beside(checkpoint, name), progress, callbacks)
-            except InputError as error:  # a closed form, of features that vary in fewer directions than there are bits
-                if len(self.runs) == 1 or not isinstance(run, BaselineRun):
-                    raise
-                self.refused[name] = str(error)
-                continue
-            scores[name] = models[name].record["validation_map"]
-        if not scores:
-            raise InputError(f"no method can be trained here: {next(iter(self.refused.values()))}")
-        best = max(scores, key=lambda name: scores[name] or 0.0)
-        model = models[best]
-        if self._rehearsed is not None:
-            model = self._plan_one(best, self.context.split).train(
-                _beside(checkpoint, f"{best}-all"), progress, callbacks
-            )
+            model = self._trained(run, _beside(checkpoint, name), progress, callbacks)
+            if model is not None:
+                models[name], scores[name] = model, model.record["validation_map"]
+        best, model = self._best(models, scores, checkpoint, progress, callbacks)
         record = model.record | {
             "run_key": self.key(),
+            "options": self.context.recorded_options(),
             "auto": {
                 "chosen": best,
                 "scores": scores,
                 "refused": self.refused,
                 "searched": models[best].record["validation_searched"],
-                "rehearsed": self._rehearsed is not None,
+                "rehearsed": self.is_rehearsed,
+                "bits_tried": self.bits_tried,
                 "images_per_class": self.images_per_class,
                 "seconds": round(time.monotonic() - began, 3),
             },
         }
         return replace(model, record=record)
 
+    def _trained(self, run: Run, checkpoint: Path | None, progress: Progress, callbacks: Callbacks) -> Model | None:
+        """Return the model of a run; None for a closed form whose features vary in fewer directions than bits."""
+        try:
+            return run.train(checkpoint, progress, callbacks)
+        except InputError as error:
+            if not isinstance(run, BaselineRun):
+                raise
+            self.refused[run.baseline.name] = str(error)
+            return None
+
+    def _best(
+        self,
+        models: dict[str, Model],
+        scores: dict[str, float | None],
+        checkpoint: Path | None,
+        progress: Progress,
+        callbacks: Callbacks,
+    ) -> tuple[str, Model]:
+        """Return the best method and its model, after a rehearsal trained on all."""
+        for name in sorted(models, key=lambda name: scores[name] or 0.0, reverse=True):
+            if not self.is_rehearsed:
+                return name, models[name]
+            run = self._planned(self.context, self.n_bits, name)
+            model = self._trained(run, _beside(checkpoint, f"{name}-all"), progress, callbacks)
+            if model is not None:
+                return name, model
+        raise InputError(f"no method can be trained here: {'; '.join(self.refused.values())}")
+
     @property
     def images_per_class(self) -> float:
         """The median number of training images that a class has."""
         return float(np.median(self.context.labels["train"].sum(axis=0)))
+
+
+def _bits_for(n_bits: int, n_train: int) -> int:
+    """Return the length, halved until so few images vary in as many directions."""
+    while n_bits >= n_train and n_bits > 1:
+        n_bits //= 2
+    return n_bits
 
 
 def _beside(checkpoint: Path | None, name: str) -> Path | None:
@@ -121,10 +177,10 @@ def _rehearsal(context: RunContext) -> Split | None:
     None where they can, where the database is trained on, or where there are too few training images for it.
     """
     split, labels = context.split, context.labels
-    criterion = context.criterion(1)
-    if criterion is None or criterion.searched == "validation" or context.options.validate_against == "train":
+    wanted = context.options.validate_against
+    if wanted == "train" or not labels["validation"].any() or is_trained_on(split):
         return None
-    if len(split.database) and np.isin(split.database, split.train).mean() >= 0.5:
+    if searched_by_validation(split, labels["validation"], wanted) == "validation":
         return None
     moved = _moved(labels["train"], labels["validation"])
     left = np.delete(labels["train"], moved, axis=0)

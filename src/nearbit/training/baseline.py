@@ -1,7 +1,7 @@
 """A run of a baseline: features, a head made from them in one go, and the model."""
 
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, final
 
@@ -31,23 +31,27 @@ def unused_options(baseline: Baseline) -> tuple[str, ...]:
     return UNUSED if baseline.trains_classifier else UNUSED + UNUSED_BY_PROJECTIONS
 
 
+def useful_options(baseline: Baseline, options: TrainOptions) -> TrainOptions:
+    """Return options that are meant for other methods too, without those that would do nothing for a baseline."""
+    own = TrainOptions()
+    return replace(options, **{name: getattr(own, name) for name in ("head", *unused_options(baseline))})
+
+
 @final
 class BaselineRun:
     """One run of a baseline, checked and ready; `plan` makes it."""
 
-    def __init__(
-        self, context: RunContext, baseline: Baseline, method_options: Any, n_bits: int, *, is_one_of_many: bool = False
-    ) -> None:
+    def __init__(self, context: RunContext, baseline: Baseline, method_options: Any, n_bits: int) -> None:
         self.context, self.baseline, self.method_options, self.n_bits = context, baseline, method_options, n_bits
         if context.regime != "frozen":
             raise InputError(
                 f"{baseline.name} makes codes of frozen features, and this run is {context.regime}: take a pretrained "
                 "backbone (--weights, timm:NAME, hf:FOLDER), and leave --regime out"
             )
-        for name in () if is_one_of_many else unused_options(baseline):  # then they are for the others
+        for name in unused_options(baseline):
             if getattr(context.options, name) != getattr(TrainOptions(), name):
                 raise InputError(f"{baseline.name} trains no hash network, so {name} would do nothing: leave it out")
-        if context.options.head == "hidden" and not is_one_of_many:
+        if context.options.head == "hidden":
             raise InputError(f"the head of {baseline.name} has no hidden layer to train: leave head 'hidden' out")
 
     def key(self) -> str:

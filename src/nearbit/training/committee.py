@@ -1,25 +1,26 @@
 """What classifiers say beside a hash network: they are trained first, and how much they say is chosen on validation."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from safetensors.torch import load, save
-from torch import Tensor, nn
+from torch import Tensor
 
-from nearbit.encoding.feature_cache import FloatRows
 from nearbit.errors import DataError
 from nearbit.files.tensors import tensors_read
 from nearbit.files.writing import read_checked, write_checked
-from nearbit.methods import CLASSIFIER, Committee, Schedule, Task
-from nearbit.networks import ExpectedCenter, Head
+from nearbit.methods import CLASSIFIER, Committee, Schedule
+from nearbit.networks import Head
 from nearbit.progress import Progress
 from nearbit.training.callbacks import Callbacks
 from nearbit.training.context import RunContext
 from nearbit.training.criterion import Criterion
+from nearbit.training.first_stage import classifier_trainer
 from nearbit.training.seeds import generator, torch_seeded
-from nearbit.training.trainer import Learner, Stage, Trainer
+from nearbit.training.trainer import Stage
 
 TEMPERATURES = (1.0, 0.5, 0.7, 1.5, 2.0, 3.0)
 WEIGHTS = ((1.0, 1.0), (1.0, 0.5), (1.0, 2.0), (1.0, 0.0), (0.0, 1.0))
@@ -35,34 +36,42 @@ class Mixture(NamedTuple):
 
 
 def trained_committee(
-    context: RunContext, plan: Committee, batch_size: int | None, progress: Progress, callbacks: Callbacks
+    context: RunContext, plan: Committee, checkpoint: Path | None, progress: Progress, callbacks: Callbacks
 ) -> list[Head]:
     """Return classifiers of frozen features that differ in their first weights and in the order of the images.
 
     They are the same for every length of code, and kept in the run's cache.
     """
+    frozen = CLASSIFIER.schedules["frozen"]
     schedule = replace(
-        CLASSIFIER.schedules["frozen"],
+        frozen,
         epochs=plan.epochs,
         least_steps=plan.least_steps,
         learning_rate=plan.learning_rate,
-        batch_size=batch_size or CLASSIFIER.schedules["frozen"].batch_size,
+        batch_size=context.options.batch_size or frozen.batch_size,
     )
     schedule = replace(schedule, epochs=schedule.epochs_for(len(context.split.train)))
-    return [_member(context, plan, schedule, number, progress, callbacks) for number in range(plan.members)]
-
-
-def _member(
-    context: RunContext, plan: Committee, schedule: Schedule, number: int, progress: Progress, callbacks: Callbacks
-) -> Head:
-    seed = int(generator(context.options.seed, "committee", number).integers(2**31))
-    n_classes = context.dataset.n_classes
-    with torch_seeded(seed, "head"):
-        feature_dim = context.backbone.spec.feature_dim
-        head = Head(feature_dim, n_classes, "hidden", hidden=plan.hidden, dropout=plan.dropout).to(context.device)
     about = replace(plan, members=1)  # a member is the same in a smaller and in a larger committee
-    key = context.key(stage="committee", member=number, plan=repr(about), schedule=repr(schedule))
-    kept = None if context.cache is None else context.cache / "stages" / f"committee-{key}.weights"
+    members = []
+    for number in range(1, plan.members + 1):
+        stage = Stage(
+            name=f"classifier {number}",
+            title=f"Training classifier {number} of {plan.members}",
+            key=context.key(stage="committee", member=number, plan=repr(about), schedule=repr(schedule)),
+            checkpoint=None if checkpoint is None else checkpoint / f"classifier-{number}.checkpoint",
+            callbacks=callbacks,
+        )
+        seed = int(generator(context.options.seed, "committee", number - 1).integers(2**31))
+        with torch_seeded(seed, "head"):
+            width, n_classes = context.backbone.spec.feature_dim, context.dataset.n_classes
+            head = Head(width, n_classes, "hidden", hidden=plan.hidden, dropout=plan.dropout).to(context.device)
+        members.append(_trained(context, head, schedule, stage, seed, progress))
+    return members
+
+
+def _trained(context: RunContext, head: Head, schedule: Schedule, stage: Stage, seed: int, progress: Progress) -> Head:
+    """Return a classifier as it was kept, or train it and keep it."""
+    kept = None if context.cache is None else context.cache / "stages" / f"committee-{stage.key}.weights"
     content = None if kept is None else read_checked(kept)
     if content is not None:
         with tensors_read("a classifier in the cache (delete the folder 'stages' there)", DataError):
@@ -70,17 +79,7 @@ def _member(
         return head.eval()
     inputs = context.feature_inputs(progress)
     head.standardize(inputs.views[0])
-    task = Task(n_classes=n_classes, n_bits=n_classes, multi_label=False)
-    learner = Learner(
-        method=CLASSIFIER,
-        method_options=CLASSIFIER.options,
-        task=task,
-        schedule=schedule,
-        start=lambda: CLASSIFIER.make_centers(task, CLASSIFIER.options, generator(seed, "centers")),
-    )
-    title = f"Training classifier {number + 1} of {plan.members}"
-    stage = Stage(name=f"classifier {number + 1}", title=title, key=key, callbacks=callbacks)
-    Trainer(context=context, learner=learner, stage=stage, module=head, inputs=inputs, seed=seed).run(progress)
+    classifier_trainer(context, head, inputs, schedule, stage, seed).run(progress)
     if kept is not None:
         write_checked(kept, save({name: value.cpu().contiguous() for name, value in head.state_dict().items()}))
     return head
@@ -95,46 +94,21 @@ def choose_mixture(context: RunContext, head: Head, criterion: Criterion | None,
     assert center is not None  # noqa: S101 - only heads of such methods come here
     if criterion is None:
         return Mixture(1.0, (1.0, 1.0), None)
-    inputs, positions = context.feature_inputs(progress), criterion.positions()
-    logits = {part: inputs.outputs(_Logits(center), part, rows) for part, rows in positions.items()}
-    outputs = {part: inputs.outputs(_Own(head), part, rows) for part, rows in positions.items()}
+    head.eval()
+    outputs: dict[str, Tensor] = {}
+    logits: dict[str, Tensor] = {}
+    with torch.no_grad():
+        for part, rows in criterion.positions().items():
+            features = context.feature_inputs(progress).parts[part][torch.from_numpy(rows)]
+            outputs[part], logits[part] = head.own_outputs(features), center.logits(features)
     tried: list[Mixture] = []
     scores: list[float] = []
     for temperature in TEMPERATURES:
         for weights in WEIGHTS:
             center.set_mixture(temperature, weights)
-            joined = {part: _joined(center, outputs[part], logits[part]) for part in positions}
+            joined = {part: center.joined(own, logits[part]).cpu().numpy() for part, own in outputs.items()}
             scores.append(criterion.score(joined))
             tried.append(Mixture(temperature, weights, scores[-1]))
     best = tried[int(np.argmax(scores))]
     center.set_mixture(best.temperature, best.weights)
     return best
-
-
-def _joined(center: ExpectedCenter, outputs: FloatRows, logits: FloatRows) -> FloatRows:
-    device = center.centers.device
-    with torch.no_grad():
-        joined = center.joined(torch.from_numpy(outputs).to(device), torch.from_numpy(logits).to(device))
-    return np.asarray(joined.cpu().numpy())
-
-
-class _Logits(nn.Module):
-    """What the committee alone says."""
-
-    def __init__(self, center: ExpectedCenter) -> None:
-        super().__init__()
-        self.center = center
-
-    def forward(self, features: Tensor) -> Tensor:
-        return self.center.logits(features)
-
-
-class _Own(nn.Module):
-    """What a head says without its classifiers."""
-
-    def __init__(self, head: Head) -> None:
-        super().__init__()
-        self.head = head
-
-    def forward(self, features: Tensor) -> Tensor:
-        return self.head.own_outputs(features)

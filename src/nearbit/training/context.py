@@ -2,9 +2,8 @@
 
 import copy
 from collections.abc import Sequence
-from functools import cached_property
 from pathlib import Path
-from typing import Any, final
+from typing import Any, Self, final
 
 import numpy as np
 import torch
@@ -43,6 +42,7 @@ class RunContext:
         self, dataset: Dataset, split: Split, options: TrainOptions, cache: Path | FeatureStore | None
     ) -> None:
         self.dataset, self.split, self.options = dataset, split, options
+        self._computed: dict[tuple[int, str], FeatureInputs] = {}
         self.feature_store = feature_store_of(cache)
         self.cache = None if self.feature_store is None else self.feature_store.folder
         self.parts = {"train": split.train, "validation": split.validation}
@@ -57,6 +57,13 @@ class RunContext:
         check_augmentation(options, self.regime)
         _check_share(self.processes, self.regime, len(split.train))
         self.precision = resolve_precision(options.precision, self.device, self.regime)
+
+    def with_options(self, options: TrainOptions) -> Self:
+        """Return the context of another run on the same features: with other options of what is trained on them."""
+        other = copy.copy(self)  # what one of them computes, the other has, too
+        other.options = options
+        other.precision = resolve_precision(options.precision, self.device, self.regime)
+        return other
 
     def key(self, **more: Any) -> str:
         """Name a run by all that decides its result: data, options, backbone, libraries, and what is given besides."""
@@ -141,20 +148,17 @@ class RunContext:
 
     def feature_inputs(self, progress: Progress) -> FeatureInputs:
         """Return the features of the frozen backbone, computed once."""
-        if "features" not in self._computed:
+        shown = (self.options.views, self.options.augment)
+        if shown not in self._computed:
             self.backbone.to(self.device).eval()
             views = [self._features("train", view, progress) for view in range(self.options.views)]
             validation = self._features("validation", 0, progress) if len(self.split.validation) else views[0][:0]
-            self._computed["features"] = FeatureInputs(views, validation, self.device)
-        return self._computed["features"]
+            self._computed[shown] = FeatureInputs(views, validation, self.device)
+        return self._computed[shown]
 
     def train_features(self, progress: Progress) -> FloatRows:
         """Return the backbone's features of the plain training images: float32 `(n, feature_dim)`."""
         return np.asarray(self.feature_inputs(progress).parts["train"].cpu().numpy())
-
-    @cached_property
-    def _computed(self) -> dict[str, FeatureInputs]:
-        return {}
 
     def cache_features(self, rows: Sequence[int], progress: Progress) -> tuple[Problem, ...]:
         """Put the features of any rows of the data set into the cache; return the images that cannot be read."""

@@ -79,8 +79,12 @@ def searched_by_validation(split: Split, labels: npt.NDArray[np.bool_], wanted: 
         )
     if wanted != "auto":
         return "train" if wanted == "train" else "validation"
-    trained = np.isin(split.database, split.train).mean() if len(split.database) else 1.0
-    return "validation" if trained < 0.5 and len(others) and others.mean() > 0.5 else "train"
+    return "validation" if not is_trained_on(split) and others.sum() > len(others) / 2 else "train"
+
+
+def is_trained_on(split: Split) -> bool:
+    """Return whether at least half of what queries search is training images; so it is where nothing is said."""
+    return not len(split.database) or bool(np.isin(split.database, split.train).mean() >= 0.5)
 
 
 def validation_database(n_train: int, seed: int) -> Positions:

@@ -17,6 +17,7 @@ from nearbit.files.writing import read_checked, write_checked
 from nearbit.methods import CLASSIFIER, Schedule, Task
 from nearbit.networks import HashNetwork, Head
 from nearbit.progress import Progress
+from nearbit.training.batches import TrainingInputs
 from nearbit.training.callbacks import NO_CALLBACKS, Callbacks
 from nearbit.training.context import RunContext
 from nearbit.training.seeds import generator
@@ -100,20 +101,10 @@ class FirstStage:
         return self.context.key(stage="classifier", schedule=repr(schedule))
 
     def _trained(self, schedule: Schedule) -> tuple[HashNetwork, Trainer]:
-        n_classes = self.context.dataset.n_classes
-        task = Task(n_classes=n_classes, n_bits=n_classes, multi_label=False)
-        network = self.context.network(n_classes, "linear")
+        network = self.context.network(self.context.dataset.n_classes, "linear")
         inputs = self.context.inputs(network.backbone, self.progress)
         if self.context.regime == "frozen":
             network.head.standardize(self.context.feature_inputs(self.progress).views[0])
-        seed = self.context.options.seed
-        learner = Learner(
-            method=CLASSIFIER,
-            method_options=CLASSIFIER.options,
-            task=task,
-            schedule=schedule,
-            start=lambda: CLASSIFIER.make_centers(task, CLASSIFIER.options, generator(seed, "centers")),
-        )
         stage = Stage(
             name="classifier",
             title="Training the classifier",
@@ -122,7 +113,7 @@ class FirstStage:
             callbacks=self.callbacks,
         )
         module = self._module(network)
-        trainer = Trainer(context=self.context, learner=learner, stage=stage, module=module, inputs=inputs, seed=seed)
+        trainer = classifier_trainer(self.context, module, inputs, schedule, stage, self.context.options.seed)
         trainer.run(self.progress)
         return network, trainer
 
@@ -133,6 +124,22 @@ class FirstStage:
         parts = {part: np.arange(len(rows)) for part, rows in self.context.parts.items() if len(rows)}
         with torch.no_grad():
             return {part: trainer.outputs(part, rows) for part, rows in parts.items()}
+
+
+def classifier_trainer(
+    context: RunContext, module: nn.Module, inputs: TrainingInputs, schedule: Schedule, stage: Stage, seed: int
+) -> Trainer:
+    """Return what trains a module of `n_classes` outputs as a classifier, to the last epoch."""
+    n_classes = context.dataset.n_classes
+    task = Task(n_classes=n_classes, n_bits=n_classes, multi_label=False)
+    learner = Learner(
+        method=CLASSIFIER,
+        method_options=CLASSIFIER.options,
+        task=task,
+        schedule=schedule,
+        start=lambda: CLASSIFIER.make_centers(task, CLASSIFIER.options, generator(seed, "centers")),
+    )
+    return Trainer(context=context, learner=learner, stage=stage, module=module, inputs=inputs, seed=seed)
 
 
 def _accuracy(logits: FloatRows, labels: npt.NDArray[np.bool_]) -> float:

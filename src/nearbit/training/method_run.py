@@ -54,8 +54,6 @@ class TrainingRun:
         task: Task,
         similarity: Similarity | None,
         centers: npt.NDArray[np.int8] | None,
-        *,
-        is_one_of_many: bool = False,
     ) -> None:
         self.context, self.method, self.method_options, self.task = context, method, method_options, task
         if method.committee is not None and context.regime != "frozen":
@@ -72,9 +70,7 @@ class TrainingRun:
             )
         if centers is None:
             check_sizes(task.n_classes, task.n_bits, distinct=method.distinct)
-        self.kinds: tuple[HeadKind, ...] = ("hidden",)  # the better one in every comparison on frozen features
-        if options.head != "auto" or not is_one_of_many:
-            self.kinds = head_candidates(options, context.regime, has_validation=len(split.validation) > 0)
+        self.kinds = head_candidates(options, context.regime, has_validation=len(split.validation) > 0)
         self.schedules: dict[HeadKind, Schedule] = {
             kind: resolve_schedule(method, options, context.regime, kind, len(split.train)) for kind in HEADS
         }
@@ -126,7 +122,7 @@ class TrainingRun:
         similarity, classifier = self._similarity(checkpoint, progress, callbacks)
         start = once(lambda: self._centers(similarity))
         found = time.monotonic()
-        ready = _Prepared(similarity, start, self._committee(progress, callbacks))
+        ready = _Prepared(similarity, start, self._committee(checkpoint, progress, callbacks))
         fitted = {kind: self._train_head(kind, ready, checkpoint, progress, callbacks) for kind in self.kinds}
         best = max(self.kinds, key=lambda kind: _score(fitted[kind][1]))
         seconds = {
@@ -160,12 +156,13 @@ class TrainingRun:
         made = self.method.make_centers(replace(self.task, similarity=similarity), self.method_options, rng)
         return broadcast_centers(made, self.context.processes)
 
-    def _committee(self, progress: Progress, callbacks: Callbacks) -> list[Head]:
+    def _committee(self, checkpoint: Path | None, progress: Progress, callbacks: Callbacks) -> list[Head]:
         """Return the classifiers whose expected center joins the codes; none for most methods."""
         if self.method.committee is None:
             return []
-        plan = self.method.committee(self.method_options)
-        return trained_committee(self.context, plan, self.context.options.batch_size, progress, callbacks)
+        return trained_committee(
+            self.context, self.method.committee(self.method_options), checkpoint, progress, callbacks
+        )
 
     @cached_property
     def _criterion(self) -> Criterion | None:

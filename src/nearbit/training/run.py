@@ -1,9 +1,8 @@
 """`train`: from a data set and a split to a model."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypedDict, Unpack
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,11 +11,11 @@ from nearbit.codes import check_n_bits
 from nearbit.datasets import Dataset, Split, seen_only
 from nearbit.encoding.feature_cache import FeatureStore
 from nearbit.errors import InputError, TrainingError
-from nearbit.methods import BASELINES, Baseline, Method, Task, find_method
+from nearbit.methods import BASELINES, ITQ, Baseline, Method, Task, find_method
 from nearbit.model.bundle import Model
 from nearbit.progress import Progress, silent
 from nearbit.training.auto import AutoRun
-from nearbit.training.baseline import BaselineRun
+from nearbit.training.baseline import BaselineRun, useful_options
 from nearbit.training.callbacks import NO_CALLBACKS, Callbacks
 from nearbit.training.context import RunContext
 from nearbit.training.method_run import TrainingRun, given_centers, given_similarity
@@ -26,31 +25,6 @@ AnyRun = TrainingRun | BaselineRun | AutoRun
 
 AUTO = "auto"
 """The name under which a few methods are tried, and the best is kept."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainRequest:
-    """What is to be trained: `train` and `plan` take each field as a keyword, and `train` says what it means."""
-
-    method: str | Method | Baseline = AUTO
-    n_bits: int = 64
-    options: TrainOptions | None = None
-    method_options: Mapping[str, Any] | None = None
-    cache: Path | FeatureStore | None = None
-    similarity: npt.ArrayLike | None = None
-    centers: npt.ArrayLike | None = None
-
-
-class TrainKeywords(TypedDict, total=False):
-    """The fields of `TrainRequest` for type checkers, as keywords of a function; a test holds the two together."""
-
-    method: str | Method | Baseline
-    n_bits: int
-    options: TrainOptions | None
-    method_options: Mapping[str, Any] | None
-    cache: Path | FeatureStore | None
-    similarity: npt.ArrayLike | None
-    centers: npt.ArrayLike | None
 
 
 def train(
@@ -113,48 +87,57 @@ def train(
     return run.train(checkpoint, progress, callbacks)
 
 
-def plan(dataset: Dataset, split: Split, **given: Unpack[TrainKeywords]) -> AnyRun:
+def plan(
+    dataset: Dataset,
+    split: Split,
+    *,
+    method: str | Method | Baseline = AUTO,
+    n_bits: int = 64,
+    options: TrainOptions | None = None,
+    method_options: Mapping[str, Any] | None = None,
+    cache: Path | FeatureStore | None = None,
+    similarity: npt.ArrayLike | None = None,
+    centers: npt.ArrayLike | None = None,
+) -> AnyRun:
     """Check everything that `train` takes and return the run, named by its key but not yet begun."""
-    request = TrainRequest(**given)
-    check_n_bits(request.n_bits)
+    check_n_bits(n_bits)
     split.check(dataset)
     dataset = seen_only(dataset, split)
-    if request.similarity is not None and request.centers is not None:
+    if similarity is not None and centers is not None:
         raise InputError("give a similarity, or centers that were made from it, not both")
-    context = RunContext(dataset, split, request.options or TrainOptions(), request.cache)
-    if request.method != AUTO:
-        return _plan_one(context, request)
-    if context.regime != "frozen":
-        return _plan_one(context, replace(request, method="crh"))
-    if request.method_options or request.similarity is not None or request.centers is not None:
+    context = RunContext(dataset, split, options or TrainOptions(), cache)
+    if method != AUTO or context.regime != "frozen":
+        named = "crh" if method == AUTO else method
+        return _plan_one(context, n_bits, named, method_options=method_options, similarity=similarity, centers=centers)
+    if method_options or similarity is not None or centers is not None:
         raise InputError("method 'auto' chooses a method: name one to give it options, a similarity or centers")
     if dataset.n_classes < 2:
-        return _plan_one(context, replace(request, method="itq"), is_one_of_many=True)
-
-    def plan_one(name: str, of: Split) -> TrainingRun | BaselineRun:
-        own = context if of is split else RunContext(dataset, of, context.options, context.feature_store)
-        rehearsed = {"members": 1} if name == "ech" and of is not split else None
-        return _plan_one(own, replace(request, method=name, method_options=rehearsed), is_one_of_many=True)
-
-    return AutoRun(context, request.n_bits, plan_one)
+        return _plan_one(context.with_options(useful_options(ITQ, context.options)), n_bits, ITQ)
+    return AutoRun(context, n_bits, _plan_one)
 
 
-def _plan_one(context: RunContext, request: TrainRequest, *, is_one_of_many: bool = False) -> TrainingRun | BaselineRun:
-    method, n_bits = request.method, request.n_bits
+def _plan_one(
+    context: RunContext,
+    n_bits: int,
+    method: str | Method | Baseline,
+    *,
+    method_options: Mapping[str, Any] | None = None,
+    similarity: npt.ArrayLike | None = None,
+    centers: npt.ArrayLike | None = None,
+) -> TrainingRun | BaselineRun:
     chosen = find_method(method) if isinstance(method, str) else method
-    method_options = chosen.with_options(request.method_options)
+    values = chosen.with_options(method_options)
     if isinstance(chosen, Baseline):
-        if request.similarity is not None or request.centers is not None:
+        if similarity is not None or centers is not None:
             raise InputError(f"{chosen.name} takes neither a similarity nor centers: leave them out")
         _check_labels(context.dataset, context.split, needed=chosen.needs_labels)
-        return BaselineRun(context, chosen, method_options, n_bits, is_one_of_many=is_one_of_many)
+        return BaselineRun(context, chosen, values, n_bits)
     _check_labels(context.dataset, context.split, needed=True)
     labels = context.labels["train"]
     multi_label = bool((labels.sum(axis=1) > 1).any())
     task = Task(n_classes=labels.shape[1], n_bits=n_bits, multi_label=multi_label)
-    similarity = given_similarity(chosen, task, request.similarity)
-    centers = given_centers(chosen, task, request.centers)
-    return TrainingRun(context, chosen, method_options, task, similarity, centers, is_one_of_many=is_one_of_many)
+    given = (given_similarity(chosen, task, similarity), given_centers(chosen, task, centers))
+    return TrainingRun(context, chosen, values, task, *given)
 
 
 def _check_labels(dataset: Dataset, split: Split, *, needed: bool) -> None:
