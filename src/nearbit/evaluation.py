@@ -38,6 +38,7 @@ class Evaluation:
             those of a class that was added, which makes every figure too good; None where the model records no split.
         average_precision: float64 `(n_query,)`, tie-aware, of each query that could be read, where `each_query` asked
             for it.
+        reference: what the float features of a frozen backbone give without codes; None elsewhere.
     """
 
     report: Report
