@@ -21,6 +21,7 @@ from nearbit.centers.coding.construction import best_known_distance
 from nearbit.centers.coding.packed import distance_counts, min_distance_of
 from nearbit.centers.csq import csq_centers
 from nearbit.centers.hadamard import hadamard_centers, hadamard_fits
+from nearbit.centers.label_sets import LabelSets, label_sets, means_of_classes, words_of_sets
 from nearbit.centers.mds import mds_centers, mds_objective
 from nearbit.centers.nearest_spare import nearest_spare
 from nearbit.centers.orthohash import maxhd_centers, orthohash_centers
@@ -47,6 +48,7 @@ __all__ = [
     "Centers",
     "Certificate",
     "Generator",
+    "LabelSets",
     "SHCOptions",
     "SimilarityRule",
     "Trade",
@@ -67,6 +69,7 @@ __all__ = [
     "hadamard_fits",
     "hamming_bound",
     "head_bits_for",
+    "label_sets",
     "linear_programming_bound",
     "make_centers",
     "make_codebook",
@@ -74,6 +77,7 @@ __all__ = [
     "mds_centers",
     "mds_objective",
     "mean_distance",
+    "means_of_classes",
     "min_distance_of",
     "multi_label_centroids",
     "nearest_spare",
@@ -96,6 +100,7 @@ __all__ = [
     "similarity_from_prototypes",
     "spare_codewords",
     "trade_off",
+    "words_of_sets",
 ]
 
 

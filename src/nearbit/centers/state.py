@@ -1,6 +1,7 @@
 """What a method aims at: the centers of the classes, and what they were chosen from."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,20 +21,38 @@ class CenterState:
         tie_break: int8 `(n_bits,)`: the sign of a bit of a multi-label centroid on which the votes are even.
         codebook: int8 `(n_heads, n_codewords, head_bits)` that the centers are chosen from, or None.
         assignment: int64 `(n_heads, n_classes)`: the codeword of each class in each head, or None.
+        label_sets: bool `(n_sets, n_classes)`: sets of labels that have words of their own, or None.
+        set_words: int8 `(n_sets, n_bits)`: these words, or None.
+        class_means: float32 `(n_classes, n_bits)`: the mean word of each class's images, whose signs are the centers,
+            or None where the centers themselves are what images are trained towards.
     """
 
     centers: Centers
     tie_break: Centers
     codebook: Centers | None = None
     assignment: npt.NDArray[np.int64] | None = None
+    label_sets: npt.NDArray[np.bool_] | None = None
+    set_words: Centers | None = None
+    class_means: npt.NDArray[np.float32] | None = None
 
-    def arrays(self) -> dict[str, npt.NDArray[np.int8] | npt.NDArray[np.int64]]:
+    def of_classes(self) -> "CenterState":
+        """Return what a model keeps: all but the words of sets of labels, which only training needs."""
+        return replace(self, label_sets=None, set_words=None, class_means=None)
+
+    def expected(self) -> npt.NDArray[np.float32]:
+        """Return what images of each class are trained towards on the mean: float32 `(n_classes, n_bits)`."""
+        return self.centers.astype(np.float32) if self.class_means is None else self.class_means
+
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Return the arrays that are there, by name; `CenterState(**arrays)` is the inverse."""
         named = {
             "centers": self.centers,
             "tie_break": self.tie_break,
             "codebook": self.codebook,
             "assignment": self.assignment,
+            "label_sets": self.label_sets,
+            "set_words": self.set_words,
+            "class_means": self.class_means,
         }
         return {name: array for name, array in named.items() if array is not None}
 

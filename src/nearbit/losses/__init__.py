@@ -1,7 +1,7 @@
 """Losses of hash networks, one formula a file. All take real-valued outputs `(n, n_bits)`."""
 
 from nearbit.losses.center_softmax import center_softmax
-from nearbit.losses.central_similarity import central_similarity, torch_centroids
+from nearbit.losses.central_similarity import central_similarity, torch_centroids, torch_words_of_sets
 from nearbit.losses.cross_entropy import cross_entropy
 from nearbit.losses.margin_cosine import crh_scale, margin_cosine
 from nearbit.losses.memory_pairs import memory_pairs
@@ -16,4 +16,5 @@ __all__ = [
     "memory_pairs",
     "quantization",
     "torch_centroids",
+    "torch_words_of_sets",
 ]

@@ -20,6 +20,21 @@ def torch_centroids(labels: Tensor, centers: Tensor, tie_break: Tensor) -> Tenso
     return torch.where(votes == 0, tie_break, votes.sign())
 
 
+def torch_words_of_sets(labels: Tensor, label_sets: Tensor, set_words: Tensor) -> Tensor:
+    """Return the word of each image's set of labels; for a set without one, that of the set it differs least from.
+
+    Args:
+        labels: float `(n, n_classes)`, 0 or 1.
+        label_sets: float `(n_sets, n_classes)`, 0 or 1.
+        set_words: float `(n_sets, n_bits)`, -1 or +1.
+
+    Returns:
+        float `(n, n_bits)`, -1 or +1; of equally near sets the first.
+    """
+    nearness = 2 * labels @ label_sets.T - label_sets.sum(dim=1)  # the labels of an image less the difference
+    return set_words[nearness.argmax(dim=1)]
+
+
 def central_similarity(outputs: Tensor, targets: Tensor) -> Tensor:
     """Return the binary cross-entropy between tanh outputs and targets, averaged over images and bits.
 

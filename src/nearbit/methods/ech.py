@@ -7,8 +7,9 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from nearbit.centers import CenterState, Generator
+from nearbit.centers import CenterState, Generator, means_of_classes, random_signs, words_of_sets
 from nearbit.errors import InputError
+from nearbit.losses import central_similarity, quantization, torch_words_of_sets
 from nearbit.methods.crh import CRH
 from nearbit.methods.method import (
     Committee,
@@ -22,27 +23,30 @@ from nearbit.methods.method import (
 )
 from nearbit.methods.shc import SHC
 
+Base = Literal["shc", "crh", "sets"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class ECHOptions:
     """Options of ECH.
 
     Attributes:
-        base: whose centers and loss the hash network has: "shc", "crh", or "auto": SHC where every image has one label,
-            CRH where some have several (SHC then trains towards majorities of centers, half of whose bits are ties).
+        base: whose centers and loss the hash network has: "shc", "crh", "sets" (each set of labels has a word: SHC's
+            search, for which sets that share a label are alike), or "auto": SHC where every image has one label, sets
+            where some have several (SHC then trains towards majorities of centers, half of whose bits are ties).
         members: how many classifiers say what an image may be.
         member_epochs: passes of each over the training images, at least 240 steps.
         member_hidden, member_dropout: units of the hidden layer of each, and dropout behind it.
     """
 
-    base: Literal["auto", "shc", "crh"] = "auto"
+    base: Literal["auto", "shc", "crh", "sets"] = "auto"
     members: int = 3
     member_epochs: int = 40
     member_hidden: int = 1024
     member_dropout: float = 0.8
 
     def __post_init__(self) -> None:
-        check_choice("base", self.base, ("auto", "shc", "crh"))
+        check_choice("base", self.base, ("auto", "shc", "crh", "sets"))
         for name in ("members", "member_epochs", "member_hidden"):
             check_number(name, getattr(self, name), at_least=1, whole=True)
         check_number("member_dropout", self.member_dropout)
@@ -50,25 +54,45 @@ class ECHOptions:
             raise InputError(f"member_dropout must be below 1, not {self.member_dropout}")
 
 
-def _base(task: Task, options: ECHOptions) -> Method:
+def _base(task: Task, options: ECHOptions) -> Base:
     if options.base == "auto":
-        return CRH if task.multi_label else SHC
-    return CRH if options.base == "crh" else SHC
+        return "sets" if task.multi_label else "shc"
+    return options.base
 
 
 def _centers(task: Task, options: ECHOptions, rng: Generator) -> CenterState:
-    base = _base(task, options)
-    return base.make_centers(task, base.options, rng)
+    if _base(task, options) == "crh":
+        return CRH.make_centers(task, CRH.options, rng)
+    known = task.label_sets
+    if _base(task, options) == "shc" or known is None or len(known.sets) < 2:
+        return SHC.make_centers(task, SHC.options, rng)
+    assert task.similarity is not None  # noqa: S101 - `_similarity` finds one for these centers
+    words = words_of_sets(known.sets, task.similarity, task.n_bits, rng)
+    tie_break = random_signs((task.n_bits,), rng)
+    means, centers = means_of_classes(known, words, tie_break)
+    return CenterState(
+        centers=centers,
+        tie_break=tie_break,
+        label_sets=known.sets[: len(words)],
+        set_words=words,
+        class_means=means,
+    )
 
 
 def _similarity(images: TrainingImages, task: Task, options: ECHOptions) -> Similarity | None:
-    base = _base(task, options)
-    return None if base.similarity is None else base.similarity(images, task, base.options)
+    if _base(task, options) == "crh" or SHC.similarity is None:
+        return None
+    return SHC.similarity(images, task, SHC.options)
 
 
 def _loss(outputs: Tensor, labels: Tensor, targets: Targets, task: Task, options: ECHOptions) -> Tensor:
-    base = _base(task, options)
-    return base.loss(outputs, labels, targets, task, base.options)
+    if _base(task, options) == "crh":
+        return CRH.loss(outputs, labels, targets, task, CRH.options)
+    if targets.label_sets is None or targets.set_words is None:
+        return SHC.loss(outputs, labels, targets, task, SHC.options)
+    words = torch_words_of_sets(labels, targets.label_sets, targets.set_words)
+    loss: Tensor = central_similarity(outputs, words) + SHC.options.quantization_weight * quantization(outputs)
+    return loss
 
 
 def _reassign(
@@ -94,7 +118,7 @@ def _committee(options: ECHOptions) -> Committee:
 ECH = Method(
     name="ech",
     title="ECH: codes joined with the expected center, what classifiers say that an image may be",
-    citation="nearbit; centers and loss are those of SHC (arXiv 2507.08404) or CRH (arXiv 2511.12162)",
+    citation="nearbit; search of centers and loss follow SHC (arXiv 2507.08404), or CRH (arXiv 2511.12162)",
     options=ECHOptions(),
     make_centers=_centers,
     loss=_loss,

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from nearbit.centers import CenterState, Generator
+from nearbit.centers import CenterState, Generator, LabelSets
 from nearbit.errors import InputError, did_you_mean
 from nearbit.networks import Head
 
@@ -25,12 +25,14 @@ class Task:
         n_classes, n_bits: the sizes.
         multi_label: whether an image can have several labels.
         similarity: float64 `(n_classes, n_classes)` for centers that follow one, else None.
+        label_sets: the sets of labels that training images have, once centers are to be made; None where each has one.
     """
 
     n_classes: int
     n_bits: int
     multi_label: bool
     similarity: Similarity | None = field(default=None, repr=False, compare=False)
+    label_sets: LabelSets | None = field(default=None, repr=False, compare=False)
 
 
 class TrainingImages(Protocol):
@@ -58,10 +60,15 @@ class TrainingImages(Protocol):
 
 
 class Targets(NamedTuple):
-    """The centers as the loss sees them: float `(n_classes, n_bits)` and the tie signs `(n_bits,)`."""
+    """The centers as the loss sees them: float `(n_classes, n_bits)` and the tie signs `(n_bits,)`.
+
+    Where sets of labels have words of their own, these are float `(n_sets, n_classes)`, 0 or 1, and `(n_sets, n_bits)`.
+    """
 
     centers: Tensor
     tie_break: Tensor
+    label_sets: Tensor | None = None
+    set_words: Tensor | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -48,14 +48,17 @@ def principal_directions(centered: Matrix, n_bits: int) -> Matrix:
     Raises:
         InputError: the features vary in fewer directions than n_bits.
     """
-    _, values, rows = np.linalg.svd(centered, full_matrices=False)
+    wide = len(centered) < centered.shape[1]
+    squares, vectors = np.linalg.eigh(centered @ centered.T if wide else centered.T @ centered)
+    values = np.sqrt(squares[::-1].clip(min=0))
     rank = int((values > 1e-6 * max(float(values[0]), 1e-30)).sum())
     if n_bits > rank:
         raise InputError(
             f"{len(centered)} training images of {centered.shape[1]} features vary in {rank} directions, and {n_bits} "
             "bits need as many: take fewer bits, or the method random"
         )
-    directions = rows[:n_bits].T
+    largest = vectors[:, ::-1][:, :n_bits]
+    directions = centered.T @ (largest / values[:n_bits]) if wide else largest
     largest = directions[np.abs(directions).argmax(axis=0), np.arange(n_bits)]
     return np.asarray(directions * np.where(largest < 0, -1.0, 1.0))
 
@@ -84,12 +87,13 @@ def _centered(images: TrainingImages) -> tuple[Matrix, Matrix]:
     return features - mean, mean
 
 
-def linear_head(mean: Matrix, directions: Matrix) -> Head:
-    """Return the head whose outputs are (x - mean) @ directions."""
-    head = Head(len(mean), directions.shape[1], "linear")
+def linear_head(mean: Matrix, directions: Matrix, *, offset: Matrix | None = None, unit_length: bool = False) -> Head:
+    """Return the head whose outputs are (x - mean) @ directions + offset, x - mean at length 1 where that is asked."""
+    head = Head(len(mean), directions.shape[1], "linear", unit_length=unit_length)
     head.feature_mean.copy_(torch.from_numpy(mean))
     weights = torch.from_numpy(np.ascontiguousarray(directions.T)).float()
-    head.layers[0].load_state_dict({"weight": weights, "bias": torch.zeros(len(weights))})
+    bias = torch.zeros(len(weights)) if offset is None else torch.from_numpy(offset).float()
+    head.layers[0].load_state_dict({"weight": weights, "bias": bias})
     return head
 
 

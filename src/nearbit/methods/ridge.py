@@ -1,14 +1,21 @@
-"""Ridge-ITQ: what a ridge regression says of the classes, beside the features themselves, rotated to signs."""
+"""Ridge-ECH: expected centers in closed form, from a ridge regression of the classes.
+
+The regression's answers, beside the features themselves, are rotated to signs; the signs of the classes' means are
+centers, so that the expected center of an image and its own rotated answer speak of the same bits, and are added.
+"""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
+import torch
 
 from nearbit.centers import Generator
 from nearbit.errors import InputError
 from nearbit.methods.baseline import Baseline, Fitted
 from nearbit.methods.method import TrainingImages, check_number
-from nearbit.methods.projections import Matrix, iterative_quantization, linear_head
+from nearbit.methods.projections import Matrix, iterative_quantization, linear_head, principal_directions
+from nearbit.networks import ExpectedCenter, Head
 
 FEW_IMAGES = 10
 """Training images a class below which a hash network overfits."""
@@ -16,27 +23,30 @@ FEW_IMAGES = 10
 
 @dataclass(frozen=True, kw_only=True)
 class RidgeOptions:
-    """Options of Ridge-ITQ.
+    """Options of Ridge-ECH.
 
     Attributes:
         regularization: of the regression, relative to the mean square of the features' length.
-        feature_weight: size of the features beside the regression's answers, both scaled to one mean square length.
-        whitening: the power of the inverse singular values by which principal components are scaled before the
-            rotation: 0 leaves them as they are, 1 makes them equally large.
+        feature_weight: size of the features beside the regression's answers, in what is rotated.
+        sharpness: of the posteriors: softmax of so many times the answers, which are between 0 and 1.
+        rotation_weight: mean size of the rotated answers beside the expected center, whose size is 1 where one class
+            is sure.
         iterations: of ITQ.
     """
 
     regularization: float = 1.0
-    feature_weight: float = 2.0
-    whitening: float = 0.25
+    feature_weight: float = 0.5
+    sharpness: float = 40.0
+    rotation_weight: float = 0.75
     iterations: int = 50
 
     def __post_init__(self) -> None:
-        for name in ("regularization", "feature_weight", "whitening"):
-            check_number(name, getattr(self, name))
+        check_number("feature_weight", self.feature_weight)
         check_number("iterations", self.iterations, at_least=1, whole=True)
-        if self.regularization == 0:
-            raise InputError("regularization must be above 0: a regression on few images has no other bound")
+        for name in ("regularization", "sharpness", "rotation_weight"):
+            check_number(name, getattr(self, name))
+            if getattr(self, name) == 0:
+                raise InputError(f"{name} must be above 0")
 
 
 def ridge_map(centered: Matrix, targets: Matrix, regularization: float) -> Matrix:
@@ -55,49 +65,88 @@ def ridge_map(centered: Matrix, targets: Matrix, regularization: float) -> Matri
     return np.asarray(np.linalg.solve(gram, centered.T @ targets))
 
 
+class _Regression(NamedTuple):
+    """What a ridge regression says of training images.
+
+    Attributes:
+        weights: float64 `(feature_dim, n_classes)`.
+        answers: float64 `(n, n_classes)`: centered features times the weights.
+        size: the mean length of the answer for an image that was left out of the regression.
+    """
+
+    weights: Matrix
+    answers: Matrix
+    size: float
+
+
+def _regression(centered: Matrix, shares: Matrix, regularization: float) -> _Regression:
+    targets = shares - shares.mean(axis=0)
+    weights = ridge_map(centered, targets, regularization)
+    answers = centered @ weights
+    own = _leverage(centered, regularization)[:, None]
+    left_out = (answers - own * targets) / (1 - own)
+    return _Regression(weights, answers, float(np.linalg.norm(left_out, axis=1).mean()))
+
+
+def _leverage(centered: Matrix, regularization: float) -> Matrix:
+    """Return the weight of each row's own target in its answer: float64 `(n,)`, below 1.
+
+    The answer for a row by a regression without it is (answer - leverage · target) / (1 - leverage).
+    """
+    n, feature_dim = centered.shape
+    penalty = regularization * float(np.vdot(centered, centered)) / n
+    if n < feature_dim:
+        gram = centered @ centered.T
+        own = 1 - penalty * np.diagonal(np.linalg.inv(gram + penalty * np.eye(n)))
+    else:
+        gram = centered.T @ centered
+        own = (centered * np.linalg.solve(gram + penalty * np.eye(feature_dim), centered.T).T).sum(axis=1)
+    return np.asarray((own + 1 / n).clip(max=1 - 1e-6))
+
+
 def _fit(images: TrainingImages, n_bits: int, options: RidgeOptions, rng: Generator) -> Fitted:
     features = images.features().astype(np.float64)
     mean = features.mean(axis=0)
-    centered = features - mean
+    unit = _unit_rows(features - mean)
+    middle = unit.mean(axis=0)
+    centered = unit - middle
     shares = images.labels / images.labels.sum(axis=1, keepdims=True)
-    regression = ridge_map(centered, shares - shares.mean(axis=0), options.regularization)
-    joined = np.hstack([regression / _length(centered @ regression), options.feature_weight * _identity(centered)])
-    directions = _components(centered @ joined, n_bits, options.whitening)
+    found = _regression(centered, shares, options.regularization)
+    rotated = _rotated(centered, found, n_bits, options, rng)
+    words = np.where(shares.T @ (centered @ rotated) >= 0, 1, -1).astype(np.int8)
+    head = _head(mean, middle, rotated)
+    beside = ExpectedCenter([_head(mean, middle, found.weights)], n_bits)
+    beside.set_centers(torch.from_numpy(words).float())
+    beside.set_mixture(1 / options.sharpness, (1.0, 1.0))
+    head.expect(beside)
+    return Fitted(head, words)
+
+
+def _rotated(centered: Matrix, found: _Regression, n_bits: int, options: RidgeOptions, rng: Generator) -> Matrix:
+    """Return the map from centered features to the answers beside the features, rotated to signs, at their size."""
+    joined = np.hstack([_unit_rows(found.answers), options.feature_weight * centered])
+    joined -= joined.mean(axis=0)
+    directions = principal_directions(joined, n_bits)
     first, _ = np.linalg.qr(rng.standard_normal((n_bits, n_bits)))
-    rotation = iterative_quantization(centered @ joined @ directions, first, options.iterations)
-    return Fitted(linear_head(mean, joined @ directions @ rotation))
+    rotation = directions @ iterative_quantization(joined @ directions, first, options.iterations)
+    rotation *= options.rotation_weight / np.abs(joined @ rotation).mean()
+    both = np.hstack([found.weights / found.size, options.feature_weight * np.eye(centered.shape[1])])
+    return np.asarray(both @ rotation)
 
 
-def _identity(centered: Matrix) -> Matrix:
-    return np.eye(centered.shape[1]) / _length(centered)
+def _unit_rows(rows: Matrix) -> Matrix:
+    return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12))
 
 
-def _length(rows: Matrix) -> float:
-    """Return the root of the mean square length of rows."""
-    return float(np.sqrt((rows**2).sum() / len(rows)))
-
-
-def _components(joined: Matrix, n_bits: int, whitening: float) -> Matrix:
-    """Return the directions of largest variance, scaled by a power of it: float64 `(width, n_bits)`."""
-    gram = joined.T @ joined
-    values, vectors = np.linalg.eigh(gram)
-    values, vectors = values[::-1], vectors[:, ::-1]
-    rank = int((values > 1e-12 * max(float(values[0]), 1e-30)).sum())
-    if n_bits > rank:
-        raise InputError(
-            f"{len(joined)} training images vary in {rank} directions, and {n_bits} bits need as many: "
-            "take fewer bits, or another method"
-        )
-    chosen = vectors[:, :n_bits] * np.where(
-        vectors[np.abs(vectors[:, :n_bits]).argmax(axis=0), np.arange(n_bits)] < 0, -1, 1
-    )
-    return np.asarray(chosen * (values[:n_bits] / values[0]) ** (-whitening / 2))
+def _head(mean: Matrix, middle: Matrix, weights: Matrix) -> Head:
+    """Return the head whose outputs are (x - middle) @ weights, x the features less their mean at length 1."""
+    return linear_head(mean, weights, offset=-middle @ weights, unit_length=True)
 
 
 RIDGE = Baseline(
     name="ridge",
-    title="Ridge-ITQ: a ridge regression of the classes beside the features, rotated to signs; for few images a class",
-    citation="nearbit; after the supervised form of ITQ, Gong and Lazebnik, CVPR 2011, section 2.3",
+    title="Ridge-ECH: expected centers in closed form, for few images a class",
+    citation="nearbit; the rotation is that of ITQ, Gong and Lazebnik, CVPR 2011",
     options=RidgeOptions(),
     fit=_fit,
     needs_labels=True,

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import normalize
 
 from nearbit.errors import InputError
 from nearbit.networks.backbones import Backbone
@@ -23,7 +24,8 @@ class Head(nn.Module):
 
     The papers use one linear layer on a backbone that is trained with it. On frozen features a linear map cannot reach
     centers that were drawn at random, and a hidden layer can. With `normalized` the last layer has no bias and batch
-    normalisation behind it. The head "label" has one hidden unit a class, and its outputs are the word of the class
+    normalisation behind it. With `unit_length`, standardised features are scaled to length 1, whose inner products are
+    cosines. The head "label" has one hidden unit a class, and its outputs are the word of the class
     whose unit is largest. With an `ExpectedCenter`, what its classifiers say joins the outputs, except in training
     mode: a loss moves the head's own outputs. `spec` holds what it was made with.
     """
@@ -40,6 +42,7 @@ class Head(nn.Module):
         hidden: int = 1024,
         dropout: float = 0.5,
         normalized: bool = False,
+        unit_length: bool = False,
         expected_center: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
@@ -47,6 +50,8 @@ class Head(nn.Module):
             raise InputError(f"a head must be one of {', '.join(HEADS)}, label, not {kind!r}")
         self.n_outputs = n_bits
         self.spec: dict[str, Any] = {"kind": kind, "hidden": hidden, "dropout": dropout, "normalized": normalized}
+        if unit_length:
+            self.spec["unit_length"] = True
         self.expected_center: ExpectedCenter | None = None
         self.register_buffer("feature_mean", torch.zeros(feature_dim))
         self.register_buffer("feature_std", torch.ones(feature_dim))
@@ -86,8 +91,12 @@ class Head(nn.Module):
 
     def own_outputs(self, features: Tensor) -> Tensor:
         """Return the outputs `(n, n_bits)` without what classifiers say."""
-        outputs: Tensor = self.layers((features - self.feature_mean) / self.feature_std)
+        outputs: Tensor = self.layers(self._standardized(features))
         return outputs
+
+    def _standardized(self, features: Tensor) -> Tensor:
+        standardized = (features - self.feature_mean) / self.feature_std
+        return normalize(standardized, dim=1) if self.spec.get("unit_length") else standardized
 
     def inner(self, features: Tensor) -> Tensor:
         """Return what the last linear layer is given for features `(n, feature_dim)`: `(n, width)`.
@@ -96,9 +105,7 @@ class Head(nn.Module):
             InputError: the outputs are no linear function of anything (the head "label").
         """
         self.check_linear()
-        values: Tensor = self.layers[: -2 if self.spec["normalized"] else -1](
-            (features - self.feature_mean) / self.feature_std
-        )
+        values: Tensor = self.layers[: -2 if self.spec["normalized"] else -1](self._standardized(features))
         return values
 
     def shifted(self, weight: Tensor, bias: Tensor) -> "Head":
@@ -136,14 +143,14 @@ class ExpectedCenter(nn.Module):
     """A committee of classifiers, the centers of their classes, and how their answer joins the outputs of a head.
 
     With z the mean logits of the committee, P = softmax(z / T) the posteriors at a temperature and H the centers, the
-    expected center is V = P H. (Trained on targets y / |y|₁, P is for several labels the expected share of each, and V
-    the expected mean of their centers, whose signs are the majority.) A head with it has the outputs
-    a · tanh(u) + w · V, u its own outputs: where the classifiers are sure this is nearly a center, and where they
-    waver between two classes the bits on which the two agree outweigh the others.
+    expected center is V = P H; H may also be the mean words of the images of each class. (Trained on targets y / |y|₁,
+    P is for several labels the expected share of each.) A head with it has the outputs a · tanh(u) + w · V, u its own
+    outputs: where the classifiers are sure this is nearly a center, and where they waver between two classes the bits
+    on which the two agree outweigh the others.
 
     Attributes:
         committee: heads with one output a class.
-        centers: float `(n_classes, n_bits)`, -1 or +1.
+        centers: float `(n_classes, n_bits)`, each in [-1, 1].
         temperature: T.
         weights: a and w.
     """
@@ -182,7 +189,7 @@ class ExpectedCenter(nn.Module):
         return self.joined(outputs, self.logits(features))
 
     def set_centers(self, centers: Tensor) -> None:
-        """Take other centers `(n_classes, n_bits)` of -1 and +1."""
+        """Take other centers `(n_classes, n_bits)`, each in [-1, 1]."""
         self.centers.copy_(centers)
 
     def set_mixture(self, temperature: float, weights: tuple[float, float]) -> None:

@@ -13,7 +13,14 @@ from typing import Any, NamedTuple, final
 import numpy as np
 import numpy.typing as npt
 
-from nearbit.centers import CenterState, certify, check_similarity, random_signs, similarity_from_prototypes
+from nearbit.centers import (
+    CenterState,
+    certify,
+    check_similarity,
+    label_sets,
+    random_signs,
+    similarity_from_prototypes,
+)
 from nearbit.centers.semantic.loss import check_centers
 from nearbit.centers.state import check_sizes
 from nearbit.encoding.feature_cache import FloatRows
@@ -153,7 +160,9 @@ class TrainingRun:
         rng = generator(self.context.options.seed, "centers")
         if self._given_centers is not None:
             return CenterState(centers=self._given_centers, tie_break=random_signs((self.task.n_bits,), rng))
-        made = self.method.make_centers(replace(self.task, similarity=similarity), self.method_options, rng)
+        sets = label_sets(self.context.labels["train"]) if self.task.multi_label else None
+        task = replace(self.task, similarity=similarity, label_sets=sets)
+        made = self.method.make_centers(task, self.method_options, rng)
         return broadcast_centers(made, self.context.processes)
 
     def _committee(self, checkpoint: Path | None, progress: Progress, callbacks: Callbacks) -> list[Head]:
@@ -247,7 +256,7 @@ class TrainingRun:
             classes=self.context.dataset.classes,
             method=self.method.name,
             method_options=_plain(self.method_options),
-            centers=state.best.centers,
+            centers=state.best.centers.of_classes(),
             similarity=similarity,
             split=self.context.split,
             record=record,

@@ -186,10 +186,7 @@ class Trainer:
     def _pass(self, centers: CenterState, stepper: Stepper, epoch: int) -> tuple[float, npt.NDArray[np.float64]]:
         """Go over the training images once; return the mean loss and each class's weighted sum of signs."""
         self.module.train()
-        targets = Targets(
-            torch.from_numpy(centers.centers).float().to(self.context.device),
-            torch.from_numpy(centers.tie_break).float().to(self.context.device),
-        )
+        targets = self._targets(centers)
         order = generator(self.seed, "order", epoch).permutation(len(self._labels))
         batches = cut_batches(order, self.learner.schedule.batch_size, max(2, self.context.processes.count))
         parts = [self.context.processes.share_of(batch) for batch in batches]
@@ -206,6 +203,11 @@ class Trainer:
                 sums += self._label_weights(part).T @ signs
         totals = self.context.processes.all_reduce_array(np.append(sums, total))
         return float(totals[-1]) / len(order), totals[:-1].reshape(sums.shape)
+
+    def _targets(self, centers: CenterState) -> Targets:
+        arrays = centers.arrays()
+        names = [name for name in Targets._fields if name in arrays]
+        return Targets(**{name: torch.from_numpy(arrays[name]).float().to(self.context.device) for name in names})
 
     def _loss(self, outputs: Tensor, labels: Tensor, targets: Targets) -> Tensor:
         return self.learner.method.loss(outputs, labels, targets, self.learner.task, self.learner.method_options)
@@ -229,7 +231,7 @@ class Trainer:
         if not all(bool(value.isfinite().all()) for value in self.module.state_dict().values()):
             raise self._not_finite("a weight", state.epoch)
         if isinstance(self.module, Head) and self.module.expected_center is not None:
-            self.module.expected_center.set_centers(torch.from_numpy(centers.centers).to(self.context.device))
+            self.module.expected_center.set_centers(torch.from_numpy(centers.expected()).to(self.context.device))
         last = state.epoch == self.learner.schedule.epochs
         validates = self.criterion is not None and (last or state.epoch % self.context.options.validate_every == 0)
         score = self.validation_map() if validates else None
