@@ -133,7 +133,7 @@ class LinearProbe(NamedTuple):
 
 
 def linear_probe(train: FeaturePart) -> LinearProbe:
-    """Return the ridge regression of labels, 0 or 1, regularized as Ridge-ITQ is by default.
+    """Return the ridge regression of labels, 0 or 1, regularized as Ridge-ECH is by default.
 
     Deterministic: a closed form, so that it has no epochs and no seed.
     """

@@ -10,8 +10,9 @@ import torch
 
 import oracles
 from nearbit.errors import InputError
-from nearbit.methods import BASELINES, ITQ, LABEL, PCA, RANDOM, Baseline, find_method
+from nearbit.methods import BASELINES, ITQ, LABEL, PCA, RANDOM, RIDGE, Baseline, find_method
 from nearbit.methods.projections import iterative_quantization, principal_directions
+from nearbit.methods.ridge import _leverage
 from nearbit.networks import Head
 
 
@@ -120,6 +121,80 @@ def test_itq_by_a_plain_alternation():
 def test_itq_keeps_the_distances_of_pca():
     pca, itq = outputs_of(PCA, Images(), 5).astype(float), outputs_of(ITQ, Images(), 5).astype(float)
     assert np.allclose(np.linalg.norm(pca[0] - pca, axis=1), np.linalg.norm(itq[0] - itq, axis=1), rtol=1e-4, atol=1e-3)
+
+
+def few_images(n=40, width=30, n_classes=8, *, seed=0):
+    """Return images of classes that lie in few of many directions, and as many that nothing is fitted to."""
+    rng = np.random.default_rng(seed)
+    middles = rng.normal(0, 1, (n_classes, width))
+    numbers = np.arange(2 * n) % n_classes
+    features = (middles[numbers] + rng.normal(0, 0.9, (2 * n, width))).astype(np.float32)
+    fitted, unseen = Images(n, width), Images(n, width)
+    for images, rows in ((fitted, slice(n)), (unseen, slice(n, None))):
+        images.numbers, images._features = numbers[rows], features[rows]
+        images.labels = images.numbers[:, None] == np.arange(n_classes)
+    return fitted, unseen
+
+
+def test_the_closed_form_is_a_rotation_beside_the_expected_center_of_a_ridge_regression():
+    images, _ = few_images()
+    fitted = RIDGE.fit(images, 12, RIDGE.with_options({"rotation_weight": 0.5}), np.random.default_rng(0))
+    features = images.features().astype(float)
+    centered = features - features.mean(axis=0)
+    unit = centered / np.linalg.norm(centered, axis=1, keepdims=True)
+    unit -= unit.mean(axis=0)
+    targets = images.labels - images.labels.mean(axis=0)
+    penalty = (unit**2).sum() / len(unit)
+    answers = unit @ np.linalg.inv(unit.T @ unit + penalty * np.eye(30)) @ unit.T @ targets
+    posteriors = np.exp(40 * answers)
+    posteriors /= posteriors.sum(axis=1, keepdims=True)
+    with torch.no_grad():
+        own = fitted.head.own_outputs(torch.from_numpy(images.features())).numpy()
+        found = fitted.head.eval()(torch.from_numpy(images.features())).numpy()
+    np.testing.assert_allclose(found, np.tanh(own) + posteriors @ fitted.centers, atol=1e-3)
+    for number, word in enumerate(fitted.centers):
+        mean = own[images.numbers == number].mean(axis=0)
+        assert (np.where(mean >= 0, 1, -1) == word)[np.abs(mean) > 1e-4].all()
+
+
+def test_an_image_left_out_is_answered_as_by_a_regression_without_it():
+    rng = np.random.default_rng(0)
+    for n, width in ((12, 5), (6, 20)):
+        rows, targets = rng.normal(size=(n, width)), rng.normal(size=(n, 2))
+        rows -= rows.mean(axis=0)
+        penalty = (rows**2).sum() / n
+        own = _leverage(rows, 1.0)
+        for left in range(n):
+            rest = np.arange(n) != left
+            # a regression with a mean of its own: X of the others less their mean, and the same penalty
+            near, wanted = rows[rest] - rows[rest].mean(axis=0), targets[rest] - targets[rest].mean(axis=0)
+            weights = np.linalg.solve(near.T @ near + penalty * np.eye(width), near.T @ wanted)
+            without = (rows[left] - rows[rest].mean(axis=0)) @ weights + targets[rest].mean(axis=0)
+            centered = targets - targets.mean(axis=0)
+            answer = rows @ np.linalg.solve(rows.T @ rows + penalty * np.eye(width), rows.T @ centered)
+            found = (answer[left] - own[left] * centered[left]) / (1 - own[left]) + targets.mean(axis=0)
+            np.testing.assert_allclose(found, without, atol=1e-8)
+
+
+def test_few_images_are_found_better_by_the_closed_form_than_by_itq():
+    images, unseen = few_images(n=32, width=60, n_classes=16)
+    found = {}
+    for baseline in (RIDGE, ITQ):
+        fitted = baseline.fit(images, 12, baseline.options, np.random.default_rng(0))
+        with torch.no_grad():
+            signs = np.sign(fitted.head.eval()(torch.from_numpy(unseen.features())).numpy())
+        products = signs @ signs.T
+        same = unseen.numbers[:, None] == unseen.numbers
+        beside = ~np.eye(len(signs), dtype=bool)
+        found[baseline.name] = products[same & beside].mean() - products[~same].mean()
+    assert found["ridge"] > 1.2 * found["itq"]
+
+
+def test_the_closed_form_works_with_several_labels():
+    images, _ = few_images()
+    images.labels = images.labels | (np.arange(40)[:, None] % 3 == np.arange(8))
+    outputs = outputs_of(RIDGE, images, 12)
+    assert np.isfinite(outputs).all()
 
 
 def test_the_label_code_is_the_word_of_the_class_that_the_classifier_says():

@@ -7,8 +7,10 @@ import pytest
 import torch
 from same_models import assert_same
 
+from nearbit.centers import label_sets
 from nearbit.errors import InputError
-from nearbit.methods import CRH, ECH, SHC, Task
+from nearbit.losses import torch_words_of_sets
+from nearbit.methods import CRH, ECH, SHC, Targets, Task
 from nearbit.model.bundle import load_model
 from nearbit.training import Callbacks, train, trainer
 from nearbit.training.committee import TEMPERATURES, WEIGHTS
@@ -125,24 +127,62 @@ def test_it_needs_frozen_features(run):
         run("ech", "scratch", method_options=SMALL)
 
 
-@pytest.mark.parametrize(("multi_label", "base"), [(False, SHC), (True, CRH)])
-def test_its_base_follows_the_labels(multi_label, base):
-    task = Task(
-        n_classes=5,
-        n_bits=16,
-        multi_label=multi_label,
-        similarity=np.cos(np.subtract.outer(np.arange(5), np.arange(5))),
-    )
-    own, theirs = (one.make_centers(task, one.options, np.random.default_rng(0)).arrays() for one in (ECH, base))
+def task_of(*, multi_label, n_bits=16):
+    similarity = np.cos(np.subtract.outer(np.arange(5), np.arange(5)))
+    return Task(n_classes=5, n_bits=n_bits, multi_label=multi_label, similarity=similarity)
+
+
+@pytest.mark.parametrize(("chosen", "base"), [({}, SHC), ({"base": "shc"}, SHC), ({"base": "crh"}, CRH)])
+def test_with_one_label_its_centers_are_those_of_its_base(chosen, base):
+    task = task_of(multi_label=False)
+    options = ECH.with_options(chosen)
+    own = ECH.make_centers(task, options, np.random.default_rng(0)).arrays()
+    theirs = base.make_centers(task, base.options, np.random.default_rng(0)).arrays()
     assert set(own) == set(theirs)
     assert all(np.array_equal(own[name], theirs[name]) for name in own)
-    chosen = ECH.with_options({"base": base.name})
-    again = ECH.make_centers(replace(task, multi_label=not multi_label), chosen, np.random.default_rng(0)).arrays()
-    assert all(np.array_equal(own[name], again[name]) for name in own)
+
+
+def test_with_several_labels_each_set_of_them_has_a_word():
+    rows = np.array([[1, 1, 0, 0, 0], [0, 1, 1, 0, 0], [0, 0, 0, 1, 0], [0, 0, 0, 1, 1], [1, 1, 0, 0, 0]], bool)
+    task = replace(task_of(multi_label=True), label_sets=label_sets(rows))
+    state = ECH.make_centers(task, ECH.options, np.random.default_rng(0))
+    assert (state.label_sets == task.label_sets.sets).all()
+    assert state.set_words.shape == (4, 16)
+    assert (np.sign(state.class_means) == state.centers)[state.class_means != 0].all()
+    assert np.array_equal(state.expected(), state.class_means)
+    assert set(state.of_classes().arrays()) == {"centers", "tie_break"}
+    targets = Targets(
+        *(torch.from_numpy(array).float() for array in (state.centers, state.tie_break)),
+        label_sets=torch.from_numpy(state.label_sets).float(),
+        set_words=torch.from_numpy(state.set_words).float(),
+    )
+    wanted = torch_words_of_sets(torch.from_numpy(rows).float(), targets.label_sets, targets.set_words)
+    for row, word in zip(rows, wanted.numpy(), strict=True):
+        assert (word == state.set_words[(state.label_sets == row).all(axis=1)][0]).all()
+    other = torch.tensor([[0.0, 0, 0, 1, 1]]), torch.tensor([[1.0, 0, 0, 1, 1]])
+    near = [torch_words_of_sets(labels, targets.label_sets, targets.set_words) for labels in other]
+    assert torch.equal(*near)  # a set without a word has that of the set it differs least from
+    labels = torch.from_numpy(rows).float()
+    at_words, away = (ECH.loss(5 * sign * wanted, labels, targets, task, ECH.options) for sign in (1, -1))
+    assert at_words < 0.01 < 5 < away
+
+
+def test_a_single_set_of_labels_is_left_to_shc():
+    task = replace(task_of(multi_label=True), label_sets=label_sets(np.ones((3, 5), bool)))
+    state = ECH.make_centers(task, ECH.options, np.random.default_rng(0))
+    assert np.array_equal(state.centers, SHC.make_centers(task, SHC.options, np.random.default_rng(0)).centers)
+
+
+def test_several_labels_are_trained_whole(run):
+    model = run("ech", "frozen", method_options=SMALL, multi_label=True)
+    assert set(model.centers.arrays()) == {"centers", "tie_break"}
+    means = model.network.head.expected_center.centers.numpy()
+    assert np.abs(means).max() <= 1
+    assert (np.sign(means) == model.centers.centers)[means != 0].all()
 
 
 def test_what_is_no_choice_is_refused():
-    with pytest.raises(InputError, match="base must be one of auto, shc, crh, not 'csq'"):
+    with pytest.raises(InputError, match="base must be one of auto, shc, crh, sets, not 'csq'"):
         ECH.with_options({"base": "csq"})
     with pytest.raises(InputError, match="member_dropout must be below 1, not 1"):
         ECH.with_options({"member_dropout": 1})
