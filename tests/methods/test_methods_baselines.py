@@ -11,7 +11,7 @@ import torch
 import oracles
 from nearbit.errors import InputError
 from nearbit.methods import BASELINES, ITQ, LABEL, PCA, RANDOM, RIDGE, Baseline, find_method
-from nearbit.methods.projections import iterative_quantization, principal_directions
+from nearbit.methods.projections import iterative_quantization, principal_directions, projection_towards
 from nearbit.methods.ridge import _leverage
 from nearbit.networks import Head
 
@@ -155,6 +155,32 @@ def test_the_closed_form_is_a_rotation_beside_the_expected_center_of_a_ridge_reg
     for number, word in enumerate(fitted.centers):
         mean = own[images.numbers == number].mean(axis=0)
         assert (np.where(mean >= 0, 1, -1) == word)[np.abs(mean) > 1e-4].all()
+
+
+def test_a_projection_is_a_turn_of_principal_components_towards_given_signs():
+    images, unseen = few_images(n=200, width=12, n_classes=8)
+    wanted = np.where(np.random.default_rng(5).normal(size=(12, 4)).T @ images.features().T >= 0, 1, -1).T
+    head = projection_towards(images.features(), wanted.astype(np.int8))
+    with torch.no_grad():
+        outputs = head(torch.from_numpy(images.features())).numpy().astype(float)
+        others = head(torch.from_numpy(unseen.features())).numpy()
+    assert np.abs(outputs).mean() == pytest.approx(1, abs=1e-5)
+    assert (np.sign(outputs) == wanted).mean() > 0.6
+    weights = head.layers[0].weight.detach().numpy().astype(float)
+    assert np.allclose(weights @ weights.T, weights[0] @ weights[0] * np.eye(4), atol=1e-4 * (weights**2).sum())
+    features = images.features().astype(float)
+    unit = unseen.features() - features.mean(axis=0)
+    unit /= np.linalg.norm(unit, axis=1, keepdims=True)
+    assert np.allclose(others[0] - others[1], (unit[0] - unit[1]) @ weights.T, atol=1e-4)
+
+
+def test_there_is_no_projection_to_more_bits_than_directions():
+    images, _ = few_images(n=200, width=12)
+    for n_bits, found in ((4, True), (12, False), (40, False)):
+        signs = np.ones((200, n_bits), np.int8)
+        assert (projection_towards(images.features(), signs) is not None) == found
+    flat = np.repeat(images.features()[:3], 60, axis=0)
+    assert projection_towards(flat, np.ones((180, 4), np.int8)) is None
 
 
 def test_an_image_left_out_is_answered_as_by_a_regression_without_it():

@@ -39,6 +39,34 @@ def test_outputs_are_those_of_the_formula(kind):
     np.testing.assert_allclose(found, 0.5 * np.tanh(own) + 2 * expected, atol=1e-5)
 
 
+def test_a_projection_is_added_with_its_weight_and_described():
+    head = joined_head()
+    before = head(features())
+    projection = Head(5, 6, "linear", unit_length=True)
+    torch.nn.init.normal_(projection.layers[0].weight, generator=torch.Generator().manual_seed(7))
+    head.expected_center.project(projection)
+    assert torch.equal(head(features()), before)  # its weight is 0 until it is set
+    head.expected_center.set_mixture(1.0, (1.0, 1.0, 0.5))
+    values = features().numpy()
+    unit = values / np.linalg.norm(values, axis=1, keepdims=True)
+    added = unit @ projection.layers[0].weight.numpy().T + projection.layers[0].bias.numpy()
+    with torch.no_grad():
+        np.testing.assert_allclose(head(features()).numpy(), (before + 0.5 * torch.tensor(added)).detach(), atol=1e-5)
+    again = Head(5, 6, **json.loads(json.dumps(head.spec)))
+    again.load_state_dict(head.state_dict())
+    assert torch.equal(again.eval()(features()), head(features()))
+
+
+def test_a_mixture_or_a_projection_of_another_size_is_refused():
+    center = joined_head().expected_center
+    with pytest.raises(InputError, match="a projection must have 6 outputs, not 5"):
+        center.project(Head(5, 5, "linear"))
+    with pytest.raises(InputError, match="two or three weights, not 4"):
+        center.set_mixture(1.0, (1.0, 1.0, 1.0, 1.0))
+    with pytest.raises(InputError, match="projection of an expected center must be the description of a head"):
+        Head(5, 6, "linear", expected_center={"members": [{"kind": "linear"}], "n_classes": 4, "projection": "linear"})
+
+
 def test_a_sure_classifier_says_a_center():
     head = joined_head()
     head.expected_center.set_mixture(1e-3, (0.0, 1.0))

@@ -72,7 +72,8 @@ def test_what_classifiers_say_beside_a_head_is_exported_with_it(tmp_path):
     width = model.network.backbone.spec.feature_dim
     center = ExpectedCenter([Head(width, 3, "hidden", hidden=5) for _ in range(2)], model.n_bits)
     center.set_centers(torch.from_numpy(model.centers.centers))
-    center.set_mixture(0.7, (0.5, 2.0))
+    center.project(Head(width, model.n_bits, "linear", unit_length=True))
+    center.set_mixture(0.7, (0.5, 2.0, 0.5))
     with torch.no_grad():
         for value in center.parameters():
             value.copy_(torch.randn(value.shape))

@@ -1,6 +1,7 @@
 """ECH's classifiers: trained once, joined by what validation says, saved, resumed, and refused where they cannot be."""
 
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -13,19 +14,21 @@ from nearbit.losses import torch_words_of_sets
 from nearbit.methods import CRH, ECH, SHC, Targets, Task
 from nearbit.model.bundle import load_model
 from nearbit.training import Callbacks, train, trainer
-from nearbit.training.committee import TEMPERATURES, WEIGHTS
+from nearbit.training.committee import PROJECTION_WEIGHTS, TEMPERATURES, WEIGHTS
 from tiny_data import tiny_dataset, tiny_split
 
 SMALL = {"members": 2, "member_epochs": 2, "member_hidden": 8}
 
 
 def test_a_model_holds_its_classifiers_and_how_they_join(run, tmp_path):
-    model = run("ech", "frozen", method_options=SMALL)
+    model = run("ech", "frozen", method_options=SMALL, n_bits=4)
     center = model.network.head.expected_center
     assert len(center.committee) == 2
+    assert center.projection is not None
     chosen = model.record["expected_center"]
     assert chosen["temperature"] in TEMPERATURES
-    assert tuple(chosen["weights"]) in WEIGHTS
+    assert tuple(chosen["weights"][:2]) in WEIGHTS
+    assert chosen["weights"][2] in PROJECTION_WEIGHTS
     assert chosen["temperature"] == pytest.approx(float(center.temperature))
     assert list(chosen["weights"]) == pytest.approx(center.weights.tolist())
     assert chosen["score"] == model.record["validation_map"]
@@ -43,17 +46,18 @@ def test_the_mixture_is_the_best_of_all_on_validation(run):
 
     dataset = tiny_dataset()
     split = tiny_split(dataset)
-    model = run("ech", "frozen", method_options=SMALL, validate_against="train", epochs=1)
+    model = run("ech", "frozen", method_options=SMALL, validate_against="train", epochs=1, n_bits=4)
+    assert model.network.head.expected_center.projection is not None
     assert model.record["validation_searched"] == "train"
     scores = []
     for temperature in TEMPERATURES:
-        for weights in WEIGHTS:
-            model.network.head.expected_center.set_mixture(temperature, weights)
+        for weights in product(WEIGHTS, PROJECTION_WEIGHTS):
+            model.network.head.expected_center.set_mixture(temperature, (*weights[0], weights[1]))
             outputs = model.encode_dataset(dataset).outputs
             codes = binarize(outputs)
             queries = (codes[split.validation], dataset.labels[split.validation])
             scores.append(
-                tie_aware_average_precision(*queries, codes[split.train], dataset.labels[split.train], 12).mean()
+                tie_aware_average_precision(*queries, codes[split.train], dataset.labels[split.train], 4).mean()
             )
     assert model.record["validation_map"] == pytest.approx(max(scores), abs=1e-12)
 
@@ -117,9 +121,15 @@ def test_without_validation_images_both_count_in_full(run):
     dataset = tiny_dataset()
     split = tiny_split(dataset)
     none = replace(split, validation=split.validation[:0])
-    model = run("ech", "frozen", method_options=SMALL, split=none, head="linear", select="last")
-    assert model.record["expected_center"] == {"temperature": 1.0, "weights": (1.0, 1.0), "score": None}
+    model = run("ech", "frozen", method_options=SMALL, split=none, head="linear", select="last", n_bits=4)
+    assert model.record["expected_center"] == {"temperature": 1.0, "weights": (1.0, 1.0, 0.5), "score": None}
     assert model.record["validation_map"] is None
+
+
+def test_more_bits_than_directions_leave_the_projection_out(run):
+    model = run("ech", "frozen", method_options=SMALL, epochs=1, n_bits=12)
+    assert model.network.head.expected_center.projection is None
+    assert model.record["expected_center"]["weights"][2] == 0
 
 
 def test_it_needs_frozen_features(run):

@@ -1,6 +1,7 @@
 """Codes from the signs of linear projections: principal components, ITQ's rotation of them, and random directions."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -61,6 +62,62 @@ def principal_directions(centered: Matrix, n_bits: int) -> Matrix:
     directions = centered.T @ (largest / values[:n_bits]) if wide else largest
     largest = directions[np.abs(directions).argmax(axis=0), np.arange(n_bits)]
     return np.asarray(directions * np.where(largest < 0, -1.0, 1.0))
+
+
+def unit_rows(rows: Matrix) -> Matrix:
+    """Return rows at length 1; one of length 0 stays."""
+    return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12))
+
+
+class UnitFeatures(NamedTuple):
+    """Features less their mean at length 1, and these less their own mean.
+
+    Attributes:
+        mean: float64 `(feature_dim,)`: of the features.
+        middle: float64 `(feature_dim,)`: of the unit rows.
+        centered: float64 `(n, feature_dim)`.
+    """
+
+    mean: Matrix
+    middle: Matrix
+    centered: Matrix
+
+    def head(self, weights: Matrix) -> Head:
+        """Return the head that gives `centered @ weights` for these features: weights float64 `(feature_dim, k)`."""
+        return linear_head(self.mean, weights, offset=-self.middle @ weights, unit_length=True)
+
+
+def unit_features(features: npt.NDArray[np.float32]) -> UnitFeatures:
+    """Return features `(n, feature_dim)` as cosines see them."""
+    values = features.astype(np.float64)
+    mean = values.mean(axis=0)
+    unit = unit_rows(values - mean)
+    middle = unit.mean(axis=0)
+    return UnitFeatures(mean, middle, unit - middle)
+
+
+def projection_towards(features: npt.NDArray[np.float32], signs: npt.NDArray[np.int8]) -> Head | None:
+    """Return principal components of features, turned so that their signs agree with given ones as far as can be.
+
+    The rotation is that of Procrustes: with (X W)ᵀ B = S Ω Ŝᵀ, S Ŝᵀ brings X W nearest to B. It keeps what the
+    features say of the likeness of images. The mean size of an output is 1.
+
+    Args:
+        features: float32 `(n, feature_dim)`.
+        signs: int8 `(n, n_bits)`: B.
+
+    Returns:
+        A linear head with n_bits outputs; None where the features vary in fewer directions than there are bits.
+    """
+    unit = unit_features(features)
+    n_bits = signs.shape[1]
+    if min(unit.centered.shape) <= n_bits or np.linalg.matrix_rank(unit.centered[: 4 * n_bits], rtol=1e-3) <= n_bits:
+        return None
+    directions = principal_directions(unit.centered, n_bits)
+    projected = unit.centered @ directions
+    left, _, right = np.linalg.svd(projected.T @ signs)
+    turned = left @ right
+    return unit.head(directions @ turned / np.abs(projected @ turned).mean())
 
 
 def iterative_quantization(projected: Matrix, rotation: Matrix, iterations: int) -> Matrix:

@@ -14,8 +14,14 @@ from nearbit.centers import Generator
 from nearbit.errors import InputError
 from nearbit.methods.baseline import Baseline, Fitted
 from nearbit.methods.method import TrainingImages, check_number
-from nearbit.methods.projections import Matrix, iterative_quantization, linear_head, principal_directions
-from nearbit.networks import ExpectedCenter, Head
+from nearbit.methods.projections import (
+    Matrix,
+    iterative_quantization,
+    principal_directions,
+    unit_features,
+    unit_rows,
+)
+from nearbit.networks import ExpectedCenter
 
 FEW_IMAGES = 10
 """Training images a class below which a hash network overfits."""
@@ -105,17 +111,14 @@ def _leverage(centered: Matrix, regularization: float) -> Matrix:
 
 
 def _fit(images: TrainingImages, n_bits: int, options: RidgeOptions, rng: Generator) -> Fitted:
-    features = images.features().astype(np.float64)
-    mean = features.mean(axis=0)
-    unit = _unit_rows(features - mean)
-    middle = unit.mean(axis=0)
-    centered = unit - middle
+    unit = unit_features(images.features())
+    centered = unit.centered
     shares = images.labels / images.labels.sum(axis=1, keepdims=True)
     found = _regression(centered, shares, options.regularization)
     rotated = _rotated(centered, found, n_bits, options, rng)
     words = np.where(shares.T @ (centered @ rotated) >= 0, 1, -1).astype(np.int8)
-    head = _head(mean, middle, rotated)
-    beside = ExpectedCenter([_head(mean, middle, found.weights)], n_bits)
+    head = unit.head(rotated)
+    beside = ExpectedCenter([unit.head(found.weights)], n_bits)
     beside.set_centers(torch.from_numpy(words).float())
     beside.set_mixture(1 / options.sharpness, (1.0, 1.0))
     head.expect(beside)
@@ -124,7 +127,7 @@ def _fit(images: TrainingImages, n_bits: int, options: RidgeOptions, rng: Genera
 
 def _rotated(centered: Matrix, found: _Regression, n_bits: int, options: RidgeOptions, rng: Generator) -> Matrix:
     """Return the map from centered features to the answers beside the features, rotated to signs, at their size."""
-    joined = np.hstack([_unit_rows(found.answers), options.feature_weight * centered])
+    joined = np.hstack([unit_rows(found.answers), options.feature_weight * centered])
     joined -= joined.mean(axis=0)
     directions = principal_directions(joined, n_bits)
     first, _ = np.linalg.qr(rng.standard_normal((n_bits, n_bits)))
@@ -132,15 +135,6 @@ def _rotated(centered: Matrix, found: _Regression, n_bits: int, options: RidgeOp
     rotation *= options.rotation_weight / np.abs(joined @ rotation).mean()
     both = np.hstack([found.weights / found.size, options.feature_weight * np.eye(centered.shape[1])])
     return np.asarray(both @ rotation)
-
-
-def _unit_rows(rows: Matrix) -> Matrix:
-    return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12))
-
-
-def _head(mean: Matrix, middle: Matrix, weights: Matrix) -> Head:
-    """Return the head whose outputs are (x - middle) @ weights, x the features less their mean at length 1."""
-    return linear_head(mean, weights, offset=-middle @ weights, unit_length=True)
 
 
 RIDGE = Baseline(

@@ -148,56 +148,80 @@ class ExpectedCenter(nn.Module):
     outputs: where the classifiers are sure this is nearly a center, and where they waver between two classes the bits
     on which the two agree outweigh the others.
 
+    What neither knows, such as a class that they were not trained on, is ordered by the features alone: with a
+    `projection`, r · R is added, a linear map of unit-length features turned so that its signs agree with the codes.
+
     Attributes:
         committee: heads with one output a class.
+        projection: a linear head with n_bits outputs, or None.
         centers: float `(n_classes, n_bits)`, each in [-1, 1].
         temperature: T.
-        weights: a and w.
+        weights: a, w and r.
     """
 
     centers: Tensor
     temperature: Tensor
     weights: Tensor
 
-    def __init__(self, committee: list[Head], n_bits: int) -> None:
+    def __init__(self, committee: list[Head], n_bits: int, projection: Head | None = None) -> None:
         super().__init__()
         if not 1 <= len(committee) <= MOST_MEMBERS:
             raise InputError(f"an expected center has 1 to {MOST_MEMBERS} classifiers, not {len(committee)}")
         self.committee = nn.ModuleList(committee)
+        self.projection: Head | None = None
         n_classes = committee[0].n_outputs
         self.spec: dict[str, Any] = {"members": [head.spec for head in committee], "n_classes": n_classes}
         self.register_buffer("centers", torch.ones(n_classes, n_bits))
         self.register_buffer("temperature", torch.ones(()))
-        self.register_buffer("weights", torch.ones(2))
+        self.register_buffer("weights", torch.tensor([1.0, 1.0, 0.0]))
+        if projection is not None:
+            self.project(projection)
         for value in self.committee.parameters():
             value.requires_grad_(False)
+
+    def project(self, projection: Head) -> None:
+        """Let a linear map of the features join the outputs, with the weight r, which is 0 until it is set."""
+        if projection.n_outputs != self.centers.shape[1]:
+            raise InputError(f"a projection must have {self.centers.shape[1]} outputs, not {projection.n_outputs}")
+        self.projection = projection.requires_grad_(False)
+        self.spec["projection"] = projection.spec
 
     def logits(self, features: Tensor) -> Tensor:
         """Return the committee's mean logits of features `(n, feature_dim)`: `(n, n_classes)`."""
         return torch.stack([head(features) for head in self.committee]).mean(dim=0)
 
+    def projected(self, features: Tensor) -> Tensor | None:
+        """Return the projection of features `(n, feature_dim)`: `(n, n_bits)`; None without one."""
+        if self.projection is None:
+            return None
+        outputs: Tensor = self.projection(features)
+        return outputs
+
     def of_logits(self, logits: Tensor) -> Tensor:
         """Return the expected centers of logits `(n, n_classes)`: float `(n, n_bits)`, each in [-1, 1]."""
         return torch.softmax(logits / self.temperature, dim=1) @ self.centers
 
-    def joined(self, outputs: Tensor, logits: Tensor) -> Tensor:
-        """Return the outputs of a head and the expected center as one: float `(n, n_bits)`."""
-        return self.weights[0] * torch.tanh(outputs) + self.weights[1] * self.of_logits(logits)
+    def joined(self, outputs: Tensor, logits: Tensor, projected: Tensor | None = None) -> Tensor:
+        """Return the outputs of a head, the expected center and the projection as one: float `(n, n_bits)`."""
+        both = self.weights[0] * torch.tanh(outputs) + self.weights[1] * self.of_logits(logits)
+        return both if projected is None else both + self.weights[2] * projected
 
     def forward(self, outputs: Tensor, features: Tensor) -> Tensor:
         """Return `joined` for the outputs `(n, n_bits)` of a head and the features that it was given."""
-        return self.joined(outputs, self.logits(features))
+        return self.joined(outputs, self.logits(features), self.projected(features))
 
     def set_centers(self, centers: Tensor) -> None:
         """Take other centers `(n_classes, n_bits)`, each in [-1, 1]."""
         self.centers.copy_(centers)
 
-    def set_mixture(self, temperature: float, weights: tuple[float, float]) -> None:
-        """Take another temperature, and other weights of tanh(u) and of the expected center."""
+    def set_mixture(self, temperature: float, weights: tuple[float, ...]) -> None:
+        """Take another temperature, and other weights: of tanh(u), of the expected center and, else 0, of R."""
         if not (math.isfinite(temperature) and temperature > 0):
             raise InputError(f"the temperature must be above 0, not {temperature}")
+        if len(weights) not in (2, 3):
+            raise InputError(f"a mixture has two or three weights, not {len(weights)}")
         self.temperature.fill_(temperature)
-        self.weights.copy_(torch.tensor(weights))
+        self.weights.copy_(torch.tensor([*weights, 0.0][:3]))
 
 
 class HashNetwork(nn.Module):
@@ -227,14 +251,18 @@ class WordOfLargest(nn.Module):
         return self.words[scores.argmax(dim=1)]
 
 
-def _described(feature_dim: int, n_bits: int, *, members: Any, n_classes: int) -> ExpectedCenter:
+def _described(
+    feature_dim: int, n_bits: int, *, members: Any, n_classes: int, projection: Any = None
+) -> ExpectedCenter:
     """Return the expected center that a description names, with random weights."""
     if not isinstance(members, list) or len(members) > MOST_MEMBERS or not all(type(spec) is dict for spec in members):
         raise InputError(f"the members of an expected center must be at most {MOST_MEMBERS} descriptions of heads")
-    if any("expected_center" in spec for spec in members):
+    if projection is not None and type(projection) is not dict:
+        raise InputError("the projection of an expected center must be the description of a head")
+    if any("expected_center" in spec for spec in [*members, projection or {}]):
         raise InputError("a classifier of an expected center has none of its own")
     committee = [Head(feature_dim, n_classes, **spec) for spec in members]
-    return ExpectedCenter(committee, n_bits)
+    return ExpectedCenter(committee, n_bits, None if projection is None else Head(feature_dim, n_bits, **projection))
 
 
 def _last(features_in: int, n_bits: int, normalized: bool) -> tuple[nn.Module, ...]:

@@ -4,16 +4,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
+from nearbit.codes import signs_of
 from nearbit.errors import DataError
 from nearbit.files.tensors import tensors_read
 from nearbit.files.writing import read_checked, write_checked
 from nearbit.methods import CLASSIFIER, Committee, Schedule
-from nearbit.networks import Head
+from nearbit.methods.projections import projection_towards
+from nearbit.model.bundle import apply_head
+from nearbit.networks import ExpectedCenter, Head
 from nearbit.progress import Progress
 from nearbit.training.callbacks import Callbacks
 from nearbit.training.context import RunContext
@@ -22,16 +24,19 @@ from nearbit.training.first_stage import classifier_trainer
 from nearbit.training.seeds import generator, torch_seeded
 from nearbit.training.trainer import Stage
 
-TEMPERATURES = (1.0, 0.5, 0.7, 1.5, 2.0, 3.0)
+TEMPERATURES = (1.0, 0.7, 1.5, 2.0)
 WEIGHTS = ((1.0, 1.0), (1.0, 0.5), (1.0, 2.0), (1.0, 0.0), (0.0, 1.0))
-"""Of tanh(u) and of the expected center. The first of equally good mixtures is taken."""
+"""Of tanh(u) and of the expected center."""
+
+PROJECTION_WEIGHTS = (0.5, 1.0, 0.25, 0.0)
+"""Of the features' own projection. The first of equally good mixtures is taken."""
 
 
 class Mixture(NamedTuple):
     """How an expected center joins the outputs of a head, and the score that chose it (None where nothing did)."""
 
     temperature: float
-    weights: tuple[float, float]
+    weights: tuple[float, ...]
     score: float | None
 
 
@@ -85,30 +90,55 @@ def _trained(context: RunContext, head: Head, schedule: Schedule, stage: Stage, 
     return head
 
 
+def add_projection(context: RunContext, head: Head, progress: Progress) -> None:
+    """Let the features' own projection join the outputs of a trained head, where they vary in enough directions."""
+    center = head.expected_center
+    assert center is not None  # noqa: S101 - only heads of such methods come here
+    center.set_mixture(1.0, (1.0, 1.0))
+    features = context.train_features(progress)
+    projection = projection_towards(features, signs_of(apply_head(head, features, head.n_outputs)))
+    if projection is not None:
+        center.project(projection.to(context.device))
+
+
 def choose_mixture(context: RunContext, head: Head, criterion: Criterion | None, progress: Progress) -> Mixture:
     """Let the head take the temperature and the weights that are best on validation, and return them.
 
-    Without a criterion they stay as they are: 1, and both in full.
+    Without a criterion they are the first of each.
     """
     center = head.expected_center
     assert center is not None  # noqa: S101 - only heads of such methods come here
-    if criterion is None:
-        return Mixture(1.0, (1.0, 1.0), None)
+    shares = (0.0,) if center.projection is None else PROJECTION_WEIGHTS
+    mixtures = [Mixture(t, (*both, share), None) for t in TEMPERATURES for both in WEIGHTS for share in shares]
+    best = mixtures[0]
+    if criterion is not None:
+        parts = _mixed_parts(context, head, center, criterion, progress)
+        scored = [mixture._replace(score=_score(center, mixture, parts, criterion)) for mixture in mixtures]
+        best = max(scored, key=lambda mixture: mixture.score or 0.0)
+    center.set_mixture(best.temperature, best.weights)
+    return best
+
+
+class _Parts(NamedTuple):
+    """What is mixed, for some images: outputs of the head, logits of the committee, and the projection or None."""
+
+    outputs: Tensor
+    logits: Tensor
+    projected: Tensor | None
+
+
+def _mixed_parts(
+    context: RunContext, head: Head, center: ExpectedCenter, criterion: Criterion, progress: Progress
+) -> dict[str, _Parts]:
     head.eval()
-    outputs: dict[str, Tensor] = {}
-    logits: dict[str, Tensor] = {}
+    parts = {}
     with torch.no_grad():
         for part, rows in criterion.positions().items():
             features = context.feature_inputs(progress).parts[part][torch.from_numpy(rows)]
-            outputs[part], logits[part] = head.own_outputs(features), center.logits(features)
-    tried: list[Mixture] = []
-    scores: list[float] = []
-    for temperature in TEMPERATURES:
-        for weights in WEIGHTS:
-            center.set_mixture(temperature, weights)
-            joined = {part: center.joined(own, logits[part]).cpu().numpy() for part, own in outputs.items()}
-            scores.append(criterion.score(joined))
-            tried.append(Mixture(temperature, weights, scores[-1]))
-    best = tried[int(np.argmax(scores))]
-    center.set_mixture(best.temperature, best.weights)
-    return best
+            parts[part] = _Parts(head.own_outputs(features), center.logits(features), center.projected(features))
+    return parts
+
+
+def _score(center: ExpectedCenter, mixture: Mixture, parts: dict[str, _Parts], criterion: Criterion) -> float:
+    center.set_mixture(mixture.temperature, mixture.weights)
+    return criterion.score({name: center.joined(*values).cpu().numpy() for name, values in parts.items()})

@@ -32,7 +32,7 @@ from nearbit.networks import HEADS, ExpectedCenter, HashNetwork, Head, HeadKind
 from nearbit.progress import Progress, silent
 from nearbit.training.callbacks import NO_CALLBACKS, Callbacks
 from nearbit.training.checkpoint import TrainState
-from nearbit.training.committee import choose_mixture, trained_committee
+from nearbit.training.committee import add_projection, choose_mixture, trained_committee
 from nearbit.training.context import RunContext
 from nearbit.training.criterion import Criterion
 from nearbit.training.first_stage import FirstStage
@@ -223,6 +223,7 @@ class TrainingRun:
         state = trainer.run(progress)
         if network.head.expected_center is not None:
             assert state.best is not None  # noqa: S101 - Trainer.run always leaves one
+            add_projection(context, network.head, progress)
             mixture = choose_mixture(context, network.head, self._criterion, progress)
             state.best.mixture = mixture._asdict()
             state.best.validation_map = mixture.score
