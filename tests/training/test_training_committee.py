@@ -46,20 +46,29 @@ def test_the_mixture_is_the_best_of_all_on_validation(run):
 
     dataset = tiny_dataset()
     split = tiny_split(dataset)
-    model = run("ech", "frozen", method_options=SMALL, validate_against="train", epochs=1, n_bits=4)
+    model = run("ech", "frozen", method_options=SMALL, validate_against="validation", epochs=1, n_bits=4)
     assert model.network.head.expected_center.projection is not None
-    assert model.record["validation_searched"] == "train"
     scores = []
-    for temperature in TEMPERATURES:
-        for weights in product(WEIGHTS, PROJECTION_WEIGHTS):
-            model.network.head.expected_center.set_mixture(temperature, (*weights[0], weights[1]))
-            outputs = model.encode_dataset(dataset).outputs
-            codes = binarize(outputs)
-            queries = (codes[split.validation], dataset.labels[split.validation])
-            scores.append(
-                tie_aware_average_precision(*queries, codes[split.train], dataset.labels[split.train], 4).mean()
-            )
+    for temperature, weights, share in product(TEMPERATURES, WEIGHTS, PROJECTION_WEIGHTS):
+        model.network.head.expected_center.set_mixture(temperature, (*weights, share))
+        codes = binarize(model.encode_dataset(dataset).outputs)
+        found = []
+        for row in split.validation:
+            others = split.validation[split.validation != row]
+            if (dataset.labels[others] & dataset.labels[row]).any():
+                searched = (codes[others], dataset.labels[others])
+                found.append(tie_aware_average_precision(codes[[row]], dataset.labels[[row]], *searched, 4)[0])
+        scores.append(np.mean(found))
     assert model.record["validation_map"] == pytest.approx(max(scores), abs=1e-12)
+    assert len(set(scores)) > 3
+
+
+def test_images_learnt_by_heart_choose_no_mixture(run):
+    model = run("ech", "frozen", method_options=SMALL, validate_against="train", epochs=1, n_bits=4)
+    assert model.record["validation_searched"] == "train"
+    assert model.record["expected_center"]["temperature"] == 1
+    assert tuple(model.record["expected_center"]["weights"]) == (1, 1, 0.5)
+    assert model.record["expected_center"]["score"] == model.record["validation_map"] is not None
 
 
 def test_classifiers_differ_and_come_from_the_cache_for_other_lengths(frozen, tmp_path):

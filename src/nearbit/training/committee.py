@@ -19,7 +19,7 @@ from nearbit.networks import ExpectedCenter, Head
 from nearbit.progress import Progress
 from nearbit.training.callbacks import Callbacks
 from nearbit.training.context import RunContext
-from nearbit.training.criterion import Criterion
+from nearbit.training.criterion import Criterion, is_trained_on
 from nearbit.training.first_stage import classifier_trainer
 from nearbit.training.seeds import generator, torch_seeded
 from nearbit.training.trainer import Stage
@@ -104,7 +104,8 @@ def add_projection(context: RunContext, head: Head, progress: Progress) -> None:
 def choose_mixture(context: RunContext, head: Head, criterion: Criterion | None, progress: Progress) -> Mixture:
     """Let the head take the temperature and the weights that are best on validation, and return them.
 
-    Without a criterion they are the first of each.
+    Without a criterion they are the first of each; so they are where validation images search training images that
+    queries will not, for these were learnt by heart.
     """
     center = head.expected_center
     assert center is not None  # noqa: S101 - only heads of such methods come here
@@ -112,6 +113,8 @@ def choose_mixture(context: RunContext, head: Head, criterion: Criterion | None,
     mixtures = [Mixture(t, (*both, share), None) for t in TEMPERATURES for both in WEIGHTS for share in shares]
     best = mixtures[0]
     if criterion is not None:
+        if criterion.searched == "train" and not is_trained_on(context.split):
+            mixtures = [best]
         parts = _mixed_parts(context, head, center, criterion, progress)
         scored = [mixture._replace(score=_score(center, mixture, parts, criterion)) for mixture in mixtures]
         best = max(scored, key=lambda mixture: mixture.score or 0.0)
