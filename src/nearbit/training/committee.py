@@ -85,13 +85,18 @@ def _trained(context: RunContext, head: Head, schedule: Schedule, stage: Stage, 
     return head
 
 
-def choose_mixture(context: RunContext, head: Head, criterion: Criterion | None, progress: Progress) -> Mixture:
-    """Let the head take the temperature and the weights that are best on validation, and return them.
+def choose_mixture(
+    context: RunContext, head: Head, criterion: Criterion | None, progress: Progress, given: Mixture | None = None
+) -> Mixture:
+    """Let the head take the temperature and the weights that are given, or best on validation, and return them.
 
-    Without a criterion they stay as they are: 1, and both in full.
+    Without either they stay as they are: 1, and both in full.
     """
     center = head.expected_center
     assert center is not None  # noqa: S101 - only heads of such methods come here
+    if given is not None:
+        center.set_mixture(given.temperature, given.weights)
+        return given
     if criterion is None:
         return Mixture(1.0, (1.0, 1.0), None)
     head.eval()
