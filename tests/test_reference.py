@@ -158,7 +158,8 @@ def test_advice_says_what_fits():
     assert line == (
         "the codes keep 68% of the mAP of their float features by cosine (0.342 of 0.500); what helps: "
         "more bits (--bits 32); another method than crh (--method auto, ech or ridge); "
-        "ranking by real outputs (nearbit search --asymmetric), which keeps 75%; more images a class than 4"
+        "ranking by real outputs (nearbit search --asymmetric), which keeps 75%; more images a class than 4, "
+        "for a start those of all parts (nearbit train --final)"
     )
     (line,) = beside(0.684, 0.6, method="ridge").advice()
     assert line.endswith("what helps: more bits (--bits 32)")

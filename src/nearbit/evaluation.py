@@ -108,6 +108,7 @@ def evaluate(
     if not len(used.query) or not len(used.database):
         raise DataError(
             f"evaluation needs query and database images, and the split has {len(used.query)} and {len(used.database)}"
+            + _why_none(model, used)
         )
     grades = None if hierarchy is None else grades_of_tree(hierarchy, dataset.classes)
     kept = None if cache is None else model.row_cache(cache, device)
@@ -214,6 +215,17 @@ def _reference(
         train,
     )
     return Reference.of(figures, report, train, model.method)
+
+
+def _why_none(model: Model, split: Split) -> str:
+    """Return why a split has nothing to ask or to find, and what to do."""
+    if "final" not in model.record or model.split is None or split.hash != model.split.hash:
+        return ": give another split (--split FILE)"
+    return (
+        f": the model is final, trained on all {len(split.train)} images, and no figure of it can be measured on them. "
+        "Evaluate a model that is trained without final (--final) on the same data, or give a split of other images "
+        "(--split FILE)"
+    )
 
 
 def _seen(model: Model, split: Split) -> int | None:

@@ -204,7 +204,10 @@ class Reference:
         if asymmetric > kept:
             helps.append(f"ranking by real outputs (nearbit search --asymmetric), which keeps {asymmetric:.0%}")
         if self.images_per_class is not None and self.images_per_class < FEW_IMAGES:
-            helps.append(f"more images a class than {self.images_per_class:.3g}")
+            helps.append(
+                f"more images a class than {self.images_per_class:.3g}, for a start those of all parts (nearbit train "
+                "--final)"
+            )
         return [
             f"the codes keep {kept:.0%} of the mAP of their float features by cosine ({self.code_map:.3f} of "
             f"{whole:.3f}); what helps: {'; '.join(helps)}"

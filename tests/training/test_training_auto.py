@@ -11,7 +11,7 @@ from nearbit.methods import METHODS
 from nearbit.model.bundle import load_model
 from nearbit.training import AutoRun, TrainOptions, differences, plan, train
 from nearbit.training.auto import CANDIDATES
-from tiny_data import dataset_of, tiny_dataset, tiny_labels, tiny_pixels, tiny_split
+from tiny_data import dataset_of, few_split, tiny_dataset, tiny_labels, tiny_pixels, tiny_split
 
 
 def planned(frozen, dataset=None, split=None, **given):
@@ -52,17 +52,8 @@ def test_a_model_says_that_it_was_chosen_and_is_found_again(frozen, feature_cach
     assert all(f"{name} {score:.3f}" in first for name, score in model.record["auto"]["scores"].items())
     assert len(rest) == 1
     assert rest[0].startswith("only 4 training images a class")
+    assert rest[0].endswith("once it is measured, training on the images of all parts (--final)")
     assert about_choice({"validation_map": 0.5}, 8) == []
-
-
-def few_split(dataset):
-    """Two training images a class, one to validate, one to ask for and one to find: no two validation images agree."""
-    parts = {"train": [], "validation": [], "query": [], "database": []}
-    for label in range(3):
-        rows = np.flatnonzero(dataset.labels[:, label])[:5]
-        for part, chosen in zip(parts, (rows[:2], rows[2:3], rows[3:4], rows[4:5]), strict=True):
-            parts[part] += chosen.tolist()
-    return replace(tiny_split(dataset), **{part: np.sort(rows) for part, rows in parts.items()})
 
 
 def test_with_one_validation_image_a_class_the_choice_is_rehearsed(frozen, feature_cache):

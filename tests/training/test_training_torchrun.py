@@ -95,6 +95,15 @@ def test_two_processes_again_are_the_same_to_the_last_bit_and_find_the_model_don
     assert model_in(photos, "a.model")[0].model_id == model_in(photos, "b.model")[0].model_id
 
 
+def test_two_processes_train_what_was_chosen_on_all_images(photos):
+    two(photos, *TRAIN, "-o", "plain.model")
+    two(photos, *TRAIN, "--final", "-o", "final.model")
+    plain, final = model_in(photos, "plain.model")[0], model_in(photos, "final.model")[0]
+    assert final.record["final"]["measured"]["model_id"] == plain.model_id
+    assert (final.record["processes"], final.record["n_train"]) == (2, 36)
+    assert final.record["schedule"]["epochs"] == plain.record["selected_epoch"]
+
+
 @pytest.mark.parametrize(
     ("fault", "message"),
     [

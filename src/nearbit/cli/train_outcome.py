@@ -54,6 +54,7 @@ def report(model: "Model", output: Path, errors: str | None, as_json: bool) -> N
         "epochs": record["schedule"]["epochs"],
         "validation_map": score,
         "auto": record.get("auto"),
+        "final": record.get("final"),
         "split": sizes,
         "seconds": record["seconds"],
         "errors_file": errors,
@@ -67,9 +68,32 @@ def report(model: "Model", output: Path, errors: str | None, as_json: bool) -> N
             f"epoch {about['selected_epoch']} of {about['epochs']}"
             + (f", validation mAP {score:.4f} (tie-aware)" if score is not None else ", no validation"),
             *about_choice(record, model.n_bits),
-            f"next: nearbit evaluate {output} DATA, or nearbit index add NAME.index DATA --model {output}",
+            *about_final(record),
+            "next: "
+            + ("" if "final" in record else f"nearbit evaluate {output} DATA, or ")
+            + f"nearbit index add NAME.index DATA --model {output}",
         ],
     )
+
+
+def about_final(record: dict[str, Any]) -> list[str]:
+    """Return what a model's record says of a final training, in a line or two for people; none where there was none."""
+    final = record.get("final")
+    if final is None:
+        return []
+    measured = final["measured"]
+    score = measured["validation_map"]
+    figure = "no validation figure" if score is None else f"validation mAP {score:.4f} (tie-aware)"
+    lines = [
+        f"final: trained on all {final['n_images']} images, of which none can measure this model; the same recipe, "
+        f"trained on {measured['n_train']} of them, had {figure}"
+    ]
+    if final["left_out_without_labels"]:
+        lines.append(
+            f"final: {final['left_out_without_labels']} images without labels are left out: "
+            f"{final['recipe']['method']} cannot be trained on them"
+        )
+    return lines
 
 
 def about_choice(record: dict[str, Any], n_bits: int) -> list[str]:
@@ -77,8 +101,6 @@ def about_choice(record: dict[str, Any], n_bits: int) -> list[str]:
     auto = record.get("auto")
     if auto is None:
         return []
-    from nearbit.methods.ridge import FEW_IMAGES
-
     if None in auto["scores"].values():
         lines = [f"auto: {auto['chosen']}; there are no validation images to choose another method by"]
     else:
@@ -91,10 +113,19 @@ def about_choice(record: dict[str, Any], n_bits: int) -> list[str]:
             f"auto: {auto['chosen']}, best by mAP of validation images that search {searched}{rehearsed} ({scores})"
         ]
     lines += [f"auto: {name} could not be tried: {why}" for name, why in auto["refused"].items()]
-    if auto["images_per_class"] < FEW_IMAGES:
-        lines.append(
-            f"only {auto['images_per_class']:g} training images a class: codes lose much against the features they are "
-            f"made of. What helps: more bits (--bits {2 * n_bits}), and ranking by real outputs (nearbit search "
-            "--asymmetric)"
-        )
-    return lines
+    return lines + _about_few(record.get("final", auto)["images_per_class"], n_bits, is_final="final" in record)
+
+
+def _about_few(images_per_class: float, n_bits: int, *, is_final: bool) -> list[str]:
+    """Return what helps where there are few training images a class."""
+    from nearbit.methods.ridge import FEW_IMAGES
+
+    if images_per_class >= FEW_IMAGES:
+        return []
+    helps = [f"more bits (--bits {2 * n_bits})", "ranking by real outputs (nearbit search --asymmetric)"]
+    if not is_final:
+        helps.append("once it is measured, training on the images of all parts (--final)")
+    return [
+        f"only {images_per_class:g} training images a class: codes lose much against the features they are made of. "
+        f"What helps: {'; '.join(helps)}"
+    ]

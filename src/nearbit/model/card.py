@@ -136,7 +136,13 @@ def _training(model: Model) -> Iterator[str]:
 def _figures(model: Model) -> Iterator[str]:
     yield from ("## Figures", "")
     score = model.record.get("validation_map")
-    if score is None:
+    if "final" in model.record:
+        measured = model.record["final"]["measured"]
+        yield f"None: the model is trained on all {model.record['final']['n_images']} images, which cannot measure it."
+        if measured["validation_map"] is not None:
+            yield f"Its recipe, trained on {measured['n_train']} of them, had a tie-aware mean average precision of"
+            yield f"{measured['validation_map']:.4f} on validation. Choices were made by that figure, and favour it."
+    elif score is None:
         yield "None: the model was made without validation images that have labels."
     else:
         yield f"Tie-aware mean average precision on validation: {float(score):.4f}. Validation images were the queries,"

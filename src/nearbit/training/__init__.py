@@ -5,6 +5,7 @@ from nearbit.training.baseline import BaselineRun, unused_options, useful_option
 from nearbit.training.callbacks import NO_CALLBACKS, Callbacks
 from nearbit.training.difference import differences
 from nearbit.training.distributed.processes import Processes, joined_processes
+from nearbit.training.final import FinalRun
 from nearbit.training.method_run import TrainingRun
 from nearbit.training.options import TrainOptions
 from nearbit.training.run import AUTO, AnyRun, plan, train
@@ -16,6 +17,7 @@ __all__ = [
     "AutoRun",
     "BaselineRun",
     "Callbacks",
+    "FinalRun",
     "Processes",
     "TrainOptions",
     "TrainingRun",

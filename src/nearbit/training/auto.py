@@ -18,6 +18,7 @@ from nearbit.model.bundle import Model
 from nearbit.progress import Progress
 from nearbit.training.baseline import BaselineRun, useful_options
 from nearbit.training.callbacks import NO_CALLBACKS, Callbacks
+from nearbit.training.checkpoint import folder_in
 from nearbit.training.context import RunContext
 from nearbit.training.criterion import is_trained_on, searched_by_validation, shares_labels
 from nearbit.training.method_run import TrainingRun
@@ -49,6 +50,8 @@ class AutoRun:
     cannot have as many of so few images, and the best one is then trained on all. Of the two heads ECH gets the hidden
     layer, unless the options name one.
     """
+
+    needs_labels = True
 
     def __init__(self, context: RunContext, n_bits: int, plan_one: PlanOne) -> None:
         self.context, self.n_bits, self._plan_one = context, n_bits, plan_one
@@ -96,13 +99,17 @@ class AutoRun:
         keys = {name: run.key() for name, run in self.runs.items()}
         return json_digest({"auto": keys, "n_bits": self.n_bits, "split": self.context.split.hash})
 
+    def again(self, context: RunContext, model: Model) -> Run:
+        """Return the run of the method that a model of this run has, on the images of another context."""
+        return self._planned(self.context, self.n_bits, model.record["auto"]["chosen"]).again(context, model)
+
     def train(self, checkpoint: Path | None, progress: Progress, callbacks: Callbacks = NO_CALLBACKS) -> Model:
         """Train each method, and return the model of the best."""
         began = time.monotonic()
         models: dict[str, Model] = {}
         scores: dict[str, float | None] = {}
         for name, run in self.runs.items():
-            model = self._trained(run, _beside(checkpoint, name), progress, callbacks)
+            model = self._trained(run, folder_in(checkpoint, name), progress, callbacks)
             if model is not None:
                 models[name], scores[name] = model, model.record["validation_map"]
         best, model = self._best(models, scores, checkpoint, progress, callbacks)
@@ -145,7 +152,7 @@ class AutoRun:
             if not self.is_rehearsed:
                 return name, models[name]
             run = self._planned(self.context, self.n_bits, name)
-            model = self._trained(run, _beside(checkpoint, f"{name}-all"), progress, callbacks)
+            model = self._trained(run, folder_in(checkpoint, f"{name}-all"), progress, callbacks)
             if model is not None:
                 return name, model
         raise InputError(f"no method can be trained here: {'; '.join(self.refused.values())}")
@@ -161,14 +168,6 @@ def _bits_for(n_bits: int, n_train: int) -> int:
     while n_bits >= n_train and n_bits > 1:
         n_bits //= 2
     return n_bits
-
-
-def _beside(checkpoint: Path | None, name: str) -> Path | None:
-    if checkpoint is None:
-        return None
-    folder = checkpoint / name
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
 
 
 def _rehearsal(context: RunContext) -> Split | None:

@@ -58,6 +58,15 @@ class BaselineRun:
         """Name the run: runs of equal keys make equal models."""
         return self.context.key(method=self.baseline.name, method_options=repr(self.method_options), n_bits=self.n_bits)
 
+    @property
+    def needs_labels(self) -> bool:
+        """Whether it can be trained only on images that have labels."""
+        return self.baseline.needs_labels
+
+    def again(self, context: RunContext, model: Model) -> "BaselineRun":
+        """Return the same run on the images of another context; nothing of a closed form was chosen for its model."""
+        return BaselineRun(context.with_options(self.context.options), self.baseline, self.method_options, self.n_bits)
+
     def train(self, checkpoint: Path | None, progress: Progress, callbacks: Callbacks = NO_CALLBACKS) -> Model:
         """Make the head from the features and return the model."""
         began = time.monotonic()

@@ -17,8 +17,8 @@ class Callbacks:
 
     Attributes:
         resumed: with (stage, epochs done, epochs in all) where training goes on from a checkpoint.
-        epoch: with (name, figures) after each epoch: the name is "linear", "hidden" or "classifier", and the figures
-            are what `record["history"]` holds of the epoch.
+        epoch: with (name, figures) after each epoch: the name is "linear", "hidden" or "classifier" ("final-hidden"
+            and so on in the final training), and the figures are what `record["history"]` holds of the epoch.
     """
 
     resumed: Callable[[str, int, int], None] = _nothing

@@ -151,6 +151,15 @@ def _restored(
     )
 
 
+def folder_in(checkpoint: Path | None, name: str) -> Path | None:
+    """Return a folder for the checkpoints of a part of a run, made in that of the run; None where there are none."""
+    if checkpoint is None:
+        return None
+    folder = checkpoint / name
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
 def _before(path: Path) -> Path:
     """Return where the checkpoint before the newest one lies."""
     return path.with_name(f"{path.name}.before")

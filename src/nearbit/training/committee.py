@@ -101,14 +101,19 @@ def add_projection(context: RunContext, head: Head, progress: Progress) -> None:
         center.project(projection.to(context.device))
 
 
-def choose_mixture(context: RunContext, head: Head, criterion: Criterion | None, progress: Progress) -> Mixture:
-    """Let the head take the temperature and the weights that are best on validation, and return them.
+def choose_mixture(
+    context: RunContext, head: Head, criterion: Criterion | None, progress: Progress, given: Mixture | None = None
+) -> Mixture:
+    """Let the head take the temperature and the weights that are given, or best on validation, and return them.
 
-    Without a criterion they are the first of each; so they are where validation images search training images that
+    Without either they are the first of each; so they are where validation images search training images that
     queries will not, for these were learnt by heart.
     """
     center = head.expected_center
     assert center is not None  # noqa: S101 - only heads of such methods come here
+    if given is not None:
+        center.set_mixture(given.temperature, given.weights)
+        return given
     shares = (0.0,) if center.projection is None else PROJECTION_WEIGHTS
     mixtures = [Mixture(t, (*both, share), None) for t in TEMPERATURES for both in WEIGHTS for share in shares]
     best = mixtures[0]

@@ -7,13 +7,14 @@ from typing import Any
 from nearbit.model.bundle import Model
 from nearbit.training.auto import AutoRun
 from nearbit.training.baseline import BaselineRun
+from nearbit.training.final import FinalRun
 from nearbit.training.method_run import TrainingRun
 
 MACHINE = ("dataset_fingerprint", "device", "precision", "processes", "threads")
 """What a record holds besides options that decides a model."""
 
 
-def differences(model: Model, run: TrainingRun | BaselineRun | AutoRun) -> list[str]:
+def differences(model: Model, run: TrainingRun | BaselineRun | AutoRun | FinalRun) -> list[str]:
     """Return what of method, bits, options, data and machine is not what the run asks: "seed 0 instead of 1".
 
     The weights of the backbone, arrays that were given and the versions of libraries are not compared.
@@ -41,20 +42,23 @@ def _text(value: Any) -> str:
 
 
 def _of_model(model: Model) -> dict[str, Any]:
+    is_final = "final" in model.record
     split = None if model.split is None else model.split.hash
-    if "auto" in model.record:
-        return _named("auto", model.n_bits, {}, split, model.record)
-    return _named(model.method, model.n_bits, model.method_options, split, model.record)
+    if is_final:
+        split = model.record["final"]["measured"]["split_hash"]
+    method, options = ("auto", {}) if "auto" in model.record else (model.method, model.method_options)
+    return _named(method, model.n_bits, options, split, model.record) | {"final": is_final}
 
 
-def _of_run(run: TrainingRun | BaselineRun | AutoRun) -> dict[str, Any]:
+def _of_run(run: TrainingRun | BaselineRun | AutoRun | FinalRun) -> dict[str, Any]:
+    is_final, run = isinstance(run, FinalRun), run.chooser if isinstance(run, FinalRun) else run
     if isinstance(run, AutoRun):
-        return _named("auto", run.n_bits, {}, run.context.split.hash, run.context.record())
-    if isinstance(run, BaselineRun):
-        method, n_bits = run.baseline.name, run.n_bits
+        method, n_bits, options = "auto", run.n_bits, {}
+    elif isinstance(run, BaselineRun):
+        method, n_bits, options = run.baseline.name, run.n_bits, asdict(run.method_options)
     else:
-        method, n_bits = run.method.name, run.task.n_bits
-    return _named(method, n_bits, asdict(run.method_options), run.context.split.hash, run.context.record())
+        method, n_bits, options = run.method.name, run.task.n_bits, asdict(run.method_options)
+    return _named(method, n_bits, options, run.context.split.hash, run.context.record()) | {"final": is_final}
 
 
 def _named(

@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 from functools import cache as once
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple, final
+from typing import Any, Literal, NamedTuple, cast, final
 
 import numpy as np
 import numpy.typing as npt
@@ -32,7 +32,7 @@ from nearbit.networks import HEADS, ExpectedCenter, HashNetwork, Head, HeadKind
 from nearbit.progress import Progress, silent
 from nearbit.training.callbacks import NO_CALLBACKS, Callbacks
 from nearbit.training.checkpoint import TrainState
-from nearbit.training.committee import add_projection, choose_mixture, trained_committee
+from nearbit.training.committee import Mixture, add_projection, choose_mixture, trained_committee
 from nearbit.training.context import RunContext
 from nearbit.training.criterion import Criterion
 from nearbit.training.first_stage import FirstStage
@@ -51,7 +51,12 @@ class _Prepared(NamedTuple):
 
 @final
 class TrainingRun:
-    """One training run of a method, checked and ready; `plan` makes it. Each of its stages can be run alone."""
+    """One training run of a method, checked and ready; `plan` makes it. Each of its stages can be run alone.
+
+    A `mixture` says how classifiers join the outputs, where that is not to be chosen.
+    """
+
+    needs_labels = True
 
     def __init__(
         self,
@@ -61,6 +66,7 @@ class TrainingRun:
         task: Task,
         similarity: Similarity | None,
         centers: npt.NDArray[np.int8] | None,
+        mixture: Mixture | None = None,
     ) -> None:
         self.context, self.method, self.method_options, self.task = context, method, method_options, task
         if method.committee is not None and context.regime != "frozen":
@@ -68,7 +74,7 @@ class TrainingRun:
                 f"{method.name} trains classifiers on frozen features, and this run is {context.regime}: take a "
                 "pretrained backbone (--weights, timm:NAME, hf:FOLDER) and leave --regime out, or the method shc"
             )
-        self._given_similarity, self._given_centers = similarity, centers
+        self._given_similarity, self._given_centers, self._given_mixture = similarity, centers, mixture
         options, split = context.options, context.split
         if context.processes.several and method.memory is not None and method.memory(method_options) is not None:
             raise InputError(
@@ -99,12 +105,31 @@ class TrainingRun:
         given = {
             name: hashlib.sha256(array.tobytes()).hexdigest() for name, array in arrays.items() if array is not None
         }
+        if self._given_mixture is not None:
+            given["mixture"] = repr(self._given_mixture)
         return self.context.key(
             method=self.method.name,
             method_options=repr(self.method_options),
             n_bits=self.task.n_bits,
             schedules=repr(self.schedules),
             **({"given": given} if given else {}),
+        )
+
+    def again(self, context: RunContext, model: Model) -> "TrainingRun":
+        """Return the run of what a model of this run was chosen to be, on the images of another context.
+
+        It has that model's head, as many epochs as the model's was the chosen one, and joins classifiers as it does.
+        """
+        joined, head = model.record.get("expected_center"), cast(Literal["linear", "hidden"], model.head["kind"])
+        options = replace(self.context.options, head=head, epochs=model.record["selected_epoch"], select="last")
+        return TrainingRun(
+            context.with_options(options),
+            self.method,
+            self.method_options,
+            self.task,
+            self._given_similarity,
+            self._given_centers,
+            None if joined is None else Mixture(**(joined | {"score": None})),
         )
 
     def similarity(self, checkpoint: Path | None = None, progress: Progress = silent) -> Similarity | None:
@@ -224,7 +249,7 @@ class TrainingRun:
         if network.head.expected_center is not None:
             assert state.best is not None  # noqa: S101 - Trainer.run always leaves one
             add_projection(context, network.head, progress)
-            mixture = choose_mixture(context, network.head, self._criterion, progress)
+            mixture = choose_mixture(context, network.head, self._criterion, progress, self._given_mixture)
             state.best.mixture = mixture._asdict()
             state.best.validation_map = mixture.score
         return network, state

@@ -18,10 +18,11 @@ from nearbit.training.auto import AutoRun
 from nearbit.training.baseline import BaselineRun, useful_options
 from nearbit.training.callbacks import NO_CALLBACKS, Callbacks
 from nearbit.training.context import RunContext
+from nearbit.training.final import FinalRun
 from nearbit.training.method_run import TrainingRun, given_centers, given_similarity
 from nearbit.training.options import TrainOptions
 
-AnyRun = TrainingRun | BaselineRun | AutoRun
+AnyRun = TrainingRun | BaselineRun | AutoRun | FinalRun
 
 AUTO = "auto"
 """The name under which a few methods are tried, and the best is kept."""
@@ -39,6 +40,7 @@ def train(
     cache: Path | FeatureStore | None = None,
     similarity: npt.ArrayLike | None = None,
     centers: npt.ArrayLike | None = None,
+    final: bool = False,
     progress: Progress = silent,
     callbacks: Callbacks = NO_CALLBACKS,
 ) -> Model:
@@ -46,8 +48,8 @@ def train(
 
     Args:
         dataset: images with labels, of at least two classes; a baseline such as "itq" needs none.
-        split: which rows are for training and validation; the query and the database rows are not looked at. Of a
-            split with unseen classes the model knows the seen ones only.
+        split: which rows are for training and validation; the query and the database rows are not looked at, unless for
+            a `final` model. Of a split with unseen classes the model knows the seen ones only.
         method: a name in `nearbit.methods.METHODS` or `BASELINES`, or a `Method` or `Baseline`. "auto": on frozen
             features the best of a few on validation images (see `AutoRun`), else "crh".
         n_bits: length of the codes.
@@ -60,6 +62,9 @@ def train(
             then left out.
         centers: `(n_classes, n_bits)` of -1 and +1, for a method that trains towards centers: everything before the
             hash network is then left out. A method that reassigns its centers takes none.
+        final: whether what was chosen on validation images (method, head, epoch, how classifiers join) is trained once
+            more, on the images of all parts of the split, and that model returned: the one to ship. Nothing of these
+            images can measure it; its `record["final"]` holds what was measured of the recipe before.
         progress: called after each chunk of images and each epoch.
         callbacks: told when training goes on from a checkpoint, and of the figures of each epoch.
 
@@ -69,7 +74,8 @@ def train(
         The model. Which epoch it is from, and how every epoch went, stands in its `record`.
 
     Raises:
-        InputError: an option has a wrong value.
+        InputError: an option has a wrong value; or a final training of a split with unseen classes, or of one all of
+            whose images are training images.
         DataError: the split does not belong to the data set, or trains classes that it calls unseen.
         TrainingError: fewer than two classes, a class without training images, or a loss that is not a number.
     """
@@ -83,6 +89,7 @@ def train(
         cache=cache,
         similarity=similarity,
         centers=centers,
+        final=final,
     )
     return run.train(checkpoint, progress, callbacks)
 
@@ -98,6 +105,7 @@ def plan(
     cache: Path | FeatureStore | None = None,
     similarity: npt.ArrayLike | None = None,
     centers: npt.ArrayLike | None = None,
+    final: bool = False,
 ) -> AnyRun:
     """Check everything that `train` takes and return the run, named by its key but not yet begun."""
     check_n_bits(n_bits)
@@ -106,12 +114,25 @@ def plan(
     if similarity is not None and centers is not None:
         raise InputError("give a similarity, or centers that were made from it, not both")
     context = RunContext(dataset, split, options or TrainOptions(), cache)
+    run = _plan(context, n_bits, method, method_options=method_options, similarity=similarity, centers=centers)
+    return FinalRun(run) if final else run
+
+
+def _plan(
+    context: RunContext,
+    n_bits: int,
+    method: str | Method | Baseline,
+    *,
+    method_options: Mapping[str, Any] | None,
+    similarity: npt.ArrayLike | None,
+    centers: npt.ArrayLike | None,
+) -> TrainingRun | BaselineRun | AutoRun:
     if method != AUTO or context.regime != "frozen":
         named = "crh" if method == AUTO else method
         return _plan_one(context, n_bits, named, method_options=method_options, similarity=similarity, centers=centers)
     if method_options or similarity is not None or centers is not None:
         raise InputError("method 'auto' chooses a method: name one to give it options, a similarity or centers")
-    if dataset.n_classes < 2:
+    if context.dataset.n_classes < 2:
         return _plan_one(context.with_options(useful_options(ITQ, context.options)), n_bits, ITQ)
     return AutoRun(context, n_bits, _plan_one)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nearbit.cli.console import emit, json_option
+from nearbit.cli.train_outcome import about_final
 from nearbit.errors import InputError
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ def command(path: Path, verify: bool, k: int, plot: Path | None, as_json: bool) 
         raise InputError("--verify checks an index; a file of codes is always checked")
     about = _folder(path) if path.is_dir() else _codes(path, k) if is_codes else _index(path, verify, k)
     lines = [f"{name}: {_short(value)}" for name, value in about.items() if not isinstance(value, dict | list | None)]
+    lines += about_final(about) if about["kind"] == "model" else []
     lines += _health_lines(about["health"], set(about)) if "health" in about else []
     emit(about, as_json=as_json, lines=lines)
 
@@ -111,7 +113,9 @@ def _model(path: Path) -> dict[str, Any]:
         "image_size": model.preprocessing.size,
         "seed": record.get("options", {}).get("seed"),
         "selected_epoch": record.get("selected_epoch"),
+        "n_train": record.get("n_train"),
         "validation_map": record.get("validation_map"),
+        "final": record.get("final"),
         "split_hash": model.split.hash if model.split is not None else None,
         "center_distance_min": None if distances is None else int(distances.min()),
         "center_distance_mean": None if distances is None else round(float(distances.mean()), 2),

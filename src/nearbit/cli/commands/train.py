@@ -67,6 +67,11 @@ def method_values(pairs: tuple[str, ...]) -> dict[str, Any]:
     type=click.Choice(["similarity", "centers"]),
     help="Stop after this stage, and write what it found to OUTPUT (.npy).",
 )
+@click.option(
+    "--final",
+    is_flag=True,
+    help="Train what was chosen once more, on the images of all parts: a model to ship, which these cannot measure.",
+)
 @click.option("--split", "split_path", type=FILE, help="A split that was written before.")
 @training_options
 @click.option("--head", type=click.Choice(["auto", "linear", "hidden"]), default="auto", show_default=True)
@@ -88,6 +93,7 @@ def command(
     similarity: Path | None,
     centers: Path | None,
     only: str | None,
+    final: bool,
     tensorboard: Path | None,
     split_path: Path | None,
     overwrite: bool,
@@ -115,6 +121,8 @@ def command(
         _refuse_unused(method)
         if only is not None and tensorboard is not None:
             raise InputError(f"--tensorboard shows a whole training, and --only {only} stops before: leave it out")
+        if only is not None and final:
+            raise InputError(f"--only {only} stops before there is a model to train again: leave --final out")
         with processes.main_first():
             dataset = _read(source, method, ReadingOptions(cache=cache, progress=progress, **given))
         if processes.is_main:
@@ -129,6 +137,7 @@ def command(
             cache=cache or cache_folder(),
             similarity=_array_in(similarity),
             centers=_array_in(centers),
+            final=final,
         )
         if only is not None:
             write_stage(run, only, output, overwrite, progress, as_json)

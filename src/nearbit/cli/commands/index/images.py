@@ -174,7 +174,10 @@ def _read(
     if model.split is None:
         raise InputError(f"the model records no split: leave --part {part} out")
     model.split.check(dataset)
-    return dataset, getattr(model.split, part)
+    rows = model.split.rows(part)
+    if not len(rows):
+        raise InputError(f"the split that the model records has no {part} images: leave --part {part} out")
+    return dataset, rows
 
 
 def lines_of(
