@@ -137,7 +137,7 @@ def _figures(model: Model) -> Iterator[str]:
     yield from ("## Figures", "")
     score = model.record.get("validation_map")
     if score is None and (whole := model.record.get("shortened_from")):
-        yield f"None: its codes are the first bits of those of a model of {whole['n_bits']} bits, whose figures are others."
+        yield f"None: its codes are the first bits of those of a model of {whole['n_bits']} bits, whose figures differ."
         yield f"That is the model `{escaped(whole['model_id'])}`."
     elif score is None:
         yield "None: the model was made without validation images that have labels."
