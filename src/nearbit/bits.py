@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nearbit.datasets import Dataset, Split
-from nearbit.errors import InputError, TrainingError
+from nearbit.errors import InputError
 from nearbit.methods import Baseline, find_method
 from nearbit.metrics.cosine import cosine_average_precision
 from nearbit.model.bundle import Model
@@ -71,7 +71,9 @@ class LengthCurve:
         """Return the recommendation as one line."""
         chosen, best = self.recommended(), max(self.figures, key=lambda figure: figure.validation_map)
         if chosen is self.figures[-1] and len(self.figures) > 1:
-            why = "it is the longest, and no shorter one is within 2 % of it: a longer one may be better still"
+            why = (
+                f"it is the longest, and no shorter one is within {WITHIN:.0%} of it: a longer one may be better still"
+            )
         elif chosen is best:
             why = f"no other is better, and none that is shorter is within {WITHIN:.0%} of it"
         else:
@@ -120,32 +122,34 @@ def length_curve(
     chosen_options, ordered = options or TrainOptions(), sorted(set(lengths))
     middle = min(ordered, key=lambda n_bits: abs(n_bits - AUTO_AT))
     first = plan(dataset, split, method=method, n_bits=middle, options=chosen_options, cache=cache)
-    criterion = first.context.criterion(middle)
-    if criterion is None:
-        raise InputError(
-            "lengths are compared on validation images with labels, and the split has none: make one that has "
-            "(--validation)"
-        )
+    criterion = _criterion(first.context, middle)
     models: dict[int, Model] = {}
-    refused: dict[int, str] = {}
     if method == AUTO:
         models[middle] = first.train(None, progress)
         method = models[middle].method
         chosen_options = _options_for(method, chosen_options)
-    for n_bits in ordered:
-        if n_bits not in models:
-            try:
-                run = plan(dataset, split, method=method, n_bits=n_bits, options=chosen_options, cache=cache)
-                models[n_bits] = run.train(None, progress)
-            except TrainingError:
-                raise
-            except InputError as error:
-                refused[n_bits] = str(error)
+    refused: dict[int, str] = {}
+    for n_bits in (n_bits for n_bits in ordered if n_bits not in models):
+        try:
+            run = plan(dataset, split, method=method, n_bits=n_bits, options=chosen_options, cache=cache)
+            models[n_bits] = run.train(None, progress)
+        except InputError as error:
+            refused[n_bits] = str(error)
     if not models:
         raise InputError(f"{method} can be trained at none of these lengths: {'; '.join(refused.values())}")
     whole = _float_map(first.context, criterion, progress)
     figures = tuple(_figure(n_bits, models[n_bits], whole) for n_bits in sorted(models))
     return LengthCurve(method=method, searched=criterion.searched, float_map=whole, figures=figures, refused=refused)
+
+
+def _criterion(context: RunContext, n_bits: int) -> Criterion:
+    found = context.criterion(n_bits)
+    if found is None:
+        raise InputError(
+            "lengths are compared on validation images with labels, and the split has none: make one that has "
+            "(--validation)"
+        )
+    return found
 
 
 def _options_for(method: str, options: TrainOptions) -> TrainOptions:

@@ -90,8 +90,9 @@ def _lines(curve: "LengthCurve") -> list[str]:
         )
         for figure in curve.figures
     ]
+    searched = "each other" if curve.searched == "validation" else "training images"
     return [
-        f"{curve.method}; validation images search {'each other' if curve.searched == 'validation' else 'training images'}",
+        f"{curve.method}; validation images search {searched}",
         *table(rows, ("bits", "bytes a million", "validation mAP", "of float cosine")),
         *(f"{n_bits} bits: {why}" for n_bits, why in curve.refused.items()),
         curve.reason(),
