@@ -72,7 +72,7 @@ class LengthCurve:
         chosen, best = self.recommended(), max(self.figures, key=lambda figure: figure.validation_map)
         if chosen is self.figures[-1] and len(self.figures) > 1:
             why = (
-                f"it is the longest, and no shorter one is within {WITHIN:.0%} of it: a longer one may be better still"
+                f"no shorter one is within {WITHIN:.0%} of it, and it is the longest: a longer one may be better still"
             )
         elif chosen is best:
             why = f"no other is better, and none that is shorter is within {WITHIN:.0%} of it"

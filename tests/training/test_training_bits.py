@@ -1,4 +1,4 @@
-"""Quality against length on frozen features: the share of the float cosine, and a method that some lengths cannot have."""
+"""Quality against length on frozen features: the share of the float cosine, and lengths that cannot be."""
 
 from dataclasses import replace
 
