@@ -109,5 +109,9 @@ def _write(curve: "LengthCurve", folder: Path) -> None:
     if curve.float_map is not None:
         series["float cosine"] = {figure.n_bits: curve.float_map for figure in curve.figures}
     drawn = line_chart(series, x_label="bits", y_label="validation mAP").replace("<svg ", STANDALONE, 1)
-    write_whole(folder / "bits.svg", lambda aside: aside.write_text(drawn, encoding="utf-8"))
+
+    def written(aside: Path) -> None:
+        aside.write_text(drawn, encoding="utf-8")
+
+    write_whole(folder / "bits.svg", written)
     write_json(folder / "bits.json", curve.to_dict())
