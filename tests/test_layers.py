@@ -17,7 +17,7 @@ LAYERS = (
     ("losses", "networks"),
     ("methods",),
     ("model", "training"),
-    ("reference", "evaluation", "onnx_export", "indexing", "report", "demo", "compare"),
+    ("reference", "evaluation", "onnx_export", "indexing", "report", "demo", "compare", "bits"),
     ("service", "cli"),
     ("bundle", "encoders", "adding"),
 )
@@ -27,7 +27,7 @@ ROOMS = {
     "metrics": ("counting", "*"),
     "centers": (
         "state", "coding", "hadamard", "bernoulli", "csq", "separated", "mds_kernels", "mds", "orthohash", "centroid",
-        "codebook", "reassignment", "spare", "nearest_spare", "semantic", "label_sets", "certificate",
+        "codebook", "reassignment", "spare", "nearest_spare", "semantic", "nested", "label_sets", "certificate",
     ),
     "index": (
         "results", "engine", "storage", "arguments", "live", "asymmetric_search", "stats", "verify", "changes", "index",

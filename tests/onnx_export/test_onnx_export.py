@@ -87,6 +87,14 @@ def test_what_classifiers_say_beside_a_head_is_exported_with_it(tmp_path):
     np.testing.assert_allclose(found, outputs, rtol=0, atol=ROUNDING * np.abs(outputs).max())
 
 
+def test_a_shortened_model_is_exported_as_any_other(model, images, tmp_path):
+    export_onnx(model.shortened(4)).model.save(tmp_path / "short.onnx")
+    found = load_onnx_model(tmp_path / "short.onnx", threads=1)
+    outputs = model.outputs(list(images[:9]), device="cpu")
+    assert found.n_bits == 4
+    np.testing.assert_allclose(found.outputs(list(images[:9])), outputs[:, :4], atol=ROUNDING * np.abs(outputs).max())
+
+
 @pytest.mark.parametrize("n", [1, 2, 17, 30])
 def test_outputs_of_the_exported_network_are_those_of_the_model(model, folder, images, n):
     exported = load_onnx_model(folder, threads=1)

@@ -205,3 +205,50 @@ def test_what_is_no_choice_is_refused():
         ECH.with_options({"base": "csq"})
     with pytest.raises(InputError, match="member_dropout must be below 1, not 1"):
         ECH.with_options({"member_dropout": 1})
+
+
+def test_prefixes_of_nested_centers_are_those_of_shorter_words(run):
+    whole = run("ech", "frozen", n_bits=12, method_options=SMALL | {"nested": "4,8"})
+    shorter = run("ech", "frozen", n_bits=8, method_options=SMALL | {"nested": 4})
+    assert whole.method_options["nested"] == [4, 8]
+    assert np.array_equal(whole.centers.centers[:, :8], shorter.centers.centers)
+    plain = run("ech", "frozen", n_bits=4, method_options=SMALL)
+    assert np.array_equal(whole.centers.centers[:, :4], plain.centers.centers)
+
+
+@pytest.mark.parametrize(
+    ("nested", "message"),
+    [
+        ("4,12", "must increase from at least 1 to below the 12 bits"),
+        ([8, 4], "must increase"),
+        ("11", "3 classes need blocks of at least 2 bits"),
+        ("four", "nested must be whole numbers of bits"),
+        (4.5, "nested must be whole numbers of bits"),
+        (True, "nested must be whole numbers of bits"),
+    ],
+)
+def test_nested_lengths_that_do_not_fit_are_refused_before_training(run, nested, message):
+    with pytest.raises(InputError, match=message):
+        run("ech", "frozen", n_bits=12, method_options=SMALL | {"nested": nested})
+
+
+def test_centers_of_a_codebook_are_not_nested():
+    with pytest.raises(InputError, match="nested lengths need centers that are searched"):
+        ECH.with_options({"base": "crh", "nested": (4,)})
+
+
+def test_words_of_sets_can_be_nested(run):
+    rng = np.random.default_rng(0)
+    labels = np.unique(rng.random((40, 6)) < 0.3, axis=0)
+    known = label_sets(labels[labels.any(axis=1)])
+    similarity = np.corrcoef(rng.normal(size=(6, 9)))
+    tasks = [
+        Task(n_classes=6, n_bits=n_bits, multi_label=True, similarity=similarity, label_sets=known)
+        for n_bits in (16, 8)
+    ]
+    options = [ECH.with_options({"nested": (8,)}), ECH.options]
+    whole, first = (
+        ECH.make_centers(task, given, np.random.default_rng(0)) for task, given in zip(tasks, options, strict=True)
+    )
+    assert np.array_equal(whole.set_words[:, :8], first.set_words)
+    np.testing.assert_allclose(whole.class_means[:, :8], first.class_means)

@@ -122,10 +122,10 @@ def test_classifiers_join_as_validation_chose(planned):
 def test_the_mixture_is_set_whatever_it_is(planned):
     run = planned("ech", final=False, method_options=SMALL)
     chosen = run.train(None, silent)
-    other = {"temperature": 3.0, "weights": (1.0, 0.5), "score": 0.9}
+    other = {"temperature": 3.0, "weights": (1.0, 0.5, 0.25), "score": 0.9}
     again = run.again(run.context, replace(chosen, record=chosen.record | {"expected_center": other}))
     center = again.train(None, silent).network.head.expected_center
-    assert (float(center.temperature), center.weights.tolist()) == (3.0, [1.0, 0.5])
+    assert (float(center.temperature), center.weights.tolist()) == (3.0, [1.0, 0.5, 0.25])
     assert again.key() != run.again(run.context, chosen).key()
 
 

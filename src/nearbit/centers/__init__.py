@@ -24,6 +24,7 @@ from nearbit.centers.hadamard import hadamard_centers, hadamard_fits
 from nearbit.centers.label_sets import LabelSets, label_sets, means_of_classes, words_of_sets
 from nearbit.centers.mds import mds_centers, mds_objective
 from nearbit.centers.nearest_spare import nearest_spare
+from nearbit.centers.nested import check_prefixes, nested_centers
 from nearbit.centers.orthohash import maxhd_centers, orthohash_centers
 from nearbit.centers.reassignment import assign_exactly, assign_greedily, reassign, reassignment_costs
 from nearbit.centers.semantic.loss import check_similarity, semantic_loss, similarity_correlation
@@ -59,6 +60,7 @@ __all__ = [
     "best_known_distance",
     "centers_from",
     "certify",
+    "check_prefixes",
     "check_similarity",
     "check_sizes",
     "csq_centers",
@@ -81,6 +83,7 @@ __all__ = [
     "min_distance_of",
     "multi_label_centroids",
     "nearest_spare",
+    "nested_centers",
     "orthohash_centers",
     "pairwise_distances",
     "plotkin_bound",

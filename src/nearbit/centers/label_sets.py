@@ -1,12 +1,13 @@
 """Words for sets of labels: where an image has several, what it is relevant to follows from all of them together."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from nearbit.centers.nested import nested_centers, shortest_block
 from nearbit.centers.semantic.loss import Similarity
-from nearbit.centers.semantic.search import semantic_centers
 from nearbit.centers.separated import separated_centers
 from nearbit.centers.state import Centers, Generator
 
@@ -58,19 +59,28 @@ def similarity_of_sets(sets: npt.NDArray[np.bool_], similarity: Similarity) -> S
     return np.asarray(np.where(related, 1.0, alike * (BELOW_RELEVANT / reach if reach else 0.0)))
 
 
-def words_of_sets(sets: npt.NDArray[np.bool_], similarity: Similarity, n_bits: int, rng: Generator) -> Centers:
+def words_of_sets(
+    sets: npt.NDArray[np.bool_],
+    similarity: Similarity,
+    n_bits: int,
+    rng: Generator,
+    *,
+    prefixes: Sequence[int] = (),
+) -> Centers:
     """Return distinct words for sets of labels that follow `similarity_of_sets`: int8 `(n_sets, n_bits)`.
 
     Sets that all share labels with each other get words far apart. Where there are more sets than half of all words,
-    the sets beyond that get none: fewer rows are returned.
+    the sets beyond that get none: fewer rows are returned. With `prefixes` the words are nested (`nested_centers`), and
+    half of all words is counted of the shortest block.
     """
-    if n_bits < 63:
-        sets = sets[: max(2, 2 ** (n_bits - 1))]
+    shortest = shortest_block(prefixes, n_bits)
+    if shortest < 63:
+        sets = sets[: max(2, 2 ** (shortest - 1))]
     alike = similarity_of_sets(sets, similarity)
     beside = alike[~np.eye(len(alike), dtype=bool)]
     if len(sets) > 2 and np.ptp(beside) < 1e-6:
         return separated_centers(len(sets), n_bits, rng)
-    return semantic_centers(alike, n_bits, rng, min_distance=1)
+    return nested_centers(alike, n_bits, prefixes, rng, min_distance=1)
 
 
 def means_of_classes(known: LabelSets, words: Centers, tie_break: Centers) -> tuple[npt.NDArray[np.float32], Centers]:

@@ -39,6 +39,19 @@ class CenterState:
         """Return what a model keeps: all but the words of sets of labels, which only training needs."""
         return replace(self, label_sets=None, set_words=None, class_means=None)
 
+    def shortened(self, n_bits: int) -> "CenterState":
+        """Return the first bits of what a model keeps; a codebook stays only where whole heads of it do."""
+        codebook = assignment = None
+        if self.codebook is not None and self.assignment is not None and n_bits % self.codebook.shape[2] == 0:
+            n_heads = n_bits // self.codebook.shape[2]
+            codebook, assignment = self.codebook[:n_heads].copy(), self.assignment[:n_heads].copy()
+        return CenterState(
+            centers=self.centers[:, :n_bits].copy(),
+            tie_break=self.tie_break[:n_bits].copy(),
+            codebook=codebook,
+            assignment=assignment,
+        )
+
     def expected(self) -> npt.NDArray[np.float32]:
         """Return what images of each class are trained towards on the mean: float32 `(n_classes, n_bits)`."""
         return self.centers.astype(np.float32) if self.class_means is None else self.class_means

@@ -20,6 +20,8 @@ COMMANDS = {
     "split": "Divide a data set into train, validation, query and database.",
     "train": "Train a hash network on labelled images; writes a model folder.",
     "add-class": "Give a trained model one more class, from a few images and without training.",
+    "bits": "Draw quality against code length for a folder, and recommend one.",
+    "shorten": "Make a model of the first bits of another one's codes.",
     "encode": "Turn images into binary codes; writes an .npz file.",
     "index": "Put images into a searchable index, and look after it.",
     "search": "Find the nearest images of an index.",

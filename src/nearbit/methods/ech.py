@@ -1,13 +1,21 @@
 """ECH, expected-center hashing: nearbit's own. Where an image may be of several classes, its code says so."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from nearbit.centers import CenterState, Generator, means_of_classes, random_signs, words_of_sets
+from nearbit.centers import (
+    CenterState,
+    Generator,
+    check_prefixes,
+    means_of_classes,
+    nested_centers,
+    random_signs,
+    words_of_sets,
+)
 from nearbit.errors import InputError
 from nearbit.losses import central_similarity, quantization, torch_words_of_sets
 from nearbit.methods.crh import CRH
@@ -37,6 +45,7 @@ class ECHOptions:
         members: how many classifiers say what an image may be.
         member_epochs: passes of each over the training images, at least 240 steps.
         member_hidden, member_dropout: units of the hidden layer of each, and dropout behind it.
+        nested: shorter lengths, such as "16,32" or (16, 32), whose first bits are good codes too; none by default.
     """
 
     base: Literal["auto", "shc", "crh", "sets"] = "auto"
@@ -44,14 +53,30 @@ class ECHOptions:
     member_epochs: int = 40
     member_hidden: int = 1024
     member_dropout: float = 0.8
+    nested: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "nested", _lengths(self.nested))
         check_choice("base", self.base, ("auto", "shc", "crh", "sets"))
         for name in ("members", "member_epochs", "member_hidden"):
             check_number(name, getattr(self, name), at_least=1, whole=True)
         check_number("member_dropout", self.member_dropout)
         if self.member_dropout >= 1:
             raise InputError(f"member_dropout must be below 1, not {self.member_dropout}")
+        if self.nested and self.base == "crh":
+            raise InputError("nested lengths need centers that are searched, and CRH's are from a codebook: base shc")
+
+
+def _lengths(given: Any) -> tuple[int, ...]:
+    """Return lengths as they may be typed (16, "16,32", [16, 32]) as whole numbers."""
+    values = given.split(",") if isinstance(given, str) else given if isinstance(given, list | tuple) else [given]
+    try:
+        lengths = tuple(int(value) for value in values)
+    except (TypeError, ValueError):
+        lengths = (0,)
+    if any(length < 1 or isinstance(value, bool | float) for length, value in zip(lengths, values, strict=False)):
+        raise InputError(f"nested must be whole numbers of bits, at least 1, such as 16,32, not {given!r}")
+    return lengths
 
 
 def _base(task: Task, options: ECHOptions) -> Base:
@@ -60,14 +85,19 @@ def _base(task: Task, options: ECHOptions) -> Base:
     return options.base
 
 
+def _check(task: Task, options: ECHOptions) -> None:
+    if options.nested:
+        check_prefixes(options.nested, task.n_bits, task.n_classes if _base(task, options) == "shc" else 2)
+
+
 def _centers(task: Task, options: ECHOptions, rng: Generator) -> CenterState:
     if _base(task, options) == "crh":
         return CRH.make_centers(task, CRH.options, rng)
     known = task.label_sets
     if _base(task, options) == "shc" or known is None or len(known.sets) < 2:
-        return SHC.make_centers(task, SHC.options, rng)
+        return _words_of_classes(task, options, rng)
     assert task.similarity is not None  # noqa: S101 - `_similarity` finds one for these centers
-    words = words_of_sets(known.sets, task.similarity, task.n_bits, rng)
+    words = words_of_sets(known.sets, task.similarity, task.n_bits, rng, prefixes=options.nested)
     tie_break = random_signs((task.n_bits,), rng)
     means, centers = means_of_classes(known, words, tie_break)
     return CenterState(
@@ -77,6 +107,13 @@ def _centers(task: Task, options: ECHOptions, rng: Generator) -> CenterState:
         set_words=words,
         class_means=means,
     )
+
+
+def _words_of_classes(task: Task, options: ECHOptions, rng: Generator) -> CenterState:
+    if not options.nested or task.similarity is None:
+        return SHC.make_centers(task, SHC.options, rng)
+    centers = nested_centers(task.similarity, task.n_bits, options.nested, rng)
+    return CenterState(centers=centers, tie_break=random_signs((task.n_bits,), rng))
 
 
 def _similarity(images: TrainingImages, task: Task, options: ECHOptions) -> Similarity | None:
@@ -127,4 +164,5 @@ ECH = Method(
     reassign=_reassign,
     similarity=_similarity,
     committee=_committee,
+    check=_check,
 )

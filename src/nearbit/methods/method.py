@@ -185,6 +185,7 @@ class Method:
         memory: for methods whose loss has a second term: (options) to the term, or None where the options leave it out.
         committee: for methods whose codes are joined with what classifiers say: (options) to the classifiers. Such a
             method needs frozen features, and its centers stay as they are.
+        check: (task, options) raises `InputError` where the options do not fit the task; called before any training.
         distinct: whether every class has a word of its own, so that more classes than words are refused at once.
     """
 
@@ -200,6 +201,7 @@ class Method:
     normalized: bool = False
     memory: Callable[[Any], MemoryTerm | None] | None = None
     committee: Callable[[Any], Committee] | None = None
+    check: Callable[[Task, Any], None] | None = None
     distinct: bool = False
 
     def with_options(self, values: Mapping[str, Any] | None) -> Any:

@@ -5,7 +5,7 @@ The folder holds `bundle.json` (what the model is, with the SHA-256 of every oth
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import numpy.typing as npt
 import torch
 from safetensors.torch import save_file
 
-from nearbit.centers import CenterState
+from nearbit.centers import CenterState, certify
 from nearbit.codes import Codes, binarize, check_n_bits
 from nearbit.datasets import Dataset, ImageSource, Split, load_split
 from nearbit.encoding.feature_cache import FeatureCache, FeatureStore, FloatRows
@@ -176,6 +176,30 @@ class Model:
         if self.is_frozen:
             return feature_store.rows("features", cache_key(self.network.backbone.fingerprint(), place))
         return feature_store.rows("outputs", cache_key(self.model_id, place))
+
+    def shortened(self, n_bits: int) -> "Model":
+        """Return a model whose codes are the first bits of this one's; this one stays as it is.
+
+        An output nearer to 0 than sums round can have the other sign. How good so few bits are was chosen by nobody,
+        except where the method nests its lengths (ECH with `nested`): `validation_map` of the new record is None. The
+        record says which model it comes from, under `shortened_from`.
+
+        Args:
+            n_bits: at least 1, fewer than the model has.
+
+        Raises:
+            InputError: another number of bits.
+        """
+        head, centers = self.network.head.shortened(n_bits), self.centers.shortened(n_bits)
+        whole = {"model_id": self.model_id, "n_bits": self.n_bits, "validation_map": self.record.get("validation_map")}
+        has_pairs = len(centers.centers) > 1
+        record = {key: value for key, value in self.record.items() if key != "run_key"} | {
+            "validation_map": None,
+            "certificate": certify(centers.centers, self.similarity).to_dict() if has_pairs else None,
+            "shortened_from": self.record.get("shortened_from", whole),
+        }
+        network = HashNetwork(self.network.backbone, head).eval()
+        return replace(self, network=network, n_bits=n_bits, centers=centers, record=record)
 
     def save(self, path: str | Path) -> None:
         """Write the model folder, whole or not at all; a folder that stands there is replaced.

@@ -142,6 +142,9 @@ def _figures(model: Model) -> Iterator[str]:
         if measured["validation_map"] is not None:
             yield f"Its recipe, trained on {measured['n_train']} of them, had a tie-aware mean average precision of"
             yield f"{measured['validation_map']:.4f} on validation. Choices were made by that figure, and favour it."
+    elif score is None and (whole := model.record.get("shortened_from")):
+        yield f"None: its codes are the first bits of those of a model of {whole['n_bits']} bits, whose figures differ."
+        yield f"That is the model `{escaped(whole['model_id'])}`."
     elif score is None:
         yield "None: the model was made without validation images that have labels."
     else:

@@ -128,6 +128,26 @@ class Head(nn.Module):
         state[f"{last}.bias"] += bias.to(state[f"{last}.bias"])
         return head
 
+    def shortened(self, n_bits: int) -> "Head":
+        """Return a head of the first outputs alone, of any kind; classifiers beside it stay whole.
+
+        Its outputs are those of this head but for the rounding of a sum in another order.
+
+        Args:
+            n_bits: how many, at least 1 and below `n_outputs`.
+
+        Raises:
+            InputError: another number.
+        """
+        if not 1 <= n_bits < self.n_outputs:
+            raise InputError(f"{n_bits} bits are not the first of {self.n_outputs}: take 1 to {self.n_outputs - 1}")
+        head = Head(len(self.feature_mean), n_bits, **copy.deepcopy(self.spec)).to(self.feature_mean.device)
+        wanted = head.state_dict()
+        head.load_state_dict(
+            {name: value[tuple(map(slice, wanted[name].shape))].clone() for name, value in self.state_dict().items()}
+        )
+        return head.train(self.training)
+
     def check_linear(self) -> None:
         """Raise `InputError` for a head whose outputs follow no last linear layer: "label", and with classifiers."""
         if self.spec["kind"] == "label":

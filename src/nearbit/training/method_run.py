@@ -83,6 +83,8 @@ class TrainingRun:
             )
         if centers is None:
             check_sizes(task.n_classes, task.n_bits, distinct=method.distinct)
+            if method.check is not None:
+                method.check(task, method_options)
         self.kinds = head_candidates(options, context.regime, has_validation=len(split.validation) > 0)
         self.schedules: dict[HeadKind, Schedule] = {
             kind: resolve_schedule(method, options, context.regime, kind, len(split.train)) for kind in HEADS

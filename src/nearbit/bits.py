@@ -1,0 +1,184 @@
+"""`nearbit bits`: quality against code length for a data set, measured on validation images, and one length of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from nearbit.datasets import Dataset, Split
+from nearbit.errors import InputError
+from nearbit.methods import Baseline, find_method
+from nearbit.metrics.cosine import cosine_average_precision
+from nearbit.model.bundle import Model
+from nearbit.progress import Progress, silent
+from nearbit.training import AUTO, TrainOptions, plan
+from nearbit.training.baseline import useful_options
+from nearbit.training.context import RunContext
+from nearbit.training.criterion import Criterion, shares_labels
+
+WITHIN = 0.02
+"""The shortest length within this share of the best figure is recommended."""
+
+AUTO_AT = 64
+"""The length nearest to it is where `auto` chooses the method, which then is trained at the others."""
+
+MOST_LEFT_OUT = 2000
+"""More validation images are not ranked among themselves by the cosine of their features."""
+
+
+class LengthFigure(NamedTuple):
+    """What codes of one length give.
+
+    Attributes:
+        n_bits: the length.
+        bytes_per_million: what the codes of a million images take.
+        validation_map: tie-aware mAP of the validation images, as `Criterion` asks them.
+        kept_share: that over the same of the float features by cosine; None where that is not known.
+    """
+
+    n_bits: int
+    bytes_per_million: int
+    validation_map: float
+    kept_share: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LengthCurve:
+    """Quality against length.
+
+    Attributes:
+        method: what was trained at each length.
+        searched: what validation images searched: "train" or "validation".
+        float_map: the figure of the float features by cosine on the same images; None where it is not known.
+        figures: one a length, increasing.
+        refused: lengths that the method cannot have here, with the reason.
+    """
+
+    method: str
+    searched: str
+    float_map: float | None
+    figures: tuple[LengthFigure, ...]
+    refused: dict[int, str]
+
+    def recommended(self) -> LengthFigure:
+        """Return the shortest length whose figure is within 2 % of the best one."""
+        best = max(figure.validation_map for figure in self.figures)
+        return next(figure for figure in self.figures if figure.validation_map >= (1 - WITHIN) * best)
+
+    def reason(self) -> str:
+        """Return the recommendation as one line."""
+        chosen, best = self.recommended(), max(self.figures, key=lambda figure: figure.validation_map)
+        if chosen is self.figures[-1] and len(self.figures) > 1:
+            why = (
+                f"no shorter one is within {WITHIN:.0%} of it, and it is the longest: a longer one may be better still"
+            )
+        elif chosen is best:
+            why = f"no other is better, and none that is shorter is within {WITHIN:.0%} of it"
+        else:
+            why = f"it is the shortest within {WITHIN:.0%} of the best ({best.n_bits} bits, {best.validation_map:.4f})"
+        return f"take {chosen.n_bits} bits (--method {self.method} --bits {chosen.n_bits}): {why}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as JSON-ready data."""
+        return {
+            "method": self.method,
+            "searched": self.searched,
+            "float_cosine_map": self.float_map,
+            "lengths": [figure._asdict() for figure in self.figures],
+            "refused": {str(n_bits): why for n_bits, why in self.refused.items()},
+            "recommended_bits": self.recommended().n_bits,
+            "reason": self.reason(),
+        }
+
+
+def length_curve(
+    dataset: Dataset,
+    split: Split,
+    lengths: Sequence[int] = (16, 32, 64, 128),
+    *,
+    method: str = AUTO,
+    options: TrainOptions | None = None,
+    cache: Path | None = None,
+    progress: Progress = silent,
+) -> LengthCurve:
+    """Train one method at several lengths, and score each on validation images; query images are not looked at.
+
+    Args:
+        dataset: images with labels.
+        split: its training and validation part are used.
+        lengths: numbers of bits, at least one.
+        method: a name; with "auto" the best at the length nearest to 64 is trained at the others.
+        options: see `TrainOptions`.
+        cache: a folder that keeps features and classifiers, which all lengths share.
+        progress: called as training goes on.
+
+    Raises:
+        InputError: no lengths, no labelled validation images, or no length that the method can have.
+    """
+    if not lengths:
+        raise InputError("give at least one code length")
+    chosen_options, ordered = options or TrainOptions(), sorted(set(lengths))
+    middle = min(ordered, key=lambda n_bits: abs(n_bits - AUTO_AT))
+    first = plan(dataset, split, method=method, n_bits=middle, options=chosen_options, cache=cache)
+    criterion = _criterion(first.context, middle)
+    models: dict[int, Model] = {}
+    if method == AUTO:
+        models[middle] = first.train(None, progress)
+        method = models[middle].method
+        chosen_options = _options_for(method, chosen_options)
+    refused: dict[int, str] = {}
+    for n_bits in (n_bits for n_bits in ordered if n_bits not in models):
+        try:
+            run = plan(dataset, split, method=method, n_bits=n_bits, options=chosen_options, cache=cache)
+            models[n_bits] = run.train(None, progress)
+        except InputError as error:
+            refused[n_bits] = str(error)
+    if not models:
+        raise InputError(f"{method} can be trained at none of these lengths: {'; '.join(refused.values())}")
+    whole = _float_map(first.context, criterion, progress)
+    figures = tuple(_figure(n_bits, models[n_bits], whole) for n_bits in sorted(models))
+    return LengthCurve(method=method, searched=criterion.searched, float_map=whole, figures=figures, refused=refused)
+
+
+def _criterion(context: RunContext, n_bits: int) -> Criterion:
+    found = context.criterion(n_bits)
+    if found is None:
+        raise InputError(
+            "lengths are compared on validation images with labels, and the split has none: make one that has "
+            "(--validation)"
+        )
+    return found
+
+
+def _options_for(method: str, options: TrainOptions) -> TrainOptions:
+    """Return the options that `auto` gives the method that it chose."""
+    found = find_method(method)
+    if isinstance(found, Baseline):
+        return useful_options(found, options)
+    return replace(options, head="hidden") if method == "ech" and options.head == "auto" else options
+
+
+def _figure(n_bits: int, model: Model, whole: float | None) -> LengthFigure:
+    score = float(model.record["validation_map"])
+    return LengthFigure(n_bits, 1_000_000 * -(-n_bits // 8), score, score / whole if whole else None)
+
+
+def _float_map(context: RunContext, criterion: Criterion, progress: Progress) -> float | None:
+    """Return the criterion's figure for the float features by cosine; None where the backbone is trained."""
+    if context.regime != "frozen":
+        return None
+    parts = context.feature_inputs(progress).parts
+    features = {part: parts[part].cpu().numpy()[rows] for part, rows in criterion.positions().items()}
+    own, labels = features["validation"], criterion.validation_labels
+    if criterion.searched == "train":
+        database = criterion.train_labels[criterion.positions()["train"]]
+        return float(cosine_average_precision(own, labels, features["train"], database).mean())
+    if len(own) > MOST_LEFT_OUT:
+        return None
+    values = []
+    for row in np.flatnonzero(shares_labels(labels)).tolist():
+        others = np.delete(np.arange(len(own)), row)
+        values.append(cosine_average_precision(own[[row]], labels[[row]], own[others], labels[others])[0])
+    return float(np.mean(values))

@@ -1,0 +1,58 @@
+"""Quality against length on frozen features: the share of the float cosine, and lengths that cannot be."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from nearbit.bits import length_curve
+from nearbit.errors import InputError
+from nearbit.metrics.cosine import cosine_average_precision
+from nearbit.model.bundle import Model
+from tiny_data import tiny_dataset, tiny_split
+
+
+@pytest.mark.parametrize("searched", ["train", "validation"])
+def test_the_share_is_that_of_the_features_on_the_same_images(frozen, feature_cache, searched):
+    dataset = tiny_dataset()
+    split = tiny_split(dataset)
+    options = replace(frozen, validate_against=searched)
+    curve = length_curve(dataset, split, [4, 2], method="itq", options=_closed(options), cache=feature_cache)
+    assert curve.searched == searched
+    assert [figure.n_bits for figure in curve.figures] == [2, 4]
+    features = _features(dataset, split, options, feature_cache)
+    values = []
+    for row in split.validation.tolist():
+        others = np.array([other for other in getattr(split, searched).tolist() if other != row])
+        if (dataset.labels[others] & dataset.labels[row]).any():
+            found = cosine_average_precision(
+                features[[row]], dataset.labels[[row]], features[others], dataset.labels[others]
+            )
+            values.append(found[0])
+    assert curve.float_map == pytest.approx(np.mean(values), abs=1e-6)
+    for figure in curve.figures:
+        assert figure.kept_share == pytest.approx(figure.validation_map / curve.float_map)
+
+
+def test_lengths_that_the_method_cannot_have_are_named(frozen, feature_cache):
+    dataset = tiny_dataset()
+    options = _closed(frozen)
+    curve = length_curve(dataset, tiny_split(dataset), [4, 4000], method="itq", options=options, cache=feature_cache)
+    assert [figure.n_bits for figure in curve.figures] == [4]
+    assert "take fewer bits" in curve.refused[4000]
+    with pytest.raises(InputError, match="itq can be trained at none of these lengths"):
+        length_curve(dataset, tiny_split(dataset), [4000], method="itq", options=options, cache=feature_cache)
+
+
+def _closed(options):
+    from nearbit.methods import ITQ
+    from nearbit.training.baseline import useful_options
+
+    return useful_options(ITQ, options)
+
+
+def _features(dataset, split, options, cache):
+    from nearbit.training import train
+
+    model: Model = train(dataset, split, method="itq", n_bits=2, options=_closed(options), cache=cache)
+    return model.encode_dataset(dataset, keep_features=True).features
