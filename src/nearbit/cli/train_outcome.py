@@ -77,7 +77,7 @@ def about_choice(record: dict[str, Any], n_bits: int) -> list[str]:
     auto = record.get("auto")
     if auto is None:
         return []
-    from nearbit.methods.ridge import FEW_IMAGES
+    from nearbit.metrics.kept import FEW_IMAGES
 
     if None in auto["scores"].values():
         lines = [f"auto: {auto['chosen']}; there are no validation images to choose another method by"]

@@ -17,9 +17,6 @@ from nearbit.methods.method import TrainingImages, check_number
 from nearbit.methods.projections import Matrix, iterative_quantization, linear_head, principal_directions
 from nearbit.networks import ExpectedCenter, Head
 
-FEW_IMAGES = 10
-"""Training images a class below which a hash network overfits."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class RidgeOptions:
