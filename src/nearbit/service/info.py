@@ -170,6 +170,6 @@ def _beside_floats(about: dict[str, Any], record: dict[str, Any]) -> BesideFloat
         method=about.get("method"),
         n_bits=about["n_bits"],
         images=reference.get("images_per_class"),
-        asymmetric=", which `nearbit evaluate` measures",
+        asymmetric=" (nearbit evaluate says how much)",
     )
     return {"float_map": whole, "kept_share": kept, "advice": [helps] if helps else []}
