@@ -11,21 +11,17 @@ import numpy as np
 import numpy.typing as npt
 
 from nearbit.encoding.feature_cache import FloatRows
-from nearbit.methods.ridge import FEW_IMAGES, RidgeOptions, ridge_map
+from nearbit.methods.ridge import RidgeOptions, ridge_map
 from nearbit.metrics import Report
 from nearbit.metrics.cosine import cosine_average_precision
 from nearbit.metrics.counting.comparison import Values
+from nearbit.metrics.kept import advice_of, share_of
 
 MOST_PAIRS = 250_000_000
 """Queries x database items that are ranked; where there are more, a sample of the queries is."""
 FEWEST_QUERIES = 100
 """A sample has at least so many, however large the database."""
-ENOUGH = 0.85
-"""Below this share of the float figure there is advice."""
 ROWS_PER_BLOCK = 8192
-METHODS_THAT_KEEP = ("ech", "ridge")
-"""The methods made for what the features know beside the classes; `auto` chooses among them."""
-
 _RANKED = "mean average precision over the whole database; items ranked by the cosine of {rows}, rounded to 2^-18; "
 _REST = "divisor: all relevant items; ties: exact mean over all orders; a query that finds nothing counts 0"
 MEANINGS = {
@@ -185,38 +181,31 @@ class Reference:
         values = self.figures.to_dict()
         whole, probe = values["float_cosine_map"], values["linear_probe_map"]
         shares = {
-            "kept_share": _share(self.code_map, whole),
-            "asymmetric_kept_share": _share(self.asymmetric_map, whole),
-            "probe_kept_share": _share(self.code_map, probe),
-            "asymmetric_probe_kept_share": _share(self.asymmetric_map, probe),
+            "kept_share": share_of(self.code_map, whole),
+            "asymmetric_kept_share": share_of(self.asymmetric_map, whole),
+            "probe_kept_share": share_of(self.code_map, probe),
+            "asymmetric_probe_kept_share": share_of(self.asymmetric_map, probe),
         }
         return {**values, **shares, "advice": self.advice(), "conventions": dict(MEANINGS)}
 
     def advice(self) -> list[str]:
         """Return what helps where the codes keep little of what their features know; empty where they keep enough."""
         whole = float(self.figures.float_cosine.mean())
-        kept, asymmetric = _share(self.code_map, whole), _share(self.asymmetric_map, whole)
-        if kept is None or asymmetric is None or kept >= ENOUGH:
+        kept, asymmetric = share_of(self.code_map, whole), share_of(self.asymmetric_map, whole)
+        if kept is None or asymmetric is None:
             return []
-        helps = [f"more bits (--bits {2 * self.n_bits})"]
-        if self.method not in METHODS_THAT_KEEP:
-            helps.append(f"another method than {self.method} (--method auto, ech or ridge)")
-        if asymmetric > kept:
-            helps.append(f"ranking by real outputs (nearbit search --asymmetric), which keeps {asymmetric:.0%}")
-        if self.images_per_class is not None and self.images_per_class < FEW_IMAGES:
-            helps.append(
-                f"more images a class than {self.images_per_class:.3g}, for a start those of all parts (nearbit train "
-                "--final)"
-            )
-        return [
+        helps = advice_of(
+            kept,
+            method=self.method,
+            n_bits=self.n_bits,
+            images=self.images_per_class,
+            asymmetric=f", which keeps {asymmetric:.0%}" if asymmetric > kept else None,
+        )
+        said = (
             f"the codes keep {kept:.0%} of the mAP of their float features by cosine ({self.code_map:.3f} of "
-            f"{whole:.3f}); what helps: {'; '.join(helps)}"
-        ]
+            f"{whole:.3f})"
+        )
+        return [f"{said}; {helps}"] if helps else []
 
 
 _OF_CODES = ("tie_aware_map", "asymmetric_tie_aware_map")
-
-
-def _share(value: float, whole: float | None) -> float | None:
-    """Return what share of a figure another one is; None where there is no such figure, or it is 0."""
-    return None if not whole else value / whole

@@ -1,6 +1,8 @@
 """What float features give without codes: once a seed, kept, and shown below the methods."""
 
+import csv
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -10,6 +12,7 @@ from safetensors.torch import save_file
 
 from nearbit.compare import references
 from nearbit.compare.bench import Work
+from nearbit.compare.charts import length_charts
 from nearbit.compare.findings import find
 from nearbit.compare.folder import read_folder
 from nearbit.compare.run import Grid, compare
@@ -103,3 +106,33 @@ def test_a_folder_of_an_older_comparison_has_no_such_rows(tmp_path):
     findings = find(read_folder(tmp_path))
     assert findings.without_codes() == {}
     assert FLOAT not in [row[0].text for row in quality_table(findings).rows]
+
+
+def test_every_line_of_the_csv_has_the_figures_of_its_seed_and_the_share_that_is_kept(tmp_path):
+    sampled = {"float_cosine_map": 0.7, "linear_probe_map": None, "queries": 9, "queries_ranked": 5}
+    write_comparison_folder(tmp_path, references=KNOWN | {"2": sampled})
+    write_comparison(tmp_path)
+    with open(tmp_path / "table.csv", encoding="utf-8", newline="") as file:
+        lines = list(csv.DictReader(file))
+    for line in lines:
+        known = {"0": ("0.5", "0.4"), "2": ("0.7", "")}.get(line["seed"], ("", ""))
+        assert (line["reference.float_cosine_map"], line["reference.linear_probe_map"]) == known
+        own, kept = line["report.tie_aware_map"], line["reference.kept_share"]
+        assert kept == (str(float(own) / 0.5) if line["seed"] == "0" and own else ""), "a sample has no share"
+    assert {line["seed"] for line in lines} == {"0", "1", "2"}
+    assert any(line["reference.kept_share"] for line in lines)
+
+
+def test_the_charts_have_a_dashed_line_with_a_name_for_each(tmp_path):
+    write_comparison_folder(tmp_path, references=KNOWN | {"2": {"float_cosine_map": 1.7}})
+    drawn = length_charts(find(read_folder(tmp_path)))
+    for svg in re.findall("<svg viewBox=.0 0 340.*?</svg>", drawn):
+        level = r'<line class="level"[^>]* y1="([^"]*)" y2="([^"]*)"[^>]*><title>([^<:]*): [^<]* ([0-9.]+)</title>'
+        levels = re.findall(level, svg)
+        assert [(name, value) for *_, name, value in levels] == [(FLOAT, "1.1000"), (PROBE, "0.4000")]
+        assert all(start == end and 30 <= float(start) <= 214 for start, end, *_ in levels), "inside the chart"
+        assert float(levels[0][0]) < float(levels[1][0])
+        for name in (FLOAT, PROBE):
+            assert f">{name}</text>" in svg
+    write_comparison_folder(tmp_path)
+    assert 'class="level"' not in length_charts(find(read_folder(tmp_path)))

@@ -154,7 +154,7 @@ def test_latex_escapes_what_has_a_meaning_there_and_closes_what_it_opens():
 
 def test_csv_has_a_line_a_cell_with_every_figure_exactly(folder):
     results = read_folder(folder).results
-    lines = list(csv.DictReader(StringIO(csv_text(results))))
+    lines = list(csv.DictReader(StringIO(csv_text(read_folder(folder)))))
     assert len(lines) == len(results) == 24
     for line, result in zip(lines, results, strict=True):
         assert (line["method"], line["status"]) == (result.cell.method, result.status)

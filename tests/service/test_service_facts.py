@@ -11,7 +11,7 @@ from service_site import N_BITS, png, running, stored_codes, write_index, write_
 from nearbit.codes import hamming_distances, pack
 from nearbit.files.writing import sha256_of
 from nearbit.metrics.health import health_of
-from nearbit.service.info import HEALTH_ITEMS, ClassCenters, health_info, map_of, plane_of
+from nearbit.service.info import HEALTH_ITEMS, ClassCenters, card_of, health_info, map_of, plane_of
 from nearbit.service.settings import ServiceOptions
 
 
@@ -91,11 +91,11 @@ def test_the_map_of_centers_names_all_and_repeats(n):
     assert drawn["distance_min"] == (min(pairs.tolist()) if n > 1 else None)
 
 
-def bundle(folder, centers):
+def bundle(folder, centers, **more):
     """Write a model folder with centers, as far as the service reads one without loading it."""
     np.save(folder / "centers.npy", centers, allow_pickle=False)
     files = {"centers.npy": sha256_of(folder / "centers.npy")}
-    record = {"options": {"epochs": 3, "secret": "no"}, "validation_map": 0.5}
+    record = {"options": {"epochs": 3, "secret": "no"}, "validation_map": 0.5, **more}
     write_manifest(folder, classes=["red", "green", "blue"], files=files, method="crh", record=record)
 
 
@@ -111,6 +111,23 @@ def test_centers_and_card_come_from_the_model_folder(tmp_path):
         card = site.get("model").json
         assert (card["method"], card["validation_map"], card["options"]) == ("crh", 0.5, {"epochs": 3})
         assert str(tmp_path) not in json.dumps(card)
+
+
+@pytest.mark.parametrize(
+    ("reference", "kept", "said"),
+    [
+        ({"float_cosine_map": 0.625, "images_per_class": 5.0}, 0.8, "more images a class than 5"),
+        ({"float_cosine_map": 0.5, "images_per_class": 5.0}, 1.0, ""),
+        ({"float_cosine_map": 0.0, "images_per_class": None}, None, ""),
+        (None, None, ""),
+    ],
+)
+def test_the_card_says_what_codes_keep_of_the_float_features(tmp_path, reference, kept, said):
+    bundle(tmp_path, np.ones((3, N_BITS), np.int8), reference=reference)
+    card = card_of(tmp_path)
+    assert (card["float_map"], card["kept_share"]) == ((reference or {}).get("float_cosine_map"), kept)
+    assert len(card["advice"]) == bool(said)
+    assert said in "".join(card["advice"])
 
 
 def test_damaged_centers_are_told_without_the_folder(tmp_path):

@@ -42,6 +42,9 @@ def test_a_model_says_that_it_was_chosen_and_is_found_again(frozen, feature_cach
     run = planned(frozen, cache=feature_cache)
     run.train(None, lambda *_: None).save(tmp_path / "a.model")
     model = load_model(tmp_path / "a.model")
+    beside = model.record["reference"]
+    assert 0 < beside["float_cosine_map"] <= 1
+    assert beside["images_per_class"] == run.context.labels["train"].sum(axis=0).mean()
     assert model.record["run_key"] == run.key() == planned(frozen, cache=feature_cache).key()
     assert differences(model, run) == []
     assert differences(model, planned(replace(frozen, seed=5), cache=feature_cache))[0].startswith(

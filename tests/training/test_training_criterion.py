@@ -7,7 +7,7 @@ import pytest
 
 from nearbit.codes import binarize
 from nearbit.errors import InputError
-from nearbit.metrics import leave_one_out_average_precision, tie_aware_average_precision
+from nearbit.metrics import leave_one_out_average_precision, scored_average_precision, tie_aware_average_precision
 from nearbit.training.criterion import Criterion, searched_by_validation
 from tiny_data import tiny_dataset, tiny_split
 
@@ -90,3 +90,25 @@ def test_left_out_once_is_a_search_of_all_the_others(multi_label):
     for row in range(40):
         others = (np.delete(codes, row, axis=0), np.delete(labels, row, axis=0))
         assert found[row] == tie_aware_average_precision(codes[[row]], labels[[row]], *others, 4)[0]
+
+
+@pytest.mark.parametrize("searched", ["train", "validation"])
+def test_features_are_scored_by_cosine_on_the_same_images(searched):
+    rng = np.random.default_rng(4)
+    features = {part: rng.normal(size=(n, 5)).astype(np.float32) for part, n in (("train", 9), ("validation", 7))}
+    features["validation"][1] = features["validation"][0]
+    labels = {"train": labels_of(*[0, 1, 2] * 3), "validation": labels_of(0, 0, 1, 1, 1, 2, 3)}
+    criterion = Criterion(
+        searched=searched, train_labels=labels["train"], validation_labels=labels["validation"], n_bits=1, seed=0
+    )
+    own, values = features["validation"], []
+    for row in range(len(own)):
+        keep = np.arange(len(own)) != row
+        items, marks = (
+            (features["train"], labels["train"]) if searched == "train" else (own[keep], labels["validation"][keep])
+        )
+        lengths = np.linalg.norm(items, axis=1) * np.linalg.norm(own[row])
+        scores = np.rint(items.astype(np.float64) @ own[row] / lengths * 2**18)
+        if searched == "train" or (labels["validation"][row] & labels["validation"][keep]).any():
+            values.append(scored_average_precision([scores], labels["validation"][row][None], marks)[0])
+    assert criterion.float_score(features) == pytest.approx(np.mean(values), abs=1e-9)

@@ -118,7 +118,7 @@ def about_choice(record: dict[str, Any], n_bits: int) -> list[str]:
 
 def _about_few(images_per_class: float, n_bits: int, *, is_final: bool) -> list[str]:
     """Return what helps where there are few training images a class."""
-    from nearbit.methods.ridge import FEW_IMAGES
+    from nearbit.metrics.kept import FEW_IMAGES
 
     if images_per_class >= FEW_IMAGES:
         return []

@@ -12,6 +12,7 @@ from nearbit.compare.findings import PRIMARY, Findings
 from nearbit.compare.folder import CellResult
 from nearbit.compare.statistics import Group, Row, Spread
 from nearbit.errors import DataError
+from nearbit.metrics.cosine import WITHOUT_CODES
 from nearbit.report.charts import Axis, Line, chart, legend, nice_ticks
 from nearbit.report.maps import matrix_picture, ramp_picture
 from nearbit.report.page import picture
@@ -36,7 +37,10 @@ def styles_of(findings: Findings) -> dict[str, int]:
 
 
 def length_charts(findings: Findings) -> str:
-    """Return a chart a head: mean tie-aware mAP against bits, with bands of one sample deviation."""
+    """Return a chart a head: mean tie-aware mAP against bits, with bands of one sample deviation.
+
+    What the float features give without codes is a dashed line, the same at every length.
+    """
     styles = styles_of(findings)
     lengths = sorted(column.n_bits for column in findings.columns)
     spreads = {
@@ -46,7 +50,9 @@ def length_charts(findings: Findings) -> str:
     }
     if not spreads:
         return ""
+    levels = {WITHOUT_CODES[name]: spread.mean for name, spread in findings.without_codes().items()}
     ends = [spread.mean + sign * (spread.deviation or 0) for spread in spreads.values() for sign in (-1, 1)]
+    ends += levels.values()
     ticks = {value: f"{value:g}" for value in nice_ticks(min(ends), max(ends))}
     x = Axis(label="bits", ticks={place: str(n_bits) for place, n_bits in enumerate(lengths)})
     panels = []
@@ -57,7 +63,7 @@ def length_charts(findings: Findings) -> str:
             for line in _pieces([spreads.get((row, n_bits)) for n_bits in lengths], row.method, styles[row.method])
         ]
         if lines:
-            panels.append(chart(_title(head), lines, x, Axis(label="tie-aware mAP", ticks=ticks)))
+            panels.append(chart(_title(head), lines, x, Axis(label="tie-aware mAP", ticks=ticks), levels))
     return legend(styles) + f'<div class="panels">{"".join(panels)}</div>'
 
 

@@ -33,6 +33,8 @@ WORDS = {
     "failures": "Every other figure leaves these runs out.",
 }
 
+LENGTHS = "Bands: one sample deviation over seeds. Dashed: what the frozen features give without any code, if known."
+
 
 def comparison_page(findings: Findings) -> str:
     """Return the whole page as HTML."""
@@ -46,7 +48,7 @@ def comparison_page(findings: Findings) -> str:
         f'<p class="lead">{escape(_progress(findings))}</p>',
         _facts(findings),
         *_section(quality, _verdicts(findings.columns)),
-        *_drawing("Quality by code length", "Bands: one sample deviation over seeds.", length_charts(findings)),
+        *_drawing("Quality by code length", LENGTHS, length_charts(findings)),
         *([] if differences is None else _section(differences)),
         *_drawing(
             "Precision and recall by radius",

@@ -2,12 +2,14 @@
 
 import csv
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from io import StringIO
 
-from nearbit.compare.folder import CellResult
+from nearbit.compare.findings import PRIMARY
+from nearbit.compare.folder import CellResult, ComparisonFolder
 from nearbit.compare.statistics import reason_of, scalars_of
 from nearbit.compare.tables import Table, TableEntry
+from nearbit.metrics.cosine import WITHOUT_CODES
 
 BEST, NEAR = "*", "†"
 LATEX = {
@@ -56,22 +58,39 @@ def latex_text(tables: Sequence[Table]) -> str:
     return "\n".join([*first, *(line for table in tables for line in [*_latex_lines(table), ""])])
 
 
-def csv_text(results: Sequence[CellResult]) -> str:
-    """Return one line a cell with every number of it; a field is empty where a cell does not have it."""
-    figures = list(dict.fromkeys(name for result in results for name in scalars_of(result.facts)))
+def csv_text(comparison: ComparisonFolder) -> str:
+    """Return one line a cell with every number of it; a field is empty where a cell does not have it.
+
+    Beside them stands what the float features give without codes at the cell's seed, where that is known.
+    """
+    results, references = comparison.results, comparison.about.get("references", {})
+    scalars = [{**scalars_of(one.facts), **_beside(one, references)} for one in results]
+    figures = list(dict.fromkeys(name for values in scalars for name in values))
     first = ["method", "head", "n_bits", "seed", "status", "error", "head_used", "split_hash"]
     names = [name for name in figures if name not in first]
     out = StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow([*first, *names])
-    for result in results:
+    for result, values in zip(results, scalars, strict=True):
         cell, facts = result.cell, result.facts
-        values = scalars_of(facts)
         error = reason_of(result) if result.status == "failed" else ""
         said = [facts.get("head") or "", facts.get("split_hash") or ""]
         row = [cell.method, cell.head, cell.n_bits, cell.seed, result.status, error, *said]
         writer.writerow([*row, *(_number(values.get(name)) for name in names)])
     return out.getvalue()
+
+
+def _beside(result: CellResult, references: Mapping[str, Mapping[str, float | None]]) -> dict[str, float]:
+    """Return the figures without codes of a cell's seed, by name, and the share that its codes keep.
+
+    There is no share where a sample of the queries was ranked: the codes have their figure of all of them.
+    """
+    known = references.get(str(result.cell.seed), {})
+    found = {f"reference.{name}": float(value) for name in WITHOUT_CODES if (value := known.get(name)) is not None}
+    whole, own = known.get("float_cosine_map"), scalars_of(result.facts).get(PRIMARY)
+    if whole and own is not None and known.get("queries_ranked") == known.get("queries"):
+        found["reference.kept_share"] = own / whole
+    return found
 
 
 def _number(value: float | None) -> str:

@@ -39,7 +39,7 @@ def _texts(findings: Findings) -> dict[str, str]:
     tables = tables_of(findings)
     return {
         "table.md": markdown_text(tables),
-        "table.csv": csv_text(findings.comparison.results),
+        "table.csv": csv_text(findings.comparison),
         "table.tex": latex_text([table for table in tables if table.name != "differences"]),
         "report.html": comparison_page(findings),
         "summary.json": json.dumps(findings.to_dict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n",

@@ -23,9 +23,6 @@ from nearbit.methods.projections import (
 )
 from nearbit.networks import ExpectedCenter
 
-FEW_IMAGES = 10
-"""Training images a class below which a hash network overfits."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class RidgeOptions:

@@ -27,6 +27,8 @@ def cosine_average_precision(
     query_labels: npt.ArrayLike,
     database_rows: npt.ArrayLike,
     database_labels: npt.ArrayLike,
+    *,
+    leave_one_out: bool = False,
 ) -> Values:
     """Return the tie-aware average precision of each query that ranks the database by cosine, the largest first.
 
@@ -35,6 +37,7 @@ def cosine_average_precision(
         query_labels: class numbers int `(n_query,)`, or bool `(n_query, n_classes)`.
         database_rows: float `(n_database, width)`.
         database_labels: labels of the database, in the form of `query_labels`.
+        leave_one_out: whether the item of a query's own number is not among what it searches: both are the same rows.
 
     Returns:
         float64 `(n_query,)`, each in [0, 1]. Cosines are rounded to 2^-18, and count in expectation where they are then
@@ -49,6 +52,8 @@ def cosine_average_precision(
     """
     queries, database = _checked(query_rows, "query_rows"), _checked(database_rows, "database_rows")
     relevance = relevance_of(query_labels, database_labels)
+    if leave_one_out and len(queries) != len(database):
+        raise InputError(f"each query is left out where both are the same rows; {len(queries)}, {len(database)} came")
     if (len(queries), len(database)) != (len(relevance.query_keys), relevance.database_keys.shape[1]):
         raise InputError(
             f"rows and labels must be as many: {len(queries)} queries and {len(database)} database rows came with "
@@ -64,13 +69,16 @@ def cosine_average_precision(
         for start in range(0, len(queries), size):
             block = range(start, min(start + size, len(queries)))
             far = _rounded(units[block.start : block.stop] @ database.T, scales)
-            found += pool.map(lambda row, query: _of_one(row, relevance, query, harmonic), far, block)
+            found += pool.map(lambda row, query: _of_one(row, relevance, query, harmonic, leave_one_out), far, block)
     return np.array(found, np.float64)
 
 
-def _of_one(far: npt.NDArray[np.int32], relevance: Relevance, query: int, harmonic: Values) -> float:
-    """Return the figure of one query; `far` are its distances in units."""
-    marked = np.sort(2 * far + ~relevant_to(relevance, query))
+def _of_one(far: npt.NDArray[np.int32], relevance: Relevance, query: int, harmonic: Values, left_out: bool) -> float:
+    """Return the figure of one query; `far` are its distances in units, `left_out` whether its own item is none."""
+    marked = 2 * far + ~relevant_to(relevance, query)
+    if left_out:
+        marked = np.delete(marked, query)
+    marked.sort()
     return Ties.of(marked >> 1, marked & 1 == 0, harmonic).average_precision()
 
 

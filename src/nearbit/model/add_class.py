@@ -248,7 +248,7 @@ def _with_class(model: Model, head: Head, name: str, word: Centers, digests: lis
         "added_classes": [*model.record.get("added_classes", []), event],
     }
     if n_kept:
-        record["validation_map"] = None
+        record |= {"validation_map": None, "reference": None}
     return replace(
         model,
         network=HashNetwork(model.network.backbone, head).eval(),

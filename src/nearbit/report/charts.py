@@ -47,9 +47,17 @@ class Axis:
         return 0.5 if low == high else (value - low) / (high - low)
 
 
-def chart(title: str, lines: Sequence[Line], x: Axis, y: Axis) -> str:
-    """Return a chart of lines over two axes."""
-    parts = [text(LEFT, 14, title, anchor="start", size=13), *_grid(x, y)]
+def chart(title: str, lines: Sequence[Line], x: Axis, y: Axis, levels: Mapping[str, float] | None = None) -> str:
+    """Return a chart of lines over two axes.
+
+    Args:
+        title: what stands above it.
+        lines: what is drawn.
+        x, y: the axes.
+        levels: values of y by name, drawn as dashed lines from side to side with their names on them.
+    """
+    levels = levels or {}
+    parts = [text(LEFT, 14, title, anchor="start", size=13), *_grid(x, y), *_levels(levels, y)]
     parts += [_band(line, x, y) for line in lines if any(line.deviations)]
     for line in lines:
         places = [_place(point, x, y) for point in line.points]
@@ -58,7 +66,7 @@ def chart(title: str, lines: Sequence[Line], x: Axis, y: Axis) -> str:
         for place in range(len(line.points)) if line.marked is None else line.marked:
             said = f"{line.name}: {x.label} {_said(line.points[place][0], x)}, {y.label} {line.points[place][1]:.4f}"
             parts.append(_mark(*places[place], line.style, said))
-    names = ", ".join(dict.fromkeys(line.name for line in lines))
+    names = ", ".join(dict.fromkeys([*(line.name for line in lines), *levels]))
     label = f"{title}: {y.label} against {x.label}; lines: {names}"
     return (
         f'<svg viewBox="0 0 {WIDTH:g} {HEIGHT:g}" width="{WIDTH:g}" role="img" aria-label="{escape(label)}">'
@@ -103,6 +111,22 @@ def _grid(x: Axis, y: Axis) -> list[str]:
     middle = (TOP + BOTTOM) / 2
     up = f'<g transform="rotate(-90 14 {middle:g})">{text(14, middle, y.label, fill=MUTED, size=11)}</g>'
     return [*parts, text((LEFT + RIGHT) / 2, BOTTOM + 36, x.label, fill=MUTED, size=11), up]
+
+
+def _levels(levels: Mapping[str, float], y: Axis) -> list[str]:
+    """Return dashed lines with their names: the highest name above its line, the others below theirs, apart."""
+    parts, lowest = [], TOP
+    for value, name in sorted(((value, name) for name, value in levels.items()), reverse=True):
+        down = BOTTOM - (BOTTOM - TOP) * y.share(value)
+        said = f"<title>{escape(f'{name}: {y.label} {value:.4f}')}</title>"
+        parts.append(
+            f'<line class="level" x1="{LEFT}" x2="{RIGHT}" y1="{down:.1f}" y2="{down:.1f}" stroke="{MUTED}" '
+            f'stroke-width="1.5" stroke-dasharray="7 4">{said}</line>'
+        )
+        words = down - 4 if len(parts) == 1 and down > TOP + 12 else max(down + 12, lowest + 12)
+        lowest = words
+        parts.append(text(RIGHT, round(words, 1), name, anchor="end", fill=MUTED, size=10))
+    return parts
 
 
 def _place(point: tuple[float, float], x: Axis, y: Axis) -> tuple[float, float]:

@@ -10,8 +10,9 @@ import numpy.typing as npt
 from nearbit.codes import Codes, Signs, hamming_distances, pack
 from nearbit.errors import BundleError
 from nearbit.metrics.health import health_of
+from nearbit.metrics.kept import advice_of, share_of
 from nearbit.model.manifest import read_manifest, read_signs
-from nearbit.service.contract.answers import CardAnswer, CenterAnswer, CentersAnswer, HealthAnswer
+from nearbit.service.contract.answers import BesideFloats, CardAnswer, CenterAnswer, CentersAnswer, HealthAnswer
 
 HEALTH_ITEMS = 200_000
 """Beyond so many items, health is measured on evenly spaced ones."""
@@ -151,6 +152,24 @@ def card_of(folder: Path) -> CardAnswer:
         "n_validation": record.get("n_validation"),
         "selected_epoch": record.get("selected_epoch"),
         "validation_map": record.get("validation_map"),
+        **_beside_floats(about, record),
         "split_hash": about.get("split_hash"),
         "libraries": about.get("libraries"),
     }
+
+
+def _beside_floats(about: dict[str, Any], record: dict[str, Any]) -> BesideFloats:
+    """Return what a model's record says of the float features, what its codes keep of it, and what helps."""
+    score, reference = record.get("validation_map"), record.get("reference") or {}
+    whole = reference.get("float_cosine_map")
+    kept = None if score is None else share_of(score, whole)
+    if kept is None:
+        return {"float_map": whole, "kept_share": None, "advice": []}
+    helps = advice_of(
+        kept,
+        method=about.get("method"),
+        n_bits=about["n_bits"],
+        images=reference.get("images_per_class"),
+        asymmetric=" (nearbit evaluate says how much)",
+    )
+    return {"float_map": whole, "kept_share": kept, "advice": [helps] if helps else []}

@@ -13,7 +13,7 @@ from nearbit.datasets import Split
 from nearbit.errors import InputError
 from nearbit.files.writing import json_digest
 from nearbit.methods import Baseline, find_method
-from nearbit.methods.ridge import FEW_IMAGES
+from nearbit.metrics.kept import FEW_IMAGES
 from nearbit.model.bundle import Model
 from nearbit.progress import Progress
 from nearbit.training.baseline import BaselineRun, useful_options

@@ -94,6 +94,7 @@ class BaselineRun:
             "selected_epoch": 0,
             "validation_map": score,
             "validation_searched": None if criterion is None else criterion.searched,
+            "reference": self.context.reference(),
             "certificate": certify(state.centers).to_dict() if len(state.centers) > 1 else None,
             "history": [],
             "head_candidates": {head.spec["kind"]: score},

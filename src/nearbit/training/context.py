@@ -16,7 +16,7 @@ from nearbit.errors import InputError, TrainingError
 from nearbit.files.writing import json_digest
 from nearbit.methods import Regime
 from nearbit.networks import Backbone, HashNetwork, Head, HeadKind, make_backbone
-from nearbit.progress import Progress
+from nearbit.progress import Progress, silent
 from nearbit.training.batches import FeatureInputs, PixelInputs, TrainingInputs
 from nearbit.training.criterion import Criterion, searched_by_validation
 from nearbit.training.distributed.processes import Processes, current_processes
@@ -43,6 +43,7 @@ class RunContext:
     ) -> None:
         self.dataset, self.split, self.options = dataset, split, options
         self._computed: dict[tuple[int, str], FeatureInputs] = {}
+        self._references: dict[tuple[str, int], float] = {}
         self.feature_store = feature_store_of(cache)
         self.cache = None if self.feature_store is None else self.feature_store.folder
         self.parts = {"train": split.train, "validation": split.validation}
@@ -103,6 +104,24 @@ class RunContext:
             "precision": self.precision,
             "processes": self.processes.count,
             "threads": torch.get_num_threads(),
+        }
+
+    def reference(self) -> dict[str, Any] | None:
+        """Return what the frozen features give on validation without codes; None where there is no such figure."""
+        criterion = self.criterion(1)  # of features: the length of codes has no part in it
+        if criterion is None or self.regime != "frozen":
+            return None
+        key = (criterion.searched, criterion.seed)
+        if key not in self._references:
+            parts = self.feature_inputs(silent).parts
+            rows = criterion.positions()
+            self._references[key] = criterion.float_score(
+                {part: np.asarray(parts[part].cpu().numpy()[own]) for part, own in rows.items()}
+            )
+        counts = self.labels["train"].sum(axis=0)
+        return {
+            "float_cosine_map": self._references[key],
+            "images_per_class": float(counts[counts > 0].mean()) if counts.any() else None,
         }
 
     def network(self, n_outputs: int, kind: HeadKind, *, normalized: bool = False) -> HashNetwork:

@@ -10,7 +10,7 @@ from nearbit.codes import binarize
 from nearbit.datasets import Split
 from nearbit.encoding.feature_cache import FloatRows
 from nearbit.errors import InputError
-from nearbit.metrics import leave_one_out_average_precision, tie_aware_average_precision
+from nearbit.metrics import cosine_average_precision, leave_one_out_average_precision, tie_aware_average_precision
 from nearbit.training.batches import Positions
 from nearbit.training.seeds import generator
 
@@ -57,6 +57,15 @@ class Criterion:
         database = self.train_labels[self.positions()["train"]]
         queries = (codes["validation"], self.validation_labels)
         return float(tie_aware_average_precision(*queries, codes["train"], database, self.n_bits).mean())
+
+    def float_score(self, features: dict[str, FloatRows]) -> float:
+        """Return what `score` says of codes, of the ranking by cosine of features of the same images."""
+        own, labels = features["validation"], self.validation_labels
+        if self.searched == "validation":
+            values = cosine_average_precision(own, labels, own, labels, leave_one_out=True)
+            return float(values[shares_labels(labels)].mean())
+        database = self.train_labels[self.positions()["train"]]
+        return float(cosine_average_precision(own, labels, features["train"], database).mean())
 
 
 def searched_by_validation(split: Split, labels: npt.NDArray[np.bool_], wanted: str) -> Searched:

@@ -272,6 +272,7 @@ class TrainingRun:
             "selected_epoch": state.best.epoch,
             "validation_map": state.best.validation_map,
             "validation_searched": None if self._criterion is None else self._criterion.searched,
+            "reference": self.context.reference(),
             **({} if state.best.mixture is None else {"expected_center": state.best.mixture}),
             "certificate": certify(state.best.centers.centers, similarity).to_dict(),
             "history": state.history,

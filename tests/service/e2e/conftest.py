@@ -20,6 +20,7 @@ def place(tmp_path_factory):
     root = tmp_path_factory.mktemp("served")
     dataset = load_dataset(str(write_pictures(root / "pictures")))
     model = random_model(n_bits=16)
+    model.record.update(validation_map=0.4, reference={"float_cosine_map": 0.5, "images_per_class": 4.0})
     model.save(root / "pictures.model")
     write_index(root / "pictures.index", model, dataset)
     return root

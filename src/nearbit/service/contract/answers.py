@@ -178,7 +178,18 @@ class CentersAnswer(TypedDict):
     explained: Annotated[float, More(description="The share of the centers' spread that the plane shows.")]
 
 
-class CardAnswer(TypedDict):
+class BesideFloats(TypedDict):
+    """What the float features give where the codes were validated, and what the codes keep of it."""
+
+    float_map: Annotated[
+        float | None,
+        More(description="What `validation_map` would be by the cosine of the float features, without any code."),
+    ]
+    kept_share: Annotated[float | None, More(description="`validation_map` over `float_map`.")]
+    advice: list[str]
+
+
+class CardAnswer(BesideFloats):
     """The model; what its folder does not say is null."""
 
     name: str

@@ -74,6 +74,15 @@ function listing(what) {
   ];
 }
 
+/** Tell what codes keep of the float features that they are made of, and what helps; then list the rest of the model. */
+function modelPart({ float_map: whole, kept_share: kept, advice, ...rest }) {
+  const share = kept === null ? [] : [
+    make("p", { class: "kept" }, `On validation the codes keep ${Math.round(100 * kept)} % of the float features' figure (mAP ${rest.validation_map.toFixed(3)} of ${whole.toFixed(3)}).`),
+    ...(advice.length ? [make("ul", { class: "advice" }, ...advice.map((words) => make("li", {}, sentence(words))))] : []),
+  ];
+  return [...share, ...listing(rest)];
+}
+
 async function orMessage(work) {
   try {
     return await work;
@@ -97,7 +106,7 @@ export async function showAbout() {
     figures(index, labels, isSick ? sick : null),
     make("div", { class: "about-parts" }, isSick ? healthPart(sick) : section("about-health", "Health of the codes", without(sick, "Not known")),
     section("about-map", "Map of the classes", map instanceof Error ? without(map, "There is no map") : classMap(map)),
-    section("about-model", "The model", ...(model instanceof Error ? [without(model, "No model is at hand")] : listing(model))),
+    section("about-model", "The model", ...(model instanceof Error ? [without(model, "No model is at hand")] : modelPart(model))),
     section("about-index", "The index", ...listing(index))),
   );
 }
