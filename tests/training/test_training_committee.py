@@ -225,6 +225,10 @@ def test_prefixes_of_nested_centers_are_those_of_shorter_words(run):
         ("four", "nested must be whole numbers of bits"),
         (4.5, "nested must be whole numbers of bits"),
         (True, "nested must be whole numbers of bits"),
+        (float("inf"), "nested must be whole numbers of bits"),
+        (float("nan"), "nested must be whole numbers of bits"),
+        ([16, 0], "nested must be whole numbers of bits"),
+        (-1, "nested must be whole numbers of bits"),
     ],
 )
 def test_nested_lengths_that_do_not_fit_are_refused_before_training(run, nested, message):

@@ -72,7 +72,7 @@ def _lengths(given: Any) -> tuple[int, ...]:
     values = given.split(",") if isinstance(given, str) else given if isinstance(given, list | tuple) else [given]
     try:
         lengths = tuple(int(value) for value in values)
-    except (TypeError, ValueError):
+    except (OverflowError, TypeError, ValueError):
         lengths = (0,)
     if any(length < 1 or isinstance(value, bool | float) for length, value in zip(lengths, values, strict=False)):
         raise InputError(f"nested must be whole numbers of bits, at least 1, such as 16,32, not {given!r}")
