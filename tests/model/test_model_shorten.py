@@ -34,7 +34,8 @@ def model_of(name, n_bits=12):
     expected = spec.pop("expected", False)
     head = Head(width, n_bits, **spec)
     if expected:
-        head.expect(ExpectedCenter([Head(width, 3, "hidden", hidden=4)], n_bits))
+        projection = Head(width, n_bits, "linear", unit_length=True)
+        head.expect(ExpectedCenter([Head(width, 3, "hidden", hidden=4)], n_bits, projection))
     generator = torch.Generator().manual_seed(4)
     for key, value in head.state_dict().items():
         if value.is_floating_point() and value.ndim:
