@@ -82,12 +82,13 @@ def test_a_rehearsal_on_few_images_has_as_many_bits_as_closed_forms_can_have(fro
     dataset = tiny_dataset()
     options = replace(frozen, epochs=1)
     run = plan(dataset, few_split(dataset), n_bits=4, options=options, cache=feature_cache)
-    assert set(run.runs) == set(CANDIDATES)
+    assert set(run.runs) == {"ridge", "itq"}
     assert run.bits_tried == 2  # of 3 training images
     model = run.train(None, lambda *_: None)
     assert model.n_bits == 4
-    assert set(model.record["auto"]["scores"]) == set(CANDIDATES)
-    assert model.record["auto"]["refused"] == {}
+    assert set(model.record["auto"]["scores"]) == {"ridge", "itq"}
+    why = "with 2 training images a class its closed form, ridge, has been as good or better and takes a second"
+    assert model.record["auto"]["refused"] == {"ech": why}
     assert "in a rehearsal on fewer training images with 2 bits" in about_choice(model.record, 4)[0]
     shorter = plan(dataset, few_split(dataset), n_bits=2, options=options, cache=feature_cache)
     assert shorter.bits_tried == 2
@@ -130,7 +131,7 @@ def test_what_cannot_be_trained_is_left_out_and_told(frozen, feature_cache):
     assert model.method == "ech"
     why = "16 bits need as many directions, and 12 training images vary in fewer"
     assert model.record["auto"]["refused"] == {"ridge": why, "itq": why}
-    assert f"auto: itq could not be tried: {why}" in about_choice(model.record, 16)
+    assert f"auto: itq was not tried: {why}" in about_choice(model.record, 16)
 
 
 def test_elsewhere_there_is_one_method(frozen):

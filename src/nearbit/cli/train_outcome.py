@@ -112,7 +112,7 @@ def about_choice(record: dict[str, Any], n_bits: int) -> list[str]:
         lines = [
             f"auto: {auto['chosen']}, best by mAP of validation images that search {searched}{rehearsed} ({scores})"
         ]
-    lines += [f"auto: {name} could not be tried: {why}" for name, why in auto["refused"].items()]
+    lines += [f"auto: {name} was not tried: {why}" for name, why in auto["refused"].items()]
     return lines + _about_few(record.get("final", auto)["images_per_class"], n_bits, is_final="final" in record)
 
 

@@ -26,6 +26,9 @@ from nearbit.training.method_run import TrainingRun
 CANDIDATES = ("ech", "ridge", "itq")
 """What is tried on frozen features: a hash network, and two closed forms that take a second."""
 
+FEWEST_IMAGES = 5
+"""With fewer training images a class a rehearsal, which has one less, says too little of a network to choose it by."""
+
 Run = TrainingRun | BaselineRun
 
 
@@ -48,7 +51,7 @@ class AutoRun:
     choice is rehearsed: some training images join the validation images until most of them share a label, each
     method is trained without them (ECH with one classifier) and scored on them, all with fewer bits where closed forms
     cannot have as many of so few images, and the best one is then trained on all. Of the two heads ECH gets the hidden
-    layer, unless the options name one.
+    layer, unless the options name one. With fewer than five training images a class ECH is left to its closed form.
     """
 
     needs_labels = True
@@ -61,6 +64,8 @@ class AutoRun:
         if rehearsed is not None:
             stage = RunContext(context.dataset, rehearsed, context.options, context.feature_store)
         self.refused: dict[str, str] = {}
+        if self.is_rehearsed:
+            self._leave_out_networks()
         names, few = self._candidates(), {"members": 1} if self.is_rehearsed else None
         self.bits_tried = n_bits if names == ("ech",) else _bits_for(n_bits, len(stage.split.train))
         self.runs = {
@@ -77,6 +82,12 @@ class AutoRun:
         elif options.head == "auto":
             options = replace(options, head="hidden")
         return self._plan_one(context.with_options(options), n_bits, name, method_options=method_options)
+
+    def _leave_out_networks(self) -> None:
+        """Leave ECH's network to more images where its closed form can be trained: see `FEWEST_IMAGES`."""
+        if self.images_per_class < FEWEST_IMAGES and len(self.context.split.train) > self.n_bits:
+            few = f"with {self.images_per_class:g} training images a class"
+            self.refused["ech"] = f"{few} its closed form, ridge, has been as good or better and takes a second"
 
     def _candidates(self) -> tuple[str, ...]:
         """Return what can be tried: each method where it can be trained, and only one without validation images."""
