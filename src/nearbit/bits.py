@@ -1,31 +1,25 @@
 """`nearbit bits`: quality against code length for a data set, measured on validation images, and one length of them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from nearbit.datasets import Dataset, Split
 from nearbit.errors import InputError
-from nearbit.methods import Baseline, find_method
-from nearbit.metrics.cosine import cosine_average_precision
+from nearbit.metrics.kept import share_of
 from nearbit.model.bundle import Model
 from nearbit.progress import Progress, silent
-from nearbit.training import AUTO, TrainOptions, plan
-from nearbit.training.baseline import useful_options
+from nearbit.training import AUTO, AnyRun, TrainOptions, plan
+from nearbit.training.auto import AutoRun
 from nearbit.training.context import RunContext
-from nearbit.training.criterion import Criterion, shares_labels
+from nearbit.training.criterion import Criterion
 
 WITHIN = 0.02
 """The shortest length within this share of the best figure is recommended."""
 
 AUTO_AT = 64
 """The length nearest to it is where `auto` chooses the method, which then is trained at the others."""
-
-MOST_LEFT_OUT = 2000
-"""More validation images are not ranked among themselves by the cosine of their features."""
 
 
 class LengthFigure(NamedTuple):
@@ -119,25 +113,28 @@ def length_curve(
     """
     if not lengths:
         raise InputError("give at least one code length")
-    chosen_options, ordered = options or TrainOptions(), sorted(set(lengths))
+    ordered = sorted(set(lengths))
     middle = min(ordered, key=lambda n_bits: abs(n_bits - AUTO_AT))
-    first = plan(dataset, split, method=method, n_bits=middle, options=chosen_options, cache=cache)
+    first = plan(dataset, split, method=method, n_bits=middle, options=options, cache=cache)
     criterion = _criterion(first.context, middle)
     models: dict[int, Model] = {}
-    if method == AUTO:
+    if isinstance(first, AutoRun):
         models[middle] = first.train(None, progress)
         method = models[middle].method
-        chosen_options = _options_for(method, chosen_options)
     refused: dict[int, str] = {}
     for n_bits in (n_bits for n_bits in ordered if n_bits not in models):
         try:
-            run = plan(dataset, split, method=method, n_bits=n_bits, options=chosen_options, cache=cache)
+            if isinstance(first, AutoRun):
+                run: AnyRun = first.planned(first.context, n_bits, method)
+            else:
+                run = plan(dataset, split, method=method, n_bits=n_bits, options=options, cache=cache)
             models[n_bits] = run.train(None, progress)
         except InputError as error:
             refused[n_bits] = str(error)
     if not models:
         raise InputError(f"{method} can be trained at none of these lengths: {'; '.join(refused.values())}")
-    whole = _float_map(first.context, criterion, progress)
+    reference = first.context.reference()
+    whole = None if reference is None else reference["float_cosine_map"]
     figures = tuple(_figure(n_bits, models[n_bits], whole) for n_bits in sorted(models))
     return LengthCurve(method=method, searched=criterion.searched, float_map=whole, figures=figures, refused=refused)
 
@@ -152,33 +149,6 @@ def _criterion(context: RunContext, n_bits: int) -> Criterion:
     return found
 
 
-def _options_for(method: str, options: TrainOptions) -> TrainOptions:
-    """Return the options that `auto` gives the method that it chose."""
-    found = find_method(method)
-    if isinstance(found, Baseline):
-        return useful_options(found, options)
-    return replace(options, head="hidden") if method == "ech" and options.head == "auto" else options
-
-
 def _figure(n_bits: int, model: Model, whole: float | None) -> LengthFigure:
     score = float(model.record["validation_map"])
-    return LengthFigure(n_bits, 1_000_000 * -(-n_bits // 8), score, score / whole if whole else None)
-
-
-def _float_map(context: RunContext, criterion: Criterion, progress: Progress) -> float | None:
-    """Return the criterion's figure for the float features by cosine; None where the backbone is trained."""
-    if context.regime != "frozen":
-        return None
-    parts = context.feature_inputs(progress).parts
-    features = {part: parts[part].cpu().numpy()[rows] for part, rows in criterion.positions().items()}
-    own, labels = features["validation"], criterion.validation_labels
-    if criterion.searched == "train":
-        database = criterion.train_labels[criterion.positions()["train"]]
-        return float(cosine_average_precision(own, labels, features["train"], database).mean())
-    if len(own) > MOST_LEFT_OUT:
-        return None
-    values = []
-    for row in np.flatnonzero(shares_labels(labels)).tolist():
-        others = np.delete(np.arange(len(own)), row)
-        values.append(cosine_average_precision(own[[row]], labels[[row]], own[others], labels[others])[0])
-    return float(np.mean(values))
+    return LengthFigure(n_bits, 1_000_000 * -(-n_bits // 8), score, share_of(score, whole))

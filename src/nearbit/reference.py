@@ -15,7 +15,7 @@ from nearbit.methods.ridge import RidgeOptions, ridge_map
 from nearbit.metrics import Report
 from nearbit.metrics.cosine import cosine_average_precision
 from nearbit.metrics.counting.comparison import Values
-from nearbit.metrics.kept import advice_of, share_of
+from nearbit.metrics.kept import advice_of, images_per_class, share_of
 
 MOST_PAIRS = 250_000_000
 """Queries x database items that are ranked; where there are more, a sample of the queries is."""
@@ -150,7 +150,7 @@ class Reference:
     Attributes:
         figures: what the features give.
         method, n_bits: of the codes.
-        images_per_class: training images a class, on average over the classes that have any; None without.
+        images_per_class: the median of training images over the classes that have any; None without.
         code_map: mean tie-aware average precision of the codes, for the queries that were ranked.
         asymmetric_map: the same with the real outputs of the queries.
     """
@@ -165,13 +165,12 @@ class Reference:
     @classmethod
     def of(cls, figures: FloatFigures, report: Report, train: FeaturePart, method: str) -> "Reference":
         """Return what features give beside a report of codes of the same queries, with asymmetric figures."""
-        per_class = train.labels.sum(axis=0)
         means = {name: float(report.per_query[name][figures.queries].mean()) for name in _OF_CODES}
         return cls(
             figures=figures,
             method=method,
             n_bits=report.n_bits,
-            images_per_class=float(per_class[per_class > 0].mean()) if per_class.any() else None,
+            images_per_class=images_per_class(train.labels),
             code_map=means["tie_aware_map"],
             asymmetric_map=means["asymmetric_tie_aware_map"],
         )

@@ -9,6 +9,8 @@ from nearbit.bits import length_curve
 from nearbit.errors import InputError
 from nearbit.metrics.cosine import cosine_average_precision
 from nearbit.model.bundle import Model
+from nearbit.progress import silent
+from nearbit.training import plan
 from tiny_data import tiny_dataset, tiny_split
 
 
@@ -16,6 +18,8 @@ from tiny_data import tiny_dataset, tiny_split
 def test_the_share_is_that_of_the_features_on_the_same_images(frozen, feature_cache, searched):
     dataset = tiny_dataset()
     split = tiny_split(dataset)
+    if searched == "train":
+        split = replace(split, database=split.train)  # else there is no share
     options = replace(frozen, validate_against=searched)
     curve = length_curve(dataset, split, [4, 2], method="itq", options=_closed(options), cache=feature_cache)
     assert curve.searched == searched
@@ -32,6 +36,29 @@ def test_the_share_is_that_of_the_features_on_the_same_images(frozen, feature_ca
     assert curve.float_map == pytest.approx(np.mean(values), abs=1e-6)
     for figure in curve.figures:
         assert figure.kept_share == pytest.approx(figure.validation_map / curve.float_map)
+
+
+def test_images_learnt_by_heart_tell_no_share(frozen, feature_cache):
+    dataset = tiny_dataset()
+    options = _closed(replace(frozen, validate_against="train"))
+    curve = length_curve(dataset, tiny_split(dataset), [4, 2], method="itq", options=options, cache=feature_cache)
+    assert curve.searched == "train"
+    assert curve.float_map is None
+    assert [figure.kept_share for figure in curve.figures] == [None, None]
+    assert all(figure.validation_map > 0 for figure in curve.figures)
+
+
+def test_auto_chooses_once_and_its_method_is_trained_at_the_other_lengths(frozen, feature_cache):
+    dataset = tiny_dataset()
+    split = tiny_split(dataset)
+    options = replace(frozen, epochs=2)
+    curve = length_curve(dataset, split, [2, 4], options=options, cache=feature_cache)
+    run = plan(dataset, split, n_bits=4, options=options, cache=feature_cache)
+    chosen = run.train(None, silent)
+    assert curve.method == chosen.method
+    assert curve.figures[1].validation_map == chosen.record["validation_map"]
+    other = run.planned(run.context, 2, chosen.method).train(None, silent)
+    assert curve.figures[0].validation_map == other.record["validation_map"]
 
 
 def test_lengths_that_the_method_cannot_have_are_named(frozen, feature_cache):

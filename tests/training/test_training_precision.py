@@ -56,9 +56,9 @@ def test_a_resumed_float16_run_has_its_factor_again_and_ends_in_the_same_model(r
 
     def interrupt(stage, done, total):
         if done == 3:
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt("after three")
 
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match="after three"):
         run("crh", precision="float16", checkpoint=tmp_path, progress=interrupt)
     states.clear()
     assert_same(run("crh", precision="float16", checkpoint=tmp_path), undisturbed)

@@ -58,8 +58,8 @@ def principal_directions(centered: Matrix, n_bits: int) -> Matrix:
             f"{len(centered)} training images of {centered.shape[1]} features vary in {rank} directions, and {n_bits} "
             "bits need as many: take fewer bits, or the method random"
         )
-    largest = vectors[:, ::-1][:, :n_bits]
-    directions = centered.T @ (largest / values[:n_bits]) if wide else largest
+    first = vectors[:, ::-1][:, :n_bits]
+    directions = centered.T @ (first / values[:n_bits]) if wide else first
     largest = directions[np.abs(directions).argmax(axis=0), np.arange(n_bits)]
     return np.asarray(directions * np.where(largest < 0, -1.0, 1.0))
 

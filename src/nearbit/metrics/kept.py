@@ -1,11 +1,20 @@
 """What share of their float features' figure codes keep, and what helps where it is little."""
 
+import numpy as np
+import numpy.typing as npt
+
 ENOUGH = 0.85
 """Below this share of the float figure there is advice."""
 FEW_IMAGES = 10
 """With fewer training images a class codes lose much against the features that they are made of."""
 METHODS_THAT_KEEP = ("ech", "ridge")
 """The methods made for what the features know beside the classes; `auto` chooses among them."""
+
+
+def images_per_class(labels: npt.NDArray[np.bool_]) -> float | None:
+    """Return the median number of images of the classes that have any, for labels bool `(n, n_classes)`."""
+    counts = labels.sum(axis=0)
+    return float(np.median(counts[counts > 0])) if counts.any() else None
 
 
 def share_of(value: float, whole: float | None) -> float | None:

@@ -13,7 +13,7 @@ from nearbit.datasets import Split
 from nearbit.errors import InputError
 from nearbit.files.writing import json_digest
 from nearbit.methods import Baseline, find_method
-from nearbit.metrics.kept import FEW_IMAGES
+from nearbit.metrics.kept import FEW_IMAGES, images_per_class
 from nearbit.model.bundle import Model
 from nearbit.progress import Progress
 from nearbit.training.baseline import BaselineRun, useful_options
@@ -64,15 +64,11 @@ class AutoRun:
         if rehearsed is not None:
             stage = RunContext(context.dataset, rehearsed, context.options, context.feature_store)
         self.refused: dict[str, str] = {}
-        if self.is_rehearsed:
-            self._leave_out_networks()
         names, few = self._candidates(), {"members": 1} if self.is_rehearsed else None
         self.bits_tried = n_bits if names == ("ech",) else _bits_for(n_bits, len(stage.split.train))
-        self.runs = {
-            name: self._planned(stage, self.bits_tried, name, few if name == "ech" else None) for name in names
-        }
+        self.runs = {name: self.planned(stage, self.bits_tried, name, few if name == "ech" else None) for name in names}
 
-    def _planned(
+    def planned(
         self, context: RunContext, n_bits: int, name: str, method_options: Mapping[str, Any] | None = None
     ) -> Run:
         """Return the run of one method with those of the options that are for it."""
@@ -83,12 +79,6 @@ class AutoRun:
             options = replace(options, head="hidden")
         return self._plan_one(context.with_options(options), n_bits, name, method_options=method_options)
 
-    def _leave_out_networks(self) -> None:
-        """Leave ECH's network to more images where its closed form can be trained: see `FEWEST_IMAGES`."""
-        if self.images_per_class < FEWEST_IMAGES and len(self.context.split.train) > self.n_bits:
-            few = f"with {self.images_per_class:g} training images a class"
-            self.refused["ech"] = f"{few} its closed form, ridge, has been as good or better and takes a second"
-
     def _candidates(self) -> tuple[str, ...]:
         """Return what can be tried: each method where it can be trained, and only one without validation images."""
         n_classes, n_train = self.context.dataset.n_classes, len(self.context.split.train)
@@ -97,6 +87,9 @@ class AutoRun:
             self.refused |= dict.fromkeys(("ridge", "itq"), why)
         if self.n_bits < 63 and n_classes > 2**self.n_bits:
             self.refused["ech"] = f"{n_classes} classes are more than the words of {self.n_bits} bits"
+        if self.is_rehearsed and self.images_per_class < FEWEST_IMAGES and "ridge" not in self.refused:
+            few = f"with {self.images_per_class:g} training images a class"
+            self.refused["ech"] = f"{few} its closed form, ridge, has been as good or better and takes a second"
         names = tuple(name for name in CANDIDATES if name not in self.refused)
         if not names:
             raise InputError(f"no method can be trained here: {'; '.join(self.refused.values())}")
@@ -112,7 +105,7 @@ class AutoRun:
 
     def again(self, context: RunContext, model: Model) -> Run:
         """Return the run of the method that a model of this run has, on the images of another context."""
-        return self._planned(self.context, self.n_bits, model.record["auto"]["chosen"]).again(context, model)
+        return self.planned(self.context, self.n_bits, model.record["auto"]["chosen"]).again(context, model)
 
     def train(self, checkpoint: Path | None, progress: Progress, callbacks: Callbacks = NO_CALLBACKS) -> Model:
         """Train each method, and return the model of the best."""
@@ -162,7 +155,7 @@ class AutoRun:
         for name in sorted(models, key=lambda name: scores[name] or 0.0, reverse=True):
             if not self.is_rehearsed:
                 return name, models[name]
-            run = self._planned(self.context, self.n_bits, name)
+            run = self.planned(self.context, self.n_bits, name)
             model = self._trained(run, folder_in(checkpoint, f"{name}-all"), progress, callbacks)
             if model is not None:
                 return name, model
@@ -171,7 +164,7 @@ class AutoRun:
     @property
     def images_per_class(self) -> float:
         """The median number of training images that a class has."""
-        return float(np.median(self.context.labels["train"].sum(axis=0)))
+        return images_per_class(self.context.labels["train"]) or 0.0
 
 
 def _bits_for(n_bits: int, n_train: int) -> int:

@@ -19,7 +19,7 @@ from nearbit.networks import ExpectedCenter, Head
 from nearbit.progress import Progress
 from nearbit.training.callbacks import Callbacks
 from nearbit.training.context import RunContext
-from nearbit.training.criterion import Criterion, is_trained_on
+from nearbit.training.criterion import Criterion
 from nearbit.training.first_stage import classifier_trainer
 from nearbit.training.seeds import generator, torch_seeded
 from nearbit.training.trainer import Stage
@@ -118,7 +118,7 @@ def choose_mixture(
     mixtures = [Mixture(t, (*both, share), None) for t in TEMPERATURES for both in WEIGHTS for share in shares]
     best = mixtures[0]
     if criterion is not None:
-        if criterion.searched == "train" and not is_trained_on(context.split):
+        if criterion.by_heart:
             mixtures = [best]
         parts = _mixed_parts(context, head, center, criterion, progress)
         scored = [mixture._replace(score=_score(center, mixture, parts, criterion)) for mixture in mixtures]

@@ -15,10 +15,11 @@ from nearbit.encoding.torch_backend import cache_key, encode_images, library_ver
 from nearbit.errors import InputError, TrainingError
 from nearbit.files.writing import json_digest
 from nearbit.methods import Regime
+from nearbit.metrics.kept import images_per_class
 from nearbit.networks import Backbone, HashNetwork, Head, HeadKind, make_backbone
 from nearbit.progress import Progress, silent
 from nearbit.training.batches import FeatureInputs, PixelInputs, TrainingInputs
-from nearbit.training.criterion import Criterion, searched_by_validation
+from nearbit.training.criterion import Criterion, is_trained_on, searched_by_validation
 from nearbit.training.distributed.processes import Processes, current_processes
 from nearbit.training.options import TrainOptions, check_augmentation, mirrors, resolve_precision, resolve_regime
 from nearbit.training.seeds import torch_seeded
@@ -107,9 +108,12 @@ class RunContext:
         }
 
     def reference(self) -> dict[str, Any] | None:
-        """Return what the frozen features give on validation without codes; None where there is no such figure."""
+        """Return what the frozen features give on validation without codes.
+
+        None where there is no such figure, or where codes of training images that were learnt by heart stand beside it.
+        """
         criterion = self.criterion(1)  # of features: the length of codes has no part in it
-        if criterion is None or self.regime != "frozen":
+        if criterion is None or criterion.by_heart or self.regime != "frozen":
             return None
         key = (criterion.searched, criterion.seed)
         if key not in self._references:
@@ -118,10 +122,9 @@ class RunContext:
             self._references[key] = criterion.float_score(
                 {part: np.asarray(parts[part].cpu().numpy()[own]) for part, own in rows.items()}
             )
-        counts = self.labels["train"].sum(axis=0)
         return {
             "float_cosine_map": self._references[key],
-            "images_per_class": float(counts[counts > 0].mean()) if counts.any() else None,
+            "images_per_class": images_per_class(self.labels["train"]),
         }
 
     def network(self, n_outputs: int, kind: HeadKind, *, normalized: bool = False) -> HashNetwork:
@@ -144,12 +147,14 @@ class RunContext:
         labels = self.labels["validation"]
         if not labels.any():
             return None
+        searched = searched_by_validation(self.split, labels, self.options.validate_against)
         return Criterion(
-            searched=searched_by_validation(self.split, labels, self.options.validate_against),
+            searched=searched,
             train_labels=self.labels["train"],
             validation_labels=labels,
             n_bits=n_bits,
             seed=self.options.seed,
+            by_heart=searched == "train" and not is_trained_on(self.split),
         )
 
     def inputs(self, backbone: Backbone, progress: Progress) -> TrainingInputs:

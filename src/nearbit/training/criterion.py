@@ -33,6 +33,8 @@ class Criterion:
         train_labels, validation_labels: bool `(n, n_classes)`.
         n_bits: length of the codes.
         seed: draws which training images are searched where there are more than 5,000.
+        by_heart: whether these are training images that queries will not search: then a score says how well they were
+            learnt, and nothing of what queries get.
     """
 
     searched: Searched
@@ -40,6 +42,7 @@ class Criterion:
     validation_labels: npt.NDArray[np.bool_]
     n_bits: int
     seed: int
+    by_heart: bool = False
 
     def positions(self) -> dict[str, Positions]:
         """Return which images of "train" and "validation" `score` wants the outputs of."""

@@ -10,6 +10,7 @@ from nearbit.datasets import Dataset, Split
 from nearbit.datasets.dataset import PARTS
 from nearbit.errors import InputError
 from nearbit.files.writing import json_digest
+from nearbit.metrics.kept import images_per_class
 from nearbit.model.bundle import Model
 from nearbit.progress import Progress
 from nearbit.training.auto import AutoRun
@@ -63,10 +64,9 @@ class FinalRun:
     def _said(self, model: Model, chosen: Model) -> dict[str, Any]:
         """Return what is recorded of the final training, and what was measured of its recipe before."""
         measured = ("run_key", "n_train", "n_validation", "validation_map", "validation_searched")
-        per_class = self.context.dataset.labels[self.split.train].sum(axis=0)
         return {
             "n_images": len(self.split.train),
-            "images_per_class": float(np.median(per_class)) if len(per_class) else None,
+            "images_per_class": images_per_class(self.context.dataset.labels[self.split.train]),
             "left_out_without_labels": self.without_labels,
             "recipe": {
                 "method": model.method,
