@@ -114,11 +114,15 @@ def as_in_the_package(root):
     add_line(
         root / "docs" / "methods" / "README.md", "| [mds](mds.md)", "| [dpn](dpn.md) | fixed | a hinge | majority |\n"
     )
-    add_line(package / "methods" / "__init__.py", "from nearbit.methods.mds", "from nearbit.methods.dpn import DPN\n")
+    add_line(
+        package / "methods" / "__init__.py",
+        "from nearbit.methods.hash_centers.mds",
+        "from nearbit.methods.dpn import DPN\n",
+    )
     table = package / "methods" / "__init__.py"
     text = table.read_text(encoding="utf-8")
-    assert text.count("MDS, ORTHOHASH)") == 1
-    table.write_text(text.replace("MDS, ORTHOHASH)", "MDS, ORTHOHASH, DPN)"), encoding="utf-8")
+    assert text.count("        ORTHOHASH,\n") == 1
+    table.write_text(text.replace("        ORTHOHASH,\n", "        ORTHOHASH,\n        DPN,\n"), encoding="utf-8")
 
 
 def add_line(path, before, line):

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nearbit.encoding.feature_cache import FloatRows
-from nearbit.methods.ridge import RidgeOptions, ridge_map
+from nearbit.methods.closed_form.ridge import RidgeOptions, ridge_map
 from nearbit.metrics import Report
 from nearbit.metrics.cosine import cosine_average_precision
 from nearbit.metrics.counting.comparison import Values

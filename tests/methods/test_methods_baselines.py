@@ -11,8 +11,8 @@ import torch
 import oracles
 from nearbit.errors import InputError
 from nearbit.methods import BASELINES, ITQ, LABEL, PCA, RANDOM, RIDGE, Baseline, find_method
-from nearbit.methods.projections import iterative_quantization, principal_directions, projection_towards
-from nearbit.methods.ridge import _leverage
+from nearbit.methods.closed_form.projections import iterative_quantization, principal_directions, projection_towards
+from nearbit.methods.closed_form.ridge import _leverage
 from nearbit.networks import Head
 
 

@@ -10,7 +10,7 @@ import oracles
 from nearbit.centers import centers_from, reassign
 from nearbit.errors import InputError
 from nearbit.methods import CRH, CRHOptions, Targets, Task
-from nearbit.methods.crh import reassigns_after
+from nearbit.methods.hash_centers.crh import reassigns_after
 
 TASK = Task(n_classes=10, n_bits=48, multi_label=False)
 

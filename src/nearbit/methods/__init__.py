@@ -7,12 +7,16 @@ from importlib.metadata import EntryPoint, entry_points
 
 from nearbit.errors import InputError, did_you_mean
 from nearbit.methods.baseline import Baseline, Fitted
-from nearbit.methods.classifier import CLASSIFIER
-from nearbit.methods.crh import CRH, CRHOptions
-from nearbit.methods.csq import CSQ, CSQOptions
-from nearbit.methods.ech import ECH, ECHOptions
-from nearbit.methods.label_code import LABEL, LabelOptions
-from nearbit.methods.mds import MDS, MDSOptions
+from nearbit.methods.classwise.classifier import CLASSIFIER
+from nearbit.methods.closed_form.label_code import LABEL, LabelOptions
+from nearbit.methods.closed_form.projections import ITQ, PCA, RANDOM, ITQOptions
+from nearbit.methods.closed_form.ridge import RIDGE, RidgeOptions
+from nearbit.methods.hash_centers.crh import CRH, CRHOptions
+from nearbit.methods.hash_centers.csq import CSQ, CSQOptions
+from nearbit.methods.hash_centers.ech import ECH, ECHOptions
+from nearbit.methods.hash_centers.mds import MDS, MDSOptions
+from nearbit.methods.hash_centers.orthohash import ORTHOHASH, OrthoHashOptions
+from nearbit.methods.hash_centers.shc import SHC, SHCMethodOptions
 from nearbit.methods.method import (
     Committee,
     MemoryTerm,
@@ -24,10 +28,6 @@ from nearbit.methods.method import (
     Task,
     TrainingImages,
 )
-from nearbit.methods.orthohash import ORTHOHASH, OrthoHashOptions
-from nearbit.methods.projections import ITQ, PCA, RANDOM, ITQOptions
-from nearbit.methods.ridge import RIDGE, RidgeOptions
-from nearbit.methods.shc import SHC, SHCMethodOptions
 
 __all__ = [
     "BASELINES",
@@ -67,10 +67,29 @@ __all__ = [
     "find_method",
 ]
 
-METHODS: dict[str, Method] = {method.name: method for method in (CRH, SHC, ECH, CSQ, MDS, ORTHOHASH)}
+METHODS: dict[str, Method] = {
+    method.name: method
+    for method in (
+        CRH,
+        SHC,
+        ECH,
+        CSQ,
+        MDS,
+        ORTHOHASH,
+    )
+}
 """Every method that trains towards centers: the command line, model folders and the tests know them."""
 
-BASELINES: dict[str, Baseline] = {baseline.name: baseline for baseline in (ITQ, PCA, RANDOM, RIDGE, LABEL)}
+BASELINES: dict[str, Baseline] = {
+    baseline.name: baseline
+    for baseline in (
+        ITQ,
+        PCA,
+        RANDOM,
+        RIDGE,
+        LABEL,
+    )
+}
 """Every rule that makes codes of frozen features without training a hash network."""
 
 GROUP = "nearbit.methods"

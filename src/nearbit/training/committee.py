@@ -13,7 +13,7 @@ from nearbit.errors import DataError
 from nearbit.files.tensors import tensors_read
 from nearbit.files.writing import read_checked, write_checked
 from nearbit.methods import CLASSIFIER, Committee, Schedule
-from nearbit.methods.projections import projection_towards
+from nearbit.methods.closed_form.projections import projection_towards
 from nearbit.model.bundle import apply_head
 from nearbit.networks import ExpectedCenter, Head
 from nearbit.progress import Progress

@@ -18,7 +18,8 @@ from nearbit.centers import (
 )
 from nearbit.errors import InputError
 from nearbit.losses import central_similarity, quantization, torch_words_of_sets
-from nearbit.methods.crh import CRH
+from nearbit.methods.hash_centers.crh import CRH
+from nearbit.methods.hash_centers.shc import SHC
 from nearbit.methods.method import (
     Committee,
     Method,
@@ -29,7 +30,6 @@ from nearbit.methods.method import (
     check_choice,
     check_number,
 )
-from nearbit.methods.shc import SHC
 
 Base = Literal["shc", "crh", "sets"]
 

@@ -13,14 +13,14 @@ import torch
 from nearbit.centers import Generator
 from nearbit.errors import InputError
 from nearbit.methods.baseline import Baseline, Fitted
-from nearbit.methods.method import TrainingImages, check_number
-from nearbit.methods.projections import (
+from nearbit.methods.closed_form.projections import (
     Matrix,
     iterative_quantization,
     principal_directions,
     unit_features,
     unit_rows,
 )
+from nearbit.methods.method import TrainingImages, check_number
 from nearbit.networks import ExpectedCenter
 
 

@@ -1,0 +1,1 @@
+"""Baselines: heads that are computed from features in one go."""

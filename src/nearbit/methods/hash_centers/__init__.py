@@ -1,0 +1,1 @@
+"""Methods that train towards hash centers: one word for each class."""
