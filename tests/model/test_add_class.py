@@ -212,7 +212,7 @@ def test_classes_that_cannot_be_added(model, dataset):
         added_to(model, dataset, min_distance=25)
     no_centers = replace(model, classes=(), centers=CenterState(centers=np.empty((0, 24), np.int8),
                          tie_break=np.ones(24, np.int8)))  # fmt: skip
-    with pytest.raises(InputError, match="made without classes"):
+    with pytest.raises(InputError, match="has no centers to add one to"):
         added_to(no_centers, dataset)
 
 
@@ -220,5 +220,5 @@ def test_a_label_code_takes_a_center_but_no_other_layer(model, dataset):
     head = Head(model.network.backbone.spec.feature_dim, 24, "label", hidden=3)
     label = replace(model, network=HashNetwork(model.network.backbone, head), head=head.spec)
     assert added_to(label, dataset).model.classes == ("a", "b", "c", "d")
-    with pytest.raises(InputError, match="label code has no last linear layer"):
+    with pytest.raises(InputError, match="has no last linear layer"):
         added_to(label, dataset, keep=dataset)

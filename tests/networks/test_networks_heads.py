@@ -123,5 +123,5 @@ def test_a_shifted_head_adds_a_linear_function_of_what_its_last_layer_sees(kind,
 def test_a_label_head_has_nothing_linear_to_shift():
     head = Head(5, 3, "label", hidden=4)
     for act in (lambda: head.inner(torch.ones(1, 5)), lambda: head.shifted(torch.ones(3, 4), torch.ones(3))):
-        with pytest.raises(InputError, match="label code has no last linear layer"):
+        with pytest.raises(InputError, match="has no last linear layer"):
             act()

@@ -112,8 +112,8 @@ def test_a_linear_head_learns_at_its_own_rate(run):
 def test_fine_tuning_moves_the_backbone_at_its_own_rate(frozen, monkeypatch):
     seen, make = [], stepping._adam
 
-    def kept(module, schedule):
-        seen.append((make(module, schedule), schedule))
+    def kept(module, schedule, loss_module):
+        seen.append((make(module, schedule, loss_module), schedule))
         return seen[-1][0]
 
     monkeypatch.setattr(stepping, "_adam", kept)

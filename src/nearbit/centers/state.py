@@ -70,6 +70,11 @@ class CenterState:
         return {name: array for name, array in named.items() if array is not None}
 
 
+def no_centers(n_bits: int) -> CenterState:
+    """Return the state of a method that has no centers."""
+    return CenterState(centers=np.ones((0, n_bits), np.int8), tie_break=np.ones(n_bits, np.int8))
+
+
 def random_signs(shape: tuple[int, ...], rng: Generator) -> Centers:
     """Return int8 signs of the given shape, each -1 or +1 with probability one half."""
     return (2 * rng.integers(0, 2, size=shape, dtype=np.int8) - 1).astype(np.int8)

@@ -19,6 +19,8 @@ from nearbit.methods.hash_centers.orthohash import ORTHOHASH, OrthoHashOptions
 from nearbit.methods.hash_centers.shc import SHC, SHCMethodOptions
 from nearbit.methods.method import (
     Committee,
+    LossModule,
+    Memory,
     MemoryTerm,
     Method,
     Regime,
@@ -52,7 +54,9 @@ __all__ = [
     "Fitted",
     "ITQOptions",
     "LabelOptions",
+    "LossModule",
     "MDSOptions",
+    "Memory",
     "MemoryTerm",
     "Method",
     "OrthoHashOptions",

@@ -3,15 +3,17 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from torch import Tensor
+from torch import Tensor, nn
 
 from nearbit.centers import CenterState, Generator, LabelSets
+from nearbit.centers.state import no_centers
 from nearbit.errors import InputError, did_you_mean
-from nearbit.networks import Head
+from nearbit.networks import Head, HeadKind
 
 Regime = Literal["frozen", "fine-tuned", "scratch"]
 Similarity = npt.NDArray[np.float64]
@@ -47,6 +49,10 @@ class TrainingImages(Protocol):
         """Return the features of a pretrained backbone: `(n, feature_dim)`; `InputError` where it is not pretrained."""
         ...
 
+    def views(self) -> list[npt.NDArray[np.float32]]:
+        """Return the features of each cached view of the images, the plain one first; for frozen features alone."""
+        ...
+
     def logits(self, epochs: int | None) -> npt.NDArray[np.float32]:
         """Return what a classifier that was trained on these images says of them: `(n, n_classes)`, before softmax.
 
@@ -59,16 +65,62 @@ class TrainingImages(Protocol):
         ...
 
 
-class Targets(NamedTuple):
-    """The centers as the loss sees them: float `(n_classes, n_bits)` and the tie signs `(n_bits,)`.
+class LossModule(nn.Module):
+    """The weights of a loss that has some: proxies of classes, a classifier behind the codes, a surrogate.
 
-    Where sets of labels have words of their own, these are float `(n_sets, n_classes)`, 0 or 1, and `(n_sets, n_bits)`.
+    They are optimized beside the network's, kept in checkpoints, and left out of the model that is saved. Its buffers
+    are kept in checkpoints too. A loss finds it as `targets.module`.
+
+    Attributes:
+        rate_factor: its learning rate, relative to the head's.
+    """
+
+    rate_factor: float = 1.0
+
+    def begin(self, epoch: int, rng: Generator) -> None:
+        """Get ready for an epoch, counted from 0; `rng` is the same whenever that epoch is run."""
+
+
+class Memory(NamedTuple):
+    """What is remembered of all training images: float `(n_train, n_bits)`, and `(n_train, n_classes)`.
+
+    Both are 0 for images that were not seen yet.
+    """
+
+    outputs: Tensor
+    labels: Tensor
+
+
+class Targets(NamedTuple):
+    """What a loss may look at besides a batch's outputs and labels.
+
+    Attributes:
+        centers: float `(n_classes, n_bits)`; `(0, n_bits)` for a method without centers.
+        tie_break: float `(n_bits,)`: the signs of multi-label centroids on which the votes are even.
+        label_sets: float `(n_sets, n_classes)`, 0 or 1: the sets of labels that have words of their own.
+        set_words: float `(n_sets, n_bits)`: those words.
+        class_means: float `(n_classes, n_bits)`: the real-valued centers of a method that has such.
+        epoch: counted from 0.
+        progress: the share of all epochs that is done: from 0 to below 1.
+        rows: int64 `(n,)`: the places of the batch among the training images.
+        module: the weights of the loss.
+        memory: what is remembered of all training images, this batch included.
+        prepared: what the method's `prepare` returned, by name.
+        encode: gives the outputs, with gradients, of training images at places int64 `(m,)`: float `(m, n_bits)`.
     """
 
     centers: Tensor
     tie_break: Tensor
     label_sets: Tensor | None = None
     set_words: Tensor | None = None
+    class_means: Tensor | None = None
+    epoch: int = 0
+    progress: float = 0.0
+    rows: Tensor | None = None
+    module: LossModule | None = None
+    memory: Memory | None = None
+    prepared: Mapping[str, Tensor] = MappingProxyType({})
+    encode: Callable[[Tensor], Tensor] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,26 +174,31 @@ LossFunction = Callable[[Tensor, Tensor, Targets, Task, Any], Tensor]
 Reassignment = Callable[[CenterState, npt.NDArray[np.float64], int, Any, Generator], CenterState]
 """(state, class means float64 `(n_classes, n_bits)`, epoch from 0, options, rng) to the state for the next epoch."""
 
+Batches = Callable[[npt.NDArray[np.bool_], int, Any, Generator], list[npt.NDArray[np.int64]]]
+"""(labels bool `(n_train, n_classes)`, batch size, options, rng) to the places of each batch of an epoch."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class MemoryTerm:
-    """A second term of a loss, between a batch and a memory of the outputs of all training images.
+    """A memory of the outputs of all training images, and a second term of the loss between a batch and it.
 
-    The memory bank is written by a momentum encoder: a copy of the network whose weights are a moving average of the
-    network's. It holds what the encoder last gave for each image, in training mode.
+    The memory bank is written by the network itself: it holds what the network last gave for each image, before that
+    step. With a `momentum` it is written by a momentum encoder: a copy of the network whose weights are a moving
+    average of the network's, in training mode.
 
     Attributes:
         loss: (outputs `(n, n_bits)`, labels `(n, n_classes)`, memory `(n_train, n_bits)`, its labels
-            `(n_train, n_classes)`, 0 for images that were not seen yet) to a scalar.
+            `(n_train, n_classes)`, 0 for images that were not seen yet) to a scalar; None where the method's own loss
+            looks at `targets.memory`.
         weight: factor of that scalar.
         after: how many first epochs go without the term.
-        momentum: what the encoder keeps of its weights at each step, from 0 to below 1.
+        momentum: what the encoder keeps of its weights at each step, from 0 to below 1; None without an encoder.
     """
 
-    loss: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
-    weight: float
-    after: int
-    momentum: float
+    loss: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor] | None = None
+    weight: float = 1.0
+    after: int = 0
+    momentum: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,19 +227,36 @@ class Committee:
 class Method:
     """One way to train a hash network.
 
+    All but the loss is optional. A method without `make_centers` has no centers: its models hold none, and no class
+    can be added to them by its word. In a run of several processes each sees its own share of a batch, so a loss
+    over pairs forms those within each share.
+
     Attributes:
         name: as typed on the command line.
         title: one line for people.
         citation: the paper.
         options: a frozen dataclass with the paper's defaults.
-        make_centers: (task, options, rng) to the centers at the start.
         loss: see `LossFunction`.
         schedules: one for each regime.
+        make_centers: (task, options, rng) to the centers at the start.
         reassign: for methods that change their centers after an epoch; called after every epoch.
+        means_of: what the class means are of that `reassign` gets: the "signs" of outputs, or the real "outputs".
         similarity: for methods whose centers follow a similarity of classes: finds it in the training images
             (None where the options need none). It is then in the `Task` that `make_centers` gets.
         normalized: whether the last layer has no bias and batch normalisation behind it.
-        memory: for methods whose loss has a second term: (options) to the term, or None where the options leave it out.
+        head: the kind of head that it needs, where that is not for the user to choose.
+        head_options: (options) to what that head is made with besides the usual.
+        refresh: for heads that remember something of the training images: (head, features `(n, feature_dim)`, labels
+            `(n, n_classes)`) is called before each epoch, without gradients; such a method needs frozen features.
+        memory: for methods that look at a memory of all training images: (options) to it, or None where the options
+            leave it out.
+        module: for losses with weights of their own: (task, options) to them.
+        centers_of: for methods whose centers are learnt: (weights of the loss, state) to the centers at that moment.
+        batches: for losses over pairs or triplets: which images make a batch; by default a plain permutation is cut.
+        views: how many augmented views of each image make a batch. With v views outputs and labels have v · n rows, all
+            images in the first view, then in the second; frozen features need as many cached views.
+        needs_labels: whether the training images must have labels.
+        prepare: (training images, task, options, rng) to arrays that its loss finds in `targets.prepared`.
         committee: for methods whose codes are joined with what classifiers say: (options) to the classifiers. Such a
             method needs frozen features, and its centers stay as they are.
         check: (task, options) raises `InputError` where the options do not fit the task; called before any training.
@@ -193,16 +267,30 @@ class Method:
     title: str
     citation: str
     options: Any
-    make_centers: Callable[[Task, Any, Generator], CenterState]
     loss: LossFunction
     schedules: Mapping[Regime, Schedule] = field(default_factory=dict)
+    make_centers: Callable[[Task, Any, Generator], CenterState] | None = None
     reassign: Reassignment | None = None
+    means_of: Literal["signs", "outputs"] = "signs"
     similarity: Callable[[TrainingImages, Task, Any], Similarity | None] | None = None
     normalized: bool = False
+    head: HeadKind | None = None
+    head_options: Callable[[Any], Mapping[str, Any]] | None = None
+    refresh: Callable[[Head, Tensor, Tensor], None] | None = None
     memory: Callable[[Any], MemoryTerm | None] | None = None
+    module: Callable[[Task, Any], LossModule] | None = None
+    centers_of: Callable[[LossModule, CenterState], CenterState] | None = None
+    batches: Batches | None = None
+    views: int = 1
+    needs_labels: bool = True
+    prepare: Callable[[TrainingImages, Task, Any, Generator], Mapping[str, npt.NDArray[Any]]] | None = None
     committee: Callable[[Any], Committee] | None = None
     check: Callable[[Task, Any], None] | None = None
     distinct: bool = False
+
+    def first_centers(self, task: Task, options: Any, rng: Generator) -> CenterState:
+        """Return the centers at the start; none for a method without centers."""
+        return no_centers(task.n_bits) if self.make_centers is None else self.make_centers(task, options, rng)
 
     def with_options(self, values: Mapping[str, Any] | None) -> Any:
         """Return the method's options with some values replaced; an unknown name is an error that suggests one."""

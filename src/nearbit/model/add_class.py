@@ -133,7 +133,10 @@ def _check_name(model: Model, name: str) -> None:
     if name in model.classes:
         raise InputError(f"the model has the class {name!r} already: choose another name")
     if not len(model.centers.centers):
-        raise InputError(f"the model ({model.method}) was made without classes, so it has no centers to add one to")
+        raise InputError(
+            f"the model has no centers to add one to ({model.method} makes none, or had no labels): take a method with "
+            "centers (crh, shc)"
+        )
 
 
 def _word(model: Model, outputs: FloatRows, min_distance: int | None, seed: int) -> Centers:

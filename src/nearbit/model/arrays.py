@@ -15,7 +15,16 @@ from nearbit.encoding.preprocessing import Preprocessing
 from nearbit.errors import BundleError
 from nearbit.files.tensors import header_of, tensors_read
 from nearbit.json_text import parse_json
-from nearbit.model.manifest import UNFIT, check_declared, check_size, checked_bytes, declared, read_array, read_signs
+from nearbit.model.manifest import (
+    UNFIT,
+    check_declared,
+    check_size,
+    checked_bytes,
+    declared,
+    read_array,
+    read_class_signs,
+    read_signs,
+)
 from nearbit.networks import Backbone, BackboneSpec, Head, rebuild_backbone
 from nearbit.networks.bounded import bounded_building, check_config
 
@@ -65,7 +74,7 @@ def read_centers(folder: Path, files: dict[str, str], n_classes: int, n_bits: in
         codebook = read_signs(folder, files, "codebook.npy", shape)
         assignment = _read_assignment(folder, files, (shape[0], n_classes), shape[1])
     return CenterState(
-        centers=read_signs(folder, files, "centers.npy", (n_classes, n_bits)),
+        centers=read_class_signs(folder, files, n_classes, n_bits),
         tie_break=read_signs(folder, files, "tie_break.npy", (n_bits,)),
         codebook=codebook,
         assignment=assignment,

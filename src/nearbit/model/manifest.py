@@ -253,6 +253,12 @@ def check_declared(
             raise BundleError(f"{folder / name} must be {dtype} {shape}, not {found[0]} {found[1]}")
 
 
+def read_class_signs(folder: Path, files: dict[str, str], n_classes: int, n_bits: int) -> npt.NDArray[np.int8]:
+    """Return the centers of a model: int8 `(n_classes, n_bits)`, or `(0, n_bits)` where its method has none."""
+    none = declared(folder, files, "centers.npy")[1] == (0, n_bits)
+    return read_signs(folder, files, "centers.npy", (0 if none else n_classes, n_bits))
+
+
 def read_signs(folder: Path, files: dict[str, str], name: str, shape: tuple[int, ...]) -> npt.NDArray[np.int8]:
     """Return int8 -1 and +1 of this shape from the file `name`; raise `BundleError` for anything else."""
     check_declared(folder, files, name, np.dtype(np.int8), shape)

@@ -2,7 +2,8 @@
 
 from nearbit.encoding.preprocessing import Pixels, Preprocessing
 from nearbit.networks.backbones import BUILT_IN, Backbone, BackboneSpec, make_backbone, rebuild_backbone
-from nearbit.networks.heads import HEADS, ExpectedCenter, HashNetwork, Head, HeadKind
+from nearbit.networks.head_kinds import HEADS, HeadKind, HeadSizes, head_kind
+from nearbit.networks.heads import ExpectedCenter, HashNetwork, Head
 from nearbit.networks.resnet import ResNet
 from nearbit.networks.weights import load_weights, read_safetensors
 
@@ -15,9 +16,11 @@ __all__ = [
     "HashNetwork",
     "Head",
     "HeadKind",
+    "HeadSizes",
     "Pixels",
     "Preprocessing",
     "ResNet",
+    "head_kind",
     "load_weights",
     "make_backbone",
     "read_safetensors",

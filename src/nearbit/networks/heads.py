@@ -2,7 +2,8 @@
 
 import copy
 import math
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -10,10 +11,7 @@ from torch.nn.functional import normalize
 
 from nearbit.errors import InputError
 from nearbit.networks.backbones import Backbone
-
-HeadKind = Literal["linear", "hidden", "label"]
-HEADS: tuple[HeadKind, ...] = ("linear", "hidden")
-"""The heads that a loss can train. The head "label", whose gradient is 0, is made from a classifier."""
+from nearbit.networks.head_kinds import HEADS, HeadKind, HeadSizes, make_layers
 
 MOST_MEMBERS = 64
 """The most classifiers beside a head."""
@@ -26,8 +24,9 @@ class Head(nn.Module):
     centers that were drawn at random, and a hidden layer can. With `normalized` the last layer has no bias and batch
     normalisation behind it. With `unit_length`, standardised features are scaled to length 1, whose inner products are
     cosines. The head "label" has one hidden unit a class, and its outputs are the word of the class
-    whose unit is largest. With an `ExpectedCenter`, what its classifiers say joins the outputs, except in training
-    mode: a loss moves the head's own outputs. `spec` holds what it was made with.
+    whose unit is largest. Other kinds are those of methods that need them, made with `own` besides; see
+    `nearbit.networks.head_kinds`. With an `ExpectedCenter`, what its classifiers say joins the outputs, except in
+    training mode: a loss moves the head's own outputs. `spec` holds what it was made with.
     """
 
     feature_mean: Tensor
@@ -44,10 +43,9 @@ class Head(nn.Module):
         normalized: bool = False,
         unit_length: bool = False,
         expected_center: dict[str, Any] | None = None,
+        own: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
-        if kind not in (*HEADS, "label"):
-            raise InputError(f"a head must be one of {', '.join(HEADS)}, label, not {kind!r}")
         self.n_outputs = n_bits
         self.spec: dict[str, Any] = {"kind": kind, "hidden": hidden, "dropout": dropout, "normalized": normalized}
         if unit_length:
@@ -55,18 +53,12 @@ class Head(nn.Module):
         self.expected_center: ExpectedCenter | None = None
         self.register_buffer("feature_mean", torch.zeros(feature_dim))
         self.register_buffer("feature_std", torch.ones(feature_dim))
-        if kind == "linear":
-            self.layers = nn.Sequential(*_last(feature_dim, n_bits, normalized))
-        elif kind == "label":
-            self.layers = nn.Sequential(_linear(feature_dim, hidden), WordOfLargest(hidden, n_bits))
-        else:
-            self.layers = nn.Sequential(
-                nn.Linear(feature_dim, hidden, bias=False),
-                nn.BatchNorm1d(hidden),
-                nn.ReLU(inplace=True),
-                nn.Dropout(dropout),
-                *_last(hidden, n_bits, normalized),
-            )
+        if own:
+            self.spec["own"] = dict(own)
+        sizes = HeadSizes(
+            feature_dim=feature_dim, n_bits=n_bits, hidden=hidden, dropout=dropout, normalized=normalized, own=own or {}
+        )
+        self.layers = make_layers(kind, sizes)
         if expected_center is not None:
             self.expect(_described(feature_dim, n_bits, **expected_center))
 
@@ -149,9 +141,11 @@ class Head(nn.Module):
         return head.train(self.training)
 
     def check_linear(self) -> None:
-        """Raise `InputError` for a head whose outputs follow no last linear layer: "label", and with classifiers."""
-        if self.spec["kind"] == "label":
-            raise InputError("the head of a label code has no last linear layer: take a method that has one")
+        """Raise `InputError` for a head whose outputs follow no last linear layer."""
+        if self.spec["kind"] not in HEADS:
+            raise InputError(
+                f"a head of the kind {self.spec['kind']!r} has no last linear layer: take a method that has one"
+            )
         if self.expected_center is not None:
             raise InputError(
                 "the outputs of this head are joined with what classifiers say, which know the trained classes alone: "
@@ -257,20 +251,6 @@ class HashNetwork(nn.Module):
         return outputs
 
 
-class WordOfLargest(nn.Module):
-    """Scores of classes `(n, n_classes)` to the word of the class with the largest one (of equal ones the first)."""
-
-    words: Tensor
-
-    def __init__(self, n_classes: int, n_bits: int) -> None:
-        super().__init__()
-        self.register_buffer("words", torch.ones(n_classes, n_bits))
-
-    def forward(self, scores: Tensor) -> Tensor:
-        """Return rows of `words`: float `(n, n_bits)`."""
-        return self.words[scores.argmax(dim=1)]
-
-
 def _described(
     feature_dim: int, n_bits: int, *, members: Any, n_classes: int, projection: Any = None
 ) -> ExpectedCenter:
@@ -285,22 +265,7 @@ def _described(
     return ExpectedCenter(committee, n_bits, None if projection is None else Head(feature_dim, n_bits, **projection))
 
 
-def _last(features_in: int, n_bits: int, normalized: bool) -> tuple[nn.Module, ...]:
-    if not normalized:
-        return (_linear(features_in, n_bits),)
-    layer = nn.Linear(features_in, n_bits, bias=False)
-    nn.init.normal_(layer.weight, std=0.01)
-    return layer, nn.BatchNorm1d(n_bits)
-
-
 def _deviation(norm: nn.Module) -> Tensor:
     assert isinstance(norm, nn.BatchNorm1d)  # noqa: S101 - `_last` puts it there
     assert norm.running_var is not None  # noqa: S101
     return torch.sqrt(norm.running_var + norm.eps)
-
-
-def _linear(features_in: int, features_out: int) -> nn.Linear:
-    layer = nn.Linear(features_in, features_out)
-    nn.init.normal_(layer.weight, std=0.01)
-    nn.init.zeros_(layer.bias)
-    return layer

@@ -11,7 +11,7 @@ from nearbit.codes import Codes, Signs, hamming_distances, pack
 from nearbit.errors import BundleError
 from nearbit.metrics.health import health_of
 from nearbit.metrics.kept import advice_of, share_of
-from nearbit.model.manifest import read_manifest, read_signs
+from nearbit.model.manifest import read_class_signs, read_manifest
 from nearbit.service.contract.answers import BesideFloats, CardAnswer, CenterAnswer, CentersAnswer, HealthAnswer
 
 HEALTH_ITEMS = 200_000
@@ -73,11 +73,11 @@ def centers_of(folder: Path) -> ClassCenters | None:
     about = description_of(folder)
     classes = tuple(about["classes"])
     try:
-        signs = read_signs(folder, about["files"], "centers.npy", (len(classes), about["n_bits"]))
+        signs = read_class_signs(folder, about["files"], len(classes), about["n_bits"])
     except BundleError as error:
         said = str(error).replace(str(folder), folder.name)
         raise BundleError(f"the centers of the model {folder.name} cannot be read: {said}; write it again") from error
-    return ClassCenters(classes, signs) if classes else None
+    return ClassCenters(classes, signs) if len(signs) else None
 
 
 def map_of(centers: ClassCenters, counts: dict[str, int]) -> CentersAnswer:

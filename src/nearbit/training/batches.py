@@ -22,8 +22,11 @@ Positions = npt.NDArray[np.int64]
 class TrainingInputs(Protocol):
     """The images of a training run, by position in the training or the validation part."""
 
-    def batches(self, batches: Sequence[Positions], seed: int, epoch: int) -> Iterator[Tensor]:
-        """Yield inputs of the module that is trained for each batch of positions; augmented where asked."""
+    def batches(self, batches: Sequence[Positions], seed: int, epoch: int, n_views: int = 1) -> Iterator[Tensor]:
+        """Yield inputs of the module that is trained for each batch of positions; augmented where asked.
+
+        With several views of each image, which differ, a batch of n has n_views · n inputs: one view after the other.
+        """
         ...
 
     def outputs(self, module: nn.Module, part: str, positions: Positions) -> FloatRows:
@@ -52,17 +55,29 @@ class FeatureInputs:
             "validation": torch.from_numpy(np.ascontiguousarray(validation)).to(device),
         }
 
-    def batches(self, batches: Sequence[Positions], seed: int, epoch: int) -> Iterator[Tensor]:
-        """Yield features; with several views each image shows one of them, drawn for each epoch."""
+    def batches(self, batches: Sequence[Positions], seed: int, epoch: int, n_views: int = 1) -> Iterator[Tensor]:
+        """Yield features; where there are more views than asked for, each image shows some, drawn for each epoch."""
         sizes = [len(batch) for batch in batches]
-        drawn = generator(seed, "views", epoch).integers(len(self.views), size=sum(sizes))
+        drawn = self._drawn(sum(sizes), generator(seed, "views", epoch), n_views)
         for batch, shown in zip(batches, np.split(drawn, np.cumsum(sizes)[:-1]), strict=True):
-            chosen = torch.from_numpy(batch)
-            inputs = self.views[0][chosen]
-            for number, view in enumerate(self.views[1:], start=1):
-                mask = torch.from_numpy(shown == number).to(inputs.device)
-                inputs = torch.where(mask[:, None], view[chosen], inputs)
-            yield inputs
+            yield torch.cat([self._shown(batch, numbers) for numbers in shown.T])
+
+    def _drawn(self, n: int, rng: np.random.Generator, n_views: int) -> npt.NDArray[np.int64]:
+        """Return which views each of n images shows: `(n, n_views)`, no view of an image twice."""
+        if n_views == 1:
+            return rng.integers(len(self.views), size=n)[:, None]
+        if n_views > len(self.views):
+            raise TrainingError(f"{n_views} views of each image are needed, and {len(self.views)} are cached (--views)")
+        return rng.random((n, len(self.views))).argsort(axis=1)[:, :n_views]
+
+    def _shown(self, batch: Positions, numbers: npt.NDArray[np.int64]) -> Tensor:
+        """Return one view of each image of a batch: `(n, feature_dim)`."""
+        chosen = torch.from_numpy(batch)
+        inputs = self.views[0][chosen]
+        for number, view in enumerate(self.views[1:], start=1):
+            mask = torch.from_numpy(numbers == number).to(inputs.device)
+            inputs = torch.where(mask[:, None], view[chosen], inputs)
+        return inputs
 
     def outputs(self, module: nn.Module, part: str, positions: Positions) -> FloatRows:
         """Return the head's outputs for cached plain features."""
@@ -88,25 +103,25 @@ class PixelInputs:
         self.dataset, self.preprocessing, self.parts, self.device = dataset, preprocessing, parts, device
         self.augment, self.mirror = augment, mirror
 
-    def batches(self, batches: Sequence[Positions], seed: int, epoch: int) -> Iterator[Tensor]:
+    def batches(self, batches: Sequence[Positions], seed: int, epoch: int, n_views: int = 1) -> Iterator[Tensor]:
         """Yield uint8 pixels `(n, 3, size, size)`."""
         rows = self.parts["train"][np.concatenate(batches)]
-        pixels = self._pixels(rows.tolist(), len(batches[0]), seed, epoch)
+        views = [self._pixels(rows.tolist(), len(batches[0]), seed, epoch, view) for view in range(n_views)]
         for batch in batches:
-            yield torch.from_numpy(np.stack([next(pixels) for _ in batch])).to(self.device)
+            yield torch.from_numpy(np.stack([next(pixels) for pixels in views for _ in batch])).to(self.device)
 
-    def _pixels(self, rows: list[int], chunk: int, seed: int, epoch: int) -> Iterator[Pixels]:
-        for items in decoded_chunks(lambda row: self._read(row, seed, epoch), rows, chunk):
+    def _pixels(self, rows: list[int], chunk: int, seed: int, epoch: int, view: int) -> Iterator[Pixels]:
+        for items in decoded_chunks(lambda row: self._read(row, seed, epoch, view), rows, chunk):
             for item in items:
                 if isinstance(item, ImageError):
                     raise TrainingError(f"a training image cannot be read any more: {item}")
                 yield item
 
-    def _read(self, row: int, seed: int, epoch: int) -> Pixels:
+    def _read(self, row: int, seed: int, epoch: int, view: int) -> Pixels:
         image = self.dataset.source.read(row, at_least=self.preprocessing.augment_side)
         if not self.augment:
             return self.preprocessing.apply(image)
-        rng = np.random.default_rng([seed, epoch, row])
+        rng = np.random.default_rng([seed, epoch, row, *([view] if view else [])])
         return self.preprocessing.augment(image, rng, mirror=self.mirror)
 
     def outputs(self, module: nn.Module, part: str, positions: Positions) -> FloatRows:

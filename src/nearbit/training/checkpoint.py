@@ -15,7 +15,25 @@ from nearbit.centers import CenterState
 from nearbit.errors import TrainingError
 from nearbit.files.tensors import tensors_read
 from nearbit.files.writing import read_checked, write_checked
+from nearbit.methods import LossModule
 from nearbit.training.memory_bank import MemoryBank
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Trained:
+    """What a checkpoint brings back.
+
+    Attributes:
+        module: the module that is trained.
+        optimizer: its optimizer.
+        memory: the outputs that are remembered, if they are.
+        loss_module: the weights of the loss, if it has some.
+    """
+
+    module: nn.Module
+    optimizer: torch.optim.Optimizer
+    memory: MemoryBank | None = None
+    loss_module: LossModule | None = None
 
 
 @dataclass(kw_only=True)
@@ -60,29 +78,24 @@ def _center_tensors(prefix: str, centers: CenterState) -> dict[str, Tensor]:
     return {f"{prefix}/{name}": torch.from_numpy(array.copy()) for name, array in centers.arrays().items()}
 
 
-def save_checkpoint(
-    path: Path,
-    key: str,
-    module: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    state: TrainState,
-    memory: MemoryBank | None = None,
-) -> None:
+def save_checkpoint(path: Path, key: str, trained: Trained, state: TrainState) -> None:
     """Write a checkpoint, whole or not at all; the one before it is kept beside it.
 
     Args:
         path: the file.
         key: names the run; a checkpoint of another run is not resumed.
-        module: the module that is trained.
-        optimizer: its optimizer.
+        trained: all that has weights or a state.
         state: how far the training has come.
-        memory: the outputs that a term of the loss keeps, if one does.
     """
-    tensors = {f"module/{name}": value for name, value in copy_weights(module).items()}
-    if memory is not None:
-        tensors |= {f"memory/{name}": value for name, value in copy_weights(memory).items()}
+    parts = {"module": trained.module, "memory": trained.memory, "loss": trained.loss_module}
+    tensors = {
+        f"{part}/{name}": value
+        for part, module in parts.items()
+        if module is not None
+        for name, value in copy_weights(module).items()
+    }
     tensors |= _center_tensors("centers", state.centers)
-    for number, values in optimizer.state_dict()["state"].items():
+    for number, values in trained.optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer/{number}/{name}": value.detach().cpu().clone() for name, value in values.items()}
     about: dict[str, Any] = {"key": key, "epoch": state.epoch, "history": state.history, "best": None}
     about["scaler"] = state.scaler
@@ -100,14 +113,8 @@ def read_checkpoint(path: Path) -> bytes | None:
     return _read(path) or _read(_before(path))
 
 
-def restore_checkpoint(
-    content: bytes | None,
-    key: str,
-    module: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    memory: MemoryBank | None = None,
-) -> TrainState | None:
-    """Bring module, optimizer and memory back to where a checkpoint left them.
+def restore_checkpoint(content: bytes | None, key: str, trained: Trained) -> TrainState | None:
+    """Bring all that is trained back to where a checkpoint left it.
 
     Returns:
         How far the training had come; None where there is no content, or it is of another run.
@@ -118,7 +125,7 @@ def restore_checkpoint(
     if content is None:
         return None
     try:
-        return _restored(content, key, module, optimizer, memory)
+        return _restored(content, key, trained)
     except (TrainingError, ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
         raise TrainingError(
             f"the checkpoint of this run holds something else than it says ({' '.join(str(error).split())[:200]}): "
@@ -126,19 +133,19 @@ def restore_checkpoint(
         ) from error
 
 
-def _restored(
-    content: bytes, key: str, module: nn.Module, optimizer: torch.optim.Optimizer, memory: MemoryBank | None
-) -> TrainState | None:
+def _restored(content: bytes, key: str, trained: Trained) -> TrainState | None:
     with tensors_read("it", TrainingError):
         tensors = load(content)
     about = json.loads(tensors.pop("about").numpy().tobytes())
     if about["key"] != key:
         return None
-    module.load_state_dict(_under(tensors, "module"))
-    _restore_optimizer(optimizer, _under(tensors, "optimizer"))
-    if memory is not None:
+    trained.module.load_state_dict(_under(tensors, "module"))
+    _restore_optimizer(trained.optimizer, _under(tensors, "optimizer"))
+    if trained.loss_module is not None:
+        trained.loss_module.load_state_dict(_under(tensors, "loss"))
+    if trained.memory is not None:
         kept = _under(tensors, "memory")  # nearbit 0.1 called the momentum encoder the twin
-        memory.load_state_dict({name.replace("twin.", "momentum_encoder.", 1): kept[name] for name in kept})
+        trained.memory.load_state_dict({name.replace("twin.", "momentum_encoder.", 1): kept[name] for name in kept})
     best = None
     if about["best"] is not None:
         best = BestEpoch(weights=_under(tensors, "best"), centers=_centers(tensors, "best_centers"), **about["best"])

@@ -1,7 +1,7 @@
 """What every run begins with: checked data, a device, a backbone and its regime, and features of a frozen one."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self, final
 
@@ -127,7 +127,9 @@ class RunContext:
             "images_per_class": images_per_class(self.labels["train"]),
         }
 
-    def network(self, n_outputs: int, kind: HeadKind, *, normalized: bool = False) -> HashNetwork:
+    def network(
+        self, n_outputs: int, kind: HeadKind, *, normalized: bool = False, own: Mapping[str, Any] | None = None
+    ) -> HashNetwork:
         """Return a network that is about to be trained: the start's backbone (a copy unless frozen), and a new head."""
         frozen = self.regime == "frozen"
         backbone = self.backbone if frozen else copy.deepcopy(self.backbone)
@@ -139,6 +141,7 @@ class RunContext:
                 hidden=self.options.hidden,
                 dropout=self.options.dropout,
                 normalized=normalized,
+                own=own,
             ).to(self.device)
         return HashNetwork(backbone, head).to(self.device)
 

@@ -63,6 +63,12 @@ class FirstStage:
             )
         return self.context.train_features(self.progress)
 
+    def views(self) -> list[FloatRows]:
+        """Return the features of each cached view of the training images, the plain one first."""
+        if self.context.regime != "frozen":
+            raise InputError("cached views are for frozen features")
+        return [np.asarray(view.cpu().numpy()) for view in self.context.feature_inputs(self.progress).views]
+
     def logits(self, epochs: int | None) -> FloatRows:
         """Return a classifier's logits of the training images: float32 `(n, n_classes)`; kept in the run's cache."""
         schedule = self._schedule(epochs)
@@ -137,7 +143,7 @@ def classifier_trainer(
         method_options=CLASSIFIER.options,
         task=task,
         schedule=schedule,
-        start=lambda: CLASSIFIER.make_centers(task, CLASSIFIER.options, generator(seed, "centers")),
+        start=lambda: CLASSIFIER.first_centers(task, CLASSIFIER.options, generator(seed, "centers")),
     )
     return Trainer(context=context, learner=learner, stage=stage, module=module, inputs=inputs, seed=seed)
 

@@ -1,4 +1,4 @@
-"""The memory bank bank, which a second term of a loss sets a batch beside, and the momentum encoder that writes it."""
+"""The memory of the outputs of all training images, and the momentum encoder that writes it for some methods."""
 
 import copy
 from typing import Any, final
@@ -6,17 +6,17 @@ from typing import Any, final
 import torch
 from torch import Tensor, nn
 
-from nearbit.methods import MemoryTerm
+from nearbit.methods import Memory, MemoryTerm
 from nearbit.training.batches import Positions
 
 
 @final
 class MemoryBank(nn.Module):
-    """What a momentum encoder, a copy of the trained module, last gave for each training image; its state is the
-    encoder's and the rows.
+    """What the trained module, or a momentum encoder, last gave for each training image.
 
-    The encoder begins as the module an epoch before the term counts, so that every image has been seen by then. At each
-    step its weights move towards the module's, and it sees the batch that the module sees, in training mode.
+    Its state is the rows, and the encoder's. A momentum encoder is a copy of the module. It begins as the module an
+    epoch before the term counts, so that every image has been seen by then. At each step its weights move towards the
+    module's, and it sees the batch that the module sees, in training mode.
     """
 
     outputs: Tensor
@@ -35,7 +35,7 @@ class MemoryBank(nn.Module):
             device: where the module is.
         """
         super().__init__()
-        self.momentum_encoder = copy.deepcopy(module).requires_grad_(False)
+        self.momentum_encoder = None if term.momentum is None else copy.deepcopy(module).requires_grad_(False)
         self.register_buffer("outputs", torch.zeros(shape[0], n_bits, device=device))
         self.register_buffer("labels", torch.zeros(shape, device=device))
         self._term, self._module = term, [module]  # in a list: the module's weights are no part of this state
@@ -45,10 +45,17 @@ class MemoryBank(nn.Module):
     def begin(self, epoch: int) -> None:
         """Get ready for an epoch, counted from 0."""
         first = max(self._term.after - 1, 0)
-        if epoch == first:
+        if epoch == first and self.momentum_encoder is not None:
             self.momentum_encoder.load_state_dict(self._module[0].state_dict())
         self._writes, self._counts = epoch >= first, epoch >= self._term.after
         self._sum, self._seen = 0.0, 0
+
+    def remember(self, outputs: Tensor, labels: Tensor, rows: Tensor) -> Memory:
+        """Write a batch's outputs, unless a momentum encoder writes its own, and return all that is remembered."""
+        if self.momentum_encoder is None:
+            self.outputs[rows] = outputs.detach()
+            self.labels[rows] = labels
+        return Memory(self.outputs, self.labels)
 
     def term(self, inputs: Tensor, outputs: Tensor, labels: Tensor, rows: Positions) -> Tensor | None:
         """Write a batch, and return its weighted term of the loss; None in epochs without one.
@@ -61,8 +68,9 @@ class MemoryBank(nn.Module):
         """
         if not self._writes:
             return None
-        self._write(inputs, labels, torch.from_numpy(rows).to(outputs.device))
-        if not self._counts:
+        if self.momentum_encoder is not None:
+            self._write(self.momentum_encoder, inputs, labels, torch.from_numpy(rows).to(outputs.device))
+        if not self._counts or self._term.loss is None:
             return None
         value = self._term.loss(outputs, labels, self.outputs, self.labels)
         self._sum += float(value.detach()) * len(rows)
@@ -70,11 +78,12 @@ class MemoryBank(nn.Module):
         return self._term.weight * value
 
     @torch.no_grad()
-    def _write(self, inputs: Tensor, labels: Tensor, rows: Tensor) -> None:
-        for average, value in zip(self.momentum_encoder.parameters(), self._module[0].parameters(), strict=True):
+    def _write(self, encoder: nn.Module, inputs: Tensor, labels: Tensor, rows: Tensor) -> None:
+        assert self._term.momentum is not None  # noqa: S101 - there is an encoder
+        for average, value in zip(encoder.parameters(), self._module[0].parameters(), strict=True):
             average.lerp_(value, 1 - self._term.momentum)
-        self.momentum_encoder.train()
-        self.outputs[rows] = self.momentum_encoder(inputs).float()
+        encoder.train()
+        self.outputs[rows] = encoder(inputs).float()
         self.labels[rows] = labels
 
     def figures(self) -> dict[str, Any]:

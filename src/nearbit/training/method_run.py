@@ -3,7 +3,7 @@
 import copy
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from functools import cache as once
 from functools import cached_property
@@ -12,6 +12,8 @@ from typing import Any, Literal, NamedTuple, cast, final
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import Tensor
 
 from nearbit.centers import (
     CenterState,
@@ -36,17 +38,18 @@ from nearbit.training.committee import Mixture, add_projection, choose_mixture, 
 from nearbit.training.context import RunContext
 from nearbit.training.criterion import Criterion
 from nearbit.training.first_stage import FirstStage
-from nearbit.training.options import head_candidates, resolve_schedule
+from nearbit.training.options import check_augmentation, head_candidates, resolve_schedule
 from nearbit.training.seeds import generator
 from nearbit.training.trainer import Learner, Stage, Trainer, broadcast_centers
 
 
 class _Prepared(NamedTuple):
-    """What is there before a hash network is trained: a similarity, how to make centers, and classifiers."""
+    """What is there before a hash network is trained: a similarity, how to make centers, classifiers, and the rest."""
 
     similarity: Similarity | None
     start: Callable[[], CenterState]
     committee: list[Head]
+    arrays: Mapping[str, Tensor]
 
 
 @final
@@ -55,8 +58,6 @@ class TrainingRun:
 
     A `mixture` says how classifiers join the outputs, where that is not to be chosen.
     """
-
-    needs_labels = True
 
     def __init__(
         self,
@@ -68,7 +69,14 @@ class TrainingRun:
         centers: npt.NDArray[np.int8] | None,
         mixture: Mixture | None = None,
     ) -> None:
+        context = _with_views(context, method)
         self.context, self.method, self.method_options, self.task = context, method, method_options, task
+        if method.refresh is not None and context.regime != "frozen":
+            raise InputError(
+                f"the head of {method.name} looks at the features of all training images before each epoch, and this "
+                f"run is {context.regime}: take a pretrained backbone (--weights, timm:NAME, hf:FOLDER) and leave "
+                "--regime out"
+            )
         if method.committee is not None and context.regime != "frozen":
             raise InputError(
                 f"{method.name} trains classifiers on frozen features, and this run is {context.regime}: take a "
@@ -78,16 +86,18 @@ class TrainingRun:
         options, split = context.options, context.split
         if context.processes.several and method.memory is not None and method.memory(method_options) is not None:
             raise InputError(
-                f"the second term of {method.name} looks at the outputs of all training images, which several "
-                "processes do not share: train in one process, or leave the term out (pair_weight=0)"
+                f"{method.name} looks at the outputs of all training images, which several processes do not share: "
+                "train in one process, or leave such a term out (for mds pair_weight=0)"
             )
         if centers is None:
-            check_sizes(task.n_classes, task.n_bits, distinct=method.distinct)
+            if method.make_centers is not None:
+                check_sizes(task.n_classes, task.n_bits, distinct=method.distinct)
             if method.check is not None:
                 method.check(task, method_options)
-        self.kinds = head_candidates(options, context.regime, has_validation=len(split.validation) > 0)
+        self.kinds = head_candidates(method, options, context.regime, has_validation=len(split.validation) > 0)
         self.schedules: dict[HeadKind, Schedule] = {
-            kind: resolve_schedule(method, options, context.regime, kind, len(split.train)) for kind in HEADS
+            kind: resolve_schedule(method, options, context.regime, kind, len(split.train))
+            for kind in {*HEADS, *self.kinds}
         }
         if options.select == "validation" and not len(split.validation):
             raise InputError(
@@ -101,6 +111,11 @@ class TrainingRun:
                 "batch size (--batch-size)"
             )
 
+    @property
+    def needs_labels(self) -> bool:
+        """Whether it can be trained only on images that have labels."""
+        return self.method.needs_labels
+
     def key(self) -> str:
         """Name the run: runs of equal keys train to equal weights."""
         arrays = {"similarity": self._given_similarity, "centers": self._given_centers}
@@ -113,7 +128,7 @@ class TrainingRun:
             method=self.method.name,
             method_options=repr(self.method_options),
             n_bits=self.task.n_bits,
-            schedules=repr(self.schedules),
+            schedules=repr({kind: self.schedules[kind] for kind in sorted(self.schedules)}),
             **({"given": given} if given else {}),
         )
 
@@ -122,7 +137,9 @@ class TrainingRun:
 
         It has that model's head, as many epochs as the model's was the chosen one, and joins classifiers as it does.
         """
-        joined, head = model.record.get("expected_center"), cast(Literal["linear", "hidden"], model.head["kind"])
+        joined = model.record.get("expected_center")
+        kind = "auto" if self.method.head is not None else model.head["kind"]
+        head = cast(Literal["auto", "linear", "hidden"], kind)
         options = replace(self.context.options, head=head, epochs=model.record["selected_epoch"], select="last")
         return TrainingRun(
             context.with_options(options),
@@ -156,7 +173,8 @@ class TrainingRun:
         similarity, classifier = self._similarity(checkpoint, progress, callbacks)
         start = once(lambda: self._centers(similarity))
         found = time.monotonic()
-        ready = _Prepared(similarity, start, self._committee(checkpoint, progress, callbacks))
+        committee = self._committee(checkpoint, progress, callbacks)
+        ready = _Prepared(similarity, start, committee, self._arrays(checkpoint, progress, callbacks))
         fitted = {kind: self._train_head(kind, ready, checkpoint, progress, callbacks) for kind in self.kinds}
         best = max(self.kinds, key=lambda kind: _score(fitted[kind][1]))
         seconds = {
@@ -189,7 +207,7 @@ class TrainingRun:
             return CenterState(centers=self._given_centers, tie_break=random_signs((self.task.n_bits,), rng))
         sets = label_sets(self.context.labels["train"]) if self.task.multi_label else None
         task = replace(self.task, similarity=similarity, label_sets=sets)
-        made = self.method.make_centers(task, self.method_options, rng)
+        made = self.method.first_centers(task, self.method_options, rng)
         return broadcast_centers(made, self.context.processes)
 
     def _committee(self, checkpoint: Path | None, progress: Progress, callbacks: Callbacks) -> list[Head]:
@@ -199,6 +217,16 @@ class TrainingRun:
         return trained_committee(
             self.context, self.method.committee(self.method_options), checkpoint, progress, callbacks
         )
+
+    def _arrays(self, checkpoint: Path | None, progress: Progress, callbacks: Callbacks) -> dict[str, Tensor]:
+        """Return what the method computes of the training images before; nothing for most methods."""
+        if self.method.prepare is None:
+            return {}
+        epochs = max(self.schedules[kind].epochs for kind in self.kinds)
+        images = FirstStage(self.context, epochs, checkpoint, progress, callbacks)
+        rng = generator(self.context.options.seed, "prepare")
+        arrays = self.method.prepare(images, self.task, self.method_options, rng)
+        return {name: torch.from_numpy(np.asarray(array)).to(self.context.device) for name, array in arrays.items()}
 
     @cached_property
     def _criterion(self) -> Criterion | None:
@@ -213,7 +241,8 @@ class TrainingRun:
         callbacks: Callbacks,
     ) -> tuple[HashNetwork, TrainState]:
         context, similarity = self.context, prepared.similarity
-        network = context.network(self.task.n_bits, kind, normalized=self.method.normalized)
+        own = None if self.method.head_options is None else self.method.head_options(self.method_options)
+        network = context.network(self.task.n_bits, kind, normalized=self.method.normalized, own=own)
         if prepared.committee:
             beside = ExpectedCenter([copy.deepcopy(head) for head in prepared.committee], self.task.n_bits)
             network.head.expect(beside.to(context.device))
@@ -229,6 +258,7 @@ class TrainingRun:
             task=self.task,
             schedule=self.schedules[kind],
             start=prepared.start,
+            prepared=prepared.arrays,
         )
         stage = Stage(
             name=kind,
@@ -274,7 +304,7 @@ class TrainingRun:
             "validation_searched": None if self._criterion is None else self._criterion.searched,
             "reference": self.context.reference(),
             **({} if state.best.mixture is None else {"expected_center": state.best.mixture}),
-            "certificate": certify(state.best.centers.centers, similarity).to_dict(),
+            "certificate": _certificate(state.best.centers, similarity),
             "history": state.history,
             **stages,
         }
@@ -290,6 +320,20 @@ class TrainingRun:
             split=self.context.split,
             record=record,
         )
+
+
+def _certificate(centers: CenterState, similarity: Similarity | None) -> dict[str, Any] | None:
+    return certify(centers.centers, similarity).to_dict() if len(centers.centers) > 1 else None
+
+
+def _with_views(context: RunContext, method: Method) -> RunContext:
+    """Return the context with as many cached views of frozen features as the method needs at least."""
+    options = context.options
+    if context.regime != "frozen" or options.views >= method.views:
+        return context
+    options = replace(options, views=method.views)
+    check_augmentation(options, context.regime)
+    return context.with_options(options)
 
 
 def _plain(options: Any) -> dict[str, Any]:
@@ -311,8 +355,10 @@ def given_similarity(method: Method, task: Task, similarity: npt.ArrayLike | Non
 def given_centers(method: Method, task: Task, centers: npt.ArrayLike | None) -> npt.NDArray[np.int8] | None:
     if centers is None:
         return None
+    if method.make_centers is None:
+        raise InputError(f"{method.name} has no centers and takes none: leave them out")
     if method.reassign is not None:
-        raise InputError(f"{method.name} chooses its centers from a codebook and takes none: leave them out")
+        raise InputError(f"{method.name} chooses its centers while it trains and takes none: leave them out")
     given = check_centers(centers)
     if given.shape != (task.n_classes, task.n_bits):
         raise InputError(f"centers must have the shape {(task.n_classes, task.n_bits)}, not {given.shape}")

@@ -151,12 +151,18 @@ def resolve_schedule(method: Method, options: TrainOptions, regime: Regime, kind
     return schedule if options.epochs is not None else replace(schedule, epochs=schedule.epochs_for(n_train))
 
 
-def head_candidates(options: TrainOptions, regime: Regime, *, has_validation: bool) -> tuple[HeadKind, ...]:
+def head_candidates(
+    method: Method, options: TrainOptions, regime: Regime, *, has_validation: bool
+) -> tuple[HeadKind, ...]:
     """Return the kinds of head to train: one, or for "auto" on frozen features both, to be chosen on validation.
 
     Raises:
-        InputError: the choice needs validation images, and the split has none.
+        InputError: the choice needs validation images, and the split has none; or the method has a head of its own.
     """
+    if method.head is not None:
+        if options.head not in ("auto", method.head):
+            raise InputError(f"{method.name} has a head of its own ({method.head}): leave head {options.head!r} out")
+        return (method.head,)
     if options.head != "auto":
         return (options.head,)
     if regime != "frozen":

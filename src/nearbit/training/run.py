@@ -11,7 +11,7 @@ from nearbit.codes import check_n_bits
 from nearbit.datasets import Dataset, Split, seen_only
 from nearbit.encoding.feature_cache import FeatureStore
 from nearbit.errors import InputError, TrainingError
-from nearbit.methods import BASELINES, ITQ, Baseline, Method, Task, find_method
+from nearbit.methods import BASELINES, ITQ, METHODS, Baseline, Method, Task, find_method
 from nearbit.model.bundle import Model
 from nearbit.progress import Progress, silent
 from nearbit.training.auto import AutoRun
@@ -153,7 +153,7 @@ def _plan_one(
             raise InputError(f"{chosen.name} takes neither a similarity nor centers: leave them out")
         _check_labels(context.dataset, context.split, needed=chosen.needs_labels)
         return BaselineRun(context, chosen, values, n_bits)
-    _check_labels(context.dataset, context.split, needed=True)
+    _check_labels(context.dataset, context.split, needed=chosen.needs_labels)
     labels = context.labels["train"]
     multi_label = bool((labels.sum(axis=1) > 1).any())
     task = Task(n_classes=labels.shape[1], n_bits=n_bits, multi_label=multi_label)
@@ -163,7 +163,8 @@ def _plan_one(
 
 def _check_labels(dataset: Dataset, split: Split, *, needed: bool) -> None:
     if needed and dataset.n_classes < 2:
-        free = ", ".join(name for name, baseline in BASELINES.items() if not baseline.needs_labels)
+        known: dict[str, Method | Baseline] = {**BASELINES, **METHODS}
+        free = ", ".join(name for name, method in known.items() if not method.needs_labels)
         raise TrainingError(
             f"training needs images of at least 2 classes, and {dataset.name} has {dataset.n_classes}: add labels, or "
             f"take a method that needs none ({free})"

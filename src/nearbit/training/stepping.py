@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from nearbit.errors import TrainingError
-from nearbit.methods import Schedule
+from nearbit.methods import LossModule, Schedule
 from nearbit.training.distributed.processes import Processes
 from nearbit.training.options import Precision
 
@@ -20,15 +20,23 @@ class Stepper:
     Attributes:
         module: what is trained.
         optimizer: its optimizer.
+        loss_module: the weights of the loss, or None; they move beside the module's.
         scaler: for float16, whose small gradients would be 0: the loss is multiplied by a factor that it finds.
     """
 
     def __init__(
-        self, module: nn.Module, schedule: Schedule, device: torch.device, precision: Precision, processes: Processes
+        self,
+        module: nn.Module,
+        schedule: Schedule,
+        device: torch.device,
+        precision: Precision,
+        processes: Processes,
+        loss_module: LossModule | None = None,
     ) -> None:
         self.module, self.schedule, self.device = module, schedule, device
         self.precision, self.processes = precision, processes
-        self.optimizer = _adam(module, schedule)
+        self.loss_module = loss_module
+        self.optimizer = _adam(module, schedule, loss_module)
         self.scaler = torch.amp.GradScaler(device.type, enabled=precision == "float16")
 
     def begin(self, epoch: int) -> float:
@@ -79,6 +87,8 @@ class Stepper:
         self._reduce_gradients()
         self.scaler.unscale_(self.optimizer)
         norm = nn.utils.clip_grad_norm_(self.module.parameters(), self.schedule.clip_norm)
+        if self.loss_module is not None:
+            norm = norm + nn.utils.clip_grad_norm_(self.loss_module.parameters(), self.schedule.clip_norm)
         if not bool(torch.isfinite(norm)) and not (self.scaler.is_enabled() and self.scaler.get_scale() > 1):
             raise TrainingError(
                 f"a gradient became {float(norm)} in epoch {epoch + 1}: lower the learning rate "
@@ -91,7 +101,8 @@ class Stepper:
         """Replace every gradient by its sum over the processes, all in one exchange."""
         if not self.processes.several:
             return
-        gradients = [value.grad for value in self.module.parameters() if value.grad is not None]
+        own = [] if self.loss_module is None else [*self.loss_module.parameters()]
+        gradients = [value.grad for value in [*self.module.parameters(), *own] if value.grad is not None]
         total = self.processes.all_reduce(torch.cat([gradient.reshape(-1) for gradient in gradients]))
         sizes = [gradient.numel() for gradient in gradients]
         for gradient, part in zip(gradients, torch.split(total, sizes), strict=True):
@@ -101,7 +112,7 @@ class Stepper:
         return "" if self.precision == "float32" else f" or take --precision float32 (now {self.precision})"
 
 
-def _adam(module: nn.Module, schedule: Schedule) -> torch.optim.Optimizer:
+def _adam(module: nn.Module, schedule: Schedule, loss_module: LossModule | None) -> torch.optim.Optimizer:
     rate = schedule.learning_rate
     named = list(module.named_parameters())
     head = [value for name, value in named if not name.startswith("backbone.")]
@@ -110,6 +121,9 @@ def _adam(module: nn.Module, schedule: Schedule) -> torch.optim.Optimizer:
     if backbone:
         factor = schedule.backbone_factor
         groups.append({"params": backbone, "lr": rate * factor, "factor": factor})
+    if loss_module is not None:
+        factor = loss_module.rate_factor
+        groups.append({"params": [*loss_module.parameters()], "lr": rate * factor, "factor": factor})
     return torch.optim.Adam(groups, lr=rate, betas=schedule.betas, weight_decay=schedule.weight_decay)
 
 

@@ -1,8 +1,8 @@
 """The training loop: batches and steps; after each epoch centers, validation, checkpoint."""
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -16,13 +16,14 @@ from nearbit.centers import CenterState, pairwise_distances, similarity_correlat
 from nearbit.encoding.feature_cache import FloatRows
 from nearbit.encoding.torch_backend import enough_memory
 from nearbit.errors import TrainingError
-from nearbit.methods import Method, Schedule, Similarity, Targets, Task
+from nearbit.methods import LossModule, Method, Schedule, Similarity, Targets, Task
 from nearbit.networks import Head
 from nearbit.progress import Progress
-from nearbit.training.batches import Positions, TrainingInputs, cut_batches
+from nearbit.training.batches import FeatureInputs, Positions, TrainingInputs, cut_batches
 from nearbit.training.callbacks import NO_CALLBACKS, Callbacks
 from nearbit.training.checkpoint import (
     BestEpoch,
+    Trained,
     TrainState,
     copy_weights,
     read_checkpoint,
@@ -51,6 +52,7 @@ class Learner:
         task: the sizes of what is learnt.
         schedule: how it is optimized.
         start: makes the centers of the first epoch.
+        prepared: what the method computed of the training images before.
     """
 
     method: Method
@@ -58,6 +60,7 @@ class Learner:
     task: Task
     schedule: Schedule
     start: Callable[[], CenterState]
+    prepared: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +114,14 @@ class Trainer:
     def run(self, progress: Progress) -> TrainState:
         """Train to the end, from the checkpoint where there is one, and leave the best weights in the module."""
         context = self.context
-        stepper = Stepper(self.module, self.learner.schedule, context.device, context.precision, context.processes)
+        stepper = Stepper(
+            self.module,
+            self.learner.schedule,
+            context.device,
+            context.precision,
+            context.processes,
+            self._loss_module,
+        )
         state = self._begin(stepper)
         saved = time.monotonic()
         with sync_batch_norm(self.module, self.context.processes):
@@ -121,7 +131,7 @@ class Trainer:
                 due = state.epoch == self.learner.schedule.epochs or time.monotonic() - saved > CHECKPOINT_SECONDS
                 path = self.stage.checkpoint
                 if path is not None and due and self.context.processes.is_main:
-                    save_checkpoint(path, self.stage.key, self.module, stepper.optimizer, state, self._memory)
+                    save_checkpoint(path, self.stage.key, self._trained(stepper), state)
                     saved = time.monotonic()
         assert state.best is not None  # noqa: S101 - the last epoch always leaves one
         self.module.load_state_dict(state.best.weights)
@@ -136,13 +146,27 @@ class Trainer:
             return None
         return MemoryBank(term, self.module, self._labels.shape, self.learner.task.n_bits, self.context.device)
 
+    @cached_property
+    def _loss_module(self) -> LossModule | None:
+        """The weights of the loss; None where it has none."""
+        learner = self.learner
+        if learner.method.module is None:
+            return None
+        with torch_seeded(self.seed, "loss module"):
+            return learner.method.module(learner.task, learner.method_options).to(self.context.device)
+
+    def _trained(self, stepper: Stepper) -> Trained:
+        return Trained(
+            module=self.module, optimizer=stepper.optimizer, memory=self._memory, loss_module=self._loss_module
+        )
+
     def _begin(self, stepper: Stepper) -> TrainState:
         """Return the state of the checkpoint, and bring module and stepper to it; without one, the first state."""
         state = None
         if self.stage.checkpoint is not None:
             content = read_checkpoint(self.stage.checkpoint) if self.context.processes.is_main else None
             content = self.context.processes.broadcast_bytes(content)
-            state = restore_checkpoint(content, self.stage.key, self.module, stepper.optimizer, self._memory)
+            state = restore_checkpoint(content, self.stage.key, self._trained(stepper))
         if state is None:
             return TrainState(epoch=0, centers=self.learner.start())
         if state.scaler:
@@ -154,14 +178,15 @@ class Trainer:
         began = time.monotonic()
         epoch = state.epoch
         rate = stepper.begin(epoch)
-        if self._memory is not None:
-            self._memory.begin(epoch)
+        self._get_ready(epoch)
         purpose = "epoch" if self.context.processes.is_main else f"epoch, process {self.context.processes.rank}"
         with torch_seeded(self.seed, purpose, epoch):
-            loss, sums = self._pass(state.centers, stepper, epoch)
+            batches = self._batches(epoch)
+            loss, sums = self._pass(state.centers, stepper, epoch, batches)
         trained_towards = state.centers
         if self.learner.method.reassign is not None:
-            weights = self._label_weights(np.arange(len(self._labels))).sum(axis=0)
+            shown = np.bincount(np.concatenate(batches), minlength=len(self._labels)) * self.learner.method.views
+            weights = (self._label_weights(np.arange(len(self._labels))) * shown[:, None]).sum(axis=0)
             means = sums / np.maximum(weights, 1e-12)[:, None]
             rng = generator(self.seed, "reassign", epoch)
             changed = self.learner.method.reassign(state.centers, means, epoch, self.learner.method_options, rng)
@@ -183,33 +208,83 @@ class Trainer:
         state.history.append(record)
         self.stage.callbacks.epoch(self.stage.name, record)
 
-    def _pass(self, centers: CenterState, stepper: Stepper, epoch: int) -> tuple[float, npt.NDArray[np.float64]]:
-        """Go over the training images once; return the mean loss and each class's weighted sum of signs."""
+    def _get_ready(self, epoch: int) -> None:
+        """Let all that has a state of its own know that an epoch begins."""
+        learner = self.learner
+        if self._memory is not None:
+            self._memory.begin(epoch)
+        if self._loss_module is not None:
+            self._loss_module.begin(epoch, generator(self.seed, "loss", epoch))
+        if learner.method.refresh is not None:
+            assert isinstance(self.module, Head)  # noqa: S101 - a run that refreshes is one on frozen features
+            assert isinstance(self.inputs, FeatureInputs)  # noqa: S101
+            labels = torch.from_numpy(self._labels).float().to(self.context.device)
+            with torch.no_grad():
+                learner.method.refresh(self.module.eval(), self.inputs.parts["train"], labels)
+
+    def _batches(self, epoch: int) -> list[Positions]:
+        """Return the places of the images of each batch of an epoch."""
+        learner, rng = self.learner, generator(self.seed, "order", epoch)
+        size, least = learner.schedule.batch_size, max(2, self.context.processes.count)
+        if learner.method.batches is None:
+            return cut_batches(rng.permutation(len(self._labels)), size, least)
+        batches = learner.method.batches(self._labels, size, learner.method_options, rng)
+        if not batches or min(map(len, batches)) < least:
+            raise TrainingError(
+                f"{learner.method.name} made a batch of fewer than {least} images of {len(self._labels)} training "
+                "images: take more images, or another batch size (--batch-size)"
+            )
+        return batches
+
+    def _pass(
+        self, centers: CenterState, stepper: Stepper, epoch: int, batches: list[Positions]
+    ) -> tuple[float, npt.NDArray[np.float64]]:
+        """Go over the training images once; return the mean loss and each class's weighted sum of signs or outputs."""
         self.module.train()
-        targets = self._targets(centers)
-        order = generator(self.seed, "order", epoch).permutation(len(self._labels))
-        batches = cut_batches(order, self.learner.schedule.batch_size, max(2, self.context.processes.count))
+        method, views, targets = self.learner.method, self.learner.method.views, self._targets(centers, epoch)
         parts = [self.context.processes.share_of(batch) for batch in batches]
-        total, sums = 0.0, np.zeros(centers.centers.shape, np.float64)
-        for inputs, part, batch in zip(self.inputs.batches(parts, self.seed, epoch), parts, batches, strict=True):
-            labels = torch.from_numpy(self._labels[part]).float().to(self.context.device)
-            loss_of = partial(self._loss, labels=labels, targets=targets)
-            term_of = partial(self._term, inputs=inputs, labels=labels, rows=part)
+        total, sums = 0.0, np.zeros((self._labels.shape[1], self.learner.task.n_bits), np.float64)
+        shown = self.inputs.batches(parts, self.seed, epoch, views)
+        for inputs, part, batch in zip(shown, parts, batches, strict=True):
+            rows = np.tile(part, views)
+            labels = torch.from_numpy(self._labels[rows]).float().to(self.context.device)
+            loss_of = partial(self._loss, labels=labels, targets=targets, rows=rows)
+            term_of = partial(self._term, inputs=inputs, labels=labels, rows=rows)
             with enough_memory(f"batches of {len(batch)} images; lower the batch size (--batch-size)"):
                 loss, outputs = stepper.step(inputs, loss_of, len(part) / len(batch), epoch, term_of)
             total += loss * len(part)
-            if self.learner.method.reassign is not None:
-                signs = np.where(outputs.float().cpu().numpy() >= 0, 1.0, -1.0)
-                sums += self._label_weights(part).T @ signs
+            if method.reassign is not None:
+                values = outputs.float().cpu().numpy().astype(np.float64)
+                if method.means_of == "signs":
+                    values = np.where(values >= 0, 1.0, -1.0)
+                sums += self._label_weights(rows).T @ values
         totals = self.context.processes.all_reduce_array(np.append(sums, total))
-        return float(totals[-1]) / len(order), totals[:-1].reshape(sums.shape)
+        return float(totals[-1]) / sum(map(len, batches)), totals[:-1].reshape(sums.shape)
 
-    def _targets(self, centers: CenterState) -> Targets:
-        arrays = centers.arrays()
+    def _targets(self, centers: CenterState, epoch: int) -> Targets:
+        """Return what the loss of an epoch may look at, but for what differs from batch to batch."""
+        device, arrays = self.context.device, centers.arrays()
         names = [name for name in Targets._fields if name in arrays]
-        return Targets(**{name: torch.from_numpy(arrays[name]).float().to(self.context.device) for name in names})
+        found: dict[str, Any] = {name: torch.from_numpy(arrays[name]).float().to(device) for name in names}
+        return Targets(
+            **found,
+            epoch=epoch,
+            progress=epoch / self.learner.schedule.epochs,
+            module=self._loss_module,
+            prepared=self.learner.prepared,
+            encode=partial(self._encode, epoch=epoch),
+        )
 
-    def _loss(self, outputs: Tensor, labels: Tensor, targets: Targets) -> Tensor:
+    def _encode(self, places: Tensor, epoch: int) -> Tensor:
+        """Return the outputs, with gradients, of training images: float `(m, n_bits)`."""
+        inputs = next(iter(self.inputs.batches([places.cpu().numpy()], self.seed, epoch)))
+        outputs: Tensor = self.module(inputs)
+        return outputs.float()
+
+    def _loss(self, outputs: Tensor, labels: Tensor, targets: Targets, rows: Positions) -> Tensor:
+        places = torch.from_numpy(rows).to(outputs.device)
+        memory = None if self._memory is None else self._memory.remember(outputs, labels, places)
+        targets = targets._replace(rows=places, memory=memory)
         return self.learner.method.loss(outputs, labels, targets, self.learner.task, self.learner.method_options)
 
     def _term(self, outputs: Tensor, inputs: Tensor, labels: Tensor, rows: Positions) -> Tensor | None:
@@ -228,8 +303,11 @@ class Trainer:
 
     def _keep_best(self, state: TrainState, centers: CenterState, record: dict[str, Any]) -> None:
         """Validate where it is due, and keep the weights with the centers they were trained towards where best."""
-        if not all(bool(value.isfinite().all()) for value in self.module.state_dict().values()):
+        own = {} if self._loss_module is None else self._loss_module.state_dict()
+        if not all(bool(value.isfinite().all()) for value in [*self.module.state_dict().values(), *own.values()]):
             raise self._not_finite("a weight", state.epoch)
+        if self._loss_module is not None and self.learner.method.centers_of is not None:
+            centers = self.learner.method.centers_of(self._loss_module, centers)
         if isinstance(self.module, Head) and self.module.expected_center is not None:
             self.module.expected_center.set_centers(torch.from_numpy(centers.expected()).to(self.context.device))
         last = state.epoch == self.learner.schedule.epochs
@@ -241,7 +319,8 @@ class Trainer:
             record["validation_map"] = score
         known = state.best.validation_map if state.best is not None else None
         better = score is not None and (known is None or score > known)
-        keeps_last = self.criterion is None or self.context.options.select == "last"
+        chooses = self.criterion is not None and self.learner.method.needs_labels
+        keeps_last = not chooses or self.context.options.select == "last"
         if last if keeps_last else better:
             state.best = BestEpoch(
                 weights=copy_weights(self.module), centers=centers, epoch=state.epoch, validation_map=score

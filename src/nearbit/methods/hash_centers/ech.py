@@ -92,7 +92,7 @@ def _check(task: Task, options: ECHOptions) -> None:
 
 def _centers(task: Task, options: ECHOptions, rng: Generator) -> CenterState:
     if _base(task, options) == "crh":
-        return CRH.make_centers(task, CRH.options, rng)
+        return CRH.first_centers(task, CRH.options, rng)
     known = task.label_sets
     if _base(task, options) == "shc" or known is None or len(known.sets) < 2:
         return _words_of_classes(task, options, rng)
@@ -111,7 +111,7 @@ def _centers(task: Task, options: ECHOptions, rng: Generator) -> CenterState:
 
 def _words_of_classes(task: Task, options: ECHOptions, rng: Generator) -> CenterState:
     if not options.nested or task.similarity is None:
-        return SHC.make_centers(task, SHC.options, rng)
+        return SHC.first_centers(task, SHC.options, rng)
     centers = nested_centers(task.similarity, task.n_bits, options.nested, rng)
     return CenterState(centers=centers, tie_break=random_signs((task.n_bits,), rng))
 

@@ -31,8 +31,8 @@ from nearbit.model.manifest import (
     class_names,
     kind_of,
     opened_whole,
+    read_class_signs,
     read_manifest,
-    read_signs,
     with_digest,
 )
 from nearbit.model.onnx.session import Session
@@ -216,7 +216,7 @@ def _assemble(folder: Path, description: dict[str, Any], threads: int) -> OnnxMo
     preprocessing = Preprocessing.from_dict(description["preprocessing"])
     check_size(folder, preprocessing)
     classes = class_names(folder, description)
-    centers = read_signs(folder, files, CENTERS, (len(classes), n_bits))
+    centers = read_class_signs(folder, files, len(classes), n_bits)
     check_length(folder / NETWORK)
     content = checked_bytes(folder, files, NETWORK)
     model = OnnxModel(
