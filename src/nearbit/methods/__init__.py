@@ -13,7 +13,11 @@ from nearbit.methods.closed_form.projections import ITQ, PCA, RANDOM, ITQOptions
 from nearbit.methods.closed_form.ridge import RIDGE, RidgeOptions
 from nearbit.methods.hash_centers.crh import CRH, CRHOptions
 from nearbit.methods.hash_centers.csq import CSQ, CSQOptions
+from nearbit.methods.hash_centers.dpn import DPN, DPNOptions
+from nearbit.methods.hash_centers.dsah import DSAH, DSAHOptions
 from nearbit.methods.hash_centers.ech import ECH, ECHOptions
+from nearbit.methods.hash_centers.hclm import HCLM, HCLMOptions
+from nearbit.methods.hash_centers.ics import ICS, ICSOptions
 from nearbit.methods.hash_centers.mds import MDS, MDSOptions
 from nearbit.methods.hash_centers.orthohash import ORTHOHASH, OrthoHashOptions
 from nearbit.methods.hash_centers.shc import SHC, SHCMethodOptions
@@ -34,7 +38,11 @@ __all__ = [
     "CLASSIFIER",
     "CRH",
     "CSQ",
+    "DPN",
+    "DSAH",
     "ECH",
+    "HCLM",
+    "ICS",
     "ITQ",
     "LABEL",
     "MDS",
@@ -48,8 +56,12 @@ __all__ = [
     "CRHOptions",
     "CSQOptions",
     "Committee",
+    "DPNOptions",
+    "DSAHOptions",
     "ECHOptions",
     "Fitted",
+    "HCLMOptions",
+    "ICSOptions",
     "ITQOptions",
     "LabelOptions",
     "MDSOptions",
@@ -76,6 +88,10 @@ METHODS: dict[str, Method] = {
         CSQ,
         MDS,
         ORTHOHASH,
+        DPN,
+        HCLM,
+        ICS,
+        DSAH,
     )
 }
 """Every method that trains towards centers: the command line, model folders and the tests know them."""

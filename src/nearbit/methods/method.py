@@ -26,6 +26,7 @@ class Task:
         multi_label: whether an image can have several labels.
         similarity: float64 `(n_classes, n_classes)` for centers that follow one, else None.
         label_sets: the sets of labels that training images have, once centers are to be made; None where each has one.
+        label_shares: float64 `(n_classes,)`: the share of the training images that have each label; None if not known.
     """
 
     n_classes: int
@@ -33,6 +34,7 @@ class Task:
     multi_label: bool
     similarity: Similarity | None = field(default=None, repr=False, compare=False)
     label_sets: LabelSets | None = field(default=None, repr=False, compare=False)
+    label_shares: npt.NDArray[np.float64] | None = field(default=None, repr=False, compare=False)
 
 
 class TrainingImages(Protocol):

@@ -312,7 +312,7 @@ def given_centers(method: Method, task: Task, centers: npt.ArrayLike | None) -> 
     if centers is None:
         return None
     if method.reassign is not None:
-        raise InputError(f"{method.name} chooses its centers from a codebook and takes none: leave them out")
+        raise InputError(f"{method.name} changes its centers while it trains and takes none: leave them out")
     given = check_centers(centers)
     if given.shape != (task.n_classes, task.n_bits):
         raise InputError(f"centers must have the shape {(task.n_classes, task.n_bits)}, not {given.shape}")
