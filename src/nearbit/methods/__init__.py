@@ -11,6 +11,8 @@ from nearbit.methods.classwise.classifier import CLASSIFIER
 from nearbit.methods.closed_form.label_code import LABEL, LabelOptions
 from nearbit.methods.closed_form.projections import ITQ, PCA, RANDOM, ITQOptions
 from nearbit.methods.closed_form.ridge import RIDGE, RidgeOptions
+from nearbit.methods.closed_form.rslh import RSLH, RSLHOptions
+from nearbit.methods.closed_form.sslh import SSLH, SSLHOptions
 from nearbit.methods.hash_centers.crh import CRH, CRHOptions
 from nearbit.methods.hash_centers.csq import CSQ, CSQOptions
 from nearbit.methods.hash_centers.dpn import DPN, DPNOptions
@@ -51,7 +53,9 @@ __all__ = [
     "PCA",
     "RANDOM",
     "RIDGE",
+    "RSLH",
     "SHC",
+    "SSLH",
     "Baseline",
     "CRHOptions",
     "CSQOptions",
@@ -68,9 +72,11 @@ __all__ = [
     "MemoryTerm",
     "Method",
     "OrthoHashOptions",
+    "RSLHOptions",
     "Regime",
     "RidgeOptions",
     "SHCMethodOptions",
+    "SSLHOptions",
     "Schedule",
     "Similarity",
     "Targets",
@@ -104,6 +110,8 @@ BASELINES: dict[str, Baseline] = {
         RANDOM,
         RIDGE,
         LABEL,
+        RSLH,
+        SSLH,
     )
 }
 """Every rule that makes codes of frozen features without training a hash network."""
