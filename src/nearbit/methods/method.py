@@ -87,6 +87,7 @@ class Schedule:
         linear_factor: a linear head's learning rate, relative to `learning_rate`, which is for a hidden layer.
         betas, weight_decay: of Adam.
         clip_norm: largest norm of the gradient.
+        multi_label_epochs: passes where images have several labels; None for as many as otherwise.
     """
 
     epochs: int
@@ -98,10 +99,13 @@ class Schedule:
     weight_decay: float = 1e-5
     clip_norm: float = 1.0
     least_steps: int = 0
+    multi_label_epochs: int | None = None
 
-    def epochs_for(self, n_train: int) -> int:
+    def epochs_for(self, n_train: int, *, multi_label: bool = False) -> int:
         """Return how many epochs that many training images take."""
-        return max(self.epochs, math.ceil(self.least_steps / math.ceil(n_train / self.batch_size)))
+        epochs = self.multi_label_epochs if multi_label else None
+        epochs = self.epochs if epochs is None else epochs
+        return max(epochs, math.ceil(self.least_steps / math.ceil(n_train / self.batch_size)))
 
 
 def check_choice(name: str, value: object, known: tuple[str, ...]) -> None:
