@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save_file
 
 from nearbit.cli.commands.compare import spread
-from nearbit.compare.bench import Bench, Work
+from nearbit.compare.bench import Bench, Work, options_for
 from nearbit.compare.findings import find
 from nearbit.compare.folder import Cell, read_folder
 from nearbit.compare.run import Grid, compare
@@ -20,6 +20,7 @@ from nearbit.compare.specs import parse_spec
 from nearbit.compare.tables import quality_table
 from nearbit.errors import DataError, InputError
 from nearbit.files.writing import write_json
+from nearbit.methods import METHODS
 from nearbit.networks import ResNet
 from nearbit.training import TrainOptions
 from tiny_data import tiny_dataset, tiny_split
@@ -243,3 +244,12 @@ def test_auto_is_compared_by_what_it_chooses(work, feature_options):
 def test_auto_takes_no_options_in_a_comparison():
     with pytest.raises(InputError, match="auto chooses a method and takes no options, and 'auto:margin=1' has some"):
         Grid(methods=("auto:margin=1",))
+
+
+def test_a_method_with_a_head_of_its_own_has_no_choice_of_heads(monkeypatch):
+    own = replace(METHODS["csq"], name="own", head="hidden")
+    monkeypatch.setattr("nearbit.compare.specs.find_method", lambda name: own)
+    spec = parse_spec("own")
+    assert spec.has_own_head
+    cell = Cell(method="own", head="-", n_bits=8, seed=3)
+    assert options_for(spec, OPTIONS, cell) == replace(OPTIONS, seed=3)

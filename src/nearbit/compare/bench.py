@@ -156,7 +156,7 @@ def options_for(spec: Spec, options: TrainOptions, cell: Cell) -> TrainOptions:
     seeded = replace(options, seed=cell.seed)
     if isinstance(spec.method, Baseline):
         return useful_options(spec.method, seeded)
-    return seeded if spec.method == "auto" else replace(seeded, head=cast(Any, cell.head))
+    return seeded if spec.has_own_head else replace(seeded, head=cast(Any, cell.head))
 
 
 def machine_facts() -> dict[str, Any]:

@@ -19,9 +19,9 @@ class Spec(NamedTuple):
     values: dict[str, Any]
 
     @property
-    def is_baseline(self) -> bool:
-        """Whether it has no choice of heads: it trains no hash network, or chooses for itself what it trains."""
-        return not isinstance(self.method, Method)
+    def has_own_head(self) -> bool:
+        """Whether it has no choice of heads: baselines, methods with a head of their own, and auto."""
+        return not isinstance(self.method, Method) or self.method.head is not None
 
 
 def parse_spec(text: str) -> Spec:
