@@ -5,6 +5,14 @@ from nearbit.losses.central_similarity import central_similarity, torch_centroid
 from nearbit.losses.cross_entropy import cross_entropy
 from nearbit.losses.margin_cosine import crh_scale, margin_cosine
 from nearbit.losses.memory_pairs import memory_pairs
+from nearbit.losses.pairwise import (
+    graded_pairs,
+    pair_likelihood,
+    sign_quantization,
+    softsign_quantization,
+    tanh_pairs,
+    triplet_likelihood,
+)
 from nearbit.losses.quantization import quantization
 
 __all__ = [
@@ -12,9 +20,15 @@ __all__ = [
     "central_similarity",
     "crh_scale",
     "cross_entropy",
+    "graded_pairs",
     "margin_cosine",
     "memory_pairs",
+    "pair_likelihood",
     "quantization",
+    "sign_quantization",
+    "softsign_quantization",
+    "tanh_pairs",
     "torch_centroids",
     "torch_words_of_sets",
+    "triplet_likelihood",
 ]

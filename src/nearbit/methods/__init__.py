@@ -30,13 +30,21 @@ from nearbit.methods.method import (
     Task,
     TrainingImages,
 )
+from nearbit.methods.pairwise.dpsh import DPSH, DPSHOptions
+from nearbit.methods.pairwise.dtsh import DTSH, DTSHOptions
+from nearbit.methods.pairwise.hashnet import HASHNET, HashNetOptions
+from nearbit.methods.pairwise.idhn import IDHN, IDHNOptions
 
 __all__ = [
     "BASELINES",
     "CLASSIFIER",
     "CRH",
     "CSQ",
+    "DPSH",
+    "DTSH",
     "ECH",
+    "HASHNET",
+    "IDHN",
     "ITQ",
     "LABEL",
     "MDS",
@@ -50,8 +58,12 @@ __all__ = [
     "CRHOptions",
     "CSQOptions",
     "Committee",
+    "DPSHOptions",
+    "DTSHOptions",
     "ECHOptions",
     "Fitted",
+    "HashNetOptions",
+    "IDHNOptions",
     "ITQOptions",
     "LabelOptions",
     "LossModule",
@@ -80,9 +92,13 @@ METHODS: dict[str, Method] = {
         CSQ,
         MDS,
         ORTHOHASH,
+        DPSH,
+        DTSH,
+        HASHNET,
+        IDHN,
     )
 }
-"""Every method that trains towards centers: the command line, model folders and the tests know them."""
+"""Every method that trains a hash network: the command line, model folders and the tests know them."""
 
 BASELINES: dict[str, Baseline] = {
     baseline.name: baseline
