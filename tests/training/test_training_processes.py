@@ -36,6 +36,8 @@ def test_no_batch_but_the_only_one_is_smaller_than_the_least(n_images, least):
 @pytest.mark.parametrize("name", METHODS)
 def test_losses_of_shares_weighted_by_their_sizes_are_the_loss_of_the_batch(name):
     method = METHODS[name]
+    if method.make_centers is None:
+        return  # pairs of two shares are in no loss, which the page of the contract says
     task = Task(n_classes=3, n_bits=6, multi_label=True)
     generator = torch.Generator().manual_seed(0)
     outputs = torch.randn(9, 6, generator=generator, dtype=torch.float64)

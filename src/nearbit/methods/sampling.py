@@ -11,14 +11,14 @@ def balanced_batches(
 ) -> list[npt.NDArray[np.int64]]:
     """Return the batches of an epoch: groups of images that share a label, each image in one batch.
 
-    A class's images are put into groups of `images_a_class`, and its groups are spread evenly over the epoch, so that
-    a batch holds about batch_size / images_a_class classes, or in smaller data sets every class as often as it occurs.
+    The images of a class are spread evenly over the epoch: one by one where a batch has room for `images_a_class` of
+    each class, else in groups of so many, so that a batch holds about batch_size / images_a_class of the classes.
     An image with several labels is taken for one of them, drawn anew in each epoch.
 
     Args:
         labels: bool `(n, n_classes)`, each row with a label; n is at least 2.
         batch_size: the most images of a batch; a batch that would be left with one image joins the others.
-        images_a_class: size of a group; 1 for an order that only spreads the classes.
+        images_a_class: how many of a class are to stand in a batch, if any does; 1 never makes groups.
         rng: decides which images are together.
 
     Returns:
@@ -26,11 +26,12 @@ def balanced_batches(
     """
     n, n_classes = labels.shape
     classes = (rng.random((n, n_classes)) * labels).argmax(axis=1)
+    size = images_a_class if batch_size < images_a_class * n_classes else 1
     groups: list[npt.NDArray[np.int64]] = []
     moments: list[float] = []
     for number in np.unique(classes):
         images = rng.permutation(np.flatnonzero(classes == number))
-        own = np.split(images, np.arange(images_a_class, len(images), images_a_class))
+        own = np.split(images, np.arange(size, len(images), size))
         groups.extend(own)
         moments.extend((np.arange(len(own)) + rng.random(len(own))) / len(own))
     order = np.concatenate([groups[place] for place in np.argsort(moments, kind="stable")])

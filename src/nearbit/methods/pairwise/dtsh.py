@@ -20,12 +20,12 @@ class DTSHOptions:
         margin: by how many bits an image that shares a label is to be nearer than one that does not; None for half of
             the bits, as in the authors' code.
         quantization_weight: weight of the mean squared distance of an output from its sign.
-        images_a_class: images of a class that stand beside each other in a batch.
+        images_a_class: how many images of a class are to be in a batch, if any is; see `balanced_batches`.
     """
 
     margin: float | None = None
     quantization_weight: float = 0.1
-    images_a_class: int = 4
+    images_a_class: int = 2
 
     def __post_init__(self) -> None:
         if self.margin is not None:

@@ -25,14 +25,14 @@ class HashNetOptions:
         scale: the largest logit of a pair; above 0. 10 in the authors' code, for any number of bits.
         pairs: "balanced", as in the paper (similar ones and others have a mean each), or all "equal".
         grades: "jaccard" weighs similar pairs by the share of their labels that both have; "none" does not.
-        images_a_class: images of a class that stand beside each other in a batch.
+        images_a_class: how many images of a class are to be in a batch, if any is; see `balanced_batches`.
     """
 
     continuation: float = 50.0
     scale: float = 10.0
     pairs: Literal["equal", "balanced"] = "balanced"
     grades: Literal["none", "jaccard"] = "none"
-    images_a_class: int = 4
+    images_a_class: int = 2
 
     def __post_init__(self) -> None:
         check_number("continuation", self.continuation)

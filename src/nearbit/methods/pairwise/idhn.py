@@ -21,13 +21,13 @@ class IDHNOptions:
         soft_weight: weight of pairs only some of whose labels agree.
         quantization_weight: weight of the mean distance of an output from -1 or +1.
         scale: the largest logit of a hard pair, for any number of bits; above 0.
-        images_a_class: images of a class that stand beside each other in a batch.
+        images_a_class: how many images of a class are to be in a batch, if any is; see `balanced_batches`.
     """
 
     soft_weight: float = 0.1
     quantization_weight: float = 0.1
     scale: float = 5.0
-    images_a_class: int = 4
+    images_a_class: int = 2
 
     def __post_init__(self) -> None:
         for name in ("soft_weight", "quantization_weight", "scale"):
