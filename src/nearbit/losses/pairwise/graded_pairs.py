@@ -16,7 +16,7 @@ def graded_pairs(outputs: Tensor, labels: Tensor, *, scale: float, soft_weight: 
     With v = softsign(u), c = v · v' / n_bits from -1 to 1 and s the cosine of the labels of two images: for hard pairs
     log(1 + exp(w)) - s · w with w = scale · c; for soft pairs soft_weight · n_bits · ((c + 1) / 2 - s)².
 
-    Source: IDHN (Zhang et al., TMM 2019), equations 5 to 8, in the form of the authors' code.
+    Source: IDHN (Zhang et al., TMM 2019), in the form of the authors' code.
 
     Args:
         outputs: float `(n, n_bits)`, before softsign.

@@ -12,7 +12,7 @@ def pair_likelihood(
 
     s is 1 where the two share a label. A row of the memory without labels was not seen yet and is in no pair.
 
-    Source: DPSH (Li et al., IJCAI 2016), equation 3.
+    Source: DPSH (Li et al., IJCAI 2016), the negative log-likelihood of pairwise labels; there a sum.
 
     Args:
         outputs: float `(n, n_bits)`: u, before any tanh.

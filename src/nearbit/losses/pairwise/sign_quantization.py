@@ -7,8 +7,7 @@ from torch import Tensor
 def sign_quantization(outputs: Tensor) -> Tensor:
     """Return the mean of (u - sign u)² over images and bits; the sign of 0 is +1.
 
-    Source: DPSH (Li et al., IJCAI 2016, equation 4) and DTSH (Wang et al., ACCV 2016, equation 9), which sum over bits
-    and images.
+    Source: DPSH (Li et al., IJCAI 2016) and DTSH (Wang et al., ACCV 2016), which sum over bits and images.
 
     Args:
         outputs: float `(n, n_bits)`.

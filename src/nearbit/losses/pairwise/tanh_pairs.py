@@ -13,7 +13,8 @@ def tanh_pairs(
 
     t = scale · v · v' / n_bits with v = tanh(beta · u); s is 1 where two images share a label.
 
-    Source: HashNet (Cao et al., ICCV 2017), equations 2 to 5; t as in the authors' PyTorch code, whose scale is 10.
+    Source: HashNet (Cao et al., ICCV 2017), the weighted pairwise likelihood; t as in the authors' PyTorch code, whose
+    scale is 10.
 
     Args:
         outputs: float `(n, n_bits)`, before tanh.

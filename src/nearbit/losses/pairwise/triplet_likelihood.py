@@ -12,7 +12,8 @@ def triplet_likelihood(outputs: Tensor, labels: Tensor, margin: float) -> Tensor
     a and p are two images that share a label, n is one that shares none with a. The mean is over the triplets of each
     anchor a, then over the anchors that have both p and n.
 
-    Source: DTSH (Wang et al., ACCV 2016), equation 5; there anchors meet a memory of all images, and terms are summed.
+    Source: DTSH (Wang et al., ACCV 2016), the triplet label likelihood; there anchors meet all training images, and
+    terms are summed.
 
     Takes memory for 3 · n · (images that share a label with an anchor) · n numbers.
 

@@ -68,7 +68,7 @@ HASHNET = Method(
     options=HashNetOptions(),
     loss=_loss,
     schedules={
-        "frozen": Schedule(epochs=20, batch_size=256, learning_rate=1e-2, least_steps=720),
+        "frozen": Schedule(epochs=20, batch_size=256, learning_rate=1e-2, linear_factor=0.1, least_steps=720),
         "fine-tuned": Schedule(epochs=100, batch_size=64, learning_rate=1e-3, backbone_factor=0.1),
         "scratch": Schedule(epochs=60, batch_size=64, learning_rate=2e-3),
     },

@@ -51,11 +51,12 @@ def _loss(outputs: Tensor, labels: Tensor, targets: Targets, task: Task, options
 IDHN = Method(
     name="idhn",
     title="IDHN: pairs of a batch whose similarity has grades",
-    citation="Zhang et al., Improved Deep Hashing with Soft Pairwise Similarity for Multi-Label Retrieval, TMM 2019",
+    citation="Zhang et al., Improved Deep Hashing with Soft Pairwise Similarity for Multi-label Image Retrieval, "
+    "TMM 2019, arXiv 1803.02987",
     options=IDHNOptions(),
     loss=_loss,
     schedules={
-        "frozen": Schedule(epochs=20, batch_size=256, learning_rate=1e-2, least_steps=720),
+        "frozen": Schedule(epochs=20, batch_size=256, learning_rate=1e-2, linear_factor=0.1, least_steps=720),
         "fine-tuned": Schedule(epochs=100, batch_size=128, learning_rate=1e-3, backbone_factor=0.01),
         "scratch": Schedule(epochs=60, batch_size=64, learning_rate=2e-3),
     },
