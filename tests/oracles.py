@@ -297,3 +297,75 @@ def gilbert_varshamov(n_classes, n_bits):
         ball += math.comb(n_bits, d)
         d += 1
     return d
+
+
+def inner(u, v):
+    """Return the inner product of two lists of numbers."""
+    return sum(a * b for a, b in zip(u, v, strict=True))
+
+
+def mean_or_zero(terms):
+    """Return the mean of a list; 0 for an empty one."""
+    return sum(terms) / len(terms) if terms else 0.0
+
+
+def pair_likelihood(outputs, labels, memory, memory_labels, balanced=False):
+    """Return the mean of log(1 + e^θ) - s θ, θ = u · v / 2, over pairs with seen rows of a memory."""
+    similar, others = [], []
+    for u, y in zip(outputs, labels, strict=True):
+        for v, z in zip(memory, memory_labels, strict=True):
+            if not any(z):
+                continue
+            theta, s = inner(u, v) / 2, share_label(y, z)
+            (similar if s else others).append(math.log(1 + math.exp(theta)) - s * theta)
+    return mean_or_zero(similar) + mean_or_zero(others) if balanced else mean_or_zero(similar + others)
+
+
+def triplet_likelihood(outputs, labels, margin):
+    """Return the mean over anchors of the mean over their triplets of log(1 + e^-(θ_ap - θ_an - margin))."""
+    anchors = []
+    for a, u in enumerate(outputs):
+        terms = []
+        for p, v in enumerate(outputs):
+            for n, w in enumerate(outputs):
+                if p != a and share_label(labels[a], labels[p]) and not share_label(labels[a], labels[n]):
+                    gap = inner(u, v) / 2 - inner(u, w) / 2 - margin
+                    terms.append(math.log(1 + math.exp(-gap)))
+        if terms:
+            anchors.append(sum(terms) / len(terms))
+    return mean_or_zero(anchors)
+
+
+def tanh_pairs(outputs, labels, beta, scale, balanced=True, jaccard=False):
+    """Return HashNet's weighted mean over pairs of different images of log(1 + e^t) - s t."""
+    values = [[math.tanh(beta * a) for a in u] for u in outputs]
+    similar, others = [], []
+    for i, y in enumerate(labels):
+        for j, z in enumerate(labels):
+            if i == j:
+                continue
+            t, s = scale * inner(values[i], values[j]) / len(values[i]), share_label(y, z)
+            term = math.log(1 + math.exp(t)) - s * t
+            if jaccard and s:
+                both = sum(1 for a, b in zip(y, z, strict=True) if a and b)
+                term *= both / sum(1 for a, b in zip(y, z, strict=True) if a or b)
+            (similar if s else others).append(term)
+    return mean_or_zero(similar) + mean_or_zero(others) if balanced else mean_or_zero(similar + others)
+
+
+def graded_pairs(outputs, labels, scale, soft_weight):
+    """Return IDHN's mean over pairs of different images: a likelihood for hard pairs, a squared error for soft ones."""
+    n_bits = len(outputs[0])
+    values = [[a / (1 + abs(a)) for a in u] for u in outputs]
+    terms = []
+    for i, y in enumerate(labels):
+        for j, z in enumerate(labels):
+            if i == j:
+                continue
+            product, grade = inner(values[i], values[j]), cosine(y, z)
+            if grade > 0.99 or grade < 0.01:
+                w = scale * product / n_bits
+                terms.append(math.log(1 + math.exp(w)) - (w if grade > 0.99 else 0))
+            else:
+                terms.append(soft_weight * n_bits * ((product + n_bits) / (2 * n_bits) - grade) ** 2)
+    return mean_or_zero(terms)

@@ -1,4 +1,7 @@
-"""Every method, and that of the example: centers, loss, gradients, schedules, options; the docs of our own."""
+"""Every method, and those of the examples: loss, gradients, schedules, options; the docs of our own.
+
+What applies to all stands beside what applies to those with centers, and to those that compare images with each other.
+"""
 
 import math
 from dataclasses import FrozenInstanceError, fields, is_dataclass, replace
@@ -8,15 +11,19 @@ import numpy as np
 import pytest
 import torch
 from hinge import HINGE
+from triplets import TRIPLETS
 
 import oracles
-from nearbit.centers import hadamard_centers, similarity_from_embeddings
+from nearbit.centers import csq_centers, hadamard_centers, similarity_from_embeddings
 from nearbit.errors import InputError
-from nearbit.methods import CSQ, METHODS, CSQOptions, Method, Targets, Task, find_method
+from nearbit.methods import CSQ, METHODS, CSQOptions, Memory, Method, Targets, Task, find_method
 from nearbit.methods.method import check_number
 
 DOCS = Path(__file__).parents[2] / "docs" / "methods"
-ALL = {**METHODS, "hinge": HINGE}
+ALL = {**METHODS, "hinge": HINGE, "triplets": TRIPLETS}
+CENTERED = [name for name, method in ALL.items() if method.make_centers is not None]
+BESIDE = [name for name, method in ALL.items() if method.make_centers is None and method.needs_labels]
+"""Methods that have no centers, and compare images with each other."""
 REASSIGNS = {"ech": {"base": "crh"}, "dpn": {"update_every": 1}}
 """The options with which a method changes its centers, where its own do not."""
 
@@ -33,7 +40,7 @@ def start_of(method, task, seed=0):
     if method.similarity is not None:
         vectors = np.random.default_rng(99).normal(size=(task.n_classes, 8))
         task = replace(task, similarity=similarity_from_embeddings(vectors, scaling="plain"))
-    return method.make_centers(task, method.with_options(given), np.random.default_rng(seed))
+    return method.first_centers(task, method.with_options(given), np.random.default_rng(seed))
 
 
 def targets_of(state, dtype=torch.float32):
@@ -41,14 +48,21 @@ def targets_of(state, dtype=torch.float32):
 
 
 def labels_for(task, n=6):
-    labels = torch.eye(task.n_classes)[torch.arange(n) % task.n_classes]
+    """Return labels of images some of which share one, and some none; with several, the first image has two."""
+    labels = torch.eye(task.n_classes)[torch.arange(n) % min(task.n_classes, n // 2)]
     if task.multi_label:
-        labels[:, 1] = 1
+        labels[0, 1] = 1
     return labels
 
 
+def loss_of(method, outputs, labels, targets, task):
+    """Return the loss of a batch that is the whole data set."""
+    memory = Memory(outputs.detach(), labels)
+    return method.loss(outputs, labels, targets._replace(memory=memory), task, method.options)
+
+
 @pytest.mark.parametrize("task", TASKS, ids=str)
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", CENTERED)
 def test_centers_at_the_start(name, task):
     method = ALL[name]
 
@@ -73,16 +87,47 @@ def test_loss_and_gradient_are_finite_also_at_zero(name, task):
     generator = torch.Generator().manual_seed(0)
     for values in (torch.randn(6, task.n_bits, generator=generator), torch.zeros(6, task.n_bits)):
         outputs = values.requires_grad_()
-        loss = method.loss(outputs, labels_for(task), targets_of(state), task, method.options)
+        loss = loss_of(method, outputs, labels_for(task), targets_of(state), task)
         loss.backward()
         assert loss.shape == ()
         assert 0 <= loss.item() < 1000
         assert bool(torch.isfinite(outputs.grad).all())
-        if task.n_bits > 1:  # one output has no angle to turn
+        if task.n_bits > 1 and (name in CENTERED or bool(values.any())):  # one output has no angle, 0 is like all
             assert float(outputs.grad.abs().sum()) > 0
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", BESIDE)
+def test_a_method_without_centers_says_so(name):
+    method, task = ALL[name], Task(n_classes=4, n_bits=12, multi_label=False)
+    state = start_of(method, task)
+    assert state.centers.shape == (0, 12)
+    assert state.tie_break.shape == (12,)
+    assert (method.reassign, method.similarity, method.centers_of, method.distinct) == (None, None, None, False)
+
+
+@pytest.mark.parametrize("name", BESIDE)
+def test_codes_alike_within_classes_cost_less_than_codes_alike_across_them(name):
+    method, task = ALL[name], Task(n_classes=10, n_bits=48, multi_label=False)
+    words = torch.tensor(3 * csq_centers(10, 48, np.random.default_rng(0)), dtype=torch.float32)
+    numbers = torch.arange(20) // 2
+    labels, targets = torch.eye(10)[numbers], targets_of(start_of(method, task))
+    own = loss_of(method, words[numbers], labels, targets, task)
+    other = loss_of(method, words[numbers.roll(1)], labels, targets, task)
+    assert own < 0.9 * other
+
+
+@pytest.mark.parametrize("classes", [[0, 0], [0, 1], [0, 0, 0, 0], [0, 1, 2, 3]], ids=str)
+@pytest.mark.parametrize("name", BESIDE)
+def test_a_batch_without_one_kind_of_pairs_has_a_finite_gradient(name, classes):
+    method, task = ALL[name], Task(n_classes=4, n_bits=12, multi_label=False)
+    outputs = torch.randn(len(classes), 12, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    loss = loss_of(method, outputs, torch.eye(4)[classes], targets_of(start_of(method, task)), task)
+    loss.backward()
+    assert math.isfinite(loss.item())
+    assert bool(torch.isfinite(outputs.grad).all())
+
+
+@pytest.mark.parametrize("name", CENTERED)
 def test_outputs_at_their_own_centers_cost_less_than_at_others(name):
     method, task = ALL[name], Task(n_classes=10, n_bits=48, multi_label=False)
     state = start_of(method, task)

@@ -190,3 +190,15 @@ def test_numbers_for_prometheus_count_what_was_answered(tmp_path):
     assert not [
         line for line in text.splitlines() if not re.fullmatch(r"# .*|\w+(\{[^}]*(\{item_id\})?[^}]*\})? \S+", line)
     ]
+
+
+def test_a_model_without_centers_has_no_map_and_that_is_said(tmp_path):
+    path = write_index(tmp_path)
+    bundle(tmp_path / "fake.model", np.ones((0, N_BITS), np.int8))
+    with running(ServiceOptions(index=path)) as site:
+        answer = site.get("index/centers")
+        assert (answer.status, answer.code) == (404, "no_centers")
+        assert answer.json["error"]["message"].startswith("the model has no centers of classes")
+        health = site.get("index/health").json
+        assert (health["center_margin"], health["center_spread"]) == (None, None)
+        assert site.get("model").status == 200

@@ -40,6 +40,8 @@ WITHOUT_PAIRS = {"dsah": {"pair_weight": 0.0}}
 @pytest.mark.parametrize("name", METHODS)
 def test_losses_of_shares_weighted_by_their_sizes_are_the_loss_of_the_batch(name):
     method = METHODS[name]
+    if method.make_centers is None:
+        return  # pairs of two shares are in no loss, which the page of the contract says
     task = Task(n_classes=3, n_bits=6, multi_label=True)
     generator = torch.Generator().manual_seed(0)
     outputs = torch.randn(9, 6, generator=generator, dtype=torch.float64)

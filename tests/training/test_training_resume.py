@@ -43,7 +43,7 @@ def epochs_done(monkeypatch):
 
 
 @pytest.mark.parametrize("regime", ["scratch", "frozen"])
-@pytest.mark.parametrize("method", ["crh", "csq"])
+@pytest.mark.parametrize("method", ["crh", "csq", "dpsh", "hashnet"])
 def test_a_resumed_run_ends_in_the_model_of_an_undisturbed_one(run, tmp_path, method, regime, epochs_done):
     settings = {"epochs": 4, "head": "linear"}
     undisturbed = run(method, regime, **settings)

@@ -20,6 +20,8 @@ def write_stage(run: "AnyRun", only: str, output: Path, overwrite: bool, progres
 
     if not isinstance(run, TrainingRun):
         raise InputError(f"this method has no stage {only!r}: leave --only out")
+    if only == "centers" and run.method.make_centers is None:
+        raise InputError(f"{run.method.name} has no centers: leave --only out, or take a method with centers")
     if output.suffix != ".npy":
         raise InputError(f"--only writes an array: end -o in .npy, not {output.name!r}")
     is_main = run.context.processes.is_main

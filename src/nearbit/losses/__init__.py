@@ -7,6 +7,14 @@ from nearbit.losses.cross_entropy import cross_entropy
 from nearbit.losses.instance_similarity import center_costs, instance_similarity, instance_weights
 from nearbit.losses.margin_cosine import crh_scale, margin_cosine
 from nearbit.losses.memory_pairs import memory_pairs
+from nearbit.losses.pairwise import (
+    graded_pairs,
+    pair_likelihood,
+    sign_quantization,
+    softsign_quantization,
+    tanh_pairs,
+    triplet_likelihood,
+)
 from nearbit.losses.polarization import polarization
 from nearbit.losses.proxy_softmax import balanced_proxies, code_triplets, proxy_softmax
 from nearbit.losses.quantization import quantization
@@ -20,13 +28,19 @@ __all__ = [
     "code_triplets",
     "crh_scale",
     "cross_entropy",
+    "graded_pairs",
     "instance_similarity",
     "instance_weights",
     "margin_cosine",
     "memory_pairs",
+    "pair_likelihood",
     "polarization",
     "proxy_softmax",
     "quantization",
+    "sign_quantization",
+    "softsign_quantization",
+    "tanh_pairs",
     "torch_centroids",
     "torch_words_of_sets",
+    "triplet_likelihood",
 ]

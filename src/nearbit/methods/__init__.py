@@ -36,6 +36,10 @@ from nearbit.methods.method import (
     Task,
     TrainingImages,
 )
+from nearbit.methods.pairwise.dpsh import DPSH, DPSHOptions
+from nearbit.methods.pairwise.dtsh import DTSH, DTSHOptions
+from nearbit.methods.pairwise.hashnet import HASHNET, HashNetOptions
+from nearbit.methods.pairwise.idhn import IDHN, IDHNOptions
 
 __all__ = [
     "BASELINES",
@@ -43,10 +47,14 @@ __all__ = [
     "CRH",
     "CSQ",
     "DPN",
+    "DPSH",
     "DSAH",
+    "DTSH",
     "ECH",
+    "HASHNET",
     "HCLM",
     "ICS",
+    "IDHN",
     "ITQ",
     "LABEL",
     "MDS",
@@ -63,11 +71,15 @@ __all__ = [
     "CSQOptions",
     "Committee",
     "DPNOptions",
+    "DPSHOptions",
     "DSAHOptions",
+    "DTSHOptions",
     "ECHOptions",
     "Fitted",
     "HCLMOptions",
+    "HashNetOptions",
     "ICSOptions",
+    "IDHNOptions",
     "ITQOptions",
     "LabelOptions",
     "LossModule",
@@ -102,9 +114,13 @@ METHODS: dict[str, Method] = {
         HCLM,
         ICS,
         DSAH,
+        DPSH,
+        DTSH,
+        HASHNET,
+        IDHN,
     )
 }
-"""Every method that trains towards centers: the command line, model folders and the tests know them."""
+"""Every method that trains a hash network: the command line, model folders and the tests know them."""
 
 BASELINES: dict[str, Baseline] = {
     baseline.name: baseline

@@ -67,13 +67,13 @@ class Health:
             lines.append(f"{self.constant_bits} of {self.n_bits} bits never change: use fewer bits or another method")
         if self.bit_imbalance > 0.2 and self.n_items > 1:
             lines.append(
-                f"bits are unbalanced (on average {self.bit_imbalance:.2f} from one half): choose balanced centers, or "
-                "train on the classes that the index holds"
+                f"bits are unbalanced (on average {self.bit_imbalance:.2f} from one half): take a method with "
+                "balanced centers, or train on the classes that the index holds"
             )
         if self.bit_correlation is not None and self.bit_correlation > 0.3:
             lines.append(
                 f"bits repeat each other (mean correlation {self.bit_correlation:.2f}): fewer bits would do, or "
-                "centers that lie further apart"
+                "a method with centers that lie further apart"
             )
         margin, spread = self.center_margin, self.center_spread
         if margin is not None and spread is not None and 2 * spread >= margin:

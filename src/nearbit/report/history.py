@@ -20,9 +20,11 @@ def plot_center_history(history: Sequence[Mapping[str, Any]], path: Path) -> Pat
         the path.
 
     Raises:
-        InputError: the centers of that model never change.
+        InputError: the centers of that model never change, or it has none.
         MissingExtraError: matplotlib is not installed.
     """
+    if history and not any("centers_changed" in epoch for epoch in history):
+        raise InputError("the model has no centers, so there is no history of them to draw: leave --plot out")
     if not any("center_distance_min" in epoch for epoch in history):
         raise InputError("the centers of this model stay as they are, so there is no history of them to draw")
     try:

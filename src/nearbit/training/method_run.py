@@ -86,9 +86,10 @@ class TrainingRun:
         self._given_similarity, self._given_centers, self._given_mixture = similarity, centers, mixture
         options, split = context.options, context.split
         if context.processes.several and method.memory is not None and method.memory(method_options) is not None:
+            leave_out = "train in one process" + (", or with pair_weight=0" if method.name == "mds" else "")
             raise InputError(
                 f"{method.name} looks at the outputs of all training images, which several processes do not share: "
-                "train in one process, or leave such a term out (for mds pair_weight=0)"
+                f"{leave_out}"
             )
         if centers is None:
             if method.make_centers is not None:

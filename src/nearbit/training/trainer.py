@@ -196,8 +196,9 @@ class Trainer:
             "epoch": state.epoch,
             "loss": loss,
             "learning_rate": rate,
-            "centers_changed": _changed(trained_towards, state.centers),
         }
+        if len(state.centers.centers):
+            record["centers_changed"] = _changed(trained_towards, state.centers)
         if self._memory is not None:
             record |= self._memory.figures()
         if self.learner.method.reassign is not None:

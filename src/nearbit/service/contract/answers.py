@@ -266,6 +266,7 @@ REFUSALS = {
     "not_found": "the index holds no item 99999",
     "no_picture": "item 7 has no file to download",
     "no_model": "images cannot be encoded: no model is at hand that made these codes",
+    "no_centers": "the model has no centers of classes: its method trains without them, or had no labels",
     "model_unavailable": "the model at birds.model cannot be read",
     "empty_index": "the index is empty",
     "too_slow": "the body of the request did not arrive within 20 s",

@@ -25,9 +25,11 @@ from nearbit.service.service import Service
 
 NO_MODEL = "the index names no model that is at hand"
 GIVE_MODEL = "start the service with --model FOLDER"
+NO_CENTERS = "the model has no centers of classes: its method trains without them, or had no labels"
 
 
 NEEDS_MODEL = {404: "no_model", 409: "model_unavailable", 422: "invalid"}
+NEEDS_CENTERS = NEEDS_MODEL | {404: "no_centers"}
 LOADING = OtherAnswer("They are being loaded, or the service is busy.", "text/plain", JSON)
 
 
@@ -51,7 +53,7 @@ async def health(call: Call[Nothing, None]) -> Response:
     return _json(await service.searching(service.collection.once, "health", lambda index: _health(service, index)))
 
 
-@get("/api/v1/index/centers", Nothing, {200: JsonAnswer(CentersAnswer)}, NEEDS_MODEL)
+@get("/api/v1/index/centers", Nothing, {200: JsonAnswer(CentersAnswer)}, NEEDS_CENTERS)
 async def centers(call: Call[Nothing, None]) -> Response:
     """Return the class centers of the model as a map in the plane."""
     service = call.service
@@ -139,9 +141,11 @@ def _health(service: Service, index: Index) -> bytes:
 
 def _centers(service: Service, index: Index) -> bytes:
     folder = service.model_of(index)
-    found = None if folder is None else centers_of(folder)
+    if folder is None:
+        raise ApiError(404, f"no centers are known: {NO_MODEL}", GIVE_MODEL, code="no_model")
+    found = centers_of(folder)
     if found is None:
-        raise ApiError(404, f"no centers are known: {NO_MODEL}, or it has none", GIVE_MODEL, code="no_model")
+        raise ApiError(404, NO_CENTERS, "search does without them", code="no_centers")
     return ready_json(map_of(found, service.collection.labels()))
 
 

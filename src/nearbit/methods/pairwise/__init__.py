@@ -1,0 +1,1 @@
+"""Methods that compare images with each other, in pairs or triplets, and have no centers."""
