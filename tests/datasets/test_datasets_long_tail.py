@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_datasets_split import data, one_label
 
 from nearbit.datasets import SplitSizes, load_split, make_split
 from nearbit.datasets.splits.long_tail import Imbalance, zipf_counts
 from nearbit.errors import DataError, InputError
-from test_datasets_split import data, one_label
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ def test_every_method_gives_a_finite_model_of_its_data(run, method, regime, mult
     encoded = model.encode_dataset(dataset)
     assert encoded.outputs.shape == (30, 12)
     assert pack(signs_of(encoded.outputs)).shape == (30, 2)
-    assert model.centers.centers.shape == (3, 12)
+    assert model.centers.centers.shape == (0 if METHODS[method].make_centers is None else 3, 12)
     assert set(np.unique(model.centers.centers)) <= {-1, 1}
     assert model.classes == ("a", "b", "c")
     assert model.record["regime"] == regime
@@ -60,6 +60,8 @@ def test_training_learns_what_is_easy(run, method):
     assert model.record["validation_map"] > 0.9  # it is 1 with room to spare: for any seed, at any rounding
     history = model.record["history"]
     assert history[-1]["loss"] < history[0]["loss"]
+    if METHODS[method].make_centers is None:
+        return
     codes = signs_of(model.encode_dataset(dataset).outputs).astype(int)
     nearest = (codes @ model.centers.centers.T.astype(int)).argmax(axis=1)
     assert (nearest == dataset.labels.argmax(axis=1)).mean() > 0.9

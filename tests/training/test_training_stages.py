@@ -171,7 +171,7 @@ def test_one_bit_gives_a_finite_model_of_two_classes(run, method):
     ({"centers": np.zeros((3, 12))}, "centers must be -1 or \\+1 in every bit"),
     ({"similarity": np.eye(3) - 0.5, "centers": np.ones((3, 12))}, "not both"),
     ({"method": "csq", "similarity": np.eye(3)}, "the centers of csq follow no similarity"),
-    ({"method": "crh", "centers": np.ones((3, 12))}, "crh chooses its centers while it trains and takes none"),
+    ({"method": "crh", "centers": np.ones((3, 12))}, "crh changes its centers while it trains and takes none"),
     ({"method": "itq", "centers": np.ones((3, 12))}, "itq takes neither a similarity nor centers"),
 ])  # fmt: skip
 def test_given_stages_that_do_not_fit_are_refused(given, match):

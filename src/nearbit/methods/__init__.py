@@ -8,6 +8,10 @@ from importlib.metadata import EntryPoint, entry_points
 from nearbit.errors import InputError, did_you_mean
 from nearbit.methods.baseline import Baseline, Fitted
 from nearbit.methods.classwise.classifier import CLASSIFIER
+from nearbit.methods.classwise.dcwh import DCWH, DCWHOptions
+from nearbit.methods.classwise.greedyhash import GREEDYHASH, GreedyHashOptions
+from nearbit.methods.classwise.idcwh import IDCWH, IDCWHOptions
+from nearbit.methods.classwise.lthnet import LTHNET, LTHNetOptions
 from nearbit.methods.closed_form.label_code import LABEL, LabelOptions
 from nearbit.methods.closed_form.projections import ITQ, PCA, RANDOM, ITQOptions
 from nearbit.methods.closed_form.ridge import RIDGE, RidgeOptions
@@ -36,9 +40,13 @@ __all__ = [
     "CLASSIFIER",
     "CRH",
     "CSQ",
+    "DCWH",
     "ECH",
+    "GREEDYHASH",
+    "IDCWH",
     "ITQ",
     "LABEL",
+    "LTHNET",
     "MDS",
     "METHODS",
     "ORTHOHASH",
@@ -50,9 +58,13 @@ __all__ = [
     "CRHOptions",
     "CSQOptions",
     "Committee",
+    "DCWHOptions",
     "ECHOptions",
     "Fitted",
+    "GreedyHashOptions",
+    "IDCWHOptions",
     "ITQOptions",
+    "LTHNetOptions",
     "LabelOptions",
     "LossModule",
     "MDSOptions",
@@ -80,9 +92,13 @@ METHODS: dict[str, Method] = {
         CSQ,
         MDS,
         ORTHOHASH,
+        GREEDYHASH,
+        DCWH,
+        IDCWH,
+        LTHNET,
     )
 }
-"""Every method that trains towards centers: the command line, model folders and the tests know them."""
+"""Every method that trains a hash network: the command line, model folders and the tests know them."""
 
 BASELINES: dict[str, Baseline] = {
     baseline.name: baseline
