@@ -6,6 +6,7 @@ the sign of w_b; the inner product of w and s is the sum of all |w_b| less twice
 
 import sys
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -173,16 +174,21 @@ def _of_block(
     from nearbit.index.engine import weighted_kernels as kernels
 
     digits = row_digits(len(words))
-    asked = tuple(np.ascontiguousarray(one) for one in (queries.words, queries.weights, queries.steps, limits))
+    asked: Any = tuple(np.ascontiguousarray(one) for one in (queries.words, queries.weights, queries.steps, limits))
+    codes, weights, steps, most = asked
     if plan == "rings":
-        sizes, keys, _ = kernels.search_rings(layout, *asked, np.ascontiguousarray(queries.orders), digits, room, marks)
+        sizes, keys, _ = kernels.search_rings(
+            layout, codes, weights, steps, most, np.ascontiguousarray(queries.orders), digits, room, marks
+        )
     elif plan == "table":
         from nearbit.index.engine.table import addresses_of
 
         addresses, give_up = addresses_of(queries.words[:, 0], queries.n_bits), give_up_at("table", layout.n_places)
-        sizes, keys, _ = kernels.search_table(layout, *asked, addresses, digits, room, marks, give_up)
+        sizes, keys, _ = kernels.search_table(
+            layout, codes, weights, steps, most, addresses, digits, room, marks, give_up
+        )
     else:
-        sizes, keys, _ = kernels.scan(layout, *asked, *places, digits, room, marks)
+        sizes, keys, _ = kernels.scan(layout, codes, weights, steps, most, *places, digits, room, marks)
     return _ranked(keys, sizes, digits, words, queries.words)
 
 

@@ -95,14 +95,14 @@ def _fill_rings(query: Any, group: int, pivots: Any, masks: Any, weights: Any, o
     for position in order:
         word, bit = position >> 6, np.uint64(position & 63)
         differs = np.int64(((query[word] ^ pivots[word, group]) >> bit) & np.uint64(1))
-        part = np.int64((masks[group, 1, word] >> bit) & np.uint64(1))
-        part += 2 * np.int64((masks[group, 2, word] >> bit) & np.uint64(1))
-        part += 3 * np.int64((masks[group, 3, word] >> bit) & np.uint64(1))
-        at = ends[differs, part]
-        distance = least[part, at] + weights[position]
+        own = np.int64((masks[group, 1, word] >> bit) & np.uint64(1))
+        own += 2 * np.int64((masks[group, 2, word] >> bit) & np.uint64(1))
+        own += 3 * np.int64((masks[group, 3, word] >> bit) & np.uint64(1))
+        at = ends[differs, own]
+        distance = least[own, at] + weights[position]
         if distance <= limit:
-            ends[differs, part] = at + 1 - 2 * differs
-            least[part, ends[differs, part]] = distance
+            ends[differs, own] = at + 1 - 2 * differs
+            least[own, ends[differs, own]] = distance
 
 
 @lean
@@ -158,7 +158,7 @@ def _ones_within(query: Any, pivots: Any, group: int, mask: Any) -> Any:
 
 
 @lean
-def _lightest(group: int, count: int, query: Any, pivots: Any, levels: Any, tables: Any) -> Any:
+def _lightest(group: int, count: Any, query: Any, pivots: Any, levels: Any, tables: Any) -> Any:
     """Return what `count` bits in which a query differs from a pivot weigh at least: as many of the lightest levels."""
     low, high = 0, levels.shape[0]  # the bits of `low` levels are few enough
     while low < high:

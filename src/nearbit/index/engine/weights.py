@@ -42,7 +42,7 @@ class Weighted:
     @property
     def n_bits(self) -> int:
         """Code length in bits."""
-        return self.steps.shape[1] - 1
+        return int(self.steps.shape[1]) - 1
 
     def part(self, chosen: Any) -> "Weighted":
         """Return some of the queries."""
