@@ -37,6 +37,13 @@ def targets_of(state, dtype=torch.float32):
     return Targets(torch.tensor(state.centers, dtype=dtype), torch.tensor(state.tie_break, dtype=dtype))
 
 
+def loss_of(method, outputs, labels, targets, task):
+    """Return the loss of outputs; a loss with weights of its own gets them as they begin."""
+    torch.manual_seed(0)
+    module = None if method.module is None else method.module(task, method.options)
+    return method.loss(outputs, labels, targets._replace(module=module), task, method.options)
+
+
 def labels_for(task, n=6):
     labels = torch.eye(task.n_classes)[torch.arange(n) % task.n_classes]
     if task.multi_label:
@@ -70,7 +77,7 @@ def test_loss_and_gradient_are_finite_also_at_zero(name, task):
     generator = torch.Generator().manual_seed(0)
     for values in (torch.randn(6, task.n_bits, generator=generator), torch.zeros(6, task.n_bits)):
         outputs = values.requires_grad_()
-        loss = method.loss(outputs, labels_for(task), targets_of(state), task, method.options)
+        loss = loss_of(method, outputs, labels_for(task), targets_of(state), task)
         loss.backward()
         assert loss.shape == ()
         assert 0 <= loss.item() < 100
@@ -79,7 +86,7 @@ def test_loss_and_gradient_are_finite_also_at_zero(name, task):
             assert float(outputs.grad.abs().sum()) > 0
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", [name for name in ALL if ALL[name].module is None])
 def test_outputs_at_their_own_centers_cost_less_than_at_others(name):
     method, task = ALL[name], Task(n_classes=10, n_bits=48, multi_label=False)
     state = start_of(method, task)

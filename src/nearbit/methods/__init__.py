@@ -14,6 +14,7 @@ from nearbit.methods.closed_form.ridge import RIDGE, RidgeOptions
 from nearbit.methods.hash_centers.crh import CRH, CRHOptions
 from nearbit.methods.hash_centers.csq import CSQ, CSQOptions
 from nearbit.methods.hash_centers.ech import ECH, ECHOptions
+from nearbit.methods.hash_centers.lbhc import LBHC, LBHCOptions
 from nearbit.methods.hash_centers.mds import MDS, MDSOptions
 from nearbit.methods.hash_centers.orthohash import ORTHOHASH, OrthoHashOptions
 from nearbit.methods.hash_centers.shc import SHC, SHCMethodOptions
@@ -39,6 +40,7 @@ __all__ = [
     "ECH",
     "ITQ",
     "LABEL",
+    "LBHC",
     "MDS",
     "METHODS",
     "ORTHOHASH",
@@ -53,6 +55,7 @@ __all__ = [
     "ECHOptions",
     "Fitted",
     "ITQOptions",
+    "LBHCOptions",
     "LabelOptions",
     "LossModule",
     "MDSOptions",
@@ -80,6 +83,7 @@ METHODS: dict[str, Method] = {
         CSQ,
         MDS,
         ORTHOHASH,
+        LBHC,
     )
 }
 """Every method that trains towards centers: the command line, model folders and the tests know them."""
