@@ -1,10 +1,18 @@
 """Methods with parts of their own (weights of the loss, heads, views): they resume to the last bit, and save."""
 
+import json
+from importlib.util import find_spec
+
+import numpy as np
 import pytest
 from same_models import assert_same
 
-from nearbit.errors import InputError
+from nearbit.errors import BundleError, InputError
+from nearbit.files.writing import write_json
+from nearbit.model.bundle import load_model
+from nearbit.model.manifest import with_digest
 from nearbit.training import trainer
+from tiny_data import tiny_dataset
 
 
 class Broken(Exception):
@@ -41,3 +49,30 @@ def test_lbhc_resumes_with_its_surrogate_which_is_no_part_of_the_model(run, tmp_
 def test_more_flips_than_bits_are_refused_before_training(run):
     with pytest.raises(InputError, match="flips must be at most the 12 bits of a code, not 13"):
         run("lbhc", method_options={"flips": 13})
+
+
+@pytest.mark.parametrize("own", [{}, {"experts": 0, "trunk": False}])
+def test_mlh_resumes_saves_and_is_exported_with_its_experts(run, tmp_path, own):
+    model = assert_resumes(run, tmp_path / "checkpoint", "mlh", method_options=own)
+    model.save(tmp_path / "mlh.model")
+    opened = load_model(tmp_path / "mlh.model")
+    assert_same(opened, model)
+    images = [tiny_dataset().source.read(row) for row in range(6)]
+    outputs = model.outputs(images)
+    assert outputs.shape == (6, 12)
+    assert np.array_equal(opened.outputs(images), outputs)
+    if all(find_spec(name) for name in ("onnx", "onnxscript", "onnxruntime")):
+        from nearbit.onnx_export import export_onnx
+
+        export_onnx(model)  # it refuses what differs from the model
+
+
+def test_a_folder_of_mlh_that_asks_for_very_many_experts_is_refused(run, tmp_path):
+    run("mlh", "frozen").save(tmp_path / "mlh.model")
+    path = tmp_path / "mlh.model" / "bundle.json"
+    for many, match in ((64, "layers.4.weight has the shape .*expected"), (10**9, "experts must be .* from 0 to 64")):
+        description = json.loads(path.read_text(encoding="utf-8"))
+        description["head"]["own"]["experts"] = many
+        write_json(path, with_digest({name: value for name, value in description.items() if name != "digest"}))
+        with pytest.raises(BundleError, match=match):
+            load_model(tmp_path / "mlh.model")

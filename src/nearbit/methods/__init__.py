@@ -16,6 +16,7 @@ from nearbit.methods.hash_centers.csq import CSQ, CSQOptions
 from nearbit.methods.hash_centers.ech import ECH, ECHOptions
 from nearbit.methods.hash_centers.lbhc import LBHC, LBHCOptions
 from nearbit.methods.hash_centers.mds import MDS, MDSOptions
+from nearbit.methods.hash_centers.mlh import MLH, MLHOptions
 from nearbit.methods.hash_centers.orthohash import ORTHOHASH, OrthoHashOptions
 from nearbit.methods.hash_centers.shc import SHC, SHCMethodOptions
 from nearbit.methods.method import (
@@ -43,6 +44,7 @@ __all__ = [
     "LBHC",
     "MDS",
     "METHODS",
+    "MLH",
     "ORTHOHASH",
     "PCA",
     "RANDOM",
@@ -59,6 +61,7 @@ __all__ = [
     "LabelOptions",
     "LossModule",
     "MDSOptions",
+    "MLHOptions",
     "Memory",
     "MemoryTerm",
     "Method",
@@ -84,6 +87,7 @@ METHODS: dict[str, Method] = {
         MDS,
         ORTHOHASH,
         LBHC,
+        MLH,
     )
 }
 """Every method that trains towards centers: the command line, model folders and the tests know them."""
