@@ -92,7 +92,7 @@ def health_of(codes: npt.ArrayLike, n_bits: int, *, k: int = 10, centers: npt.Ar
         codes: uint8 `(n, ceil(n_bits / 8))`, at least one.
         n_bits: code length in bits.
         k: how many results a search usually asks for.
-        centers: codes of the centers of classes, uint8 `(n_classes, ceil(n_bits / 8))`.
+        centers: codes of the centers of classes, uint8 `(n_classes, ceil(n_bits / 8))`; none of them is as None.
 
     Returns:
         the health. Deterministic: the tie at k is measured on evenly spaced items.
@@ -106,7 +106,8 @@ def health_of(codes: npt.ArrayLike, n_bits: int, *, k: int = 10, centers: npt.Ar
     sizes = np.sort(group(np.ascontiguousarray(as_words(checked).T)).sizes.astype(np.int64))[::-1]
     signs = unpack(checked, n_bits).astype(np.float32)
     means = signs.mean(axis=0, dtype=np.float64)
-    margin, spread = (None, None) if centers is None else _around(checked, check_codes(centers, n_bits), n_bits)
+    words = None if centers is None else check_codes(centers, n_bits)
+    margin, spread = (None, None) if words is None or not len(words) else _around(checked, words, n_bits)
     return Health(
         n_items=len(checked),
         n_bits=int(n_bits),
