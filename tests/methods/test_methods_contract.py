@@ -17,6 +17,7 @@ from nearbit.methods.method import check_number
 
 DOCS = Path(__file__).parents[2] / "docs" / "methods"
 ALL = {**METHODS, "dpn": DPN}
+CENTERED = [name for name, method in ALL.items() if method.make_centers is not None]
 TASKS = [
     Task(n_classes=n_classes, n_bits=n_bits, multi_label=multi_label)
     for n_classes, n_bits in ((2, 1), (2, 12), (10, 48), (5, 16), (40, 6), (100, 64))
@@ -53,7 +54,7 @@ def labels_for(task, n=6):
 
 
 @pytest.mark.parametrize("task", TASKS, ids=str)
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", CENTERED)
 def test_centers_at_the_start(name, task):
     method = ALL[name]
 
@@ -71,7 +72,7 @@ def test_centers_at_the_start(name, task):
 
 
 @pytest.mark.parametrize("task", TASKS, ids=str)
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", CENTERED)
 def test_loss_and_gradient_are_finite_also_at_zero(name, task):
     method = ALL[name]
     state = start_of(method, task)
@@ -87,7 +88,7 @@ def test_loss_and_gradient_are_finite_also_at_zero(name, task):
             assert float(outputs.grad.abs().sum()) > 0
 
 
-@pytest.mark.parametrize("name", [name for name in ALL if ALL[name].module is None and ALL[name].head is None])
+@pytest.mark.parametrize("name", [name for name in CENTERED if ALL[name].module is None and ALL[name].head is None])
 def test_outputs_at_their_own_centers_cost_less_than_at_others(name):
     method, task = ALL[name], Task(n_classes=10, n_bits=48, multi_label=False)
     state = start_of(method, task)
@@ -97,7 +98,7 @@ def test_outputs_at_their_own_centers_cost_less_than_at_others(name):
     assert own < 0.2 * other
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", CENTERED)
 def test_reassignment_keeps_the_form_of_the_centers(name):
     method, task = ALL[name], Task(n_classes=10, n_bits=48, multi_label=False)
     if method.reassign is None:
@@ -147,7 +148,7 @@ def test_options_by_name(name):
 @pytest.mark.parametrize("name", ALL)
 def test_an_option_with_a_wrong_value_is_refused(name, bad):
     for option in fields(ALL[name].options):
-        if isinstance(option.default, str | tuple):
+        if isinstance(option.default, str | tuple | bool):
             continue  # tried where the methods that have them are
         with pytest.raises(InputError, match=f"{option.name} must be a (whole )?number of at least [012], not "):
             ALL[name].with_options({option.name: bad})

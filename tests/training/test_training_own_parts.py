@@ -1,18 +1,20 @@
 """Methods with parts of their own (weights of the loss, heads, views): they resume to the last bit, and save."""
 
 import json
+from dataclasses import replace
 from importlib.util import find_spec
 
 import numpy as np
 import pytest
 from same_models import assert_same
 
+from nearbit.datasets import make_split
 from nearbit.errors import BundleError, InputError
 from nearbit.files.writing import write_json
 from nearbit.model.bundle import load_model
 from nearbit.model.manifest import with_digest
 from nearbit.training import trainer
-from tiny_data import tiny_dataset
+from tiny_data import tiny_dataset, tiny_split
 
 
 class Broken(Exception):
@@ -76,3 +78,25 @@ def test_a_folder_of_mlh_that_asks_for_very_many_experts_is_refused(run, tmp_pat
         write_json(path, with_digest({name: value for name, value in description.items() if name != "digest"}))
         with pytest.raises(BundleError, match=match):
             load_model(tmp_path / "mlh.model")
+
+
+@pytest.mark.parametrize("regime", ["frozen", "scratch"])
+def test_cimon_resumes_and_labels_decide_nothing(run, tmp_path, regime):
+    model = assert_resumes(run, tmp_path, "cimon", regime)
+    assert model.record["selected_epoch"] == 4
+    assert model.centers.centers.shape == (0, 12)
+    other = tiny_dataset()
+    shuffled = replace(other, labels=other.labels[np.random.default_rng(0).permutation(len(other.labels))])
+    split = replace(tiny_split(other), fingerprint=shuffled.fingerprint)
+    again = run("cimon", regime, epochs=4, data=shuffled, split=split)
+    assert again.model_id == model.model_id
+
+
+@pytest.mark.parametrize("regime", ["frozen", "scratch"])
+def test_cimon_trains_on_images_without_classes(run, regime):
+    dataset = tiny_dataset()
+    bare = replace(dataset, labels=dataset.labels[:, :0], classes=())
+    model = run("cimon", regime, data=bare, split=make_split(bare))
+    assert model.classes == ()
+    assert model.record["validation_map"] is None
+    assert model.encode_dataset(bare).outputs.shape == (30, 12)

@@ -32,9 +32,11 @@ from nearbit.methods.method import (
     Task,
     TrainingImages,
 )
+from nearbit.methods.unlabelled.cimon import CIMON, CIMONOptions
 
 __all__ = [
     "BASELINES",
+    "CIMON",
     "CLASSIFIER",
     "CRH",
     "CSQ",
@@ -51,6 +53,7 @@ __all__ = [
     "RIDGE",
     "SHC",
     "Baseline",
+    "CIMONOptions",
     "CRHOptions",
     "CSQOptions",
     "Committee",
@@ -88,9 +91,10 @@ METHODS: dict[str, Method] = {
         ORTHOHASH,
         LBHC,
         MLH,
+        CIMON,
     )
 }
-"""Every method that trains towards centers: the command line, model folders and the tests know them."""
+"""Every method that trains a hash network: the command line, model folders and the tests know them."""
 
 BASELINES: dict[str, Baseline] = {
     baseline.name: baseline

@@ -99,7 +99,7 @@ class TrainingRun:
             kind: resolve_schedule(method, options, context.regime, kind, len(split.train))
             for kind in {*HEADS, *self.kinds}
         }
-        if options.select == "validation" and not len(split.validation):
+        if method.needs_labels and options.select == "validation" and not len(split.validation):
             raise InputError(
                 "the best epoch is chosen on validation images and the split has none: make a split with "
                 "validation images, or train to the end (select 'last', --select last)"

@@ -38,7 +38,7 @@ class LBHCOptions:
         entropy_weight: weight of the entropy of a batch's mean posterior, which is made large.
     """
 
-    surrogate: str = "joint"
+    surrogate: str = "alternating"
     centers: str = "mds"
     block_bits: int = 8
     hidden: int = 256
