@@ -6,6 +6,7 @@ from importlib.util import find_spec
 
 import numpy as np
 import pytest
+import torch
 from same_models import assert_same
 
 from nearbit.datasets import make_split
@@ -13,7 +14,8 @@ from nearbit.errors import BundleError, InputError
 from nearbit.files.writing import write_json
 from nearbit.model.bundle import load_model
 from nearbit.model.manifest import with_digest
-from nearbit.training import trainer
+from nearbit.training import TrainOptions, trainer
+from nearbit.training.memory_bank import IndexTerm
 from tiny_data import tiny_dataset, tiny_split
 
 
@@ -100,3 +102,45 @@ def test_cimon_trains_on_images_without_classes(run, regime):
     assert model.classes == ()
     assert model.record["validation_map"] is None
     assert model.encode_dataset(bare).outputs.shape == (30, 12)
+
+
+@pytest.mark.parametrize(
+    ("method", "given"),
+    [
+        ("csq", {"head": "linear", "candidate_weight": 0.1, "radius_weight": 0.1}),
+        ("csq", {"head": "hidden", "candidate_weight": 0.1}),
+        ("mlh", {"radius_weight": 0.1}),
+        ("cimon", {"candidate_weight": 0.1, "radius_weight": 0.1}),
+    ],
+)
+def test_terms_for_the_index_join_any_method_and_resume(run, tmp_path, method, given):
+    model = assert_resumes(run, tmp_path, method, n_bits=40, **given)
+    assert ["index_loss" in epoch for epoch in model.record["history"]][1:] == [True] * 3
+    weights = {name: given.get(name, 0.0) for name in ("candidate_weight", "radius_weight")}
+    assert {name: model.record["options"].get(name, 0.0) for name in weights} == weights
+
+
+def test_without_terms_for_the_index_a_run_is_named_as_before(run):
+    options = run("csq", "frozen", head="linear", epochs=1).record["options"]
+    assert not {"candidate_weight", "radius_weight"} & set(options)
+
+
+def test_the_radius_term_brings_neighbors_nearer():
+    options = TrainOptions(radius_weight=1.0)
+    rows, generator = torch.arange(30), torch.Generator().manual_seed(0)
+    outputs = torch.randn(30, 40, generator=generator).requires_grad_()
+    term, spread = IndexTerm(options, 30, 40), []
+    for _ in range(200):
+        signs = torch.where(outputs.detach() >= 0, 1.0, -1.0)
+        spread.append(float(((40 - signs @ signs.T) / 2).mean()))
+        term.term(outputs, rows, lambda places: outputs[places]).backward()
+        with torch.no_grad():
+            outputs -= 5 * outputs.grad
+            outputs.grad = None
+    assert spread[-1] < 0.7 * spread[0]
+
+
+@pytest.mark.parametrize("name", ["candidate_weight", "radius_weight"])
+def test_weights_for_the_index_are_checked(run, name):
+    with pytest.raises(InputError, match=f"{name} must be a number of at least 0, not -1"):
+        run("csq", **{name: -1.0})

@@ -89,6 +89,11 @@ class TrainingRun:
                 f"{method.name} looks at the outputs of all training images, which several processes do not share: "
                 "train in one process, or leave such a term out (for mds pair_weight=0)"
             )
+        if context.processes.several and (options.candidate_weight or options.radius_weight):
+            raise InputError(
+                "candidate_weight and radius_weight look at the codes of all training images, which several processes "
+                "do not share: train in one process, or leave them out"
+            )
         if centers is None:
             if method.make_centers is not None:
                 check_sizes(task.n_classes, task.n_bits, distinct=method.distinct)
