@@ -55,7 +55,7 @@ def test_more_flips_than_bits_are_refused_before_training(run):
         run("lbhc", method_options={"flips": 13})
 
 
-@pytest.mark.parametrize("own", [{}, {"experts": 0, "trunk": False}])
+@pytest.mark.parametrize("own", [{"experts": 4}, {"trunk": False}])
 def test_mlh_resumes_saves_and_is_exported_with_its_experts(run, tmp_path, own):
     model = assert_resumes(run, tmp_path / "checkpoint", "mlh", method_options=own)
     model.save(tmp_path / "mlh.model")
@@ -72,7 +72,7 @@ def test_mlh_resumes_saves_and_is_exported_with_its_experts(run, tmp_path, own):
 
 
 def test_a_folder_of_mlh_that_asks_for_very_many_experts_is_refused(run, tmp_path):
-    run("mlh", "frozen").save(tmp_path / "mlh.model")
+    run("mlh", "frozen", method_options={"experts": 4}).save(tmp_path / "mlh.model")
     path = tmp_path / "mlh.model" / "bundle.json"
     for many, match in ((64, "layers.4.weight has the shape .*expected"), (10**9, "experts must be .* from 0 to 64")):
         description = json.loads(path.read_text(encoding="utf-8"))
@@ -133,11 +133,11 @@ def test_the_radius_term_brings_neighbors_nearer():
     for _ in range(200):
         signs = torch.where(outputs.detach() >= 0, 1.0, -1.0)
         spread.append(float(((40 - signs @ signs.T) / 2).mean()))
-        term.term(outputs, rows, lambda places: outputs[places]).backward()
+        term.term(outputs, rows, outputs.__getitem__).backward()
         with torch.no_grad():
             outputs -= 5 * outputs.grad
             outputs.grad = None
-    assert spread[-1] < 0.7 * spread[0]
+    assert spread[-1] < spread[0] - 2
 
 
 @pytest.mark.parametrize("name", ["candidate_weight", "radius_weight"])

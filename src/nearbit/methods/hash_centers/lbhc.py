@@ -25,7 +25,7 @@ MOST_BLOCK_BITS = 12
 
 @dataclass(frozen=True, kw_only=True)
 class LBHCOptions:
-    """Options of LBHC; the defaults are those of the authors' code but for `centers`.
+    """Options of LBHC; the defaults are those of the authors' code but for `surrogate` ("joint") and `centers`.
 
     Attributes:
         surrogate: "joint" trains the surrogate by its own loss and by that of the codes, "alternating" by its own

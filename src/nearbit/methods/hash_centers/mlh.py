@@ -35,7 +35,7 @@ class MLHOptions:
     center_reduction: str = "sum"
     pair_scale: float = 1.0
     quantization_weight: float = 1e-4
-    experts: int = 4
+    experts: int = 0
     active: int = 2
     trunk: bool = True
 

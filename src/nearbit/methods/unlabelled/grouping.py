@@ -59,4 +59,4 @@ def clusters_of(rows: Rows, n_clusters: int, rng: Generator, iterations: int = 2
         before, found = found, (rows @ middles.T).argmax(axis=1)
         if np.array_equal(before, found):
             break
-    return found
+    return np.asarray(found)
