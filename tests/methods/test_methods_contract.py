@@ -63,9 +63,10 @@ def labels_for(task, n=6):
 
 
 def loss_of(method, outputs, labels, targets, task):
-    """Return the loss of a batch that is the whole data set."""
+    """Return the loss of a batch that is the whole data set; a head of two branches gives both."""
     memory = Memory(outputs.detach(), labels)
-    return method.loss(outputs, labels, targets._replace(memory=memory), task, method.options)
+    given = torch.cat([outputs, outputs.flip(0)], dim=1) if method.head == "experts" else outputs
+    return method.loss(given, labels, targets._replace(memory=memory), task, method.options)
 
 
 @pytest.mark.parametrize("task", TASKS, ids=str)
@@ -87,7 +88,7 @@ def test_centers_at_the_start(name, task):
 
 
 @pytest.mark.parametrize("task", TASKS, ids=str)
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", CENTERED)
 def test_loss_and_gradient_are_finite_also_at_zero(name, task):
     method = ALL[name]
     state = start_of(method, task)
@@ -137,7 +138,7 @@ def test_a_batch_without_one_kind_of_pairs_has_a_finite_gradient(name, classes):
 @pytest.mark.parametrize("name", CENTERED)
 def test_outputs_at_their_own_centers_cost_less_than_at_others(name):
     method, task = ALL[name], Task(n_classes=10, n_bits=48, multi_label=False)
-    if name == "dcwh":  # dcwh draws outputs beyond 1.1 back, whatever their class
+    if name in ("dcwh", "lbhc", "mlh"):  # outputs beyond 1.1 are drawn back; a surrogate begins anywhere; two branches
         return
     state = start_of(method, task)
     targets, labels = targets_of(state, method=method, task=task), torch.eye(10)
@@ -148,7 +149,7 @@ def test_outputs_at_their_own_centers_cost_less_than_at_others(name):
     assert own < 0.2 * other
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", CENTERED)
 def test_reassignment_keeps_the_form_of_the_centers(name):
     method, task = ALL[name], Task(n_classes=10, n_bits=48, multi_label=False)
     if method.reassign is None:
@@ -197,7 +198,7 @@ def test_options_by_name(name):
 @pytest.mark.parametrize("name", ALL)
 def test_an_option_with_a_wrong_value_is_refused(name, bad):
     for option in fields(ALL[name].options):
-        if isinstance(option.default, str | tuple):
+        if isinstance(option.default, str | tuple | bool):
             continue  # tried where the methods that have them are
         with pytest.raises(InputError, match=f"{option.name} must be a (whole )?number of at least [012], not "):
             ALL[name].with_options({option.name: bad})

@@ -9,7 +9,7 @@ import oracles
 from nearbit.losses import memory_pairs
 from nearbit.methods import MDS, MDSOptions, MemoryTerm
 from nearbit.training import trainer
-from nearbit.training.memory_bank import MemoryBank
+from nearbit.training.terms.memory_bank import MemoryBank
 
 PAIRS = {"pair_weight": 1.0, "pair_after": 1}
 

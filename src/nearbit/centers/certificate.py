@@ -10,8 +10,14 @@ from nearbit.centers.coding.bounds import gilbert_varshamov_distance, hamming_bo
 from nearbit.centers.coding.construction import best_known_distance
 from nearbit.centers.coding.packed import distance_counts
 from nearbit.centers.mds import mds_objective
-from nearbit.centers.semantic.loss import check_centers, check_similarity, correlation_of, loss_of
-from nearbit.centers.state import Centers
+from nearbit.centers.semantic.loss import (
+    check_centers,
+    check_similarity,
+    correlation_of,
+    loss_of,
+    similarity_correlation,
+)
+from nearbit.centers.state import Centers, pairwise_distances
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,3 +164,15 @@ def _bounds(n_classes: int, n_bits: int) -> dict[str, Any]:
         "best_known": known[0],
         "best_known_source": known[1],
     }
+
+
+def center_figures(centers: Centers, similarity: npt.NDArray[np.float64] | None) -> dict[str, float | int | None]:
+    """Return the least and the mean distance of centers, and their correlation with a similarity."""
+    distances = pairwise_distances(centers)
+    figures: dict[str, float | int | None] = {
+        "center_distance_min": int(distances.min()),
+        "center_distance_mean": round(float(distances.mean()), 4),
+    }
+    if similarity is not None:
+        figures["center_correlation"] = similarity_correlation(centers, similarity)
+    return figures

@@ -23,6 +23,8 @@ TRAINING = (
     "views",
     "device",
     "precision",
+    "candidate_weight",
+    "radius_weight",
 )
 """Parameters of `training_options`: fields of `TrainOptions`."""
 
@@ -60,6 +62,20 @@ _OPTIONS = (
         default="auto",
         show_default=True,
         help="Of the forward pass while training; auto: bfloat16 for images on a GPU that has it.",
+    ),
+    click.option(
+        "--candidate-weight",
+        type=click.FloatRange(0),
+        default=0.0,
+        show_default=True,
+        help="Of a term against false candidates of a search in parts of codes; try 0.05.",
+    ),
+    click.option(
+        "--radius-weight",
+        type=click.FloatRange(0),
+        default=0.0,
+        show_default=True,
+        help="Of a term that draws far neighbors nearer; try 0.1.",
     ),
     device_option,
 )

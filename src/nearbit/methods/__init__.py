@@ -24,7 +24,9 @@ from nearbit.methods.hash_centers.dsah import DSAH, DSAHOptions
 from nearbit.methods.hash_centers.ech import ECH, ECHOptions
 from nearbit.methods.hash_centers.hclm import HCLM, HCLMOptions
 from nearbit.methods.hash_centers.ics import ICS, ICSOptions
+from nearbit.methods.hash_centers.lbhc import LBHC, LBHCOptions
 from nearbit.methods.hash_centers.mds import MDS, MDSOptions
+from nearbit.methods.hash_centers.mlh import MLH, MLHOptions
 from nearbit.methods.hash_centers.orthohash import ORTHOHASH, OrthoHashOptions
 from nearbit.methods.hash_centers.shc import SHC, SHCMethodOptions
 from nearbit.methods.method import (
@@ -44,9 +46,11 @@ from nearbit.methods.pairwise.dpsh import DPSH, DPSHOptions
 from nearbit.methods.pairwise.dtsh import DTSH, DTSHOptions
 from nearbit.methods.pairwise.hashnet import HASHNET, HashNetOptions
 from nearbit.methods.pairwise.idhn import IDHN, IDHNOptions
+from nearbit.methods.unlabelled.cimon import CIMON, CIMONOptions
 
 __all__ = [
     "BASELINES",
+    "CIMON",
     "CLASSIFIER",
     "CRH",
     "CSQ",
@@ -64,9 +68,11 @@ __all__ = [
     "IDHN",
     "ITQ",
     "LABEL",
+    "LBHC",
     "LTHNET",
     "MDS",
     "METHODS",
+    "MLH",
     "ORTHOHASH",
     "PCA",
     "RANDOM",
@@ -75,6 +81,7 @@ __all__ = [
     "SHC",
     "SSLH",
     "Baseline",
+    "CIMONOptions",
     "CRHOptions",
     "CSQOptions",
     "Committee",
@@ -92,10 +99,12 @@ __all__ = [
     "IDCWHOptions",
     "IDHNOptions",
     "ITQOptions",
+    "LBHCOptions",
     "LTHNetOptions",
     "LabelOptions",
     "LossModule",
     "MDSOptions",
+    "MLHOptions",
     "Memory",
     "MemoryTerm",
     "Method",
@@ -134,6 +143,9 @@ METHODS: dict[str, Method] = {
         DCWH,
         IDCWH,
         LTHNET,
+        LBHC,
+        MLH,
+        CIMON,
     )
 }
 """Every method that trains a hash network: the command line, model folders and the tests know them."""

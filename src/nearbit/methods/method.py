@@ -55,6 +55,14 @@ class TrainingImages(Protocol):
         """Return the features of each cached view of the images, the plain one first; for frozen features alone."""
         ...
 
+    def plain_views(self) -> list[npt.NDArray[np.float32]]:
+        """Return what is known of the images without training: rows `(n, width)`, for each view that there is.
+
+        Those are the features of each cached view of frozen features, of the plain images for a network that is
+        fine-tuned, and for one from scratch small thumbnails.
+        """
+        ...
+
     def logits(self, epochs: int | None) -> npt.NDArray[np.float32]:
         """Return what a classifier that was trained on these images says of them: `(n, n_classes)`, before softmax.
 

@@ -2,6 +2,7 @@
 
 from nearbit.encoding.preprocessing import Pixels, Preprocessing
 from nearbit.networks.backbones import BUILT_IN, Backbone, BackboneSpec, make_backbone, rebuild_backbone
+from nearbit.networks.experts import Experts
 from nearbit.networks.head_kinds import HEADS, HeadKind, HeadSizes, head_kind
 from nearbit.networks.heads import ExpectedCenter, HashNetwork, Head
 from nearbit.networks.memory_head import refresh_memory
@@ -14,6 +15,7 @@ __all__ = [
     "Backbone",
     "BackboneSpec",
     "ExpectedCenter",
+    "Experts",
     "HashNetwork",
     "Head",
     "HeadKind",

@@ -44,7 +44,8 @@ def head_kind(name: HeadKind) -> Callable[[Layers], Layers]:
     """Return a decorator that makes layers known as a kind of head.
 
     The layers map float `(n, feature_dim)` to `(n, n_bits)` in evaluation mode; in training mode they may give a loss
-    more than that. All of their state is in parameters and buffers.
+    more columns behind those. All of their state is in parameters and buffers, whose number does not depend on `own`:
+    a foreign model's folder must not have many layers built.
 
     Raises:
         InputError: another kind has that name.

@@ -21,7 +21,16 @@ from nearbit.training.first_stage import FirstStage
 from nearbit.training.options import TrainOptions
 from nearbit.training.seeds import generator
 
-UNUSED = ("epochs", "learning_rate", "select", "validate_every", "hidden", "dropout")
+UNUSED = (
+    "epochs",
+    "learning_rate",
+    "select",
+    "validate_every",
+    "hidden",
+    "dropout",
+    "candidate_weight",
+    "radius_weight",
+)
 UNUSED_BY_PROJECTIONS = ("batch_size", "views", "augment", "precision")
 """Options that must keep their defaults, for all baselines and for those that train no classifier either."""
 

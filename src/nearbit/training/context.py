@@ -7,6 +7,8 @@ from typing import Any, Self, final
 
 import numpy as np
 import torch
+from torch import Tensor, nn
+from torch.nn.functional import adaptive_avg_pool2d
 
 from nearbit.datasets import Dataset, Problem, Split
 from nearbit.encoding.feature_cache import FeatureStore, FloatRows, feature_store_of
@@ -187,6 +189,14 @@ class RunContext:
         """Return the backbone's features of the plain training images: float32 `(n, feature_dim)`."""
         return np.asarray(self.feature_inputs(progress).parts["train"].cpu().numpy())
 
+    def thumbnails(self, progress: Progress) -> FloatRows:
+        """Return the plain training images at 8 x 8 pixels, their colors from 0 to 1: float32 `(n, 192)`."""
+        rows = self.split.train.tolist()
+        request = EncodeRequest(self.dataset.source, rows, [self.dataset.keys[row] for row in rows])
+        preprocessing = self.backbone.preprocessing
+        encoded = encode_images(Thumbnails(), preprocessing, request, device=self.device, progress=progress)
+        return _complete(encoded)
+
     def cache_features(self, rows: Sequence[int], progress: Progress) -> tuple[Problem, ...]:
         """Put the features of any rows of the data set into the cache; return the images that cannot be read."""
         return self.plain_features(rows, progress).problems
@@ -197,11 +207,7 @@ class RunContext:
         return self._encoded(rows, "all", 0, progress)
 
     def _features(self, part: str, view: int, progress: Progress) -> FloatRows:
-        encoded = self._encoded(self.parts[part].tolist(), part, view, progress)
-        if encoded.problems:
-            problem = encoded.problems[0]
-            raise TrainingError(f"an image cannot be read any more: {problem.path}: {problem.reason}")
-        return encoded.outputs
+        return _complete(self._encoded(self.parts[part].tolist(), part, view, progress))
 
     def _encoded(self, rows: Sequence[int], part: str, view: int, progress: Progress) -> Encoded:
         digests = [self.dataset.digests[row] for row in rows]
@@ -226,6 +232,21 @@ class RunContext:
             return self.backbone.preprocessing.augment(image, rng, mirror=mirror)
 
         return read
+
+
+class Thumbnails(nn.Module):
+    """Pixels uint8 `(n, 3, size, size)` to their means over 8 x 8 fields: float `(n, 192)`, from 0 to 1."""
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        return adaptive_avg_pool2d(pixels.float() / 255, 8).flatten(1)
+
+
+def _complete(encoded: Encoded) -> FloatRows:
+    """Return the rows of all images; raise `TrainingError` where one could not be read."""
+    if encoded.problems:
+        problem = encoded.problems[0]
+        raise TrainingError(f"an image cannot be read any more: {problem.path}: {problem.reason}")
+    return encoded.outputs
 
 
 def _check_share(processes: Processes, regime: Regime, n_train: int) -> None:

@@ -20,8 +20,9 @@ from nearbit.progress import Progress
 from nearbit.training.batches import TrainingInputs
 from nearbit.training.callbacks import NO_CALLBACKS, Callbacks
 from nearbit.training.context import RunContext
+from nearbit.training.learner import Learner, Stage
 from nearbit.training.seeds import generator
-from nearbit.training.trainer import Learner, Stage, Trainer
+from nearbit.training.trainer import Trainer
 
 
 @final
@@ -68,6 +69,12 @@ class FirstStage:
         if self.context.regime != "frozen":
             raise InputError("cached views are for frozen features")
         return [np.asarray(view.cpu().numpy()) for view in self.context.feature_inputs(self.progress).views]
+
+    def plain_views(self) -> list[FloatRows]:
+        """Return views of frozen features, or the features of plain images, or from scratch their thumbnails."""
+        if self.context.regime == "frozen":
+            return self.views()
+        return [self.context.thumbnails(self.progress) if self.context.regime == "scratch" else self.features()]
 
     def logits(self, epochs: int | None) -> FloatRows:
         """Return a classifier's logits of the training images: float32 `(n, n_classes)`; kept in the run's cache."""

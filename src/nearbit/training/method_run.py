@@ -38,10 +38,12 @@ from nearbit.training.checkpoint import TrainState
 from nearbit.training.committee import Mixture, add_projection, choose_mixture, trained_committee
 from nearbit.training.context import RunContext
 from nearbit.training.criterion import Criterion
+from nearbit.training.distributed.centers import broadcast_centers
 from nearbit.training.first_stage import FirstStage
+from nearbit.training.learner import Learner, Stage
 from nearbit.training.options import check_augmentation, head_candidates, resolve_schedule
 from nearbit.training.seeds import generator
-from nearbit.training.trainer import Learner, Stage, Trainer, broadcast_centers
+from nearbit.training.trainer import Trainer
 
 
 class _Prepared(NamedTuple):
@@ -85,6 +87,11 @@ class TrainingRun:
                 f"{method.name} looks at the outputs of all training images, which several processes do not share: "
                 f"{leave_out}"
             )
+        if context.processes.several and (options.candidate_weight or options.radius_weight):
+            raise InputError(
+                "candidate_weight and radius_weight look at the codes of all training images, which several processes "
+                "do not share: train in one process, or leave them out"
+            )
         if centers is None:
             if method.make_centers is not None:
                 check_sizes(task.n_classes, task.n_bits, distinct=method.distinct)
@@ -97,7 +104,7 @@ class TrainingRun:
             )
             for kind in {*HEADS, *self.kinds}
         }
-        if options.select == "validation" and not len(split.validation):
+        if method.needs_labels and options.select == "validation" and not len(split.validation):
             raise InputError(
                 "the best epoch is chosen on validation images and the split has none: make a split with "
                 "validation images, or train to the end (select 'last', --select last)"

@@ -13,6 +13,9 @@ from nearbit.networks import HEADS, HeadKind
 
 Precision = Literal["float32", "bfloat16", "float16"]
 PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16", "float16")
+ADDED = ("candidate_weight", "radius_weight")
+"""Options that came later, and are left out of records where they do nothing: older runs keep their keys."""
+
 AUGMENTATIONS = ("auto", "none", "crop", "crop+mirror")
 
 
@@ -40,6 +43,8 @@ class TrainOptions:
         device: "auto", "cpu", "cuda", …
         precision: what the network computes in while it is trained: "float32", "bfloat16", "float16", or "auto":
             bfloat16 where images go through it on a GPU that has it, else float32. Weights and losses stay float32.
+        candidate_weight, radius_weight: weights of two terms beside the loss, for codes that an index in parts finds
+            with less work: against codes that are near in one part and far in all, and against far neighbors.
     """
 
     backbone: str = "small"
@@ -60,6 +65,8 @@ class TrainOptions:
     seed: int = 0
     device: str = "auto"
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    candidate_weight: float = 0.0
+    radius_weight: float = 0.0
 
     def __post_init__(self) -> None:
         _among("regime", self.regime, ("auto", "frozen", "fine-tuned"))
@@ -71,6 +78,8 @@ class TrainOptions:
         for name in ("epochs", "batch_size", "hidden", "validate_every", "views", "image_size"):
             if getattr(self, name) is not None:
                 check_number(name, getattr(self, name), at_least=1, whole=True)
+        for name in ("candidate_weight", "radius_weight"):
+            check_number(name, getattr(self, name))
         if self.batch_size == 1:
             raise InputError("batch_size must be at least 2, because batch normalisation needs two images")
         if self.learning_rate is not None and not self.learning_rate > 0:
@@ -82,7 +91,8 @@ class TrainOptions:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the options as JSON-ready data; a weights file by its name."""
-        return asdict(self) | {"weights": None if self.weights is None else self.weights.name}
+        written = asdict(self) | {"weights": None if self.weights is None else self.weights.name}
+        return {name: value for name, value in written.items() if value or name not in ADDED}
 
 
 def _among(name: str, value: str, allowed: tuple[str, ...]) -> None:

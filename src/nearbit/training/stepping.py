@@ -88,7 +88,7 @@ class Stepper:
         self.scaler.unscale_(self.optimizer)
         norm = nn.utils.clip_grad_norm_(self.module.parameters(), self.schedule.clip_norm)
         if self.loss_module is not None:
-            norm = norm + nn.utils.clip_grad_norm_(self.loss_module.parameters(), self.schedule.clip_norm)
+            norm = norm + nn.utils.clip_grad_norm_([*self.loss_module.parameters()], self.schedule.clip_norm)
         if not bool(torch.isfinite(norm)) and not (self.scaler.is_enabled() and self.scaler.get_scale() > 1):
             raise TrainingError(
                 f"a gradient became {float(norm)} in epoch {epoch + 1}: lower the learning rate "

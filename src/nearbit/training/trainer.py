@@ -1,10 +1,8 @@
 """The training loop: batches and steps; after each epoch centers, validation, checkpoint."""
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property, partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,15 +10,15 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from nearbit.centers import CenterState, pairwise_distances, similarity_correlation
+from nearbit.centers import CenterState
+from nearbit.centers.certificate import center_figures
 from nearbit.encoding.feature_cache import FloatRows
 from nearbit.encoding.torch_backend import enough_memory
 from nearbit.errors import TrainingError
-from nearbit.methods import LossModule, Method, Schedule, Similarity, Targets, Task
+from nearbit.methods import CLASSIFIER, LossModule, Similarity, Targets
 from nearbit.networks import HashNetwork, Head
 from nearbit.progress import Progress
 from nearbit.training.batches import FeatureInputs, Positions, TrainingInputs, cut_batches
-from nearbit.training.callbacks import NO_CALLBACKS, Callbacks
 from nearbit.training.checkpoint import (
     BestEpoch,
     Trained,
@@ -32,54 +30,16 @@ from nearbit.training.checkpoint import (
 )
 from nearbit.training.context import RunContext
 from nearbit.training.criterion import Criterion
-from nearbit.training.distributed.processes import Processes
+from nearbit.training.distributed.centers import broadcast_centers
 from nearbit.training.distributed.sync_batch_norm import sync_batch_norm
-from nearbit.training.memory_bank import MemoryBank
+from nearbit.training.learner import Learner, Stage
 from nearbit.training.seeds import generator, torch_seeded
 from nearbit.training.stepping import Stepper
+from nearbit.training.terms.memory_bank import IndexTerm, MemoryBank
 
 CHECKPOINT_SECONDS = 10.0
 FEW = 16
 """Training images whose outputs are looked at in the end where there are no validation images."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Learner:
-    """What is learnt, and how.
-
-    Attributes:
-        method, method_options: the loss and what it is asked.
-        task: the sizes of what is learnt.
-        schedule: how it is optimized.
-        start: makes the centers of the first epoch.
-        prepared: what the method computed of the training images before.
-    """
-
-    method: Method
-    method_options: Any
-    task: Task
-    schedule: Schedule
-    start: Callable[[], CenterState]
-    prepared: Mapping[str, Tensor] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Stage:
-    """Under which names a training is reported, told and kept.
-
-    Attributes:
-        name: what is trained: "linear", "hidden" or "classifier".
-        title: the name under which progress is reported.
-        key: names this run in its checkpoint.
-        checkpoint: the file of the checkpoint, or None.
-        callbacks: told of each epoch.
-    """
-
-    name: str
-    title: str
-    key: str
-    checkpoint: Path | None = None
-    callbacks: Callbacks = NO_CALLBACKS
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -161,9 +121,21 @@ class Trainer:
             return centers
         return self.learner.method.centers_of(self._loss_module, centers)
 
+    @cached_property
+    def _index_term(self) -> IndexTerm | None:
+        """What keeps codes easy to search; None where it is not asked for."""
+        options, learner = self.context.options, self.learner
+        if learner.method is CLASSIFIER or not (options.candidate_weight or options.radius_weight):
+            return None
+        return IndexTerm(options, len(self._labels), learner.task.n_bits).to(self.context.device)
+
     def _trained(self, stepper: Stepper) -> Trained:
         return Trained(
-            module=self.module, optimizer=stepper.optimizer, memory=self._memory, loss_module=self._loss_module
+            module=self.module,
+            optimizer=stepper.optimizer,
+            memory=self._memory,
+            loss_module=self._loss_module,
+            index_term=self._index_term,
         )
 
     def _begin(self, stepper: Stepper) -> TrainState:
@@ -208,9 +180,11 @@ class Trainer:
             record["centers_changed"] = _changed(trained_towards, state.centers)
         if self._memory is not None:
             record |= self._memory.figures()
+        if self._index_term is not None:
+            record |= self._index_term.figures()
         kept = state.centers if learnt else trained_towards
         if self.learner.method.moves_centers:
-            record |= _center_figures(kept, self.similarity)
+            record |= center_figures(kept.centers, self.similarity)
         self._share_buffers()
         self._keep_best(state, kept, record)
         record["seconds"] = round(time.monotonic() - began, 3)
@@ -222,6 +196,8 @@ class Trainer:
         learner = self.learner
         if self._memory is not None:
             self._memory.begin(epoch)
+        if self._index_term is not None:
+            self._index_term.begin()
         if self._loss_module is not None:
             self._loss_module.begin(epoch, generator(self.seed, "loss", epoch))
         if learner.method.refresh is not None:
@@ -266,7 +242,7 @@ class Trainer:
             rows = np.tile(part, views)
             labels = torch.from_numpy(self._labels[rows]).float().to(self.context.device)
             loss_of = partial(self._loss, labels=labels, targets=targets, rows=rows)
-            term_of = partial(self._term, inputs=inputs, labels=labels, rows=rows)
+            term_of = partial(self._term, inputs=inputs, labels=labels, rows=rows, epoch=epoch)
             with enough_memory(f"batches of {len(batch)} images; lower the batch size (--batch-size)"):
                 loss, outputs = stepper.step(inputs, loss_of, len(part) / len(batch), epoch, term_of)
             total += loss * len(part)
@@ -293,9 +269,15 @@ class Trainer:
         )
 
     def _encode(self, places: Tensor, epoch: int) -> Tensor:
-        """Return the outputs, with gradients, of training images: float `(m, n_bits)`."""
+        """Return the outputs, with gradients, of training images: float `(m, n_bits)`.
+
+        They are those of evaluation, without dropout and without what classifiers say: any number of images will do,
+        and they leave no trace in batch normalisation.
+        """
         inputs = next(iter(self.inputs.batches([places.cpu().numpy()], self.seed, epoch)))
-        outputs: Tensor = self.module(inputs)
+        self.module.eval()
+        outputs: Tensor = self.module.own_outputs(inputs) if isinstance(self.module, Head) else self.module(inputs)
+        self.module.train()
         return outputs.float()
 
     def _loss(self, outputs: Tensor, labels: Tensor, targets: Targets, rows: Positions) -> Tensor:
@@ -304,8 +286,15 @@ class Trainer:
         targets = targets._replace(rows=places, memory=memory)
         return self.learner.method.loss(outputs, labels, targets, self.learner.task, self.learner.method_options)
 
-    def _term(self, outputs: Tensor, inputs: Tensor, labels: Tensor, rows: Positions) -> Tensor | None:
-        return None if self._memory is None else self._memory.term(inputs, outputs, labels, rows)
+    def _term(self, outputs: Tensor, inputs: Tensor, labels: Tensor, rows: Positions, epoch: int) -> Tensor | None:
+        """Return what is added to the loss: the memory's term, and those of the index; None where there is neither."""
+        terms = [] if self._memory is None else [self._memory.term(inputs, outputs, labels, rows)]
+        if self._index_term is not None:
+            places = torch.from_numpy(rows[: len(rows) // self.learner.method.views]).to(outputs.device)
+            shown = outputs[: len(places), : self.learner.task.n_bits]
+            terms.append(self._index_term.term(shown, places, partial(self._encode, epoch=epoch)))
+        given = [term for term in terms if term is not None]
+        return torch.stack(given).sum() if given else None
 
     def _share_buffers(self) -> None:
         """Take the main process's buffers: layers beside plain batch normalisation keep figures of their own images."""
@@ -367,26 +356,6 @@ class Trainer:
             f"{what} became not finite{after}: lower the learning rate (now {self.learner.schedule.learning_rate:g}); "
             "nothing was saved"
         )
-
-
-def broadcast_centers(state: CenterState, processes: Processes) -> CenterState:
-    """Return the main process's centers, so that no process differs from it by a rounding."""
-    if not processes.several:
-        return state
-    shared = {name: processes.broadcast(torch.from_numpy(array.copy())) for name, array in state.arrays().items()}
-    return CenterState(**{name: tensor.numpy() for name, tensor in shared.items()})
-
-
-def _center_figures(state: CenterState, similarity: Similarity | None) -> dict[str, float | int | None]:
-    """Return the distances of the centers that an epoch trained towards, and their correlation with a similarity."""
-    distances = pairwise_distances(state.centers)
-    figures: dict[str, float | int | None] = {
-        "center_distance_min": int(distances.min()),
-        "center_distance_mean": round(float(distances.mean()), 4),
-    }
-    if similarity is not None:
-        figures["center_correlation"] = similarity_correlation(state.centers, similarity)
-    return figures
 
 
 def _changed(before: CenterState, after: CenterState) -> int:

@@ -1,0 +1,1 @@
+"""Methods that train a hash network on images without labels."""
