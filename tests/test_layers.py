@@ -34,8 +34,8 @@ ROOMS = {
         "opening", "replacing", "exchange",
     ),
     "datasets": (
-        "decoding", "images", "dataset", "listing", "check_cache", "check", "scan", "assemble", "download", "formats",
-        "load", "splits",
+        "decoding", "images", "dataset", "arrays", "listing", "check_cache", "check", "scan", "assemble", "download",
+        "formats", "load", "splits",
     ),
     "encoding": ("preprocessing", "inputs", "feature_cache", "pipeline", "torch_backend"),
     "model": ("manifest", "arrays", "bundle", "onnx", "*"),

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nearbit.codes import Codes, binarize, pack
-from nearbit.datasets import Dataset, Problem, Split
+from nearbit.datasets import Dataset, Problem, Split, load_dataset
 from nearbit.encoding.feature_cache import FeatureCache, FeatureStore
 from nearbit.encoding.pipeline import Encoded
 from nearbit.errors import DataError
@@ -68,7 +68,7 @@ class Evaluation:
 
 def evaluate(
     model: Model,
-    dataset: Dataset,
+    dataset: Dataset | str | Path,
     split: Split | None = None,
     *,
     convention: str | None = None,
@@ -84,7 +84,7 @@ def evaluate(
 
     Args:
         model: what makes the codes.
-        dataset: the images and their labels.
+        dataset: the images and their labels; or what `load_dataset` takes, which is then read as it was for the split.
         split: by default the one recorded in the model.
         convention: name of a convention of mean average precision to report too; see `evaluate_codes`.
         k: how many ranks that convention counts; None for all.
@@ -104,6 +104,8 @@ def evaluate(
     used = split or model.split
     if used is None:
         raise DataError("the model holds no split: give one (--split FILE)")
+    if not isinstance(dataset, Dataset):
+        dataset = load_dataset(dataset, class_level=used.recipe.get("class_level"), progress=progress)
     used.check(dataset)
     if not len(used.query) or not len(used.database):
         raise DataError(

@@ -11,7 +11,7 @@ from safetensors.torch import load as load_tensors
 from torch import Tensor, nn
 
 from nearbit.centers import CenterState
-from nearbit.encoding.preprocessing import Preprocessing
+from nearbit.encoding.preprocessing import AnyInput
 from nearbit.errors import BundleError
 from nearbit.files.tensors import header_of, tensors_read
 from nearbit.json_text import parse_json
@@ -103,7 +103,7 @@ def _read_assignment(folder: Path, files: dict[str, str], shape: tuple[int, int]
 
 
 def check_network(
-    folder: Path, spec: BackboneSpec, preprocessing: Preprocessing, head: dict[str, Any], shapes: Shapes
+    folder: Path, spec: BackboneSpec, preprocessing: AnyInput, head: dict[str, Any], shapes: Shapes
 ) -> None:
     """Raise `BundleError` unless the weights fit the network that the description asks for.
 
@@ -125,7 +125,7 @@ def check_network(
         raise BundleError(f"{folder}: {unknown[0]} has no place in the network ({len(unknown)} such weights)")
 
 
-def build_bounded(folder: Path, spec: BackboneSpec, preprocessing: Preprocessing, shapes: Shapes) -> Backbone:
+def build_bounded(folder: Path, spec: BackboneSpec, preprocessing: AnyInput, shapes: Shapes) -> Backbone:
     """Return the backbone that is described, with random weights; `BundleError` where the given ones are far fewer."""
     try:
         check_config(spec.config, len(shapes))

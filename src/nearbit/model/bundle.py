@@ -21,7 +21,7 @@ from nearbit.datasets import Dataset, ImageSource, Split, load_split
 from nearbit.encoding.feature_cache import FeatureCache, FeatureStore, FloatRows
 from nearbit.encoding.inputs import GivenImage
 from nearbit.encoding.pipeline import Encoded, EncodeRequest, complete, request_of_given
-from nearbit.encoding.preprocessing import Preprocessing
+from nearbit.encoding.preprocessing import AnyInput, input_from_dict
 from nearbit.encoding.torch_backend import cache_key, encode_images, find_device, library_versions
 from nearbit.errors import BundleError, MissingExtraError
 from nearbit.files.tensors import tensors_written
@@ -84,8 +84,8 @@ class Model:
     record: dict[str, Any] = field(default_factory=dict)
 
     @property
-    def preprocessing(self) -> Preprocessing:
-        """What an image goes through before the network sees it."""
+    def preprocessing(self) -> AnyInput:
+        """What an image goes through before the network sees it; for a model of features, how wide they are."""
         return self.network.backbone.preprocessing
 
     @cached_property
@@ -94,23 +94,29 @@ class Model:
         head = {name: value.cpu().numpy().tobytes().hex() for name, value in self.network.head.state_dict().items()}
         return json_digest({"backbone": self.network.backbone.fingerprint(), "head": head, "n_bits": self.n_bits})
 
-    def outputs(self, images: Sequence[GivenImage], *, device: str = "auto", progress: Progress = silent) -> FloatRows:
+    def outputs(
+        self, images: Sequence[GivenImage] | npt.ArrayLike, *, device: str = "auto", progress: Progress = silent
+    ) -> FloatRows:
         """Return the real-valued outputs of images: float32 `(n, n_bits)`, before tanh, in the order given.
 
         Args:
-            images: paths, Pillow images, or uint8 arrays `(height, width, 3)` or `(height, width)`.
+            images: paths, Pillow images, or uint8 arrays `(height, width, 3)` or `(height, width)`, in a list or in one
+                array or tensor; for a model of features, these: real numbers `(n, width)`, an array or a tensor.
             device: "auto", "cpu", "cuda", …
             progress: called as images are encoded.
 
         Raises:
             ImageError: an image cannot be read; the message names each of the first few. Nothing is skipped.
+            InputError: features of another width or type, or images where features are taken.
         """
-        request = request_of_given(images)
+        request = request_of_given(images, self.preprocessing)
         encoded = self.encode_source(request.source, request.rows, request.keys, device=device, progress=progress)
         return complete(encoded, self.n_bits)
 
-    def encode(self, images: Sequence[GivenImage], *, device: str = "auto", progress: Progress = silent) -> Codes:
-        """Return the codes of images: uint8 `(n, ceil(n_bits / 8))`, in the order given; see `outputs`."""
+    def encode(
+        self, images: Sequence[GivenImage] | npt.ArrayLike, *, device: str = "auto", progress: Progress = silent
+    ) -> Codes:
+        """Return the codes of images, or of features: uint8 `(n, ceil(n_bits / 8))`, in order; see `outputs`."""
         return binarize(self.outputs(images, device=device, progress=progress))
 
     def encode_dataset(
@@ -327,7 +333,7 @@ def _assemble(folder: Path, description: dict[str, Any]) -> Model:
 
 def _network(folder: Path, description: dict[str, Any], n_bits: int) -> HashNetwork:
     spec = BackboneSpec(**description["backbone"])
-    preprocessing = Preprocessing.from_dict(description["preprocessing"])
+    preprocessing = input_from_dict(description["preprocessing"])
     head = description["head"] | {"n_bits": n_bits}
     files = description["files"]
     with or_damaged(folder, files, WEIGHTS):

@@ -1,7 +1,14 @@
 """Networks: backbones, heads and the preprocessing that belongs to them."""
 
-from nearbit.encoding.preprocessing import Pixels, Preprocessing
-from nearbit.networks.backbones import BUILT_IN, Backbone, BackboneSpec, make_backbone, rebuild_backbone
+from nearbit.encoding.preprocessing import FeatureInput, Pixels, Preprocessing
+from nearbit.networks.backbones import (
+    BUILT_IN,
+    Backbone,
+    BackboneSpec,
+    features_backbone,
+    make_backbone,
+    rebuild_backbone,
+)
 from nearbit.networks.heads import HEADS, ExpectedCenter, HashNetwork, Head, HeadKind
 from nearbit.networks.resnet import ResNet
 from nearbit.networks.weights import load_weights, read_safetensors
@@ -12,12 +19,14 @@ __all__ = [
     "Backbone",
     "BackboneSpec",
     "ExpectedCenter",
+    "FeatureInput",
     "HashNetwork",
     "Head",
     "HeadKind",
     "Pixels",
     "Preprocessing",
     "ResNet",
+    "features_backbone",
     "load_weights",
     "make_backbone",
     "read_safetensors",

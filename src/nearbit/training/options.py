@@ -6,10 +6,11 @@ from typing import Any, Literal
 
 import torch
 
+from nearbit.datasets import Dataset, FeatureRows
 from nearbit.errors import InputError
 from nearbit.methods import Method, Regime, Schedule
 from nearbit.methods.method import check_number
-from nearbit.networks import HEADS, HeadKind
+from nearbit.networks import HEADS, Backbone, HeadKind, features_backbone, make_backbone
 
 Precision = Literal["float32", "bfloat16", "float16"]
 PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16", "float16")
@@ -88,6 +89,40 @@ class TrainOptions:
 def _among(name: str, value: str, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
         raise InputError(f"{name} must be one of {', '.join(allowed)}, not {value!r}")
+
+
+FOR_IMAGES = ("backbone", "weights", "image_size", "augment", "views")
+"""Options that say what becomes of images."""
+
+
+def starting_backbone(dataset: Dataset, options: TrainOptions) -> Backbone:
+    """Return the backbone of the options; for a data set of features what stands in its place.
+
+    Raises:
+        InputError: an option that does nothing for features, or that the backbone cannot take.
+        DataError, MissingExtraError: see `make_backbone`.
+    """
+    if isinstance(dataset.source, FeatureRows):
+        _refuse_images(dataset, options)
+        return features_backbone(dataset.source.width)
+    return make_backbone(options.backbone, weights=options.weights, image_size=options.image_size)
+
+
+def _refuse_images(dataset: Dataset, options: TrainOptions) -> None:
+    usual = TrainOptions()
+    allowed = {"backbone": ("features",), "augment": ("none",)}
+    for name in FOR_IMAGES:
+        value = getattr(options, name)
+        if value != getattr(usual, name) and value not in allowed.get(name, ()):
+            shown = repr(value) if isinstance(value, str | int) else str(value)
+            raise InputError(
+                f"{name}={shown} is for images, and {dataset.name} is features, which are trained on as they are: "
+                "leave it out"
+            )
+    if options.regime == "fine-tuned":
+        raise InputError(
+            f"{dataset.name} is features, and there is no backbone to fine-tune: leave regime out, or give the images"
+        )
 
 
 def resolve_regime(options: TrainOptions, *, pretrained: bool) -> Regime:
