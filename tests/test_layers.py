@@ -11,7 +11,7 @@ import nearbit
 
 SOURCE = Path(nearbit.__file__).parent
 LAYERS = (
-    ("extras", "errors", "json_text", "names", "files", "progress", "threads", "jit", "codes", "metrics"),
+    ("extras", "errors", "keywords", "json_text", "names", "files", "progress", "threads", "jit", "codes", "metrics"),
     ("centers", "index"),
     ("reading", "datasets", "encoding"),
     ("losses", "networks"),
@@ -30,8 +30,8 @@ ROOMS = {
         "codebook", "reassignment", "spare", "nearest_spare", "semantic", "nested", "label_sets", "certificate",
     ),
     "index": (
-        "results", "engine", "storage", "arguments", "live", "asymmetric_search", "stats", "verify", "changes", "index",
-        "opening", "replacing", "exchange",
+        "showing", "results", "engine", "storage", "arguments", "live", "asymmetric_search", "stats", "verify",
+        "changes", "index", "opening", "replacing", "exchange",
     ),
     "datasets": (
         "decoding", "images", "dataset", "arrays", "listing", "check_cache", "check", "scan", "assemble", "download",
@@ -46,8 +46,8 @@ ROOMS = {
 
 ORDER = [name for layer in LAYERS for name in layer]
 NO_TORCH = (
-    "extras", "errors", "json_text", "names", "files", "progress", "threads", "jit", "codes", "metrics", "centers",
-    "index", "reading", "datasets", "encoding.preprocessing", "encoding.inputs", "encoding.feature_cache",
+    "extras", "errors", "keywords", "json_text", "names", "files", "progress", "threads", "jit", "codes", "metrics",
+    "centers", "index", "reading", "datasets", "encoding.preprocessing", "encoding.inputs", "encoding.feature_cache",
     "encoding.pipeline", "model.manifest", "model.onnx", "indexing",
 )  # fmt: skip
 """What a machine without torch uses."""

@@ -13,6 +13,7 @@ from nearbit.datasets import Dataset, Problem, Split, load_dataset
 from nearbit.encoding.feature_cache import FeatureCache, FeatureStore
 from nearbit.encoding.pipeline import Encoded
 from nearbit.errors import DataError
+from nearbit.keywords import suggesting
 from nearbit.metrics import Report, evaluate_codes, grades_of_tree
 from nearbit.metrics.figures import ASYMMETRIC
 from nearbit.metrics.health import Health, health_of
@@ -24,7 +25,11 @@ if TYPE_CHECKING:
     from nearbit.reference import Reference
 
 
-@dataclass(frozen=True)
+SHOWN = ("tie_aware_map", "map_database_order")
+"""Figures that are shown as text."""
+
+
+@dataclass(frozen=True, repr=False)
 class Evaluation:
     """Figures of a model on a split, with the images that could not be read.
 
@@ -50,6 +55,11 @@ class Evaluation:
     average_precision: npt.NDArray[np.float64] | None = None
     reference: "Reference | None" = None
 
+    def __repr__(self) -> str:
+        figures = self.report.figures
+        shown = ", ".join(f"{name} {figures[name]:.4f}" for name in SHOWN if figures.get(name) is not None)
+        return f"Evaluation({shown}; {self.report.n_query} queries, {self.report.n_database} database items)"
+
     @property
     def asymmetric(self) -> dict[str, float | None]:
         """The figures of the ranking by the queries' real outputs, by name."""
@@ -66,6 +76,7 @@ class Evaluation:
         }
 
 
+@suggesting
 def evaluate(
     model: Model,
     dataset: Dataset | str | Path,

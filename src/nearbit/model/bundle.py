@@ -26,6 +26,7 @@ from nearbit.encoding.torch_backend import cache_key, encode_images, find_device
 from nearbit.errors import BundleError, MissingExtraError
 from nearbit.files.tensors import tensors_written
 from nearbit.files.writing import json_digest, restore_folder, sha256_of, whole_folder, write_json
+from nearbit.keywords import suggesting
 from nearbit.model.arrays import (
     KNOWN_FILES,
     SIMILARITY,
@@ -56,7 +57,7 @@ from nearbit.progress import Progress, silent
 HEAD_BATCH = 8192
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Model:
     """A trained hash network with all that belongs to it.
 
@@ -82,6 +83,10 @@ class Model:
     similarity: npt.NDArray[np.float64] | None = None
     split: Split | None = None
     record: dict[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        spec = self.network.backbone.spec
+        return f"Model({self.method!r}: {self.n_bits} bits, {len(self.classes)} classes, backbone {spec.name!r})"
 
     @property
     def preprocessing(self) -> AnyInput:
@@ -275,6 +280,7 @@ def apply_head(head: Head, features: FloatRows, n_bits: int) -> FloatRows:
     return outputs
 
 
+@suggesting
 def load_model(path: str | Path) -> Model:
     """Open a model folder after checking the hash of every file in it.
 

@@ -8,6 +8,7 @@ import torch
 
 from nearbit.datasets import Dataset, FeatureRows
 from nearbit.errors import InputError
+from nearbit.keywords import suggesting
 from nearbit.methods import Method, Regime, Schedule
 from nearbit.methods.method import check_number
 from nearbit.networks import HEADS, Backbone, HeadKind, features_backbone, make_backbone
@@ -17,6 +18,7 @@ PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16", "float16")
 AUGMENTATIONS = ("auto", "none", "crop", "crop+mirror")
 
 
+@suggesting
 @dataclass(frozen=True, kw_only=True)
 class TrainOptions:
     """Options of training; None means the method's own default for the regime.

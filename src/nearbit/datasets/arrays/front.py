@@ -12,9 +12,11 @@ from nearbit.datasets.dataset import Dataset
 from nearbit.datasets.images import ArrayImages, ImageSource, array_digests
 from nearbit.errors import InputError
 from nearbit.json_text import unstorable
+from nearbit.keywords import suggesting
 from nearbit.names import escaped
 
 
+@suggesting
 def from_features(
     features: Any,
     labels: Any = None,
@@ -49,6 +51,7 @@ def from_features(
     return _dataset(FeatureRows(matrix), feature_digests(matrix), labels, classes, keys, name)
 
 
+@suggesting
 def from_images(
     pixels: Any,
     labels: Any = None,
@@ -81,6 +84,7 @@ def from_images(
     return _dataset(ArrayImages(array), array_digests(array), labels, classes, keys, name, mirror=mirror)
 
 
+@suggesting
 def from_torch(
     dataset: Any,
     *,

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from nearbit.datasets.dataset import PARTS
 from nearbit.errors import DataError, InputError, did_you_mean
+from nearbit.keywords import suggesting
 
 Size = float | int | Literal["rest"] | None
 
@@ -17,6 +18,7 @@ PLACES = (*PARTS, UNUSED)
 """Where a row can go: the parts, and nowhere."""
 
 
+@suggesting
 @dataclass(frozen=True, kw_only=True)
 class SplitSizes:
     """The size of each part, class by class.

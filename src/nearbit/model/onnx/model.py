@@ -45,7 +45,7 @@ LARGEST_NETWORK = 2**31
 """Bytes that a file of ONNX, which is one message of protobuf, can have."""
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class OnnxModel:
     """A hash network in ONNX Runtime with all that is needed to encode; its methods may be called from any thread.
 
@@ -72,6 +72,10 @@ class OnnxModel:
     centers: npt.NDArray[np.int8]
     about: dict[str, Any] = field(default_factory=dict)
     split: None = None
+
+    def __repr__(self) -> str:
+        method = self.about.get("method")
+        return f"OnnxModel({method!r}: {self.n_bits} bits, {len(self.classes)} classes, {self.precision})"
 
     @property
     def model_id(self) -> str:
