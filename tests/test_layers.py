@@ -17,7 +17,7 @@ LAYERS = (
     ("losses", "networks"),
     ("methods",),
     ("model", "training"),
-    ("reference", "evaluation", "onnx_export", "indexing", "report", "demo", "compare", "bits"),
+    ("reference", "evaluation", "onnx_export", "indexing", "report", "demo", "compare", "bits", "estimators"),
     ("service", "cli"),
     ("bundle", "encoders", "adding"),
 )

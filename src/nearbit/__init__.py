@@ -11,10 +11,12 @@ if TYPE_CHECKING:
     from nearbit import centers as centers
     from nearbit import codes as codes
     from nearbit import compare as compare
+    from nearbit import estimators as estimators
     from nearbit import losses as losses
     from nearbit import methods as methods
     from nearbit import metrics as metrics
     from nearbit.centers import make_centers as make_centers
+    from nearbit.compare.front import compare_methods as compare_methods
     from nearbit.datasets import Dataset as Dataset
     from nearbit.datasets import Split as Split
     from nearbit.datasets import SplitSizes as SplitSizes
@@ -47,6 +49,7 @@ _HOME = {
     "Split": "datasets",
     "SplitSizes": "datasets",
     "TrainOptions": "training",
+    "compare_methods": "compare.front",
     "create_index": "index",
     "evaluate": "evaluation",
     "evaluate_codes": "metrics",
@@ -62,7 +65,7 @@ _HOME = {
     "train": "training",
 }
 
-_ROOMS = ("centers", "codes", "compare", "losses", "methods", "metrics")
+_ROOMS = ("centers", "codes", "compare", "estimators", "losses", "methods", "metrics")
 """Rooms of the package that are reached as `nearbit.codes` and the like."""
 
 __all__ = ["__version__", *_HOME, *_ROOMS]
