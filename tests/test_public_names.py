@@ -9,7 +9,7 @@ import nearbit
 
 NAMES = [
     "Dataset", "Index", "Model", "NearbitError", "Results", "Split", "SplitSizes", "TrainOptions", "__version__",
-    "centers", "codes", "compare", "compare_methods", "create_index", "estimators",
+    "backbone_of", "centers", "codes", "compare", "compare_methods", "create_index", "estimators",
     "evaluate", "evaluate_codes", "from_features", "from_images",
     "from_torch", "load_dataset", "load_model", "load_split", "losses", "make_centers", "make_split", "methods",
     "metrics", "open_index", "train",

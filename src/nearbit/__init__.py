@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from nearbit.metrics import evaluate_codes as evaluate_codes
     from nearbit.model.bundle import Model as Model
     from nearbit.model.bundle import load_model as load_model
+    from nearbit.networks import backbone_of as backbone_of
     from nearbit.training import TrainOptions as TrainOptions
     from nearbit.training import train as train
 
@@ -49,6 +50,7 @@ _HOME = {
     "Split": "datasets",
     "SplitSizes": "datasets",
     "TrainOptions": "training",
+    "backbone_of": "networks",
     "compare_methods": "compare.front",
     "create_index": "index",
     "evaluate": "evaluation",

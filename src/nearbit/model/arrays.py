@@ -103,7 +103,12 @@ def _read_assignment(folder: Path, files: dict[str, str], shape: tuple[int, int]
 
 
 def check_network(
-    folder: Path, spec: BackboneSpec, preprocessing: AnyInput, head: dict[str, Any], shapes: Shapes
+    folder: Path,
+    spec: BackboneSpec,
+    preprocessing: AnyInput,
+    head: dict[str, Any],
+    shapes: Shapes,
+    own: Backbone | None = None,
 ) -> None:
     """Raise `BundleError` unless the weights fit the network that the description asks for.
 
@@ -118,7 +123,7 @@ def check_network(
         _check_shapes(folder, expected, shapes)
         if spec.name.startswith("timm:"):  # its networks are only built with memory for them
             return
-        expected |= _expected("backbone.", build_bounded(folder, spec, preprocessing, shapes))
+        expected |= _expected("backbone.", own or build_bounded(folder, spec, preprocessing, shapes))
     _check_shapes(folder, expected, shapes)
     unknown = sorted(set(shapes) - set(expected))
     if unknown:

@@ -4,6 +4,7 @@ The folder holds `bundle.json` (what the model is, with the SHA-256 of every oth
 `centers.npy` and, where there are, `codebook.npy`, `assignment.npy`, `tie_break.npy`, `similarity.npy`, `split.json`.
 """
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -14,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from safetensors.torch import save_file
+from torch import nn
 
 from nearbit.centers import CenterState, certify
 from nearbit.codes import Codes, binarize, check_n_bits
@@ -21,9 +23,9 @@ from nearbit.datasets import Dataset, ImageSource, Split, load_split
 from nearbit.encoding.feature_cache import FeatureCache, FeatureStore, FloatRows
 from nearbit.encoding.inputs import GivenImage
 from nearbit.encoding.pipeline import Encoded, EncodeRequest, complete, request_of_given
-from nearbit.encoding.preprocessing import AnyInput, input_from_dict
+from nearbit.encoding.preprocessing import AnyInput, input_from_dict, of_pixels
 from nearbit.encoding.torch_backend import cache_key, encode_images, find_device, library_versions
-from nearbit.errors import BundleError, MissingExtraError
+from nearbit.errors import BundleError, InputError, NearbitError
 from nearbit.files.tensors import tensors_written
 from nearbit.files.writing import json_digest, restore_folder, sha256_of, whole_folder, write_json
 from nearbit.keywords import suggesting
@@ -52,6 +54,8 @@ from nearbit.model.manifest import (
     with_digest,
 )
 from nearbit.networks import BackboneSpec, HashNetwork, Head
+from nearbit.networks.backbones import OWN
+from nearbit.networks.own import check_probe, probe_of, rebuilt_own
 from nearbit.progress import Progress, silent
 
 HEAD_BATCH = 8192
@@ -215,16 +219,24 @@ class Model:
     def save(self, path: str | Path) -> None:
         """Write the model folder, whole or not at all; a folder that stands there is replaced.
 
+        Of a backbone that is a module of your own the weights are kept, and a warning says how it is opened.
+
         Raises:
             BundleError: something else than a model stands at `path`.
         """
         target = Path(path)
         check_target(target)
+        if self._has_own_backbone:
+            kind = self.network.backbone.spec.config.get("class")
+            warnings.warn(
+                f"the folder holds the weights of {kind} and not its code: open it with load_model({target.name!r}, "
+                "backbone=module), or export it to ONNX, which needs no module",
+                stacklevel=2,
+            )
         with whole_folder(target) as folder:
             with tensors_written(target):
                 save_file(
-                    {name: value.contiguous() for name, value in self.network.state_dict().items()},
-                    folder / WEIGHTS,
+                    {name: self._kept(value) for name, value in self.network.state_dict().items()}, folder / WEIGHTS
                 )
             for name, array in self.centers.arrays().items():
                 np.save(folder / f"{name}.npy", array, allow_pickle=False)
@@ -234,6 +246,14 @@ class Model:
                 self.split.save(folder / SPLIT)
             files = {file.name: sha256_of(file) for file in sorted(folder.iterdir())}
             write_json(folder / "bundle.json", with_digest(self._description(files)))
+
+    def _kept(self, value: torch.Tensor) -> torch.Tensor:
+        """Return a weight as it is written: a copy, where a module may have two names for it."""
+        return value.detach().clone().contiguous() if self._has_own_backbone else value.contiguous()
+
+    @property
+    def _has_own_backbone(self) -> bool:
+        return self.network.backbone.spec.name.startswith(OWN)
 
     def _description(self, files: dict[str, str]) -> dict[str, Any]:
         spec = self.network.backbone.spec
@@ -258,6 +278,7 @@ class Model:
             "record": self.record,
             "libraries": library_versions(),
             "files": files,
+            **({"probe": probe_of(self.network.backbone)} if self._has_own_backbone else {}),
         }
 
 
@@ -281,36 +302,39 @@ def apply_head(head: Head, features: FloatRows, n_bits: int) -> FloatRows:
 
 
 @suggesting
-def load_model(path: str | Path) -> Model:
+def load_model(path: str | Path, *, backbone: nn.Module | None = None) -> Model:
     """Open a model folder after checking the hash of every file in it.
 
     Nothing in the folder is run as code, and a folder that asks for more than its weights hold is refused.
 
     Args:
         path: the folder that `Model.save` wrote.
+        backbone: for a model whose backbone is a module of your own: that module, with any weights (those of the model
+            are put into a copy of it).
 
     Returns:
         The model, on the CPU, in evaluation mode.
 
     Raises:
         BundleError: there is no model, a file is missing, damaged or altered, or the format is newer than this nearbit.
+        InputError: a backbone is given to a model that needs none.
         MissingExtraError: the library behind its backbone is not installed.
     """
     folder = Path(path)
-    return opened_whole(folder, lambda: _load(folder))
+    return opened_whole(folder, lambda: _load(folder, backbone))
 
 
-def _load(folder: Path) -> Model:
+def _load(folder: Path, backbone: nn.Module | None) -> Model:
     description = read_manifest(folder, TRAINED)
     try:
-        return _assemble(folder, description)
-    except (BundleError, MissingExtraError):
+        return _assemble(folder, description, backbone)
+    except NearbitError:
         raise
     except UNFIT as error:
         raise BundleError(f"{folder} is not a complete model ({type(error).__name__}: {error})") from error
 
 
-def _assemble(folder: Path, description: dict[str, Any]) -> Model:
+def _assemble(folder: Path, description: dict[str, Any], backbone: nn.Module | None) -> Model:
     files, n_bits = description["files"], check_n_bits(description["n_bits"])
     check_files(folder, files, KNOWN_FILES)
     classes = class_names(folder, description)
@@ -321,7 +345,7 @@ def _assemble(folder: Path, description: dict[str, Any]) -> Model:
     if (None if split is None else split.hash) != description["split_hash"]:
         raise BundleError(f"{folder}: the split is not the one that bundle.json names")
     model = Model(
-        network=_network(folder, description, n_bits),
+        network=_network(folder, description, n_bits, backbone),
         head=dict(description["head"]),
         n_bits=n_bits,
         classes=classes,
@@ -337,15 +361,22 @@ def _assemble(folder: Path, description: dict[str, Any]) -> Model:
     return model
 
 
-def _network(folder: Path, description: dict[str, Any], n_bits: int) -> HashNetwork:
+def _network(folder: Path, description: dict[str, Any], n_bits: int, given: nn.Module | None) -> HashNetwork:
     spec = BackboneSpec(**description["backbone"])
     preprocessing = input_from_dict(description["preprocessing"])
     head = description["head"] | {"n_bits": n_bits}
     files = description["files"]
+    is_own = spec.name.startswith(OWN)
+    if given is not None and not is_own:
+        raise InputError(f"{folder} builds its backbone {spec.name} itself: leave backbone out")
+    own = rebuilt_own(given, spec, of_pixels(preprocessing, "a module")) if given is not None else None
     with or_damaged(folder, files, WEIGHTS):
         shapes = weight_shapes(folder)
-        check_network(folder, spec, preprocessing, head, shapes)
+        check_network(folder, spec, preprocessing, head, shapes, own)
     weights = read_weights(folder, files)
-    network = HashNetwork(build_bounded(folder, spec, preprocessing, shapes), Head(spec.feature_dim, **head))
+    backbone = own or build_bounded(folder, spec, preprocessing, shapes)
+    network = HashNetwork(backbone, Head(spec.feature_dim, **head))
     network.load_state_dict(weights)
+    if own is not None:
+        check_probe(own, description["probe"])
     return network.eval()

@@ -10,6 +10,7 @@ from nearbit.networks.backbones import (
     rebuild_backbone,
 )
 from nearbit.networks.heads import HEADS, ExpectedCenter, HashNetwork, Head, HeadKind
+from nearbit.networks.own import backbone_of
 from nearbit.networks.resnet import ResNet
 from nearbit.networks.weights import load_weights, read_safetensors
 
@@ -26,6 +27,7 @@ __all__ = [
     "Pixels",
     "Preprocessing",
     "ResNet",
+    "backbone_of",
     "features_backbone",
     "load_weights",
     "make_backbone",

@@ -18,6 +18,8 @@ from nearbit.networks.weights import load_weights
 
 BUILT_IN = ("small", *LAYOUTS)
 SMALL_SIZE = 64
+OWN = "module:"
+"""What the name of a backbone begins with that is a module of the user's."""
 FEATURES = "features"
 """The name of the backbone that is none: features are given in the place of images."""
 WIDTHS = (24, 48, 96, 192)
@@ -29,7 +31,8 @@ class BackboneSpec:
     """What is needed to build the same backbone again, without its weights.
 
     Attributes:
-        name: "small", "resnet18", …, "timm:NAME", "hf:SOURCE", or "features" where there is none.
+        name: "small", "resnet18", …, "timm:NAME", "hf:SOURCE", "module:NAME" for one of the user's, or
+            "features" where there is none.
         feature_dim: features of an image.
         pretrained: whether its weights came from elsewhere.
         source: where the weights came from, in words.
@@ -170,7 +173,7 @@ def _from_timm(name: str, model_name: str, weights: Path | None, image_size: int
         load_weights(module, weights)
     source = weights.name if weights is not None else "timm"
     spec = BackboneSpec(name=name, feature_dim=0, pretrained=True, source=source, config={})
-    return _measured(module, _of_size(preprocessing, image_size), spec)
+    return measured_backbone(module, _of_size(preprocessing, image_size), spec)
 
 
 def _from_hugging_face(name: str, source: str, weights: Path | None, image_size: int | None) -> Backbone:
@@ -185,14 +188,14 @@ def _from_hugging_face(name: str, source: str, weights: Path | None, image_size:
         source=Path(source).name if folder else source,
         config=config,
     )
-    return _measured(module, _of_size(preprocessing, image_size), spec)
+    return measured_backbone(module, _of_size(preprocessing, image_size), spec)
 
 
 def _of_size(preprocessing: Preprocessing, image_size: int | None) -> Preprocessing:
     return preprocessing if image_size is None else preprocessing.with_size(image_size)
 
 
-def _measured(module: nn.Module, preprocessing: Preprocessing, spec: BackboneSpec) -> Backbone:
+def measured_backbone(module: nn.Module, preprocessing: Preprocessing, spec: BackboneSpec) -> Backbone:
     """Return the backbone with its number of features found by one forward pass of a black image."""
     module.eval()
     size = preprocessing.size
@@ -202,8 +205,9 @@ def _measured(module: nn.Module, preprocessing: Preprocessing, spec: BackboneSpe
     except (RuntimeError, ValueError, TypeError, AssertionError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise InputError(f"the backbone {spec.name} cannot take images of {size} x {size} pixels: {reason}") from error
-    if features.dim() != 2:
-        raise InputError(f"the backbone {spec.name} must give features (n, feature_dim), not {tuple(features.shape)}")
+    if not isinstance(features, Tensor) or features.dim() != 2:
+        came = tuple(features.shape) if isinstance(features, Tensor) else type(features).__name__
+        raise InputError(f"the backbone {spec.name} must give features (n, feature_dim), not {came}")
     return Backbone(module, preprocessing, replace(spec, feature_dim=int(features.shape[1])))
 
 
@@ -223,6 +227,11 @@ def rebuild_backbone(spec: BackboneSpec, preprocessing: AnyInput) -> Backbone:
         if preprocessing.width != spec.feature_dim:
             raise BundleError(f"the head takes {spec.feature_dim} features, and the input has {preprocessing.width}")
         return features_backbone(preprocessing.width)
+    if spec.name.startswith(OWN):
+        raise BundleError(
+            f"its backbone is a module of its maker's ({spec.config.get('class')}), which no model holds the code of: "
+            "open it in Python with load_model(path, backbone=module), or export it to ONNX there"
+        )
     if spec.name == "small":
         module = SmallCNN()
     elif spec.name in LAYOUTS:

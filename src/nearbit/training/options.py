@@ -1,17 +1,19 @@
 """What a person can choose about training, and what follows from it."""
 
-from dataclasses import asdict, dataclass, replace
+import copy
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from torch import nn
 
 from nearbit.datasets import Dataset, FeatureRows
 from nearbit.errors import InputError
 from nearbit.keywords import suggesting
 from nearbit.methods import Method, Regime, Schedule
 from nearbit.methods.method import check_number
-from nearbit.networks import HEADS, Backbone, HeadKind, features_backbone, make_backbone
+from nearbit.networks import HEADS, Backbone, HeadKind, backbone_of, features_backbone, make_backbone
 
 Precision = Literal["float32", "bfloat16", "float16"]
 PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16", "float16")
@@ -24,7 +26,8 @@ class TrainOptions:
     """Options of training; None means the method's own default for the regime.
 
     Attributes:
-        backbone: "small", "resnet18", …, "timm:NAME" or "hf:FOLDER".
+        backbone: "small", "resnet18", …, "timm:NAME" or "hf:FOLDER"; or a module of your own, as `backbone_of` returns
+            it or, with an `image_size`, as it is.
         weights: a safetensors file of pretrained weights.
         image_size: side of the square that the backbone sees, in pixels; None for the backbone's own.
         regime: "frozen" (features computed once, only the head is trained), "fine-tuned" (all of it), or "auto":
@@ -45,7 +48,7 @@ class TrainOptions:
             bfloat16 where images go through it on a GPU that has it, else float32. Weights and losses stay float32.
     """
 
-    backbone: str = "small"
+    backbone: str | nn.Module = "small"
     weights: Path | None = None
     image_size: int | None = None
     regime: Literal["auto", "frozen", "fine-tuned"] = "auto"
@@ -65,6 +68,8 @@ class TrainOptions:
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
 
     def __post_init__(self) -> None:
+        if not isinstance(self.backbone, str | nn.Module):
+            raise InputError(f"backbone must be a name or a torch module, not {type(self.backbone).__name__}")
         _among("regime", self.regime, ("auto", "frozen", "fine-tuned"))
         _among("head", self.head, ("auto", *HEADS))
         _among("select", self.select, ("validation", "last"))
@@ -85,7 +90,16 @@ class TrainOptions:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the options as JSON-ready data; a weights file by its name."""
-        return asdict(self) | {"weights": None if self.weights is None else self.weights.name}
+        values = {one.name: getattr(self, one.name) for one in fields(self)}  # asdict would copy a module
+        given = self.backbone
+        name = (
+            given
+            if isinstance(given, str)
+            else given.spec.name
+            if isinstance(given, Backbone)
+            else type(given).__name__
+        )
+        return values | {"backbone": name, "weights": None if self.weights is None else self.weights.name}
 
 
 def _among(name: str, value: str, allowed: tuple[str, ...]) -> None:
@@ -107,7 +121,21 @@ def starting_backbone(dataset: Dataset, options: TrainOptions) -> Backbone:
     if isinstance(dataset.source, FeatureRows):
         _refuse_images(dataset, options)
         return features_backbone(dataset.source.width)
+    if isinstance(options.backbone, nn.Module):
+        return _own(options.backbone, options)
     return make_backbone(options.backbone, weights=options.weights, image_size=options.image_size)
+
+
+def _own(module: nn.Module, options: TrainOptions) -> Backbone:
+    if options.weights is not None:
+        raise InputError("a module has its weights already: load them into it, and leave weights out")
+    if not isinstance(module, Backbone):
+        if options.image_size is None:
+            raise InputError("a module needs an image_size; backbone_of(module, image_size=…) takes mean and std, too")
+        return backbone_of(module, image_size=options.image_size)
+    if options.image_size not in (None, module.preprocessing.takes.shape[-1]):
+        raise InputError("the image_size of a backbone is that of backbone_of: leave it out of the options")
+    return copy.deepcopy(module)
 
 
 def _refuse_images(dataset: Dataset, options: TrainOptions) -> None:
@@ -116,7 +144,7 @@ def _refuse_images(dataset: Dataset, options: TrainOptions) -> None:
     for name in FOR_IMAGES:
         value = getattr(options, name)
         if value != getattr(usual, name) and value not in allowed.get(name, ()):
-            shown = repr(value) if isinstance(value, str | int) else str(value)
+            shown = type(value).__name__ if isinstance(value, nn.Module) else repr(value)
             raise InputError(
                 f"{name}={shown} is for images, and {dataset.name} is features, which are trained on as they are: "
                 "leave it out"
