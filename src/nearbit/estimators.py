@@ -24,7 +24,7 @@ from nearbit.errors import BundleError, InputError, did_you_mean
 from nearbit.files.tensors import header_of, tensors_read, tensors_written
 from nearbit.files.writing import write_whole
 from nearbit.json_text import parse_json
-from nearbit.keywords import generator_of
+from nearbit.keywords import generator_of, suggesting
 from nearbit.methods import ITQ as ITQ_METHOD
 from nearbit.methods import PCA as PCA_METHOD
 from nearbit.methods import RANDOM as RANDOM_METHOD
@@ -191,6 +191,7 @@ class Estimator:
             raise InputError(f"output must be one of {', '.join(OUTPUTS)}, not {self.output!r}")
 
 
+@suggesting
 @final
 class ITQ(Estimator):
     """Principal components, rotated so that their signs lose least; needs no labels.
@@ -209,6 +210,7 @@ class ITQ(Estimator):
         self.n_bits, self.iterations, self.output, self.seed = n_bits, iterations, output, seed
 
 
+@suggesting
 @final
 class PCA(Estimator):
     """Signs of the principal components of features; needs no labels."""
@@ -219,6 +221,7 @@ class PCA(Estimator):
         self.n_bits, self.output, self.seed = n_bits, output, seed
 
 
+@suggesting
 @final
 class Random(Estimator):
     """Signs of projections to random directions; needs no labels."""
@@ -229,6 +232,7 @@ class Random(Estimator):
         self.n_bits, self.output, self.seed = n_bits, output, seed
 
 
+@suggesting
 @final
 class Ridge(Estimator):
     """Ridge-ECH: expected centers in closed form, from a ridge regression of the classes; needs labels."""

@@ -92,6 +92,7 @@ def test_ridge_uses_labels_in_any_form_and_beats_itq_on_classes():
         (lambda: ITQ(8, iterations=0).fit(X), "iterations"),
         (lambda: ITQ(8, output="bits").fit(X), "output must be one of codes, signs, outputs, not 'bits'"),
         (lambda: ITQ(8, seed=-1).fit(X), "seed must be a whole number"),
+        (lambda: PCA(nbits=8), "PCA has no option 'nbits'. Did you mean 'n_bits'"),
         (lambda: PCA(8).set_params(nbits=3), "PCA has no parameter 'nbits'. Did you mean 'n_bits'"),
         (lambda: Ridge(8).fit(X), "Ridge needs labels y of at least 2 classes"),
         (lambda: Ridge(8).fit(X, Y[:-1]), "for each of 80 rows, came 79"),

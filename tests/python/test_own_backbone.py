@@ -91,7 +91,7 @@ def test_what_opens_no_such_model_is_said(model, tmp_path):
         nb.load_model(path)
     with pytest.raises(BundleError, match=r"computes other features than module:Net did"):
         nb.load_model(path, backbone=net(power=3))
-    with pytest.raises(BundleError, match="linear.weight|has no place|is missing"):
+    with pytest.raises(BundleError, match=r"linear|has no place|is missing"):
         nb.load_model(path, backbone=nn.Linear(3, 4))
     with pytest.raises(InputError, match="must be a torch module, or what backbone_of returns, not str"):
         nb.load_model(path, backbone="small")

@@ -103,6 +103,7 @@ class Model:
         head = {name: value.cpu().numpy().tobytes().hex() for name, value in self.network.head.state_dict().items()}
         return json_digest({"backbone": self.network.backbone.fingerprint(), "head": head, "n_bits": self.n_bits})
 
+    @suggesting
     def outputs(
         self, images: Sequence[GivenImage] | npt.ArrayLike, *, device: str = "auto", progress: Progress = silent
     ) -> FloatRows:
@@ -122,12 +123,14 @@ class Model:
         encoded = self.encode_source(request.source, request.rows, request.keys, device=device, progress=progress)
         return complete(encoded, self.n_bits)
 
+    @suggesting
     def encode(
         self, images: Sequence[GivenImage] | npt.ArrayLike, *, device: str = "auto", progress: Progress = silent
     ) -> Codes:
         """Return the codes of images, or of features: uint8 `(n, ceil(n_bits / 8))`, in order; see `outputs`."""
         return binarize(self.outputs(images, device=device, progress=progress))
 
+    @suggesting
     def encode_dataset(
         self,
         dataset: Dataset,

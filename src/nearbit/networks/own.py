@@ -102,6 +102,6 @@ def check_probe(backbone: Backbone, expected: list[float]) -> None:
     allowed = NEAR * max(float(np.abs(wanted).max(initial=0.0)), 1e-6)
     if found.shape != wanted.shape or np.abs(found - wanted).max() > allowed:
         raise BundleError(
-            f"the module that was given computes other features than {backbone.spec.name} did when the model was saved: "
-            "give the module that it was trained with"
+            f"the module that was given computes other features than {backbone.spec.name} did "
+            "when the model was saved: give the module that it was trained with"
         )

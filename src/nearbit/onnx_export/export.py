@@ -19,6 +19,7 @@ from nearbit.encoding.feature_cache import FloatRows
 from nearbit.encoding.preprocessing import of_pixels
 from nearbit.encoding.torch_backend import run_batches
 from nearbit.errors import MissingExtraError
+from nearbit.keywords import suggesting
 from nearbit.model.bundle import Model
 from nearbit.model.onnx import OUTPUTS, OnnxModel, Session
 from nearbit.onnx_export.int8 import quantized
@@ -46,6 +47,7 @@ class Exported:
     retrieval: Retrieval | None
 
 
+@suggesting
 def export_onnx(
     model: Model,
     *,
