@@ -93,7 +93,7 @@ def test_what_opens_no_such_model_is_said(model, tmp_path):
         nb.load_model(path, backbone=net(power=3))
     with pytest.raises(BundleError, match=r"linear|has no place|is missing"):
         nb.load_model(path, backbone=nn.Linear(3, 4))
-    with pytest.raises(InputError, match="must be a torch module, or what backbone_of returns, not str"):
+    with pytest.raises(InputError, match="backbone must be a torch module, not str"):
         nb.load_model(path, backbone="small")
     plain = trained("small", image_size=SIZE)
     plain.save(tmp_path / "plain.model")

@@ -25,7 +25,7 @@ from nearbit.encoding.inputs import GivenImage
 from nearbit.encoding.pipeline import Encoded, EncodeRequest, complete, request_of_given
 from nearbit.encoding.preprocessing import AnyInput, input_from_dict, of_pixels
 from nearbit.encoding.torch_backend import cache_key, encode_images, find_device, library_versions
-from nearbit.errors import BundleError, InputError, NearbitError
+from nearbit.errors import BundleError, InputError, MissingExtraError
 from nearbit.files.tensors import tensors_written
 from nearbit.files.writing import json_digest, restore_folder, sha256_of, whole_folder, write_json
 from nearbit.keywords import suggesting
@@ -329,12 +329,24 @@ def load_model(path: str | Path, *, backbone: nn.Module | None = None) -> Model:
 
 def _load(folder: Path, backbone: nn.Module | None) -> Model:
     description = read_manifest(folder, TRAINED)
+    if backbone is not None:
+        _check_given(folder, description, backbone)
     try:
         return _assemble(folder, description, backbone)
-    except NearbitError:
+    except (BundleError, MissingExtraError):
         raise
     except UNFIT as error:
         raise BundleError(f"{folder} is not a complete model ({type(error).__name__}: {error})") from error
+
+
+def _check_given(folder: Path, description: dict[str, Any], backbone: nn.Module) -> None:
+    """Raise `InputError` where a backbone is given that is no module, or to a model that builds its own."""
+    if not isinstance(backbone, nn.Module):
+        raise InputError(f"backbone must be a torch module, not {type(backbone).__name__}")
+    spec = description.get("backbone")
+    name = spec.get("name") if isinstance(spec, dict) else None
+    if isinstance(name, str) and not name.startswith(OWN):
+        raise InputError(f"{folder} builds its backbone {name} itself: leave backbone out")
 
 
 def _assemble(folder: Path, description: dict[str, Any], backbone: nn.Module | None) -> Model:
@@ -369,9 +381,6 @@ def _network(folder: Path, description: dict[str, Any], n_bits: int, given: nn.M
     preprocessing = input_from_dict(description["preprocessing"])
     head = description["head"] | {"n_bits": n_bits}
     files = description["files"]
-    is_own = spec.name.startswith(OWN)
-    if given is not None and not is_own:
-        raise InputError(f"{folder} builds its backbone {spec.name} itself: leave backbone out")
     own = rebuilt_own(given, spec, of_pixels(preprocessing, "a module")) if given is not None else None
     with or_damaged(folder, files, WEIGHTS):
         shapes = weight_shapes(folder)

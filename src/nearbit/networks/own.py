@@ -2,7 +2,6 @@
 
 import copy
 import hashlib
-from typing import Any
 
 import numpy as np
 import torch
@@ -88,11 +87,9 @@ def probe_of(backbone: Backbone) -> list[float]:
     return [float(f"{value:.3g}") for value in features.tolist()]
 
 
-def rebuilt_own(given: Any, spec: BackboneSpec, preprocessing: Preprocessing) -> Backbone:
+def rebuilt_own(given: nn.Module, spec: BackboneSpec, preprocessing: Preprocessing) -> Backbone:
     """Return a backbone of a module that was given to open a model, whose weights are put into it next."""
     module = given.module if isinstance(given, Backbone) else given
-    if not isinstance(module, nn.Module):
-        raise InputError(f"backbone must be a torch module, or what backbone_of returns, not {type(given).__name__}")
     return Backbone(copy.deepcopy(module), preprocessing, spec)
 
 
