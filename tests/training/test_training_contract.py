@@ -10,6 +10,7 @@ from same_models import assert_same, history_of
 
 from nearbit.centers import centers_from
 from nearbit.codes import pack, signs_of
+from nearbit.errors import InputError
 from nearbit.methods import METHODS
 from nearbit.training import TrainOptions, plan, train
 from tiny_data import tiny_dataset, tiny_split
@@ -183,5 +184,5 @@ def test_train_takes_and_describes_what_plan_takes_and_has_the_same_defaults():
 
 def test_a_keyword_that_train_does_not_know_is_an_error():
     dataset = tiny_dataset()
-    with pytest.raises(TypeError, match="unexpected keyword argument 'n_bit'"):
+    with pytest.raises(InputError, match=r"has no option 'n_bit'.* Did you mean 'n_bits'"):
         train(dataset, tiny_split(dataset), n_bit=12)
