@@ -44,12 +44,13 @@ def network(n_bits=12, size=8, *, seed=0, **other):
 
 def hand_made(n_bits=12, size=8, *, precision="float32", source="5" * 64, seed=0, threads=1):
     """Return an exported network of three classes."""
-    from nearbit.encoding.preprocessing import Preprocessing
+    from nearbit.encoding.preprocessing import NetworkInput, Preprocessing
     from nearbit.model.onnx import OnnxModel, Session
 
     content = network(n_bits, size, seed=seed)
+    taken = NetworkInput("pixels", "uint8", (3, size, size))
     return OnnxModel(
-        session=Session(content, size=size, n_bits=n_bits, threads=threads),
+        session=Session(content, takes=taken, n_bits=n_bits, threads=threads),
         content=content,
         precision=precision,
         source_model_id=source,

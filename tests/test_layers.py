@@ -11,13 +11,13 @@ import nearbit
 
 SOURCE = Path(nearbit.__file__).parent
 LAYERS = (
-    ("extras", "errors", "json_text", "names", "files", "progress", "threads", "jit", "codes", "metrics"),
+    ("extras", "errors", "keywords", "json_text", "names", "files", "progress", "threads", "jit", "codes", "metrics"),
     ("centers", "index"),
     ("reading", "datasets", "encoding"),
     ("losses", "networks"),
     ("methods",),
     ("model", "training"),
-    ("reference", "evaluation", "onnx_export", "indexing", "report", "demo", "compare", "bits"),
+    ("reference", "evaluation", "onnx_export", "indexing", "report", "demo", "compare", "bits", "estimators"),
     ("service", "cli"),
     ("bundle", "encoders", "adding"),
 )
@@ -31,12 +31,12 @@ ROOMS = {
         "label_sets", "certificate",
     ),
     "index": (
-        "results", "engine", "storage", "arguments", "live", "asymmetric_search", "stats", "verify", "changes", "index",
-        "opening", "replacing", "exchange",
+        "showing", "results", "engine", "storage", "arguments", "live", "asymmetric_search", "stats", "verify",
+        "changes", "index", "opening", "replacing", "exchange",
     ),
     "datasets": (
-        "decoding", "images", "dataset", "listing", "check_cache", "check", "scan", "assemble", "download", "formats",
-        "load", "splits",
+        "decoding", "images", "dataset", "arrays", "listing", "check_cache", "check", "scan", "assemble", "download",
+        "formats", "load", "splits",
     ),
     "encoding": ("preprocessing", "inputs", "feature_cache", "pipeline", "torch_backend"),
     "model": ("manifest", "arrays", "bundle", "onnx", "*"),
@@ -47,8 +47,8 @@ ROOMS = {
 
 ORDER = [name for layer in LAYERS for name in layer]
 NO_TORCH = (
-    "extras", "errors", "json_text", "names", "files", "progress", "threads", "jit", "codes", "metrics", "centers",
-    "index", "reading", "datasets", "encoding.preprocessing", "encoding.inputs", "encoding.feature_cache",
+    "extras", "errors", "keywords", "json_text", "names", "files", "progress", "threads", "jit", "codes", "metrics",
+    "centers", "index", "reading", "datasets", "encoding.preprocessing", "encoding.inputs", "encoding.feature_cache",
     "encoding.pipeline", "model.manifest", "model.onnx", "indexing",
 )  # fmt: skip
 """What a machine without torch uses."""

@@ -9,8 +9,10 @@ import nearbit
 
 NAMES = [
     "Dataset", "Index", "Model", "NearbitError", "Results", "Split", "SplitSizes", "TrainOptions", "__version__",
-    "create_index", "evaluate", "evaluate_codes", "load_dataset", "load_model", "load_split", "make_centers",
-    "make_split", "open_index", "train",
+    "backbone_of", "centers", "codes", "compare", "compare_methods", "create_index", "estimators",
+    "evaluate", "evaluate_codes", "from_features", "from_images",
+    "from_torch", "load_dataset", "load_model", "load_split", "losses", "make_centers", "make_split", "methods",
+    "metrics", "open_index", "train",
 ]  # fmt: skip
 
 
@@ -32,7 +34,15 @@ def test_names_for_type_checkers_are_the_names_for_python():
     tree = ast.parse(Path(nearbit.__file__).read_text(encoding="utf-8"))
     (block,) = [node for node in tree.body if isinstance(node, ast.If)]
     declared = {alias.name: node.module for node in block.body for alias in node.names}
-    assert declared == {name: f"nearbit.{home}" for name, home in nearbit._HOME.items()}
+    rooms = dict.fromkeys(nearbit._ROOMS, "nearbit")
+    assert declared == {name: f"nearbit.{home}" for name, home in nearbit._HOME.items()} | rooms
+
+
+@pytest.mark.parametrize("room", ["codes", "metrics", "centers"])
+def test_rooms_without_networks_are_reached_without_torch(room):
+    code = f"import sys, nearbit as nb; nb.{room}.__doc__; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
 
 
 def test_an_unknown_name_is_an_attribute_error():

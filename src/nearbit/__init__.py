@@ -8,10 +8,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from nearbit import centers as centers
+    from nearbit import codes as codes
+    from nearbit import compare as compare
+    from nearbit import estimators as estimators
+    from nearbit import losses as losses
+    from nearbit import methods as methods
+    from nearbit import metrics as metrics
     from nearbit.centers import make_centers as make_centers
+    from nearbit.compare.front import compare_methods as compare_methods
     from nearbit.datasets import Dataset as Dataset
     from nearbit.datasets import Split as Split
     from nearbit.datasets import SplitSizes as SplitSizes
+    from nearbit.datasets import from_features as from_features
+    from nearbit.datasets import from_images as from_images
+    from nearbit.datasets import from_torch as from_torch
     from nearbit.datasets import load_dataset as load_dataset
     from nearbit.datasets import load_split as load_split
     from nearbit.datasets import make_split as make_split
@@ -24,6 +35,7 @@ if TYPE_CHECKING:
     from nearbit.metrics import evaluate_codes as evaluate_codes
     from nearbit.model.bundle import Model as Model
     from nearbit.model.bundle import load_model as load_model
+    from nearbit.networks import backbone_of as backbone_of
     from nearbit.training import TrainOptions as TrainOptions
     from nearbit.training import train as train
 
@@ -38,9 +50,14 @@ _HOME = {
     "Split": "datasets",
     "SplitSizes": "datasets",
     "TrainOptions": "training",
+    "backbone_of": "networks",
+    "compare_methods": "compare.front",
     "create_index": "index",
     "evaluate": "evaluation",
     "evaluate_codes": "metrics",
+    "from_features": "datasets",
+    "from_images": "datasets",
+    "from_torch": "datasets",
     "load_dataset": "datasets",
     "load_model": "model.bundle",
     "load_split": "datasets",
@@ -50,10 +67,15 @@ _HOME = {
     "train": "training",
 }
 
-__all__ = ["__version__", *_HOME]
+_ROOMS = ("centers", "codes", "compare", "estimators", "losses", "methods", "metrics")
+"""Rooms of the package that are reached as `nearbit.codes` and the like."""
+
+__all__ = ["__version__", *_HOME, *_ROOMS]
 
 
 def __getattr__(name: str) -> Any:
+    if name in _ROOMS:
+        return import_module(f"nearbit.{name}")
     if name not in _HOME:
         raise AttributeError(f"module 'nearbit' has no attribute {name!r}")
     value = getattr(import_module(f"nearbit.{_HOME[name]}"), name)
@@ -62,4 +84,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOME})
+    return sorted({*globals(), *_HOME, *_ROOMS})

@@ -9,10 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from nearbit.codes import Codes, binarize, pack
-from nearbit.datasets import Dataset, Problem, Split
+from nearbit.datasets import Dataset, Problem, Split, load_dataset
 from nearbit.encoding.feature_cache import FeatureCache, FeatureStore
 from nearbit.encoding.pipeline import Encoded
 from nearbit.errors import DataError
+from nearbit.keywords import suggesting
 from nearbit.metrics import Report, evaluate_codes, grades_of_tree
 from nearbit.metrics.figures import ASYMMETRIC
 from nearbit.metrics.health import Health, health_of
@@ -24,7 +25,11 @@ if TYPE_CHECKING:
     from nearbit.reference import Reference
 
 
-@dataclass(frozen=True)
+SHOWN = ("tie_aware_map", "map_database_order")
+"""Figures that are shown as text."""
+
+
+@dataclass(frozen=True, repr=False)
 class Evaluation:
     """Figures of a model on a split, with the images that could not be read.
 
@@ -50,6 +55,11 @@ class Evaluation:
     average_precision: npt.NDArray[np.float64] | None = None
     reference: "Reference | None" = None
 
+    def __repr__(self) -> str:
+        figures = self.report.figures
+        shown = ", ".join(f"{name} {figures[name]:.4f}" for name in SHOWN if figures.get(name) is not None)
+        return f"Evaluation({shown}; {self.report.n_query} queries, {self.report.n_database} database items)"
+
     @property
     def asymmetric(self) -> dict[str, float | None]:
         """The figures of the ranking by the queries' real outputs, by name."""
@@ -66,9 +76,10 @@ class Evaluation:
         }
 
 
+@suggesting
 def evaluate(
     model: Model,
-    dataset: Dataset,
+    dataset: Dataset | str | Path,
     split: Split | None = None,
     *,
     convention: str | None = None,
@@ -84,7 +95,7 @@ def evaluate(
 
     Args:
         model: what makes the codes.
-        dataset: the images and their labels.
+        dataset: the images and their labels; or what `load_dataset` takes, which is then read as it was for the split.
         split: by default the one recorded in the model.
         convention: name of a convention of mean average precision to report too; see `evaluate_codes`.
         k: how many ranks that convention counts; None for all.
@@ -104,6 +115,8 @@ def evaluate(
     used = split or model.split
     if used is None:
         raise DataError("the model holds no split: give one (--split FILE)")
+    if not isinstance(dataset, Dataset):
+        dataset = load_dataset(dataset, class_level=used.recipe.get("class_level"), progress=progress)
     used.check(dataset)
     if not len(used.query) or not len(used.database):
         raise DataError(

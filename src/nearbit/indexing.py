@@ -18,6 +18,7 @@ from nearbit.files.writing import path_seen_from
 from nearbit.index import Index, Item
 from nearbit.indexing_places import is_gone
 from nearbit.json_text import unstorable
+from nearbit.keywords import suggesting
 from nearbit.names import escaped
 from nearbit.progress import Progress, silent
 
@@ -49,6 +50,7 @@ class Indexed:
     removed: int = 0
 
 
+@suggesting
 def index_dataset(
     index: Index,
     model: "Model | OnnxModel",

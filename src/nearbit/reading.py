@@ -10,6 +10,7 @@ from typing import Any, TypedDict
 
 from nearbit.errors import InputError
 from nearbit.files.writing import cache_folder
+from nearbit.keywords import suggesting
 from nearbit.progress import Progress, silent
 
 ClassLevel = str | int
@@ -24,6 +25,7 @@ def _help(line: str, choices: Sequence[str] = ()) -> dict[str, Any]:
     return {"help": line, "choices": choices}
 
 
+@suggesting
 @dataclass(frozen=True, kw_only=True)
 class ReadingOptions:
     """How a data set is read; `load_dataset` and `load_images` take each field as a keyword.

@@ -191,5 +191,5 @@ def test_wrong_options_are_refused(root: Path) -> None:
         ReadingOptions(class_level=0)
     with pytest.raises(InputError, match=r"split_file='split.csv' is for load_dataset; load_images takes all"):
         load_images(root, split_file=Path("split.csv"))
-    with pytest.raises(TypeError, match="unexpected keyword argument 'max_pixel'"):
+    with pytest.raises(InputError, match=r"has no option 'max_pixel'.* Did you mean 'max_pixels'"):
         load_dataset(root, max_pixel=3)  # type: ignore[call-arg]

@@ -195,5 +195,5 @@ def test_train_takes_and_describes_what_plan_takes_and_has_the_same_defaults():
 
 def test_a_keyword_that_train_does_not_know_is_an_error():
     dataset = tiny_dataset()
-    with pytest.raises(TypeError, match="unexpected keyword argument 'n_bit'"):
+    with pytest.raises(InputError, match=r"has no option 'n_bit'.* Did you mean 'n_bits'"):
         train(dataset, tiny_split(dataset), n_bit=12)

@@ -151,7 +151,7 @@ def test_an_option_out_of_range_is_refused(values, message):
 
 
 def test_a_misspelt_option_is_refused():
-    with pytest.raises(TypeError, match="epoch"):
+    with pytest.raises(InputError, match=r"TrainOptions has no option 'epoch'.* Did you mean 'epochs'"):
         TrainOptions(epoch=3)
 
 

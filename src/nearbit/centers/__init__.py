@@ -46,6 +46,7 @@ from nearbit.centers.spare import spare_codewords
 from nearbit.centers.state import Centers, CenterState, Generator, check_sizes, pairwise_distances, random_signs
 from nearbit.centers.tammes import tammes_points
 from nearbit.errors import InputError, did_you_mean
+from nearbit.keywords import generator_of, suggesting
 
 __all__ = [
     "CENTERS",
@@ -170,12 +171,14 @@ SEMANTIC_CENTERS: dict[str, SemanticGenerator] = {
 """Generators that follow a similarity, by name: (similarity, n_bits, rng, min_distance or None) to centers."""
 
 
+@suggesting
 def make_centers(
     kind: str,
     *,
     n_classes: int,
     n_bits: int,
-    rng: Generator,
+    rng: Generator | None = None,
+    seed: int | None = None,
     similarity: npt.ArrayLike | None = None,
     min_distance: int | None = None,
 ) -> Centers:
@@ -189,6 +192,7 @@ def make_centers(
         n_classes: at least 2.
         n_bits: at least 1.
         rng: source of every random choice; the result is deterministic for a given state of it.
+        seed: a whole number, in the place of `rng`.
         similarity: float `(n_classes, n_classes)`, see `check_similarity`; for the kinds that follow one.
         min_distance: least distance of any two centers, in bits; for "separated" and the kinds with a similarity.
 
@@ -197,12 +201,14 @@ def make_centers(
 
     Raises:
         InputError: an unknown kind, sizes for which the generator has no centers, a similarity that is missing or that
-            the kind does not use, or a min_distance that is impossible, not reached or not used by the kind.
+            the kind does not use, a min_distance that is impossible, not reached or not used by the kind, or not one of
+            `rng` and `seed`.
 
     Example:
-        >>> make_centers("hadamard", n_classes=3, n_bits=4, rng=np.random.default_rng(0)).tolist()
+        >>> make_centers("hadamard", n_classes=3, n_bits=4, seed=0).tolist()
         [[1, 1, 1, 1], [1, -1, 1, -1], [1, 1, -1, -1]]
     """
+    rng = generator_of(rng, seed, needed=True)
     known = [*CENTERS, *SEMANTIC_CENTERS]
     if kind not in known:
         raise InputError(f"unknown centers {kind!r}; known: {', '.join(known)}.{did_you_mean(kind, known)}")

@@ -1,5 +1,6 @@
 """Data sets and splits: images as people have them, read safely, and divided so that evaluation is honest."""
 
+from nearbit.datasets.arrays import FeatureRows, from_features, from_images, from_torch
 from nearbit.datasets.dataset import PARTS, Dataset, Problem, write_problems
 from nearbit.datasets.decoding.decode import image_format, open_image
 from nearbit.datasets.decoding.pixel_limit import MAX_PIXELS
@@ -18,6 +19,7 @@ __all__ = [
     "PROTOCOLS",
     "ArrayImages",
     "Dataset",
+    "FeatureRows",
     "FileImages",
     "ImageSource",
     "Overlap",
@@ -29,6 +31,9 @@ __all__ = [
     "SplitSizes",
     "content_digest",
     "find_overlap",
+    "from_features",
+    "from_images",
+    "from_torch",
     "image_format",
     "load_dataset",
     "load_images",

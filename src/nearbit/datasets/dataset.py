@@ -28,7 +28,7 @@ class Problem:
     is_class: bool = False
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Dataset:
     """Images with labels; row i of each field belongs to one image.
 
@@ -78,6 +78,12 @@ class Dataset:
 
     def __len__(self) -> int:
         return len(self.keys)
+
+    def __repr__(self) -> str:
+        width = getattr(self.source, "width", None)
+        rows = f"{len(self)} images" if width is None else f"{len(self)} rows of {width} features"
+        skipped = f", {len(self.problems)} skipped" if self.problems else ""
+        return f"Dataset({self.name!r}: {rows}, {self.n_classes} classes{skipped})"
 
     @property
     def n_classes(self) -> int:

@@ -1,6 +1,5 @@
 """Images as a person gives them to a model: paths, Pillow images or arrays, mixed in one list."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from nearbit.datasets import open_image
+from nearbit.datasets.arrays import pixel_array
 from nearbit.datasets.decoding.decode import one_reason
 from nearbit.datasets.decoding.orientation import upright
 from nearbit.datasets.decoding.pixels import decoded_rgb
@@ -25,8 +25,15 @@ class GivenImages:
     images: tuple[Any, ...]
 
     @classmethod
-    def of(cls, images: Sequence[Any]) -> "GivenImages":
+    def of(cls, images: Any) -> "GivenImages":
         """Return the source over a list of images; one image alone is an error, because it would be read as several."""
+        if hasattr(images, "detach"):
+            images = pixel_array(images)
+        if isinstance(images, np.ndarray) and images.ndim == 2 and images.dtype.kind == "f":
+            raise InputError(
+                f"expected a list of images, came {images.dtype} {images.shape}: features go to a model that was "
+                "trained on features (nb.from_features)"
+            )
         one = isinstance(images, str | Path | Image.Image)
         if one or (isinstance(images, np.ndarray) and (images.ndim < 3 or (images.ndim, images.shape[-1]) == (3, 3))):
             raise InputError("expected a list of images, came one image: put it in a list")

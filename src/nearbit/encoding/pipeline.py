@@ -7,24 +7,28 @@ an undisturbed one.
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from nearbit.datasets import ImageSource, Problem
+from nearbit.datasets import FeatureRows, ImageSource, Problem
+from nearbit.datasets.arrays import feature_matrix
 from nearbit.encoding.feature_cache import FeatureCache, FloatRows
 from nearbit.encoding.inputs import GivenImage, GivenImages
-from nearbit.encoding.preprocessing import Pixels, Preprocessing
-from nearbit.errors import ImageError
+from nearbit.encoding.preprocessing import AnyInput, FeatureInput, Pixels, Preprocessing
+from nearbit.errors import ImageError, InputError
 from nearbit.progress import Progress, silent
 from nearbit.threads import n_threads
 
 CHUNK = 512
+FEATURE_CHUNK = 65536
 MOST_READERS = 16
 
 Reader = Callable[[int], Pixels]
-Compute = Callable[[Pixels], FloatRows]
-"""Pixels uint8 `(n, 3, size, size)` to float32 `(n, width)`."""
+Compute = Callable[[npt.NDArray[Any]], FloatRows]
+"""Pixels uint8 `(n, 3, size, size)`, or features float32 `(n, feature_dim)`, to float32 `(n, width)`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +67,9 @@ class EncodeRequest:
 
 
 def plain_reader(source: ImageSource, preprocessing: Preprocessing) -> Reader:
-    """Return a function from a row to its pixels, without augmentation."""
+    """Return a function from a row to its pixels, without augmentation; raise `InputError` where rows are features."""
+    if isinstance(source, FeatureRows):
+        raise InputError(f"this model sees images, and came {source.width} features a row: give it images")
     return lambda row: preprocessing.apply(source.read(row, at_least=preprocessing.resize))
 
 
@@ -87,6 +93,56 @@ def _read_one(read: Reader, row: int) -> Pixels | ImageError:
         return read(row)
     except ImageError as error:
         return error
+
+
+def encode_source(
+    compute: Compute,
+    takes: AnyInput,
+    request: EncodeRequest,
+    *,
+    cache: FeatureCache | None = None,
+    reader: Reader | None = None,
+    chunk: int = CHUNK,
+    stage: str = "Encoding",
+    progress: Progress = silent,
+) -> Encoded:
+    """Compute the rows of a source of images, or of features, in order; see `encode_rows`.
+
+    Args:
+        compute: what is to be done with pixels, or with features.
+        takes: what makes the pixels, or says how wide features are; a cache is of use for pixels only.
+        request: the images or features.
+        cache: keeps rows by content hash and is asked first.
+        reader: replaces the plain reader of images.
+        chunk: images that are decoded ahead.
+        stage: the name under which progress is reported.
+        progress: called after each chunk.
+
+    Raises:
+        InputError: images are given to what takes features, features to what takes images, or others than it takes.
+    """
+    if isinstance(takes, FeatureInput):
+        return _encode_features(compute, takes, request, stage, progress)
+    read = reader or plain_reader(request.source, takes)
+    return encode_rows(compute, read, request, cache=cache, chunk=chunk, stage=stage, progress=progress)
+
+
+def _encode_features(
+    compute: Compute, takes: FeatureInput, request: EncodeRequest, stage: str, progress: Progress
+) -> Encoded:
+    source = request.source
+    if not isinstance(source, FeatureRows):
+        raise InputError(
+            f"this model takes features ({takes.width} numbers a row), not images: compute them with the network that "
+            "made those it was trained on (in Python nb.from_features, or model.encode with an array)"
+        )
+    feature_matrix(source.features[:0], takes.width)
+    rows = np.array(request.rows, np.int64)
+    found = []
+    for start in range(0, len(rows), FEATURE_CHUNK):
+        found.append(compute(source.features[rows[start : start + FEATURE_CHUNK]]))
+        progress(stage, min(start + FEATURE_CHUNK, len(rows)), len(rows))
+    return Encoded(np.concatenate(found) if found else np.zeros((0, 0), np.float32), rows, ())
 
 
 def encode_rows(
@@ -155,10 +211,24 @@ def _collect(
     return Encoded(outputs, rows, tuple(problems[place] for place in sorted(problems)))
 
 
-def request_of_given(images: Sequence[GivenImage]) -> EncodeRequest:
-    """Return the job of encoding images as a person gives them: paths, Pillow images or arrays, in one list."""
-    source = GivenImages.of(images)
+def request_of_given(given: Sequence[GivenImage] | npt.ArrayLike, takes: AnyInput) -> EncodeRequest:
+    """Return the job of encoding what a person gives: a list of paths, Pillow images or arrays; or features.
+
+    Raises:
+        InputError: no such list, or features of another width or type.
+    """
+    if isinstance(takes, FeatureInput):
+        rows = FeatureRows(_features_of(given, takes))
+        return EncodeRequest(rows, range(len(rows)), [f"row {row}" for row in range(len(rows))])
+    source = GivenImages.of(given)
     return EncodeRequest(source, range(len(source)), [source.name(row) for row in range(len(source))])
+
+
+def _features_of(given: Any, takes: FeatureInput) -> FloatRows:
+    is_image = isinstance(given, str | Path) or hasattr(given, "convert")
+    if is_image or (isinstance(given, list | tuple) and any(isinstance(one, str | Path) for one in given)):
+        raise InputError(f"this model takes features (n, {takes.width}), not images")
+    return feature_matrix(given, takes.width)
 
 
 def complete(encoded: Encoded, width: int) -> FloatRows:

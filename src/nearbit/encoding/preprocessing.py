@@ -19,11 +19,22 @@ INTERPOLATIONS = {
     "box": Image.Resampling.BOX,
     "hamming": Image.Resampling.HAMMING,
 }
+PIXELS, FEATURES = "pixels", "features"
+"""Names of what networks are given."""
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 SMALLEST_CROP = 0.7
 LARGEST_VALUE = 1e6
 """What a mean or a standard deviation of pixel values from 0 to 1 is certainly below."""
+
+
+@dataclass(frozen=True)
+class NetworkInput:
+    """What a network is given: the name of the array, its type, and the shape of one row of it."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +69,11 @@ class Preprocessing:
         return Preprocessing(**values)
 
     @property
+    def takes(self) -> NetworkInput:
+        """What a network behind it is given."""
+        return NetworkInput(PIXELS, "uint8", (3, self.size, self.size))
+
+    @property
     def augment_side(self) -> int:
         """The shorter side, in pixels, from which a random square is at least as fine as the backbone's."""
         return max(self.resize, math.ceil(self.size / SMALLEST_CROP))
@@ -88,3 +104,51 @@ class Preprocessing:
     def from_dict(cls, values: dict[str, Any]) -> "Preprocessing":
         """Return the preprocessing that `to_dict` described."""
         return cls(**(values | {"mean": tuple(values["mean"]), "std": tuple(values["std"])}))
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureInput:
+    """In the place of a preprocessing, for a model of features: a row is taken as it is.
+
+    Attributes:
+        width: how many numbers a row has.
+    """
+
+    width: int
+
+    def __post_init__(self) -> None:
+        if isinstance(self.width, bool) or not isinstance(self.width, int) or self.width < 1:
+            raise InputError(f"the width of features must be a whole number of at least 1, not {self.width!r}")
+
+    @property
+    def takes(self) -> NetworkInput:
+        """What a network behind it is given."""
+        return NetworkInput(FEATURES, "float32", (self.width,))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the values as JSON-ready data."""
+        return {"features": self.width}
+
+
+AnyInput = Preprocessing | FeatureInput
+
+
+def input_from_dict(values: dict[str, Any]) -> AnyInput:
+    """Return what `to_dict` of either kind described."""
+    if set(values) == {"features"}:
+        return FeatureInput(width=values["features"])
+    return Preprocessing.from_dict(values)
+
+
+def of_pixels(given: AnyInput, what: str) -> Preprocessing:
+    """Return the preprocessing of images; raise `InputError` where a model of features has none.
+
+    Args:
+        given: of a model.
+        what: needs images, for the message.
+    """
+    if isinstance(given, FeatureInput):
+        raise InputError(
+            f"{what} needs a model that sees images, and this one takes features ({given.width} numbers a row)"
+        )
+    return given

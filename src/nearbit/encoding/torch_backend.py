@@ -13,14 +13,15 @@ import torch
 from torch import nn
 
 from nearbit.encoding.feature_cache import FeatureCache, FloatRows
-from nearbit.encoding.pipeline import CHUNK, Encoded, EncodeRequest, Reader, encode_rows, plain_reader
-from nearbit.encoding.preprocessing import Pixels, Preprocessing
+from nearbit.encoding.pipeline import CHUNK, Encoded, EncodeRequest, Reader, encode_source
+from nearbit.encoding.preprocessing import AnyInput
 from nearbit.errors import InputError
 from nearbit.files.writing import json_digest
 from nearbit.progress import Progress, silent
 
 CPU_BATCH = 16
 BATCH = 128
+FEATURE_BATCH = 8192
 
 
 def find_device(name: str) -> torch.device:
@@ -70,6 +71,8 @@ def run_batches(module: nn.Module, pixels: npt.NDArray[np.generic], device: torc
     """Return the float32 outputs `(n, width)` of a module in evaluation mode for inputs of any kind, batch by batch."""
     parts = []
     size = CPU_BATCH if device.type == "cpu" else BATCH
+    if pixels.ndim == 2:
+        size = FEATURE_BATCH
     for start in range(0, len(pixels), size):
         batch = torch.from_numpy(pixels[start : start + size]).to(device)
         with enough_memory(f"a batch of {len(batch)} images; take another --device, such as cpu"):
@@ -79,7 +82,7 @@ def run_batches(module: nn.Module, pixels: npt.NDArray[np.generic], device: torc
 
 def encode_images(
     module: nn.Module,
-    preprocessing: Preprocessing,
+    preprocessing: AnyInput,
     request: EncodeRequest,
     *,
     device: torch.device,
@@ -91,8 +94,8 @@ def encode_images(
     """Run images through a module, in evaluation mode, in order.
 
     Args:
-        module: maps uint8 pixels `(n, 3, size, size)` to `(n, width)`.
-        preprocessing: what makes those pixels.
+        module: maps uint8 pixels `(n, 3, size, size)`, or float32 features, to `(n, width)`.
+        preprocessing: what makes those pixels, or says how wide the features are.
         request: the images.
         device: where the module is and runs.
         cache: keeps rows by content hash and is asked first; needs `request.digests`.
@@ -106,8 +109,9 @@ def encode_images(
     """
     module.eval()
 
-    def compute(pixels: Pixels) -> FloatRows:
-        return run_batches(module, pixels, device)
+    def compute(inputs: npt.NDArray[np.generic]) -> FloatRows:
+        return run_batches(module, inputs, device)
 
-    read = reader or plain_reader(request.source, preprocessing)
-    return encode_rows(compute, read, request, cache=cache, chunk=CHUNK, stage=stage, progress=progress)
+    return encode_source(
+        compute, preprocessing, request, cache=cache, reader=reader, chunk=CHUNK, stage=stage, progress=progress
+    )

@@ -1,6 +1,6 @@
 """The index: a durable file of codes, paths, labels and metadata, with an exact search in memory."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -25,6 +25,7 @@ from nearbit.index.storage.outputs import reordered
 from nearbit.index.storage.schema import Meta
 from nearbit.index.storage.store import BUSY_SECONDS, Store
 from nearbit.index.verify import problems
+from nearbit.keywords import suggesting
 
 ITEMS_PER_PAGE = 1000
 
@@ -44,8 +45,9 @@ class Index:
         outputs: how real-valued outputs are kept beside the codes: "int8", "float16" or None.
     """
 
-    def __init__(self, store: Store, meta: Meta, *, cache: bool) -> None:
-        """Take an open store and its recorded facts; called by `create_index` and `open_index`."""
+    def __init__(self, store: Store, meta: Meta, *, cache: bool, temporary: Callable[[], object] | None = None) -> None:
+        """Take an open store and its recorded facts, and what removes a temporary one; see `create_index`."""
+        self._temporary = temporary
         self.path: Path = store.path
         self.n_bits: int = int(meta["n_bits"])
         self.model_id: str | None = meta.get("model_id")
@@ -55,6 +57,11 @@ class Index:
         store.identity = meta.get("index_id")
         self._manager = SnapshotManager(store, self.n_bits, has_cache=cache)
 
+    def __repr__(self) -> str:
+        where = "in memory" if self._temporary is not None else repr(str(self.path))
+        n_items = "closed" if self._store.is_closed else f"{len(self)} items"
+        return f"Index({where}: {n_items}, {self.n_bits} bits)"
+
     def __len__(self) -> int:
         """Return the number of items."""
         with self._store.read() as connection:
@@ -63,6 +70,7 @@ class Index:
                 return len(snapshot)
             return statements.n_items(connection)
 
+    @suggesting
     def add(
         self,
         codes: npt.ArrayLike,
@@ -97,6 +105,7 @@ class Index:
         )
         return changes.made(self._store, self._manager, new.insert, new.stored)
 
+    @suggesting
     def update(self, ids: npt.ArrayLike, *, metadata: Sequence[Mapping[str, Any]]) -> None:
         """Give items new metadata in one transaction; their ids and codes stay.
 
@@ -113,6 +122,7 @@ class Index:
         arguments.check_new_ids(wanted, len(wanted))
         changes.made(self._store, self._manager, changes.update(wanted, fields))
 
+    @suggesting
     def remove(self, ids: npt.ArrayLike, *, missing_ok: bool = False) -> int:
         """Remove items in one transaction. Their ids are never assigned again.
 
@@ -131,6 +141,7 @@ class Index:
         remove = changes.remove(wanted, missing_ok=missing_ok)
         return len(changes.made(self._store, self._manager, remove, lambda *_: no_items(self.n_bits)))
 
+    @suggesting
     def search(
         self,
         codes: npt.ArrayLike,
@@ -170,18 +181,18 @@ class Index:
             weighted = check_weights(weights, queries, self.n_bits)
             snapshot, only = self._manager.view(wanted)
             most = snapshot.room(limit)
-            return Results(asymmetric_search.search(snapshot, only, weighted, most, reach), most)
+            return Results(asymmetric_search.search(snapshot, only, weighted, most, reach), most, self)
         limit, within = arguments.check_limits(k, radius)
         real, first = arguments.check_rerank(outputs, rerank, self.outputs, len(queries), self.n_bits)
         if real is None:
             snapshot, only = self._manager.view(wanted)
             most = snapshot.room(limit)
-            return Results(snapshot.nearest(as_words(queries), k=most, radius=within, only=only), most)
+            return Results(snapshot.nearest(as_words(queries), k=most, radius=within, only=only), most, self)
         with self._manager.reading(wanted) as (connection, snapshot, only):
             most = snapshot.room(None if limit is None else max(limit, first))
             hits = snapshot.nearest(as_words(queries), k=most, radius=within, only=only)
             kept = statements.outputs_of(connection, hits.ids, str(self.outputs), self.n_bits)
-        return Results(reordered(hits, real, *kept, k=limit, rerank=first), snapshot.room(limit))
+        return Results(reordered(hits, real, *kept, k=limit, rerank=first), snapshot.room(limit), self)
 
     def items(self, ids: npt.ArrayLike) -> list[Item]:
         """Return the items of these ids, in the order asked; raise `InputError` where one is not there."""
@@ -324,6 +335,8 @@ class Index:
             self._manager.finish_merge()  # it still writes beside the file
             self._manager.forget()
             self._store.close()
+            if self._temporary is not None:
+                self._temporary()
 
     def __enter__(self) -> Self:
         """Return the index itself."""

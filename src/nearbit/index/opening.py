@@ -2,6 +2,10 @@
 
 import os
 import re
+import shutil
+import tempfile
+import weakref
+from functools import partial
 from pathlib import Path
 
 from nearbit.codes import check_n_bits
@@ -11,13 +15,18 @@ from nearbit.index.index import Index
 from nearbit.index.storage.outputs import check_kind
 from nearbit.index.storage.schema import Meta, create_tables, is_blank, read_meta
 from nearbit.index.storage.store import Store
+from nearbit.keywords import suggesting
+
+MEMORY = Path("/dev/shm")
+"""A folder that lies in memory, on Linux."""
 
 _ADDRESS = re.compile(r"(?i)[a-z][a-z0-9+.-]+:/|file:")
 """"postgresql://…", "s3://…"; `Path` makes ":/" of "://". One letter alone is a drive."""
 
 
+@suggesting
 def create_index(
-    path: str | Path,
+    path: str | Path | None,
     n_bits: int,
     *,
     model_id: str | None = None,
@@ -30,7 +39,8 @@ def create_index(
     A creation that was cut short leaves an empty file, which the next one completes.
 
     Args:
-        path: the file to make; its folder is made where it is missing.
+        path: the file to make; its folder is made where it is missing. None for an index that is gone when it is closed
+            or forgotten: in a temporary folder, in memory where the system has one there (Linux).
         n_bits: code length in bits, at least 1, of every item that it will hold.
         model_id: the model that makes the codes; recorded, and compared by `open_index`.
         outputs: keep the real-valued outputs of every item, too: "int8" (n_bits + 4 bytes an item) or "float16"; None
@@ -47,6 +57,8 @@ def create_index(
     """
     check_n_bits(n_bits)
     check_kind(outputs)
+    if path is None:
+        return _in_memory(n_bits, model_id, outputs)
     file = file_of(path)
     _make_folder(file)
     if file.exists() and not exist_ok and not _is_unfinished(file):
@@ -66,6 +78,7 @@ def create_index(
     return Index(store, meta, cache=cache)
 
 
+@suggesting
 def open_index(
     path: str | Path,
     *,
@@ -104,13 +117,30 @@ def open_index(
     return Index(store, meta, cache=cache)
 
 
+def _in_memory(n_bits: int, model_id: str | None, outputs: str | None) -> Index:
+    """Return an index in a folder that is removed with it."""
+    parent = str(MEMORY) if MEMORY.is_dir() and os.access(MEMORY, os.W_OK) else None
+    folder = Path(tempfile.mkdtemp(prefix="nearbit-", dir=parent))
+    remove = partial(shutil.rmtree, folder, ignore_errors=True)
+    try:
+        store = Store(folder / "memory.index", create=True)
+        _fill(store, n_bits, model_id, outputs)
+        with store.read() as connection:
+            meta = read_meta(connection, store.path)
+    except BaseException:
+        remove()
+        raise
+    temporary = weakref.finalize(store, remove)
+    return Index(store, meta, cache=False, temporary=temporary)
+
+
 def file_of(path: str | Path) -> Path:
     """Return the path of an index; raise `InputError` for what other programs take as the name of a database."""
     text = os.fspath(path)
     if isinstance(text, str) and (_ADDRESS.match(text) or text.startswith(":memory:") or not text):
         raise InputError(
-            f"an index is a file: expected its path, not {text!r}; to search without a file, make one in a temporary "
-            "folder"
+            f"an index is a file: expected its path, not {text!r}; without a file, for as long as it is open: "
+            "create_index(None, n_bits=…)"
         )
     return Path(path)
 

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nearbit.codes import Codes, Distances
+from nearbit.index.showing import Source, frame_of, html_of
 
 Ids = npt.NDArray[np.int64]
 Counts = npt.NDArray[np.int64]
@@ -16,6 +17,8 @@ Number = TypeVar("Number", bound=np.generic)
 
 PADDING = -1
 """Id and distance of the places that a row of results does not fill."""
+SHOWN = 5
+"""Hits that are shown as text."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,18 +143,39 @@ class Results:
         distances: int32 `(n, k)`, in bits; -1 in the same places.
         weighted: float64 `(n, k)`, the weighted distances that an asymmetric search ranked by, -1 in the same places;
             None of a search by distance.
+        index: the index that was searched, for paths and labels.
     """
 
     hits: Hits
     k: int | None
+    index: Source | None = None
 
     def __len__(self) -> int:
         """Return the number of queries."""
         return len(self.hits)
 
     def __repr__(self) -> str:
-        """Return the tables as text."""
-        return f"Results(ids={self.ids!r}, distances={self.distances!r}, weighted={self.weighted!r})"
+        """Return how much was found, and the first hits of the first query."""
+        first = self.pairs(0) if len(self) else []
+        shown = ", ".join(f"{item_id} at {distance}" for item_id, distance in first[:SHOWN])
+        more = ", …" if len(first) > SHOWN else ""
+        found = f"; the first: {shown}{more}" if first else ""
+        return f"Results({len(self)} queries, {len(self.hits.ids)} hits{found})"
+
+    def _repr_html_(self) -> str:
+        """Return the first hits as a notebook shows them: pictures, distances, labels and paths."""
+        return html_of(self)
+
+    def to_pandas(self) -> Any:
+        """Return a pandas DataFrame with a row for each hit: query, rank, id, distance, path and labels.
+
+        After an asymmetric search with `weighted`, too. Without the index (closed, or an item removed since) it fails.
+
+        Raises:
+            MissingExtraError: pandas is not installed.
+            IndexFileError, InputError: the index was closed, or an item was removed.
+        """
+        return frame_of(self)
 
     @cached_property
     def ids(self) -> Ids:

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from nearbit.codes import check_codes
 from nearbit.errors import InputError, did_you_mean
+from nearbit.keywords import generator_of, suggesting
 from nearbit.metrics.averages import bootstrap_interval, mean, per_class
 from nearbit.metrics.conventions import convention_named, counted_by
 from nearbit.metrics.counting.comparison import Comparison, Counts, Values, check_k, compare
@@ -86,6 +87,7 @@ class Report:
         return {**values, "conventions": conventions}
 
 
+@suggesting
 def evaluate_codes(
     query_codes: npt.ArrayLike,
     query_labels: npt.ArrayLike,
@@ -97,6 +99,7 @@ def evaluate_codes(
     k: int | None = None,
     grades: Grades | None = None,
     rng: np.random.Generator | None = None,
+    seed: int | None = None,
     query_outputs: npt.ArrayLike | None = None,
     progress: Progress = silent,
 ) -> Report:
@@ -112,6 +115,7 @@ def evaluate_codes(
         k: how many ranks that convention counts; None for all.
         grades: of a hierarchy of classes, for one label an item; adds the figures that need them.
         rng: where given, the source of randomness of a bootstrap interval of the primary figure.
+        seed: a whole number, in the place of `rng`.
         query_outputs: float `(n_query, n_bits)`, the real outputs whose signs the query codes are; adds the asymmetric
             figures.
         progress: told the queries done.
@@ -125,6 +129,7 @@ def evaluate_codes(
     """
     if k is not None and convention is None:
         raise InputError("k counts the ranks of a convention: name one, or leave k out")
+    rng = generator_of(rng, seed, needed=False)
     k = None if k is None else check_k(k)
     chosen = None if convention is None else convention_named(convention)
     comparison = compare(query_codes, query_labels, database_codes, database_labels, n_bits)

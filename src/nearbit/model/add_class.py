@@ -16,6 +16,7 @@ from nearbit.encoding.pipeline import Encoded, EncodeRequest
 from nearbit.encoding.torch_backend import cache_key, encode_images, find_device
 from nearbit.errors import DataError, InputError, did_you_mean
 from nearbit.json_text import unstorable
+from nearbit.keywords import suggesting
 from nearbit.model.bundle import Model, apply_head
 from nearbit.networks import HashNetwork, Head
 from nearbit.progress import Progress, silent
@@ -54,6 +55,7 @@ class AddedClass:
     problems: tuple[Problem, ...]
 
 
+@suggesting
 def add_class(
     model: Model,
     images: Dataset,

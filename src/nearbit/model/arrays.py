@@ -11,7 +11,7 @@ from safetensors.torch import load as load_tensors
 from torch import Tensor, nn
 
 from nearbit.centers import CenterState
-from nearbit.encoding.preprocessing import Preprocessing
+from nearbit.encoding.preprocessing import AnyInput
 from nearbit.errors import BundleError
 from nearbit.files.tensors import header_of, tensors_read
 from nearbit.json_text import parse_json
@@ -112,7 +112,12 @@ def _read_assignment(folder: Path, files: dict[str, str], shape: tuple[int, int]
 
 
 def check_network(
-    folder: Path, spec: BackboneSpec, preprocessing: Preprocessing, head: dict[str, Any], shapes: Shapes
+    folder: Path,
+    spec: BackboneSpec,
+    preprocessing: AnyInput,
+    head: dict[str, Any],
+    shapes: Shapes,
+    own: Backbone | None = None,
 ) -> None:
     """Raise `BundleError` unless the weights fit the network that the description asks for.
 
@@ -127,14 +132,14 @@ def check_network(
         _check_shapes(folder, expected, shapes)
         if spec.name.startswith("timm:"):  # its networks are only built with memory for them
             return
-        expected |= _expected("backbone.", build_bounded(folder, spec, preprocessing, shapes))
+        expected |= _expected("backbone.", own or build_bounded(folder, spec, preprocessing, shapes))
     _check_shapes(folder, expected, shapes)
     unknown = sorted(set(shapes) - set(expected))
     if unknown:
         raise BundleError(f"{folder}: {unknown[0]} has no place in the network ({len(unknown)} such weights)")
 
 
-def build_bounded(folder: Path, spec: BackboneSpec, preprocessing: Preprocessing, shapes: Shapes) -> Backbone:
+def build_bounded(folder: Path, spec: BackboneSpec, preprocessing: AnyInput, shapes: Shapes) -> Backbone:
     """Return the backbone that is described, with random weights; `BundleError` where the given ones are far fewer."""
     try:
         check_config(spec.config, len(shapes))

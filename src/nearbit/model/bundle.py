@@ -4,6 +4,7 @@ The folder holds `bundle.json` (what the model is, with the SHA-256 of every oth
 `centers.npy` and, where there are, `codebook.npy`, `assignment.npy`, `tie_break.npy`, `similarity.npy`, `split.json`.
 """
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -14,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from safetensors.torch import save_file
+from torch import nn
 
 from nearbit.centers import CenterState, certify
 from nearbit.codes import Codes, binarize, check_n_bits
@@ -21,11 +23,12 @@ from nearbit.datasets import Dataset, ImageSource, Split, load_split
 from nearbit.encoding.feature_cache import FeatureCache, FeatureStore, FloatRows
 from nearbit.encoding.inputs import GivenImage
 from nearbit.encoding.pipeline import Encoded, EncodeRequest, complete, request_of_given
-from nearbit.encoding.preprocessing import Preprocessing
+from nearbit.encoding.preprocessing import AnyInput, input_from_dict, of_pixels
 from nearbit.encoding.torch_backend import cache_key, encode_images, find_device, library_versions
-from nearbit.errors import BundleError, MissingExtraError
+from nearbit.errors import BundleError, InputError, MissingExtraError
 from nearbit.files.tensors import tensors_written
 from nearbit.files.writing import json_digest, restore_folder, sha256_of, whole_folder, write_json
+from nearbit.keywords import suggesting
 from nearbit.model.arrays import (
     KNOWN_FILES,
     SIMILARITY,
@@ -51,12 +54,14 @@ from nearbit.model.manifest import (
     with_digest,
 )
 from nearbit.networks import BackboneSpec, HashNetwork, Head
+from nearbit.networks.backbones import OWN
+from nearbit.networks.own import check_probe, probe_of, rebuilt_own
 from nearbit.progress import Progress, silent
 
 HEAD_BATCH = 8192
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Model:
     """A trained hash network with all that belongs to it.
 
@@ -83,9 +88,13 @@ class Model:
     split: Split | None = None
     record: dict[str, Any] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        spec = self.network.backbone.spec
+        return f"Model({self.method!r}: {self.n_bits} bits, {len(self.classes)} classes, backbone {spec.name!r})"
+
     @property
-    def preprocessing(self) -> Preprocessing:
-        """What an image goes through before the network sees it."""
+    def preprocessing(self) -> AnyInput:
+        """What an image goes through before the network sees it; for a model of features, how wide they are."""
         return self.network.backbone.preprocessing
 
     @cached_property
@@ -94,25 +103,34 @@ class Model:
         head = {name: value.cpu().numpy().tobytes().hex() for name, value in self.network.head.state_dict().items()}
         return json_digest({"backbone": self.network.backbone.fingerprint(), "head": head, "n_bits": self.n_bits})
 
-    def outputs(self, images: Sequence[GivenImage], *, device: str = "auto", progress: Progress = silent) -> FloatRows:
+    @suggesting
+    def outputs(
+        self, images: Sequence[GivenImage] | npt.ArrayLike, *, device: str = "auto", progress: Progress = silent
+    ) -> FloatRows:
         """Return the real-valued outputs of images: float32 `(n, n_bits)`, before tanh, in the order given.
 
         Args:
-            images: paths, Pillow images, or uint8 arrays `(height, width, 3)` or `(height, width)`.
+            images: paths, Pillow images, or uint8 arrays `(height, width, 3)` or `(height, width)`, in a list or in one
+                array or tensor; for a model of features, these: real numbers `(n, width)`, an array or a tensor.
             device: "auto", "cpu", "cuda", …
             progress: called as images are encoded.
 
         Raises:
             ImageError: an image cannot be read; the message names each of the first few. Nothing is skipped.
+            InputError: features of another width or type, or images where features are taken.
         """
-        request = request_of_given(images)
+        request = request_of_given(images, self.preprocessing)
         encoded = self.encode_source(request.source, request.rows, request.keys, device=device, progress=progress)
         return complete(encoded, self.n_bits)
 
-    def encode(self, images: Sequence[GivenImage], *, device: str = "auto", progress: Progress = silent) -> Codes:
-        """Return the codes of images: uint8 `(n, ceil(n_bits / 8))`, in the order given; see `outputs`."""
+    @suggesting
+    def encode(
+        self, images: Sequence[GivenImage] | npt.ArrayLike, *, device: str = "auto", progress: Progress = silent
+    ) -> Codes:
+        """Return the codes of images, or of features: uint8 `(n, ceil(n_bits / 8))`, in order; see `outputs`."""
         return binarize(self.outputs(images, device=device, progress=progress))
 
+    @suggesting
     def encode_dataset(
         self,
         dataset: Dataset,
@@ -204,16 +222,24 @@ class Model:
     def save(self, path: str | Path) -> None:
         """Write the model folder, whole or not at all; a folder that stands there is replaced.
 
+        Of a backbone that is a module of your own the weights are kept, and a warning says how it is opened.
+
         Raises:
             BundleError: something else than a model stands at `path`.
         """
         target = Path(path)
         check_target(target)
+        if self._has_own_backbone:
+            kind = self.network.backbone.spec.config.get("class")
+            warnings.warn(
+                f"the folder holds the weights of {kind} and not its code: open it with load_model({target.name!r}, "
+                "backbone=module), or export it to ONNX, which needs no module",
+                stacklevel=2,
+            )
         with whole_folder(target) as folder:
             with tensors_written(target):
                 save_file(
-                    {name: value.contiguous() for name, value in self.network.state_dict().items()},
-                    folder / WEIGHTS,
+                    {name: self._kept(value) for name, value in self.network.state_dict().items()}, folder / WEIGHTS
                 )
             for name, array in self.centers.arrays().items():
                 np.save(folder / f"{name}.npy", array, allow_pickle=False)
@@ -223,6 +249,14 @@ class Model:
                 self.split.save(folder / SPLIT)
             files = {file.name: sha256_of(file) for file in sorted(folder.iterdir())}
             write_json(folder / "bundle.json", with_digest(self._description(files)))
+
+    def _kept(self, value: torch.Tensor) -> torch.Tensor:
+        """Return a weight as it is written: a copy, where a module may have two names for it."""
+        return value.detach().clone().contiguous() if self._has_own_backbone else value.contiguous()
+
+    @property
+    def _has_own_backbone(self) -> bool:
+        return self.network.backbone.spec.name.startswith(OWN)
 
     def _description(self, files: dict[str, str]) -> dict[str, Any]:
         spec = self.network.backbone.spec
@@ -247,6 +281,7 @@ class Model:
             "record": self.record,
             "libraries": library_versions(),
             "files": files,
+            **({"probe": probe_of(self.network.backbone)} if self._has_own_backbone else {}),
         }
 
 
@@ -269,36 +304,52 @@ def apply_head(head: Head, features: FloatRows, n_bits: int) -> FloatRows:
     return outputs
 
 
-def load_model(path: str | Path) -> Model:
+@suggesting
+def load_model(path: str | Path, *, backbone: nn.Module | None = None) -> Model:
     """Open a model folder after checking the hash of every file in it.
 
     Nothing in the folder is run as code, and a folder that asks for more than its weights hold is refused.
 
     Args:
         path: the folder that `Model.save` wrote.
+        backbone: for a model whose backbone is a module of your own: that module, with any weights (those of the model
+            are put into a copy of it).
 
     Returns:
         The model, on the CPU, in evaluation mode.
 
     Raises:
         BundleError: there is no model, a file is missing, damaged or altered, or the format is newer than this nearbit.
+        InputError: a backbone is given to a model that needs none.
         MissingExtraError: the library behind its backbone is not installed.
     """
     folder = Path(path)
-    return opened_whole(folder, lambda: _load(folder))
+    return opened_whole(folder, lambda: _load(folder, backbone))
 
 
-def _load(folder: Path) -> Model:
+def _load(folder: Path, backbone: nn.Module | None) -> Model:
     description = read_manifest(folder, TRAINED)
+    if backbone is not None:
+        _check_given(folder, description, backbone)
     try:
-        return _assemble(folder, description)
+        return _assemble(folder, description, backbone)
     except (BundleError, MissingExtraError):
         raise
     except UNFIT as error:
         raise BundleError(f"{folder} is not a complete model ({type(error).__name__}: {error})") from error
 
 
-def _assemble(folder: Path, description: dict[str, Any]) -> Model:
+def _check_given(folder: Path, description: dict[str, Any], backbone: nn.Module) -> None:
+    """Raise `InputError` where a backbone is given that is no module, or to a model that builds its own."""
+    if not isinstance(backbone, nn.Module):
+        raise InputError(f"backbone must be a torch module, not {type(backbone).__name__}")
+    spec = description.get("backbone")
+    name = spec.get("name") if isinstance(spec, dict) else None
+    if isinstance(name, str) and not name.startswith(OWN):
+        raise InputError(f"{folder} builds its backbone {name} itself: leave backbone out")
+
+
+def _assemble(folder: Path, description: dict[str, Any], backbone: nn.Module | None) -> Model:
     files, n_bits = description["files"], check_n_bits(description["n_bits"])
     check_files(folder, files, KNOWN_FILES)
     classes = class_names(folder, description)
@@ -309,7 +360,7 @@ def _assemble(folder: Path, description: dict[str, Any]) -> Model:
     if (None if split is None else split.hash) != description["split_hash"]:
         raise BundleError(f"{folder}: the split is not the one that bundle.json names")
     model = Model(
-        network=_network(folder, description, n_bits),
+        network=_network(folder, description, n_bits, backbone),
         head=dict(description["head"]),
         n_bits=n_bits,
         classes=classes,
@@ -325,15 +376,19 @@ def _assemble(folder: Path, description: dict[str, Any]) -> Model:
     return model
 
 
-def _network(folder: Path, description: dict[str, Any], n_bits: int) -> HashNetwork:
+def _network(folder: Path, description: dict[str, Any], n_bits: int, given: nn.Module | None) -> HashNetwork:
     spec = BackboneSpec(**description["backbone"])
-    preprocessing = Preprocessing.from_dict(description["preprocessing"])
+    preprocessing = input_from_dict(description["preprocessing"])
     head = description["head"] | {"n_bits": n_bits}
     files = description["files"]
+    own = rebuilt_own(given, spec, of_pixels(preprocessing, "a module")) if given is not None else None
     with or_damaged(folder, files, WEIGHTS):
         shapes = weight_shapes(folder)
-        check_network(folder, spec, preprocessing, head, shapes)
+        check_network(folder, spec, preprocessing, head, shapes, own)
     weights = read_weights(folder, files)
-    network = HashNetwork(build_bounded(folder, spec, preprocessing, shapes), Head(spec.feature_dim, **head))
+    backbone = own or build_bounded(folder, spec, preprocessing, shapes)
+    network = HashNetwork(backbone, Head(spec.feature_dim, **head))
     network.load_state_dict(weights)
+    if own is not None:
+        check_probe(own, description["probe"])
     return network.eval()

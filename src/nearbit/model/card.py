@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from nearbit.centers import certify
+from nearbit.encoding.preprocessing import AnyInput, FeatureInput
 from nearbit.methods import BASELINES, METHODS
 from nearbit.model.bundle import Model, load_model
 from nearbit.model.manifest import TRAINED, read_manifest
@@ -110,13 +111,19 @@ def _network(model: Model) -> Iterator[str]:
         ("its pretrained weights", weights),
         ("features", spec.feature_dim),
         ("head", model.head.get("kind")),
-        (
-            "image",
-            f"{preprocessing.size} x {preprocessing.size} pixels, cut from a shorter side of {preprocessing.resize}",
-        ),
-        ("interpolation", preprocessing.interpolation),
+        *_seen(preprocessing),
     ]
     yield from ("## Network", "", *_table(("what", "value"), facts))
+
+
+def _seen(preprocessing: AnyInput) -> list[tuple[str, object]]:
+    if isinstance(preprocessing, FeatureInput):
+        return [("takes", f"features of the width {preprocessing.width}, from the network that made those of training")]
+    size, resize = preprocessing.size, preprocessing.resize
+    return [
+        ("image", f"{size} x {size} pixels, cut from a shorter side of {resize}"),
+        ("interpolation", preprocessing.interpolation),
+    ]
 
 
 def _training(model: Model) -> Iterator[str]:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from nearbit.encoding.feature_cache import FloatRows
 from nearbit.encoding.inputs import GivenImage
-from nearbit.encoding.preprocessing import Preprocessing
+from nearbit.encoding.preprocessing import AnyInput, of_pixels
 from nearbit.errors import BundleError, IndexFileError, InputError
 from nearbit.model.manifest import EXPORTED, kind_of, read_manifest
 from nearbit.threads import given_threads
@@ -44,7 +44,7 @@ class Encoder(Protocol):
         ...
 
     @property
-    def preprocessing(self) -> Preprocessing:
+    def preprocessing(self) -> AnyInput:
         """What an image goes through before the network sees it."""
         ...
 
@@ -61,7 +61,7 @@ class TorchEncoder:
         self.model, self._threads, self._device = model, threads, device
         self._lock = threading.Lock()
         self.n_bits, self.model_id, self.classes = model.n_bits, model.model_id, model.classes
-        self.preprocessing = model.preprocessing
+        self.preprocessing = of_pixels(model.preprocessing, "a service that encodes images")
 
     def outputs(self, images: Sequence[GivenImage]) -> FloatRows:
         """Return the outputs of images: float32 `(n, n_bits)`; see `Model.outputs`."""
@@ -111,14 +111,17 @@ def load_encoder(folder: str | Path, *, threads: int | None = None, device: str 
 
     Raises:
         BundleError, MissingExtraError: see `load_any_model`.
-        InputError: `threads` is below 1, or an exported network is asked to run elsewhere than on the CPU.
+        InputError: `threads` is below 1, the model takes features and no images, or an exported network is asked to
+            run elsewhere than on the CPU.
     """
     count = given_threads(threads)
     if kind_of(Path(folder)) == EXPORTED:
         from nearbit.model.onnx import check_device, load_onnx_model
 
         check_device(device)
-        return load_onnx_model(folder, threads=count)
+        exported = load_onnx_model(folder, threads=count)
+        of_pixels(exported.preprocessing, "a service that encodes images")
+        return exported
     from nearbit.model.bundle import load_model
 
     return TorchEncoder(load_model(folder), threads=count, device=device)

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from nearbit.encoding.preprocessing import Preprocessing
+from nearbit.encoding.preprocessing import AnyInput, FeatureInput
 from nearbit.errors import BundleError, NearbitError
 from nearbit.files.writing import json_digest, restore_folder, sha256_of
 from nearbit.json_text import parse_json
@@ -204,8 +204,10 @@ def or_damaged(folder: Path, files: dict[str, str], name: str) -> Iterator[None]
         raise
 
 
-def check_size(folder: Path, preprocessing: Preprocessing) -> None:
+def check_size(folder: Path, preprocessing: AnyInput) -> None:
     """Raise `BundleError` where the sizes of images are no whole numbers, or so large that they ask for all memory."""
+    if isinstance(preprocessing, FeatureInput):
+        return
     for value in (preprocessing.size, preprocessing.resize):
         if not isinstance(value, int) or isinstance(value, bool) or value > LARGEST_SIDE:
             raise BundleError(f"{folder}: image sizes must be whole numbers up to {LARGEST_SIDE}, not {value!r}")

@@ -1,11 +1,19 @@
 """Networks: backbones, heads and the preprocessing that belongs to them."""
 
-from nearbit.encoding.preprocessing import Pixels, Preprocessing
-from nearbit.networks.backbones import BUILT_IN, Backbone, BackboneSpec, make_backbone, rebuild_backbone
+from nearbit.encoding.preprocessing import FeatureInput, Pixels, Preprocessing
+from nearbit.networks.backbones import (
+    BUILT_IN,
+    Backbone,
+    BackboneSpec,
+    features_backbone,
+    make_backbone,
+    rebuild_backbone,
+)
 from nearbit.networks.experts import Experts
 from nearbit.networks.head_kinds import HEADS, HeadKind, HeadSizes, head_kind
 from nearbit.networks.heads import ExpectedCenter, HashNetwork, Head
 from nearbit.networks.memory_head import refresh_memory
+from nearbit.networks.own import backbone_of
 from nearbit.networks.resnet import ResNet
 from nearbit.networks.weights import load_weights, read_safetensors
 
@@ -16,6 +24,7 @@ __all__ = [
     "BackboneSpec",
     "ExpectedCenter",
     "Experts",
+    "FeatureInput",
     "HashNetwork",
     "Head",
     "HeadKind",
@@ -23,6 +32,8 @@ __all__ = [
     "Pixels",
     "Preprocessing",
     "ResNet",
+    "backbone_of",
+    "features_backbone",
     "head_kind",
     "load_weights",
     "make_backbone",

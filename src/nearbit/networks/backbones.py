@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nearbit.encoding.preprocessing import Preprocessing
+from nearbit.encoding.preprocessing import AnyInput, FeatureInput, Preprocessing
 from nearbit.errors import BundleError, InputError, did_you_mean
 from nearbit.files.writing import json_digest
 from nearbit.networks.external import build_hugging_face, load_hugging_face, load_timm
@@ -18,6 +18,10 @@ from nearbit.networks.weights import load_weights
 
 BUILT_IN = ("small", *LAYOUTS)
 SMALL_SIZE = 64
+OWN = "module:"
+"""What the name of a backbone begins with that is a module of the user's."""
+FEATURES = "features"
+"""The name of the backbone that is none: features are given in the place of images."""
 WIDTHS = (24, 48, 96, 192)
 """Channels of the stages of the small network."""
 
@@ -27,7 +31,8 @@ class BackboneSpec:
     """What is needed to build the same backbone again, without its weights.
 
     Attributes:
-        name: "small", "resnet18", …, "timm:NAME" or "hf:SOURCE".
+        name: "small", "resnet18", …, "timm:NAME", "hf:SOURCE", "module:NAME" for one of the user's, or
+            "features" where there is none.
         feature_dim: features of an image.
         pretrained: whether its weights came from elsewhere.
         source: where the weights came from, in words.
@@ -42,21 +47,27 @@ class BackboneSpec:
 
 
 class Backbone(nn.Module):
-    """A feature extractor together with its preprocessing: uint8 pixels in, features out."""
+    """A feature extractor together with its preprocessing: uint8 pixels in, features out.
+
+    With a `FeatureInput` in the place of a preprocessing nothing is extracted: features in, the same features out.
+    """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, module: nn.Module, preprocessing: Preprocessing, spec: BackboneSpec) -> None:
+    def __init__(self, module: nn.Module, preprocessing: AnyInput, spec: BackboneSpec) -> None:
         super().__init__()
         self.module = module
         self.preprocessing = preprocessing
         self.spec = spec
-        self.register_buffer("mean", 255 * torch.tensor(preprocessing.mean).view(3, 1, 1), persistent=False)
-        self.register_buffer("std", 255 * torch.tensor(preprocessing.std).view(3, 1, 1), persistent=False)
+        if isinstance(preprocessing, Preprocessing):
+            self.register_buffer("mean", 255 * torch.tensor(preprocessing.mean).view(3, 1, 1), persistent=False)
+            self.register_buffer("std", 255 * torch.tensor(preprocessing.std).view(3, 1, 1), persistent=False)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """Map uint8 pixels `(n, 3, size, size)` to float features `(n, feature_dim)`."""
+        """Map uint8 pixels `(n, 3, size, size)`, or features, to float features `(n, feature_dim)`."""
+        if isinstance(self.preprocessing, FeatureInput):
+            return pixels.float()
         features: Tensor = self.module((pixels.float() - self.mean) / self.std)
         return features
 
@@ -117,6 +128,10 @@ def make_backbone(name: str, *, weights: Path | None = None, image_size: int | N
         MissingExtraError: the library behind the name is not installed.
     """
     kind, _, rest = name.partition(":")
+    if name == FEATURES:
+        raise InputError(
+            "the backbone 'features' is that of a data set of features (nb.from_features), and this one has images"
+        )
     if kind == "hf" and rest:
         return _from_hugging_face(name, rest, weights, image_size)
     if kind == "timm" and rest:
@@ -127,6 +142,13 @@ def make_backbone(name: str, *, weights: Path | None = None, image_size: int | N
         f"unknown backbone {name!r}; known: {', '.join(BUILT_IN)}, timm:NAME and hf:FOLDER."
         f"{did_you_mean(name, BUILT_IN)}"
     )
+
+
+def features_backbone(width: int) -> Backbone:
+    """Return what stands in the place of a backbone where features are given: it takes and gives `width` numbers."""
+    source = "the features that were given"
+    spec = BackboneSpec(name=FEATURES, feature_dim=width, pretrained=True, source=source, config={})
+    return Backbone(nn.Identity(), FeatureInput(width=width), spec)
 
 
 def _built_in(name: str, weights: Path | None, image_size: int | None) -> Backbone:
@@ -151,7 +173,7 @@ def _from_timm(name: str, model_name: str, weights: Path | None, image_size: int
         load_weights(module, weights)
     source = weights.name if weights is not None else "timm"
     spec = BackboneSpec(name=name, feature_dim=0, pretrained=True, source=source, config={})
-    return _measured(module, _of_size(preprocessing, image_size), spec)
+    return measured_backbone(module, _of_size(preprocessing, image_size), spec)
 
 
 def _from_hugging_face(name: str, source: str, weights: Path | None, image_size: int | None) -> Backbone:
@@ -166,14 +188,14 @@ def _from_hugging_face(name: str, source: str, weights: Path | None, image_size:
         source=Path(source).name if folder else source,
         config=config,
     )
-    return _measured(module, _of_size(preprocessing, image_size), spec)
+    return measured_backbone(module, _of_size(preprocessing, image_size), spec)
 
 
 def _of_size(preprocessing: Preprocessing, image_size: int | None) -> Preprocessing:
     return preprocessing if image_size is None else preprocessing.with_size(image_size)
 
 
-def _measured(module: nn.Module, preprocessing: Preprocessing, spec: BackboneSpec) -> Backbone:
+def measured_backbone(module: nn.Module, preprocessing: Preprocessing, spec: BackboneSpec) -> Backbone:
     """Return the backbone with its number of features found by one forward pass of a black image."""
     module.eval()
     size = preprocessing.size
@@ -183,12 +205,13 @@ def _measured(module: nn.Module, preprocessing: Preprocessing, spec: BackboneSpe
     except (RuntimeError, ValueError, TypeError, AssertionError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise InputError(f"the backbone {spec.name} cannot take images of {size} x {size} pixels: {reason}") from error
-    if features.dim() != 2:
-        raise InputError(f"the backbone {spec.name} must give features (n, feature_dim), not {tuple(features.shape)}")
+    if not isinstance(features, Tensor) or features.dim() != 2:
+        came = tuple(features.shape) if isinstance(features, Tensor) else type(features).__name__
+        raise InputError(f"the backbone {spec.name} must give features (n, feature_dim), not {came}")
     return Backbone(module, preprocessing, replace(spec, feature_dim=int(features.shape[1])))
 
 
-def rebuild_backbone(spec: BackboneSpec, preprocessing: Preprocessing) -> Backbone:
+def rebuild_backbone(spec: BackboneSpec, preprocessing: AnyInput) -> Backbone:
     """Return the backbone that a model folder describes, with random weights for `load_state_dict` to replace.
 
     Nothing is fetched and no name is imported: only the built-in networks, timm's and transformers' own classes.
@@ -198,6 +221,17 @@ def rebuild_backbone(spec: BackboneSpec, preprocessing: Preprocessing) -> Backbo
     """
     kind, _, rest = spec.name.partition(":")
     module: nn.Module
+    if (spec.name == FEATURES) != isinstance(preprocessing, FeatureInput):
+        raise BundleError(f"a backbone {spec.name!r} does not go with {preprocessing.to_dict()}")
+    if isinstance(preprocessing, FeatureInput):
+        if preprocessing.width != spec.feature_dim:
+            raise BundleError(f"the head takes {spec.feature_dim} features, and the input has {preprocessing.width}")
+        return features_backbone(preprocessing.width)
+    if spec.name.startswith(OWN):
+        raise BundleError(
+            f"its backbone is a module of its maker's ({spec.config.get('class')}), which no model holds the code of: "
+            "open it in Python with load_model(path, backbone=module), or export it to ONNX there"
+        )
     if spec.name == "small":
         module = SmallCNN()
     elif spec.name in LAYOUTS:

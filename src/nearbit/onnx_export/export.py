@@ -11,19 +11,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from nearbit.datasets import Dataset
 from nearbit.encoding.feature_cache import FloatRows
-from nearbit.encoding.preprocessing import Pixels
+from nearbit.encoding.preprocessing import of_pixels
 from nearbit.encoding.torch_backend import run_batches
 from nearbit.errors import MissingExtraError
+from nearbit.keywords import suggesting
 from nearbit.model.bundle import Model
-from nearbit.model.onnx import OUTPUTS, PIXELS, OnnxModel, Session
+from nearbit.model.onnx import OUTPUTS, OnnxModel, Session
 from nearbit.onnx_export.int8 import quantized
 from nearbit.onnx_export.parity import Parity, check_parity, compare_outputs
 from nearbit.onnx_export.retrieval import Retrieval, compare_retrieval
-from nearbit.onnx_export.sample import built_in_pixels, chosen_rows, pixels_of
+from nearbit.onnx_export.sample import built_in_inputs, chosen_rows, inputs_of
 from nearbit.progress import Progress, silent
 from nearbit.threads import n_threads
 
@@ -45,6 +47,7 @@ class Exported:
     retrieval: Retrieval | None
 
 
+@suggesting
 def export_onnx(
     model: Model,
     *,
@@ -59,27 +62,30 @@ def export_onnx(
         model: the source.
         int8: make weights and activations of the backbone 8-bit numbers: smaller and faster, at the cost of some bits.
         dataset: images to compare on, and for int8 to measure the range of activations with; for int8 needed. By
-            default built-in images and noise.
+            default built-in images and noise; for a model of features, noise.
         cache: a folder that keeps outputs by content, for mean average precision.
         progress: called as images are encoded.
 
     Raises:
         BundleError: the network that came out is not, up to rounding, the model.
-        InputError: `int8` without a data set, or with too few images.
+        InputError: `int8` without a data set, with too few images, or of a model of features.
         MissingExtraError: onnx, onnxscript or onnxruntime is not installed.
     """
+    takes = model.preprocessing
+    if int8:
+        of_pixels(takes, "int8, which makes the backbone smaller,")
     content = network_bytes(model)
     if dataset is None:
-        sample, pixels = "built-in images and noise", built_in_pixels(model.preprocessing)
-        calibration = pixels[:0]
+        sample, inputs = built_in_inputs(takes, model.network.head)
+        calibration = inputs[:0]
     else:
         rows = chosen_rows(dataset, model.split)
-        sample, pixels = f"{rows.words} of {dataset.name}", pixels_of(dataset, rows.compared, model.preprocessing)
-        calibration = pixels_of(dataset, rows.calibration, model.preprocessing) if int8 else pixels[:0]
+        sample, inputs = f"{rows.words} of {dataset.name}", inputs_of(dataset, rows.compared, takes)
+        calibration = inputs_of(dataset, rows.calibration, takes) if int8 else inputs[:0]
     if int8:
         content = quantized(content, calibration)
     exported = _wrapped(model, content, "int8" if int8 else "float32", n_threads())
-    parity = compare_outputs(_source_outputs(model, pixels), exported.session.run(pixels), sample)
+    parity = compare_outputs(_source_outputs(model, inputs), exported.session.run(inputs), sample)
     if not int8:
         check_parity(parity)
     retrieval = compare_retrieval(model, exported, dataset, cache, progress) if int8 and dataset is not None else None
@@ -94,15 +100,15 @@ def network_bytes(model: Model) -> bytes:
     It holds operations and weights, and nothing of the machine and the program that it was made with.
     """
     _check_installed()
-    size = model.preprocessing.size
-    pixels = torch.zeros(2, 3, size, size, dtype=torch.uint8)
+    takes = model.preprocessing.takes
+    inputs = torch.zeros(2, *takes.shape, dtype=getattr(torch, takes.dtype))
     with _quiet_exporter():
         program = torch.onnx.export(
             model.network.cpu().eval(),
-            (pixels,),
+            (inputs,),
             dynamo=True,
             dynamic_shapes=({0: "n"},),
-            input_names=[PIXELS],
+            input_names=[takes.name],
             output_names=[OUTPUTS],
             verbose=False,
         )
@@ -123,8 +129,8 @@ def stripped(proto: Any) -> bytes:
     return content
 
 
-def _source_outputs(model: Model, pixels: Pixels) -> FloatRows:
-    return run_batches(model.network.cpu().eval(), pixels, torch.device("cpu"))
+def _source_outputs(model: Model, inputs: npt.NDArray[Any]) -> FloatRows:
+    return run_batches(model.network.cpu().eval(), inputs, torch.device("cpu"))
 
 
 def _wrapped(model: Model, content: bytes, precision: str, threads: int) -> OnnxModel:
@@ -135,7 +141,7 @@ def _wrapped(model: Model, content: bytes, precision: str, threads: int) -> Onnx
         "libraries": {name: version(name) for name in LIBRARIES},
     }
     return OnnxModel(
-        session=Session(content, size=model.preprocessing.size, n_bits=model.n_bits, threads=threads),
+        session=Session(content, takes=model.preprocessing.takes, n_bits=model.n_bits, threads=threads),
         content=content,
         precision=precision,
         source_model_id=model.model_id,

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from nearbit.encoding.preprocessing import Pixels
+from nearbit.encoding.preprocessing import PIXELS, Pixels
 from nearbit.errors import InputError
-from nearbit.model.onnx import BATCH, PIXELS
+from nearbit.model.onnx import BATCH
 
 OPERATIONS = ["Add", "Clip", "Conv", "MaxPool", "MatMul"]
 """Operations of backbones that become 8-bit; the head, a small part of the work, stays in float32."""

@@ -2,15 +2,17 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from nearbit.datasets import Dataset, Split, load_dataset
+from nearbit.datasets import Dataset, FeatureRows, Split, load_dataset
 from nearbit.encoding.pipeline import CHUNK, decoded_chunks, plain_reader
-from nearbit.encoding.preprocessing import Pixels, Preprocessing
+from nearbit.encoding.preprocessing import AnyInput, FeatureInput, Pixels, Preprocessing
 from nearbit.errors import DataError, ImageError, InputError
+from nearbit.networks import Head
 
 MOST_COMPARED, MOST_CALIBRATION = 256, 128
 """Images; calibration keeps what every layer says of each of them in memory."""
@@ -26,6 +28,30 @@ class SampleRows:
     compared: RowNumbers
     calibration: RowNumbers
     words: str
+
+
+def built_in_inputs(takes: AnyInput, head: Head) -> tuple[str, npt.NDArray[Any]]:
+    """Return what a network is compared on where no data set is given, in words and itself; always the same.
+
+    Features are drawn around the mean of those that the head was trained on, as far from it as they lay.
+    """
+    if not isinstance(takes, FeatureInput):
+        return "built-in images and noise", built_in_pixels(takes)
+    noise = np.random.default_rng(0).normal(size=(MOST_COMPARED, takes.width)).astype(np.float32)
+    return "noise", head.feature_mean.cpu().numpy() + noise * head.feature_std.cpu().numpy()
+
+
+def inputs_of(dataset: Dataset, rows: RowNumbers, takes: AnyInput) -> npt.NDArray[Any]:
+    """Return what a network is given for rows of a data set: pixels (see `pixels_of`), or features.
+
+    Raises:
+        InputError: no image can be read, or features are wanted of images, or of another width.
+    """
+    if not isinstance(takes, FeatureInput):
+        return pixels_of(dataset, rows, takes)
+    if not isinstance(dataset.source, FeatureRows) or dataset.source.width != takes.width:
+        raise InputError(f"the model takes features of the width {takes.width}, and {dataset!r} has no such rows")
+    return dataset.source.features[rows]
 
 
 def built_in_pixels(preprocessing: Preprocessing) -> Pixels:

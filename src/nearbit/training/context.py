@@ -13,17 +13,25 @@ from torch.nn.functional import adaptive_avg_pool2d
 from nearbit.datasets import Dataset, Problem, Split
 from nearbit.encoding.feature_cache import FeatureStore, FloatRows, feature_store_of
 from nearbit.encoding.pipeline import Encoded, EncodeRequest
+from nearbit.encoding.preprocessing import of_pixels
 from nearbit.encoding.torch_backend import cache_key, encode_images, library_versions
 from nearbit.errors import InputError, TrainingError
 from nearbit.files.writing import json_digest
 from nearbit.methods import Regime
 from nearbit.metrics.kept import images_per_class
-from nearbit.networks import Backbone, HashNetwork, Head, HeadKind, make_backbone
+from nearbit.networks import Backbone, HashNetwork, Head, HeadKind
 from nearbit.progress import Progress, silent
 from nearbit.training.batches import FeatureInputs, PixelInputs, TrainingInputs
 from nearbit.training.criterion import Criterion, is_trained_on, searched_by_validation
 from nearbit.training.distributed.processes import Processes, current_processes
-from nearbit.training.options import TrainOptions, check_augmentation, mirrors, resolve_precision, resolve_regime
+from nearbit.training.options import (
+    TrainOptions,
+    check_augmentation,
+    mirrors,
+    resolve_precision,
+    resolve_regime,
+    starting_backbone,
+)
 from nearbit.training.seeds import torch_seeded
 
 
@@ -54,7 +62,7 @@ class RunContext:
         self.processes = current_processes()
         self.device = self.processes.device(options.device)
         with torch_seeded(options.seed, "backbone"):
-            self.backbone = make_backbone(options.backbone, weights=options.weights, image_size=options.image_size)
+            self.backbone = starting_backbone(dataset, options)
         self._start = self.backbone.fingerprint()
         self.backbone.to(self.device)
         self.regime: Regime = resolve_regime(options, pretrained=self.backbone.spec.pretrained)
@@ -168,7 +176,7 @@ class RunContext:
             return self.feature_inputs(progress)
         return PixelInputs(
             self.dataset,
-            backbone.preprocessing,
+            of_pixels(backbone.preprocessing, "training on images"),
             self.parts,
             self.device,
             augment=self.options.augment != "none",
@@ -226,10 +234,12 @@ class RunContext:
         )
 
     def _augmented(self, view: int, mirror: bool) -> Any:
+        preprocessing = of_pixels(self.backbone.preprocessing, "an augmented view")
+
         def read(row: int) -> Any:
             rng = np.random.default_rng([view, int(self.dataset.digests[row][:15], 16)])
-            image = self.dataset.source.read(row, at_least=self.backbone.preprocessing.augment_side)
-            return self.backbone.preprocessing.augment(image, rng, mirror=mirror)
+            image = self.dataset.source.read(row, at_least=preprocessing.augment_side)
+            return preprocessing.augment(image, rng, mirror=mirror)
 
         return read
 

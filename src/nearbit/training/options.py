@@ -1,15 +1,19 @@
 """What a person can choose about training, and what follows from it."""
 
-from dataclasses import asdict, dataclass, replace
+import copy
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from torch import nn
 
+from nearbit.datasets import Dataset, FeatureRows
 from nearbit.errors import InputError
+from nearbit.keywords import suggesting
 from nearbit.methods import Method, Regime, Schedule
 from nearbit.methods.method import check_number
-from nearbit.networks import HEADS, HeadKind
+from nearbit.networks import HEADS, Backbone, HeadKind, backbone_of, features_backbone, make_backbone
 
 Precision = Literal["float32", "bfloat16", "float16"]
 PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16", "float16")
@@ -19,12 +23,14 @@ ADDED = ("candidate_weight", "radius_weight")
 AUGMENTATIONS = ("auto", "none", "crop", "crop+mirror")
 
 
+@suggesting
 @dataclass(frozen=True, kw_only=True)
 class TrainOptions:
     """Options of training; None means the method's own default for the regime.
 
     Attributes:
-        backbone: "small", "resnet18", …, "timm:NAME" or "hf:FOLDER".
+        backbone: "small", "resnet18", …, "timm:NAME" or "hf:FOLDER"; or a module of your own, as `backbone_of` returns
+            it or, with an `image_size`, as it is.
         weights: a safetensors file of pretrained weights.
         image_size: side of the square that the backbone sees, in pixels; None for the backbone's own.
         regime: "frozen" (features computed once, only the head is trained), "fine-tuned" (all of it), or "auto":
@@ -47,7 +53,7 @@ class TrainOptions:
             with less work: against codes that are near in one part and far in all, and against far neighbors.
     """
 
-    backbone: str = "small"
+    backbone: str | nn.Module = "small"
     weights: Path | None = None
     image_size: int | None = None
     regime: Literal["auto", "frozen", "fine-tuned"] = "auto"
@@ -69,6 +75,8 @@ class TrainOptions:
     radius_weight: float = 0.0
 
     def __post_init__(self) -> None:
+        if not isinstance(self.backbone, str | nn.Module):
+            raise InputError(f"backbone must be a name or a torch module, not {type(self.backbone).__name__}")
         _among("regime", self.regime, ("auto", "frozen", "fine-tuned"))
         _among("head", self.head, ("auto", *HEADS))
         _among("select", self.select, ("validation", "last"))
@@ -91,13 +99,70 @@ class TrainOptions:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the options as JSON-ready data; a weights file by its name."""
-        written = asdict(self) | {"weights": None if self.weights is None else self.weights.name}
+        values = {one.name: getattr(self, one.name) for one in fields(self)}  # asdict would copy a module
+        given = self.backbone
+        name = (
+            given
+            if isinstance(given, str)
+            else given.spec.name
+            if isinstance(given, Backbone)
+            else type(given).__name__
+        )
+        written = values | {"backbone": name, "weights": None if self.weights is None else self.weights.name}
         return {name: value for name, value in written.items() if value or name not in ADDED}
 
 
 def _among(name: str, value: str, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
         raise InputError(f"{name} must be one of {', '.join(allowed)}, not {value!r}")
+
+
+FOR_IMAGES = ("backbone", "weights", "image_size", "augment", "views")
+"""Options that say what becomes of images."""
+
+
+def starting_backbone(dataset: Dataset, options: TrainOptions) -> Backbone:
+    """Return the backbone of the options; for a data set of features what stands in its place.
+
+    Raises:
+        InputError: an option that does nothing for features, or that the backbone cannot take.
+        DataError, MissingExtraError: see `make_backbone`.
+    """
+    if isinstance(dataset.source, FeatureRows):
+        _refuse_images(dataset, options)
+        return features_backbone(dataset.source.width)
+    if isinstance(options.backbone, nn.Module):
+        return _own(options.backbone, options)
+    return make_backbone(options.backbone, weights=options.weights, image_size=options.image_size)
+
+
+def _own(module: nn.Module, options: TrainOptions) -> Backbone:
+    if options.weights is not None:
+        raise InputError("a module has its weights already: load them into it, and leave weights out")
+    if not isinstance(module, Backbone):
+        if options.image_size is None:
+            raise InputError("a module needs an image_size; backbone_of(module, image_size=…) takes mean and std, too")
+        return backbone_of(module, image_size=options.image_size)
+    if options.image_size not in (None, module.preprocessing.takes.shape[-1]):
+        raise InputError("the image_size of a backbone is that of backbone_of: leave it out of the options")
+    return copy.deepcopy(module)
+
+
+def _refuse_images(dataset: Dataset, options: TrainOptions) -> None:
+    usual = TrainOptions()
+    allowed = {"backbone": ("features",), "augment": ("none",)}
+    for name in FOR_IMAGES:
+        value = getattr(options, name)
+        if value != getattr(usual, name) and value not in allowed.get(name, ()):
+            shown = type(value).__name__ if isinstance(value, nn.Module) else repr(value)
+            raise InputError(
+                f"{name}={shown} is for images, and {dataset.name} is features, which are trained on as they are: "
+                "leave it out"
+            )
+    if options.regime == "fine-tuned":
+        raise InputError(
+            f"{dataset.name} is features, and there is no backbone to fine-tune: leave regime out, or give the images"
+        )
 
 
 def resolve_regime(options: TrainOptions, *, pretrained: bool) -> Regime:

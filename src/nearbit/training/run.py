@@ -11,6 +11,7 @@ from nearbit.codes import check_n_bits
 from nearbit.datasets import Dataset, Split, seen_only
 from nearbit.encoding.feature_cache import FeatureStore
 from nearbit.errors import InputError, TrainingError
+from nearbit.keywords import suggesting
 from nearbit.methods import BASELINES, ITQ, METHODS, Baseline, Method, Task, find_method
 from nearbit.model.bundle import Model
 from nearbit.progress import Progress, silent
@@ -28,6 +29,7 @@ AUTO = "auto"
 """The name under which a few methods are tried, and the best is kept."""
 
 
+@suggesting
 def train(
     dataset: Dataset,
     split: Split,
@@ -94,6 +96,7 @@ def train(
     return run.train(checkpoint, progress, callbacks)
 
 
+@suggesting
 def plan(
     dataset: Dataset,
     split: Split,

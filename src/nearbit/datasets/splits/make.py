@@ -11,10 +11,12 @@ from nearbit.datasets.splits.sizes import PLACES, Protocol, SplitSizes, check_pr
 from nearbit.datasets.splits.split import Split, refuse_overlap
 from nearbit.datasets.splits.unseen import Unseen, choose_unseen, keep_kinds
 from nearbit.errors import DataError, InputError
+from nearbit.keywords import suggesting
 
 _GIVEN_VALIDATION = SplitSizes(train="rest", validation=0.1, query=None, database=None)
 
 
+@suggesting
 def make_split(
     dataset: Dataset,
     *,

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from nearbit.datasets.dataset import PARTS
 from nearbit.datasets.splits.long_tail import Imbalance
 from nearbit.errors import DataError, InputError, did_you_mean
+from nearbit.keywords import suggesting
 
 Size = float | int | Literal["rest"] | None
 
@@ -18,6 +19,7 @@ PLACES = (*PARTS, UNUSED)
 """Where a row can go: the parts, and nowhere."""
 
 
+@suggesting
 @dataclass(frozen=True, kw_only=True)
 class SplitSizes:
     """The size of each part, class by class.

@@ -26,7 +26,7 @@ REFUSED = (("query", "database"), ("query", "train"), ("query", "validation"))
 """Pairs that may share nothing, unless the user allows it."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Split:
     """Row numbers of the four parts, ascending; rows in no part are left out of everything.
 
@@ -63,6 +63,10 @@ class Split:
             _check_rows(part, rows, len(self.keys))
             rows.setflags(write=False)
             object.__setattr__(self, part, rows)
+
+    def __repr__(self) -> str:
+        sizes = ", ".join(f"{size} {part}" for part, size in self.sizes().items())
+        return f"Split({self.dataset!r}: {sizes})"
 
     def rows(self, part: str) -> RowNumbers:
         """Return the rows of a part named by one of `PARTS`."""

@@ -1,12 +1,11 @@
 """Networks exported for ONNX Runtime: reading them, and encoding with them without torch."""
 
 from nearbit.model.onnx.model import OnnxModel, check_device, check_export_target, load_onnx_model
-from nearbit.model.onnx.session import BATCH, OUTPUTS, PIXELS, Session
+from nearbit.model.onnx.session import BATCH, OUTPUTS, Session
 
 __all__ = [
     "BATCH",
     "OUTPUTS",
-    "PIXELS",
     "OnnxModel",
     "Session",
     "check_device",

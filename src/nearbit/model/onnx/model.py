@@ -17,8 +17,8 @@ from nearbit.codes import Codes, binarize, check_n_bits
 from nearbit.datasets import Dataset
 from nearbit.encoding.feature_cache import FeatureCache, FloatRows
 from nearbit.encoding.inputs import GivenImage
-from nearbit.encoding.pipeline import Encoded, EncodeRequest, complete, encode_rows, plain_reader, request_of_given
-from nearbit.encoding.preprocessing import Preprocessing
+from nearbit.encoding.pipeline import Encoded, EncodeRequest, complete, encode_source, request_of_given
+from nearbit.encoding.preprocessing import AnyInput, input_from_dict
 from nearbit.errors import BundleError, InputError, MissingExtraError
 from nearbit.files.writing import json_digest, restore_folder, sha256_of, whole_folder, write_json
 from nearbit.model.manifest import (
@@ -45,7 +45,7 @@ LARGEST_NETWORK = 2**31
 """Bytes that a file of ONNX, which is one message of protobuf, can have."""
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class OnnxModel:
     """A hash network in ONNX Runtime with all that is needed to encode; its methods may be called from any thread.
 
@@ -68,10 +68,14 @@ class OnnxModel:
     source_model_id: str
     n_bits: int
     classes: tuple[str, ...]
-    preprocessing: Preprocessing
+    preprocessing: AnyInput
     centers: npt.NDArray[np.int8]
     about: dict[str, Any] = field(default_factory=dict)
     split: None = None
+
+    def __repr__(self) -> str:
+        method = self.about.get("method")
+        return f"OnnxModel({method!r}: {self.n_bits} bits, {len(self.classes)} classes, {self.precision})"
 
     @property
     def model_id(self) -> str:
@@ -84,11 +88,13 @@ class OnnxModel:
     def _digest(self) -> str:
         return hashlib.sha256(self.content).hexdigest()
 
-    def outputs(self, images: Sequence[GivenImage], *, device: str = "auto", progress: Progress = silent) -> FloatRows:
+    def outputs(
+        self, images: Sequence[GivenImage] | npt.ArrayLike, *, device: str = "auto", progress: Progress = silent
+    ) -> FloatRows:
         """Return the real-valued outputs of images: float32 `(n, n_bits)`, before tanh, in the order given.
 
         Args:
-            images: paths, Pillow images, or uint8 arrays `(height, width, 3)` or `(height, width)`.
+            images: what the `Model` that it was exported from takes.
             device: "auto" or "cpu".
             progress: called as images are encoded.
 
@@ -96,9 +102,11 @@ class OnnxModel:
             ImageError: an image cannot be read; the message names each of the first few. Nothing is skipped.
             InputError: another device is asked for.
         """
-        return complete(self._encode(request_of_given(images), device, None, progress), self.n_bits)
+        return complete(self._encode(request_of_given(images, self.preprocessing), device, None, progress), self.n_bits)
 
-    def encode(self, images: Sequence[GivenImage], *, device: str = "auto", progress: Progress = silent) -> Codes:
+    def encode(
+        self, images: Sequence[GivenImage] | npt.ArrayLike, *, device: str = "auto", progress: Progress = silent
+    ) -> Codes:
         """Return the codes of images: uint8 `(n, ceil(n_bits / 8))`, in the order given; see `outputs`."""
         return binarize(self.outputs(images, device=device, progress=progress))
 
@@ -131,8 +139,7 @@ class OnnxModel:
 
     def _encode(self, request: EncodeRequest, device: str, cache: FeatureCache | None, progress: Progress) -> Encoded:
         check_device(device)
-        read = plain_reader(request.source, self.preprocessing)
-        encoded = encode_rows(self.session.run, read, request, cache=cache, progress=progress)
+        encoded = encode_source(self.session.run, self.preprocessing, request, cache=cache, progress=progress)
         return Encoded(encoded.outputs.reshape(-1, self.n_bits), encoded.rows, encoded.problems)
 
     def save(self, path: str | Path) -> None:
@@ -213,14 +220,14 @@ def _assemble(folder: Path, description: dict[str, Any], threads: int) -> OnnxMo
     check_files(folder, files, (NETWORK, CENTERS))
     if description["precision"] not in PRECISIONS:
         raise BundleError(f"{folder}: the precision {description['precision']!r} is none of {', '.join(PRECISIONS)}")
-    preprocessing = Preprocessing.from_dict(description["preprocessing"])
+    preprocessing = input_from_dict(description["preprocessing"])
     check_size(folder, preprocessing)
     classes = class_names(folder, description)
     centers = read_class_signs(folder, files, len(classes), n_bits)
     check_length(folder / NETWORK)
     content = checked_bytes(folder, files, NETWORK)
     model = OnnxModel(
-        session=Session(content, size=preprocessing.size, n_bits=n_bits, threads=threads),
+        session=Session(content, takes=preprocessing.takes, n_bits=n_bits, threads=threads),
         content=content,
         precision=description["precision"],
         source_model_id=str(description["source_model_id"]),

@@ -1,17 +1,19 @@
-"""A network in ONNX Runtime, checked to be one of ours: uint8 pixels in, one float32 output a bit out."""
+"""A network in ONNX Runtime, checked to be one of ours: pixels or features in, one float32 output a bit out."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, final
 
 import numpy as np
+import numpy.typing as npt
 
 from nearbit.encoding.feature_cache import FloatRows
-from nearbit.encoding.preprocessing import Pixels
+from nearbit.encoding.preprocessing import NetworkInput
 from nearbit.errors import BundleError, MissingExtraError
 
-PIXELS, OUTPUTS = "pixels", "outputs"
+OUTPUTS = "outputs"
 BATCH = 16
+TYPES = {"uint8": "tensor(uint8)", "float32": "tensor(float)"}
 
 
 @final
@@ -22,7 +24,7 @@ class Session:
 
     Args:
         content: of the `.onnx` file.
-        size: side of the images that it must take, in pixels.
+        takes: what it must be given.
         n_bits: the number of outputs that it must give.
         threads: how many of them compute.
 
@@ -31,32 +33,33 @@ class Session:
         MissingExtraError: ONNX Runtime is not installed.
     """
 
-    def __init__(self, content: bytes, *, size: int, n_bits: int, threads: int) -> None:
+    def __init__(self, content: bytes, *, takes: NetworkInput, n_bits: int, threads: int) -> None:
         runtime = _runtime()
         options = runtime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 4
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        self.size, self.n_bits = size, n_bits
+        self.takes, self.n_bits = takes, n_bits
         with _named_errors("cannot be loaded"):
             self._session = runtime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         self._check()
 
     def _check(self) -> None:
-        expected = [(PIXELS, "tensor(uint8)", [3, self.size, self.size]), (OUTPUTS, "tensor(float)", [self.n_bits])]
+        takes = self.takes
+        expected = [(takes.name, TYPES[takes.dtype], list(takes.shape)), (OUTPUTS, "tensor(float)", [self.n_bits])]
         given = [*self._session.get_inputs(), *self._session.get_outputs()]
         found = [(one.name, one.type, list(one.shape[1:])) for one in given]
         if found != expected or any(isinstance(one.shape[0], int) for one in given):
             raise BundleError(f"the network takes and gives {found}, expected {expected}, for any number of images")
 
-    def run(self, pixels: Pixels) -> FloatRows:
-        """Return the outputs float32 `(n, n_bits)` of pixels uint8 `(n, 3, size, size)`, in order."""
+    def run(self, inputs: npt.NDArray[Any]) -> FloatRows:
+        """Return the outputs float32 `(n, n_bits)` of pixels uint8 `(n, 3, size, size)`, or of features, in order."""
         parts = [np.zeros((0, self.n_bits), np.float32)]
         with _named_errors("cannot be run"):
-            for start in range(0, len(pixels), BATCH):
-                batch = pixels[start : start + BATCH]
-                parts.append(self._session.run([OUTPUTS], {PIXELS: batch})[0])
+            for start in range(0, len(inputs), BATCH):
+                batch = inputs[start : start + BATCH]
+                parts.append(self._session.run([OUTPUTS], {self.takes.name: batch})[0])
                 if parts[-1].shape != (len(batch), self.n_bits):
                     raise BundleError(
                         f"the network gives {parts[-1].shape} for {len(batch)} images of {self.n_bits} bits"

@@ -7,6 +7,7 @@ from typing import Any
 from starlette.responses import Response
 
 from nearbit.codes import binarize
+from nearbit.encoding.preprocessing import of_pixels
 from nearbit.service.contract.answers import JSON, JsonAnswer, SearchAnswer
 from nearbit.service.contract.declared import Nothing, OneOf, field
 from nearbit.service.contract.kinds import PathId
@@ -85,7 +86,9 @@ async def search_image(call: Call[Nothing, Upload[SearchParams]]) -> Response:
     model = await service.encoding.model()
     upload = await call.body()
     began = time.perf_counter()
-    image = await service.decoding(decoded, upload.data, model.preprocessing.resize, service.options.limits)
+    image = await service.decoding(
+        decoded, upload.data, of_pixels(model.preprocessing, "an image").resize, service.options.limits
+    )
     halfway = time.perf_counter()
     await service.searching(service.check_model, model)
     outputs = await service.encoding.outputs(image)

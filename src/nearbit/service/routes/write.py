@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from nearbit.codes import binarize
 from nearbit.datasets import content_digest, image_format
+from nearbit.encoding.preprocessing import of_pixels
 from nearbit.files.writing import write_whole
 from nearbit.index.storage.open_file import real_path
 from nearbit.service.collection import items_of
@@ -47,7 +48,9 @@ async def add_item(call: Call[Nothing, Upload[AboutNew]]) -> Response:
     service = _writing(call.service)
     model = await service.encoding.model()
     upload = await call.body()
-    image = await service.decoding(decoded, upload.data, model.preprocessing.resize, service.options.limits)
+    image = await service.decoding(
+        decoded, upload.data, of_pixels(model.preprocessing, "an image").resize, service.options.limits
+    )
     await service.searching(service.check_model, model)
     outputs = await service.encoding.outputs(image)
     about = {**upload.said.metadata, "labels": _labels(upload.said.labels)}

@@ -1,0 +1,158 @@
+"""`compare_methods`: a comparison from Python, in one call."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from nearbit.compare.bench import Work
+from nearbit.compare.findings import find
+from nearbit.compare.folder import ComparisonFolder
+from nearbit.compare.run import Grid, compare
+from nearbit.compare.soundness import sound
+from nearbit.compare.write import write_comparison
+from nearbit.datasets import Dataset, Split, SplitSizes, load_dataset, make_split
+from nearbit.errors import InputError, MissingExtraError
+from nearbit.files.writing import cache_folder
+from nearbit.keywords import suggesting
+from nearbit.progress import Progress, silent
+from nearbit.training.options import TrainOptions
+
+SHOWN = ("tie_aware_map", "map_database_order", "asymmetric_tie_aware_map")
+"""Figures in the table of a notebook."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Compared:
+    """What came of a comparison.
+
+    Attributes:
+        folder: where it lies, with `report.html`, `table.md` and the rest; the same call goes on with it.
+        comparison: every run, as the folder has it.
+    """
+
+    folder: Path
+    comparison: ComparisonFolder
+
+    def __repr__(self) -> str:
+        failed = len(self.failed)
+        return f"Compared({len(self.comparison.results)} runs{f', {failed} failed' if failed else ''}; {self.folder})"
+
+    @property
+    def failed(self) -> dict[str, str]:
+        """Why runs failed, by their names."""
+        failed = (one for one in self.comparison.results if one.status == "failed")
+        return {one.cell.name: str(one.facts.get("error")) for one in failed}
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return a row for each run: method, head, bits, seed, status, and every scalar figure of its report."""
+        return [
+            {
+                "method": one.cell.method,
+                "head": one.cell.head,
+                "bits": one.cell.n_bits,
+                "seed": one.cell.seed,
+                "status": one.status,
+                **_scalars(one.facts.get("report", {})),
+            }
+            for one in self.comparison.results
+        ]
+
+    def to_pandas(self) -> Any:
+        """Return `rows` as a pandas DataFrame.
+
+        Raises:
+            MissingExtraError: pandas is not installed.
+        """
+        try:
+            import pandas
+        except ImportError as error:
+            raise MissingExtraError("pandas", "notebook", "a DataFrame of a comparison") from error
+        return pandas.DataFrame(self.rows())
+
+    def _repr_html_(self) -> str:
+        """Return the first figures of every run as a table, all texts escaped."""
+        named = ("method", "head", "bits", "seed", "status")
+        head = "".join(f"<th>{name}</th>" for name in (*named, *SHOWN))
+        body = "".join(f"<tr>{''.join(_cells(row, named))}</tr>" for row in self.rows())
+        return f"<table><tr>{head}</tr>{body}</table><p>{escape(str(self.folder / 'report.html'))}</p>"
+
+
+def _scalars(report: dict[str, Any]) -> dict[str, float]:
+    return {name: value for name, value in report.items() if isinstance(value, int | float)}
+
+
+def _cells(row: dict[str, Any], named: Sequence[str]) -> list[str]:
+    figures = ["" if row.get(name) is None else f"{row[name]:.4f}" for name in SHOWN]
+    return [f"<td>{escape(text)}</td>" for text in (*(str(row[name]) for name in named), *figures)]
+
+
+@suggesting
+def compare_methods(
+    dataset: Dataset | str | Path,
+    methods: Sequence[str] = ("crh", "shc", "mds", "csq"),
+    *,
+    bits: Sequence[int] = (16, 32, 64),
+    seeds: int | Sequence[int] = 3,
+    heads: Sequence[str] = ("auto",),
+    out: str | Path,
+    protocol: str | None = None,
+    sizes: SplitSizes | None = None,
+    split: Split | None = None,
+    options: TrainOptions | None = None,
+    cache: Path | None = None,
+    processes: int = 1,
+    progress: Progress = silent,
+) -> Compared:
+    """Train methods at several lengths with several seeds, evaluate each, and write tables and a report.
+
+    Each seed decides the split, the centers and the training of its runs. A folder that holds the comparison already is
+    gone on with. A run that fails is in `failed`; the others go on.
+
+    Args:
+        dataset: images or features with labels, or what `load_dataset` takes.
+        methods: names of methods and baselines, also with options ("crh:margin=0.3").
+        bits: code lengths.
+        seeds: how many, from 0 on, or which.
+        heads: "auto", "linear", "hidden"; each is compared for itself.
+        out: the folder of the comparison.
+        protocol: as for `make_split`.
+        sizes: as for `make_split`.
+        split: one split for all seeds, in the place of `protocol` and `sizes`.
+        options: of every training; seed and head are each run's own.
+        cache: a folder that keeps features by content; None for the usual one.
+        processes: how many runs at once; with several, start a script behind `if __name__ == "__main__":`.
+        progress: called as features are computed, and after each run.
+
+    Raises:
+        InputError: an unknown method or option, a split beside a protocol or sizes, or a folder of another comparison.
+        DataError: the split cannot be made.
+    """
+    if split is not None and (protocol is not None or sizes is not None):
+        raise InputError("give a split, or a protocol or sizes to make one by, not both")
+    if isinstance(methods, str):
+        raise InputError(f"methods must be a list of names: give [{methods!r}]")
+    loaded = dataset if isinstance(dataset, Dataset) else load_dataset(dataset, progress=progress)
+    chosen = tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds)
+    work = Work(
+        load=partial(_same, loaded),
+        split=partial(_split, split, protocol, sizes),
+        options=options or TrainOptions(),
+        folder=Path(out),
+        cache=cache or cache_folder(),
+    )
+    grid = Grid(methods=tuple(methods), bits=tuple(bits), heads=tuple(heads), seeds=chosen)
+    comparison = compare(work, grid, processes=processes, progress=progress)
+    with sound(work.folder):
+        write_comparison(work.folder, find(comparison))
+    return Compared(work.folder, comparison)
+
+
+def _same(dataset: Dataset) -> Dataset:
+    return dataset
+
+
+def _split(split: Split | None, protocol: str | None, sizes: SplitSizes | None, dataset: Dataset, seed: int) -> Split:
+    return split if split is not None else make_split(dataset, seed=seed, protocol=protocol, sizes=sizes)
