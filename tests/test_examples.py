@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import train_dpn
-from dpn import DPN, DPNOptions
-from polarization import polarization
+import train_hinge
+from hinge import HINGE, HingeOptions
+from hinge_loss import hinge_loss
 
 import nearbit as nb
 import oracles
@@ -58,42 +58,42 @@ def test_the_average_precision_of_the_minimal_example_is_that_of_the_library():
 
 @pytest.mark.slow
 def test_the_example_of_a_method_trains_it_beside_csq(capsys):
-    train_dpn.main()
+    train_hinge.main()
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split(":")[0] for line in lines] == ["dpn", "csq"]
+    assert [line.split(":")[0] for line in lines] == ["hinge", "csq"]
     assert all(float(line.split()[-1]) > 0.9 for line in lines)
 
 
 @pytest.mark.parametrize("margin", [0.0, 1.0, 2.5])
-def test_polarization_by_a_plain_loop(margin):
+def test_hinge_loss_by_a_plain_loop(margin):
     rng = np.random.default_rng(0)
     outputs, targets = rng.normal(0, 2, (4, 12)), rng.choice([-1.0, 1.0], (4, 12))
     terms = [max(margin - u * t, 0) for u, t in zip(outputs.flat, targets.flat, strict=True)]
-    found = polarization(torch.tensor(outputs), torch.tensor(targets), margin).item()
+    found = hinge_loss(torch.tensor(outputs), torch.tensor(targets), margin).item()
     assert found == pytest.approx(sum(terms) / len(terms), rel=1e-12)
 
 
-def test_dpn_with_several_labels_takes_the_majority_of_their_centers():
+def test_hinge_with_several_labels_takes_the_majority_of_their_centers():
     task = Task(n_classes=3, n_bits=12, multi_label=True)
-    state = DPN.make_centers(task, DPN.options, np.random.default_rng(0))
+    state = HINGE.make_centers(task, HINGE.options, np.random.default_rng(0))
     labels = [[1, 1, 0], [0, 0, 1], [1, 1, 1]]
     outputs = np.random.default_rng(1).normal(size=(3, 12))
     targets = Targets(torch.tensor(state.centers).double(), torch.tensor(state.tie_break).double())
     own = [oracles.centroid(row, state.centers.tolist(), state.tie_break.tolist()) for row in labels]
     terms = [max(0.5 - u * t, 0) for u, t in zip(outputs.flat, np.array(own).flat, strict=True)]
-    given = (torch.tensor(outputs), torch.tensor(labels).double(), targets, task, DPNOptions(margin=0.5))
-    assert DPN.loss(*given).item() == pytest.approx(sum(terms) / len(terms), rel=1e-12)
+    given = (torch.tensor(outputs), torch.tensor(labels).double(), targets, task, HingeOptions(margin=0.5))
+    assert HINGE.loss(*given).item() == pytest.approx(sum(terms) / len(terms), rel=1e-12)
 
 
 def test_a_method_of_ones_own_trains_and_its_model_opens_without_it(tmp_path):
     dataset = tiny_dataset()
     options = nb.TrainOptions(image_size=8, epochs=12, batch_size=8, learning_rate=0.005, device="cpu", select="last")
-    model = nb.train(dataset, tiny_split(dataset), method=DPN, n_bits=12, options=options)
+    model = nb.train(dataset, tiny_split(dataset), method=HINGE, n_bits=12, options=options)
     assert model.record["validation_map"] > 0.9
     assert model.method_options == {"margin": 1.0}
-    model.save(tmp_path / "dpn.model")
-    opened = nb.load_model(tmp_path / "dpn.model")
-    assert opened.method == "dpn"
+    model.save(tmp_path / "hinge.model")
+    opened = nb.load_model(tmp_path / "hinge.model")
+    assert opened.method == "hinge"
     images = [dataset.source.read(row) for row in range(3)]
     assert np.array_equal(opened.encode(images), model.encode(images))
 
@@ -104,25 +104,27 @@ def as_in_the_package(root):
         shutil.copytree(ROOT / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
     shutil.copy(ROOT / "pyproject.toml", root)
     package, example = root / "src" / "nearbit", root / "examples" / "add_a_method"
-    shutil.copy(example / "polarization.py", package / "losses" / "polarization.py")
-    method = (example / "dpn.py").read_text(encoding="utf-8")
-    moved = method.replace("from polarization import", "from nearbit.losses.polarization import")
-    (package / "methods" / "dpn.py").write_text(moved, encoding="utf-8")
-    schedules = [f"| {regime} | {one.epochs} | {one.batch_size} |" for regime, one in DPN.schedules.items()]
-    lines = ["# DPN", "`margin`", *schedules, "## Differs from the authors' code", "[Measured](../results.md)"]
-    (root / "docs" / "methods" / "dpn.md").write_text("\n".join(lines), encoding="utf-8")
+    shutil.copy(example / "hinge_loss.py", package / "losses" / "hinge_loss.py")
+    method = (example / "hinge.py").read_text(encoding="utf-8")
+    moved = method.replace("from hinge_loss import", "from nearbit.losses.hinge_loss import")
+    (package / "methods" / "hinge.py").write_text(moved, encoding="utf-8")
+    schedules = [f"| {regime} | {one.epochs} | {one.batch_size} |" for regime, one in HINGE.schedules.items()]
+    lines = ["# Hinge", "`margin`", *schedules, "## Differs from the authors' code", "[Measured](../results.md)"]
+    (root / "docs" / "methods" / "hinge.md").write_text("\n".join(lines), encoding="utf-8")
     add_line(
-        root / "docs" / "methods" / "README.md", "| [mds](mds.md)", "| [dpn](dpn.md) | fixed | a hinge | majority |\n"
+        root / "docs" / "methods" / "README.md",
+        "| [mds](mds.md)",
+        "| [hinge](hinge.md) | fixed | a hinge | majority |\n",
     )
     add_line(
         package / "methods" / "__init__.py",
         "from nearbit.methods.hash_centers.mds",
-        "from nearbit.methods.dpn import DPN\n",
+        "from nearbit.methods.hinge import HINGE\n",
     )
     table = package / "methods" / "__init__.py"
     text = table.read_text(encoding="utf-8")
     assert text.count("        ORTHOHASH,\n") == 1
-    table.write_text(text.replace("        ORTHOHASH,\n", "        ORTHOHASH,\n        DPN,\n"), encoding="utf-8")
+    table.write_text(text.replace("        ORTHOHASH,\n", "        ORTHOHASH,\n        HINGE,\n"), encoding="utf-8")
 
 
 def add_line(path, before, line):
@@ -142,10 +144,21 @@ def test_a_method_goes_into_the_package_as_contributors_are_told(tmp_path, monke
         "tests/training/test_training_contract.py",
         "tests/test_layers.py",
     ]
-    command = [sys.executable, "-m", "pytest", *tests, "-m", "slow or not slow", "-k", "dpn", "-p", "no:cacheprovider"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        *tests,
+        "-m",
+        "slow or not slow",
+        "-k",
+        "hinge",
+        "-p",
+        "no:cacheprovider",
+    ]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-3000:]
     assert int(re.search(r"(\d+) passed", done.stdout)[1]) > 40
-    trained = [sys.executable, "-m", "nearbit", "train", "digits", "--method", "dpn", *TINY, "-o", "dpn.model"]
+    trained = [sys.executable, "-m", "nearbit", "train", "digits", "--method", "hinge", *TINY, "-o", "hinge.model"]
     subprocess.run(trained, cwd=tmp_path, check=True, capture_output=True)
-    assert nb.load_model(tmp_path / "dpn.model").method == "dpn"
+    assert nb.load_model(tmp_path / "hinge.model").method == "hinge"

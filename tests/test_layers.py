@@ -27,7 +27,8 @@ ROOMS = {
     "metrics": ("counting", "*"),
     "centers": (
         "state", "coding", "hadamard", "bernoulli", "csq", "separated", "mds_kernels", "mds", "orthohash", "centroid",
-        "codebook", "reassignment", "spare", "nearest_spare", "semantic", "nested", "label_sets", "certificate",
+        "codebook", "reassignment", "spare", "nearest_spare", "label_regression", "tammes", "semantic", "nested",
+        "label_sets", "certificate",
     ),
     "index": (
         "results", "engine", "storage", "arguments", "live", "asymmetric_search", "stats", "verify", "changes", "index",

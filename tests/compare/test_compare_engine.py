@@ -8,14 +8,20 @@ from functools import partial
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from nearbit.cli.commands.compare import spread
-from nearbit.compare.bench import Bench, Work
+from nearbit.compare.bench import Bench, Work, options_for
+from nearbit.compare.findings import find
 from nearbit.compare.folder import Cell, read_folder
 from nearbit.compare.run import Grid, compare
 from nearbit.compare.specs import parse_spec
+from nearbit.compare.tables import quality_table
 from nearbit.errors import DataError, InputError
 from nearbit.files.writing import write_json
+from nearbit.methods import METHODS
+from nearbit.networks import ResNet
 from nearbit.training import TrainOptions
 from tiny_data import tiny_dataset, tiny_split
 
@@ -30,6 +36,15 @@ def split_of(dataset, seed):
 def work(tmp_path):
     """Tiny data, a small network from scratch, two epochs."""
     return Work(load=tiny_dataset, split=split_of, options=OPTIONS, folder=tmp_path / "out", cache=None)
+
+
+@pytest.fixture
+def feature_options(tmp_path):
+    """Frozen features of a ResNet-18 whose random weights stand for pretrained ones."""
+    path = tmp_path / "resnet18.safetensors"
+    torch.manual_seed(1)
+    save_file(ResNet("resnet18").state_dict(), path)
+    return TrainOptions(backbone="resnet18", weights=path, image_size=16, device="cpu", batch_size=8)
 
 
 def stamps(folder):
@@ -210,3 +225,31 @@ def test_killed_process_fails_its_cell_alone(work, monkeypatch):
     assert status == {0: "done", 1: "failed", 2: "done"}
     error = next(result.facts["error"] for result in found.results if result.cell.seed == 1)
     assert "ended without a word (exit code -9)" in error
+
+
+def test_auto_is_compared_by_what_it_chooses(work, feature_options):
+    work = replace(work, options=feature_options)
+    found = compare(work, Grid(methods=("auto", "itq"), bits=(8,), seeds=(0,)), processes=1)
+    status = {result.cell.method: result for result in found.results}
+    assert {result.status for result in found.results} == {"done"}
+    assert (status["auto"].cell.head, status["itq"].facts["chosen"]) == ("-", "itq")
+    chosen = status["auto"].facts["chosen"]
+    assert chosen in ("ech", "ridge", "itq")
+    again = compare(work, Grid(methods=("auto",), bits=(8,), seeds=(0,)), processes=1)
+    assert next(result for result in again.results if result.cell.method == "auto").facts == status["auto"].facts
+    notes = quality_table(find(found)).notes
+    assert f"auto took {chosen} (1 × 8 bits)." in notes
+
+
+def test_auto_takes_no_options_in_a_comparison():
+    with pytest.raises(InputError, match="auto chooses a method and takes no options, and 'auto:margin=1' has some"):
+        Grid(methods=("auto:margin=1",))
+
+
+def test_a_method_with_a_head_of_its_own_has_no_choice_of_heads(monkeypatch):
+    own = replace(METHODS["csq"], name="own", head="hidden")
+    monkeypatch.setattr("nearbit.compare.specs.find_method", lambda name: own)
+    spec = parse_spec("own")
+    assert spec.has_own_head
+    cell = Cell(method="own", head="-", n_bits=8, seed=3)
+    assert options_for(spec, OPTIONS, cell) == replace(OPTIONS, seed=3)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from dpn import DPN
+from hinge import HINGE
 from triplets import TRIPLETS
 
 import oracles
@@ -20,10 +20,13 @@ from nearbit.methods import CSQ, METHODS, CSQOptions, Memory, Method, Targets, T
 from nearbit.methods.method import check_number
 
 DOCS = Path(__file__).parents[2] / "docs" / "methods"
-ALL = {**METHODS, "dpn": DPN, "triplets": TRIPLETS}
+ALL = {**METHODS, "hinge": HINGE, "triplets": TRIPLETS}
 CENTERED = [name for name, method in ALL.items() if method.make_centers is not None]
 BESIDE = [name for name, method in ALL.items() if method.make_centers is None and method.needs_labels]
 """Methods that have no centers, and compare images with each other."""
+
+REASSIGNS = {"ech": {"base": "crh"}, "dpn": {"update_every": 1}}
+"""The options with which a method changes its centers, where its own do not."""
 
 TASKS = [
     Task(n_classes=n_classes, n_bits=n_bits, multi_label=multi_label)
@@ -140,8 +143,7 @@ def test_reassignment_keeps_the_form_of_the_centers(name):
     method, task = ALL[name], Task(n_classes=10, n_bits=48, multi_label=False)
     if method.reassign is None:
         return
-    if name == "ech":  # it reassigns on the base of CRH alone
-        method = replace(method, options=method.with_options({"base": "crh"}))
+    method = replace(method, options=method.with_options(REASSIGNS.get(name)))
     state = start_of(method, task)
     means = np.random.default_rng(1).uniform(-1, 1, (10, 48))
     new = method.reassign(state, means, 0, method.options, np.random.default_rng(2))

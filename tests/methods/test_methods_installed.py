@@ -5,9 +5,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import dpn
+import hinge
 import pytest
-from dpn import DPN
+from hinge import HINGE
 
 import nearbit as nb
 from nearbit.errors import InputError
@@ -17,7 +17,7 @@ from tiny_data import TINY, tiny_dataset, tiny_split
 
 @pytest.fixture
 def install(tmp_path, monkeypatch):
-    """Install a package that declares methods: install("dpn", dpn="dpn:DPN"); returns where it lies."""
+    """Install a package that declares methods: install("hinge", hinge="hinge:HINGE"); returns where it lies."""
 
     def place(package, **declared):
         site = tmp_path / f"site-{package}"
@@ -34,20 +34,20 @@ def install(tmp_path, monkeypatch):
 
 def test_without_packages_there_are_only_nearbits_own():
     assert installed_methods() == {}
-    with pytest.raises(InputError, match="unknown method 'dpn'; known: crh, "):
-        find_method("dpn")
+    with pytest.raises(InputError, match="unknown method 'hinge'; known: crh, "):
+        find_method("hinge")
 
 
 def test_a_declared_method_is_found_by_its_name_beside_nearbits_own(install):
-    install("dpn", dpn="dpn:DPN")
-    assert find_method("dpn") is DPN
+    install("hinge", hinge="hinge:HINGE")
+    assert find_method("hinge") is HINGE
     assert all(find_method(name) is method for name, method in METHODS.items())
     dataset = tiny_dataset()
     options = nb.TrainOptions(image_size=8, epochs=1, device="cpu")
-    model = nb.train(dataset, tiny_split(dataset), method="dpn", n_bits=12, options=options)
-    assert model.method == "dpn"
-    with pytest.raises(InputError, match=r"unknown method 'dpm'; known: .*label, dpn\. Did you mean 'dpn'\?"):
-        find_method("dpm")
+    model = nb.train(dataset, tiny_split(dataset), method="hinge", n_bits=12, options=options)
+    assert model.method == "hinge"
+    with pytest.raises(InputError, match=r"unknown method 'hing'; known: .*label, hinge\. Did you mean 'hinge'\?"):
+        find_method("hing")
 
 
 def test_a_declaration_is_not_imported_before_it_is_asked_for(install):
@@ -58,11 +58,11 @@ def test_a_declaration_is_not_imported_before_it_is_asked_for(install):
 
 
 @pytest.mark.parametrize(("declared", "match"), [
-    ({"dpn": "dpn:DPNN"}, "the method 'dpn' of dpn:DPNN .* cannot be imported: .*has no attribute 'DPNN'"),
-    ({"dpn": "dpn:DPNOptions"}, r"dpn:DPNOptions \(package one\) must be a Method or a Baseline named 'dpn', not type"),
-    ({"polar": "dpn:DPN"}, "must be a Method or a Baseline named 'polar', not one named 'dpn'"),
-    ({"csq": "dpn:DPN"}, "'csq' is a method of nearbit, and dpn:DPN is declared under the same name"),
-    ({"itq": "dpn:DPN"}, "'itq' is a method of nearbit"),
+    ({"hinge": "hinge:HINGES"}, "the method 'hinge' of hinge:HINGES .* cannot be imported: .*no attribute 'HINGES'"),
+    ({"hinge": "hinge:HingeOptions"}, r"hinge:HingeOptions \(package one\) must be a Method or .* 'hinge', not type"),
+    ({"polar": "hinge:HINGE"}, "must be a Method or a Baseline named 'polar', not one named 'hinge'"),
+    ({"csq": "hinge:HINGE"}, "'csq' is a method of nearbit, and hinge:HINGE is declared under the same name"),
+    ({"itq": "hinge:HINGE"}, "'itq' is a method of nearbit"),
 ])  # fmt: skip
 def test_a_declaration_that_does_not_hold_is_refused(install, declared, match):
     install("one", **declared)
@@ -71,29 +71,29 @@ def test_a_declaration_that_does_not_hold_is_refused(install, declared, match):
 
 
 def test_two_packages_cannot_have_methods_of_one_name(install):
-    install("one", dpn="dpn:DPN")
-    install("two", dpn="dpn_of_two:DPN")
-    with pytest.raises(InputError, match=r"several packages declare .*\(package one\), dpn_of_two:DPN \(package two\)"):
-        find_method("dpn")
+    install("one", hinge="hinge:HINGE")
+    install("two", hinge="hinge_of_two:HINGE")
+    with pytest.raises(InputError, match=r"several packages .*\(package one\), hinge_of_two:HINGE \(package two\)"):
+        find_method("hinge")
 
 
 def test_a_package_that_lies_on_the_path_twice_counts_once(install, monkeypatch, tmp_path):
-    site = install("one", dpn="dpn:DPN")
+    site = install("one", hinge="hinge:HINGE")
     other = tmp_path / "again"
     other.symlink_to(site)
     monkeypatch.syspath_prepend(other)
-    assert find_method("dpn") is DPN
+    assert find_method("hinge") is HINGE
 
 
 @pytest.mark.slow
 def test_the_command_line_trains_a_method_of_another_package(install, tmp_path):
-    places = [install("dpn", dpn="dpn:DPN"), Path(dpn.__file__).parent, Path(nb.__file__).parents[1]]
+    places = [install("hinge", hinge="hinge:HINGE"), Path(hinge.__file__).parent, Path(nb.__file__).parents[1]]
     environment = os.environ | {
         "PYTHONPATH": os.pathsep.join(map(str, places)),
         "NEARBIT_CACHE": str(tmp_path / "cache"),
     }
-    output = tmp_path / "dpn.model"
-    command = [sys.executable, "-m", "nearbit", "train", "digits", "--method", "dpn", "--option", "margin=0.5", *TINY]
+    output = tmp_path / "hinge.model"
+    command = [sys.executable, "-m", "nearbit", "train", "digits", "--method", "hinge", "--option", "margin=0.5", *TINY]
     subprocess.run([*command, "-o", str(output)], env=environment, check=True, capture_output=True)
     model = nb.load_model(output)
-    assert (model.method, model.method_options) == ("dpn", {"margin": 0.5})
+    assert (model.method, model.method_options) == ("hinge", {"margin": 0.5})

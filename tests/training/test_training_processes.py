@@ -33,6 +33,10 @@ def test_no_batch_but_the_only_one_is_smaller_than_the_least(n_images, least):
     assert all(len(batch) == 8 for batch in batches[:-1])
 
 
+WITHOUT_PAIRS = {"dsah": {"pair_weight": 0.0}}
+"""Options that leave out what a loss sees in a whole batch: each process has that of its own share."""
+
+
 @pytest.mark.parametrize("name", METHODS)
 def test_losses_of_shares_weighted_by_their_sizes_are_the_loss_of_the_batch(name):
     method = METHODS[name]
@@ -44,9 +48,10 @@ def test_losses_of_shares_weighted_by_their_sizes_are_the_loss_of_the_batch(name
     labels = torch.eye(3, dtype=torch.float64)[torch.arange(9) % 3]
     labels[::2, 0] = 1
     targets = Targets(torch.sign(torch.randn(3, 6, generator=generator, dtype=torch.float64)), torch.ones(6).double())
-    whole = method.loss(outputs, labels, targets, task, method.options)
+    options = method.with_options(WITHOUT_PAIRS.get(name))
+    whole = method.loss(outputs, labels, targets, task, options)
     parts = [np.arange(9)[:4], np.arange(9)[4:]]
-    shares = [method.loss(outputs[part], labels[part], targets, task, method.options) * len(part) / 9 for part in parts]
+    shares = [method.loss(outputs[part], labels[part], targets, task, options) * len(part) / 9 for part in parts]
     assert float(sum(shares)) == pytest.approx(float(whole), rel=1e-12)
 
 

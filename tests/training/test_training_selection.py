@@ -1,13 +1,16 @@
 """Which epoch and which head are kept, and what of that stands in the record."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from same_models import history_of
 
 from nearbit.methods import CRH, METHODS
-from nearbit.training import TrainOptions
+from nearbit.training import TrainOptions, plan
 from nearbit.training.options import resolve_schedule
 from nearbit.training.trainer import Trainer
+from tiny_data import tiny_dataset, tiny_split
 
 
 @pytest.mark.parametrize("method", ["crh", "csq"])
@@ -88,6 +91,26 @@ def test_a_small_set_gets_as_many_steps_as_a_large_one(n_train, epochs):
         assert resolve_schedule(method, TrainOptions(epochs=3), "frozen", "linear", n_train).epochs == 3
         if "scratch" in method.schedules:
             assert resolve_schedule(method, TrainOptions(), "scratch", "linear", n_train).epochs == 60
+
+
+def test_crh_is_fine_tuned_for_fewer_epochs_where_images_have_several_labels():
+    for several, epochs in ((False, 300), (True, 30)):
+        for n_train in (10, 10**5):
+            found = resolve_schedule(CRH, TrainOptions(), "fine-tuned", "linear", n_train, multi_label=several)
+            assert found.epochs == epochs
+        for regime, same in (("scratch", 60), ("frozen", 20)):
+            found = resolve_schedule(CRH, TrainOptions(), regime, "linear", 10**5, multi_label=several)
+            assert found.epochs == same
+        given = resolve_schedule(CRH, TrainOptions(epochs=7), "fine-tuned", "linear", 10, multi_label=several)
+        assert given.epochs == 7
+
+
+def test_a_fine_tuned_run_knows_that_images_have_several_labels(frozen):
+    options = replace(frozen, regime="fine-tuned", epochs=None)
+    for several, epochs in ((False, 300), (True, 30)):
+        dataset = tiny_dataset(multi_label=several)
+        run = plan(dataset, tiny_split(dataset), method="crh", n_bits=12, options=options)
+        assert run.schedules["linear"].epochs == epochs
 
 
 def test_more_images_than_the_search_had_get_no_fewer_epochs_and_small_batches_count():

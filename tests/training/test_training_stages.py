@@ -14,6 +14,7 @@ from nearbit.methods import BASELINES, find_method
 from nearbit.model.bundle import load_model
 from nearbit.training import TrainOptions, plan, train, trainer
 from nearbit.training.baseline import UNUSED, UNUSED_BY_PROJECTIONS
+from nearbit.training.method_run import reference_similarity
 from tiny_data import dataset_of, tiny_dataset, tiny_labels, tiny_pixels, tiny_split
 
 
@@ -171,7 +172,7 @@ def test_one_bit_gives_a_finite_model_of_two_classes(run, method):
     ({"centers": np.zeros((3, 12))}, "centers must be -1 or \\+1 in every bit"),
     ({"similarity": np.eye(3) - 0.5, "centers": np.ones((3, 12))}, "not both"),
     ({"method": "csq", "similarity": np.eye(3)}, "the centers of csq follow no similarity"),
-    ({"method": "crh", "centers": np.ones((3, 12))}, "crh chooses its centers while it trains and takes none"),
+    ({"method": "crh", "centers": np.ones((3, 12))}, "crh changes its centers while it trains and takes none"),
     ({"method": "itq", "centers": np.ones((3, 12))}, "itq takes neither a similarity nor centers"),
 ])  # fmt: skip
 def test_given_stages_that_do_not_fit_are_refused(given, match):
@@ -287,13 +288,36 @@ def test_the_record_of_crh_says_how_its_centers_moved(run, frozen):
 
 
 def plan_features(model, frozen):
-    """Return the mean feature of each class, of length 1."""
+    """Return the mean of each class's features of length 1, of length 1."""
     dataset = tiny_dataset()
     setup = plan(dataset, tiny_split(dataset), options=options_of(model, frozen)).context
     features = setup.train_features(silent).astype(float)
+    features /= np.linalg.norm(features, axis=1, keepdims=True)
     labels = dataset.labels[model.split.train]
     means = np.stack([features[labels[:, number]].mean(axis=0) for number in range(3)])
     return means / np.linalg.norm(means, axis=1, keepdims=True)
+
+
+def test_the_reference_of_center_correlation_weighs_labels_and_images_as_the_paper_does():
+    rng = np.random.default_rng(0)
+    features, labels = rng.normal(size=(12, 5)).astype(np.float32), np.eye(4, dtype=bool)[np.arange(12) % 4]
+    labels[::2, 1] = True
+    means = []
+    for number in range(4):
+        total = np.zeros(5)
+        for row, own in zip(features.astype(float), labels, strict=True):
+            total += own[number] / own.sum() * row / np.linalg.norm(row)
+        means.append(total / np.linalg.norm(total))
+    found = reference_similarity(features, labels)
+    np.testing.assert_allclose(found, np.array(means) @ np.array(means).T, atol=1e-12)
+    centers = np.array([[1, 1, 1, 1], [1, 1, 1, -1], [1, -1, 1, 1], [-1, -1, 1, 1]])
+    products, pairs = centers @ centers.T / 4, np.triu_indices(4, 1)
+    expected = np.corrcoef(products[pairs], found[pairs])[0, 1]
+    assert similarity_correlation(centers, found) == pytest.approx(expected, rel=1e-10)
+    assert similarity_correlation(centers, 0.3 + 0.5 * products) == pytest.approx(1)  # an increasing line of them
+    order = [2, 0, 3, 1]
+    assert similarity_correlation(centers[order], found[order][:, order]) == pytest.approx(expected, rel=1e-10)
+    assert reference_similarity(features, labels[:, :2] | ~labels[:, :2].any(axis=1, keepdims=True)) is None
 
 
 def test_find_method_knows_methods_and_baselines():

@@ -21,9 +21,10 @@ from nearbit.centers.coding.construction import best_known_distance
 from nearbit.centers.coding.packed import distance_counts, min_distance_of
 from nearbit.centers.csq import csq_centers
 from nearbit.centers.hadamard import hadamard_centers, hadamard_fits
+from nearbit.centers.label_regression import polar_factor, regressed_words, regression_centers
 from nearbit.centers.label_sets import LabelSets, label_sets, means_of_classes, words_of_sets
 from nearbit.centers.mds import mds_centers, mds_objective
-from nearbit.centers.nearest_spare import nearest_spare
+from nearbit.centers.nearest_spare import distinct_words, nearest_spare
 from nearbit.centers.nested import check_prefixes, nested_centers
 from nearbit.centers.orthohash import maxhd_centers, orthohash_centers
 from nearbit.centers.reassignment import assign_exactly, assign_greedily, reassign, reassignment_costs
@@ -33,13 +34,17 @@ from nearbit.centers.semantic.quadratic_assignment import assign_words, semantic
 from nearbit.centers.semantic.search import Trade, semantic_centers, trade_off
 from nearbit.centers.semantic.similarity import (
     SimilarityRule,
+    similarity_from_distances,
     similarity_from_embeddings,
     similarity_from_logits,
     similarity_from_prototypes,
+    similarity_from_shared_images,
 )
+from nearbit.centers.semantic.swap_descent import swap_cost, swapped_words
 from nearbit.centers.separated import mean_distance, separated_centers
 from nearbit.centers.spare import spare_codewords
 from nearbit.centers.state import Centers, CenterState, Generator, check_sizes, pairwise_distances, random_signs
+from nearbit.centers.tammes import tammes_points
 from nearbit.errors import InputError, did_you_mean
 
 __all__ = [
@@ -66,6 +71,7 @@ __all__ = [
     "csq_centers",
     "default_codewords",
     "distance_counts",
+    "distinct_words",
     "gilbert_varshamov_distance",
     "hadamard_centers",
     "hadamard_fits",
@@ -87,21 +93,29 @@ __all__ = [
     "orthohash_centers",
     "pairwise_distances",
     "plotkin_bound",
+    "polar_factor",
     "proven_upper_bound",
     "published_shc_centers",
     "published_start",
     "random_signs",
     "reassign",
     "reassignment_costs",
+    "regressed_words",
+    "regression_centers",
     "semantic_by_assignment",
     "semantic_centers",
     "semantic_loss",
     "separated_centers",
     "similarity_correlation",
+    "similarity_from_distances",
     "similarity_from_embeddings",
     "similarity_from_logits",
     "similarity_from_prototypes",
+    "similarity_from_shared_images",
     "spare_codewords",
+    "swap_cost",
+    "swapped_words",
+    "tammes_points",
     "trade_off",
     "words_of_sets",
 ]

@@ -61,6 +61,23 @@ def nearest_spare(
     return best
 
 
+def distinct_words(centers: Centers, wish: Outputs, rng: Generator) -> Centers:
+    """Return words that all differ: of equal ones the first class keeps it, others get the nearest word that is free.
+
+    Args:
+        centers: int8 `(n_classes, n_bits)`, at most 2 ** n_bits rows.
+        wish: float64 `(n_classes, n_bits)`: what the word of a class is to be near to.
+        rng: see `nearest_spare`.
+    """
+    words = centers.copy()
+    _, first = np.unique(words, axis=0, return_index=True)
+    again = np.setdiff1d(np.arange(len(words)), first)
+    for number in again:
+        others = np.delete(words, again[again >= number], axis=0)
+        words[number] = nearest_spare(others, wish[number], 1, rng)
+    return words
+
+
 def _starts(used: Centers, wish: Outputs, min_distance: int, rng: Generator) -> Centers:
     spares = [spare_codewords(used, number, rng)[0] for number in (1, STARTS)]
     return np.concatenate([_moved_away(used, wish, min_distance)[None], *spares])

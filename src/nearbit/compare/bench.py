@@ -94,8 +94,8 @@ class Bench:
         spec, split = parse_spec(cell.method), self.split(cell.seed)
         options = options_for(spec, self.work.options, cell)
         run = plan(
-            self.dataset, split, method=spec.method, n_bits=cell.n_bits, options=options, method_options=spec.values,
-            cache=self.feature_store,
+            self.dataset, split, method=spec.method, n_bits=cell.n_bits, options=options,
+            method_options=spec.values or None, cache=self.feature_store,
         )  # fmt: skip
         known = self._standing(cell, run.key())
         if known is not None:
@@ -156,7 +156,7 @@ def options_for(spec: Spec, options: TrainOptions, cell: Cell) -> TrainOptions:
     seeded = replace(options, seed=cell.seed)
     if isinstance(spec.method, Baseline):
         return useful_options(spec.method, seeded)
-    return replace(seeded, head=cast(Any, cell.head))
+    return seeded if spec.has_own_head else replace(seeded, head=cast(Any, cell.head))
 
 
 def machine_facts() -> dict[str, Any]:
@@ -170,6 +170,7 @@ def _facts(model: Model, found: Evaluation) -> dict[str, Any]:
     report = found.report.to_dict()
     changing = [epoch["center_correlation"] for epoch in record["history"] if "center_correlation" in epoch]
     return {
+        "chosen": model.method,
         "head": model.head["kind"],
         "head_candidates": record["head_candidates"],
         "method_options": model.method_options,

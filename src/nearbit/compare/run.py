@@ -156,7 +156,7 @@ def _about(dataset: Dataset, splits: dict[int, Split], grid: Grid, context: RunC
         "format": FORMAT,
         "version": VERSION,
         **{name: list(values) for name, values in asdict(grid).items()},
-        "baselines": [spec for spec in grid.methods if parse_spec(spec).is_baseline],
+        "baselines": [spec for spec in grid.methods if parse_spec(spec).has_own_head],
         "dataset": {
             "name": dataset.name,
             "images": len(dataset),

@@ -1,6 +1,6 @@
 """What a comparison calls a method: its name, or its name with options of it ("crh:reassign_every=0,margin=0.3")."""
 
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from nearbit.errors import InputError
 from nearbit.json_text import json_or_text
@@ -11,17 +11,17 @@ class Spec(NamedTuple):
     """A method with the options that a comparison gives it.
 
     Attributes:
-        method: the method or baseline.
+        method: the method or baseline; "auto" for the one that each run chooses for itself.
         values: options of it by name; all others are the method's own.
     """
 
-    method: Method | Baseline
+    method: Method | Baseline | Literal["auto"]
     values: dict[str, Any]
 
     @property
-    def is_baseline(self) -> bool:
-        """Whether it trains no hash network, and so has no choice of heads."""
-        return isinstance(self.method, Baseline)
+    def has_own_head(self) -> bool:
+        """Whether it has no choice of heads: baselines, methods with a head of their own, and auto."""
+        return not isinstance(self.method, Method) or self.method.head is not None
 
 
 def parse_spec(text: str) -> Spec:
@@ -31,6 +31,10 @@ def parse_spec(text: str) -> Spec:
         InputError: an unknown method or option, or a value that the option does not take.
     """
     name, colon, pairs = text.partition(":")
+    if name == "auto":
+        if colon:
+            raise InputError(f"auto chooses a method and takes no options, and {text!r} has some: name that method")
+        return Spec("auto", {})
     method = find_method(name)
     given = [_pair(text, pair) for pair in pairs.split(",")] if colon else []
     values = dict(given)

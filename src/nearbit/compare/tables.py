@@ -1,5 +1,6 @@
 """The tables of a comparison, as entries that every format can write: see `rendering`."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -238,6 +239,8 @@ def _quality_notes(findings: Findings) -> list[str]:
         notes.append(
             "One seed: only queries were resampled, so that chance in training is not covered by any p or interval."
         )
+    if chosen := _chosen(findings):
+        notes.append(f"auto took {chosen}.")
     apart = [f"{row.name} at {column.n_bits} bits" for column in findings.columns for row in column.untested()]
     if apart:
         notes.append(f"No seed or split in common with the best of the column, so not compared: {'; '.join(apart)}.")
@@ -247,3 +250,16 @@ def _quality_notes(findings: Findings) -> list[str]:
         if counts[status]:
             notes.append(f"{counts[status]} of {total} runs {'have ' if status == 'failed' else 'are '}{words}.")
     return notes
+
+
+def _chosen(findings: Findings) -> str:
+    """Return which methods "auto" took, and at which lengths and seeds how often; nothing where it was not compared."""
+    cells = [result for result in findings.comparison.results if result.cell.method == "auto"]
+    found: dict[str, Counter[int]] = {}
+    for result in cells:
+        if result.status == "done" and "chosen" in result.facts:
+            found.setdefault(result.facts["chosen"], Counter())[result.cell.n_bits] += 1
+    return "; ".join(
+        f"{name} ({', '.join(f'{count} × {n_bits} bits' for n_bits, count in sorted(counts.items()))})"
+        for name, counts in sorted(found.items())
+    )

@@ -2,7 +2,9 @@
 
 from nearbit.losses.center_softmax import center_softmax
 from nearbit.losses.central_similarity import central_similarity, torch_centroids, torch_words_of_sets
+from nearbit.losses.class_structure import class_structure
 from nearbit.losses.cross_entropy import cross_entropy
+from nearbit.losses.instance_similarity import center_costs, instance_similarity, instance_weights
 from nearbit.losses.margin_cosine import crh_scale, margin_cosine
 from nearbit.losses.memory_pairs import memory_pairs
 from nearbit.losses.pairwise import (
@@ -13,17 +15,27 @@ from nearbit.losses.pairwise import (
     tanh_pairs,
     triplet_likelihood,
 )
+from nearbit.losses.polarization import polarization
+from nearbit.losses.proxy_softmax import balanced_proxies, code_triplets, proxy_softmax
 from nearbit.losses.quantization import quantization
 
 __all__ = [
+    "balanced_proxies",
+    "center_costs",
     "center_softmax",
     "central_similarity",
+    "class_structure",
+    "code_triplets",
     "crh_scale",
     "cross_entropy",
     "graded_pairs",
+    "instance_similarity",
+    "instance_weights",
     "margin_cosine",
     "memory_pairs",
     "pair_likelihood",
+    "polarization",
+    "proxy_softmax",
     "quantization",
     "sign_quantization",
     "softsign_quantization",

@@ -11,9 +11,15 @@ from nearbit.methods.classwise.classifier import CLASSIFIER
 from nearbit.methods.closed_form.label_code import LABEL, LabelOptions
 from nearbit.methods.closed_form.projections import ITQ, PCA, RANDOM, ITQOptions
 from nearbit.methods.closed_form.ridge import RIDGE, RidgeOptions
+from nearbit.methods.closed_form.rslh import RSLH, RSLHOptions
+from nearbit.methods.closed_form.sslh import SSLH, SSLHOptions
 from nearbit.methods.hash_centers.crh import CRH, CRHOptions
 from nearbit.methods.hash_centers.csq import CSQ, CSQOptions
+from nearbit.methods.hash_centers.dpn import DPN, DPNOptions
+from nearbit.methods.hash_centers.dsah import DSAH, DSAHOptions
 from nearbit.methods.hash_centers.ech import ECH, ECHOptions
+from nearbit.methods.hash_centers.hclm import HCLM, HCLMOptions
+from nearbit.methods.hash_centers.ics import ICS, ICSOptions
 from nearbit.methods.hash_centers.mds import MDS, MDSOptions
 from nearbit.methods.hash_centers.orthohash import ORTHOHASH, OrthoHashOptions
 from nearbit.methods.hash_centers.shc import SHC, SHCMethodOptions
@@ -40,10 +46,14 @@ __all__ = [
     "CLASSIFIER",
     "CRH",
     "CSQ",
+    "DPN",
     "DPSH",
+    "DSAH",
     "DTSH",
     "ECH",
     "HASHNET",
+    "HCLM",
+    "ICS",
     "IDHN",
     "ITQ",
     "LABEL",
@@ -53,16 +63,22 @@ __all__ = [
     "PCA",
     "RANDOM",
     "RIDGE",
+    "RSLH",
     "SHC",
+    "SSLH",
     "Baseline",
     "CRHOptions",
     "CSQOptions",
     "Committee",
+    "DPNOptions",
     "DPSHOptions",
+    "DSAHOptions",
     "DTSHOptions",
     "ECHOptions",
     "Fitted",
+    "HCLMOptions",
     "HashNetOptions",
+    "ICSOptions",
     "IDHNOptions",
     "ITQOptions",
     "LabelOptions",
@@ -72,9 +88,11 @@ __all__ = [
     "MemoryTerm",
     "Method",
     "OrthoHashOptions",
+    "RSLHOptions",
     "Regime",
     "RidgeOptions",
     "SHCMethodOptions",
+    "SSLHOptions",
     "Schedule",
     "Similarity",
     "Targets",
@@ -92,6 +110,10 @@ METHODS: dict[str, Method] = {
         CSQ,
         MDS,
         ORTHOHASH,
+        DPN,
+        HCLM,
+        ICS,
+        DSAH,
         DPSH,
         DTSH,
         HASHNET,
@@ -108,6 +130,8 @@ BASELINES: dict[str, Baseline] = {
         RANDOM,
         RIDGE,
         LABEL,
+        RSLH,
+        SSLH,
     )
 }
 """Every rule that makes codes of frozen features without training a hash network."""

@@ -28,6 +28,7 @@ class Task:
         multi_label: whether an image can have several labels.
         similarity: float64 `(n_classes, n_classes)` for centers that follow one, else None.
         label_sets: the sets of labels that training images have, once centers are to be made; None where each has one.
+        label_shares: float64 `(n_classes,)`: the share of the training images that have each label; None if not known.
     """
 
     n_classes: int
@@ -35,6 +36,7 @@ class Task:
     multi_label: bool
     similarity: Similarity | None = field(default=None, repr=False, compare=False)
     label_sets: LabelSets | None = field(default=None, repr=False, compare=False)
+    label_shares: npt.NDArray[np.float64] | None = field(default=None, repr=False, compare=False)
 
 
 class TrainingImages(Protocol):
@@ -137,6 +139,7 @@ class Schedule:
         linear_factor: a linear head's learning rate, relative to `learning_rate`, which is for a hidden layer.
         betas, weight_decay: of Adam.
         clip_norm: largest norm of the gradient.
+        multi_label_epochs: passes where images have several labels; None for as many as otherwise.
     """
 
     epochs: int
@@ -148,10 +151,13 @@ class Schedule:
     weight_decay: float = 1e-5
     clip_norm: float = 1.0
     least_steps: int = 0
+    multi_label_epochs: int | None = None
 
-    def epochs_for(self, n_train: int) -> int:
+    def epochs_for(self, n_train: int, *, multi_label: bool = False) -> int:
         """Return how many epochs that many training images take."""
-        return max(self.epochs, math.ceil(self.least_steps / math.ceil(n_train / self.batch_size)))
+        epochs = self.multi_label_epochs if multi_label else None
+        epochs = self.epochs if epochs is None else epochs
+        return max(epochs, math.ceil(self.least_steps / math.ceil(n_train / self.batch_size)))
 
 
 def check_choice(name: str, value: object, known: tuple[str, ...]) -> None:

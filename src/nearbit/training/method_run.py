@@ -21,7 +21,7 @@ from nearbit.centers import (
     check_similarity,
     label_sets,
     random_signs,
-    similarity_from_prototypes,
+    similarity_from_embeddings,
 )
 from nearbit.centers.semantic.loss import check_centers
 from nearbit.centers.state import check_sizes
@@ -29,6 +29,7 @@ from nearbit.encoding.feature_cache import FloatRows
 from nearbit.encoding.torch_backend import enough_memory
 from nearbit.errors import InputError
 from nearbit.methods import Method, Schedule, Similarity, Task
+from nearbit.methods.closed_form.projections import unit_rows
 from nearbit.model.bundle import Model
 from nearbit.networks import HEADS, ExpectedCenter, HashNetwork, Head, HeadKind
 from nearbit.progress import Progress, silent
@@ -97,7 +98,9 @@ class TrainingRun:
                 method.check(task, method_options)
         self.kinds = head_candidates(method, options, context.regime, has_validation=len(split.validation) > 0)
         self.schedules: dict[HeadKind, Schedule] = {
-            kind: resolve_schedule(method, options, context.regime, kind, len(split.train))
+            kind: resolve_schedule(
+                method, options, context.regime, kind, len(split.train), multi_label=task.multi_label
+            )
             for kind in {*HEADS, *self.kinds}
         }
         if options.select == "validation" and not len(split.validation):
@@ -359,7 +362,7 @@ def given_centers(method: Method, task: Task, centers: npt.ArrayLike | None) -> 
     if method.make_centers is None:
         raise InputError(f"{method.name} has no centers and takes none: leave them out")
     if method.reassign is not None:
-        raise InputError(f"{method.name} chooses its centers while it trains and takes none: leave them out")
+        raise InputError(f"{method.name} changes its centers while it trains and takes none: leave them out")
     given = check_centers(centers)
     if given.shape != (task.n_classes, task.n_bits):
         raise InputError(f"centers must have the shape {(task.n_classes, task.n_bits)}, not {given.shape}")
@@ -369,6 +372,10 @@ def given_centers(method: Method, task: Task, centers: npt.ArrayLike | None) -> 
 def reference_similarity(features: FloatRows, labels: npt.NDArray[np.bool_]) -> Similarity | None:
     """Return the cosines of the mean features of classes; None where they tell no two pairs of classes apart.
 
+    The means are of features at length 1, and an image with several labels counts in each class by its share. The
+    correlation of centers with it is the PCC of CRH (arXiv 2511.12162), there of CLIP's features, in the form of a
+    reading of the paper by others.
+
     Args:
         features: float32 `(n, feature_dim)` of training images.
         labels: bool `(n, n_classes)`, each class with an image.
@@ -376,9 +383,10 @@ def reference_similarity(features: FloatRows, labels: npt.NDArray[np.bool_]) -> 
     Returns:
         float64 `(n_classes, n_classes)`, or None for fewer than three classes, a mean of 0, or equal cosines.
     """
-    means = (labels.T.astype(np.float64) @ features) / labels.sum(axis=0)[:, None]
+    unit = unit_rows(features.astype(np.float64))
+    means = (labels / labels.sum(axis=1, keepdims=True)).T @ unit
     if len(means) < 3 or not np.linalg.norm(means, axis=1).all():
         return None
-    similarity = similarity_from_prototypes(features, labels, scaling="plain")
+    similarity = similarity_from_embeddings(means, scaling="plain")
     beside = similarity[~np.eye(len(similarity), dtype=bool)]
     return similarity if np.ptp(beside) > 1e-6 else None

@@ -137,8 +137,16 @@ def check_augmentation(options: TrainOptions, regime: Regime) -> None:
         )
 
 
-def resolve_schedule(method: Method, options: TrainOptions, regime: Regime, kind: HeadKind, n_train: int) -> Schedule:
-    """Return the method's schedule for the regime, the kind of head and the size of the training set.
+def resolve_schedule(
+    method: Method,
+    options: TrainOptions,
+    regime: Regime,
+    kind: HeadKind,
+    n_train: int,
+    *,
+    multi_label: bool = False,
+) -> Schedule:
+    """Return the method's schedule for the regime, the kind of head, and the size and the kind of the training set.
 
     What the options give replaces it; without epochs among them a small set gets more of them.
     """
@@ -148,7 +156,11 @@ def resolve_schedule(method: Method, options: TrainOptions, regime: Regime, kind
     given = {"epochs": options.epochs, "batch_size": options.batch_size, "learning_rate": options.learning_rate}
     chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     schedule = replace(schedule, **chosen)
-    return schedule if options.epochs is not None else replace(schedule, epochs=schedule.epochs_for(n_train))
+    return (
+        schedule
+        if options.epochs is not None
+        else replace(schedule, epochs=schedule.epochs_for(n_train, multi_label=multi_label))
+    )
 
 
 def head_candidates(

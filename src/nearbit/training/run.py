@@ -156,7 +156,8 @@ def _plan_one(
     _check_labels(context.dataset, context.split, needed=chosen.needs_labels)
     labels = context.labels["train"]
     multi_label = bool((labels.sum(axis=1) > 1).any())
-    task = Task(n_classes=labels.shape[1], n_bits=n_bits, multi_label=multi_label)
+    shares = labels.mean(axis=0)
+    task = Task(n_classes=labels.shape[1], n_bits=n_bits, multi_label=multi_label, label_shares=shares)
     given = (given_similarity(chosen, task, similarity), given_centers(chosen, task, centers))
     return TrainingRun(context, chosen, values, task, *given)
 

@@ -190,6 +190,56 @@ def similarity_from_embeddings(vectors: npt.ArrayLike, *, scaling: Literal["rows
     return np.asarray(rows)
 
 
+def similarity_from_distances(values: npt.ArrayLike, labels: npt.ArrayLike) -> Values:
+    """Return exp(-|m_i - m_j|² / (2 κ²)) of the mean rows m of classes, κ their mean distance.
+
+    Source: HCLM (Morgado et al., IJCV 2020), where the rows are features of a fine-tuned network. Deterministic.
+
+    Args:
+        values: real numbers `(n, width)`, finite: features, or logits.
+        labels: class numbers `(n,)`, each of 0 to the largest used; or bool `(n, n_classes)`, where an image counts for
+            each of its classes.
+
+    Returns:
+        float64 `(n_classes, n_classes)`, symmetric, 0 to 1, diagonal 1.
+
+    Raises:
+        InputError: fewer than two classes, a class without images, or means that are all the same.
+    """
+    rows = _check_rows(values, "values")
+    given = np.asarray(labels)
+    n_classes = given.shape[1] if given.ndim == 2 else int(given.max(initial=-1)) + 1
+    marked = label_matrix(given, len(rows), n_classes)
+    _check_images(marked)
+    means = (marked.T.astype(np.float64) @ rows) / marked.sum(axis=0)[:, None]
+    distances = np.stack([np.linalg.norm(means - mean, axis=1) for mean in means])
+    width = distances.sum() / (n_classes * (n_classes - 1))
+    if width <= 1e-12 * max(float(np.abs(means).max()), 1e-300):
+        raise InputError("the mean features of all classes are the same: they say nothing of how alike classes are")
+    return np.asarray(np.exp(-np.square(distances / width) / 2))
+
+
+def similarity_from_shared_images(labels: npt.NDArray[np.bool_]) -> Values:
+    """Return Dice's 2 n_ij / (n_i + n_j) of classes i and j: how many images have both, of those that have either.
+
+    Source: HCLM (Morgado et al., IJCV 2020), for images with several tags. Deterministic.
+
+    Args:
+        labels: bool `(n, n_classes)`.
+
+    Returns:
+        float64 `(n_classes, n_classes)`, symmetric, 0 to 1, diagonal 1.
+
+    Raises:
+        InputError: fewer than two classes, or a class without images.
+    """
+    check_class_count(labels.shape[1])
+    _check_images(labels)
+    both = labels.T.astype(np.float64) @ labels
+    counts = np.diagonal(both)
+    return np.asarray(2 * both / (counts + counts[:, None]))
+
+
 def check_class_count(n_classes: int) -> None:
     """Raise `InputError` for fewer than two classes, between which there is no similarity."""
     if n_classes < 2:

@@ -62,7 +62,7 @@ def spread(args: Sequence[str], options: Sequence[str]) -> list[str]:
     multiple=True,
     default=("crh", "shc", "mds", "csq"),
     show_default=True,
-    help="Methods and baselines; with options as in crh:margin=0.3,assignment=exact.",
+    help="Methods and baselines, and auto; with options as in crh:margin=0.3,assignment=exact.",
 )
 @click.option("--bits", multiple=True, type=click.IntRange(1), default=(16, 32, 64), show_default=True)
 @click.option(

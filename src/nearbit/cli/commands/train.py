@@ -55,8 +55,8 @@ def method_values(pairs: tuple[str, ...]) -> dict[str, Any]:
     default="auto",
     show_default=True,
     help="auto: on frozen features ech, ridge and itq are trained, and the best on validation is kept; else crh. Or "
-    "crh, shc, csq, mds, orthohash; on frozen features ech, itq, pca, random (the last three need no labels), ridge or "
-    "label; or one that an installed package adds.",
+    "crh, shc, csq, mds, orthohash, dpn, hclm, ics, dsah; on frozen features ech, itq, pca, random (the last three "
+    "need no labels), ridge, label, rslh or sslh; or one that an installed package adds.",
 )
 @click.option("--bits", "n_bits", type=click.IntRange(1), default=64, show_default=True, help="Code length.")
 @click.option("--option", "pairs", multiple=True, metavar="NAME=VALUE", help="An option of the method; repeatable.")

@@ -119,7 +119,9 @@ CRH = Method(
         "frozen": Schedule(
             epochs=20, batch_size=256, learning_rate=2e-2, linear_factor=0.05, betas=(0.5, 0.999), least_steps=720
         ),
-        "fine-tuned": Schedule(epochs=300, batch_size=128, learning_rate=1e-4, betas=(0.5, 0.999)),
+        "fine-tuned": Schedule(
+            epochs=300, multi_label_epochs=30, batch_size=128, learning_rate=1e-4, betas=(0.5, 0.999)
+        ),
         "scratch": Schedule(epochs=60, batch_size=64, learning_rate=2e-3, betas=(0.5, 0.999)),
     },
     reassign=_reassign,

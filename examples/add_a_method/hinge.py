@@ -1,8 +1,8 @@
-"""DPN: fixed centers, and a hinge that drives every output beyond a margin."""
+"""Hinge: fixed centers, and a loss that drives every output beyond a margin."""
 
 from dataclasses import dataclass
 
-from polarization import polarization
+from hinge_loss import hinge_loss
 from torch import Tensor
 
 from nearbit.centers import CenterState, Generator, csq_centers, random_signs
@@ -11,8 +11,8 @@ from nearbit.methods.method import Method, Schedule, Targets, Task, check_number
 
 
 @dataclass(frozen=True, kw_only=True)
-class DPNOptions:
-    """Options of DPN.
+class HingeOptions:
+    """Options of the hinge.
 
     Attributes:
         margin: how far from 0 an output has to be.
@@ -24,21 +24,21 @@ class DPNOptions:
         check_number("margin", self.margin)
 
 
-def _centers(task: Task, options: DPNOptions, rng: Generator) -> CenterState:
+def _centers(task: Task, options: HingeOptions, rng: Generator) -> CenterState:
     centers = csq_centers(task.n_classes, task.n_bits, rng)
     return CenterState(centers=centers, tie_break=random_signs((task.n_bits,), rng))
 
 
-def _loss(outputs: Tensor, labels: Tensor, targets: Targets, task: Task, options: DPNOptions) -> Tensor:
+def _loss(outputs: Tensor, labels: Tensor, targets: Targets, task: Task, options: HingeOptions) -> Tensor:
     own = torch_centroids(labels, targets.centers, targets.tie_break)  # with several labels: the majority of each bit
-    return polarization(outputs, own, options.margin)
+    return hinge_loss(outputs, own, options.margin)
 
 
-DPN = Method(
-    name="dpn",
-    title="DPN: a hinge on every output, towards fixed centers",
-    citation="Fan et al., Deep Polarized Network for Supervised Learning of Accurate Binary Hashing Codes, IJCAI 2020",
-    options=DPNOptions(),
+HINGE = Method(
+    name="hinge",
+    title="Hinge: a hinge on every output, towards fixed centers",
+    citation="an example; the hinge is that of Cortes and Vapnik, Support-Vector Networks, Machine Learning 1995",
+    options=HingeOptions(),
     make_centers=_centers,
     loss=_loss,
     schedules={

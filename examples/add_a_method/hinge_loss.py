@@ -1,9 +1,9 @@
-"""Polarization (DPN): every output is to lie beyond a margin, on the side of its target bit."""
+"""A hinge on every output: it is to lie beyond a margin, on the side of its target bit."""
 
 from torch import Tensor
 
 
-def polarization(outputs: Tensor, targets: Tensor, margin: float) -> Tensor:
+def hinge_loss(outputs: Tensor, targets: Tensor, margin: float) -> Tensor:
     """Return the mean of max(margin - u · t, 0) over images and bits.
 
     Args:
