@@ -8,7 +8,8 @@ Codes are the signs of simulated outputs, or come from `--codes`: an .npz with d
 query_outputs and n_bits, such as `benchmarks/trained_codes.py` writes. Simulated outputs: of a class each, its center
 times a strength of each bit, plus noise of one size ("strong": 0.4, "weak": 0.8 of the mean strength), and codes around
 1000 centers with some percent of the bits flipped whose weights are flat, or know nothing of the flips. All searches
-run in this process, interleaved, on one thread; the median of the rounds counts, in CPU seconds. The simplest NumPy
+run in this process, interleaved, on `--threads` threads; the median of the rounds counts, in CPU
+seconds of all threads. The simplest NumPy
 line is the matrix product of query and signs, kept as float32, and a partition; it is measured on few queries. Every
 ranking by weight is compared with that product.
 """
@@ -156,11 +157,13 @@ def main() -> None:
     parser.add_argument("--singles", type=int, default=20, help="queries that are asked one by one, too")
     parser.add_argument("-k", type=int, default=100)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
-    os.environ["NEARBIT_THREADS"] = os.environ["OMP_NUM_THREADS"] = "1"
+    os.environ["NEARBIT_THREADS"], os.environ["OMP_NUM_THREADS"] = str(options.threads), "1"
     results = json.loads(options.out.read_text()) if options.out.exists() else {}
-    results |= {"k": options.k, "threads": 1, "versions": versions()}
+    results |= {"k": options.k, "versions": versions()}
     for title, make_case in cases(options).items():
+        title += "" if options.threads == 1 else f", {options.threads} threads"
         results[title] = result = measure(make_case(), options)
         for kind in ("batch", "single"):
             print(title, kind, {name: round(result[kind][name], 4) for name in ("plain_ms", "asymmetric_ms", "times")})

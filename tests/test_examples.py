@@ -22,7 +22,7 @@ from tiny_data import TINY, tiny_dataset, tiny_split
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "examples"
-SHORT = ("evaluate_codes", "hash_centers", "search_an_index")
+SHORT = ("evaluate_codes", "hash_centers", "recommend_items", "search_an_index")
 
 
 def test_every_example_stands_on_their_page():

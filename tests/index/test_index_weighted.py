@@ -124,6 +124,55 @@ def test_many_codes_are_ranked_as_by_numpy_on_one_thread_and_on_two(monkeypatch,
             assert found.weighted[own].tolist() == distances[order].tolist()
 
 
+@pytest.mark.parametrize("layout", ["plain", "rings", "table"])
+def test_where_a_distance_and_a_row_do_not_fit_into_one_number_the_ranking_is_the_same(monkeypatch, layout):
+    rng = np.random.default_rng(5)
+    bits = rng.random((400, 12)) < 0.5
+    structure = build_structure(as_words(np.packbits(bits, axis=1)), 12, layout=layout)
+    words, outputs = as_words(np.packbits(bits, axis=1)), outputs_of("normal", 3, 12, rng)
+    queries = weighted_queries(outputs)
+    assert asymmetric_search.has_keys(queries, 400)
+    found = asymmetric_search.nearest_rows(structure, words, queries, 20, queries.limits(None))
+    monkeypatch.setattr(asymmetric_search, "KEY_DIGITS", 30)
+    monkeypatch.setattr(asymmetric_search, "_compiled", None)  # it is not to be called
+    again = asymmetric_search.nearest_rows(structure, words, queries, 20, queries.limits(None))
+    for name in ("offsets", "ids", "distances", "weighted"):
+        assert getattr(found, name).tolist() == getattr(again, name).tolist()
+    assert found.ids[:20].tolist() == [row for row, _, _ in expected(outputs[0], np.where(bits, 1, -1), range(400), 20)]
+
+
+def test_the_largest_weights_and_the_last_row_fit_into_a_key():
+    n, n_bits = 1 << 16, 64
+    bits = np.ones((n, n_bits), np.bool_)
+    bits[-1, 0] = bits[0, :2] = False
+    words = as_words(np.packbits(bits, axis=1))
+    queries = weighted_queries(np.full((1, n_bits), -np.finfo(np.float32).max, np.float32))
+    for layout in ("plain", "rings"):
+        structure = build_structure(words, n_bits, layout=layout)
+        found = asymmetric_search.nearest_rows(structure, words, queries, 3, queries.limits(None))
+        assert found.ids.tolist() == [0, n - 1, 1]
+        assert found.distances.tolist() == [62, 63, 64]
+        assert (found.weighted == queries.weights[0, 0] * found.distances.astype(np.int64)).all()
+
+
+@pytest.mark.parametrize("layout", ["plain", "rings", "table"])
+def test_codes_that_repeat_much_are_cut_by_row_at_every_k(layout):
+    rng = np.random.default_rng(8)
+    own = rng.random((9, 10)) < 0.5
+    bits = own[rng.integers(0, 9, 5000)]
+    words, outputs = as_words(np.packbits(bits, axis=1)), outputs_of("zeros", 5, 10, rng)
+    structure, queries = build_structure(words, 10, layout=layout), weighted_queries(outputs)
+    gone = rng.random(5000) < 0.2
+    for k in (1, 2, 63, 400, 1500, 5000, None):
+        found = asymmetric_search.nearest_rows(structure, words, queries, k, queries.limits(None), excluded=gone)
+        for number, query in enumerate(outputs):
+            units = np.rint(np.ldexp(np.abs(query.astype(float)), -queries.exponents[number])).astype(np.int64)
+            distances = (bits != (query >= 0)) @ units
+            order = np.lexsort((np.arange(5000), distances))
+            mine = found.queries == number
+            assert found.ids[mine].tolist() == order[~gone[order]][:k].tolist()
+
+
 @pytest.mark.parametrize("n_bits", [8, 40])
 def test_an_index_ranks_by_weight_through_tail_filters_and_removed_items(tmp_path, n_bits):
     rng = np.random.default_rng(n_bits)

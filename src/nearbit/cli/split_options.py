@@ -27,7 +27,7 @@ class Size(click.ParamType[Any]):
 
 DIVIDING = (
     "protocol", "unseen", "unseen_share", "allow_overlap", "database_includes_train", "train", "validation", "query",
-    "database",
+    "database", "imbalance",
 )  # fmt: skip
 """The parameters of `split_options` beside the seed."""
 
@@ -39,6 +39,12 @@ def split_options(command: Any) -> Any:
             command
         )
     command = click.option("--database-includes-train", is_flag=True, help="Search the training images too.")(command)
+    command = click.option(
+        "--imbalance",
+        type=float,
+        metavar="FACTOR",
+        help="Thin train and validation out to a long tail: the largest class keeps FACTOR times the smallest.",
+    )(command)
     command = click.option("--allow-overlap", is_flag=True, help="Allow query images in the database.")(command)
     command = click.option(
         "--unseen-share", type=float, help="Share of the classes that is unseen, drawn by the seed. [default: 0.25]"
@@ -66,6 +72,7 @@ def build_split(
     database_includes_train: bool,
     unseen: tuple[str, ...],
     unseen_share: float | None,
+    imbalance: float | None,
     **parts: Any,
 ) -> "Split":
     """Return the split that the options of `split_options` describe."""
@@ -83,7 +90,15 @@ def build_split(
         else None
     )
     kinds = [label_name(name) for name in unseen] or unseen_share
-    return make_split(dataset, seed=seed, protocol=protocol, sizes=sizes, allow_overlap=allow_overlap, unseen=kinds)
+    return make_split(
+        dataset,
+        seed=seed,
+        protocol=protocol,
+        sizes=sizes,
+        allow_overlap=allow_overlap,
+        unseen=kinds,
+        imbalance=imbalance,
+    )
 
 
 def part_sizes(split: "Split") -> dict[str, int]:

@@ -6,6 +6,7 @@ the sign of w_b; the inner product of w and s is the sum of all |w_b| less twice
 
 import sys
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -27,7 +28,10 @@ from nearbit.threads import n_threads
 
 MOST_SLOTS = 1 << 21
 """Places for results that a block of queries has at most; a query that wants more has a block of its own."""
-QUERIES_PER_BLOCK = 32
+QUERIES_PER_BLOCK, QUERIES_PER_SCAN = 256, 32
+"""Queries that are searched by one call, at most; those that are compared with one block of codes."""
+KEY_DIGITS = 62
+"""Binary digits of the largest key; NumPy searches where it would be larger."""
 UNLIMITED_FIRST = 1024
 """How many rows are looked for first where there is no k."""
 
@@ -85,10 +89,10 @@ def nearest_rows(
     if not len(structure) or not len(queries):
         return _nothing(len(queries))
     plan = plan_for(layout.kind, does_prune=structure.does_prune, n_rows=len(structure), n_query=len(queries))
-    if plan == "numpy":
+    if plan == "numpy" or not has_keys(queries, len(words)):
         left = np.arange(len(structure)) if excluded is None else np.flatnonzero(~excluded)
         return _among(words[left], queries, k, limits).numbered(left)
-    return _compiled(layout, plan, queries, k, limits, len(structure), excluded)
+    return _compiled(layout, words, plan, queries, k, limits, excluded)
 
 
 def _among(words: Words, queries: Weighted, k: int | None, limits: Whole) -> Hits:
@@ -96,8 +100,9 @@ def _among(words: Words, queries: Weighted, k: int | None, limits: Whole) -> Hit
     if not len(words) or not len(queries):
         return _nothing(len(queries))
     is_loaded = "nearbit.index.engine.weighted_kernels" in sys.modules
-    if is_loaded or len(words) >= SMALL_INDEX or len(words) * len(queries) > FEW_PAIRS:
-        return _compiled(Layout.of(words.T), "scan", queries, k, limits, len(words), None)
+    is_much = is_loaded or len(words) >= SMALL_INDEX or len(words) * len(queries) > FEW_PAIRS
+    if is_much and has_keys(queries, len(words)):
+        return _compiled(Layout.of(words.T), words, "scan", queries, k, limits, None)
     parts = []
     for number in range(len(queries)):
         bits = np.bitwise_count(words ^ queries.words[number]).sum(axis=1, dtype=np.int32)
@@ -114,34 +119,41 @@ def _among(words: Words, queries: Weighted, k: int | None, limits: Whole) -> Hit
 
 
 def _compiled(
-    layout: Layout, plan: str, queries: Weighted, k: int | None, limits: Whole, n_rows: int, excluded: Marks | None
+    layout: Layout, words: Words, plan: str, queries: Weighted, k: int | None, limits: Whole, excluded: Marks | None
 ) -> Hits:
     """Return the nearest rows by compiled search; without `k`, with more and more room until all have enough."""
     marks = np.empty(0, np.bool_) if excluded is None else excluded.view()
     marks.flags.writeable = False
+    n_rows = len(words)
     room = min(n_rows, UNLIMITED_FIRST if k is None else k)
-    hits = _in_blocks(layout, plan, queries, room, limits, marks)
+    hits = _in_blocks(layout, words, plan, queries, room, limits, marks)
     while k is None and room < n_rows and (short := np.flatnonzero(hits.sizes == room)).size:
         room = min(n_rows, 8 * room)
-        more = _in_blocks(layout, plan, queries.part(short), room, limits[short], marks)
+        more = _in_blocks(layout, words, plan, queries.part(short), room, limits[short], marks)
         begins, sizes = hits.offsets[:-1].copy(), hits.sizes
         begins[short], sizes[short] = len(hits.ids) + more.offsets[:-1], more.sizes
         hits = stacked([hits, more]).picked(begins, sizes)
     return hits
 
 
-def _in_blocks(layout: Layout, plan: str, queries: Weighted, room: int, limits: Whole, marks: Marks) -> Hits:
+def _in_blocks(
+    layout: Layout, words: Words, plan: str, queries: Weighted, room: int, limits: Whole, marks: Marks
+) -> Hits:
     """Return the nearest rows; blocks of queries go to threads, or ranges of codes where a few queries are scanned."""
-    from nearbit.index.engine.parallel import PAIRS_PER_THREAD, ranges_of, shared_out
+    from nearbit.index.engine.parallel import PAIRS_PER_THREAD, QUERIES_PER_THREAD, ranges_of, shared_out
 
-    threads = n_threads()
-    size = max(1, min(QUERIES_PER_BLOCK, MOST_SLOTS // room))
-    blocks = [slice(start, start + size) for start in range(0, len(queries), size)]
-    worth = layout.n_places * len(queries) // PAIRS_PER_THREAD if plan == "scan" and len(blocks) < threads else 1
+    threads, n_query = n_threads(), len(queries)
+    most = max(1, min(QUERIES_PER_SCAN if plan == "scan" else QUERIES_PER_BLOCK, MOST_SLOTS // room))
+    count = max(-(-n_query // most), min(threads, n_query // QUERIES_PER_THREAD))
+    blocks = [slice(*ends) for ends in ranges_of(n_query, count, count)]
+    worth = layout.n_places * n_query // PAIRS_PER_THREAD if plan == "scan" and len(blocks) < threads else 1
+
+    if len(blocks) == 1 and worth < 2:
+        return _of_block(layout, words, plan, (0, layout.n_places), queries, room, limits, marks)
 
     def work(job: tuple[slice, tuple[int, int]]) -> Hits:
         block, places = job
-        return _of_block(layout, plan, places, queries.part(block), room, limits[block], marks)
+        return _of_block(layout, words, plan, places, queries.part(block), room, limits[block], marks)
 
     ranges = ranges_of(layout.n_places, worth, threads)
     found = shared_out(work, [(block, places) for block in blocks for places in ranges], threads)
@@ -150,6 +162,7 @@ def _in_blocks(layout: Layout, plan: str, queries: Weighted, room: int, limits: 
 
 def _of_block(
     layout: Layout,
+    words: Words,
     plan: str,
     places: tuple[int, int],
     queries: Weighted,
@@ -160,22 +173,46 @@ def _of_block(
     """Return the nearest rows of a block of queries."""
     from nearbit.index.engine import weighted_kernels as kernels
 
-    words, weights, steps = (np.ascontiguousarray(one) for one in (queries.words, queries.weights, queries.steps))
+    digits = row_digits(len(words))
+    asked: Any = tuple(np.ascontiguousarray(one) for one in (queries.words, queries.weights, queries.steps, limits))
+    codes, weights, steps, most = asked
     if plan == "rings":
-        orders = np.ascontiguousarray(queries.orders)
-        made = kernels.search_rings(layout, words, weights, orders, steps, limits, room, marks)
+        sizes, keys, _ = kernels.search_rings(
+            layout, codes, weights, steps, most, np.ascontiguousarray(queries.orders), digits, room, marks
+        )
     elif plan == "table":
         from nearbit.index.engine.table import addresses_of
 
-        addresses, give_up = addresses_of(queries.words[:, 0], steps.shape[1] - 1), give_up_at("table", layout.n_places)
-        made = kernels.search_table(layout, addresses, words, weights, steps, limits, room, marks, give_up)
+        addresses, give_up = addresses_of(queries.words[:, 0], queries.n_bits), give_up_at("table", layout.n_places)
+        sizes, keys, _ = kernels.search_table(
+            layout, codes, weights, steps, most, addresses, digits, room, marks, give_up
+        )
     else:
-        made = kernels.scan(layout, *places, words, weights, steps, limits, room, marks)
-    sizes, far, rows, _ = made
-    filled = np.arange(room) < sizes[:, None]
-    packed = rows[filled]
-    bits = (packed & ((1 << kernels.BITS_OF_ROW) - 1)).astype(np.int32)
-    return Hits.in_sequence(sizes, packed >> kernels.BITS_OF_ROW, bits, far[filled])
+        sizes, keys, _ = kernels.scan(layout, codes, weights, steps, most, *places, digits, room, marks)
+    return _ranked(keys, sizes, digits, words, queries.words)
+
+
+def _ranked(keys: Whole, sizes: Whole, digits: int, words: Words, queries: Words) -> Hits:
+    """Return the hits that keys `(q, room)` stand for, of which the first `sizes` of each query count, in no order."""
+    filled = np.arange(keys.shape[1]) < sizes[:, None]
+    keys[~filled] = np.iinfo(np.int64).max
+    keys.sort(axis=1)
+    keys = keys[filled]
+    rows = keys & ((1 << digits) - 1)
+    differing = words.take(rows, axis=0)
+    differing ^= np.repeat(queries, sizes, axis=0)
+    bits = np.bitwise_count(differing).sum(axis=1, dtype=np.int32)
+    return Hits.in_sequence(sizes, rows, bits, keys >> digits)
+
+
+def has_keys(queries: Weighted, n_rows: int) -> bool:
+    """Return whether a weighted distance and a row fit into one key; below 2 ** 38 bits of codes in all they do."""
+    return int(queries.steps[:, -1].max()).bit_length() + row_digits(n_rows) <= KEY_DIGITS
+
+
+def row_digits(n_rows: int) -> int:
+    """Return how many of the lowest bits of a key hold a row."""
+    return max(n_rows - 1, 0).bit_length()
 
 
 def _nothing(n_query: int) -> Hits:

@@ -35,7 +35,7 @@ def torch_words_of_sets(labels: Tensor, label_sets: Tensor, set_words: Tensor) -
     return set_words[nearness.argmax(dim=1)]
 
 
-def central_similarity(outputs: Tensor, targets: Tensor) -> Tensor:
+def central_similarity(outputs: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
     """Return the binary cross-entropy between tanh outputs and targets, averaged over images and bits.
 
     With b = tanh(u) and target h, both mapped to [0, 1], the loss is BCE((b + 1) / 2, (h + 1) / 2). Because
@@ -46,8 +46,10 @@ def central_similarity(outputs: Tensor, targets: Tensor) -> Tensor:
     Args:
         outputs: float `(n, n_bits)`, before tanh.
         targets: float `(n, n_bits)`, -1 or +1.
+        weights: float `(n,)`: of the images; None for 1.
 
     Returns:
         A scalar, at least 0.
     """
-    return binary_cross_entropy_with_logits(2 * outputs, (targets + 1) / 2)
+    weight = None if weights is None else weights[:, None]
+    return binary_cross_entropy_with_logits(2 * outputs, (targets + 1) / 2, weight)

@@ -24,7 +24,15 @@ def crh_scale(n_classes: int) -> float:
     return max(1.0, math.sqrt(2) * math.log(n_classes - 1))
 
 
-def margin_cosine(outputs: Tensor, labels: Tensor, centers: Tensor, *, scale: float, margin: float = 0.2) -> Tensor:
+def margin_cosine(
+    outputs: Tensor,
+    labels: Tensor,
+    centers: Tensor,
+    *,
+    scale: float,
+    margin: float = 0.2,
+    weights: Tensor | None = None,
+) -> Tensor:
     """Return the cross-entropy of scaled cosines, with a margin taken from every positive class.
 
     With cos_c = <v, z_c> / (|v| |z_c|) and targets t = y / |y|_1 the loss is
@@ -38,10 +46,11 @@ def margin_cosine(outputs: Tensor, labels: Tensor, centers: Tensor, *, scale: fl
         centers: float `(n_classes, n_bits)`: z, -1 or +1.
         scale: factor of the cosines, above 0.
         margin: taken from the cosine of each positive class.
+        weights: float `(n_classes,)`: of the classes in the cross-entropy; None for 1.
 
     Returns:
         A scalar, at least 0.
     """
     cosines = normalize(outputs, dim=1) @ normalize(centers, dim=1).T
     logits = scale * (cosines - margin * labels)
-    return cross_entropy(logits, labels)
+    return cross_entropy(logits, labels, weights)

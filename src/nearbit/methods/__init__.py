@@ -8,6 +8,10 @@ from importlib.metadata import EntryPoint, entry_points
 from nearbit.errors import InputError, did_you_mean
 from nearbit.methods.baseline import Baseline, Fitted
 from nearbit.methods.classwise.classifier import CLASSIFIER
+from nearbit.methods.classwise.dcwh import DCWH, DCWHOptions
+from nearbit.methods.classwise.greedyhash import GREEDYHASH, GreedyHashOptions
+from nearbit.methods.classwise.idcwh import IDCWH, IDCWHOptions
+from nearbit.methods.classwise.lthnet import LTHNET, LTHNetOptions
 from nearbit.methods.closed_form.label_code import LABEL, LabelOptions
 from nearbit.methods.closed_form.projections import ITQ, PCA, RANDOM, ITQOptions
 from nearbit.methods.closed_form.ridge import RIDGE, RidgeOptions
@@ -46,17 +50,21 @@ __all__ = [
     "CLASSIFIER",
     "CRH",
     "CSQ",
+    "DCWH",
     "DPN",
     "DPSH",
     "DSAH",
     "DTSH",
     "ECH",
+    "GREEDYHASH",
     "HASHNET",
     "HCLM",
     "ICS",
+    "IDCWH",
     "IDHN",
     "ITQ",
     "LABEL",
+    "LTHNET",
     "MDS",
     "METHODS",
     "ORTHOHASH",
@@ -70,17 +78,21 @@ __all__ = [
     "CRHOptions",
     "CSQOptions",
     "Committee",
+    "DCWHOptions",
     "DPNOptions",
     "DPSHOptions",
     "DSAHOptions",
     "DTSHOptions",
     "ECHOptions",
     "Fitted",
+    "GreedyHashOptions",
     "HCLMOptions",
     "HashNetOptions",
     "ICSOptions",
+    "IDCWHOptions",
     "IDHNOptions",
     "ITQOptions",
+    "LTHNetOptions",
     "LabelOptions",
     "LossModule",
     "MDSOptions",
@@ -118,6 +130,10 @@ METHODS: dict[str, Method] = {
         DTSH,
         HASHNET,
         IDHN,
+        GREEDYHASH,
+        DCWH,
+        IDCWH,
+        LTHNET,
     )
 }
 """Every method that trains a hash network: the command line, model folders and the tests know them."""

@@ -251,9 +251,10 @@ class Method:
             (None where the options need none). It is then in the `Task` that `make_centers` gets.
         normalized: whether the last layer has no bias and batch normalisation behind it.
         head: the kind of head that it needs, where that is not for the user to choose.
-        head_options: (options) to what that head is made with besides the usual.
+        head_options: (task, options) to what that head is made with besides the usual.
         refresh: for heads that remember something of the training images: (head, features `(n, feature_dim)`, labels
-            `(n, n_classes)`) is called before each epoch, without gradients; such a method needs frozen features.
+            `(n, n_classes)`) is called before each epoch, in evaluation mode and without gradients. Where the backbone
+            is trained too, the features are computed anew for it: one more pass over the images, not augmented.
         memory: for methods that look at a memory of all training images: (options) to it, or None where the options
             leave it out.
         module: for losses with weights of their own: (task, options) to them.
@@ -281,7 +282,7 @@ class Method:
     similarity: Callable[[TrainingImages, Task, Any], Similarity | None] | None = None
     normalized: bool = False
     head: HeadKind | None = None
-    head_options: Callable[[Any], Mapping[str, Any]] | None = None
+    head_options: Callable[[Task, Any], Mapping[str, Any]] | None = None
     refresh: Callable[[Head, Tensor, Tensor], None] | None = None
     memory: Callable[[Any], MemoryTerm | None] | None = None
     module: Callable[[Task, Any], LossModule] | None = None
@@ -297,6 +298,11 @@ class Method:
     def first_centers(self, task: Task, options: Any, rng: Generator) -> CenterState:
         """Return the centers at the start; none for a method without centers."""
         return no_centers(task.n_bits) if self.make_centers is None else self.make_centers(task, options, rng)
+
+    @property
+    def moves_centers(self) -> bool:
+        """Whether its centers change while it trains, by a rule of its own or because they are learnt."""
+        return self.reassign is not None or self.centers_of is not None
 
     def with_options(self, values: Mapping[str, Any] | None) -> Any:
         """Return the method's options with some values replaced; an unknown name is an error that suggests one."""

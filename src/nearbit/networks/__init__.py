@@ -4,6 +4,7 @@ from nearbit.encoding.preprocessing import Pixels, Preprocessing
 from nearbit.networks.backbones import BUILT_IN, Backbone, BackboneSpec, make_backbone, rebuild_backbone
 from nearbit.networks.head_kinds import HEADS, HeadKind, HeadSizes, head_kind
 from nearbit.networks.heads import ExpectedCenter, HashNetwork, Head
+from nearbit.networks.memory_head import refresh_memory
 from nearbit.networks.resnet import ResNet
 from nearbit.networks.weights import load_weights, read_safetensors
 
@@ -25,4 +26,5 @@ __all__ = [
     "make_backbone",
     "read_safetensors",
     "rebuild_backbone",
+    "refresh_memory",
 ]

@@ -83,10 +83,11 @@ class Head(nn.Module):
 
     def own_outputs(self, features: Tensor) -> Tensor:
         """Return the outputs `(n, n_bits)` without what classifiers say."""
-        outputs: Tensor = self.layers(self._standardized(features))
+        outputs: Tensor = self.layers(self.standardized(features))
         return outputs
 
-    def _standardized(self, features: Tensor) -> Tensor:
+    def standardized(self, features: Tensor) -> Tensor:
+        """Return what the first layer is given for features `(n, feature_dim)`: of the same shape."""
         standardized = (features - self.feature_mean) / self.feature_std
         return normalize(standardized, dim=1) if self.spec.get("unit_length") else standardized
 
@@ -97,7 +98,7 @@ class Head(nn.Module):
             InputError: the outputs are no linear function of anything (the head "label").
         """
         self.check_linear()
-        values: Tensor = self.layers[: -2 if self.spec["normalized"] else -1](self._standardized(features))
+        values: Tensor = self.layers[: -2 if self.spec["normalized"] else -1](self.standardized(features))
         return values
 
     def shifted(self, weight: Tensor, bias: Tensor) -> "Head":

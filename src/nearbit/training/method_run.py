@@ -72,12 +72,6 @@ class TrainingRun:
     ) -> None:
         context = _with_views(context, method)
         self.context, self.method, self.method_options, self.task = context, method, method_options, task
-        if method.refresh is not None and context.regime != "frozen":
-            raise InputError(
-                f"the head of {method.name} looks at the features of all training images before each epoch, and this "
-                f"run is {context.regime}: take a pretrained backbone (--weights, timm:NAME, hf:FOLDER) and leave "
-                "--regime out"
-            )
         if method.committee is not None and context.regime != "frozen":
             raise InputError(
                 f"{method.name} trains classifiers on frozen features, and this run is {context.regime}: take a "
@@ -245,7 +239,7 @@ class TrainingRun:
         callbacks: Callbacks,
     ) -> tuple[HashNetwork, TrainState]:
         context, similarity = self.context, prepared.similarity
-        own = None if self.method.head_options is None else self.method.head_options(self.method_options)
+        own = None if self.method.head_options is None else self.method.head_options(self.task, self.method_options)
         network = context.network(self.task.n_bits, kind, normalized=self.method.normalized, own=own)
         if prepared.committee:
             beside = ExpectedCenter([copy.deepcopy(head) for head in prepared.committee], self.task.n_bits)
@@ -254,7 +248,7 @@ class TrainingRun:
         frozen = context.regime == "frozen"
         if frozen:
             network.head.standardize(context.feature_inputs(progress).views[0])
-            if similarity is None and self.method.reassign is not None:
+            if similarity is None and self.method.moves_centers:
                 similarity = reference_similarity(context.train_features(progress), context.labels["train"])
         learner = Learner(
             method=self.method,
@@ -361,7 +355,7 @@ def given_centers(method: Method, task: Task, centers: npt.ArrayLike | None) -> 
         return None
     if method.make_centers is None:
         raise InputError(f"{method.name} has no centers and takes none: leave them out")
-    if method.reassign is not None:
+    if method.moves_centers:
         raise InputError(f"{method.name} changes its centers while it trains and takes none: leave them out")
     given = check_centers(centers)
     if given.shape != (task.n_classes, task.n_bits):

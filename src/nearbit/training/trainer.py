@@ -17,7 +17,7 @@ from nearbit.encoding.feature_cache import FloatRows
 from nearbit.encoding.torch_backend import enough_memory
 from nearbit.errors import TrainingError
 from nearbit.methods import LossModule, Method, Schedule, Similarity, Targets, Task
-from nearbit.networks import Head
+from nearbit.networks import HashNetwork, Head
 from nearbit.progress import Progress
 from nearbit.training.batches import FeatureInputs, Positions, TrainingInputs, cut_batches
 from nearbit.training.callbacks import NO_CALLBACKS, Callbacks
@@ -155,6 +155,12 @@ class Trainer:
         with torch_seeded(self.seed, "loss module"):
             return learner.method.module(learner.task, learner.method_options).to(self.context.device)
 
+    def _learnt(self, centers: CenterState) -> CenterState:
+        """Return the centers that the weights of the loss say now; those given where they say none."""
+        if self._loss_module is None or self.learner.method.centers_of is None:
+            return centers
+        return self.learner.method.centers_of(self._loss_module, centers)
+
     def _trained(self, stepper: Stepper) -> Trained:
         return Trained(
             module=self.module, optimizer=stepper.optimizer, memory=self._memory, loss_module=self._loss_module
@@ -168,7 +174,7 @@ class Trainer:
             content = self.context.processes.broadcast_bytes(content)
             state = restore_checkpoint(content, self.stage.key, self._trained(stepper))
         if state is None:
-            return TrainState(epoch=0, centers=self.learner.start())
+            return TrainState(epoch=0, centers=self._learnt(self.learner.start()))
         if state.scaler:
             stepper.scaler.load_state_dict(state.scaler)
         self.stage.callbacks.resumed(self.stage.title, state.epoch, self.learner.schedule.epochs)
@@ -183,7 +189,7 @@ class Trainer:
         with torch_seeded(self.seed, purpose, epoch):
             batches = self._batches(epoch)
             loss, sums = self._pass(state.centers, stepper, epoch, batches)
-        trained_towards = state.centers
+        trained_towards, learnt = state.centers, self.learner.method.centers_of is not None
         if self.learner.method.reassign is not None:
             shown = np.bincount(np.concatenate(batches), minlength=len(self._labels)) * self.learner.method.views
             weights = (self._label_weights(np.arange(len(self._labels))) * shown[:, None]).sum(axis=0)
@@ -191,6 +197,7 @@ class Trainer:
             rng = generator(self.seed, "reassign", epoch)
             changed = self.learner.method.reassign(state.centers, means, epoch, self.learner.method_options, rng)
             state.centers = broadcast_centers(changed, self.context.processes)
+        state.centers = self._learnt(state.centers)
         state.epoch, state.scaler = epoch + 1, stepper.scaler.state_dict()
         record: dict[str, Any] = {
             "epoch": state.epoch,
@@ -201,10 +208,11 @@ class Trainer:
             record["centers_changed"] = _changed(trained_towards, state.centers)
         if self._memory is not None:
             record |= self._memory.figures()
-        if self.learner.method.reassign is not None:
-            record |= _center_figures(trained_towards, self.similarity)
+        kept = state.centers if learnt else trained_towards
+        if self.learner.method.moves_centers:
+            record |= _center_figures(kept, self.similarity)
         self._share_buffers()
-        self._keep_best(state, trained_towards, record)
+        self._keep_best(state, kept, record)
         record["seconds"] = round(time.monotonic() - began, 3)
         state.history.append(record)
         self.stage.callbacks.epoch(self.stage.name, record)
@@ -217,11 +225,19 @@ class Trainer:
         if self._loss_module is not None:
             self._loss_module.begin(epoch, generator(self.seed, "loss", epoch))
         if learner.method.refresh is not None:
-            assert isinstance(self.module, Head)  # noqa: S101 - a run that refreshes is one on frozen features
-            assert isinstance(self.inputs, FeatureInputs)  # noqa: S101
+            self.module.eval()
             labels = torch.from_numpy(self._labels).float().to(self.context.device)
             with torch.no_grad():
-                learner.method.refresh(self.module.eval(), self.inputs.parts["train"], labels)
+                learner.method.refresh(*self._head_and_features(), labels)
+
+    def _head_and_features(self) -> tuple[Head, Tensor]:
+        """Return the head that is trained, and what the backbone makes of the plain training images now."""
+        if isinstance(self.module, HashNetwork):
+            features = self.inputs.outputs(self.module.backbone, "train", np.arange(len(self._labels)))
+            return self.module.head, torch.from_numpy(features).to(self.context.device)
+        assert isinstance(self.module, Head)  # noqa: S101 - nothing else has a head to refresh
+        assert isinstance(self.inputs, FeatureInputs)  # noqa: S101
+        return self.module, self.inputs.parts["train"]
 
     def _batches(self, epoch: int) -> list[Positions]:
         """Return the places of the images of each batch of an epoch."""
@@ -307,8 +323,6 @@ class Trainer:
         own = {} if self._loss_module is None else self._loss_module.state_dict()
         if not all(bool(value.isfinite().all()) for value in [*self.module.state_dict().values(), *own.values()]):
             raise self._not_finite("a weight", state.epoch)
-        if self._loss_module is not None and self.learner.method.centers_of is not None:
-            centers = self.learner.method.centers_of(self._loss_module, centers)
         if isinstance(self.module, Head) and self.module.expected_center is not None:
             self.module.expected_center.set_centers(torch.from_numpy(centers.expected()).to(self.context.device))
         last = state.epoch == self.learner.schedule.epochs

@@ -6,6 +6,7 @@ import numpy as np
 
 from nearbit.datasets.dataset import PARTS, Dataset
 from nearbit.datasets.splits.assign import RowNumbers, assign_rows, content_groups, fill_train, rarest_labels
+from nearbit.datasets.splits.long_tail import Imbalance, thinned
 from nearbit.datasets.splits.sizes import PLACES, Protocol, SplitSizes, check_protocol, counts_for, protocol_named
 from nearbit.datasets.splits.split import Split, refuse_overlap
 from nearbit.datasets.splits.unseen import Unseen, choose_unseen, keep_kinds
@@ -22,6 +23,7 @@ def make_split(
     sizes: SplitSizes | None = None,
     allow_overlap: bool = False,
     unseen: Unseen = None,
+    imbalance: float | Imbalance | None = None,
 ) -> Split:
     """Divide a data set into train, validation, query and database.
 
@@ -41,12 +43,16 @@ def make_split(
             possible with given parts); recorded in the recipe.
         unseen: for protocols of seen and unseen classes, the names of the unseen ones, or their share of the classes
             (then drawn by the seed); None for a quarter.
+        imbalance: thins train and validation out to a long tail: how many times as many images the largest class keeps
+            as the smallest, at least 1; see `nearbit.datasets.splits.long_tail`. Query and database stay as they are.
 
     Raises:
         InputError: a protocol with its own sizes and sizes, an unknown protocol, a negative seed, or unseen classes
-            that are unknown, too many, or given without a protocol for them.
+            that are unknown, too many, or given without a protocol for them; an imbalance below 1, or beside a protocol
+            that has one or of seen and unseen classes.
         DataError: no labels for a protocol or sizes to go by, a protocol for another data set, counts that a class has
-            not, no given query or train images, or query images in the database, in train or in validation.
+            not, no given query or train images, or query images in the database, in train or in validation; with an
+            imbalance several labels an image, or a class that would keep no image.
     """
     found = None if protocol is None else protocol_named(protocol)
     with_unseen = found is not None and found.kinds is not None
@@ -54,15 +60,27 @@ def make_split(
         raise InputError("name a protocol or sizes, not both")
     if unseen is not None and not with_unseen:
         raise InputError("unseen classes go with the protocols seen@seen, seen@all, unseen@unseen and unseen@all")
+    tail = _tail_of(found, imbalance)
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
         raise InputError(f"the seed must be a whole number of at least 0, not {seed!r}")
     if not dataset.labels.any():
-        return _unlabelled(dataset, seed, protocol, sizes)
+        return _unlabelled(dataset, seed, protocol, sizes, tail)
     if found is not None and found.kinds is not None:
         return _by_kinds(dataset, found, sizes, seed, allow_overlap, unseen)
     if found is None and sizes is None:
         found, sizes = (protocol_named("given"), None) if dataset.given_parts else (None, SplitSizes())
-    return _ordinary(dataset, found, sizes, seed, allow_overlap)
+    return _ordinary(dataset, found, sizes, seed, allow_overlap, tail)
+
+
+def _tail_of(protocol: Protocol | None, imbalance: float | Imbalance | None) -> Imbalance | None:
+    """Return the imbalance that is asked for, by a protocol or besides."""
+    own = None if protocol is None else protocol.imbalance
+    if imbalance is None:
+        return own
+    if protocol is not None and (own is not None or protocol.kinds is not None):
+        reason = "has an imbalance of its own" if own is not None else "keeps whole classes unseen"
+        raise InputError(f"the protocol {protocol.name} {reason}: leave the imbalance out, or take another protocol")
+    return imbalance if isinstance(imbalance, Imbalance) else Imbalance(factor=imbalance)
 
 
 def other_protocol(dataset: Dataset, split: Split, protocol: str) -> Split:
@@ -98,17 +116,26 @@ def other_protocol(dataset: Dataset, split: Split, protocol: str) -> Split:
 
 
 def _ordinary(
-    dataset: Dataset, protocol: Protocol | None, sizes: SplitSizes | None, seed: int, allow_overlap: bool
+    dataset: Dataset,
+    protocol: Protocol | None,
+    sizes: SplitSizes | None,
+    seed: int,
+    allow_overlap: bool,
+    tail: Imbalance | None = None,
 ) -> Split:
     name = None if protocol is None else protocol.name
     recipe: dict[str, Any] = {"protocol": name, "seed": seed, "allow_overlap": allow_overlap}
     rng = np.random.default_rng(seed)
-    if name == "given":
+    if protocol is not None and protocol.sizes is None:
+        check_protocol(protocol, dataset.name, rarest_labels(dataset.labels))
         parts = _given(dataset, rng)
     else:
         sizes = sizes or _sizes_of(protocol, dataset)
         recipe["sizes"] = sizes.as_recipe()
         parts = _by_sizes(dataset, sizes, rng)
+    if tail is not None:
+        train, validation, said = thinned(dataset, parts["train"], parts["validation"], tail, seed)
+        parts, recipe = parts | {"train": train, "validation": validation}, recipe | {"imbalance": said}
     return _checked(dataset, parts, recipe)
 
 
@@ -131,8 +158,10 @@ def _by_kinds(
     return _checked(dataset, parts, whole.recipe | {"protocol": protocol.name, "unseen": list(names)})
 
 
-def _unlabelled(dataset: Dataset, seed: int, protocol: str | None, sizes: SplitSizes | None) -> Split:
-    if protocol is not None or sizes is not None or dataset.given_parts is not None:
+def _unlabelled(
+    dataset: Dataset, seed: int, protocol: str | None, sizes: SplitSizes | None, tail: Imbalance | None
+) -> Split:
+    if protocol is not None or sizes is not None or tail is not None or dataset.given_parts is not None:
         raise DataError(
             f"{dataset.name}: no image has a label, so there is nothing to split by; add labels, or name no parts, "
             "protocol or sizes (then all images are for training and for the database)"
@@ -157,8 +186,7 @@ def _checked(dataset: Dataset, parts: dict[str, RowNumbers], recipe: dict[str, A
 def _sizes_of(protocol: Protocol | None, dataset: Dataset) -> SplitSizes:
     assert protocol is not None  # noqa: S101 - sizes or a protocol: the caller has one of them
     check_protocol(protocol, dataset.name, rarest_labels(dataset.labels))
-    if protocol.sizes is None:
-        raise InputError(f"the protocol {protocol.name} has no sizes")
+    assert protocol.sizes is not None  # noqa: S101 - those without go by given parts
     return protocol.sizes
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nearbit.datasets.dataset import PARTS
+from nearbit.datasets.splits.long_tail import Imbalance
 from nearbit.errors import DataError, InputError, did_you_mean
 
 Size = float | int | Literal["rest"] | None
@@ -134,6 +135,7 @@ class Protocol:
         dataset: the data set that it is for; None for any with given parts.
         sizes: images a class; None for the parts as given.
         kinds: for a protocol of seen and unseen classes, what is asked for and what is searched; its sizes are free.
+        imbalance: for a protocol with a long tail, that of its training and validation images.
     """
 
     name: str
@@ -142,6 +144,16 @@ class Protocol:
     dataset: str | None = None
     sizes: SplitSizes | None = None
     kinds: Kinds | None = None
+    imbalance: Imbalance | None = None
+
+
+def _long_tail(factor: int, exponent: float, n_train: int) -> Protocol:
+    return Protocol(
+        name=f"cifar100/lt-{factor}", dataset="cifar100", imbalance=Imbalance(factor=factor, exponent=exponent),
+        citation="Chen et al., Long-Tail Hashing, SIGIR 2021",
+        description=f"{n_train:,} training images, {factor} times as many of the first class as of the last (a tenth "
+        "become validation), the official 10,000 test images as queries, all 50,000 others in the database",
+    )  # fmt: skip
 
 
 def _cifar10(number: str, sizes: SplitSizes, description: str) -> Protocol:
@@ -193,6 +205,9 @@ PROTOCOLS = {
             SplitSizes(train=4500, validation=500, query=1000, database=None, database_includes_train=True),
             "a class 1,000 queries; the other 5,000 train and are the database",
         ),
+        _long_tail(1, 0.0, 50_000),
+        _long_tail(50, 0.83, 3_732),
+        _long_tail(100, 0.99, 2_598),
         _unseen("seen", "seen"),
         _unseen("seen", "all"),
         _unseen("unseen", "unseen"),

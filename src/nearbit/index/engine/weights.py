@@ -1,6 +1,7 @@
 """Queries with real-valued outputs: the weights of their bits, in whole numbers, so that every ranking is exact."""
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,9 @@ from nearbit.errors import InputError
 from nearbit.index.engine.layout import Words
 
 Whole = npt.NDArray[np.int64]
+
+BITS_OF_POSITION = 16
+"""Where the weight begins in a number that holds the position of a bit below it; codes have less than 2 ** 16 bits."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +38,11 @@ class Weighted:
     def __len__(self) -> int:
         """Return the number of queries."""
         return len(self.words)
+
+    @property
+    def n_bits(self) -> int:
+        """Code length in bits."""
+        return int(self.steps.shape[1]) - 1
 
     def part(self, chosen: Any) -> "Weighted":
         """Return some of the queries."""
@@ -62,12 +71,21 @@ def weighted(outputs: npt.NDArray[np.float32]) -> Weighted:
     units, exponents = rounded_weights(outputs)
     words = as_words(binarize(outputs))
     weights = np.zeros((len(outputs), 64 * words.shape[1]), np.int32)
-    positions = np.arange(n_bits) // 8 * 8 + 7 - np.arange(n_bits) % 8  # the first bit of a byte is its highest
+    positions = _positions(n_bits)
     weights[:, positions] = units
-    ranks = np.argsort(units, axis=1, kind="stable")
+    ranked = np.sort((units.astype(np.int64) << BITS_OF_POSITION) | positions, axis=1)
     steps = np.zeros((len(outputs), n_bits + 1), np.int64)
-    np.cumsum(np.take_along_axis(units, ranks, axis=1), axis=1, out=steps[:, 1:], dtype=np.int64)
-    return Weighted(words, weights, positions[ranks].astype(np.int64), steps, exponents)
+    np.cumsum(ranked >> BITS_OF_POSITION, axis=1, out=steps[:, 1:])
+    return Weighted(words, weights, ranked & ((1 << BITS_OF_POSITION) - 1), steps, exponents)
+
+
+@cache
+def _positions(n_bits: int) -> Whole:
+    """Return the position of each bit of a code, int64 `(n_bits,)`: the first bit of a byte is its highest."""
+    bits = np.arange(n_bits)
+    positions: Whole = bits // 8 * 8 + 7 - bits % 8
+    positions.flags.writeable = False
+    return positions
 
 
 def check_weights(weights: npt.ArrayLike, codes: Codes, n_bits: int) -> Weighted:

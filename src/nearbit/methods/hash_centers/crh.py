@@ -19,6 +19,7 @@ from nearbit.centers import (
 from nearbit.centers.reassignment import Assignment
 from nearbit.errors import InputError
 from nearbit.losses import crh_scale, margin_cosine, quantization
+from nearbit.methods.class_balance import balance_of, check_balance, prepare_balance
 from nearbit.methods.method import Method, Schedule, Targets, Task, check_choice, check_number
 
 
@@ -36,6 +37,7 @@ class CRHOptions:
         assignment: "greedy" as published, or "exact".
         reassign_always_until: after each of this many first epochs the centers are reassigned;
         reassign_every: from then on after every so many epochs. 0 for both: never.
+        class_balance: beta of class-balanced weights: 0, as published, weighs all classes alike.
     """
 
     margin: float = 0.2
@@ -47,6 +49,7 @@ class CRHOptions:
     assignment: Assignment = "greedy"
     reassign_always_until: int = 20
     reassign_every: int = 5
+    class_balance: float = 0.0
 
     def __post_init__(self) -> None:
         if self.assignment not in ("greedy", "exact"):
@@ -65,6 +68,7 @@ class CRHOptions:
             check_number("head_bits", self.head_bits, at_least=1, whole=True)
         check_number("reassign_always_until", self.reassign_always_until, whole=True)
         check_number("reassign_every", self.reassign_every, whole=True)
+        check_balance(self.class_balance)
 
 
 def _centers(task: Task, options: CRHOptions, rng: Generator) -> CenterState:
@@ -88,7 +92,9 @@ def _loss(outputs: Tensor, labels: Tensor, targets: Targets, task: Task, options
     weight = options.quantization_weight
     if weight is None:
         weight = 0.0 if task.multi_label else 0.1
-    loss = margin_cosine(outputs, labels, targets.centers, scale=scale, margin=options.margin)
+    loss = margin_cosine(
+        outputs, labels, targets.centers, scale=scale, margin=options.margin, weights=balance_of(targets)
+    )
     return loss + weight * quantization(outputs) if weight else loss
 
 
@@ -125,4 +131,5 @@ CRH = Method(
         "scratch": Schedule(epochs=60, batch_size=64, learning_rate=2e-3, betas=(0.5, 0.999)),
     },
     reassign=_reassign,
+    prepare=prepare_balance,
 )

@@ -1,0 +1,23 @@
+"""What drives learnt centers apart (IDCWH, DCDH): the likelihood that two of them are alike."""
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize, softplus
+
+
+def center_push(centers: Tensor) -> Tensor:
+    """Return the mean of log(1 + exp((K / 2) cos(m_c, m_c'))) over all pairs of different centers.
+
+    Source: DCDH (Zhang, Zhe, Chen, Yan, Pattern Recognition 2021) as its authors' code computes it, but for the pairs
+    of a center with itself, which that code counts as log 2 each: a constant of log 2 / (n_classes - 1).
+
+    Args:
+        centers: float `(n_classes, n_bits)`: m, any real numbers, at least two rows.
+
+    Returns:
+        A scalar, above 0; least where the cosines of all pairs are -1 / (n_classes - 1).
+    """
+    units = normalize(centers, dim=1)
+    alike = softplus(centers.shape[1] / 2 * (units @ units.T))
+    apart = ~torch.eye(len(centers), dtype=torch.bool, device=centers.device)
+    return alike[apart].mean()
