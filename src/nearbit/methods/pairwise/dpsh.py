@@ -45,7 +45,7 @@ DPSH = Method(
     options=DPSHOptions(),
     loss=_loss,
     schedules={
-        "frozen": Schedule(epochs=20, batch_size=256, learning_rate=1e-2, least_steps=720),
+        "frozen": Schedule(epochs=20, batch_size=256, learning_rate=1e-2, linear_factor=0.1, least_steps=720),
         "fine-tuned": Schedule(epochs=150, batch_size=128, learning_rate=1e-4),
         "scratch": Schedule(epochs=60, batch_size=64, learning_rate=2e-3),
     },
