@@ -46,6 +46,9 @@ class _Given:
     def features(self) -> FloatRows:
         return self._features
 
+    def plain_views(self) -> list[FloatRows]:
+        return [self._features]
+
     def logits(self, epochs: int | None) -> FloatRows:
         raise InputError("a closed form trains no classifier")
 

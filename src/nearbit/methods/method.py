@@ -51,10 +51,6 @@ class TrainingImages(Protocol):
         """Return the features of a pretrained backbone: `(n, feature_dim)`; `InputError` where it is not pretrained."""
         ...
 
-    def views(self) -> list[npt.NDArray[np.float32]]:
-        """Return the features of each cached view of the images, the plain one first; for frozen features alone."""
-        ...
-
     def plain_views(self) -> list[npt.NDArray[np.float32]]:
         """Return what is known of the images without training: rows `(n, width)`, for each view that there is.
 

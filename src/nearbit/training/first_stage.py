@@ -64,16 +64,10 @@ class FirstStage:
             )
         return self.context.train_features(self.progress)
 
-    def views(self) -> list[FloatRows]:
-        """Return the features of each cached view of the training images, the plain one first."""
-        if self.context.regime != "frozen":
-            raise InputError("cached views are for frozen features")
-        return [np.asarray(view.cpu().numpy()) for view in self.context.feature_inputs(self.progress).views]
-
     def plain_views(self) -> list[FloatRows]:
         """Return views of frozen features, or the features of plain images, or from scratch their thumbnails."""
         if self.context.regime == "frozen":
-            return self.views()
+            return [np.asarray(view.cpu().numpy()) for view in self.context.feature_inputs(self.progress).views]
         return [self.context.thumbnails(self.progress) if self.context.regime == "scratch" else self.features()]
 
     def logits(self, epochs: int | None) -> FloatRows:
