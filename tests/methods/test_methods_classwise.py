@@ -73,12 +73,16 @@ def test_dcwh_is_a_softmax_over_distances_with_its_two_constraints():
     assert found == pytest.approx(softmax_loss(logits, LABELS) + 10 * outside + 0.01 * vertex, rel=1e-12)
 
 
-def test_the_means_of_dcwh_are_taken_every_second_epoch_and_their_signs_are_the_centers():
+def test_the_means_of_dcwh_are_taken_every_so_many_epochs_and_their_signs_are_the_centers():
     state = DCWH.make_centers(TASK, DCWH.options, np.random.default_rng(0))
     means, rng = RNG.normal(size=(4, 6)), np.random.default_rng(1)
     assert DCWH.means_of == "outputs"
-    assert DCWH.reassign(state, means, 0, DCWH.options, rng) is state
-    new = DCWH.reassign(state, means, 1, DCWH.options, rng)
+    second = DCWH.with_options({"update_every": 2})
+    assert DCWH.reassign(state, means, 0, second, rng) is state
+    assert [DCWH.reassign(state, means, epoch, DCWH.options, rng) is state for epoch in range(5)] == [True] * 4 + [
+        False
+    ]
+    new = DCWH.reassign(state, means, 1, second, rng)
     assert np.array_equal(new.class_means, means.astype(np.float32))
     assert np.array_equal(new.centers, np.where(means >= 0, 1, -1))
     assert np.array_equal(new.tie_break, state.tie_break)
