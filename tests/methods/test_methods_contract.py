@@ -108,7 +108,7 @@ def test_reassignment_keeps_the_form_of_the_centers(name):
         method = replace(method, options=method.with_options({"base": "crh"}))
     state = start_of(method, task)
     means = np.random.default_rng(1).uniform(-1, 1, (10, 48))
-    new = method.reassign(state, means, 4, method.options, np.random.default_rng(2))
+    new = method.reassign(state, means, 1, method.options, np.random.default_rng(2))
     assert {key: (array.shape, array.dtype) for key, array in new.arrays().items()} == {
         key: (array.shape, array.dtype) for key, array in state.arrays().items()
     }
