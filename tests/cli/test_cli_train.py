@@ -105,7 +105,7 @@ def test_one_bit_for_three_classes_is_refused_or_shares_words_as_documented(
     if METHODS[method].make_centers is None:
         assert status == 0, err
         assert load_model("a.model").record["certificate"] is None
-    elif method in ("csq", "orthohash", "dpn", "ics"):
+    elif method in ("csq", "orthohash", "dpn", "ics", "dcwh", "idcwh"):
         assert status == 0
         assert load_model("a.model").record["certificate"]["min_distance"] == 0
     else:

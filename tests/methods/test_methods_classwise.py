@@ -73,7 +73,7 @@ def test_dcwh_is_a_softmax_over_distances_with_its_two_constraints():
     assert found == pytest.approx(softmax_loss(logits, LABELS) + 10 * outside + 0.01 * vertex, rel=1e-12)
 
 
-def test_the_means_of_dcwh_are_taken_every_second_epoch_and_their_signs_are_the_centers():
+def test_the_means_of_dcwh_are_taken_every_so_many_epochs_and_their_signs_are_the_centers():
     state = DCWH.make_centers(TASK, DCWH.options, np.random.default_rng(0))
     means, rng = RNG.normal(size=(4, 6)), np.random.default_rng(1)
     assert DCWH.means_of == "outputs"

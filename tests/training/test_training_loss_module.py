@@ -29,7 +29,7 @@ def every_epoch(monkeypatch):
 @pytest.mark.parametrize("method", CLASSWISE)
 def test_a_resumed_run_ends_in_the_model_of_an_undisturbed_one(run, tmp_path, method, regime, every_epoch):
     settings = {"epochs": 5, "head": "auto" if method == "lthnet" else "linear"}
-    options = {"prototypes": 2} if method == "lthnet" else {}
+    options = {"lthnet": {"prototypes": 2}, "dcwh": {"update_every": 2}}.get(method, {})
     undisturbed = run(method, regime, method_options=options, **settings)
     for number in (2, 4):
         with pytest.raises(Interrupted, match="Training"):
@@ -55,13 +55,14 @@ def test_the_real_valued_means_of_dcwh_are_in_its_checkpoint(run, tmp_path, ever
         return DCWH.reassign(state, means, epoch, options, rng)
 
     method = nb.methods.Method(**{**vars(DCWH), "reassign": watched})
-    run(method, "frozen", epochs=4, head="linear")
+    settings = {"epochs": 4, "head": "linear", "method_options": {"update_every": 1}}
+    run(method, "frozen", **settings)
     undisturbed = dict(seen)
     seen.clear()
     with pytest.raises(Interrupted, match="Training"):
-        run(method, "frozen", epochs=4, head="linear", checkpoint=tmp_path, progress=after_epoch(4))
+        run(method, "frozen", checkpoint=tmp_path, **settings, progress=after_epoch(4))
     seen.clear()
-    run(method, "frozen", epochs=4, head="linear", checkpoint=tmp_path)
+    run(method, "frozen", checkpoint=tmp_path, **settings)
     assert [epoch for epoch, _ in seen] == [3]
     assert np.array_equal(seen[0][1], undisturbed[3])
     assert len(np.unique(seen[0][1])) > 2

@@ -1,4 +1,4 @@
-"""DCWH: a softmax over distances to the mean outputs of the classes, which are taken anew every second epoch."""
+"""DCWH: a softmax over distances to the mean outputs of the classes, which are taken anew every few epochs."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ from nearbit.methods.method import Method, Schedule, Targets, Task, check_number
 
 @dataclass(frozen=True, kw_only=True)
 class DCWHOptions:
-    """Options of DCWH; but for `sigma` the defaults are those of the authors' code.
+    """Options of DCWH; the defaults are those that the authors' code uses.
 
     Attributes:
         sigma: the inverse variance of each class.
@@ -24,7 +24,7 @@ class DCWHOptions:
         update_every: epochs between two updates of the class means.
     """
 
-    sigma: float = 0.5
+    sigma: float = 1.0
     cube_side: float = 1.1
     cube_weight: float = 10.0
     vertex_weight: float = 0.01
