@@ -14,10 +14,10 @@ LAYERS = (
     ("extras", "errors", "json_text", "names", "files", "progress", "threads", "jit", "codes", "metrics"),
     ("centers", "index"),
     ("reading", "datasets", "encoding"),
-    ("losses", "networks"),
+    ("losses", "networks", "attacks"),
     ("methods",),
     ("model", "training"),
-    ("reference", "evaluation", "onnx_export", "indexing", "report", "demo", "compare", "bits"),
+    ("reference", "evaluation", "robustness", "onnx_export", "indexing", "report", "demo", "compare", "bits"),
     ("service", "cli"),
     ("bundle", "encoders", "adding"),
 )

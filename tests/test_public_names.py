@@ -8,9 +8,9 @@ import pytest
 import nearbit
 
 NAMES = [
-    "Dataset", "Index", "Model", "NearbitError", "Results", "Split", "SplitSizes", "TrainOptions", "__version__",
-    "create_index", "evaluate", "evaluate_codes", "load_dataset", "load_model", "load_split", "make_centers",
-    "make_split", "open_index", "train",
+    "AttackOptions", "Dataset", "Index", "Model", "NearbitError", "Results", "Split", "SplitSizes", "TrainOptions",
+    "__version__", "attack", "create_index", "evaluate", "evaluate_codes", "load_dataset", "load_model", "load_split",
+    "make_centers", "make_split", "open_index", "train",
 ]  # fmt: skip
 
 

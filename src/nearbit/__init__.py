@@ -24,12 +24,15 @@ if TYPE_CHECKING:
     from nearbit.metrics import evaluate_codes as evaluate_codes
     from nearbit.model.bundle import Model as Model
     from nearbit.model.bundle import load_model as load_model
+    from nearbit.robustness import AttackOptions as AttackOptions
+    from nearbit.robustness import attack as attack
     from nearbit.training import TrainOptions as TrainOptions
     from nearbit.training import train as train
 
 __version__ = "0.1.0"
 
 _HOME = {
+    "AttackOptions": "robustness",
     "Dataset": "datasets",
     "Index": "index",
     "Model": "model.bundle",
@@ -38,6 +41,7 @@ _HOME = {
     "Split": "datasets",
     "SplitSizes": "datasets",
     "TrainOptions": "training",
+    "attack": "robustness",
     "create_index": "index",
     "evaluate": "evaluation",
     "evaluate_codes": "metrics",

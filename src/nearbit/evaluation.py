@@ -101,15 +101,7 @@ def evaluate(
         DataError: no split is known, it does not belong to the data set, or a part is empty.
         InputError: query and database rows overlap (from the split's own check).
     """
-    used = split or model.split
-    if used is None:
-        raise DataError("the model holds no split: give one (--split FILE)")
-    used.check(dataset)
-    if not len(used.query) or not len(used.database):
-        raise DataError(
-            f"evaluation needs query and database images, and the split has {len(used.query)} and {len(used.database)}"
-            + _why_none(model, used)
-        )
+    used = measured_split(model, dataset, split)
     grades = None if hierarchy is None else grades_of_tree(hierarchy, dataset.classes)
     kept = None if cache is None else model.row_cache(cache, device)
     chosen = {"convention": convention, "k": k, "grades": grades, "rng": np.random.default_rng(0)}
@@ -128,6 +120,24 @@ def evaluate(
         average_precision=found.report.per_query["tie_aware_map"] if each_query else None,
         reference=_reference(model, dataset, used, queries, database, found.report, encoding),
     )
+
+
+def measured_split(model: Model, dataset: Dataset, split: Split | None) -> Split:
+    """Return the split on whose query and database part a model is measured: the one given, else its own.
+
+    Raises:
+        DataError: no split is known, it does not belong to the data set, or a part is empty.
+    """
+    used = split or model.split
+    if used is None:
+        raise DataError("the model holds no split: give one (--split FILE)")
+    used.check(dataset)
+    if not len(used.query) or not len(used.database):
+        raise DataError(
+            f"evaluation needs query and database images, and the split has {len(used.query)} and {len(used.database)}"
+            + _why_none(model, used)
+        )
+    return used
 
 
 class SearchedSplit(NamedTuple):

@@ -16,6 +16,7 @@ from nearbit.errors import TrainingError
 from nearbit.files.tensors import tensors_read
 from nearbit.files.writing import read_checked, write_checked
 from nearbit.methods import LossModule
+from nearbit.training.adversarial import Adversary
 from nearbit.training.memory_bank import MemoryBank
 
 
@@ -28,12 +29,14 @@ class Trained:
         optimizer: its optimizer.
         memory: the outputs that are remembered, if they are.
         loss_module: the weights of the loss, if it has some.
+        adversary: what adversarial training remembers, if it is on.
     """
 
     module: nn.Module
     optimizer: torch.optim.Optimizer
     memory: MemoryBank | None = None
     loss_module: LossModule | None = None
+    adversary: Adversary | None = None
 
 
 @dataclass(kw_only=True)
@@ -87,7 +90,12 @@ def save_checkpoint(path: Path, key: str, trained: Trained, state: TrainState) -
         trained: all that has weights or a state.
         state: how far the training has come.
     """
-    parts = {"module": trained.module, "memory": trained.memory, "loss": trained.loss_module}
+    parts = {
+        "module": trained.module,
+        "memory": trained.memory,
+        "loss": trained.loss_module,
+        "adversary": trained.adversary,
+    }
     tensors = {
         f"{part}/{name}": value
         for part, module in parts.items()
@@ -143,6 +151,8 @@ def _restored(content: bytes, key: str, trained: Trained) -> TrainState | None:
     _restore_optimizer(trained.optimizer, _under(tensors, "optimizer"))
     if trained.loss_module is not None:
         trained.loss_module.load_state_dict(_under(tensors, "loss"))
+    if trained.adversary is not None:
+        trained.adversary.load_state_dict(_under(tensors, "adversary"))
     if trained.memory is not None:
         kept = _under(tensors, "memory")  # nearbit 0.1 called the momentum encoder the twin
         trained.memory.load_state_dict({name.replace("twin.", "momentum_encoder.", 1): kept[name] for name in kept})

@@ -32,6 +32,7 @@ from nearbit.methods import Method, Schedule, Similarity, Task
 from nearbit.model.bundle import Model
 from nearbit.networks import HEADS, ExpectedCenter, HashNetwork, Head, HeadKind
 from nearbit.progress import Progress, silent
+from nearbit.training.adversarial import check_adversarial
 from nearbit.training.callbacks import NO_CALLBACKS, Callbacks
 from nearbit.training.checkpoint import TrainState
 from nearbit.training.committee import Mixture, add_projection, choose_mixture, trained_committee
@@ -84,6 +85,7 @@ class TrainingRun:
             )
         self._given_similarity, self._given_centers, self._given_mixture = similarity, centers, mixture
         options, split = context.options, context.split
+        check_adversarial(options, method, context.processes)
         if context.processes.several and method.memory is not None and method.memory(method_options) is not None:
             raise InputError(
                 f"{method.name} looks at the outputs of all training images, which several processes do not share: "
@@ -259,6 +261,7 @@ class TrainingRun:
             schedule=self.schedules[kind],
             start=prepared.start,
             prepared=prepared.arrays,
+            attacked=True,
         )
         stage = Stage(
             name=kind,

@@ -1,11 +1,12 @@
 """What a person can choose about training, and what follows from it."""
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 
+from nearbit.attacks import RELEVANCES, Relevance
 from nearbit.errors import InputError
 from nearbit.methods import Method, Regime, Schedule
 from nearbit.methods.method import check_number
@@ -40,6 +41,11 @@ class TrainOptions:
         device: "auto", "cpu", "cuda", …
         precision: what the network computes in while it is trained: "float32", "bfloat16", "float16", or "auto":
             bfloat16 where images go through it on a GPU that has it, else float32. Weights and losses stay float32.
+        adversarial: the largest change of a pixel, of 255, that training images are perturbed by at each step (see
+            `nearbit.training.adversarial`); None trains on the images as they are.
+        adversarial_steps, adversarial_step_size: how many gradients a perturbation follows, and how far, of 255.
+        adversarial_weight: of the term of the perturbed images beside the method's loss.
+        adversarial_relevance: how labels weigh in their center codes; see `nearbit.attacks.center_codes`.
     """
 
     backbone: str = "small"
@@ -60,6 +66,11 @@ class TrainOptions:
     seed: int = 0
     device: str = "auto"
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    adversarial: float | None = None
+    adversarial_steps: int = 7
+    adversarial_step_size: float = 2.0
+    adversarial_weight: float = 1.0
+    adversarial_relevance: Relevance = "shared"
 
     def __post_init__(self) -> None:
         _among("regime", self.regime, ("auto", "frozen", "fine-tuned"))
@@ -79,10 +90,26 @@ class TrainOptions:
             raise InputError(f"dropout must be at least 0 and below 1, not {self.dropout}")
         if self.seed < 0:
             raise InputError(f"seed must be at least 0, not {self.seed}")
+        self._check_adversarial()
+
+    def _check_adversarial(self) -> None:
+        _among("adversarial_relevance", self.adversarial_relevance, RELEVANCES)
+        for name in ("adversarial_step_size", "adversarial_weight", "adversarial"):
+            if getattr(self, name) is not None:
+                check_number(name, getattr(self, name))
+        check_number("adversarial_steps", self.adversarial_steps, at_least=1, whole=True)
+        for one in fields(self) if self.adversarial is None else ():
+            if one.name.startswith("adversarial_") and getattr(self, one.name) != one.default:
+                raise InputError(
+                    f"{one.name} is of adversarial training, which is off: give adversarial (--adversarial 8), or "
+                    f"leave {one.name} out"
+                )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the options as JSON-ready data; a weights file by its name."""
-        return asdict(self) | {"weights": None if self.weights is None else self.weights.name}
+        """Return the options as JSON-ready data; a weights file by its name; of adversarial training where it is on."""
+        values = asdict(self) | {"weights": None if self.weights is None else self.weights.name}
+        off = self.adversarial is None
+        return {name: value for name, value in values.items() if not (off and name.startswith("adversarial"))}
 
 
 def _among(name: str, value: str, allowed: tuple[str, ...]) -> None:
@@ -122,7 +149,13 @@ def resolve_precision(asked: str, device: torch.device, regime: Regime) -> Preci
 
 
 def check_augmentation(options: TrainOptions, regime: Regime) -> None:
-    """Raise `InputError` where views or augmentation are asked for that the regime would not use."""
+    """Raise `InputError` where views, augmentation or perturbations are asked for that the regime would not use."""
+    if options.adversarial is not None and regime == "frozen":
+        raise InputError(
+            "adversarial training perturbs pixels, and on cached features of a frozen backbone there is nothing to "
+            "attack: train all of the network (--regime fine-tuned, or --backbone small), or leave adversarial "
+            "(--adversarial) out"
+        )
     if options.views > 1 and regime != "frozen":
         raise InputError(
             f"cached views are for frozen features, and this run is {regime}, which augments anew in every epoch: "

@@ -19,6 +19,7 @@ from nearbit.errors import TrainingError
 from nearbit.methods import LossModule, Method, Schedule, Similarity, Targets, Task
 from nearbit.networks import Head
 from nearbit.progress import Progress
+from nearbit.training.adversarial import Adversary
 from nearbit.training.batches import FeatureInputs, Positions, TrainingInputs, cut_batches
 from nearbit.training.callbacks import NO_CALLBACKS, Callbacks
 from nearbit.training.checkpoint import (
@@ -53,6 +54,7 @@ class Learner:
         schedule: how it is optimized.
         start: makes the centers of the first epoch.
         prepared: what the method computed of the training images before.
+        attacked: whether adversarial training, where it is on, is for this one.
     """
 
     method: Method
@@ -61,6 +63,7 @@ class Learner:
     schedule: Schedule
     start: Callable[[], CenterState]
     prepared: Mapping[str, Tensor] = field(default_factory=dict)
+    attacked: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,6 +150,14 @@ class Trainer:
         return MemoryBank(term, self.module, self._labels.shape, self.learner.task.n_bits, self.context.device)
 
     @cached_property
+    def _adversary(self) -> Adversary | None:
+        """What perturbs images; None where they are trained on as they are."""
+        options, n_bits = self.context.options, self.learner.task.n_bits
+        if not self.learner.attacked or options.adversarial is None:
+            return None
+        return Adversary(options, self.module, self._labels.shape, n_bits, self.context.device)
+
+    @cached_property
     def _loss_module(self) -> LossModule | None:
         """The weights of the loss; None where it has none."""
         learner = self.learner
@@ -157,7 +168,11 @@ class Trainer:
 
     def _trained(self, stepper: Stepper) -> Trained:
         return Trained(
-            module=self.module, optimizer=stepper.optimizer, memory=self._memory, loss_module=self._loss_module
+            module=self.module,
+            optimizer=stepper.optimizer,
+            memory=self._memory,
+            loss_module=self._loss_module,
+            adversary=self._adversary,
         )
 
     def _begin(self, stepper: Stepper) -> TrainState:
@@ -198,8 +213,8 @@ class Trainer:
             "learning_rate": rate,
             "centers_changed": _changed(trained_towards, state.centers),
         }
-        if self._memory is not None:
-            record |= self._memory.figures()
+        for beside in (self._memory, self._adversary):
+            record |= {} if beside is None else beside.figures()
         if self.learner.method.reassign is not None:
             record |= _center_figures(trained_towards, self.similarity)
         self._share_buffers()
@@ -211,8 +226,9 @@ class Trainer:
     def _get_ready(self, epoch: int) -> None:
         """Let all that has a state of its own know that an epoch begins."""
         learner = self.learner
-        if self._memory is not None:
-            self._memory.begin(epoch)
+        for beside in (self._memory, self._adversary):
+            if beside is not None:
+                beside.begin(epoch)
         if self._loss_module is not None:
             self._loss_module.begin(epoch, generator(self.seed, "loss", epoch))
         if learner.method.refresh is not None:
@@ -288,7 +304,10 @@ class Trainer:
         return self.learner.method.loss(outputs, labels, targets, self.learner.task, self.learner.method_options)
 
     def _term(self, outputs: Tensor, inputs: Tensor, labels: Tensor, rows: Positions) -> Tensor | None:
-        return None if self._memory is None else self._memory.term(inputs, outputs, labels, rows)
+        """Return what joins the method's own loss of a batch; None where nothing does."""
+        beside = [one for one in (self._memory, self._adversary) if one is not None]
+        terms = [term for one in beside if (term := one.term(inputs, outputs, labels, rows)) is not None]
+        return sum(terms[1:], terms[0]) if terms else None
 
     def _share_buffers(self) -> None:
         """Take the main process's buffers: layers beside plain batch normalisation keep figures of their own images."""
