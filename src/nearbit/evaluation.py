@@ -16,6 +16,7 @@ from nearbit.errors import DataError
 from nearbit.metrics import Report, evaluate_codes, grades_of_tree
 from nearbit.metrics.figures import ASYMMETRIC
 from nearbit.metrics.health import Health, health_of
+from nearbit.metrics.separation import CenterCondition, center_condition
 from nearbit.model.bundle import Model
 from nearbit.progress import Progress, silent
 
@@ -39,6 +40,8 @@ class Evaluation:
         average_precision: float64 `(n_query,)`, tie-aware, of each query that could be read, where `each_query` asked
             for it.
         reference: what the float features of a frozen backbone give without codes; None elsewhere.
+        center_condition: codes of the query and the database part around the centers of their own classes; None for a
+            model without centers, or one of whose classes the data set has not.
     """
 
     report: Report
@@ -49,6 +52,7 @@ class Evaluation:
     queries_seen_in_training: int | None = None
     average_precision: npt.NDArray[np.float64] | None = None
     reference: "Reference | None" = None
+    center_condition: CenterCondition | None = None
 
     @property
     def asymmetric(self) -> dict[str, float | None]:
@@ -63,6 +67,7 @@ class Evaluation:
             "unread_images": len(self.problems),
             "health": self.health.to_dict(),
             "reference": None if self.reference is None else self.reference.to_dict(),
+            "center_condition": None if self.center_condition is None else self.center_condition.to_dict(),
         }
 
 
@@ -119,6 +124,7 @@ def evaluate(
         queries_seen_in_training=_seen(model, used),
         average_precision=found.report.per_query["tie_aware_map"] if each_query else None,
         reference=_reference(model, dataset, used, queries, database, found.report, encoding),
+        center_condition=_condition(model, dataset, queries, database),
     )
 
 
@@ -200,6 +206,20 @@ def _searched(
         **asked,
     )
     return SearchedSplit(report, codes, queries.problems + database.problems)
+
+
+def _condition(model: Model, dataset: Dataset, *parts: Encoded) -> CenterCondition | None:
+    """Return how codes lie around the centers of their own classes; None where these are not known."""
+    if len(model.classes) != len(model.centers.centers) or not set(model.classes) <= set(dataset.classes):
+        return None
+    columns = [dataset.classes.index(name) for name in model.classes]
+    codes, labels = (
+        np.concatenate([binarize(part.outputs) for part in parts]),
+        np.concatenate([dataset.labels[part.rows] for part in parts]),
+    )
+    foreign = np.delete(labels, columns, axis=1).sum(axis=1) > 0
+    own = labels[:, columns] & np.logical_not(foreign)[:, None]
+    return center_condition(codes, own, pack(model.centers.centers), model.n_bits)
 
 
 def _reference(

@@ -9,7 +9,7 @@ from nearbit.attacks import Budget, pgd
 from nearbit.errors import InputError
 from nearbit.methods import CSQ
 from nearbit.training import TrainOptions, trainer
-from nearbit.training.adversarial import Adversary, check_adversarial
+from nearbit.training.adversarial.adversary import Adversary, check_adversarial
 from nearbit.training.distributed.processes import Processes
 
 ON = {"adversarial": 8.0, "adversarial_steps": 2, "head": "linear"}

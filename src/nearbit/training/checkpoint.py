@@ -16,7 +16,7 @@ from nearbit.errors import TrainingError
 from nearbit.files.tensors import tensors_read
 from nearbit.files.writing import read_checked, write_checked
 from nearbit.methods import LossModule
-from nearbit.training.adversarial import Adversary
+from nearbit.training.adversarial.adversary import Adversary
 from nearbit.training.memory_bank import MemoryBank
 
 

@@ -32,12 +32,12 @@ from nearbit.methods import Method, Schedule, Similarity, Task
 from nearbit.model.bundle import Model
 from nearbit.networks import HEADS, ExpectedCenter, HashNetwork, Head, HeadKind
 from nearbit.progress import Progress, silent
-from nearbit.training.adversarial import check_adversarial
+from nearbit.training.adversarial.adversary import check_adversarial
 from nearbit.training.callbacks import NO_CALLBACKS, Callbacks
 from nearbit.training.checkpoint import TrainState
 from nearbit.training.committee import Mixture, add_projection, choose_mixture, trained_committee
 from nearbit.training.context import RunContext
-from nearbit.training.criterion import Criterion
+from nearbit.training.criterion import Criterion, validation_condition
 from nearbit.training.first_stage import FirstStage
 from nearbit.training.options import check_augmentation, head_candidates, resolve_schedule
 from nearbit.training.seeds import generator
@@ -289,6 +289,12 @@ class TrainingRun:
             state.best.validation_map = mixture.score
         return network, state
 
+    def _condition(self, network: HashNetwork, centers: npt.NDArray[np.int8]) -> dict[str, Any] | None:
+        """Return how codes of validation images lie around the centers of their own classes; None without either."""
+        inputs = self.context.inputs(network.backbone, silent)
+        module = network.head if self.context.regime == "frozen" else network
+        return validation_condition(inputs, module, self.context.labels["validation"], centers)
+
     def _model(
         self,
         kind: HeadKind,
@@ -308,6 +314,7 @@ class TrainingRun:
             "reference": self.context.reference(),
             **({} if state.best.mixture is None else {"expected_center": state.best.mixture}),
             "certificate": _certificate(state.best.centers, similarity),
+            "center_condition": self._condition(network, state.best.centers.centers),
             "history": state.history,
             **stages,
         }

@@ -19,7 +19,7 @@ from nearbit.errors import TrainingError
 from nearbit.methods import LossModule, Method, Schedule, Similarity, Targets, Task
 from nearbit.networks import Head
 from nearbit.progress import Progress
-from nearbit.training.adversarial import Adversary
+from nearbit.training.adversarial.adversary import Adversary
 from nearbit.training.batches import FeatureInputs, Positions, TrainingInputs, cut_batches
 from nearbit.training.callbacks import NO_CALLBACKS, Callbacks
 from nearbit.training.checkpoint import (

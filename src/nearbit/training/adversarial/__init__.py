@@ -1,0 +1,1 @@
+"""Adversarial training: images that are perturbed anew at each step."""
