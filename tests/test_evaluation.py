@@ -7,6 +7,7 @@ import pytest
 
 import oracles
 from model_makers import random_model
+from nearbit.centers.state import no_centers
 from nearbit.codes import pack, signs_of
 from nearbit.datasets import Split
 from nearbit.errors import DataError, InputError
@@ -130,3 +131,18 @@ def test_a_part_of_which_no_image_can_be_read_is_refused(model):
     broken = replace(tiny_dataset(), source=FailingImages(model.split.query))
     with pytest.raises(InputError, match="query_codes are empty"):
         evaluate(model, broken, device="cpu")
+
+
+def test_codes_are_set_beside_the_centers_of_their_own_classes(model):
+    dataset, split = tiny_dataset(), model.split
+    known = replace(model, classes=dataset.classes)
+    found = evaluate(known, dataset, device="cpu").center_condition
+    rows = np.concatenate([split.query, split.database])
+    signs = signs_of(model.encode_dataset(dataset, rows).outputs)
+    own = model.centers.centers[dataset.labels[rows].argmax(axis=1)]
+    radii = (signs != own).sum(axis=1)
+    assert (found.n_items, found.radius_100) == (len(rows), radii.max())
+    assert found.share_within == pytest.approx((4 * radii < found.center_distance_min).mean())
+    assert evaluate(known, dataset, device="cpu").to_dict()["center_condition"] == found.to_dict()
+    assert evaluate(replace(known, centers=no_centers(12)), dataset, device="cpu").center_condition is None
+    assert evaluate(model, dataset, device="cpu").center_condition is None  # it has a class that the data has not

@@ -8,11 +8,10 @@ import pytest
 import nearbit
 
 NAMES = [
-    "Dataset", "Index", "Model", "NearbitError", "Results", "Split", "SplitSizes", "TrainOptions", "__version__",
-    "backbone_of", "centers", "codes", "compare", "compare_methods", "create_index", "estimators",
-    "evaluate", "evaluate_codes", "from_features", "from_images",
-    "from_torch", "load_dataset", "load_model", "load_split", "losses", "make_centers", "make_split", "methods",
-    "metrics", "open_index", "train",
+    "AttackOptions", "Dataset", "Index", "Model", "NearbitError", "Results", "Split", "SplitSizes", "TrainOptions",
+    "__version__", "attack", "backbone_of", "centers", "codes", "compare", "compare_methods", "create_index",
+    "estimators", "evaluate", "evaluate_codes", "from_features", "from_images", "from_torch", "load_dataset",
+    "load_model", "load_split", "losses", "make_centers", "make_split", "methods", "metrics", "open_index", "train",
 ]  # fmt: skip
 
 

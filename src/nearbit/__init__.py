@@ -36,12 +36,15 @@ if TYPE_CHECKING:
     from nearbit.model.bundle import Model as Model
     from nearbit.model.bundle import load_model as load_model
     from nearbit.networks import backbone_of as backbone_of
+    from nearbit.robustness import AttackOptions as AttackOptions
+    from nearbit.robustness import attack as attack
     from nearbit.training import TrainOptions as TrainOptions
     from nearbit.training import train as train
 
 __version__ = "0.1.0"
 
 _HOME = {
+    "AttackOptions": "robustness",
     "Dataset": "datasets",
     "Index": "index",
     "Model": "model.bundle",
@@ -52,6 +55,7 @@ _HOME = {
     "TrainOptions": "training",
     "backbone_of": "networks",
     "compare_methods": "compare.front",
+    "attack": "robustness",
     "create_index": "index",
     "evaluate": "evaluation",
     "evaluate_codes": "metrics",

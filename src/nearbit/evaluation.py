@@ -17,6 +17,7 @@ from nearbit.keywords import suggesting
 from nearbit.metrics import Report, evaluate_codes, grades_of_tree
 from nearbit.metrics.figures import ASYMMETRIC
 from nearbit.metrics.health import Health, health_of
+from nearbit.metrics.separation import CenterCondition, center_condition
 from nearbit.model.bundle import Model
 from nearbit.progress import Progress, silent
 
@@ -44,6 +45,8 @@ class Evaluation:
         average_precision: float64 `(n_query,)`, tie-aware, of each query that could be read, where `each_query` asked
             for it.
         reference: what the float features of a frozen backbone give without codes; None elsewhere.
+        center_condition: codes of the query and the database part around the centers of their own classes; None for a
+            model without centers, or one of whose classes the data set has not.
     """
 
     report: Report
@@ -54,6 +57,7 @@ class Evaluation:
     queries_seen_in_training: int | None = None
     average_precision: npt.NDArray[np.float64] | None = None
     reference: "Reference | None" = None
+    center_condition: CenterCondition | None = None
 
     def __repr__(self) -> str:
         figures = self.report.figures
@@ -73,6 +77,7 @@ class Evaluation:
             "unread_images": len(self.problems),
             "health": self.health.to_dict(),
             "reference": None if self.reference is None else self.reference.to_dict(),
+            "center_condition": None if self.center_condition is None else self.center_condition.to_dict(),
         }
 
 
@@ -112,17 +117,11 @@ def evaluate(
         DataError: no split is known, it does not belong to the data set, or a part is empty.
         InputError: query and database rows overlap (from the split's own check).
     """
-    used = split or model.split
-    if used is None:
-        raise DataError("the model holds no split: give one (--split FILE)")
     if not isinstance(dataset, Dataset):
-        dataset = load_dataset(dataset, class_level=used.recipe.get("class_level"), progress=progress)
-    used.check(dataset)
-    if not len(used.query) or not len(used.database):
-        raise DataError(
-            f"evaluation needs query and database images, and the split has {len(used.query)} and {len(used.database)}"
-            + _why_none(model, used)
-        )
+        known = split or model.split
+        level = None if known is None else known.recipe.get("class_level")
+        dataset = load_dataset(dataset, class_level=level, progress=progress)
+    used = measured_split(model, dataset, split)
     grades = None if hierarchy is None else grades_of_tree(hierarchy, dataset.classes)
     kept = None if cache is None else model.row_cache(cache, device)
     chosen = {"convention": convention, "k": k, "grades": grades, "rng": np.random.default_rng(0)}
@@ -140,7 +139,26 @@ def evaluate(
         queries_seen_in_training=_seen(model, used),
         average_precision=found.report.per_query["tie_aware_map"] if each_query else None,
         reference=_reference(model, dataset, used, queries, database, found.report, encoding),
+        center_condition=_condition(model, dataset, queries, database),
     )
+
+
+def measured_split(model: Model, dataset: Dataset, split: Split | None) -> Split:
+    """Return the split on whose query and database part a model is measured: the one given, else its own.
+
+    Raises:
+        DataError: no split is known, it does not belong to the data set, or a part is empty.
+    """
+    used = split or model.split
+    if used is None:
+        raise DataError("the model holds no split: give one (--split FILE)")
+    used.check(dataset)
+    if not len(used.query) or not len(used.database):
+        raise DataError(
+            f"evaluation needs query and database images, and the split has {len(used.query)} and {len(used.database)}"
+            + _why_none(model, used)
+        )
+    return used
 
 
 class SearchedSplit(NamedTuple):
@@ -203,6 +221,20 @@ def _searched(
         **asked,
     )
     return SearchedSplit(report, codes, queries.problems + database.problems)
+
+
+def _condition(model: Model, dataset: Dataset, *parts: Encoded) -> CenterCondition | None:
+    """Return how codes lie around the centers of their own classes; None where these are not known."""
+    if len(model.classes) != len(model.centers.centers) or not set(model.classes) <= set(dataset.classes):
+        return None
+    columns = [dataset.classes.index(name) for name in model.classes]
+    codes, labels = (
+        np.concatenate([binarize(part.outputs) for part in parts]),
+        np.concatenate([dataset.labels[part.rows] for part in parts]),
+    )
+    foreign = np.delete(labels, columns, axis=1).sum(axis=1) > 0
+    own = labels[:, columns] & np.logical_not(foreign)[:, None]
+    return center_condition(codes, own, pack(model.centers.centers), model.n_bits)
 
 
 def _reference(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from nearbit.losses.index_pairs import (
+from nearbit.losses.pairwise.index_pairs import (
     Chosen,
     bit_distances,
     false_candidates,

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from nearbit.losses.pseudo_pairs import (
+from nearbit.losses.pairwise.pseudo_pairs import (
     Distances,
     confidence,
     pseudo_similarity,

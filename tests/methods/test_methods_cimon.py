@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from nearbit.errors import InputError
-from nearbit.losses.pseudo_pairs import Distances, pseudo_similarity, view_contrast, weighted_similarity_loss
+from nearbit.losses.pairwise.pseudo_pairs import Distances, pseudo_similarity, view_contrast, weighted_similarity_loss
 from nearbit.methods import CIMON, CIMONOptions, Targets, Task
 from nearbit.methods.unlabelled.grouping import BIN, centered_unit_rows, clusters_of, distances_of
 

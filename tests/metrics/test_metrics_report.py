@@ -89,7 +89,9 @@ def test_queries_without_relevant_items_are_counted_and_kept_in_the_mean():
 def test_to_dict_is_json_with_a_convention_for_each_figure():
     report = metrics.evaluate_codes(*case(), n_bits=12).to_dict()
     assert json.loads(json.dumps(report, allow_nan=False)) == report
-    figures = {name for name in report if any(part in name for part in ("map", "precision", "recall", "ndcg"))}
+    figures = {
+        name for name in report if any(part in name for part in ("map", "precision", "recall", "ndcg", "separated"))
+    }
     assert figures == set(report["conventions"]) == OF_GROUP["distance"]
 
 

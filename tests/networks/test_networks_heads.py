@@ -59,7 +59,7 @@ def test_the_options_of_the_hidden_layer():
 
 
 def test_an_unknown_head_is_refused():
-    with pytest.raises(InputError, match="a head must be one of linear, hidden, label, memory, not 'mlp'"):
+    with pytest.raises(InputError, match="a head must be one of linear, hidden, label, experts, memory, not 'mlp'"):
         Head(5, 12, "mlp")
 
 

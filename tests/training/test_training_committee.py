@@ -14,7 +14,7 @@ from nearbit.losses import torch_words_of_sets
 from nearbit.methods import CRH, ECH, SHC, Targets, Task
 from nearbit.model.bundle import load_model
 from nearbit.training import Callbacks, train, trainer
-from nearbit.training.committee import PROJECTION_WEIGHTS, TEMPERATURES, WEIGHTS
+from nearbit.training.stages.committee import PROJECTION_WEIGHTS, TEMPERATURES, WEIGHTS
 from tiny_data import tiny_dataset, tiny_split
 
 SMALL = {"members": 2, "member_epochs": 2, "member_hidden": 8}

@@ -27,6 +27,7 @@ COMMANDS = {
     "search": "Find the nearest images of an index.",
     "serve": "Search by a page and an HTTP API, on this machine.",
     "evaluate": "Measure a model, or codes made elsewhere: mAP and the rest.",
+    "attack": "Measure a model on query images that are perturbed to mislead it.",
     "compare": "Train and measure methods beside each other; writes tables and a report.",
     "centers": "Make hash centers alone, and say how far apart they are.",
     "export": "Write a model as a network for ONNX Runtime, or its card.",

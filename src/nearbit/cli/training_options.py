@@ -25,6 +25,11 @@ TRAINING = (
     "precision",
     "candidate_weight",
     "radius_weight",
+    "adversarial",
+    "adversarial_steps",
+    "adversarial_step_size",
+    "adversarial_weight",
+    "adversarial_relevance",
 )
 """Parameters of `training_options`: fields of `TrainOptions`."""
 
@@ -76,6 +81,32 @@ _OPTIONS = (
         default=0.0,
         show_default=True,
         help="Of a term that draws far neighbors nearer; try 0.1.",
+    ),
+    click.option(
+        "--adversarial",
+        type=click.FloatRange(0),
+        metavar="EPS",
+        help="Also train on images whose pixels are perturbed by at most EPS of 255 to mislead the network.",
+    ),
+    click.option(
+        "--adversarial-steps",
+        type=click.IntRange(1),
+        default=7,
+        show_default=True,
+        help="Gradients a perturbation follows.",
+    ),
+    click.option(
+        "--adversarial-step-size", type=float, default=2.0, show_default=True, help="How far, of 255, each of them."
+    ),
+    click.option(
+        "--adversarial-weight", type=float, default=1.0, show_default=True, help="Of the term beside the method's loss."
+    ),
+    click.option(
+        "--adversarial-relevance",
+        type=click.Choice(["shared", "jaccard", "cosine"]),
+        default="shared",
+        show_default=True,
+        help="How images with several labels weigh in a center code.",
     ),
     device_option,
 )

@@ -11,7 +11,6 @@ from nearbit.losses.cubic_penalty import cubic_penalty
 from nearbit.losses.hypercube import hypercube, vertex_distance
 from nearbit.losses.instance_similarity import center_costs, instance_similarity, instance_weights
 from nearbit.losses.margin_cosine import crh_scale, margin_cosine
-from nearbit.losses.memory_pairs import memory_pairs
 from nearbit.losses.pairwise import (
     graded_pairs,
     pair_likelihood,
@@ -20,6 +19,7 @@ from nearbit.losses.pairwise import (
     tanh_pairs,
     triplet_likelihood,
 )
+from nearbit.losses.pairwise.memory_pairs import memory_pairs
 from nearbit.losses.polarization import polarization
 from nearbit.losses.proxy_softmax import balanced_proxies, code_triplets, proxy_softmax
 from nearbit.losses.quantization import quantization

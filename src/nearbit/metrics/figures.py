@@ -16,6 +16,7 @@ from nearbit.metrics.counting.comparison import Comparison, Counts, OrderedSums,
 from nearbit.metrics.graded import Grades, discount_sums, gain_ratio, graded_histograms, hierarchical_from
 from nearbit.metrics.precision import ball_figures, expected_precision, expected_r_precision, expected_recall
 from nearbit.metrics.scored import Ties
+from nearbit.metrics.separation import certain_from, lower_bound_from
 from nearbit.metrics.tie_aware import at_most_k, bounds_from, expected_average_precision
 
 MAP_KS = (100, 1000)
@@ -265,6 +266,20 @@ BY_DISTANCE: tuple[Figure[Block, Values], ...] = (
         of=lambda block: gain_ratio(block.by_labels, discount_sums(block.up_to(NDCG_K))),
         k=NDCG_K,
         is_compared=True,
+    ),
+    Figure(
+        name="guaranteed_map",
+        label="guaranteed mAP",
+        means="mean over all queries of 1/N times the sum of i / (i + F), i = 1 to N, for N relevant items and F "
+        "others within the distance of the last of them: AP is at least that; a query without relevant items counts 0",
+        of=lambda block: lower_bound_from(block.items, block.relevant, block.harmonic),
+    ),
+    Figure(
+        name="separated_queries",
+        label="separated queries",
+        means="share of queries all of whose relevant items lie nearer than every other item, so that AP is 1 in any "
+        "order of ties; a query without relevant items is none of them",
+        of=lambda block: certain_from(block.items, block.relevant),
     ),
     Figure(
         name=f"hierarchical_ndcg_at_{NDCG_K}",

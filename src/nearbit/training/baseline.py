@@ -17,9 +17,9 @@ from nearbit.progress import Progress
 from nearbit.training.callbacks import NO_CALLBACKS, Callbacks
 from nearbit.training.context import RunContext
 from nearbit.training.criterion import Criterion
-from nearbit.training.first_stage import FirstStage
 from nearbit.training.options import TrainOptions
 from nearbit.training.seeds import generator
+from nearbit.training.stages.first_stage import FirstStage
 
 UNUSED = (
     "epochs",

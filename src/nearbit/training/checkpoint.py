@@ -16,6 +16,7 @@ from nearbit.errors import TrainingError
 from nearbit.files.tensors import tensors_read
 from nearbit.files.writing import read_checked, write_checked
 from nearbit.methods import LossModule
+from nearbit.training.terms.adversary import Adversary
 from nearbit.training.terms.memory_bank import IndexTerm, MemoryBank
 
 
@@ -29,6 +30,7 @@ class Trained:
         memory: the outputs that are remembered, if they are.
         loss_module: the weights of the loss, if it has some.
         index_term: what keeps codes easy to search, where that is asked for.
+        adversary: what adversarial training remembers, if it is on.
     """
 
     module: nn.Module
@@ -36,6 +38,7 @@ class Trained:
     memory: MemoryBank | None = None
     loss_module: LossModule | None = None
     index_term: IndexTerm | None = None
+    adversary: Adversary | None = None
 
 
 @dataclass(kw_only=True)
@@ -94,6 +97,7 @@ def save_checkpoint(path: Path, key: str, trained: Trained, state: TrainState) -
         "memory": trained.memory,
         "loss": trained.loss_module,
         "index": trained.index_term,
+        "adversary": trained.adversary,
     }
     tensors = {
         f"{part}/{name}": value
@@ -152,6 +156,8 @@ def _restored(content: bytes, key: str, trained: Trained) -> TrainState | None:
         trained.loss_module.load_state_dict(_under(tensors, "loss"))
     if trained.index_term is not None:
         trained.index_term.load_state_dict(_under(tensors, "index"))
+    if trained.adversary is not None:
+        trained.adversary.load_state_dict(_under(tensors, "adversary"))
     if trained.memory is not None:
         kept = _under(tensors, "memory")  # nearbit 0.1 called the momentum encoder the twin
         trained.memory.load_state_dict({name.replace("twin.", "momentum_encoder.", 1): kept[name] for name in kept})

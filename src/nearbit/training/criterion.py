@@ -1,17 +1,19 @@
 """What epochs, heads and methods are chosen by: the tie-aware mAP of validation images, asked as queries will be."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+from torch import nn
 
-from nearbit.codes import binarize
+from nearbit.codes import binarize, pack
 from nearbit.datasets import Split
 from nearbit.encoding.feature_cache import FloatRows
 from nearbit.errors import InputError
 from nearbit.metrics import cosine_average_precision, leave_one_out_average_precision, tie_aware_average_precision
-from nearbit.training.batches import Positions
+from nearbit.metrics.separation import center_condition
+from nearbit.training.batches import Positions, TrainingInputs
 from nearbit.training.seeds import generator
 
 VALIDATION_DATABASE = 5000
@@ -109,3 +111,21 @@ def validation_database(n_train: int, seed: int) -> Positions:
 def shares_labels(labels: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     """Return for each image whether another one shares a label with it: bool `(n,)`."""
     return np.asarray((labels & (labels.sum(axis=0) > 1)).any(axis=1))
+
+
+def validation_condition(
+    inputs: TrainingInputs, module: nn.Module, labels: npt.NDArray[np.bool_], centers: npt.NDArray[np.int8]
+) -> dict[str, Any] | None:
+    """Return how codes of validation images lie around the centers of their classes; None without either.
+
+    Args:
+        inputs: of the module.
+        module: makes outputs of them.
+        labels: bool `(n, n_classes)` of the validation images.
+        centers: int8 `(n_classes, n_bits)`, or none at all.
+    """
+    if len(centers) != labels.shape[1] or not len(labels):
+        return None
+    codes = binarize(inputs.outputs(module, "validation", np.arange(len(labels))))
+    found = center_condition(codes, labels, pack(centers), centers.shape[1])
+    return None if found is None else found.to_dict()

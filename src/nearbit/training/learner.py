@@ -22,6 +22,7 @@ class Learner:
         schedule: how it is optimized.
         start: makes the centers of the first epoch.
         prepared: what the method computed of the training images before.
+        attacked: whether adversarial training, where it is on, is for this one.
     """
 
     method: Method
@@ -30,6 +31,7 @@ class Learner:
     schedule: Schedule
     start: Callable[[], CenterState]
     prepared: Mapping[str, Tensor] = field(default_factory=dict)
+    attacked: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,31 +18,28 @@ from torch import Tensor
 from nearbit.centers import (
     CenterState,
     certify,
-    check_similarity,
     label_sets,
     random_signs,
-    similarity_from_embeddings,
 )
-from nearbit.centers.semantic.loss import check_centers
 from nearbit.centers.state import check_sizes
-from nearbit.encoding.feature_cache import FloatRows
 from nearbit.encoding.torch_backend import enough_memory
 from nearbit.errors import InputError
 from nearbit.methods import Method, Schedule, Similarity, Task
-from nearbit.methods.closed_form.projections import unit_rows
 from nearbit.model.bundle import Model
 from nearbit.networks import HEADS, ExpectedCenter, HashNetwork, Head, HeadKind
 from nearbit.progress import Progress, silent
 from nearbit.training.callbacks import NO_CALLBACKS, Callbacks
 from nearbit.training.checkpoint import TrainState
-from nearbit.training.committee import Mixture, add_projection, choose_mixture, trained_committee
 from nearbit.training.context import RunContext
-from nearbit.training.criterion import Criterion
+from nearbit.training.criterion import Criterion, validation_condition
 from nearbit.training.distributed.centers import broadcast_centers
-from nearbit.training.first_stage import FirstStage
 from nearbit.training.learner import Learner, Stage
 from nearbit.training.options import check_augmentation, head_candidates, resolve_schedule
 from nearbit.training.seeds import generator
+from nearbit.training.stages.committee import Mixture, add_projection, choose_mixture, trained_committee
+from nearbit.training.stages.first_stage import FirstStage
+from nearbit.training.stages.given import reference_similarity
+from nearbit.training.terms.adversary import check_adversarial
 from nearbit.training.trainer import Trainer
 
 
@@ -81,6 +78,7 @@ class TrainingRun:
             )
         self._given_similarity, self._given_centers, self._given_mixture = similarity, centers, mixture
         options, split = context.options, context.split
+        check_adversarial(options, method, context.processes)
         if context.processes.several and method.memory is not None and method.memory(method_options) is not None:
             leave_out = "train in one process" + (", or with pair_weight=0" if method.name == "mds" else "")
             raise InputError(
@@ -264,6 +262,7 @@ class TrainingRun:
             schedule=self.schedules[kind],
             start=prepared.start,
             prepared=prepared.arrays,
+            attacked=True,
         )
         stage = Stage(
             name=kind,
@@ -291,6 +290,12 @@ class TrainingRun:
             state.best.validation_map = mixture.score
         return network, state
 
+    def _condition(self, network: HashNetwork, centers: npt.NDArray[np.int8]) -> dict[str, Any] | None:
+        """Return how codes of validation images lie around the centers of their own classes; None without either."""
+        inputs = self.context.inputs(network.backbone, silent)
+        module = network.head if self.context.regime == "frozen" else network
+        return validation_condition(inputs, module, self.context.labels["validation"], centers)
+
     def _model(
         self,
         kind: HeadKind,
@@ -310,6 +315,7 @@ class TrainingRun:
             "reference": self.context.reference(),
             **({} if state.best.mixture is None else {"expected_center": state.best.mixture}),
             "certificate": _certificate(state.best.centers, similarity),
+            "center_condition": self._condition(network, state.best.centers.centers),
             "history": state.history,
             **stages,
         }
@@ -347,47 +353,3 @@ def _plain(options: Any) -> dict[str, Any]:
 
 def _score(state: TrainState) -> float:
     return -1.0 if state.best is None or state.best.validation_map is None else state.best.validation_map
-
-
-def given_similarity(method: Method, task: Task, similarity: npt.ArrayLike | None) -> Similarity | None:
-    if similarity is None:
-        return None
-    if method.similarity is None:
-        raise InputError(f"the centers of {method.name} follow no similarity: leave it out")
-    return check_similarity(similarity, task.n_classes)[0]
-
-
-def given_centers(method: Method, task: Task, centers: npt.ArrayLike | None) -> npt.NDArray[np.int8] | None:
-    if centers is None:
-        return None
-    if method.make_centers is None:
-        raise InputError(f"{method.name} has no centers and takes none: leave them out")
-    if method.moves_centers:
-        raise InputError(f"{method.name} changes its centers while it trains and takes none: leave them out")
-    given = check_centers(centers)
-    if given.shape != (task.n_classes, task.n_bits):
-        raise InputError(f"centers must have the shape {(task.n_classes, task.n_bits)}, not {given.shape}")
-    return given
-
-
-def reference_similarity(features: FloatRows, labels: npt.NDArray[np.bool_]) -> Similarity | None:
-    """Return the cosines of the mean features of classes; None where they tell no two pairs of classes apart.
-
-    The means are of features at length 1, and an image with several labels counts in each class by its share. The
-    correlation of centers with it is the PCC of CRH (arXiv 2511.12162), there of CLIP's features, in the form of a
-    reading of the paper by others.
-
-    Args:
-        features: float32 `(n, feature_dim)` of training images.
-        labels: bool `(n, n_classes)`, each class with an image.
-
-    Returns:
-        float64 `(n_classes, n_classes)`, or None for fewer than three classes, a mean of 0, or equal cosines.
-    """
-    unit = unit_rows(features.astype(np.float64))
-    means = (labels / labels.sum(axis=1, keepdims=True)).T @ unit
-    if len(means) < 3 or not np.linalg.norm(means, axis=1).all():
-        return None
-    similarity = similarity_from_embeddings(means, scaling="plain")
-    beside = similarity[~np.eye(len(similarity), dtype=bool)]
-    return similarity if np.ptp(beside) > 1e-6 else None

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
+from nearbit.attacks import RELEVANCES, Relevance
 from nearbit.datasets import Dataset, FeatureRows
 from nearbit.errors import InputError
 from nearbit.keywords import suggesting
@@ -51,6 +52,11 @@ class TrainOptions:
             bfloat16 where images go through it on a GPU that has it, else float32. Weights and losses stay float32.
         candidate_weight, radius_weight: weights of two terms beside the loss, for codes that an index in parts finds
             with less work: against codes that are near in one part and far in all, and against far neighbors.
+        adversarial: the largest change of a pixel, of 255, that training images are perturbed by at each step (see
+            `nearbit.training.terms.adversary`); None trains on the images as they are.
+        adversarial_steps, adversarial_step_size: how many gradients a perturbation follows, and how far, of 255.
+        adversarial_weight: of the term of the perturbed images beside the method's loss.
+        adversarial_relevance: how labels weigh in their center codes; see `nearbit.attacks.center_codes`.
     """
 
     backbone: str | nn.Module = "small"
@@ -73,6 +79,11 @@ class TrainOptions:
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     candidate_weight: float = 0.0
     radius_weight: float = 0.0
+    adversarial: float | None = None
+    adversarial_steps: int = 7
+    adversarial_step_size: float = 2.0
+    adversarial_weight: float = 1.0
+    adversarial_relevance: Relevance = "shared"
 
     def __post_init__(self) -> None:
         if not isinstance(self.backbone, str | nn.Module):
@@ -96,9 +107,23 @@ class TrainOptions:
             raise InputError(f"dropout must be at least 0 and below 1, not {self.dropout}")
         if self.seed < 0:
             raise InputError(f"seed must be at least 0, not {self.seed}")
+        self._check_adversarial()
+
+    def _check_adversarial(self) -> None:
+        _among("adversarial_relevance", self.adversarial_relevance, RELEVANCES)
+        for name in ("adversarial_step_size", "adversarial_weight", "adversarial"):
+            if getattr(self, name) is not None:
+                check_number(name, getattr(self, name))
+        check_number("adversarial_steps", self.adversarial_steps, at_least=1, whole=True)
+        for one in fields(self) if self.adversarial is None else ():
+            if one.name.startswith("adversarial_") and getattr(self, one.name) != one.default:
+                raise InputError(
+                    f"{one.name} is of adversarial training, which is off: give adversarial (--adversarial 8), or "
+                    f"leave {one.name} out"
+                )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the options as JSON-ready data; a weights file by its name."""
+        """Return the options as JSON-ready data; a weights file by its name; of adversarial training where it is on."""
         values = {one.name: getattr(self, one.name) for one in fields(self)}  # asdict would copy a module
         given = self.backbone
         name = (
@@ -109,7 +134,12 @@ class TrainOptions:
             else type(given).__name__
         )
         written = values | {"backbone": name, "weights": None if self.weights is None else self.weights.name}
-        return {name: value for name, value in written.items() if value or name not in ADDED}
+        off = self.adversarial is None
+        return {
+            name: value
+            for name, value in written.items()
+            if (value or name not in ADDED) and not (off and name.startswith("adversarial"))
+        }
 
 
 def _among(name: str, value: str, allowed: tuple[str, ...]) -> None:
@@ -197,7 +227,13 @@ def resolve_precision(asked: str, device: torch.device, regime: Regime) -> Preci
 
 
 def check_augmentation(options: TrainOptions, regime: Regime) -> None:
-    """Raise `InputError` where views or augmentation are asked for that the regime would not use."""
+    """Raise `InputError` where views, augmentation or perturbations are asked for that the regime would not use."""
+    if options.adversarial is not None and regime == "frozen":
+        raise InputError(
+            "adversarial training perturbs pixels, and on cached features of a frozen backbone there is nothing to "
+            "attack: train all of the network (--regime fine-tuned, or --backbone small), or leave adversarial "
+            "(--adversarial) out"
+        )
     if options.views > 1 and regime != "frozen":
         raise InputError(
             f"cached views are for frozen features, and this run is {regime}, which augments anew in every epoch: "

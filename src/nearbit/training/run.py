@@ -20,8 +20,9 @@ from nearbit.training.baseline import BaselineRun, useful_options
 from nearbit.training.callbacks import NO_CALLBACKS, Callbacks
 from nearbit.training.context import RunContext
 from nearbit.training.final import FinalRun
-from nearbit.training.method_run import TrainingRun, given_centers, given_similarity
+from nearbit.training.method_run import TrainingRun
 from nearbit.training.options import TrainOptions
+from nearbit.training.stages.given import given_centers, given_similarity
 
 AnyRun = TrainingRun | BaselineRun | AutoRun | FinalRun
 

@@ -35,6 +35,7 @@ from nearbit.training.distributed.sync_batch_norm import sync_batch_norm
 from nearbit.training.learner import Learner, Stage
 from nearbit.training.seeds import generator, torch_seeded
 from nearbit.training.stepping import Stepper
+from nearbit.training.terms.adversary import Adversary
 from nearbit.training.terms.memory_bank import IndexTerm, MemoryBank
 
 CHECKPOINT_SECONDS = 10.0
@@ -107,6 +108,14 @@ class Trainer:
         return MemoryBank(term, self.module, self._labels.shape, self.learner.task.n_bits, self.context.device)
 
     @cached_property
+    def _adversary(self) -> Adversary | None:
+        """What perturbs images; None where they are trained on as they are."""
+        options, n_bits = self.context.options, self.learner.task.n_bits
+        if not self.learner.attacked or options.adversarial is None:
+            return None
+        return Adversary(options, self.module, self._labels.shape, n_bits, self.context.device)
+
+    @cached_property
     def _loss_module(self) -> LossModule | None:
         """The weights of the loss; None where it has none."""
         learner = self.learner
@@ -136,6 +145,7 @@ class Trainer:
             memory=self._memory,
             loss_module=self._loss_module,
             index_term=self._index_term,
+            adversary=self._adversary,
         )
 
     def _begin(self, stepper: Stepper) -> TrainState:
@@ -178,10 +188,8 @@ class Trainer:
         }
         if len(state.centers.centers):
             record["centers_changed"] = _changed(trained_towards, state.centers)
-        if self._memory is not None:
-            record |= self._memory.figures()
-        if self._index_term is not None:
-            record |= self._index_term.figures()
+        for beside in (self._memory, self._index_term, self._adversary):
+            record |= {} if beside is None else beside.figures()
         kept = state.centers if learnt else trained_towards
         if self.learner.method.moves_centers:
             record |= center_figures(kept.centers, self.similarity)
@@ -194,8 +202,9 @@ class Trainer:
     def _get_ready(self, epoch: int) -> None:
         """Let all that has a state of its own know that an epoch begins."""
         learner = self.learner
-        if self._memory is not None:
-            self._memory.begin(epoch)
+        for beside in (self._memory, self._adversary):
+            if beside is not None:
+                beside.begin(epoch)
         if self._index_term is not None:
             self._index_term.begin()
         if self._loss_module is not None:
@@ -287,8 +296,9 @@ class Trainer:
         return self.learner.method.loss(outputs, labels, targets, self.learner.task, self.learner.method_options)
 
     def _term(self, outputs: Tensor, inputs: Tensor, labels: Tensor, rows: Positions, epoch: int) -> Tensor | None:
-        """Return what is added to the loss: the memory's term, and those of the index; None where there is neither."""
-        terms = [] if self._memory is None else [self._memory.term(inputs, outputs, labels, rows)]
+        """Return what joins the method's own loss of a batch; None where nothing does."""
+        beside = [one for one in (self._memory, self._adversary) if one is not None]
+        terms = [one.term(inputs, outputs, labels, rows) for one in beside]
         if self._index_term is not None:
             places = torch.from_numpy(rows[: len(rows) // self.learner.method.views]).to(outputs.device)
             shown = outputs[: len(places), : self.learner.task.n_bits]

@@ -125,8 +125,20 @@ def _lines(about: dict[str, Any]) -> list[str]:
         *_reference_lines(about.get("reference")),
         f"tie_aware_map lies between {low:.4f} and {high:.4f} for other queries of the kind (95 % bootstrap interval)",
         *(f"{name}: {about['conventions'][name]}" for name in names if name in explained),
+        *_condition_lines(about.get("center_condition")),
         *(f"health of the database codes: {sentence}" for sentence in about["health"]["advice"]),
         *(f"plot: {path}" for path in about.get("plots", ())),
+    ]
+
+
+def _condition_lines(condition: dict[str, Any] | None) -> list[str]:
+    """Return how codes lie around the centers of their classes; nothing for a model without such."""
+    if condition is None:
+        return []
+    share, least = f"{condition['share_within']:.1%}", condition["center_distance_min"]
+    return [
+        f"{share} of the codes lie within a quarter of the least center distance ({least} bits) of their own center "
+        f"(half within {condition['radius_50']:g} bits, 95 % within {condition['radius_95']:g})"
     ]
 
 

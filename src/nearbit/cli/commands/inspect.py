@@ -44,6 +44,7 @@ def command(path: Path, verify: bool, k: int, plot: Path | None, as_json: bool) 
     about = _folder(path) if path.is_dir() else _codes(path, k) if is_codes else _index(path, verify, k)
     lines = [f"{name}: {_short(value)}" for name, value in about.items() if not isinstance(value, dict | list | None)]
     lines += about_final(about) if about["kind"] == "model" else []
+    lines += _condition_lines(about.get("center_condition"))
     lines += _health_lines(about["health"], set(about)) if "health" in about else []
     emit(about, as_json=as_json, lines=lines)
 
@@ -100,6 +101,7 @@ def _model(path: Path) -> dict[str, Any]:
     centers, record = model.centers.centers, model.record
     distances = pairwise_distances(centers) if len(centers) > 1 else None
     certificate = record.get("certificate") or {}
+    condition = record.get("center_condition")
     return {
         "kind": "model",
         "path": str(path),
@@ -122,12 +124,25 @@ def _model(path: Path) -> dict[str, Any]:
         "center_distance_bound": certificate.get("proven_upper_bound"),
         "semantic_loss": certificate.get("semantic_loss"),
         "center_correlation": certificate.get("correlation"),
+        "center_condition": condition,
         "center_history": _center_history(record),
         "classes": list(model.classes),
         "added_classes": [added["name"] for added in record.get("added_classes", [])],
         "method_options": model.method_options,
         "seconds": record.get("seconds"),
     }
+
+
+def _condition_lines(condition: dict[str, Any] | None) -> list[str]:
+    """Return how codes of validation images lie around the centers of their classes; nothing where none is known."""
+    if condition is None:
+        return []
+    radii = "; ".join(f"{q} % within {condition[f'radius_{q}']:g}" for q in (50, 95, 100))
+    return [
+        f"codes of {condition['n_items']} validation images around their own centers, in bits: {radii}",
+        f"share of them within a quarter of the least center distance ({condition['center_distance_min']}): "
+        f"{condition['share_within']:.1%} (with all of them, every average precision would be 1)",
+    ]
 
 
 def _center_history(record: dict[str, Any]) -> dict[str, list[Any]] | None:

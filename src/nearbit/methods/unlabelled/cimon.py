@@ -10,7 +10,7 @@ from torch import Tensor
 
 from nearbit.centers import Generator
 from nearbit.errors import InputError
-from nearbit.losses.pseudo_pairs import Distances, pseudo_similarity, view_contrast, weighted_similarity_loss
+from nearbit.losses.pairwise.pseudo_pairs import Distances, pseudo_similarity, view_contrast, weighted_similarity_loss
 from nearbit.methods.method import Method, Schedule, Targets, Task, TrainingImages, check_number
 from nearbit.methods.unlabelled.grouping import centered_unit_rows, clusters_of, distances_of
 

@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nearbit.centers import Generator
-from nearbit.losses.pseudo_pairs import Distances
+from nearbit.losses.pairwise.pseudo_pairs import Distances
 
 Rows = npt.NDArray[np.float32]
 

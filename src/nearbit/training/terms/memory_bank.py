@@ -7,7 +7,7 @@ from typing import Any, final
 import torch
 from torch import Tensor, nn
 
-from nearbit.losses.index_pairs import bit_distances, false_candidates, far_neighbours, pair_term, part_masks
+from nearbit.losses.pairwise.index_pairs import bit_distances, false_candidates, far_neighbours, pair_term, part_masks
 from nearbit.methods import Memory, MemoryTerm
 from nearbit.training.batches import Positions
 from nearbit.training.options import TrainOptions

@@ -20,9 +20,9 @@ from nearbit.progress import Progress
 from nearbit.training.callbacks import Callbacks
 from nearbit.training.context import RunContext
 from nearbit.training.criterion import Criterion
-from nearbit.training.first_stage import classifier_trainer
 from nearbit.training.learner import Stage
 from nearbit.training.seeds import generator, torch_seeded
+from nearbit.training.stages.first_stage import classifier_trainer
 
 TEMPERATURES = (1.0, 0.7, 1.5, 2.0)
 WEIGHTS = ((1.0, 1.0), (1.0, 0.5), (1.0, 2.0), (1.0, 0.0), (0.0, 1.0))

@@ -1,0 +1,55 @@
+"""What a person gives in the place of a stage, and what centers that change are compared with."""
+
+import numpy as np
+import numpy.typing as npt
+
+from nearbit.centers import check_similarity, similarity_from_embeddings
+from nearbit.centers.semantic.loss import check_centers
+from nearbit.encoding.feature_cache import FloatRows
+from nearbit.errors import InputError
+from nearbit.methods import Method, Similarity, Task
+from nearbit.methods.closed_form.projections import unit_rows
+
+
+def given_similarity(method: Method, task: Task, similarity: npt.ArrayLike | None) -> Similarity | None:
+    if similarity is None:
+        return None
+    if method.similarity is None:
+        raise InputError(f"the centers of {method.name} follow no similarity: leave it out")
+    return check_similarity(similarity, task.n_classes)[0]
+
+
+def given_centers(method: Method, task: Task, centers: npt.ArrayLike | None) -> npt.NDArray[np.int8] | None:
+    if centers is None:
+        return None
+    if method.make_centers is None:
+        raise InputError(f"{method.name} has no centers and takes none: leave them out")
+    if method.moves_centers:
+        raise InputError(f"{method.name} changes its centers while it trains and takes none: leave them out")
+    given = check_centers(centers)
+    if given.shape != (task.n_classes, task.n_bits):
+        raise InputError(f"centers must have the shape {(task.n_classes, task.n_bits)}, not {given.shape}")
+    return given
+
+
+def reference_similarity(features: FloatRows, labels: npt.NDArray[np.bool_]) -> Similarity | None:
+    """Return the cosines of the mean features of classes; None where they tell no two pairs of classes apart.
+
+    The means are of features at length 1, and an image with several labels counts in each class by its share. The
+    correlation of centers with it is the PCC of CRH (arXiv 2511.12162), there of CLIP's features, in the form of a
+    reading of the paper by others.
+
+    Args:
+        features: float32 `(n, feature_dim)` of training images.
+        labels: bool `(n, n_classes)`, each class with an image.
+
+    Returns:
+        float64 `(n_classes, n_classes)`, or None for fewer than three classes, a mean of 0, or equal cosines.
+    """
+    unit = unit_rows(features.astype(np.float64))
+    means = (labels / labels.sum(axis=1, keepdims=True)).T @ unit
+    if len(means) < 3 or not np.linalg.norm(means, axis=1).all():
+        return None
+    similarity = similarity_from_embeddings(means, scaling="plain")
+    beside = similarity[~np.eye(len(similarity), dtype=bool)]
+    return similarity if np.ptp(beside) > 1e-6 else None
