@@ -68,7 +68,7 @@ def test_wrong_options_are_refused():
     ):
         with pytest.raises(InputError, match=match):
             MLH.with_options(given)
-    assert MLH.head_options(Task(n_classes=3, n_bits=12, multi_label=False), MLHOptions(experts=0)) == {
+    assert MLH.head_options(TASK, MLHOptions(experts=0)) == {
         "experts": 0,
         "active": 1,
         "trunk": True,
