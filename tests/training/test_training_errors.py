@@ -186,7 +186,7 @@ def test_augmentation_that_frozen_features_would_not_use_is_refused(run, values,
 def test_methods_bits_and_their_options_are_checked():
     dataset = tiny_dataset()
     split = tiny_split(dataset)
-    with pytest.raises(InputError, match=r"unknown method 'chr'; known: crh, shc, .*, label\. Did you mean 'crh'"):
+    with pytest.raises(InputError, match=r"unknown method 'chr'; known: crh, shc, .*, sslh\. Did you mean 'crh'"):
         plan(dataset, split, method="chr", options=TINY)
     with pytest.raises(InputError, match=r"crh has no option 'margn'.*Did you mean 'margin'"):
         plan(dataset, split, method_options={"margn": 1}, options=TINY)

@@ -33,8 +33,8 @@ def test_no_batch_but_the_only_one_is_smaller_than_the_least(n_images, least):
     assert all(len(batch) == 8 for batch in batches[:-1])
 
 
-WITHOUT_PAIRS = {"dsah": {"pair_weight": 0.0}}
-"""Options that leave out what a loss sees in a whole batch: each process has that of its own share."""
+WITHOUT_PAIRS = {"dsah": {"pair_weight": 0.0}, "mlh": {"pair_weight": 0.0}, "lbhc": {"surrogate": "independent"}}
+"""Options that leave out what a loss sees in a whole batch, or draws: each process has that of its own share."""
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -44,7 +44,8 @@ def test_losses_of_shares_weighted_by_their_sizes_are_the_loss_of_the_batch(name
         return  # pairs of two shares are in no loss, which the page of the contract says
     task = Task(n_classes=3, n_bits=6, multi_label=True)
     generator = torch.Generator().manual_seed(0)
-    outputs = torch.randn(9, 6, generator=generator, dtype=torch.float64)
+    columns = 12 if method.head == "experts" else 6  # two branches
+    outputs = torch.randn(9, columns, generator=generator, dtype=torch.float64)
     labels = torch.eye(3, dtype=torch.float64)[torch.arange(9) % 3]
     labels[::2, 0] = 1
     targets = Targets(torch.sign(torch.randn(3, 6, generator=generator, dtype=torch.float64)), torch.ones(6).double())
