@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import torch
 
+from nearbit.centers import polar_factor
 from nearbit.errors import InputError
 from nearbit.methods import RSLH, SSLH, RSLHOptions, SSLHOptions
-from nearbit.methods.closed_form.rslh import fused, label_words, orthonormal, similarity_product
+from nearbit.methods.closed_form.rslh import fused, label_words, similarity_product
 from nearbit.methods.closed_form.sslh import label_codes, maps_of, swept_codes
 
 
@@ -60,7 +61,7 @@ def test_no_step_of_rslh_makes_its_objective_larger():
     related = np.where(labels @ labels.T > 0, 1.0, -1.0)
     values = []
     for _ in range(5):
-        real = orthonormal(labels @ words + (0.02 * related + 0.5 * np.eye(40)) @ binary)
+        real = polar_factor(labels @ words + (0.02 * related + 0.5 * np.eye(40)) @ binary)
         values.append(rslh_objective(binary, real, words, labels, options))
         wish = 7 * labels @ words + (0.02 * related + 0.5 * np.eye(40)) @ real
         binary = np.where(wish >= 0, 1.0, -1.0)
@@ -89,9 +90,9 @@ def test_one_round_of_rslh_by_its_formulas():
 
 @pytest.mark.parametrize("shape", [(30, 4), (4, 4)])
 def test_real_codes_of_rslh_have_uncorrelated_bits(shape):
-    found = orthonormal(np.random.default_rng(0).normal(size=shape))
+    found = polar_factor(np.random.default_rng(0).normal(size=shape))
     assert np.allclose(found.T @ found, np.eye(4))
-    flat = orthonormal(np.outer(np.arange(1.0, 4), [3.0, 4.0]))
+    flat = polar_factor(np.outer(np.arange(1.0, 4), [3.0, 4.0]))
     assert np.allclose(flat, np.outer(np.arange(1, 4) / math.sqrt(14), [0.6, 0.8]))
 
 

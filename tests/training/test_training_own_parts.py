@@ -15,7 +15,7 @@ from nearbit.files.writing import write_json
 from nearbit.model.bundle import load_model
 from nearbit.model.manifest import with_digest
 from nearbit.training import TrainOptions, trainer
-from nearbit.training.terms.memory_bank import IndexTerm
+from nearbit.training.terms.index_term import IndexTerm
 from tiny_data import tiny_dataset, tiny_split
 
 

@@ -1,8 +1,9 @@
 """The terms of MLH that go over pairs: images of a batch by their labels, and two branches' codes of one image."""
 
-import torch
 from torch import Tensor
-from torch.nn.functional import normalize, softplus
+from torch.nn.functional import normalize
+
+from nearbit.losses.pairwise.pairs import different_images, mean_of_pairs, negative_log_likelihood, shares_label
 
 
 def batch_pair_likelihood(codes: Tensor, labels: Tensor, *, scale: float) -> Tensor:
@@ -19,10 +20,9 @@ def batch_pair_likelihood(codes: Tensor, labels: Tensor, *, scale: float) -> Ten
     Returns:
         A scalar, at least 0; 0 for one image alone.
     """
-    products = scale / 2 * (codes @ codes.T)
-    shared = (labels @ labels.T > 0).to(codes.dtype)
-    others = ~torch.eye(len(codes), dtype=torch.bool, device=codes.device)
-    return ((softplus(products) - shared * products) * others).sum() / others.sum().clamp(min=1)
+    similar = shares_label(labels, labels)
+    terms = negative_log_likelihood(scale / 2 * (codes @ codes.T), similar)
+    return mean_of_pairs(terms, similar, different_images(len(codes), codes.device), balanced=False)
 
 
 def disagreement(codes: Tensor, others: Tensor) -> Tensor:

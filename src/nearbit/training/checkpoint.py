@@ -17,7 +17,8 @@ from nearbit.files.tensors import tensors_read
 from nearbit.files.writing import read_checked, write_checked
 from nearbit.methods import LossModule
 from nearbit.training.terms.adversary import Adversary
-from nearbit.training.terms.memory_bank import IndexTerm, MemoryBank
+from nearbit.training.terms.index_term import IndexTerm
+from nearbit.training.terms.memory_bank import MemoryBank
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -36,7 +36,8 @@ from nearbit.training.learner import Learner, Stage
 from nearbit.training.seeds import generator, torch_seeded
 from nearbit.training.stepping import Stepper
 from nearbit.training.terms.adversary import Adversary
-from nearbit.training.terms.memory_bank import IndexTerm, MemoryBank
+from nearbit.training.terms.index_term import IndexTerm
+from nearbit.training.terms.memory_bank import MemoryBank
 
 CHECKPOINT_SECONDS = 10.0
 FEW = 16

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
 
-from nearbit.centers import Generator
+from nearbit.centers import Generator, polar_factor
 from nearbit.errors import InputError
 from nearbit.methods.baseline import Baseline, Fitted
 from nearbit.methods.closed_form.projections import Matrix, unit_features
@@ -15,9 +15,6 @@ from nearbit.methods.method import TrainingImages, check_number
 
 SETS_AT_ONCE = 1024
 """Sets of labels that are compared with all others at a time."""
-
-ZERO = 1e-9
-"""A singular value below this, relative to the largest, is a rounding."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,19 +98,12 @@ def label_words(
     gram = options.label_weight * labels.T @ labels + labels.T @ labels + np.eye(n_classes)
     for _ in range(options.iterations):
         wish = labels @ words + options.similarity_weight * similarity_product(binary, labels)
-        real = orthonormal(wish + options.agreement_weight * binary)
+        real = polar_factor(wish + options.agreement_weight * binary)
         wish = options.label_weight * (labels @ words) + options.agreement_weight * real
         wish += options.similarity_weight * similarity_product(real, labels)
         binary = np.where(wish >= 0, 1.0, -1.0)
         words = np.asarray(np.linalg.solve(gram, labels.T @ (options.label_weight * binary + real)), np.float64)
     return binary, words
-
-
-def orthonormal(matrix: Matrix) -> Matrix:
-    """Return the matrix of orthonormal columns with the largest inner product; directions of size 0 are left out."""
-    left, values, right = np.linalg.svd(matrix, full_matrices=False)
-    kept = values > ZERO * max(float(values[0]), ZERO)
-    return np.asarray(left[:, kept] @ right[kept])
 
 
 def fused(runs: list[Matrix]) -> Matrix:
