@@ -280,9 +280,9 @@ def load(path: str | Path) -> Estimator:
 
 
 def _assembled(path: Path, about: dict[str, str], shapes: dict[str, Any]) -> Estimator:
-    estimator = ESTIMATORS[about["estimator"]](**json.loads(about["parameters"]))
+    estimator = ESTIMATORS[about["estimator"]](**_read(path, about, "parameters"))
     estimator._check()
-    spec, width = json.loads(about["head"]), int(about["width"])
+    spec, width = _read(path, about, "head"), int(about["width"])
     with torch.device("meta"):  # built without memory first, so that a foreign file cannot ask for any
         expected = {
             name: list(value.shape) for name, value in Head(width, estimator.n_bits, **spec).state_dict().items()
@@ -296,8 +296,12 @@ def _assembled(path: Path, about: dict[str, str], shapes: dict[str, Any]) -> Est
     head = Head(width, estimator.n_bits, **spec)
     head.load_state_dict(weights)
     estimator.head_, estimator.n_features_in_ = head.eval(), width
-    estimator.classes_ = np.array(json.loads(about["classes"]))
+    estimator.classes_ = np.array(_read(path, about, "classes"))
     return estimator
+
+
+def _read(path: Path, about: dict[str, str], name: str) -> Any:
+    return parse_json(about[name], f"the {name} in {path}", BundleError)
 
 
 def _write(file: Path, content: bytes) -> None:

@@ -107,7 +107,7 @@ def other_protocol(dataset: Dataset, split: Split, protocol: str) -> Split:
     try:
         sizes = None if recipe.get("sizes") is None else SplitSizes(**recipe["sizes"])
         seed, overlap = recipe["seed"], recipe["allow_overlap"]
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, InputError) as error:
         raise DataError("the recipe of the split is damaged: make the split again") from error
     made = make_split(
         dataset, seed=seed, protocol=protocol, sizes=sizes, allow_overlap=overlap, unseen=recipe["unseen"]
