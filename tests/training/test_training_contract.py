@@ -15,8 +15,13 @@ from nearbit.methods import METHODS
 from nearbit.training import TrainOptions, plan, train
 from tiny_data import tiny_dataset, tiny_split
 
-QUICK = {(method, "frozen") for method in METHODS} | {("crh", "scratch"), ("shc", "scratch")}
-SCRATCH = [name for name, method in METHODS.items() if "scratch" in method.schedules]
+KINDS = ("crh", "shc", "ech", "mds", "dpsh", "dtsh", "greedyhash", "dcwh", "lthnet", "mlh", "cimon")
+QUICK = {(method, "frozen") for method in KINDS} | {("crh", "scratch"), ("shc", "scratch")}
+SCRATCH = [
+    pytest.param(name, marks=() if name in KINDS else pytest.mark.slow)
+    for name, method in METHODS.items()
+    if "scratch" in method.schedules
+]
 ONE_LABEL = {"dsah"}
 """Methods that refuse images with several labels."""
 
@@ -26,7 +31,7 @@ EVERY = [
     for regime in ("scratch", "frozen")
     if regime in METHODS[method].schedules
 ]
-"""Every method in both regimes; all loss functions and all ways of training are in the quick ones."""
+"""Every method in both regimes; one that uses each part of the contract is among the quick ones."""
 
 
 @pytest.mark.parametrize("multi_label", [False, True])

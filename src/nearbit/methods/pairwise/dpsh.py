@@ -16,11 +16,12 @@ class DPSHOptions:
     Attributes:
         quantization_weight: weight of the mean squared distance of an output from its sign. The authors' is
             10 · n_bits / n_train in these units: .096 for 48 bits and 5,000 images.
-        pairs: all count "equal", as in the paper, or are "balanced": similar ones and others have a mean each.
+        pairs: "balanced": similar ones and others have a mean each; or all count "equal", as in the paper, which with
+            many classes lets the few similar ones go under (`docs/methods/dpsh.md`).
     """
 
     quantization_weight: float = 0.1
-    pairs: Literal["equal", "balanced"] = "equal"
+    pairs: Literal["equal", "balanced"] = "balanced"
 
     def __post_init__(self) -> None:
         check_number("quantization_weight", self.quantization_weight)
