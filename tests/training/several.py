@@ -14,12 +14,12 @@ def main(fault: str, arguments: list[str]) -> int:
 
     read = PixelInputs._read
 
-    def faulty(self, row, seed, epoch):
+    def faulty(self, row, seed, epoch, view):
         if os.environ["RANK"] == "1" and epoch == 1:
             if fault == "killed":
                 os.kill(os.getpid(), signal.SIGKILL)
             raise ImageError("gone") if fault == "unreadable" else ZeroDivisionError("oh")
-        return read(self, row, seed, epoch)
+        return read(self, row, seed, epoch, view)
 
     PixelInputs._read = faulty
     return run(arguments)
