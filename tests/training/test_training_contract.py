@@ -79,7 +79,7 @@ def test_training_learns_what_is_easy(run, method):
         return
     codes = signs_of(model.encode_dataset(dataset).outputs).astype(int)
     nearest = (codes @ model.centers.centers.T.astype(int)).argmax(axis=1)
-    if method != "lbhc":  # its surrogate learns where the word of a class is expected
+    if method not in ("lbhc", "dcwh"):  # a surrogate learns where words are expected; signs of means can be the same
         assert (nearest == dataset.labels.argmax(axis=1)).mean() > 0.9
 
 
