@@ -283,10 +283,15 @@ def test_a_method_can_bring_a_head_that_remembers_the_images(frozen, feature_cac
 
     def both(outputs, labels, targets, task, options):
         assert outputs.shape[1] == 2 * task.n_bits
+        assert torch.equal(targets.memory.outputs[targets.rows], outputs[:, : task.n_bits].detach())
         return sum(pull_together(part, labels, targets, task, options) for part in outputs.chunk(2, dim=1))
 
     method = method_of(
-        both, head="twofold", head_options=lambda task, options: {"most": 8 * options.weight}, refresh=refresh
+        both,
+        head="twofold",
+        head_options=lambda task, options: {"most": 8 * options.weight},
+        refresh=refresh,
+        memory=lambda options: MemoryTerm(),
     )
     model = train_with(method, frozen, feature_cache, head="auto")
     assert model.head["kind"] == "twofold"

@@ -257,7 +257,7 @@ class Trainer:
                 loss, outputs = stepper.step(inputs, loss_of, len(part) / len(batch), epoch, term_of)
             total += loss * len(part)
             if method.reassign is not None:
-                values = outputs.float().cpu().numpy().astype(np.float64)
+                values = outputs[:, : self.learner.task.n_bits].float().cpu().numpy().astype(np.float64)
                 if method.means_of == "signs":
                     values = np.where(values >= 0, 1.0, -1.0)
                 sums += self._label_weights(rows).T @ values
@@ -292,7 +292,11 @@ class Trainer:
 
     def _loss(self, outputs: Tensor, labels: Tensor, targets: Targets, rows: Positions) -> Tensor:
         places = torch.from_numpy(rows).to(outputs.device)
-        memory = None if self._memory is None else self._memory.remember(outputs, labels, places)
+        memory = (
+            None
+            if self._memory is None
+            else self._memory.remember(outputs[:, : self.learner.task.n_bits], labels, places)
+        )
         targets = targets._replace(rows=places, memory=memory)
         return self.learner.method.loss(outputs, labels, targets, self.learner.task, self.learner.method_options)
 
