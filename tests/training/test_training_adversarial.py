@@ -7,7 +7,7 @@ from same_models import assert_same, history_of
 
 from nearbit.attacks import Budget, pgd
 from nearbit.errors import InputError
-from nearbit.methods import CSQ
+from nearbit.methods import CSQ, METHODS
 from nearbit.training import TrainOptions, trainer
 from nearbit.training.distributed.processes import Processes
 from nearbit.training.terms.adversary import Adversary, check_adversarial
@@ -100,18 +100,19 @@ def test_the_plain_loss_of_a_step_is_that_of_a_run_without(run):
     assert history_of(one)[0]["loss"] == pytest.approx(history_of(other)[0]["loss"], rel=1e-6)
 
 
-@pytest.mark.parametrize("method", ["crh", "csq", "mds"])
+@pytest.mark.parametrize("method", ["crh", "csq", "mds", "mlh"])
 def test_an_interrupted_run_ends_in_the_model_of_an_undisturbed_one(run, tmp_path, monkeypatch, method):
+    given = ON | ({} if METHODS[method].head is None else {"head": "auto"})
     monkeypatch.setattr(trainer, "CHECKPOINT_SECONDS", 0.0)
-    undisturbed = run(method, **ON)
+    undisturbed = run(method, **given)
 
     def stop(stage, done, total):
         if stage.startswith("Training") and done == 2:
             raise Interrupted(stage)
 
     with pytest.raises(Interrupted, match="Training"):
-        run(method, checkpoint=tmp_path, progress=stop, **ON)
-    assert_same(run(method, checkpoint=tmp_path, **ON), undisturbed)
+        run(method, checkpoint=tmp_path, progress=stop, **given)
+    assert_same(run(method, checkpoint=tmp_path, **given), undisturbed)
     assert all(np.isfinite(epoch["adversarial_loss"]) for epoch in undisturbed.record["history"])
 
 

@@ -70,7 +70,7 @@ class Adversary(nn.Module):
 
         Args:
             inputs: pixels `(n, 3, size, size)`.
-            outputs: what the module made of them: `(n, n_bits)`.
+            outputs: what the module made of them: `(n, n_bits)`, or more columns behind these.
             labels: float `(n, n_classes)`.
             rows: their places among the training images.
         """
@@ -80,9 +80,11 @@ class Adversary(nn.Module):
         perturbed = pgd(module, inputs, before, self._budget, toward=False, noise=self._noise)
         module.train()
         places = torch.from_numpy(rows).to(outputs.device)
-        self.codes[places] = torch.where(outputs.detach() >= 0, 1.0, -1.0)
+        n_bits = self.codes.shape[1]  # in training mode a head may give more than that
+        self.codes[places] = torch.where(outputs.detach()[:, :n_bits] >= 0, 1.0, -1.0)
         self.labels[places] = labels
-        value = -(torch.tanh(module(perturbed).float()) * self._center_codes(labels)).mean()
+        moved = module(perturbed).float()[:, :n_bits]
+        value = -(torch.tanh(moved) * self._center_codes(labels)).mean()
         self._sum += float(value.detach()) * len(rows)
         self._seen += len(rows)
         return self._options.adversarial_weight * value
