@@ -177,9 +177,13 @@ def _check_options(codes_path: Path | None, convention: str | None, k: int | Non
 
 
 def _read_hierarchy(path: Path) -> dict[str, str]:
-    """Return the parent of each node of a CSV file of lines `node,parent`."""
+    """Return the parent of each node of a CSV file of lines `node,parent`, or of the `hierarchy.txt` of NABirds."""
     import csv
 
+    from nearbit.datasets.formats.numbered import HIERARCHY, read_numbered_hierarchy
+
+    if path.name == HIERARCHY:
+        return read_numbered_hierarchy(path)
     parents: dict[str, str] = {}
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
