@@ -1,10 +1,15 @@
-"""One thread for torch and BLAS in all tests: their networks are tiny, and waiting threads slow them down."""
+"""One thread for torch and BLAS in all tests: their networks are tiny, and waiting threads slow them down.
+
+Kernels are compiled before they are asked, so that each test knows which form it tests; those of NumPy's form say
+`monkeypatch.setenv("NEARBIT_COMPILE", "never")`, those of the choice "auto".
+"""
 
 import os
 from pathlib import Path
 
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(name, "1")
+os.environ.setdefault("NEARBIT_COMPILE", "now")
 
 HERE = Path(__file__).parent
 PORTABLE = (

@@ -11,7 +11,20 @@ import nearbit
 
 SOURCE = Path(nearbit.__file__).parent
 LAYERS = (
-    ("extras", "errors", "keywords", "json_text", "names", "files", "progress", "threads", "jit", "codes", "metrics"),
+    (
+        "extras",
+        "errors",
+        "keywords",
+        "json_text",
+        "names",
+        "files",
+        "progress",
+        "threads",
+        "jit",
+        "compiled",
+        "codes",
+        "metrics",
+    ),
     ("centers", "index"),
     ("reading", "datasets", "encoding"),
     ("losses", "networks", "attacks"),
@@ -58,9 +71,9 @@ ROOMS = {
 
 ORDER = [name for layer in LAYERS for name in layer]
 NO_TORCH = (
-    "extras", "errors", "keywords", "json_text", "names", "files", "progress", "threads", "jit", "codes", "metrics",
-    "centers", "index", "reading", "datasets", "encoding.preprocessing", "encoding.inputs", "encoding.feature_cache",
-    "encoding.pipeline", "model.manifest", "model.onnx", "indexing",
+    "extras", "errors", "keywords", "json_text", "names", "files", "progress", "threads", "jit", "compiled", "codes",
+    "metrics", "centers", "index", "reading", "datasets", "encoding.preprocessing", "encoding.inputs",
+    "encoding.feature_cache", "encoding.pipeline", "model.manifest", "model.onnx", "indexing",
 )  # fmt: skip
 """What a machine without torch uses."""
 

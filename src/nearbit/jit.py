@@ -5,6 +5,8 @@ kernel has others inside it, and a change of any one makes all compile anew.
 """
 
 import hashlib
+import json
+import sys
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -21,6 +23,9 @@ _PAIRS, _NIBBLES, _FOURS, _ONES = (
     np.uint64(0x0F0F0F0F0F0F0F0F),
     np.uint64(0x0101010101010101),
 )
+
+
+_KERNELS: list[Any] = []
 
 
 def jit(kernel: Kernel) -> Kernel:
@@ -50,6 +55,7 @@ def _kept(kernel: Kernel, options: dict[str, Any]) -> Kernel:
     file = getattr(getattr(kept, "_cache", None), "_cache_file", None)
     if file is not None:
         file._source_stamp = (file._source_stamp, sources())
+    _KERNELS.append(kept)
     return kept
 
 
@@ -57,9 +63,52 @@ def _kept(kernel: Kernel, options: dict[str, Any]) -> Kernel:
 def sources() -> str:
     """Return the SHA-256 of the text of this module and of all modules with kernels."""
     digest = hashlib.sha256()
-    for file in sorted([Path(__file__), *Path(__file__).parent.rglob("*kernels.py")]):
+    for file in _modules():
         digest.update(file.read_bytes())
     return digest.hexdigest()
+
+
+def _modules() -> list[Path]:
+    return sorted([Path(__file__), *Path(__file__).parent.rglob("*kernels.py")])
+
+
+def note_kept(family: str) -> None:
+    """Note on disk that all kernels of a family are kept there: the files of those that this process has called."""
+    note = _note(family)
+    if note is None or is_kept(family):
+        return
+    from nearbit.files.writing import write_json
+
+    files = [kernel._cache._cache_file._index_path for kernel in _KERNELS if kernel.signatures and _is_cached(kernel)]
+    write_json(note, sorted(files))
+
+
+def is_kept(family: str) -> bool:
+    """Return whether machine code for a family's kernels, of these sources and this processor, is kept on disk."""
+    note = _note(family)
+    if note is None or not note.is_file():
+        return False
+    return all(Path(file).is_file() for file in json.loads(note.read_text()))
+
+
+def _note(family: str) -> Path | None:
+    """Return the file that says that a family is kept on disk; None where nothing is kept."""
+    if not _is_cached(ones):
+        return None
+    from numba.core.registry import cpu_target
+
+    about = [sources(), _dates(), numba.__version__, sys.version, cpu_target.target_context.codegen().magic_tuple()]
+    digest = hashlib.sha256(repr(about).encode()).hexdigest()[:16]
+    return Path(ones.stats.cache_path) / f"nearbit-{family}-{digest}.json"  # type: ignore[attr-defined]
+
+
+def _is_cached(kernel: Any) -> bool:
+    return getattr(getattr(kernel, "_cache", None), "_cache_file", None) is not None
+
+
+def _dates() -> list[float]:
+    """Return when the modules with kernels were written: numba keeps no machine code beyond that."""
+    return [file.stat().st_mtime for file in _modules()]
 
 
 @lean
