@@ -41,6 +41,7 @@ from nearbit.model.arrays import (
     read_weights,
     weight_shapes,
 )
+from nearbit.model.hub import model_folder
 from nearbit.model.manifest import (
     FORMAT_VERSIONS,
     TRAINED,
@@ -311,7 +312,8 @@ def load_model(path: str | Path, *, backbone: nn.Module | None = None) -> Model:
     Nothing in the folder is run as code, and a folder that asks for more than its weights hold is refused.
 
     Args:
-        path: the folder that `Model.save` wrote.
+        path: the folder that `Model.save` wrote, or `hf:ORG/NAME` for one on the Hugging Face hub (extra `[hub]`), with
+            `@REVISION` behind it for another than the newest.
         backbone: for a model whose backbone is a module of your own: that module, with any weights (those of the model
             are put into a copy of it).
 
@@ -323,7 +325,7 @@ def load_model(path: str | Path, *, backbone: nn.Module | None = None) -> Model:
         InputError: a backbone is given to a model that needs none.
         MissingExtraError: the library behind its backbone is not installed.
     """
-    folder = Path(path)
+    folder = model_folder(path)
     return opened_whole(folder, lambda: _load(folder, backbone))
 
 

@@ -9,6 +9,7 @@ import click
 from nearbit.cli.console import (
     Bars,
     Data,
+    ModelPath,
     data_options,
     device_option,
     echo,
@@ -32,7 +33,7 @@ WITH_CODES = ("codes_path", "convention", "k", "hierarchy_path", "plots_folder",
 
 
 @click.command("evaluate", epilog="Example: nearbit evaluate birds.model photos/")
-@click.argument("model_path", metavar="[MODEL]", type=click.Path(path_type=Path), required=False)
+@click.argument("model_path", metavar="[MODEL]", type=ModelPath(), required=False)
 @click.argument("source", metavar="[DATA]", required=False, type=Data())
 @click.option(
     "--codes",
