@@ -36,6 +36,7 @@ LAYERS = (
         "robustness",
         "onnx_export",
         "indexing",
+        "searching",
         "report",
         "demo",
         "compare",
