@@ -171,31 +171,29 @@ def _of_block(
     marks: Marks,
 ) -> Hits:
     """Return the nearest rows of a block of queries."""
-    from nearbit.index.engine import weighted_kernels as kernels
+    from nearbit.index.engine import weighted_calls as calls
 
     digits = row_digits(len(words))
     asked: Any = tuple(np.ascontiguousarray(one) for one in (queries.words, queries.weights, queries.steps, limits))
     codes, weights, steps, most = asked
     if plan == "rings":
-        sizes, keys, _ = kernels.search_rings(
+        sizes, keys = calls.search_rings(
             layout, codes, weights, steps, most, np.ascontiguousarray(queries.orders), digits, room, marks
         )
     elif plan == "table":
         from nearbit.index.engine.table import addresses_of
 
         addresses, give_up = addresses_of(queries.words[:, 0], queries.n_bits), give_up_at("table", layout.n_places)
-        sizes, keys, _ = kernels.search_table(
-            layout, codes, weights, steps, most, addresses, digits, room, marks, give_up
-        )
+        sizes, keys = calls.search_table(layout, addresses, codes, weights, steps, most, digits, room, marks, give_up)
     else:
-        sizes, keys, _ = kernels.scan(layout, codes, weights, steps, most, *places, digits, room, marks)
+        sizes, keys = calls.scan(layout, codes, weights, steps, most, *places, digits, room, marks)
     return _ranked(keys, sizes, digits, words, queries.words)
 
 
 def _ranked(keys: Whole, sizes: Whole, digits: int, words: Words, queries: Words) -> Hits:
     """Return the hits that keys `(q, room)` stand for, of which the first `sizes` of each query count, in no order."""
     filled = np.arange(keys.shape[1]) < sizes[:, None]
-    keys[~filled] = np.iinfo(np.int64).max
+    keys = np.where(filled, keys, np.iinfo(np.int64).max)
     keys.sort(axis=1)
     keys = keys[filled]
     rows = keys & ((1 << digits) - 1)

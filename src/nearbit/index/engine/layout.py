@@ -76,7 +76,7 @@ class Layout(NamedTuple):
             "table": np.empty(0, np.uint32), "probes": np.empty(0, np.uint32),
         }  # fmt: skip
         named |= arrays
-        return cls(**{name: _read_only(named[name]) for name in cls._fields})
+        return cls(**{name: read_only(named[name]) for name in cls._fields})
 
     @property
     def n_places(self) -> int:
@@ -91,7 +91,8 @@ class Layout(NamedTuple):
         return "rings" if self.pivots.size else "plain"
 
 
-def _read_only(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def read_only(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return a contiguous view that cannot be written: kernels are compiled once, for arrays that they only read."""
     view = np.ascontiguousarray(array).view()
     view.flags.writeable = False
     return view

@@ -13,14 +13,17 @@ from typing import Any
 
 import numpy as np
 
-from nearbit.jit import jit, lean, ones
+from nearbit.jit import ZERO, kernel, lean, ones
 
 CHUNK = 2048
 SMALL = 256
 """Codes, or cells, that are looked at one by one once the smallest of their distances lets them in."""
 FIRST = 16384
 """Places, at most, whose k-th distance is a first limit; their number fits uint16."""
-LIMIT, FARTHEST, TOTAL, TOUCHED = 0, 1, 2, 3
+LIMIT, FARTHEST, TOTAL, TOUCHED, END, SIZE = 0, 1, 2, 3, 4, 5
+STATES = 6
+BEGIN = -1
+"""Instead of a query to go on with: none was begun."""
 FULL = -2
 """Instead of where candidates end: there is no room for more."""
 NO_LIMIT = np.iinfo(np.int64).max
@@ -81,7 +84,7 @@ def first_limit(query: Any, columns: Any, start: int, stop: int, k: int, limit: 
     """Return a distance within which `k` of the first places lie, by halving, or `limit` where there are too few."""
     values = scratch[: min(scratch.size, stop - start)]
     distances(query, columns, start, values)
-    low, high = 0, limit
+    low, high = ZERO, limit
     if _count_within(values, high) < k:
         return limit
     while low < high:
@@ -293,80 +296,79 @@ def rank(
 
 
 @lean
-def _scan_blocks(
-    begin: int, stop: int, number: int, queries: Any, columns: Any, offsets: Any, rows: Any, excluded: Any, k: int,
-    values: Any, places: Any, near: Any, ends: Any, counts: Any, states: Any,
+def _limit_first(
+    queries: Any, columns: Any, start: int, stop: int, k: int, n_bits: int, scratch: Any, numbers: Any
+) -> None:
+    """Lower the limits of queries to one within which `k` of the first places lie."""
+    for q in range(queries.shape[0]):
+        state = numbers[q, n_bits + 1 :]
+        limit = first_limit(queries[q], columns, start, stop, k, state[LIMIT], scratch)
+        state[LIMIT] = state[FARTHEST] = limit
+
+
+@kernel
+def scan(
+    layout: Any, start: int, stop: int, number: int, queries: Any, n_bits: int, k: int, excluded: Any,
+    scratch: Any, places: Any, near: Any, numbers: Any, out_rows: Any, out_distances: Any,
 ) -> Any:  # fmt: skip
-    """Compare queries with the places from `begin` on, block by block, the first block from query `number` on.
-
-    Returns:
-        `stop`, and 0; or the place and the query at which the candidates had no room.
-    """
-    for low in range(begin, stop, CHUNK):
-        part = values[: min(CHUNK, stop - low)]
-        for q in range(number if low == begin else 0, queries.shape[0]):
-            state = states[q]
-            if state[LIMIT] < 0:
-                continue
-            distances(queries[q], columns, low, part)
-            if smallest(part) > state[LIMIT]:
-                continue
-            end = room(places[q], near[q], ends[q], state[FARTHEST])
-            if end == FULL:
-                return low, q
-            ends[q] = take_near(part, low, places[q], near[q], end, offsets, rows, excluded, k, counts[q], state)
-    return stop, 0
-
-
-@jit
-def grown(values: Any, size: int) -> Any:
-    """Return an array of at least `size` columns that begins with those given."""
-    if size <= values.shape[-1]:
-        return values
-    larger = np.empty(values.shape[:-1] + (max(size, 2 * values.shape[-1]),), values.dtype)  # noqa: RUF005
-    larger[..., : values.shape[-1]] = values
-    return larger
-
-
-@jit
-def scan(layout: Any, start: int, stop: int, queries: Any, limits: Any, n_bits: int, k: int, excluded: Any) -> Any:
     """Compare queries with all places from `start` to `stop`, block by block: a block stays in the fastest cache.
+
+    Where there is too little room it says so, and goes on from there in the next call.
 
     Args:
         layout: the arrays.
         start: the first place.
         stop: one past the last place.
+        number: BEGIN, else the query to go on with.
         queries: uint64 `(n_query, words)`.
-        limits: int64 `(n_query,)`, the largest distance of each query's results.
         n_bits: code length in bits.
         k: the most rows of a query; NO_LIMIT for all.
         excluded: bool `(n,)`, or empty: rows that are not there.
+        scratch: uint16 `(FIRST,)`.
+        places: int64 `(n_query, room)`, room for candidates.
+        near: uint16, the same shape.
+        numbers: int64 `(n_query, n_bits + 1 + STATES)`: for each query a histogram of 0, then its state: LIMIT and
+            FARTHEST its limit, the others 0; at the end SIZE is the number of its rows.
+        out_rows: int64, filled with the rows, query after query.
+        out_distances: int32, the same.
 
     Returns:
-        sizes int64 `(n_query,)`; rows int64 and distances int32, query after query.
+        the place and the query at which candidates had no room; or `stop` and the number of rows, which were filled in
+        if there is room for so many.
     """
-    n_query, columns, offsets, rows = queries.shape[0], layout.columns, layout.offsets, layout.rows
-    counts, states = np.zeros((n_query, n_bits + 1), np.int64), np.zeros((n_query, 4), np.int64)
-    places, near = np.empty((n_query, 4 * CHUNK), np.int64), np.empty((n_query, 4 * CHUNK), np.uint16)
-    ends, values, sample = np.zeros(n_query, np.int64), np.empty(CHUNK, np.uint16), np.empty(FIRST, np.uint16)
-    for q in range(n_query):
-        limit = limits[q]
+    columns, offsets, rows = layout.columns, layout.offsets, layout.rows
+    if number == BEGIN:
         if excluded.size == 0 and stop - start > FIRST and k < FIRST // 2:
-            limit = first_limit(queries[q], columns, start, stop, k, limit, sample)
-        states[q, LIMIT] = states[q, FARTHEST] = limit
-    low, number = start, 0
-    while low < stop:
-        low, number = _scan_blocks(
-            low, stop, number, queries, columns, offsets, rows, excluded, k, values, places, near, ends, counts, states
-        )
-        if low < stop:
-            places, near = grown(places, 2 * places.shape[1]), grown(near, 2 * near.shape[1])
-    sizes = np.minimum(states[:, TOTAL], k)
-    out_rows, out_distances, at = np.empty(sizes.sum(), np.int64), np.empty(sizes.sum(), np.int32), 0
-    for q in range(n_query):
+            _limit_first(queries, columns, start, stop, k, n_bits, scratch, numbers)
+        number = 0
+    for low in range(start, stop, CHUNK):
+        part = scratch[: min(CHUNK, stop - low)]
+        for q in range(number, queries.shape[0]):
+            counts, state = numbers[q, : n_bits + 1], numbers[q, n_bits + 1 :]
+            if state[LIMIT] < 0:
+                continue
+            distances(queries[q], columns, low, part)
+            if smallest(part) > state[LIMIT]:
+                continue
+            end = room(places[q], near[q], state[END], state[FARTHEST])
+            if end == FULL:
+                return low, q
+            state[END] = take_near(part, low, places[q], near[q], end, offsets, rows, excluded, k, counts, state)
+        number = 0
+    total = 0
+    for q in range(queries.shape[0]):
+        state = numbers[q, n_bits + 1 :]
+        state[SIZE] = min(state[TOTAL], k)
+        total += state[SIZE]
+    if total > out_rows.size:
+        return stop, total
+    at = 0
+    for q in range(queries.shape[0]):
+        counts, state = numbers[q, : n_bits + 1], numbers[q, n_bits + 1 :]
+        size = state[SIZE]
         rank(
-            places[q], near[q], ends[q], offsets, rows, excluded, counts[q], states[q],
-            out_rows[at : at + sizes[q]], out_distances[at : at + sizes[q]],
+            places[q], near[q], state[END], offsets, rows, excluded, counts, state,
+            out_rows[at : at + size], out_distances[at : at + size],
         )  # fmt: skip
-        at += sizes[q]
-    return sizes, out_rows, out_distances
+        at += size
+    return stop, total
