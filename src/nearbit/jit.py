@@ -107,15 +107,22 @@ def is_kept(family: str) -> bool:
     return all(Path(file).is_file() for file in json.loads(note.read_text()))
 
 
-def _note(family: str) -> Path | None:
-    """Return the file that says that a family is kept on disk; None where nothing is kept."""
+def kept_in() -> Path | None:
+    """Return the folder in which machine code is kept; None where no folder can be written."""
     from numba.core.caching import FunctionCache
-    from numba.core.registry import cpu_target
 
     try:
-        folder = Path(FunctionCache(_note).cache_path)  # type: ignore[no-untyped-call]
-    except RuntimeError:  # numba found no folder
+        return Path(FunctionCache(kept_in).cache_path)  # type: ignore[no-untyped-call]
+    except RuntimeError:
         return None
+
+
+def _note(family: str) -> Path | None:
+    """Return the file that says that a family is kept on disk; None where nothing is kept."""
+    folder = kept_in()
+    if folder is None:
+        return None
+    from numba.core.registry import cpu_target
 
     about = [sources(), _dates(), numba.__version__, sys.version, cpu_target.target_context.codegen().magic_tuple()]
     digest = hashlib.sha256(repr(about).encode()).hexdigest()[:16]

@@ -32,6 +32,7 @@ COMMANDS = {
     "centers": "Make hash centers alone, and say how far apart they are.",
     "export": "Write a model as a network for ONNX Runtime, or its card.",
     "inspect": "Say what a model folder or an index file holds.",
+    "warm": "Compile all inner loops now, so that long work never goes on without.",
     "doctor": "Check the installation: versions, device, extras, cache.",
 }
 OUT_OF_MEMORY = re.compile("can't allocate memory|not enough memory|out of memory", re.IGNORECASE)

@@ -3,7 +3,6 @@
 They are plain NumPy arrays: nothing here needs a compiler. Kernels count what a plan would look at before they look.
 """
 
-import sys
 from functools import cache
 from typing import Any, Literal, NamedTuple, Self
 
@@ -15,8 +14,7 @@ Words = npt.NDArray[np.uint64]
 SearchPlan = Literal["numpy", "scan", "rings", "table"]
 
 SMALL_INDEX = 100_000
-"""Below so many rows a structure is plain, and a few queries are not worth the time that loading the kernels takes."""
-FEW_PAIRS = 20_000_000
+"""Below so many rows a structure is plain."""
 TABLE_BITS = 20
 GIVE_UP_SHARE = 0.3
 """Share of the codes: a query for which the rings leave more than this is scanned instead."""
@@ -103,22 +101,17 @@ def _nothing(words: int) -> dict[str, npt.NDArray[Any]]:
     return {name: read_only(array) for name, array in arrays.items()}
 
 
-def plan_for(kind: str, *, does_prune: bool, n_rows: int, n_query: int) -> SearchPlan:
-    """Return the plan for some queries.
+def plan_for(kind: str, *, does_prune: bool) -> SearchPlan:
+    """Return the plan of compiled kernels for a layout.
 
     Args:
         kind: the layout, "plain", "rings" or "table".
         does_prune: whether a trial of its own codes showed that rings skip most of them.
-        n_rows: rows to search.
-        n_query: number of queries.
 
     Returns:
-        "numpy": every row, without compiled kernels; "scan": every distinct code, in blocks; "rings" and "table": few
-        codes, counted first: the queries for which they would be many are scanned after all.
+        "scan": every distinct code, in blocks; "rings" and "table": few codes, counted first: the queries for which
+        they would be many are scanned after all.
     """
-    is_loaded = "nearbit.index.engine.scan_kernels" in sys.modules
-    if not is_loaded and kind == "plain" and n_rows < SMALL_INDEX and n_rows * n_query <= FEW_PAIRS:
-        return "numpy"
     if kind == "table":
         return "table"
     return "rings" if kind == "rings" and does_prune else "scan"
