@@ -7,7 +7,7 @@ The folder holds `bundle.json` (what the model is, with the SHA-256 of every oth
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -178,11 +178,18 @@ class Model:
         kept = self.row_cache(cache, device) if isinstance(cache, Path | FeatureStore) else cache
         network = self.network.to(place)
         module = network.backbone if self.is_frozen else network
-        encoded = encode_images(module, self.preprocessing, request, device=place, cache=kept, progress=progress)
-        outputs = apply_head(self.network.head, encoded.outputs, self.n_bits) if self.is_frozen else encoded.outputs
+        encoded = encode_images(
+            module,
+            self.preprocessing,
+            request,
+            device=place,
+            finish=partial(apply_head, self.network.head, n_bits=self.n_bits) if self.is_frozen else None,
+            keep=keep_features and self.is_frozen,
+            cache=kept,
+            progress=progress,
+        )
         self.network.cpu()
-        features = encoded.outputs if keep_features and self.is_frozen else None
-        return Encoded(outputs.reshape(-1, self.n_bits), encoded.rows, encoded.problems, features)
+        return replace(encoded, outputs=encoded.outputs.reshape(-1, self.n_bits))
 
     @property
     def is_frozen(self) -> bool:
