@@ -17,6 +17,9 @@ TRAINING = (
     "epochs",
     "batch_size",
     "learning_rate",
+    "optimizer",
+    "weight_decay",
+    "backbone_factor",
     "select",
     "validate_against",
     "augment",
@@ -41,6 +44,17 @@ _OPTIONS = (
     click.option("--epochs", type=click.IntRange(1), help="[default: the method's]"),
     click.option("--batch-size", type=click.IntRange(2), help="[default: the method's]"),
     click.option("--learning-rate", type=float, help="[default: the method's]"),
+    click.option(
+        "--optimizer",
+        type=click.Choice(["adam", "sgd", "rmsprop"]),
+        help="Give a --learning-rate with it. [default: the method's, adam]",
+    ),
+    click.option("--weight-decay", type=click.FloatRange(0), help="[default: the method's]"),
+    click.option(
+        "--backbone-factor",
+        type=click.FloatRange(0),
+        help="Learning rate of a backbone that is trained, relative to the head's. [default: the method's]",
+    ),
     click.option(
         "--select",
         type=click.Choice(["validation", "last"]),

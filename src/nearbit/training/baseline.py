@@ -24,6 +24,9 @@ from nearbit.training.stages.first_stage import FirstStage
 UNUSED = (
     "epochs",
     "learning_rate",
+    "optimizer",
+    "weight_decay",
+    "backbone_factor",
     "select",
     "validate_every",
     "hidden",
