@@ -3,6 +3,7 @@
 They are plain NumPy arrays: nothing here needs a compiler. Kernels count what a plan would look at before they look.
 """
 
+from functools import cache
 from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
@@ -64,17 +65,8 @@ class Layout(NamedTuple):
     @classmethod
     def of(cls, columns: Words, **arrays: npt.NDArray[Any]) -> Self:
         """Return a layout of these arrays, the others empty; all read-only, so that one compiled kernel serves all."""
-        words = len(columns)
-        named: dict[str, npt.NDArray[Any]] = {
-            "columns": columns,
-            "offsets": np.empty(0, np.uint32), "rows": np.empty(0, np.uint32),
-            "pivots": np.empty((words, 0), np.uint64), "masks": np.empty((0, PARTS, words), np.uint64),
-            "group_cells": np.zeros(1, np.int64), "cell_starts": np.zeros(1, np.int64),
-            "rings": np.empty((PARTS, 0), np.uint16), "spans": np.empty((2, 0), np.uint16),
-            "table": np.empty(0, np.uint32), "probes": np.empty(0, np.uint32),
-        }  # fmt: skip
-        named |= arrays
-        return cls(**{name: read_only(named[name]) for name in cls._fields})
+        own = {name: read_only(array) for name, array in arrays.items()}
+        return cls(read_only(columns), **(_nothing(len(columns)) | own))
 
     @property
     def n_places(self) -> int:
@@ -94,6 +86,19 @@ def read_only(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     view = np.ascontiguousarray(array).view()
     view.flags.writeable = False
     return view
+
+
+@cache
+def _nothing(words: int) -> dict[str, npt.NDArray[Any]]:
+    """Return the arrays that a plain layout of codes of so many words has beside its columns: all empty."""
+    arrays: dict[str, npt.NDArray[Any]] = {
+        "offsets": np.empty(0, np.uint32), "rows": np.empty(0, np.uint32),
+        "pivots": np.empty((words, 0), np.uint64), "masks": np.empty((0, PARTS, words), np.uint64),
+        "group_cells": np.zeros(1, np.int64), "cell_starts": np.zeros(1, np.int64),
+        "rings": np.empty((PARTS, 0), np.uint16), "spans": np.empty((2, 0), np.uint16),
+        "table": np.empty(0, np.uint32), "probes": np.empty(0, np.uint32),
+    }  # fmt: skip
+    return {name: read_only(array) for name, array in arrays.items()}
 
 
 def plan_for(kind: str, *, does_prune: bool) -> SearchPlan:

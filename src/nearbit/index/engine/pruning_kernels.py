@@ -10,6 +10,7 @@ import numpy as np
 
 from nearbit.index.engine.scan_kernels import (
     CHUNK,
+    FAR,
     FARTHEST,
     FULL,
     LIMIT,
@@ -18,10 +19,10 @@ from nearbit.index.engine.scan_kernels import (
     TOUCHED,
     admit,
     distances,
+    gather,
     rank,
     room,
     smallest,
-    take_near,
 )
 from nearbit.jit import MINUS, ONE, ZERO, kernel, lean, ones
 
@@ -29,7 +30,6 @@ FEW = 64
 """Runs of at most so many codes are compared one by one."""
 GIVEN_UP = -1
 """The size of the results of a query that was given up."""
-FAR = np.uint16(65535)
 
 
 @lean
@@ -115,7 +115,8 @@ def _scan_run(
             end = room(places, near, end, state[FARTHEST])
             if end == FULL:
                 return FULL
-            end = take_near(part, low, places, near, end, offsets, rows, excluded, k, counts, state)
+            last = gather(values, part.size, low, state[LIMIT], places, near, end)
+            end = admit(end, last, places, near, offsets, rows, excluded, k, counts, state)
     return end
 
 

@@ -17,13 +17,20 @@ from nearbit.jit import ZERO, kernel, lean, ones
 
 CHUNK = 2048
 SMALL = 256
-"""Codes, or cells, that are looked at one by one once the smallest of their distances lets them in."""
+"""Cells whose bounds are looked at one by one once the smallest of them lets them in."""
+RUN = 128
+"""Codes whose distances a scan does not even store, unless the smallest of them lets them in."""
+MASK = 64
+"""Codes whose candidates are found by one mask; `CHUNK` and `RUN` are multiples of it."""
 FIRST = 16384
-"""Places, at most, whose k-th distance is a first limit; their number fits uint16."""
+"""Places whose k-th distance is a first limit; their number fits uint16."""
+SLICES = 8
 LIMIT, FARTHEST, TOTAL, TOUCHED, END, SIZE = 0, 1, 2, 3, 4, 5
 STATES = 6
 BEGIN = -1
 """Instead of a query to go on with: none was begun."""
+FAR = np.uint64(65535)
+"""A distance that no two codes have."""
 FULL = -2
 """Instead of where candidates end: there is no room for more."""
 NO_LIMIT = np.iinfo(np.int64).max
@@ -71,6 +78,50 @@ def smallest(values: Any) -> Any:
 
 
 @lean
+def _near_run(query: Any, columns: Any, start: int, stop: int, limit: int) -> Any:
+    """Return where the first run begins, of those at `start`, `start + RUN`, …, that may hold a code within a limit.
+
+    Codes of 1, 2 or 4 words are counted, without a distance being stored, by loops of a fixed length: the compiler
+    makes nothing but vectors of them. Nothing is known of runs of other codes, and of one that is cut short.
+
+    Returns:
+        the place, or a number of at least `stop` where there is none.
+    """
+    words, bound, last = columns.shape[0], np.uint64(limit), stop - RUN + 1
+    if words == 1:
+        a = query[0]
+        for low in range(start, last, RUN):
+            x, least = columns[0][low : low + RUN], FAR
+            for i in range(RUN):
+                distance = ones(x[i] ^ a)
+                least = distance if distance < least else least
+            if least <= bound:
+                return low
+    elif words == 2:
+        a, b = query[0], query[1]
+        for low in range(start, last, RUN):
+            x, y, least = columns[0][low : low + RUN], columns[1][low : low + RUN], FAR
+            for i in range(RUN):
+                distance = ones(x[i] ^ a) + ones(y[i] ^ b)
+                least = distance if distance < least else least
+            if least <= bound:
+                return low
+    elif words == 4:
+        a, b, c, d = query[0], query[1], query[2], query[3]
+        for low in range(start, last, RUN):
+            x, y, least = columns[0][low : low + RUN], columns[1][low : low + RUN], FAR
+            z, v = columns[2][low : low + RUN], columns[3][low : low + RUN]
+            for i in range(RUN):
+                distance = ones(x[i] ^ a) + ones(y[i] ^ b) + ones(z[i] ^ c) + ones(v[i] ^ d)
+                least = distance if distance < least else least
+            if least <= bound:
+                return low
+    else:
+        return start
+    return start + max(0, stop - start) // RUN * RUN
+
+
+@lean
 def _count_within(values: Any, limit: int) -> Any:
     """Return how many of at most 65535 uint16 values are within a limit."""
     bound, found = np.uint16(limit), np.uint16(0)
@@ -81,9 +132,14 @@ def _count_within(values: Any, limit: int) -> Any:
 
 @lean
 def first_limit(query: Any, columns: Any, start: int, stop: int, k: int, limit: int, scratch: Any) -> Any:
-    """Return a distance within which `k` of the first places lie, by halving, or `limit` where there are too few."""
-    values = scratch[: min(scratch.size, stop - start)]
-    distances(query, columns, start, values)
+    """Return a distance within which `k` of some places lie, by halving, or `limit` where there are too few.
+
+    They are as many as `scratch` has room for, in slices spread evenly: neighbors are often alike.
+    """
+    values, size = scratch, scratch.size // SLICES
+    for number in range(SLICES):
+        at = start + (stop - start - size) * number // (SLICES - 1)
+        distances(query, columns, at, scratch[number * size : (number + 1) * size])
     low, high = ZERO, limit
     if _count_within(values, high) < k:
         return limit
@@ -152,11 +208,24 @@ def admit(
 
 
 @lean
-def gather(values: Any, start: int, limit: int, places: Any, near: Any, end: int) -> Any:
-    """Append the places from `start` on whose distance is within the limit; return where they end."""
-    for i in range(values.size):
-        places[end], near[end] = start + i, values[i]
-        end += values[i] <= limit
+def gather(values: Any, size: int, start: int, limit: int, places: Any, near: Any, end: int) -> Any:
+    """Append the places from `start` on whose distance is within the limit; return where they end.
+
+    The first `size` of `values` are their distances; there is room for a multiple of `MASK`.
+    """
+    bound = np.uint16(limit)
+    for low in range(0, size, MASK):
+        part, mask = values[low : low + MASK], np.uint64(0)
+        for i in range(MASK):
+            mask |= np.uint64(part[i] <= bound) << np.uint64(i)
+        if size - low < MASK:
+            mask &= (np.uint64(1) << np.uint64(size - low)) - np.uint64(1)
+        while mask:
+            rest = mask & (mask - np.uint64(1))
+            at = low + np.int64(ones((mask ^ rest) - np.uint64(1)))
+            places[end], near[end] = start + at, values[at]
+            end += 1
+            mask = rest
     return end
 
 
@@ -175,20 +244,6 @@ def room(places: Any, near: Any, end: int, farthest: int) -> Any:
         places[kept], near[kept] = places[number], near[number]
         kept += near[number] <= farthest
     return kept
-
-
-@lean
-def take_near(
-    values: Any, start: int, places: Any, near: Any, end: int,
-    offsets: Any, rows: Any, excluded: Any, k: int, counts: Any, state: Any,
-) -> Any:  # fmt: skip
-    """Let a chunk of distances, those of the places from `start` on, into the candidates; return where they end."""
-    for low in range(0, values.size, SMALL):
-        part = values[low : low + SMALL]
-        if state[LIMIT] >= 0 and smallest(part) <= state[LIMIT]:
-            last = gather(part, start + low, state[LIMIT], places, near, end)
-            end = admit(end, last, places, near, offsets, rows, excluded, k, counts, state)
-    return end
 
 
 @lean
@@ -299,11 +354,36 @@ def rank(
 def _limit_first(
     queries: Any, columns: Any, start: int, stop: int, k: int, n_bits: int, scratch: Any, numbers: Any
 ) -> None:
-    """Lower the limits of queries to one within which `k` of the first places lie."""
+    """Lower the limits of queries to one within which `k` of some places lie."""
     for q in range(queries.shape[0]):
         state = numbers[q, n_bits + 1 :]
         limit = first_limit(queries[q], columns, start, stop, k, state[LIMIT], scratch)
         state[LIMIT] = state[FARTHEST] = limit
+
+
+@lean
+def _rank_all(
+    n_bits: int, k: int, offsets: Any, rows: Any, excluded: Any, places: Any, near: Any, numbers: Any,
+    out_rows: Any, out_distances: Any,
+) -> Any:  # fmt: skip
+    """Fill the results of all queries, if there is room for them; return how many they are."""
+    total = 0
+    for q in range(numbers.shape[0]):
+        state = numbers[q, n_bits + 1 :]
+        state[SIZE] = min(state[TOTAL], k)
+        total += state[SIZE]
+    if total > out_rows.size:
+        return total
+    at = 0
+    for q in range(numbers.shape[0]):
+        counts, state = numbers[q, : n_bits + 1], numbers[q, n_bits + 1 :]
+        stop = at + state[SIZE]
+        rank(
+            places[q], near[q], state[END], offsets, rows, excluded, counts, state,
+            out_rows[at:stop], out_distances[at:stop],
+        )  # fmt: skip
+        at = stop
+    return total
 
 
 @kernel
@@ -342,33 +422,22 @@ def scan(
             _limit_first(queries, columns, start, stop, k, n_bits, scratch, numbers)
         number = 0
     for low in range(start, stop, CHUNK):
-        part = scratch[: min(CHUNK, stop - low)]
+        high = min(low + CHUNK, stop)
         for q in range(number, queries.shape[0]):
             counts, state = numbers[q, : n_bits + 1], numbers[q, n_bits + 1 :]
             if state[LIMIT] < 0:
                 continue
-            distances(queries[q], columns, low, part)
-            if smallest(part) > state[LIMIT]:
-                continue
-            end = room(places[q], near[q], state[END], state[FARTHEST])
+            query, own_places, own_near = queries[q], places[q], near[q]
+            end = room(own_places, own_near, state[END], state[FARTHEST])
             if end == FULL:
                 return low, q
-            state[END] = take_near(part, low, places[q], near[q], end, offsets, rows, excluded, k, counts, state)
+            first = _near_run(query, columns, low, high, state[LIMIT])
+            while first < high and state[LIMIT] >= 0:
+                part = scratch[: min(RUN, high - first)]
+                distances(query, columns, first, part)
+                last = gather(scratch, part.size, first, state[LIMIT], own_places, own_near, end)
+                end = admit(end, last, own_places, own_near, offsets, rows, excluded, k, counts, state)
+                first = _near_run(query, columns, first + RUN, high, state[LIMIT])
+            state[END] = end
         number = 0
-    total = 0
-    for q in range(queries.shape[0]):
-        state = numbers[q, n_bits + 1 :]
-        state[SIZE] = min(state[TOTAL], k)
-        total += state[SIZE]
-    if total > out_rows.size:
-        return stop, total
-    at = 0
-    for q in range(queries.shape[0]):
-        counts, state = numbers[q, : n_bits + 1], numbers[q, n_bits + 1 :]
-        size = state[SIZE]
-        rank(
-            places[q], near[q], state[END], offsets, rows, excluded, counts, state,
-            out_rows[at : at + size], out_distances[at : at + size],
-        )  # fmt: skip
-        at += size
-    return stop, total
+    return stop, _rank_all(n_bits, k, offsets, rows, excluded, places, near, numbers, out_rows, out_distances)
