@@ -192,6 +192,7 @@ def _train(
     as_json: bool,
 ) -> None:
     """Train and save the model unless it is there, and report it; of several processes the main one writes."""
+    from nearbit.encoding.fast import network_of
     from nearbit.files.writing import remove_orphans
 
     processes, checkpoint = run.context.processes, output.with_name(output.name + ".checkpoint")
@@ -207,7 +208,7 @@ def _train(
             echo(f"{output} is this very model already; nothing to train")
             remove_orphans(output.parent, output.name)
         else:
-            model.save(output)
+            model.save(output, network=network_of(model.network, model.preprocessing))
     shutil.rmtree(checkpoint, ignore_errors=True)
     report(model, output, errors, as_json)
 
