@@ -25,6 +25,7 @@ TRAINING = (
     "augment",
     "views",
     "device",
+    "workers",
     "precision",
     "candidate_weight",
     "radius_weight",
@@ -74,6 +75,13 @@ _OPTIONS = (
     ),
     click.option(
         "--views", type=click.IntRange(1), default=1, show_default=True, help="Cached views an image (frozen)."
+    ),
+    click.option(
+        "--workers",
+        type=click.IntRange(0),
+        default=0,
+        show_default=True,
+        help="Processes that decode images (all of the network trained); 0: threads. No bit of the result changes.",
     ),
     click.option(
         "--precision",

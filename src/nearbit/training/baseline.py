@@ -28,6 +28,7 @@ UNUSED = (
     "optimizer",
     "weight_decay",
     "backbone_factor",
+    "workers",
     "select",
     "validate_every",
     "hidden",

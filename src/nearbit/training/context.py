@@ -26,6 +26,7 @@ from nearbit.progress import Progress, silent
 from nearbit.training.batches import FeatureInputs, PixelInputs, TrainingInputs
 from nearbit.training.criterion import Criterion, is_trained_on, searched_by_validation
 from nearbit.training.distributed.processes import Processes, current_processes
+from nearbit.training.feeding import PixelReader
 from nearbit.training.options import (
     TrainOptions,
     check_augmentation,
@@ -178,14 +179,14 @@ class RunContext:
         """Return what a network of that backbone is trained on: features where it is frozen, else pixels."""
         if self.regime == "frozen":
             return self.feature_inputs(progress)
-        return PixelInputs(
-            self.dataset,
+        reader = PixelReader(
+            self.dataset.source,
+            self.dataset.keys,
             of_pixels(backbone.preprocessing, "training on images"),
-            self.parts,
-            self.device,
             augment=self.options.augment != "none",
             mirror=mirrors(self.options, dataset_mirror=self.dataset.mirror),
         )
+        return PixelInputs(self.dataset, reader, self.parts, self.device, n_workers=self.options.workers)
 
     def feature_inputs(self, progress: Progress) -> FeatureInputs:
         """Return the features of the frozen backbone, computed once."""

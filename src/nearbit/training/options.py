@@ -52,6 +52,8 @@ class TrainOptions:
         views: cached views of each image for frozen features: 1 is the plain one, more are augmented.
         seed: decides every random choice.
         device: "auto", "cpu", "cuda", …
+        workers: processes that decode images for a network that is trained whole; 0 for threads of this one. They
+            change no bit of the result, and are not recorded.
         precision: what the network computes in while it is trained: "float32", "bfloat16", "float16", or "auto":
             bfloat16 where images go through it on a GPU that has it, else float32. Weights and losses stay float32.
         candidate_weight, radius_weight: weights of two terms beside the loss, for codes that an index in parts finds
@@ -84,6 +86,7 @@ class TrainOptions:
     views: int = 1
     seed: int = 0
     device: str = "auto"
+    workers: int = 0
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     candidate_weight: float = 0.0
     radius_weight: float = 0.0
@@ -109,6 +112,7 @@ class TrainOptions:
             check_number(name, getattr(self, name))
         if self.optimizer is not None:
             _among("optimizer", self.optimizer, OPTIMIZERS)
+        check_number("workers", self.workers, whole=True)
         for name in ("weight_decay", "backbone_factor"):
             if getattr(self, name) is not None:
                 check_number(name, getattr(self, name))
@@ -151,7 +155,7 @@ class TrainOptions:
         return {
             name: value
             for name, value in written.items()
-            if (value or name not in ADDED) and not (off and name.startswith("adversarial"))
+            if (value or name not in ADDED) and name != "workers" and not (off and name.startswith("adversarial"))
         }
 
 
@@ -254,6 +258,11 @@ def check_augmentation(options: TrainOptions, regime: Regime) -> None:
         raise InputError(
             "a frozen backbone has no learning rate: leave backbone_factor (--backbone-factor) out, or train all of "
             "the network (--regime fine-tuned)"
+        )
+    if options.workers and regime == "frozen":
+        raise InputError(
+            "workers decode images for a network that is trained whole, and features are computed once: leave workers "
+            "(--workers) out"
         )
     if options.views > 1 and regime != "frozen":
         raise InputError(
