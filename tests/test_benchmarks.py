@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from nearbit.metrics import evaluate_codes
+
 FOLDER = Path(__file__).parent.parent / "benchmarks"
 
 
@@ -27,10 +29,14 @@ def test_metrics_are_measured_beside_the_argsort_idiom(tmp_path, monkeypatch, ca
     for kind in ("single", "multi"):
         runs = results[kind]["runs"]
         assert {name: len(own) for name, own in runs.items()} == {
-            "nearbit tie-aware": 2, "nearbit whole report": 2, "argsort idiom": 2
+            "nearbit tie-aware": 2, "nearbit whole report": 2, "nearbit report, figures=": 2, "argsort idiom": 2,
+            "radix line": 2,
         }  # fmt: skip
         values = results[kind]["map"]
         assert values["argsort idiom"] == pytest.approx(values["nearbit tie-aware"], abs=0.1)
+        in_order = evaluate_codes(*metrics.make(12, 300, multi=kind == "multi"), n_bits=64).map_database_order
+        assert values["radix line"] == pytest.approx(in_order, abs=1e-12)
+        assert set(results[kind]["times_faster_than"]["radix line"]) == {name for name in runs if "nearbit" in name}
     assert (results["large"]["queries"], results["large"]["items"]) == (120, 3000)
     assert "skipped: torchmetrics is not installed" in capsys.readouterr().out
 

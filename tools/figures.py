@@ -6,7 +6,7 @@ python tools/figures.py
 import re
 from pathlib import Path
 
-from nearbit.metrics import FIGURES
+from nearbit.metrics import FIGURES, KINDS
 
 PAGE = Path(__file__).parent.parent / "docs" / "metrics.md"
 PLACE = re.compile(r"<!-- figures: (\w+) -->\n.*?<!-- end -->", re.DOTALL)
@@ -15,7 +15,11 @@ BAR = r"\|"
 
 
 def table(group: str) -> str:
-    """Return the lines of the table of one group of figures."""
+    """Return the lines of the table of one group of figures, or of their kinds."""
+    if group == "kinds":
+        named = {kind: ", ".join(f"`{one.name}`" for one in FIGURES if one.kind == kind) for kind in KINDS}
+        rows = [f"| `{kind}` | {what} | {named[kind]} |" for kind, what in KINDS.items()]
+        return "\n".join(["| asked for by | what they tell | figures |", "|---|---|---|", *rows])
     own = [figure for figure in FIGURES if figure.group == group]
     notes = {FIGURES[0].name: " (the primary figure)"}
     rows = [f"| `{one.name}`{notes.get(one.name, '')} | {one.means.replace('|', BAR)} |" for one in own]

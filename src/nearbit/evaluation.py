@@ -1,6 +1,6 @@
 """`evaluate`: a model on the query and the database part of its recorded split."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -15,7 +15,7 @@ from nearbit.encoding.pipeline import Encoded
 from nearbit.errors import DataError
 from nearbit.keywords import suggesting
 from nearbit.metrics import Report, evaluate_codes, grades_of_tree
-from nearbit.metrics.figures import ASYMMETRIC
+from nearbit.metrics.figures import ASYMMETRIC, figures_asked
 from nearbit.metrics.health import Health, health_of
 from nearbit.metrics.separation import CenterCondition, center_condition
 from nearbit.model.bundle import Model
@@ -66,8 +66,9 @@ class Evaluation:
 
     @property
     def asymmetric(self) -> dict[str, float | None]:
-        """The figures of the ranking by the queries' real outputs, by name."""
-        return {figure.name: self.report.figures[figure.name] for figure in ASYMMETRIC}
+        """The figures of the ranking by the queries' real outputs that were asked for, by name."""
+        known = self.report.figures
+        return {figure.name: known[figure.name] for figure in ASYMMETRIC if figure.name in known}
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as JSON-ready data."""
@@ -87,6 +88,7 @@ def evaluate(
     dataset: Dataset | str | Path,
     split: Split | None = None,
     *,
+    figures: Iterable[str] | None = None,
     convention: str | None = None,
     k: int | None = None,
     hierarchy: Mapping[str, str] | None = None,
@@ -102,6 +104,7 @@ def evaluate(
         model: what makes the codes.
         dataset: the images and their labels; or what `load_dataset` takes, which is then read as it was for the split.
         split: by default the one recorded in the model.
+        figures: the kinds of figures that are wanted, or names of single ones; see `evaluate_codes`.
         convention: name of a convention of mean average precision to report too; see `evaluate_codes`.
         k: how many ranks that convention counts; None for all.
         hierarchy: the parent of each class, and of each such parent that has one, by name; adds the figures of
@@ -115,8 +118,10 @@ def evaluate(
 
     Raises:
         DataError: no split is known, it does not belong to the data set, or a part is empty.
-        InputError: query and database rows overlap (from the split's own check).
+        InputError: query and database rows overlap (from the split's own check), or figures are unknown.
     """
+    names = None if figures is None else list(figures)
+    asymmetric = any(figure in ASYMMETRIC for figure in figures_asked(names))
     if not isinstance(dataset, Dataset):
         known = split or model.split
         level = None if known is None else known.recipe.get("class_level")
@@ -124,12 +129,12 @@ def evaluate(
     used = measured_split(model, dataset, split)
     grades = None if hierarchy is None else grades_of_tree(hierarchy, dataset.classes)
     kept = None if cache is None else model.row_cache(cache, device)
-    chosen = {"convention": convention, "k": k, "grades": grades, "rng": np.random.default_rng(0)}
+    chosen = {"figures": names, "convention": convention, "k": k, "grades": grades, "rng": np.random.default_rng(0)}
     encoding: dict[str, Any] = {"device": device, "cache": kept, "progress": progress}
     queries, database = (
         model.encode_dataset(dataset, rows, keep_features=reference, **encoding) for rows in (used.query, used.database)
     )
-    found = _searched(queries, database, dataset, model.n_bits, asymmetric=True, progress=progress, **chosen)
+    found = _searched(queries, database, dataset, model.n_bits, asymmetric=asymmetric, progress=progress, **chosen)
     return Evaluation(
         report=found.report,
         model_id=model.model_id,

@@ -152,7 +152,7 @@ class Reference:
         method, n_bits: of the codes.
         images_per_class: the median of training images over the classes that have any; None without.
         code_map: mean tie-aware average precision of the codes, for the queries that were ranked.
-        asymmetric_map: the same with the real outputs of the queries.
+        asymmetric_map: the same with the real outputs of the queries; None where it was not asked for.
     """
 
     figures: FloatFigures
@@ -160,19 +160,20 @@ class Reference:
     n_bits: int
     images_per_class: float | None
     code_map: float
-    asymmetric_map: float
+    asymmetric_map: float | None
 
     @classmethod
     def of(cls, figures: FloatFigures, report: Report, train: FeaturePart, method: str) -> "Reference":
-        """Return what features give beside a report of codes of the same queries, with asymmetric figures."""
-        means = {name: float(report.per_query[name][figures.queries].mean()) for name in _OF_CODES}
+        """Return what features give beside a report of codes of the same queries."""
+        known = [name for name in _OF_CODES if name in report.per_query]
+        means = {name: float(report.per_query[name][figures.queries].mean()) for name in known}
         return cls(
             figures=figures,
             method=method,
             n_bits=report.n_bits,
             images_per_class=images_per_class(train.labels),
             code_map=means["tie_aware_map"],
-            asymmetric_map=means["asymmetric_tie_aware_map"],
+            asymmetric_map=means.get("asymmetric_tie_aware_map"),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -191,14 +192,14 @@ class Reference:
         """Return what helps where the codes keep little of what their features know; empty where they keep enough."""
         whole = float(self.figures.float_cosine.mean())
         kept, asymmetric = share_of(self.code_map, whole), share_of(self.asymmetric_map, whole)
-        if kept is None or asymmetric is None:
+        if kept is None:
             return []
         helps = advice_of(
             kept,
             method=self.method,
             n_bits=self.n_bits,
             images=self.images_per_class,
-            asymmetric=f", which keeps {asymmetric:.0%}" if asymmetric > kept else None,
+            asymmetric=f", which keeps {asymmetric:.0%}" if asymmetric is not None and asymmetric > kept else None,
         )
         said = (
             f"the codes keep {kept:.0%} of the mAP of their float features by cosine ({self.code_map:.3f} of "

@@ -166,3 +166,22 @@ def test_inspect_measures_an_index_around_the_centers_of_its_own_model_only(as_j
     assert as_json("inspect", "a.index")["health"]["center_margin"] is None
     shutil.rmtree(place / "a.model")
     assert as_json("inspect", "a.index")["health"]["center_margin"] is None
+
+
+def test_figures_can_be_asked_for(as_json, nearbit, refused, place):
+    codes = np.arange(40, dtype=np.uint8)[:, None]
+    np.savez(
+        place / "codes.npz", query_codes=codes[:9], query_labels=np.arange(9) % 3, database_codes=codes,
+        database_labels=np.arange(40) % 3, n_bits=8,
+    )  # fmt: skip
+    whole = as_json("evaluate", "--codes", "codes.npz")
+    about = as_json("evaluate", "--codes", "codes.npz", "--figures", "precision, ndcg_at_100")
+    assert about["precision_at_10"] == whole["precision_at_10"]
+    assert {"tie_aware_map", "ndcg_at_100"} <= set(about)
+    assert "map_database_order" not in about
+    assert "map_database_order" not in nearbit("evaluate", "--codes", "codes.npz", "--figures", "precision")[1]
+    assert "Did you mean 'precision'?" in refused("evaluate", "--codes", "codes.npz", "--figures", "precison")
+    assert "give both, or neither" in refused("evaluate", "--codes", "codes.npz", "--figures", "hierarchy")
+    model = as_json("evaluate", "a.model", "photos", "--figures", "tie-aware")
+    assert "asymmetric_tie_aware_map" not in model
+    assert model["tie_aware_map"] == as_json("evaluate", "a.model", "photos")["tie_aware_map"]

@@ -127,7 +127,9 @@ def test_a_convention_is_one_more_figure_of_the_same_comparison(monkeypatch, nam
     expected = {k: metrics.average_precision_by(*data, 12, convention=chosen, k=k) for k in (None, 7, 100)}
     init = comparison.Comparison.ordered
     monkeypatch.setattr(
-        comparison.Comparison, "ordered", lambda own, block, limits: made.append(block) or init(own, block, limits)
+        comparison.Comparison,
+        "ordered",
+        lambda own, block, limits, graded: made.append(block) or init(own, block, limits, graded=graded),
     )
     for k, values in expected.items():
         made.clear()
@@ -201,3 +203,53 @@ def test_wrong_k_is_refused(k):
         metrics.ordered_average_precision(*case(), 12, k=k)
     with pytest.raises(InputError, match="k must be a whole number of at least 1"):
         metrics.precision_at(*case(), 12, k=k)
+
+
+def test_figures_can_be_asked_for_by_kind_and_by_name():
+    data = case(n_database=1100)
+    whole = metrics.evaluate_codes(*data, n_bits=12)
+    assert {figure.kind for figure in metrics.FIGURES} == set(metrics.KINDS)
+    for kind in ("tie-aware", "database-order", "precision", "ndcg", "guaranteed"):
+        report = metrics.evaluate_codes(*data, n_bits=12, figures=[kind])
+        names = {one.name for one in metrics.FIGURES if one.kind == kind} | {"tie_aware_map"}
+        assert dict(report.figures) == {name: whole.figures[name] for name in names}
+        assert report.curve_by_rank == whole.curve_by_rank
+        assert report.per_class == whole.per_class
+        assert set(report.to_dict()["conventions"]) == names
+    assert set(metrics.evaluate_codes(*data, n_bits=12, figures=["ndcg_at_100"]).figures) == {
+        "tie_aware_map",
+        "ndcg_at_100",
+    }
+    assert metrics.evaluate_codes(*data, n_bits=12, figures=["distance"]) == whole
+    assert metrics.evaluate_codes(*data, n_bits=12, figures=[]).map_database_order is None
+
+
+def test_rankings_are_not_walked_where_no_figure_needs_them(monkeypatch):
+    data = case()
+    monkeypatch.setattr(comparison.Comparison, "ordered", None)
+    metrics.evaluate_codes(*data, n_bits=12, figures=["tie-aware", "precision", "ndcg", "guaranteed"])
+    with pytest.raises(TypeError, match="not callable"):
+        metrics.evaluate_codes(*data, n_bits=12, figures=["database-order"])
+
+
+def test_a_convention_has_the_rankings_that_it_needs():
+    data = case()
+    whole = metrics.evaluate_codes(*data, n_bits=12, convention="csq", k=10)
+    few = metrics.evaluate_codes(*data, n_bits=12, convention="csq", k=10, figures=["precision"])
+    assert few.map_by_convention == whole.map_by_convention
+
+
+def test_figures_that_are_not_known_or_lack_what_they_need_are_refused():
+    data, outputs = case(), np.where(np.unpackbits(case()[0], axis=1, count=12), 1.0, -1.0)
+    wrong = [
+        ({"figures": ["precison"]}, "not by 'precison'. Did you mean 'precision'"),
+        ({"figures": "precision"}, r"several names, such as \['precision'\]"),
+        ({"figures": ["hierarchy"]}, "'hierarchy' need grades"),
+        ({"figures": ["asymmetric"]}, "'asymmetric' need query_outputs"),
+        ({"figures": ["ndcg"], "query_outputs": outputs}, "query_outputs would do nothing without figures of the kind"),
+    ]
+    for options, message in wrong:
+        with pytest.raises(InputError, match=message):
+            metrics.evaluate_codes(*data, n_bits=12, **options)
+    report = metrics.evaluate_codes(*data, n_bits=12, query_outputs=outputs, figures=["asymmetric_tie_aware_map"])
+    assert set(report.figures) == {"tie_aware_map", "asymmetric_tie_aware_map"}

@@ -9,7 +9,7 @@ from nearbit.metrics.conventions import (
     ordered_average_precision,
 )
 from nearbit.metrics.cosine import cosine_average_precision
-from nearbit.metrics.figures import FIGURES, Figure
+from nearbit.metrics.figures import FIGURES, KINDS, Figure
 from nearbit.metrics.graded import Grades, grades_of_hierarchy, grades_of_tree, hierarchical_average_precision, ndcg
 from nearbit.metrics.precision import (
     Curve,
@@ -31,6 +31,7 @@ from nearbit.metrics.tie_aware import (
 __all__ = [
     "CONVENTIONS_BY_NAME",
     "FIGURES",
+    "KINDS",
     "Convention",
     "Curve",
     "Figure",

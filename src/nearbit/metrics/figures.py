@@ -4,20 +4,18 @@ What is added here is in every report, in its JSON, on the command line, in the 
 tools/figures.py`) in docs/metrics.md.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, Generic, Literal, TypeVar
 
-import numpy as np
-
-from nearbit.metrics.conventions import Convention, expected_by, found_average_precision, ordered_by
-from nearbit.metrics.counting.comparison import Comparison, Counts, OrderedSums, Values
-from nearbit.metrics.graded import Grades, discount_sums, gain_ratio, graded_histograms, hierarchical_from
-from nearbit.metrics.precision import ball_figures, expected_precision, expected_r_precision, expected_recall
+from nearbit.errors import InputError, did_you_mean
+from nearbit.metrics.block import Block
+from nearbit.metrics.conventions import Convention
+from nearbit.metrics.counting.comparison import Values
+from nearbit.metrics.graded import discount_sums, gain_ratio, hierarchical_from
+from nearbit.metrics.precision import ball_figures, expected_r_precision
 from nearbit.metrics.scored import Ties
 from nearbit.metrics.separation import certain_from, lower_bound_from
-from nearbit.metrics.tie_aware import at_most_k, bounds_from, expected_average_precision
 
 MAP_KS = (100, 1000)
 PRECISION_KS = (1, 10, 100)
@@ -36,6 +34,18 @@ GROUPS: dict[Group, str] = {
 }
 """The groups of figures; those of different rankings are not compared with each other."""
 
+Kind = Literal["tie-aware", "database-order", "precision", "ndcg", "guaranteed", "hierarchy", "asymmetric"]
+KINDS: dict[Kind, str] = {
+    "tie-aware": "average precision in expectation over the orders of equal distances, and its bounds",
+    "database-order": "average precision with equal distances in database order, as most published tables have it",
+    "precision": "precision and recall at ranks and within a radius",
+    "ndcg": "gain by the number of shared labels",
+    "guaranteed": "what holds in any order, and how far classes are apart",
+    "hierarchy": "relevance graded by a hierarchy of classes",
+    "asymmetric": "the ranking by the real outputs of the queries",
+}
+"""What figures can be asked for by; the primary one is in every report."""
+
 Seen = TypeVar("Seen")
 Result = TypeVar("Result")
 
@@ -49,6 +59,7 @@ class Figure(Generic[Seen, Result]):
         label: in a table for people.
         means: its definition in words; a report carries it beside the value.
         of: its values of queries, from what is seen of their rankings.
+        kind: what it can be asked for by; see `KINDS`.
         k: how many ranks it counts; in a smaller database it is None. 0 where any database will do.
         group: which ranking it is of, and what it needs; see `GROUPS`.
         is_primary: whether it is the figure of its group to judge by.
@@ -59,84 +70,11 @@ class Figure(Generic[Seen, Result]):
     label: str
     means: str
     of: Callable[[Seen], Result]
+    kind: Kind
     k: int = 0
     group: Group = "distance"
     is_primary: bool = False
     is_compared: bool = False
-
-
-@dataclass(frozen=True, eq=False)
-class Block:
-    """A block of queries that rank the database by distance: what figures are computed from, each quantity once.
-
-    Attributes:
-        comparison: of queries and database.
-        queries: which queries.
-        limits: how many ranks each of the sums in `ordered` counts, int64 `(n_limits,)`.
-        harmonic: the harmonic numbers up to the size of the database.
-        grades: of a hierarchy of classes, or None.
-    """
-
-    comparison: Comparison
-    queries: range
-    limits: Counts
-    harmonic: Values
-    grades: Grades | None = None
-
-    @cached_property
-    def ordered(self) -> OrderedSums:
-        """The rankings with ties in database order, summed up within each limit."""
-        return self.comparison.ordered(self.queries, self.limits)
-
-    @property
-    def items(self) -> Counts:
-        """Items at each distance, int64 `(n_query, n_bits + 1)`."""
-        return self.ordered.items
-
-    @property
-    def relevant(self) -> Counts:
-        """Relevant items at each distance, the same shape."""
-        return self.ordered.relevant
-
-    def tie_aware(self, k: int | None = None) -> Values:
-        """Return tie-aware average precision, within k ranks divided by the relevant items, at most k."""
-        values = expected_average_precision(self.items, self.relevant, self.harmonic, k)
-        return values if k is None else at_most_k(values, self.relevant, k)
-
-    def in_database_order(self, k: int | None = None) -> Values:
-        """Return average precision with ties in database order within one of the limits (None for all ranks)."""
-        return found_average_precision(self.ordered)[:, self._column(k)]
-
-    def by_convention(self, convention: Convention, k: int | None = None) -> Values:
-        """Return average precision within one of the limits by a convention; NaN for a query that it drops."""
-        if convention.ties == "expected":
-            limit = self.comparison.n_database if k is None else k
-            return expected_by(convention, self.items, self.relevant, limit, self.harmonic)
-        return ordered_by(convention, self.ordered, self._column(k))
-
-    @cached_property
-    def bounds(self) -> tuple[Values, Values]:
-        """The lowest and the highest average precision that some order of ties gives."""
-        return bounds_from(self.items, self.relevant, self.harmonic)
-
-    @cached_property
-    def by_labels(self) -> Counts:
-        """Items of each distance and grade, the number of shared labels: int64 `(n_query, n_bits + 1, n_grades)`."""
-        if self.comparison.relevance.shared:
-            return graded_histograms(self.comparison, self.queries, None)
-        return np.stack([self.items - self.relevant, self.relevant], axis=2)
-
-    @cached_property
-    def by_levels(self) -> Counts:
-        """Items of each distance and grade of the hierarchy, in the same form."""
-        return graded_histograms(self.comparison, self.queries, self.grades)
-
-    def up_to(self, k: int) -> int:
-        """Return k, or the size of the database where that is smaller."""
-        return min(k, self.comparison.n_database)
-
-    def _column(self, k: int | None) -> int:
-        return int(np.flatnonzero(self.limits == (self.comparison.n_database if k is None else k))[0])
 
 
 _EXACT = "exact expectation over the orders of equal distances"
@@ -160,6 +98,7 @@ def _tie_aware(k: int) -> Figure[Block, Values]:
     words = _TIE_AWARE.format(ranks=f"within the first {k} ranks", divisor=f"relevant items, at most {k}")
     return Figure(
         name=f"tie_aware_map_at_{k}", label=f"tie-aware mAP@{k}", means=words, of=lambda block: block.tie_aware(k), k=k,
+        kind="tie-aware",
         is_compared=k == 1000,
     )  # fmt: skip
 
@@ -169,6 +108,7 @@ def _ordered(k: int) -> Figure[Block, Values]:
     return Figure(
         name=f"map_database_order_at_{k}", label=f"mAP@{k}, database order", means=words,
         of=lambda block: block.in_database_order(k), k=k,
+        kind="database-order",
     )  # fmt: skip
 
 
@@ -177,7 +117,8 @@ def _precision(k: int) -> Figure[Block, Values]:
         name=f"precision_at_{k}",
         label=f"precision@{k}",
         means=f"mean over all queries of the share of relevant items among the first {k}; {_EXACT}",
-        of=lambda block: expected_precision(block.items, block.relevant, k),
+        of=lambda block: block.hits_at(k) / k,
+        kind="precision",
         k=k,
         is_compared=k == 100,
     )
@@ -189,7 +130,8 @@ def _recall(k: int) -> Figure[Block, Values]:
         label=f"recall@{k}",
         means=f"mean over all queries of the share of its relevant items among the first {k}; {_EXACT}; a query "
         "without relevant items counts 0",
-        of=lambda block: expected_recall(block.items, block.relevant, k),
+        of=lambda block: block.hits_at(k) / block.total,
+        kind="precision",
         k=k,
     )
 
@@ -202,6 +144,7 @@ def _asymmetric(k: int | None) -> Figure[Ties, float]:
         label="asymmetric tie-aware mAP" + ("" if k is None else f"@{k}"),
         means=_ASYMMETRIC.format(ranks=ranks, divisor=divisor),
         of=lambda ties: ties.average_precision(k, "at most k"),
+        kind="asymmetric",
         k=k or 0,
         group="asymmetric",
         is_primary=k is None,
@@ -214,6 +157,7 @@ BY_DISTANCE: tuple[Figure[Block, Values], ...] = (
         label="tie-aware mAP",
         means=_TIE_AWARE.format(ranks="over the whole database", divisor="all relevant items"),
         of=Block.tie_aware,
+        kind="tie-aware",
         is_primary=True,
     ),
     Figure(
@@ -221,12 +165,14 @@ BY_DISTANCE: tuple[Figure[Block, Values], ...] = (
         label="lowest mAP",
         means="as tie_aware_map, with the order of equal distances that is worst for each query",
         of=lambda block: block.bounds[0],
+        kind="tie-aware",
     ),
     Figure(
         name="highest_map",
         label="highest mAP",
         means="as tie_aware_map, with the order of equal distances that is best for each query",
         of=lambda block: block.bounds[1],
+        kind="tie-aware",
     ),
     *map(_tie_aware, MAP_KS),
     Figure(
@@ -234,6 +180,7 @@ BY_DISTANCE: tuple[Figure[Block, Values], ...] = (
         label="mAP, database order",
         means=_ORDERED.format(ranks="over the whole database"),
         of=Block.in_database_order,
+        kind="database-order",
         is_compared=True,
     ),
     *map(_ordered, MAP_KS),
@@ -244,26 +191,30 @@ BY_DISTANCE: tuple[Figure[Block, Values], ...] = (
         label="R-precision",
         means="mean over all queries of the share of relevant items among the first R, R the number of the query's "
         f"relevant items; {_EXACT}; a query without relevant items counts 0",
-        of=lambda block: expected_r_precision(block.items, block.relevant),
+        of=lambda block: expected_r_precision(*block.near),
+        kind="precision",
     ),
     Figure(
         name=f"precision_within_{RADIUS}",
         label=f"precision within {RADIUS} bits",
         means=f"{_WITHIN}the share of relevant ones; a query with no item there counts 0",
-        of=lambda block: ball_figures(block.items, block.relevant, RADIUS)[0],
+        of=lambda block: ball_figures(*block.histograms, RADIUS)[0],
+        kind="precision",
         is_compared=True,
     ),
     Figure(
         name=f"recall_within_{RADIUS}",
         label=f"recall within {RADIUS} bits",
         means=f"{_WITHIN}their share of the query's relevant items; without any, it counts 0",
-        of=lambda block: ball_figures(block.items, block.relevant, RADIUS)[1],
+        of=lambda block: ball_figures(*block.histograms, RADIUS)[1],
+        kind="precision",
     ),
     Figure(
         name=f"ndcg_at_{NDCG_K}",
         label=f"NDCG@{NDCG_K}",
         means=f"mean over all queries; grade: number of shared labels; {_GAIN}",
         of=lambda block: gain_ratio(block.by_labels, discount_sums(block.up_to(NDCG_K))),
+        kind="ndcg",
         k=NDCG_K,
         is_compared=True,
     ),
@@ -272,20 +223,23 @@ BY_DISTANCE: tuple[Figure[Block, Values], ...] = (
         label="guaranteed mAP",
         means="mean over all queries of 1/N times the sum of i / (i + F), i = 1 to N, for N relevant items and F "
         "others within the distance of the last of them: AP is at least that; a query without relevant items counts 0",
-        of=lambda block: lower_bound_from(block.items, block.relevant, block.harmonic),
+        of=lambda block: lower_bound_from(*block.near, block.harmonic),
+        kind="guaranteed",
     ),
     Figure(
         name="separated_queries",
         label="separated queries",
         means="share of queries all of whose relevant items lie nearer than every other item, so that AP is 1 in any "
         "order of ties; a query without relevant items is none of them",
-        of=lambda block: certain_from(block.items, block.relevant),
+        of=lambda block: certain_from(*block.near),
+        kind="guaranteed",
     ),
     Figure(
         name=f"hierarchical_ndcg_at_{NDCG_K}",
         label=f"hierarchical NDCG@{NDCG_K}",
         means=f"mean over all queries; grade: levels that two classes share; {_GAIN}",
         of=lambda block: gain_ratio(block.by_levels, discount_sums(block.up_to(NDCG_K))),
+        kind="hierarchy",
         k=NDCG_K,
         group="hierarchy",
     ),
@@ -295,6 +249,7 @@ BY_DISTANCE: tuple[Figure[Block, Values], ...] = (
         means=f"mean over all queries of the mean over the first {HIERARCHICAL_K} ranks of the sum of shared levels "
         f"over the largest such sum; {_EXACT}",
         of=lambda block: hierarchical_from(block.by_levels, block.up_to(HIERARCHICAL_K)),
+        kind="hierarchy",
         k=HIERARCHICAL_K,
         group="hierarchy",
     ),
@@ -315,5 +270,25 @@ def by_convention(convention: Convention, k: int | None) -> Figure[Block, Values
         label="mAP by convention",
         means=convention.describe(k),
         of=lambda block: block.by_convention(convention, k),
+        kind="tie-aware" if convention.ties == "expected" else "database-order",
         is_primary=True,
     )
+
+
+def figures_asked(names: Iterable[str] | None) -> list[Figure[Any, Any]]:
+    """Return the figures that are asked for by their kinds, groups or names, and the primary one; None for all.
+
+    Raises:
+        InputError: an unknown name, or one text in the place of several names.
+    """
+    if names is None:
+        return list(FIGURES)
+    if isinstance(names, str):
+        raise InputError(f"figures must be several names, such as [{names!r}], not one text")
+    asked, known = set(names), [*KINDS, *GROUPS, *(figure.name for figure in FIGURES)]
+    for name in sorted(asked - set(known)):
+        raise InputError(
+            f"figures can be asked for by kind, {', '.join(KINDS)}, by ranking ({', '.join(GROUPS)}) or by their "
+            f"names, not by {name!r}.{did_you_mean(name, known)}"
+        )
+    return [one for one in FIGURES if one is FIGURES[0] or asked & {one.kind, one.group, one.name}]

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from nearbit.compiled import COUNTING
 from nearbit.errors import InputError, did_you_mean
-from nearbit.metrics.counting.comparison import Comparison, Counts, Values, check_k, compare
+from nearbit.metrics.counting.comparison import PLAIN_GRADES, Comparison, Counts, Values, check_k, compare
 
 HIGHEST_GRADE = 1000
 """The gain 2^grade of a higher one is no float64."""
@@ -150,9 +151,13 @@ def gain_ratio(counts: Counts, discounts: Values) -> Values:
     Returns:
         float64 `(n_query,)`.
     """
+    by_grade = np.stack([counts[:, :, grade].sum(axis=1) for grade in range(counts.shape[2])], axis=1)[:, ::-1]
     gain = np.asarray(2.0 ** np.arange(counts.shape[2]) - 1, dtype=np.float64)
-    items, by_grade = counts.sum(axis=2), counts.sum(axis=1)[:, ::-1]
-    reached = _gain(items, counts @ gain / np.maximum(items, 1), discounts)
+    items, gains = counts[:, :, 0].copy(), np.zeros(counts.shape[:2])
+    for grade in range(1, counts.shape[2]):
+        items += counts[:, :, grade]
+        gains += gain[grade] * counts[:, :, grade]
+    reached = _gain(items, gains / np.maximum(items, 1), discounts)
     best = _gain(by_grade, np.broadcast_to(gain[::-1], by_grade.shape), discounts)
     return np.asarray(np.divide(reached, best, out=np.zeros(len(best)), where=best > 0), dtype=np.float64)
 
@@ -192,25 +197,37 @@ def hierarchical_from(counts: Counts, k: int) -> Values:
 
 def graded_histograms(comparison: Comparison, block: range, grades: Grades | None) -> Counts:
     """Return the number of items of each distance and grade: int64 `(len(block), n_bits + 1, n_grades)`."""
-    from nearbit.metrics.counting import kernels
-
-    relevance = comparison.relevance
+    asked = comparison.asked(block)
     table = np.empty((0, 0), np.int64)
-    if not relevance.shared:
+    if not asked.shared:
         table = _table(comparison, grades)
     elif grades is not None:
         raise InputError(
             "a hierarchy of classes grades items with one label each, and these have several: leave it out, and the "
             "number of shared labels is the grade"
         )
-    keys = relevance.query_keys[block.start : block.stop]
-    n_grades = 1 + int(np.bitwise_count(keys).sum(axis=1).max() if relevance.shared else table.max(initial=1))
-    counts = np.zeros((len(block), comparison.n_bits + 1, n_grades), np.int64)
-    queries = comparison.query_words[block.start : block.stop]
-    kernels.graded_histograms(
-        queries, comparison.database_words, keys, relevance.database_keys, relevance.shared, table, counts
-    )
-    highest = int(np.flatnonzero(counts.any(axis=(0, 1)))[-1])
+    n_grades = 1 + (asked.most_shared if asked.shared else int(table.max(initial=1)))
+    if COUNTING.serves(PLAIN_GRADES * len(block) * comparison.n_database):
+        from nearbit.metrics.counting import kernels
+
+        counts = np.zeros((len(block), comparison.n_bits + 1, n_grades), np.int64)
+        kernels.graded_histograms(
+            asked.queries, asked.database, asked.query_keys, asked.database_keys, asked.shared, table, counts
+        )
+    else:
+        from nearbit.metrics.counting import plain
+
+        counts = plain.graded_histograms(asked, comparison.n_bits, n_grades, table)
+    return trimmed_grades(counts)
+
+
+def trimmed_grades(counts: Counts) -> Counts:
+    """Return counts of items by distance and grade up to the highest grade that occurs.
+
+    Raises:
+        InputError: it is too high.
+    """
+    highest = max(grade for grade in range(counts.shape[2]) if grade == 0 or counts[:, :, grade].any())
     if highest > HIGHEST_GRADE:
         raise InputError(f"items share up to {highest} labels, and graded figures hold for at most {HIGHEST_GRADE}")
     return counts[:, :, : highest + 1]

@@ -17,9 +17,9 @@ def images_per_class(labels: npt.NDArray[np.bool_]) -> float | None:
     return float(np.median(counts[counts > 0])) if counts.any() else None
 
 
-def share_of(value: float, whole: float | None) -> float | None:
+def share_of(value: float | None, whole: float | None) -> float | None:
     """Return what share of a figure another one is; None where there is no such figure, or it is 0."""
-    return None if not whole else value / whole
+    return None if not whole or value is None else value / whole
 
 
 def advice_of(kept: float, *, method: str | None, n_bits: int, images: float | None, asymmetric: str | None) -> str:

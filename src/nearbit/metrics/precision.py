@@ -125,28 +125,43 @@ def ball_figures(items: Counts, relevant: Counts, radius: int) -> tuple[Values, 
     return found / np.maximum(inside, 1), found / np.maximum(relevant.sum(axis=1), 1)
 
 
-def expected_precision(items: Counts, relevant: Counts, k: int | Counts) -> Values:
-    """Return the expected precision at `k` from histograms over distances.
+def expected_hits(items: Counts, relevant: Counts, ranks: Counts) -> Values:
+    """Return the expected number of relevant items within ranks from histograms over distances.
 
     A tie of n items, r of them relevant, of which the first `t` ranks lie within `k`, adds `r · t / n` items.
 
     Args:
         items: items at each distance, int64 `(n_query, n_bits + 1)`.
         relevant: relevant items at each distance, the same shape.
-        k: how many ranks count; or one number a query, int64 `(n_query,)`, each at least 1.
+        ranks: how many ranks count, each at least 1: int64 `(n_ranks,)`, or `(n_query, n_ranks)`.
 
     Returns:
-        float64 `(n_query,)`.
+        float64 `(n_query, n_ranks)`.
     """
-    items_before = np.cumsum(items, axis=1) - items
-    within = np.clip(np.reshape(k, (-1, 1)) - items_before, 0, items)
-    expected = relevant * within / np.maximum(items, 1)
-    return np.asarray(expected.sum(axis=1) / k, dtype=np.float64)
+    n, width = items.shape
+    limits = np.broadcast_to(ranks, (n, ranks.shape[-1]))
+    ends, found = np.cumsum(items, axis=1), np.cumsum(relevant, axis=1)
+    past = [np.count_nonzero(ends <= limit[:, None], axis=1) for limit in limits.T]  # ties that lie within the ranks
+    cut = np.minimum(np.stack(past, axis=1), width - 1) + width * np.arange(n)[:, None]
+    own, hits = items.ravel()[cut], relevant.ravel()[cut]
+    counted = np.clip(limits - (ends.ravel()[cut] - own), 0, own)
+    return np.asarray(found.ravel()[cut] - hits + hits * counted / np.maximum(own, 1), dtype=np.float64)
+
+
+def expected_precision(items: Counts, relevant: Counts, k: int | Counts) -> Values:
+    """Return the expected precision at `k` from histograms over distances: float64 `(n_query,)`.
+
+    Args:
+        items: items at each distance, int64 `(n_query, n_bits + 1)`.
+        relevant: relevant items at each distance, the same shape.
+        k: how many ranks count; or one number a query, int64 `(n_query,)`, each at least 1.
+    """
+    return np.asarray(expected_hits(items, relevant, np.reshape(k, (-1, 1)))[:, 0] / k, dtype=np.float64)
 
 
 def expected_recall(items: Counts, relevant: Counts, k: int) -> Values:
     """Return the expected recall at `k` from histograms over distances; 0 where nothing is relevant."""
-    found = expected_precision(items, relevant, k) * k
+    found = expected_hits(items, relevant, np.array([k]))[:, 0]
     return np.asarray(found / np.maximum(relevant.sum(axis=1), 1), dtype=np.float64)
 
 
@@ -226,8 +241,8 @@ def curve_by_rank(
 
 def rank_figures(items: Counts, relevant: Counts, ranks: Counts) -> tuple[Values, Values]:
     """Return the expected precision and recall of each query at each rank: float64 `(n_query, n_ranks)` each."""
-    precision = np.stack([expected_precision(items, relevant, int(rank)) for rank in ranks], axis=1)
-    return precision, precision * ranks / np.maximum(relevant.sum(axis=1, keepdims=True), 1)
+    hits = expected_hits(items, relevant, ranks)
+    return hits / ranks, hits / np.maximum(relevant.sum(axis=1, keepdims=True), 1)
 
 
 def _mean_curve(comparison: Comparison, figure: Callable[[range], tuple[Values, Values]], at: Counts) -> Curve:

@@ -1,6 +1,6 @@
 """One evaluation of codes: the tie-aware figures, the field's figures beside them, and what each of them means."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,11 +11,22 @@ from nearbit.codes import check_codes
 from nearbit.errors import InputError, did_you_mean
 from nearbit.keywords import generator_of, suggesting
 from nearbit.metrics.averages import bootstrap_interval, mean, per_class
+from nearbit.metrics.block import Block
 from nearbit.metrics.conventions import convention_named, counted_by
 from nearbit.metrics.counting.comparison import Comparison, Counts, Values, check_k, compare
-from nearbit.metrics.figures import ASYMMETRIC, BY_DISTANCE, CONVENTION, FIGURES, MAP_KS, Block, Figure, by_convention
+from nearbit.metrics.figures import (
+    CONVENTION,
+    FIGURES,
+    MAP_KS,
+    PRECISION_KS,
+    RECALL_KS,
+    Figure,
+    Group,
+    by_convention,
+    figures_asked,
+)
 from nearbit.metrics.graded import Grades
-from nearbit.metrics.precision import Curve, radius_figures, rank_figures
+from nearbit.metrics.precision import Curve, radius_figures
 from nearbit.metrics.scored import asymmetric_figures
 from nearbit.metrics.tie_aware import harmonic_numbers
 from nearbit.progress import Progress, silent
@@ -95,6 +106,7 @@ def evaluate_codes(
     database_labels: npt.ArrayLike,
     *,
     n_bits: int,
+    figures: Iterable[str] | None = None,
     convention: str | None = None,
     k: int | None = None,
     grades: Grades | None = None,
@@ -111,6 +123,8 @@ def evaluate_codes(
         database_codes: uint8 `(n_database, ceil(n_bits / 8))`.
         database_labels: labels of the database, in the form of `query_labels`.
         n_bits: code length in bits.
+        figures: the kinds of figures that are wanted (see `nearbit.metrics.KINDS`), or names of single ones; None for
+            all. The primary figure, the curves and the mean of each class are in every report.
         convention: name of a convention whose mean average precision is reported too; see `CONVENTIONS_BY_NAME`.
         k: how many ranks that convention counts; None for all.
         grades: of a hierarchy of classes, for one label an item; adds the figures that need them.
@@ -124,21 +138,27 @@ def evaluate_codes(
         The report. Deterministic; the memory does not grow with queries × database.
 
     Raises:
-        InputError: a wrong type, shape or length, set tail bits, no query, an empty database, an unknown
-            convention, or a `k` without one.
+        InputError: a wrong type, shape or length, set tail bits, no query, an empty database, an unknown figure or
+            convention, a `k` without one, or figures without what they need or the other way round.
     """
+    asked = figures_asked(figures)
+    if figures is not None:
+        _check_needed(asked, "hierarchy", "grades", grades)
+        _check_needed(asked, "asymmetric", "query_outputs", query_outputs)
     if k is not None and convention is None:
         raise InputError("k counts the ranks of a convention: name one, or leave k out")
     rng = generator_of(rng, seed, needed=False)
     k = None if k is None else check_k(k)
     chosen = None if convention is None else convention_named(convention)
     comparison = compare(query_codes, query_labels, database_codes, database_labels, n_bits)
-    wanted: list[Figure[Block, Values]] = [one for one in BY_DISTANCE if one.group == "distance" or grades is not None]
+    ranked: dict[Group, bool] = {"distance": True, "hierarchy": grades is not None}
+    wanted: list[Figure[Block, Values]] = [one for one in asked if ranked.get(one.group, False)]
     wanted += [] if chosen is None else [by_convention(chosen, k)]
     values, curves = _by_distance(comparison, wanted, grades, k, progress)
     n_relevant = values.pop("n_relevant")
     if query_outputs is not None:
-        values |= _by_outputs(comparison, query_outputs, database_codes)
+        of_outputs = [one for one in asked if one.group == "asymmetric"]
+        values |= _by_outputs(comparison, of_outputs, query_outputs, database_codes)
     if chosen is not None:
         counted = counted_by(chosen, values[CONVENTION], query_labels)
         values[CONVENTION] = np.where(counted, values[CONVENTION], np.nan)
@@ -176,13 +196,25 @@ def _by_distance(
     sizes = np.bincount(of_query).astype(np.float64)
     limits = np.array([comparison.n_database, *MAP_KS, *([] if k is None else [k])], np.int64)
     harmonic, ranks = harmonic_numbers(comparison.n_database), _ranks(comparison.n_database)
+    at = np.array([*ranks, *PRECISION_KS, *RECALL_KS], np.int64)
+    kinds = {figure.kind for figure in figures}
 
     def of_block(queries: range) -> tuple[dict[str, Values], list[Values]]:
-        block = Block(distinct, queries, limits, harmonic, grades)
+        block = Block(
+            distinct,
+            queries,
+            limits,
+            at,
+            harmonic,
+            grades,
+            in_order="database-order" in kinds,
+            by_shared="ndcg" in kinds,
+        )
         columns = {figure.name: figure.of(block) for figure in figures}
-        curves = (*radius_figures(block.items, block.relevant), *rank_figures(block.items, block.relevant, ranks))
+        hits = block.hits[:, : len(ranks)]
+        curves = (*radius_figures(*block.histograms), hits / ranks, hits / block.total[:, None])
         own = sizes[queries.start : queries.stop]
-        return columns | {"n_relevant": block.relevant.sum(axis=1)}, [own @ values for values in curves]
+        return columns | {"n_relevant": block.near[1].sum(axis=1)}, [own @ values for values in curves]
 
     blocks, done = [], 0
     progress("evaluating queries", 0, comparison.n_query)
@@ -202,12 +234,24 @@ def _ranks(n_database: int) -> Counts:
     return np.array([*(rank for rank in steps if rank < n_database), n_database], np.int64)
 
 
-def _by_outputs(comparison: Comparison, outputs: npt.ArrayLike, database_codes: npt.ArrayLike) -> dict[str, Values]:
+def _check_needed(asked: Sequence[Figure[Any, Any]], kind: Group, name: str, given: object) -> None:
+    """Refuse figures that lack what they need, and what no figure that is asked for needs."""
+    needed = any(one.group == kind for one in asked)
+    if needed and given is None:
+        raise InputError(f"figures of the kind {kind!r} need {name}: give them, or leave these figures out")
+    if given is not None and not needed:
+        raise InputError(f"{name} would do nothing without figures of the kind {kind!r}: ask for them, or leave it out")
+
+
+def _by_outputs(
+    comparison: Comparison, figures: Sequence[Figure[Any, Any]], outputs: npt.ArrayLike, database_codes: npt.ArrayLike
+) -> dict[str, Values]:
     """Return the asymmetric figures of each query."""
     codes = check_codes(database_codes, comparison.n_bits, name="database_codes")
-    figures = [figure.of for figure in ASYMMETRIC]
-    values = asymmetric_figures(outputs, codes, comparison.n_bits, comparison.relevance, figures)
-    return dict(zip((figure.name for figure in ASYMMETRIC), values.T, strict=True))
+    values = asymmetric_figures(
+        outputs, codes, comparison.n_bits, comparison.relevance, [figure.of for figure in figures]
+    )
+    return dict(zip((figure.name for figure in figures), values.T, strict=True))
 
 
 def _mean(values: Values, figure: Figure[Any, Any], n_database: int) -> float | None:

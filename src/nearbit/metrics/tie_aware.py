@@ -179,11 +179,25 @@ def expected_average_precision(items: Counts, relevant: Counts, harmonic: Values
     Returns:
         float64 `(n_query,)`; 0 where nothing is relevant.
     """
+    total = np.maximum(relevant.sum(axis=1), 1)
     items_before = np.cumsum(items, axis=1) - items
-    relevant_before = np.cumsum(relevant, axis=1) - relevant
     counted = items if k is None else np.clip(k - items_before, 0, items)
+    if k is not None:  # the ties from there on add 0
+        width = whole_eighths(counted)
+        items, relevant, items_before, counted = (part[:, :width] for part in (items, relevant, items_before, counted))
+    relevant_before = np.cumsum(relevant, axis=1) - relevant
     gains = tie_gains(items, relevant, items_before, relevant_before, counted, harmonic)
-    return np.asarray(gains.sum(axis=1) / np.maximum(relevant.sum(axis=1), 1), dtype=np.float64)
+    return np.asarray(gains.sum(axis=1) / total, dtype=np.float64)
+
+
+def whole_eighths(counts: Counts) -> int:
+    """Return how many columns hold all that is not 0, rounded up to whole eighths.
+
+    NumPy sums the rows of so many columns as it sums those of more: the same numbers in the same order, so that
+    figures are equal to the last bit however far histograms go.
+    """
+    filled = np.flatnonzero(counts.any(axis=0))
+    return -(-(1 + int(filled[-1])) // 8) * 8 if filled.size else 8
 
 
 def tie_gains(

@@ -9,6 +9,7 @@ import click
 from nearbit.cli.console import (
     Bars,
     Data,
+    ModelPath,
     data_options,
     device_option,
     echo,
@@ -27,12 +28,12 @@ if TYPE_CHECKING:
     from nearbit.model.bundle import Model
 
 CODES = ("query_codes", "query_labels", "database_codes", "database_labels")
-WITH_CODES = ("codes_path", "convention", "k", "hierarchy_path", "plots_folder", "as_json")
+WITH_CODES = ("codes_path", "figures", "convention", "k", "hierarchy_path", "plots_folder", "as_json")
 """Parameters that have a use with --codes."""
 
 
 @click.command("evaluate", epilog="Example: nearbit evaluate birds.model photos/")
-@click.argument("model_path", metavar="[MODEL]", type=click.Path(path_type=Path), required=False)
+@click.argument("model_path", metavar="[MODEL]", type=ModelPath(), required=False)
 @click.argument("source", metavar="[DATA]", required=False, type=Data())
 @click.option(
     "--codes",
@@ -49,6 +50,11 @@ WITH_CODES = ("codes_path", "convention", "k", "hierarchy_path", "plots_folder",
 )
 @click.option(
     "--protocol", help="For a model trained without some classes: seen@seen, seen@all, unseen@unseen, unseen@all."
+)
+@click.option(
+    "--figures",
+    help="Kinds of figures, with commas between: tie-aware, database-order, precision, ndcg, guaranteed, hierarchy, "
+    "asymmetric; or names of single ones. [default: all]",
 )
 @click.option("--convention", help="Also report mAP as another code base computes it, such as deephash-pytorch or csq.")
 @click.option("-k", type=click.IntRange(1), help="How many ranks that convention counts. [default: all]")
@@ -73,6 +79,7 @@ def command(
     codes_path: Path | None,
     split_path: Path | None,
     protocol: str | None,
+    figures: str | None,
     convention: str | None,
     k: int | None,
     hierarchy_path: Path | None,
@@ -95,8 +102,9 @@ def command(
     if split_path is not None and protocol is not None:
         raise InputError("--split names a split that is made: leave --protocol out")
     _check_options(codes_path, convention, k, plots_folder)
+    kinds = _figures(figures, with_hierarchy=hierarchy_path is not None)
     hierarchy = None if hierarchy_path is None else _read_hierarchy(hierarchy_path)
-    chosen = {"convention": convention, "k": k, "hierarchy": hierarchy}
+    chosen = {"figures": kinds, "convention": convention, "k": k, "hierarchy": hierarchy}
     with Bars() as progress:
         options = ReadingOptions(cache=cache, progress=progress, **reading)
         about, report = (
@@ -176,10 +184,25 @@ def _check_options(codes_path: Path | None, convention: str | None, k: int | Non
         check_plots()
 
 
+def _figures(text: str | None, *, with_hierarchy: bool) -> list[str] | None:
+    """Return the kinds and names of `--figures`, checked before any work; None for all."""
+    from nearbit.metrics.figures import figures_asked
+
+    names = None if text is None else [name.strip() for name in text.split(",")]
+    asked = any(figure.group == "hierarchy" for figure in figures_asked(names))
+    if names is not None and asked != with_hierarchy:
+        raise InputError("--hierarchy goes with figures of the kind hierarchy: give both, or neither")
+    return names
+
+
 def _read_hierarchy(path: Path) -> dict[str, str]:
-    """Return the parent of each node of a CSV file of lines `node,parent`."""
+    """Return the parent of each node of a CSV file of lines `node,parent`, or of the `hierarchy.txt` of NABirds."""
     import csv
 
+    from nearbit.datasets.formats.numbered import HIERARCHY, read_numbered_hierarchy
+
+    if path.name == HIERARCHY:
+        return read_numbered_hierarchy(path)
     parents: dict[str, str] = {}
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
@@ -247,12 +270,15 @@ def _codes(path: Path, chosen: dict[str, Any], progress: Any) -> tuple[dict[str,
     from nearbit.cli.arrays import read_arrays
     from nearbit.codes import check_signs
     from nearbit.metrics import evaluate_codes, grades_of_tree
+    from nearbit.metrics.figures import figures_asked
     from nearbit.metrics.health import health_of
 
     arrays, n_bits = read_arrays(path, CODES, also=("query_outputs",))
     if "query_outputs" in arrays:
         check_signs(arrays["query_outputs"], arrays["query_codes"], n_bits, name="query_outputs")
     hierarchy = chosen.pop("hierarchy")
+    if not any(figure.group == "asymmetric" for figure in figures_asked(chosen["figures"])):
+        arrays.pop("query_outputs", None)
     grades, names = None, None
     if hierarchy is not None:
         arrays |= _numbered(arrays)

@@ -35,6 +35,8 @@ def by_scan(
     worth = layout.n_places * len(queries) // PAIRS_PER_THREAD if len(blocks) < threads else 1
     ranges = ranges_of(layout.n_places, worth, threads)
     most = scan_kernels.NO_LIMIT if k is None else k
+    if len(blocks) == len(ranges) == 1:
+        return Hits.in_sequence(*calls.scan(layout, 0, layout.n_places, queries, limits, n_bits, most, excluded))
 
     def work(job: tuple[slice, tuple[int, int]]) -> Hits:
         block, (start, stop) = job

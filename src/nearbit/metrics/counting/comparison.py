@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from nearbit.codes import as_words, check_codes, check_n_bits
+from nearbit.compiled import COUNTING
 from nearbit.errors import InputError
 from nearbit.metrics.counting.grouping import Columns, Groups, Lists, group, list_by_label, may_pay, order_of
-from nearbit.metrics.counting.relevance import Relevance, relevance_of
+from nearbit.metrics.counting.relevance import Asked, Relevance, relevance_of
 from nearbit.threads import n_threads
 
 Counts = npt.NDArray[np.int64]
@@ -22,6 +23,8 @@ Result = TypeVar("Result")
 QUERIES_PER_BLOCK = 256
 MOST_BITS = 32_767
 """The longest code that the kernels count distances of."""
+PLAIN_HISTOGRAMS, PLAIN_ORDER, PLAIN_GRADES = 2e-9, 6e-9, 4e-9
+"""About how many seconds NumPy takes for one query and one item: to count distances, to rank, and to count grades."""
 SIDES: tuple[Literal["left"], Literal["right"]] = ("left", "right")
 
 
@@ -34,12 +37,15 @@ class OrderedSums:
         relevant: relevant items at each distance, the same shape.
         sums: sums of precision at the ranks of relevant items within each limit, float64 `(n_query, n_limits)`.
         found: relevant items within each limit, int64 `(n_query, n_limits)`.
+        graded: relevant items at each distance by the number of labels that they share, int64 `(n_query, n_bits + 1,
+            n_grades)`; no grades where they were not asked for, or items have one label each.
     """
 
     items: Counts
     relevant: Counts
     sums: Values
     found: Counts
+    graded: Counts
 
 
 class Grouped(NamedTuple):
@@ -87,7 +93,10 @@ class Comparison:
 
     def distinct_codes(self) -> int:
         """Return the number of different codes in the database."""
-        return len(group(self.database_words).first)
+        if len(self.database_words) > 1:
+            return len(group(self.database_words).first)
+        ordered = np.sort(self.database_words[0])
+        return 1 + int(np.count_nonzero(ordered[1:] != ordered[:-1]))
 
     def map_blocks(self, figure: Callable[[range], Result]) -> Iterator[Result]:
         """Yield a figure of each block of queries, in order; the blocks are worked on in parallel.
@@ -126,6 +135,10 @@ class Comparison:
         Returns:
             all items int64 `(len(block), n_bits + 1)`; relevant items, the same shape.
         """
+        if not COUNTING.serves(PLAIN_HISTOGRAMS * len(block) * self.n_database):
+            from nearbit.metrics.counting import plain
+
+            return plain.histograms(self.asked(block), self.n_bits)
         from nearbit.metrics.counting import kernels
 
         items, relevant = self._empty_histograms(block)
@@ -143,26 +156,50 @@ class Comparison:
             kernels.keyed_histograms(queries, grouped.words, query_keys, grouped.keys, grouped.weights, items, relevant)
         return items, relevant
 
-    def ordered(self, block: range, limits: Counts) -> OrderedSums:
-        """Return the histograms and, ties in database order, the sums of precision within each limit of ranks."""
-        from nearbit.metrics.counting import kernels
+    def ordered(self, block: range, limits: Counts, *, graded: bool = False) -> OrderedSums:
+        """Return the histograms and, ties in database order, the sums of precision within each limit of ranks.
 
+        Args:
+            block: of the queries.
+            limits: how many ranks count, int64 `(n_limits,)`.
+            graded: whether relevant items are counted by how many labels they share, too, where they may share several.
+        """
+        asked = self.asked(block)
+        n_grades = asked.most_shared + 1 if graded and asked.shared else 0
+        if not COUNTING.serves(PLAIN_ORDER * len(block) * self.n_database):
+            from nearbit.metrics.counting import plain
+
+            return OrderedSums(*plain.ordered_sums(asked, self.n_bits, limits, n_grades))
+        from nearbit.metrics.counting.order_kernels import ordered_sums
+
+        ranges, by_label = self._ranges(asked.query_keys)
         items, relevant = self._empty_histograms(block)
-        sums = np.empty((len(block), len(limits)))
-        found = np.empty((len(block), len(limits)), np.int64)
-        kernels.ordered_sums(
-            self.query_words[block.start : block.stop],
-            self.database_words,
-            self.relevance.query_keys[block.start : block.stop],
-            self.relevance.database_keys,
-            self.relevance.shared,
-            limits,
-            items,
-            relevant,
-            sums,
-            found,
-        )
-        return OrderedSums(items, relevant, sums, found)
+        of_grades = np.zeros((*items.shape, n_grades), np.int64)
+        sums, found = np.empty((len(block), len(limits))), np.empty((len(block), len(limits)), np.int64)
+        ordered_sums(
+            asked.queries, asked.database, ranges, by_label, asked.query_keys, asked.database_keys, limits,
+            items, relevant, of_grades, sums, found,
+        )  # fmt: skip
+        return OrderedSums(items, relevant, sums, found, of_grades)
+
+    def asked(self, block: range) -> Asked:
+        """Return a block of queries with the whole database."""
+        own = slice(block.start, block.stop)
+        keys = self.relevance
+        return Asked(self.query_words[own], self.database_words, keys.query_keys[own], keys.database_keys, keys.shared)
+
+    def _ranges(self, query_keys: npt.NDArray[np.uint64]) -> tuple[Counts, npt.NDArray[np.uint32]]:
+        """Return where the relevant items of queries lie among the items by label; empty where they share bits."""
+        if self.relevance.shared:
+            return np.empty((2, 0), np.int64), np.empty(0, np.uint32)
+        keys, rows = self._by_label
+        return np.stack([np.searchsorted(keys, query_keys[:, 0], side=side) for side in SIDES]), rows
+
+    @cached_property
+    def _by_label(self) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint32]]:
+        """The labels in order, and the items of each in database order."""
+        rows = order_of(self.relevance.database_keys[0])
+        return self.relevance.database_keys[0][rows], rows.astype(np.uint32)
 
     def _empty_histograms(self, block: range) -> tuple[Counts, Counts]:
         shape = (len(block), self.n_bits + 1)
@@ -208,8 +245,8 @@ def compare(
     database = check_codes(database_codes, n_bits, name="database_codes")
     _check_lengths("query", len(queries), np.shape(query_labels))
     _check_lengths("database", len(database), np.shape(database_labels))
-    columns = np.ascontiguousarray(as_words(database).T)
-    return Comparison(as_words(queries), columns, relevance_of(query_labels, database_labels), int(n_bits))
+    words, columns = (np.require(part, requirements=["C", "W"]) for part in (as_words(queries), as_words(database).T))
+    return Comparison(words, columns, relevance_of(query_labels, database_labels), int(n_bits))
 
 
 def check_k(k: int) -> int:

@@ -60,7 +60,7 @@ def _count_pairs(pairs: Any, table: Any) -> None:
 
 
 @jit
-def _add_table(table: Any, counts: Any) -> None:
+def add_table(table: Any, counts: Any) -> None:
     """Add the rows and the columns of a table of pairs up."""
     for row in range(table.shape[0]):
         line = table[row]
@@ -72,7 +72,21 @@ def _add_table(table: Any, counts: Any) -> None:
 
 
 @jit
-def _add_lanes(places: Any, lanes: Any, counts: Any) -> None:
+def add_pairs(places: Any, pairs: Any, table: Any, counts: Any) -> None:
+    """Count places two at a time in a table; of an odd number, the last one in `counts`."""
+    size = np.uint16(counts.size)
+    for begin in range(0, places.size - 1, 2 * pairs.size):
+        half = min(pairs.size, (places.size - begin) // 2)
+        first, second = places[begin : begin + half], places[begin + half : begin + 2 * half]
+        for i in range(half):
+            pairs[i] = first[i] * size + second[i]
+        _count_pairs(pairs[:half], table)
+    if places.size % 2:
+        counts[places[places.size - 1]] += 1
+
+
+@jit
+def add_lanes(places: Any, lanes: Any, counts: Any) -> None:
     """Count places in four histograms, so that neighbours of equal distance do not wait for each other."""
     lanes[:] = 0
     a, b, c, d = lanes[0], lanes[1], lanes[2], lanes[3]
@@ -98,18 +112,10 @@ def count(places: Any, start: int, weights: Any, room: Any, counts: Any) -> None
             counts[places[i]] += np.int64(own[i])
     elif table.shape[0] == counts.size and places.size >= PAIRED_ITEMS:
         table[:] = 0
-        size = np.uint16(counts.size)
-        for begin in range(0, places.size - 1, 2 * pairs.size):
-            half = min(pairs.size, (places.size - begin) // 2)
-            first, second = places[begin : begin + half], places[begin + half : begin + 2 * half]
-            for i in range(half):
-                pairs[i] = first[i] * size + second[i]
-            _count_pairs(pairs[:half], table)
-        _add_table(table, counts)
-        if places.size % 2:
-            counts[places[places.size - 1]] += 1
+        add_pairs(places, pairs, table, counts)
+        add_table(table, counts)
     else:
-        _add_lanes(places, lanes, counts)
+        add_lanes(places, lanes, counts)
 
 
 @jit
@@ -134,7 +140,7 @@ def tally(query: Any, columns: Any, start: int, stop: int, weights: Any, room: A
             half = min(pairs.size, (n - begin) // 2)
             _fill_pairs(query[0], column[begin : begin + 2 * half], size, pairs[:half])
             _count_pairs(pairs[:half], table)
-        _add_table(table, counts)
+        add_table(table, counts)
         if n % 2:
             counts[ones(query[0] ^ column[n - 1])] += 1
         return

@@ -101,14 +101,9 @@ def listed_histograms(
 
 
 @jit
-def _mark(query: Any, columns: Any, start: int, shared: bool, out: Any) -> None:
-    """Turn distances into `2 · distance + relevant`: keys that share a bit, or else are equal, are relevant."""
-    two = np.uint16(2)
-    key, column = query[0], columns[0][start : start + out.size]
-    if not shared:
-        for i in range(out.size):
-            out[i] = two * out[i] + np.uint16(column[i] == key)
-        return
+def _mark(query: Any, columns: Any, start: int, out: Any) -> None:
+    """Turn distances into `2 · distance + relevant`: keys that share a bit are relevant."""
+    two, key, column = np.uint16(2), query[0], columns[0][start : start + out.size]
     if columns.shape[0] == 1:
         for i in range(out.size):
             out[i] = two * out[i] + np.uint16((column[i] & key) != 0)
@@ -146,73 +141,11 @@ def keyed_histograms(
         places = scratch[: min(BLOCK, n - start)]
         for q in range(queries.shape[0]):
             fill_distances(queries[q], columns, start, places)
-            _mark(query_keys[q], key_columns, start, True, places)
+            _mark(query_keys[q], key_columns, start, places)
             count(places, start, weights, room, counts[q])
     for q in range(queries.shape[0]):
         relevant[q] = counts[q, 1::2]
         items[q] = counts[q, ::2] + counts[q, 1::2]
-
-
-@jit
-def ordered_sums(
-    queries: Any,
-    columns: Any,
-    query_keys: Any,
-    key_columns: Any,
-    shared: bool,
-    limits: Any,
-    items: Any,
-    relevant: Any,
-    sums: Any,
-    found: Any,
-) -> None:
-    """Fill histograms and, for ties in database order, the sums of precision at the ranks of relevant items.
-
-    The rank of an item is the number of nearer items plus its place among those of its distance, so that one pass in
-    database order finds every rank without a sort.
-
-    Args:
-        queries: uint64 `(n_query, words)`.
-        columns: uint64 `(words, n_database)`, in database order.
-        query_keys: uint64 `(n_query, keys)`.
-        key_columns: uint64 `(keys, n_database)`.
-        shared: whether keys are bits of labels, not class numbers.
-        limits: int64 `(n_limits,)`: how many ranks count.
-        items: int64 `(n_query, n_bits + 1)`, filled.
-        relevant: the same.
-        sums: float64 `(n_query, n_limits)`, filled: sums of precision at the relevant ranks within each limit.
-        found: int64 `(n_query, n_limits)`, filled: relevant items within each limit.
-    """
-    n, width = columns.shape[1], items.shape[1]
-    room, none = room_for(2 * width), np.empty(0, np.uint32)
-    places = np.empty(n, np.uint16)
-    for q in range(queries.shape[0]):
-        counts = np.zeros(2 * width, np.int64)
-        for start in range(0, n, BLOCK):
-            block = places[start : min(start + BLOCK, n)]
-            fill_distances(queries[q], columns, start, block)
-            _mark(query_keys[q], key_columns, start, shared, block)
-            count(block, 0, none, room, counts)
-        relevant[q] = counts[1::2]
-        items[q] = counts[::2] + counts[1::2]
-        _rank(places, items[q], relevant[q], limits, sums[q], found[q])
-
-
-@jit
-def _rank(places: Any, items: Any, relevant: Any, limits: Any, sums: Any, found: Any) -> None:
-    """Walk the items in database order; each takes the next rank of its distance."""
-    rank, seen = np.cumsum(items) - items, np.cumsum(relevant) - relevant
-    sums[:] = 0.0
-    found[:] = 0
-    for place in places:
-        distance = place >> np.uint16(1)
-        rank[distance] += 1
-        if place & np.uint16(1):
-            seen[distance] += 1
-            for limit in range(limits.size):
-                if rank[distance] <= limits[limit]:
-                    sums[limit] += seen[distance] / rank[distance]
-                    found[limit] += 1
 
 
 @jit

@@ -5,6 +5,7 @@ keys of 64 bits, from which the kernels read relevance item by item, without eve
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +30,29 @@ class Relevance:
     query_keys: Keys
     database_keys: Keys
     shared: bool
+
+
+class Asked(NamedTuple):
+    """Some queries and the database in its own order, as both forms of the kernels take them.
+
+    Attributes:
+        queries: uint64 `(n, words)`.
+        database: uint64 `(words, n_database)`.
+        query_keys: uint64 `(n, keys)`.
+        database_keys: uint64 `(keys, n_database)`.
+        shared: as in `Relevance`.
+    """
+
+    queries: Keys
+    database: Keys
+    query_keys: Keys
+    database_keys: Keys
+    shared: bool
+
+    @property
+    def most_shared(self) -> int:
+        """How many labels an item can share with a query at most."""
+        return int(np.bitwise_count(self.query_keys).sum(axis=1).max()) if self.shared else 1
 
 
 def relevance_of(query_labels: npt.ArrayLike, database_labels: npt.ArrayLike) -> Relevance:
