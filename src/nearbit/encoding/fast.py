@@ -24,7 +24,7 @@ from nearbit.encoding.pipeline import Encoded, EncodeRequest, Finish, Reader, en
 from nearbit.encoding.preprocessing import AnyInput, Pixels, Preprocessing
 from nearbit.encoding.session import Session
 from nearbit.encoding.torch_backend import cache_key, encode_images, library_versions, run_batches
-from nearbit.errors import InputError, NearbitError
+from nearbit.errors import InputError, MissingExtraError, NearbitError
 from nearbit.files.writing import json_digest, read_checked, write_checked
 from nearbit.progress import Progress, silent
 from nearbit.threads import n_threads
@@ -86,16 +86,15 @@ def chosen_way(
         digests: of the images, by which the rows are cached.
 
     Raises:
-        InputError: `NEARBIT_ENCODER` names no way, or one that is not there.
+        InputError: `NEARBIT_ENCODER` names no way.
+        MissingExtraError: it names ONNX Runtime, and that is not installed.
     """
     asked = os.environ.get(ENCODER, "").strip() or "auto"
     if asked not in ("auto", *get_args(Way)):
         raise InputError(f"{ENCODER} must be auto, torch or onnx, not {asked!r}: correct or unset it")
     absent = [name for name in NEEDED if find_spec(name) is None]
     if asked == "onnx" and absent:
-        raise InputError(
-            f"{ENCODER} is onnx, and {absent[0]} is not installed: pip install 'nearbit[onnx]', or unset it"
-        )
+        raise MissingExtraError(absent[0], "onnx", f"{ENCODER}=onnx")
     if asked == "torch" or absent or device.type != "cpu" or not isinstance(takes, Preprocessing):
         return "torch"
     if asked == "auto" and n_rows * takes.size**2 < WORTH_PIXELS:
