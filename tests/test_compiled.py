@@ -4,10 +4,15 @@ import sys
 import threading
 import types
 
+import numpy as np
 import pytest
 
 from nearbit import compiled, jit
+from nearbit.codes import as_words, binarize
 from nearbit.errors import InputError
+from nearbit.index.asymmetric_search import nearest_rows
+from nearbit.index.engine.structure import build_structure
+from nearbit.index.engine.weighted.weights import weighted
 
 SHORT, LOADING, LONG = 0.01, compiled.LOADING_SECONDS, compiled.COMPILING_SECONDS
 
@@ -132,3 +137,27 @@ def test_a_note_on_disk_tells_what_is_kept(tmp_path, monkeypatch):
     assert jit.is_kept("test")
     note.write_text('["/nowhere/kernel.nbi"]')
     assert not jit.is_kept("test")
+
+
+def signatures():
+    return {kernel.py_func.__qualname__ + kernel.py_func.__module__: len(kernel.signatures) for kernel in jit._KERNELS}
+
+
+@pytest.mark.parametrize("layout", ["plain", "rings", "table"])
+def test_what_is_warm_compiles_nothing_more_for_real_work(layout, monkeypatch):
+    monkeypatch.setenv("NEARBIT_COMPILE", "now")
+    for family in (compiled.SEARCH, compiled.BUILDING, compiled.WEIGHTED):
+        family.load()
+    before = signatures()
+    assert before
+    rng = np.random.default_rng(0)
+    for n_bits in (12,) if layout == "table" else (12, 64, 200):
+        outputs = rng.normal(size=(2500, n_bits)).astype(np.float32)
+        words, asked = as_words(binarize(outputs)), weighted(outputs[:300])
+        built = build_structure(words, n_bits, layout=layout)
+        removed = rng.random(2500) < 0.1
+        for k, radius in ((5, None), (None, 3), (3000, None)):
+            built.nearest(words[:300], k=k, radius=radius, excluded=removed)
+            built.nearest(words[:1], k=k, radius=radius, allowed=np.arange(0, 2500, 2))
+            nearest_rows(built, words, asked, k, asked.limits(radius), excluded=removed)
+    assert signatures() == before

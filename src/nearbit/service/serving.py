@@ -14,7 +14,7 @@ from typing import Any
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
-from nearbit.compiled import BUILDING, SEARCH, WEIGHTED, prepare
+from nearbit.compiled import BUILDING, SEARCH, WEIGHTED, is_compiling, prepare
 from nearbit.errors import InputError
 from nearbit.index import open_index
 from nearbit.model.load import model_of_index
@@ -75,7 +75,7 @@ def serve(options: ServiceOptions, listening: socket.socket, ready: Callable[[],
         server = Server(_config(options, app), ready, ends_after=options.limits.drain_seconds)
         log("start", **facts)
         server.run(sockets=[listening])
-        if not app.parts.has_ended:  # a model that loads, a picture that is decoded: Python would wait, or abort
+        if not app.parts.has_ended or is_compiling():  # a model that loads, a picture: Python would wait, or abort
             end_process()
     else:
         with open_index(options.index, read_only=True) as index:

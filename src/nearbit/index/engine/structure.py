@@ -247,7 +247,7 @@ def build_structure(
     kind = layout or _kind(len(words), n_bits)
     if kind == "plain" or not len(words):
         return _plain(words, n_bits)
-    if layout is None and kind == "rings" and not BUILDING.serves(SECONDS_A_ROW * len(words)):
+    if layout is None and kind == "rings" and not _are_builders_there(len(words)):
         return _plain(words, n_bits, is_provisional=True)
     from nearbit.index.engine.distinct import distinct_codes, places_of
 
@@ -305,6 +305,11 @@ def _are_scattered(words: Words, n_bits: int) -> bool:
     if len(words) < SAMPLED_FROM or distinct_share(words) <= DISTINCT_SHARE:
         return False
     return not are_clustered(words, n_bits)
+
+
+def _are_builders_there(n: int) -> bool:
+    """Return whether the kernels that build rings for `n` codes, and those that try them, are there."""
+    return BUILDING.serves(SECONDS_A_ROW * n) and SEARCH.serves(SECONDS_A_ROW * n)
 
 
 def _kind(n: int, n_bits: int) -> str:
