@@ -36,6 +36,7 @@ LAYERS = (
         "robustness",
         "onnx_export",
         "indexing",
+        "searching",
         "report",
         "demo",
         "compare",
@@ -63,7 +64,7 @@ ROOMS = {
         "formats", "load", "splits",
     ),
     "encoding": ("preprocessing", "inputs", "feature_cache", "pipeline", "torch_backend"),
-    "model": ("manifest", "arrays", "bundle", "onnx", "*"),
+    "model": ("manifest", "arrays", "hub", "bundle", "onnx", "*"),
     "training": ("distributed", "*"),
     "cli": ("*", "commands", "main"),
 }  # fmt: skip

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from nearbit.datasets import from_images as from_images
     from nearbit.datasets import from_torch as from_torch
     from nearbit.datasets import load_dataset as load_dataset
+    from nearbit.datasets import load_images as load_images
     from nearbit.datasets import load_split as load_split
     from nearbit.datasets import make_split as make_split
     from nearbit.errors import NearbitError as NearbitError
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from nearbit.networks import backbone_of as backbone_of
     from nearbit.robustness import AttackOptions as AttackOptions
     from nearbit.robustness import attack as attack
+    from nearbit.searching import search as search
     from nearbit.training import TrainOptions as TrainOptions
     from nearbit.training import train as train
 
@@ -67,7 +69,9 @@ _HOME = {
     "load_split": "datasets",
     "make_centers": "centers",
     "make_split": "datasets",
+    "load_images": "datasets",
     "open_index": "index",
+    "search": "searching",
     "train": "training",
 }
 
@@ -88,4 +92,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOME, *_ROOMS})
+    return sorted(__all__)

@@ -118,7 +118,11 @@ def check_codes(codes: npt.ArrayLike, n_bits: int, *, name: str = "codes") -> Co
     width = n_bytes(n_bits)
     array = np.asarray(codes)
     if array.dtype != np.uint8:
-        raise InputError(f"{name} must be packed uint8, not {array.dtype}; pack(signs) makes them")
+        what = "texts or other objects" if array.dtype.kind in "OUS" else str(array.dtype)
+        images = (
+            "; images are encoded first (model.encode, or nb.search from an index)" if array.dtype.kind in "OUS" else ""
+        )
+        raise InputError(f"{name} must be packed uint8, not {what}; pack(signs) makes them{images}")
     if array.ndim != 2 or array.shape[1] != width:
         raise InputError(f"{name} of {n_bits} bits must have the shape (n, {width}), not {array.shape}")
     tail = 8 * width - n_bits

@@ -23,9 +23,9 @@ begins at once, with `prepare(*FAMILIES)`; a command that answers one question n
 long as the compiler. `NEARBIT_COMPILE` overrules: "now" compiles before the first answer, as the tests do, and "never"
 leaves all to NumPy.
 
-A family's module of warming has one function, `warm()`, a generator: between two of its steps a process may end.
-Each step calls a kernel with small arrays of the very types, dimensions, orders and writeability that callers give it;
-`tests/test_compiled.py` looks whether real work then compiles nothing more.
+A family is warmed by a generator, `warm()` in a module of its own or another function: between two of its steps a
+process may end. Each step calls a kernel with small arrays of the very types, dimensions, orders and writeability that
+callers give it; `tests/test_compiled.py` looks whether real work then compiles nothing more.
 """
 
 import builtins
@@ -42,6 +42,8 @@ LOADING_SECONDS = 0.5
 """About what loading numba and kept machine code takes: NumPy may have worked for so long before it is worth it."""
 COMPILING_SECONDS = 5.0
 """How long NumPy may have worked in a process that is not known to live long before a family is compiled aside."""
+PIECE_SECONDS = 0.25
+"""How long NumPy works before it is asked again whether the kernels are there."""
 MODES = ("auto", "now", "never")
 
 
@@ -67,11 +69,11 @@ class Family:
     """Kernels that are compiled, kept and loaded together; threads share it."""
 
     def __init__(self, name: str, warming: str) -> None:
-        """Name the family and the module whose `warm()` calls all of its kernels; nothing is loaded.
+        """Name the family and the generator that calls all of its kernels; nothing is loaded.
 
         Args:
             name: what people see.
-            warming: the full name of that module.
+            warming: the full name of a module, whose `warm` it is, or "module:function".
         """
         self.name = name
         self._warming = warming
@@ -107,6 +109,24 @@ class Family:
             prepare(self)
         return False
 
+    def pieces(self, n: int, seconds: float) -> Iterator[tuple[slice, bool]]:
+        """Yield work of `n` equal parts in pieces, each with whether compiled kernels do it.
+
+        As long as NumPy works a piece is short; once the kernels are there they do all the rest.
+
+        Args:
+            n: how many parts there are.
+            seconds: about how long NumPy takes for one, by one core.
+        """
+        start, count = 0, max(1, int(PIECE_SECONDS / seconds))
+        while start < n:
+            stop = min(n, start + count)
+            if self.serves((stop - start) * seconds):
+                yield slice(start, n), True
+                return
+            yield slice(start, stop), False
+            start = stop
+
     def load(self) -> bool:
         """Load the kernels, or compile them here and now; return True when all are there."""
         if not self._is_loaded:
@@ -129,7 +149,8 @@ class Family:
                 return
             from nearbit import jit
 
-            yield from import_module(self._warming).warm()
+            module, _, function = self._warming.partition(":")
+            yield from getattr(import_module(module), function or "warm")()
             jit.note_kept(self.name)
             self._is_loaded = True
 
@@ -184,7 +205,13 @@ def _next() -> Family | None:
         return None
 
 
+SEARCH = Family("search", "nearbit.index.engine.warming:search")
+"""Exact search in memory, by distance."""
+WEIGHTED = Family("weighted", "nearbit.index.engine.warming:weighted")
+"""Exact search in memory, by weighted distance."""
+BUILDING = Family("building", "nearbit.index.engine.warming:building")
+"""The structure that spares a search most codes."""
 COUNTING = Family("counting", "nearbit.metrics.counting.warming")
 """The metrics: distances, histograms and rankings."""
 
-FAMILIES: tuple[Family, ...] = (COUNTING,)
+FAMILIES: tuple[Family, ...] = (SEARCH, BUILDING, WEIGHTED, COUNTING)

@@ -33,7 +33,7 @@ def _checked(function: Any, name: str, skip: int) -> Any:
     if any(one.kind is inspect.Parameter.VAR_KEYWORD for one in parameters):
         return function
     known = frozenset(one.name for one in parameters)
-    refuse = functools.partial(_refuse, name, tuple(one.name for one in parameters))
+    refuse = functools.partial(_refuse, name, tuple(one.name for one in parameters if one.name != "self"))
 
     def checked(*given: Any, **options: Any) -> Any:
         if not known.issuperset(options):

@@ -69,7 +69,7 @@ def test_version(nearbit):
         (["train", "digits", "-o", "x", "--split", "s", "--query", "2"], "leave --protocol and the sizes out"),
         (["train", "digits", "-o", "x", "--split", "s", "--allow-overlap"], "and --allow-overlap, too"),
         (["data", "digits", "--download"], "digits is built in: leave it out"),
-        (["data", ".", "--download"], "download=True is for cifar10 and cifar100; leave it out for ."),
+        (["data", ".", "--download"], "download=True is for cifar10, cifar100 and cub200; leave it out for ."),
         (["train", "digits", "-o", "x", "--split", "s"], "but s cannot be read"),
         (["train", "dgits", "-o", "x"], "Did you mean 'digits'?"),
         (["split", "digits", "-o", "x", "--query", "lots"], "'lots' is not a fraction"),

@@ -174,5 +174,6 @@ def test_the_official_archives_are_known() -> None:
     assert {name: archive.md5 for name, archive in ARCHIVES.items()} == {
         "cifar10": "c32a1d4ab5d03f1284b67883e8d87530",
         "cifar100": "03b5dce01913d631647c71ecec9e9cb8",
+        "cub200": "97eceeb196236b17998738112f37df78",
     }
     assert all(archive.url.startswith("https://") for archive in ARCHIVES.values())

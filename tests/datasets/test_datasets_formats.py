@@ -75,7 +75,7 @@ def test_the_rules_for_all_formats_hold_for_a_new_one(root: Path, tmp_path: Path
     with pytest.raises(InputError, match=r"label_level='both' is for cifar100; .*labels.pairs is none: leave it out"):
         load_dataset(root, label_level="both")
     (tmp_path / "x.xyz").write_bytes(b"x")
-    with pytest.raises(DataError, match=r"or a labels file ending in \.pairs, \.csv, \.tsv, \.jsonl, \.json$"):
+    with pytest.raises(DataError, match=r"or a labels file ending in \.pairs, \.csv, \.tsv, \.jsonl, \.json, \.txt$"):
         load_dataset(tmp_path / "x.xyz")
     (root / "annotations.json").write_text("{}")
     with pytest.raises(DataError, match=r"holds annotations.json and labels.pairs; name the one to read"):
@@ -83,7 +83,7 @@ def test_the_rules_for_all_formats_hold_for_a_new_one(root: Path, tmp_path: Path
 
 
 def test_without_the_entry_the_file_is_none(root: Path) -> None:
-    with pytest.raises(DataError, match=r"or a labels file ending in \.csv, \.tsv, \.jsonl, \.json$"):
+    with pytest.raises(DataError, match=r"or a labels file ending in \.csv, \.tsv, \.jsonl, \.json, \.txt$"):
         load_dataset(root / "labels.pairs")
 
 
@@ -109,8 +109,8 @@ PAIRS = Format(name="pairs", read=list_pairs, endings=(".pairs",), refuses=FOR_F
     )
     table = package / "datasets" / "formats" / "__init__.py"
     text = table.read_text(encoding="utf-8")
-    assert text.count("COCO, FOLDER)") == text.count("from nearbit.datasets.formats.shapes") == 1
-    text = text.replace("COCO, FOLDER)", "COCO, PAIRS, FOLDER)")
+    assert text.count("LISTS, FOLDER)") == text.count("from nearbit.datasets.formats.shapes") == 1
+    text = text.replace("LISTS, FOLDER)", "LISTS, PAIRS, FOLDER)")
     added = "from nearbit.datasets.formats.pairs import PAIRS\nfrom nearbit.datasets.formats.shapes"
     table.write_text(text.replace("from nearbit.datasets.formats.shapes", added), encoding="utf-8")
     code = f"import nearbit; print(nearbit.load_dataset({str(root)!r}).classes)"
@@ -121,7 +121,7 @@ PAIRS = Format(name="pairs", read=list_pairs, endings=(".pairs",), refuses=FOR_F
 
 @pytest.mark.parametrize("one", formats.FORMATS, ids=lambda one: one.name)
 def test_every_entry_is_recognised_by_something_and_refuses_options_that_there_are(one: Format) -> None:
-    assert bool(one.endings) != (one.find is not None)
+    assert one.endings or one.find is not None
     assert all(ending == ending.lower() and ending.startswith(".") for ending in one.endings)
     assert set(one.takes) <= {"label_level"}
     assert set(one.refuses) <= {field.name for field in fields(ReadingOptions)}

@@ -66,7 +66,7 @@ def test_codes_are_the_packed_signs_of_outputs(model):
 @pytest.mark.parametrize("batch", [1, 7, 64])
 def test_batches_of_any_size_give_the_same_codes_but_for_outputs_near_zero(model, monkeypatch, batch):
     expected = one_by_one(model, PIXELS)
-    monkeypatch.setattr(torch_backend, "CPU_BATCH", batch)
+    monkeypatch.setattr(torch_backend, "CPU_PIXELS", batch * model.preprocessing.size**2)
     outputs = model.outputs(list(PIXELS))
     assert np.allclose(outputs, expected, atol=1e-4)
     sure = np.abs(expected) > 1e-4

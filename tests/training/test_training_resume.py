@@ -7,7 +7,7 @@ from same_models import assert_same
 
 from nearbit.errors import TrainingError
 from nearbit.files.writing import write_checked
-from nearbit.training import trainer
+from nearbit.training import checkpoint, trainer
 
 
 class Interrupted(Exception):
@@ -109,6 +109,17 @@ def test_checkpoints_wait_for_their_time(run, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
     run("crh", checkpoint=tmp_path)
     assert [file.name for file in tmp_path.iterdir()] == ["linear.checkpoint"]
+
+
+def test_a_checkpoint_of_an_earlier_nearbit_is_gone_on_with_and_said(run, tmp_path, monkeypatch, epochs_done):
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "STEPS", None)
+        with pytest.raises(Interrupted, match="Training"):
+            run("crh", checkpoint=tmp_path, progress=after_epoch(2))
+    epochs_done.clear()
+    with pytest.warns(UserWarning, match="of an earlier nearbit, whose steps differ in the last bits: training"):
+        run("crh", checkpoint=tmp_path)
+    assert epochs_done == [1, 2]
 
 
 @pytest.mark.parametrize("content", [b"no tensors", save({"about": torch.zeros(3)}), save({"a": torch.zeros(3)})])

@@ -32,9 +32,22 @@ cache_option = click.option(
 )
 
 
+class ModelPath(click.Path):
+    """A model: its folder, or `hf:ORG/NAME`, which is fetched from the hub and becomes a folder."""
+
+    def __init__(self, *, exists: bool = False) -> None:
+        super().__init__(path_type=Path, exists=exists)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        from nearbit.model.hub import is_address, model_folder
+
+        asks = is_address(value) and not (ctx is not None and ctx.resilient_parsing)
+        return model_folder(value) if asks else super().convert(value, param, ctx)
+
+
 def model_option(what: str) -> Callable[[Command], Command]:
     """Return the option that names a model, with its help."""
-    return click.option("--model", "model_path", type=click.Path(path_type=Path), help=what)
+    return click.option("--model", "model_path", type=ModelPath(), help=what)
 
 
 model_of_index_option = model_option(

@@ -31,7 +31,9 @@ COMMANDS = {
     "compare": "Train and measure methods beside each other; writes tables and a report.",
     "centers": "Make hash centers alone, and say how far apart they are.",
     "export": "Write a model as a network for ONNX Runtime, or its card.",
+    "push": "Publish a model with its card on the Hugging Face hub.",
     "inspect": "Say what a model folder or an index file holds.",
+    "warm": "Compile all inner loops now, so that long work never goes on without.",
     "doctor": "Check the installation: versions, device, extras, cache.",
 }
 OUT_OF_MEMORY = re.compile("can't allocate memory|not enough memory|out of memory", re.IGNORECASE)

@@ -7,7 +7,8 @@ from nearbit.datasets.decoding.pixel_limit import MAX_PIXELS
 from nearbit.datasets.images import ArrayImages, FileImages, ImageSource, content_digest
 from nearbit.datasets.load import BUILT_IN, load_dataset, load_images
 from nearbit.datasets.splits.make import make_split, other_protocol
-from nearbit.datasets.splits.sizes import PROTOCOLS, Protocol, SplitSizes
+from nearbit.datasets.splits.protocols import PROTOCOLS, Protocol
+from nearbit.datasets.splits.sizes import SplitSizes
 from nearbit.datasets.splits.split import Overlap, Shared, Split, find_overlap, load_split
 from nearbit.datasets.splits.unseen import seen_only
 from nearbit.reading import ReadingOptions

@@ -40,7 +40,8 @@ class Dataset:
         classes: the names of the columns of `labels`.
         digests: SHA-256 of the content of each row, in hexadecimal.
         problems: what was skipped, with reasons.
-        given_parts: the part that a split file gave each row (one of `PARTS`, or "" for none).
+        given_parts: the part that a split file gave each row (one of `PARTS`, or "" for none); a row of several parts
+            has their names with "+" between ("train+database").
         parents: the superclass of each class ("" for none) where there is a hierarchy.
         mirror: whether a mirrored image means the same (False for digits and letters).
         is_whole: whether a folder or a labels file said that these are all images of the root (False for single files).
@@ -72,7 +73,7 @@ class Dataset:
         _check_lengths(self)
         _check_unique(self.keys, "key")
         _check_unique(self.classes, "class")
-        unknown = sorted(set(self.given_parts or ()) - {*PARTS, ""})
+        unknown = sorted({part for given in set(self.given_parts or ()) for part in parts_in(given)} - set(PARTS))
         if unknown:
             raise DataError(f"given_parts must be of {', '.join(PARTS)} or empty, not {unknown[0]!r}")
 
@@ -120,6 +121,11 @@ class Dataset:
             "labels_per_image": round(float(self.labels.sum()) / len(self), 3) if len(self) else 0.0,
             "skipped": len(self.problems),
         }
+
+
+def parts_in(given: str) -> list[str]:
+    """Return the parts of one row of `Dataset.given_parts`."""
+    return given.split("+") if given else []
 
 
 def fingerprint_of(keys: Sequence[str], digests: Sequence[str], labels: Labels, classes: Sequence[str]) -> str:

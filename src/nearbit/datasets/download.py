@@ -1,13 +1,14 @@
-"""The official CIFAR archives fetched: checked against their published MD5, and only the expected files taken out."""
+"""Official archives fetched: checked against their published MD5, and only the expected files taken out."""
 
 import hashlib
+import re
 import shutil
 import tarfile
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 from nearbit.errors import DataError
 from nearbit.files.writing import whole_folder, write_whole
@@ -17,16 +18,30 @@ _CHUNK = 1 << 20
 _MOST = 400_000_000
 _NAMES_MOST = 65_536
 _TIMEOUT = 60.0
+_PICTURE_MOST = 8_000_000
+_PLAIN = re.compile(r"[\w][\w.\-]{0,120}")
+"""A name of a picture, or of its folder: it begins with a letter or a digit and leads nowhere else."""
 
 
 @dataclass(frozen=True)
 class Archive:
-    """A `.tar.gz` to fetch: its URL and MD5, the folder inside, and each expected file with the most bytes it has."""
+    """A `.tar.gz` to fetch.
+
+    Attributes:
+        url: where it is.
+        md5: of the archive, as published.
+        folder: the one inside that holds all.
+        files: each expected file and the most bytes it has.
+        pictures: a folder in `folder` of which every JPEG is taken too, one folder deep; "" for none.
+        most: the most bytes of the archive.
+    """
 
     url: str
     md5: str
     folder: str
     files: Mapping[str, int]
+    pictures: str = ""
+    most: int = _MOST
 
 
 _CIFAR10_BATCHES = (*(f"data_batch_{number}.bin" for number in range(1, 6)), "test_batch.bin")
@@ -48,6 +63,14 @@ ARCHIVES = {
             "coarse_label_names.txt": _NAMES_MOST,
             "fine_label_names.txt": _NAMES_MOST,
         },
+    ),
+    "cub200": Archive(
+        "https://data.caltech.edu/records/65de6-vp158/files/CUB_200_2011.tgz",
+        "97eceeb196236b17998738112f37df78",
+        "CUB_200_2011",
+        dict.fromkeys(("images.txt", "image_class_labels.txt", "classes.txt", "train_test_split.txt"), 4_000_000),
+        pictures="images",
+        most=1_500_000_000,
     ),
 }
 """The official archives; URL and MD5 are those that their page gives."""
@@ -91,7 +114,7 @@ def _download(archive: Archive, file: Path, progress: Progress) -> None:
         with urllib.request.urlopen(archive.url, timeout=_TIMEOUT) as answer, open(file, "wb") as handle:
             length = answer.headers.get("Content-Length") or ""
             total = int(length) if length.isdecimal() else 0
-            came = _copy(answer, handle, total, progress, archive.url)
+            came = _copy(answer, handle, total, progress, archive)
     except (OSError, http.client.HTTPException) as error:
         raise DataError(
             f"{archive.url}: cannot be fetched: {error}; fetch it by hand, unpack it, and name the folder"
@@ -100,16 +123,16 @@ def _download(archive: Archive, file: Path, progress: Progress) -> None:
         raise DataError(f"{archive.url}: expected the MD5 {archive.md5}, came {came}; nothing was kept, try again")
 
 
-def _copy(answer: BinaryIO, handle: BinaryIO, total: int, progress: Progress, url: str) -> str:
+def _copy(answer: BinaryIO, handle: BinaryIO, total: int, progress: Progress, archive: Archive) -> str:
     """Copy a download to a file and return its MD5."""
     digest, done = hashlib.md5(usedforsecurity=False), 0
     while chunk := answer.read(_CHUNK):
         done += len(chunk)
-        if done > _MOST:
-            raise DataError(f"{url}: more than {_MOST:,} bytes; that is not the archive")
+        if done > archive.most:
+            raise DataError(f"{archive.url}: more than {archive.most:,} bytes; that is not the archive")
         digest.update(chunk)
         handle.write(chunk)
-        progress(f"downloading {url.rsplit('/', 1)[-1]}", done, max(total, done))
+        progress(f"downloading {archive.url.rsplit('/', 1)[-1]}", done, max(total, done))
     return digest.hexdigest()
 
 
@@ -124,7 +147,32 @@ def _unpack(archive: Archive, packed: Path, folder: Path) -> None:
                 if member is None or content is None or member.size > most:
                     expected = f"{archive.folder}/{name} of at most {most:,} bytes"
                     raise DataError(f"{archive.url}: expected the file {expected} in it")
-                with content, open(folder / name, "wb") as handle:
-                    shutil.copyfileobj(content, handle)
+                _put(content, folder / name)
+            if archive.pictures:
+                _unpack_pictures(archive, tar, members, folder)
     except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
         raise DataError(f"{archive.url}: the archive cannot be unpacked: {error}") from error
+
+
+def _put(content: IO[bytes], file: Path) -> None:
+    with content, open(file, "wb") as handle:
+        shutil.copyfileobj(content, handle)
+
+
+def _unpack_pictures(
+    archive: Archive, tar: tarfile.TarFile, members: Mapping[str, tarfile.TarInfo], folder: Path
+) -> None:
+    """Copy the JPEGs one folder below `archive.pictures`; plain files with plain names only."""
+    start = f"{archive.folder}/{archive.pictures}/"
+    taken = 0
+    for name, member in members.items():
+        steps = name.removeprefix(start).split("/") if name.startswith(start) else []
+        plain = len(steps) == 2 and all(_PLAIN.fullmatch(step) for step in steps)
+        content = tar.extractfile(member) if plain and member.isreg() and member.size <= _PICTURE_MOST else None
+        if content is None:
+            continue
+        (folder / archive.pictures / steps[0]).mkdir(parents=True, exist_ok=True)
+        _put(content, folder / archive.pictures / steps[0] / steps[1])
+        taken += 1
+    if not taken:
+        raise DataError(f"{archive.url}: expected JPEGs in {start} in it, there are none")

@@ -30,9 +30,11 @@ def load_dataset(source: str | Path, options: ReadingOptions = _USUAL, **given: 
     """Read images with labels.
 
     Args:
-        source: a name ("digits", "shapes", "cifar10", "cifar100"), or a path of: a folder with one folder a class; a
-            labels file (`.csv`, `.tsv`, `.jsonl`, or COCO's `.json`) or the folder that holds it; the folder of a CIFAR
-            archive in its binary layout. A name given as text goes before a folder so called ("./digits").
+        source: a name ("digits", "shapes", "cifar10", "cifar100", "cub200"), or a path of: a folder with one folder a
+            class; a labels file (`.csv`, `.tsv`, `.jsonl`, or COCO's `.json`) or the folder that holds it; text lists
+            of paths and classes (`train.txt`, `test.txt`, …) or one of them; the folder of a CIFAR archive in its
+            binary layout, of CUB-200-2011 or of NABirds. A name given as text goes before a folder so called
+            ("./digits").
         options: how it is read.
         given: fields of `ReadingOptions` as keywords (`images=`, `class_level=`, `max_pixels=`, …), in the place of
             those of `options`.
@@ -122,7 +124,8 @@ def _refuse_unused(one: Format | KnownDataset, path: str | Path, options: Readin
     for name in ("download", "label_level"):
         value = getattr(options, name)
         if value != getattr(_USUAL, name) and name not in one.takes:
-            users = " and ".join(known.name for known in formats.KNOWN.values() if name in known.takes)
+            *most, last = (known.name for known in formats.KNOWN.values() if name in known.takes)
+            users = f"{', '.join(most)} and {last}" if most else last
             instead = _INSTEAD.get((name, type(one)), "leave it out for {path}")
             raise InputError(f"{name}={value!r} is for {users}; {instead.format(path=path)}")
 

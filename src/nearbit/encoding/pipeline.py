@@ -4,7 +4,7 @@ Rows with known content hashes can be cached: an interrupted run goes on where i
 an undisturbed one.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,12 +23,15 @@ from nearbit.progress import Progress, silent
 from nearbit.threads import n_threads
 
 CHUNK = 512
-FEATURE_CHUNK = 65536
+BLOCK = 8192
+"""Rows that are in memory at once while outputs are made of them."""
 MOST_READERS = 16
 
 Reader = Callable[[int], Pixels]
 Compute = Callable[[npt.NDArray[Any]], FloatRows]
 """Pixels uint8 `(n, 3, size, size)`, or features float32 `(n, feature_dim)`, to float32 `(n, width)`."""
+Finish = Callable[[FloatRows], FloatRows]
+"""Rows as they are computed and cached, float32 `(n, width)`, to outputs float32 `(n, n_outputs)`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,6 +103,8 @@ def encode_source(
     takes: AnyInput,
     request: EncodeRequest,
     *,
+    finish: Finish | None = None,
+    keep: bool = False,
     cache: FeatureCache | None = None,
     reader: Reader | None = None,
     chunk: int = CHUNK,
@@ -112,6 +117,8 @@ def encode_source(
         compute: what is to be done with pixels, or with features.
         takes: what makes the pixels, or says how wide features are; a cache is of use for pixels only.
         request: the images or features.
+        finish: makes the outputs of what was computed; None where that is the outputs.
+        keep: whether what was computed is wanted beside the outputs (`Encoded.features`); it then has to fit in memory.
         cache: keeps rows by content hash and is asked first.
         reader: replaces the plain reader of images.
         chunk: images that are decoded ahead.
@@ -122,14 +129,18 @@ def encode_source(
         InputError: images are given to what takes features, features to what takes images, or others than it takes.
     """
     if isinstance(takes, FeatureInput):
-        return _encode_features(compute, takes, request, stage, progress)
+        blocks = _feature_blocks(compute, takes, request, stage, progress)
+        outputs, features = _finished(blocks, finish, keep=keep)
+        return Encoded(outputs, np.array(request.rows, np.int64), (), features)
     read = reader or plain_reader(request.source, takes)
-    return encode_rows(compute, read, request, cache=cache, chunk=chunk, stage=stage, progress=progress)
+    return encode_rows(
+        compute, read, request, finish=finish, keep=keep, cache=cache, chunk=chunk, stage=stage, progress=progress
+    )
 
 
-def _encode_features(
+def _feature_blocks(
     compute: Compute, takes: FeatureInput, request: EncodeRequest, stage: str, progress: Progress
-) -> Encoded:
+) -> Iterator[FloatRows]:
     source = request.source
     if not isinstance(source, FeatureRows):
         raise InputError(
@@ -138,11 +149,9 @@ def _encode_features(
         )
     feature_matrix(source.features[:0], takes.width)
     rows = np.array(request.rows, np.int64)
-    found = []
-    for start in range(0, len(rows), FEATURE_CHUNK):
-        found.append(compute(source.features[rows[start : start + FEATURE_CHUNK]]))
-        progress(stage, min(start + FEATURE_CHUNK, len(rows)), len(rows))
-    return Encoded(np.concatenate(found) if found else np.zeros((0, 0), np.float32), rows, ())
+    for start in range(0, len(rows), BLOCK):
+        yield compute(source.features[rows[start : start + BLOCK]])
+        progress(stage, min(start + BLOCK, len(rows)), len(rows))
 
 
 def encode_rows(
@@ -150,6 +159,8 @@ def encode_rows(
     read: Reader,
     request: EncodeRequest,
     *,
+    finish: Finish | None = None,
+    keep: bool = False,
     cache: FeatureCache | None = None,
     chunk: int = CHUNK,
     stage: str = "Encoding",
@@ -157,10 +168,14 @@ def encode_rows(
 ) -> Encoded:
     """Compute the rows of images, in order.
 
+    What is computed is held in memory a block of `BLOCK` rows at a time, and with a `finish` only its outputs stay.
+
     Args:
         compute: what is to be done with pixels.
         read: from a row of the source to its pixels.
         request: the images.
+        finish: makes the outputs of what was computed; it is given blocks of `BLOCK` rows.
+        keep: whether what was computed is wanted, too.
         cache: keeps rows by content hash and is asked first; needs `request.digests`.
         chunk: images that are decoded ahead.
         stage: the name under which progress is reported.
@@ -169,46 +184,95 @@ def encode_rows(
     Returns:
         The outputs in the order of `request.rows`; images that cannot be read are left out and listed.
     """
-    wanted = range(len(request.rows)) if cache is None or request.digests is None else cache.missing(request.digests)
-    positions = list(wanted)
-    problems: dict[int, Problem] = {}
-    fresh: list[FloatRows] = []
+    digests = request.digests
+    if cache is None or digests is None:
+        unread: dict[int, Problem] = {}
+        positions = list(range(len(request.rows)))
+        fresh = _computed(compute, read, request, positions, chunk, unread, stage, progress)
+        outputs, features = _finished((rows for _, rows in fresh), finish, keep=keep)
+    else:
+        unread, positions = {}, cache.missing(digests)
+        for places, rows in _computed(compute, read, request, positions, chunk, unread, stage, progress):
+            cache.add([digests[place] for place in places], rows)
+        unread = _of_same_content(request, digests, unread)
+        kept = [digest for place, digest in enumerate(digests) if place not in unread]
+        outputs, features = _finished(_gathered(cache, kept), finish, keep=keep)
+    read_rows = [row for place, row in enumerate(request.rows) if place not in unread]
+    problems = tuple(unread[place] for place in sorted(unread))
+    return Encoded(outputs, np.array(read_rows, np.int64), problems, features)
+
+
+def _computed(
+    compute: Compute,
+    read: Reader,
+    request: EncodeRequest,
+    positions: list[int],
+    chunk: int,
+    unread: dict[int, Problem],
+    stage: str,
+    progress: Progress,
+) -> Iterator[tuple[list[int], FloatRows]]:
+    """Yield positions with their rows, a chunk at a time; what cannot be read goes into `unread`."""
     chunks = decoded_chunks(read, [request.rows[position] for position in positions], chunk)
     for number, items in enumerate(chunks):
         here = positions[number * chunk : (number + 1) * chunk]
-        good = [place for place, item in zip(here, items, strict=True) if not isinstance(item, ImageError)]
-        problems |= {
-            place: Problem(request.keys[place], str(item))
-            for place, item in zip(here, items, strict=True)
-            if isinstance(item, ImageError)
-        }
+        good: list[int] = []
+        pixels: list[Pixels] = []
+        for place, item in zip(here, items, strict=True):
+            if isinstance(item, ImageError):
+                unread[place] = Problem(request.keys[place], str(item))
+            else:
+                good.append(place)
+                pixels.append(item)
         if good:
-            outputs = compute(np.stack([item for item in items if not isinstance(item, ImageError)]))
-            fresh.append(outputs)
-            if cache is not None and request.digests is not None:
-                cache.add([request.digests[place] for place in good], outputs)
+            yield good, compute(np.stack(pixels))
         progress(stage, min((number + 1) * chunk, len(positions)), len(positions))
-    return _collect(request, cache, fresh, problems)
 
 
-def _collect(
-    request: EncodeRequest, cache: FeatureCache | None, fresh: list[FloatRows], problems: dict[int, Problem]
-) -> Encoded:
-    if cache is not None and request.digests is not None:
-        unread = {request.digests[place]: problem.reason for place, problem in problems.items()}
-        problems = {
-            place: Problem(request.keys[place], unread[digest])
-            for place, digest in enumerate(request.digests)
-            if digest in unread
-        }
-    kept = [place for place in range(len(request.rows)) if place not in problems]
-    outputs = np.zeros((0, 0), np.float32)
-    if kept and cache is not None and request.digests is not None:
-        outputs = cache.gather([request.digests[place] for place in kept])
-    elif kept:
-        outputs = np.concatenate(fresh)
-    rows = np.array([request.rows[place] for place in kept], np.int64)
-    return Encoded(outputs, rows, tuple(problems[place] for place in sorted(problems)))
+def _of_same_content(request: EncodeRequest, digests: Sequence[str], unread: dict[int, Problem]) -> dict[int, Problem]:
+    """Return the problems of all images whose content is that of one that could not be read."""
+    reasons = {digests[place]: problem.reason for place, problem in unread.items()}
+    return {
+        place: Problem(request.keys[place], reasons[digest])
+        for place, digest in enumerate(digests)
+        if digest in reasons
+    }
+
+
+def _gathered(cache: FeatureCache, digests: Sequence[str]) -> Iterator[FloatRows]:
+    for start in range(0, len(digests), BLOCK):
+        yield cache.gather(digests[start : start + BLOCK])
+
+
+def _finished(
+    blocks: Iterable[FloatRows], finish: Finish | None, *, keep: bool
+) -> tuple[FloatRows, FloatRows | None]:
+    """Return the outputs of rows that come bit by bit and, to `keep` them, the rows themselves; else None."""
+    outputs, features = [np.zeros((0, 0), np.float32)], [np.zeros((0, 0), np.float32)]
+    for rows in blocks if finish is None else in_blocks(blocks):
+        outputs.append(rows if finish is None else finish(rows))
+        if keep:
+            features.append(rows)
+    return _joined(outputs), _joined(features) if keep else None
+
+
+def in_blocks(parts: Iterable[FloatRows]) -> Iterator[FloatRows]:
+    """Yield the same rows in blocks of `BLOCK`, the last of what is left: however they came, blocks are the same."""
+    waiting: list[FloatRows] = []
+    count = 0
+    for part in parts:
+        waiting.append(part)
+        count += len(part)
+        while count >= BLOCK:
+            rows = np.concatenate(waiting)
+            yield rows[:BLOCK]
+            waiting, count = [rows[BLOCK:]], count - BLOCK
+    if count:
+        yield np.concatenate(waiting)
+
+
+def _joined(parts: list[FloatRows]) -> FloatRows:
+    return np.concatenate(parts[1:]) if len(parts) > 1 else parts[0]
 
 
 def request_of_given(given: Sequence[GivenImage] | npt.ArrayLike, takes: AnyInput) -> EncodeRequest:

@@ -13,13 +13,14 @@ import torch
 from torch import nn
 
 from nearbit.encoding.feature_cache import FeatureCache, FloatRows
-from nearbit.encoding.pipeline import CHUNK, Encoded, EncodeRequest, Reader, encode_source
+from nearbit.encoding.pipeline import CHUNK, Encoded, EncodeRequest, Finish, Reader, encode_source
 from nearbit.encoding.preprocessing import AnyInput
 from nearbit.errors import InputError
 from nearbit.files.writing import json_digest
 from nearbit.progress import Progress, silent
 
-CPU_BATCH = 16
+CPU_PIXELS = 2 * 224 * 224
+"""Pixels of a batch on the CPU: of more, what a layer makes leaves the cache and the heap (docs/performance.md)."""
 BATCH = 128
 FEATURE_BATCH = 8192
 
@@ -70,14 +71,19 @@ def enough_memory(what: str) -> Iterator[None]:
 def run_batches(module: nn.Module, pixels: npt.NDArray[np.generic], device: torch.device) -> FloatRows:
     """Return the float32 outputs `(n, width)` of a module in evaluation mode for inputs of any kind, batch by batch."""
     parts = []
-    size = CPU_BATCH if device.type == "cpu" else BATCH
-    if pixels.ndim == 2:
-        size = FEATURE_BATCH
+    size = _batch_size(pixels.shape[1:], device)
     for start in range(0, len(pixels), size):
         batch = torch.from_numpy(pixels[start : start + size]).to(device)
         with enough_memory(f"a batch of {len(batch)} images; take another --device, such as cpu"):
             parts.append(module(batch).float().cpu().numpy())
     return np.concatenate(parts)
+
+
+def _batch_size(shape: tuple[int, ...], device: torch.device) -> int:
+    """Return how many inputs of a shape, features or pixels, go through a network at once."""
+    if len(shape) == 1:
+        return FEATURE_BATCH
+    return max(1, min(BATCH, CPU_PIXELS // (shape[1] * shape[2]))) if device.type == "cpu" else BATCH
 
 
 def encode_images(
@@ -86,6 +92,8 @@ def encode_images(
     request: EncodeRequest,
     *,
     device: torch.device,
+    finish: Finish | None = None,
+    keep: bool = False,
     cache: FeatureCache | None = None,
     reader: Reader | None = None,
     stage: str = "Encoding",
@@ -98,6 +106,8 @@ def encode_images(
         preprocessing: what makes those pixels, or says how wide the features are.
         request: the images.
         device: where the module is and runs.
+        finish: makes the outputs of what the module gives, block by block; None where these are the outputs.
+        keep: whether what the module gives is wanted beside the outputs.
         cache: keeps rows by content hash and is asked first; needs `request.digests`.
         reader: replaces the plain reader, for augmented views.
         stage: the name under which progress is reported.
@@ -113,5 +123,14 @@ def encode_images(
         return run_batches(module, inputs, device)
 
     return encode_source(
-        compute, preprocessing, request, cache=cache, reader=reader, chunk=CHUNK, stage=stage, progress=progress
+        compute,
+        preprocessing,
+        request,
+        finish=finish,
+        keep=keep,
+        cache=cache,
+        reader=reader,
+        chunk=CHUNK,
+        stage=stage,
+        progress=progress,
     )

@@ -4,15 +4,13 @@ With query outputs w and an item's signs s the weighted distance is the sum of |
 the sign of w_b; the inner product of w and s is the sum of all |w_b| less twice that. Nothing is stored for it.
 """
 
-import sys
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from nearbit.compiled import WEIGHTED
 from nearbit.index.engine.layout import (
-    FEW_PAIRS,
-    SMALL_INDEX,
     Layout,
     RowNumbers,
     Words,
@@ -20,8 +18,9 @@ from nearbit.index.engine.layout import (
     is_narrow,
     plan_for,
 )
+from nearbit.index.engine.plain_weighing import SECONDS_A_BYTE, SECONDS_A_QUERY, weigh_plainly
 from nearbit.index.engine.structure import Marks, Structure
-from nearbit.index.engine.weights import Weighted, Whole, weighted_distances
+from nearbit.index.engine.weights import Weighted, Whole
 from nearbit.index.live.snapshot import Snapshot, Subset
 from nearbit.index.results import Hits, merged, no_hits, stacked
 from nearbit.threads import n_threads
@@ -88,33 +87,34 @@ def nearest_rows(
         excluded[allowed] = False
     if not len(structure) or not len(queries):
         return _nothing(len(queries))
-    plan = plan_for(layout.kind, does_prune=structure.does_prune, n_rows=len(structure), n_query=len(queries))
-    if plan == "numpy" or not has_keys(queries, len(words)):
-        left = np.arange(len(structure)) if excluded is None else np.flatnonzero(~excluded)
-        return _among(words[left], queries, k, limits).numbered(left)
-    return _compiled(layout, words, plan, queries, k, limits, excluded)
+    plan = plan_for(layout.kind, does_prune=structure.does_prune)
+    return _found(layout, plan, words, queries, k, limits, excluded)
 
 
 def _among(words: Words, queries: Weighted, k: int | None, limits: Whole) -> Hits:
     """Return the nearest of some codes; those are numbered in their order."""
     if not len(words) or not len(queries):
         return _nothing(len(queries))
-    is_loaded = "nearbit.index.engine.weighted_kernels" in sys.modules
-    is_much = is_loaded or len(words) >= SMALL_INDEX or len(words) * len(queries) > FEW_PAIRS
-    if is_much and has_keys(queries, len(words)):
-        return _compiled(Layout.of(words.T), words, "scan", queries, k, limits, None)
+    return _found(Layout.of(words.T), "scan", words, queries, k, limits, None)
+
+
+def _found(
+    layout: Layout, plan: str, words: Words, queries: Weighted, k: int | None, limits: Whole, excluded: Marks | None
+) -> Hits:
+    """Return the nearest rows, by NumPy until the kernels are there, and where they have no keys for them."""
+    left = None if excluded is None else np.flatnonzero(~excluded)
+    pieces = WEIGHTED.pieces(len(queries), SECONDS_A_QUERY + SECONDS_A_BYTE * words.nbytes)
+    if not has_keys(queries, len(words)):
+        pieces = iter([(slice(0, len(queries)), False)])
     parts = []
-    for number in range(len(queries)):
-        bits = np.bitwise_count(words ^ queries.words[number]).sum(axis=1, dtype=np.int32)
-        rows = np.flatnonzero(queries.steps[number][bits] <= limits[number])
-        distances = weighted_distances(queries, number, words[rows])
-        within = distances <= limits[number]
-        if k is not None and k < len(rows):
-            within &= distances <= np.partition(distances, k - 1)[k - 1]
-        rows, distances = rows[within], distances[within]
-        order = np.argsort(distances, kind="stable")[:k]
-        rows = rows[order].astype(np.int64)
-        parts.append(Hits.in_sequence(np.array([len(rows)]), rows, bits[rows], distances[order]))
+    for piece, is_compiled in pieces:
+        some, within = queries.part(piece), limits[piece]
+        if is_compiled:
+            parts.append(_compiled(layout, words, plan, some, k, within, excluded))
+        elif left is None:
+            parts.append(weigh_plainly(words, some, k, within))
+        else:
+            parts.append(weigh_plainly(words[left], some, k, within).numbered(left))
     return stacked(parts)
 
 
@@ -171,31 +171,29 @@ def _of_block(
     marks: Marks,
 ) -> Hits:
     """Return the nearest rows of a block of queries."""
-    from nearbit.index.engine import weighted_kernels as kernels
+    from nearbit.index.engine import weighted_calls as calls
 
     digits = row_digits(len(words))
     asked: Any = tuple(np.ascontiguousarray(one) for one in (queries.words, queries.weights, queries.steps, limits))
     codes, weights, steps, most = asked
     if plan == "rings":
-        sizes, keys, _ = kernels.search_rings(
+        sizes, keys = calls.search_rings(
             layout, codes, weights, steps, most, np.ascontiguousarray(queries.orders), digits, room, marks
         )
     elif plan == "table":
         from nearbit.index.engine.table import addresses_of
 
         addresses, give_up = addresses_of(queries.words[:, 0], queries.n_bits), give_up_at("table", layout.n_places)
-        sizes, keys, _ = kernels.search_table(
-            layout, codes, weights, steps, most, addresses, digits, room, marks, give_up
-        )
+        sizes, keys = calls.search_table(layout, addresses, codes, weights, steps, most, digits, room, marks, give_up)
     else:
-        sizes, keys, _ = kernels.scan(layout, codes, weights, steps, most, *places, digits, room, marks)
+        sizes, keys = calls.scan(layout, codes, weights, steps, most, *places, digits, room, marks)
     return _ranked(keys, sizes, digits, words, queries.words)
 
 
 def _ranked(keys: Whole, sizes: Whole, digits: int, words: Words, queries: Words) -> Hits:
     """Return the hits that keys `(q, room)` stand for, of which the first `sizes` of each query count, in no order."""
     filled = np.arange(keys.shape[1]) < sizes[:, None]
-    keys[~filled] = np.iinfo(np.int64).max
+    keys = np.where(filled, keys, np.iinfo(np.int64).max)
     keys.sort(axis=1)
     keys = keys[filled]
     rows = keys & ((1 << digits) - 1)

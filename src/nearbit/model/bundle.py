@@ -7,7 +7,7 @@ The folder holds `bundle.json` (what the model is, with the SHA-256 of every oth
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,7 @@ from nearbit.model.arrays import (
     read_weights,
     weight_shapes,
 )
+from nearbit.model.hub import model_folder
 from nearbit.model.manifest import (
     FORMAT_VERSIONS,
     TRAINED,
@@ -177,11 +178,18 @@ class Model:
         kept = self.row_cache(cache, device) if isinstance(cache, Path | FeatureStore) else cache
         network = self.network.to(place)
         module = network.backbone if self.is_frozen else network
-        encoded = encode_images(module, self.preprocessing, request, device=place, cache=kept, progress=progress)
-        outputs = apply_head(self.network.head, encoded.outputs, self.n_bits) if self.is_frozen else encoded.outputs
+        encoded = encode_images(
+            module,
+            self.preprocessing,
+            request,
+            device=place,
+            finish=partial(apply_head, self.network.head, n_bits=self.n_bits) if self.is_frozen else None,
+            keep=keep_features and self.is_frozen,
+            cache=kept,
+            progress=progress,
+        )
         self.network.cpu()
-        features = encoded.outputs if keep_features and self.is_frozen else None
-        return Encoded(outputs.reshape(-1, self.n_bits), encoded.rows, encoded.problems, features)
+        return replace(encoded, outputs=encoded.outputs.reshape(-1, self.n_bits))
 
     @property
     def is_frozen(self) -> bool:
@@ -311,7 +319,8 @@ def load_model(path: str | Path, *, backbone: nn.Module | None = None) -> Model:
     Nothing in the folder is run as code, and a folder that asks for more than its weights hold is refused.
 
     Args:
-        path: the folder that `Model.save` wrote.
+        path: the folder that `Model.save` wrote, or `hf:ORG/NAME` for one on the Hugging Face hub (extra `[hub]`), with
+            `@REVISION` behind it for another than the newest.
         backbone: for a model whose backbone is a module of your own: that module, with any weights (those of the model
             are put into a copy of it).
 
@@ -323,7 +332,7 @@ def load_model(path: str | Path, *, backbone: nn.Module | None = None) -> Model:
         InputError: a backbone is given to a model that needs none.
         MissingExtraError: the library behind its backbone is not installed.
     """
-    folder = Path(path)
+    folder = model_folder(path)
     return opened_whole(folder, lambda: _load(folder, backbone))
 
 

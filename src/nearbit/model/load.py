@@ -16,6 +16,8 @@ from nearbit.encoding.feature_cache import FloatRows
 from nearbit.encoding.inputs import GivenImage
 from nearbit.encoding.preprocessing import AnyInput, of_pixels
 from nearbit.errors import BundleError, IndexFileError, InputError
+from nearbit.files.writing import path_seen_from
+from nearbit.model.hub import address_of, is_address, model_folder
 from nearbit.model.manifest import EXPORTED, kind_of, read_manifest
 from nearbit.threads import given_threads
 
@@ -85,11 +87,15 @@ def _torch_threads(number: int) -> Iterator[None]:
 def load_any_model(folder: str | Path) -> "Model | OnnxModel":
     """Open a trained model or an exported network, as its `bundle.json` says; torch is loaded for the former only.
 
+    Args:
+        folder: where it lies, or `hf:ORG/NAME` (see `nearbit.model.hub.model_folder`).
+
     Raises:
         BundleError: there is none, or a file is missing, damaged or altered, or the format is newer.
         MissingExtraError: what it needs is not installed.
     """
-    if kind_of(Path(folder)) == EXPORTED:
+    folder = model_folder(folder)
+    if kind_of(folder) == EXPORTED:
         from nearbit.model.onnx import load_onnx_model
 
         return load_onnx_model(folder)
@@ -102,7 +108,7 @@ def load_encoder(folder: str | Path, *, threads: int | None = None, device: str 
     """Open a trained model or an exported network for a service.
 
     Args:
-        folder: what `nearbit train` or `nearbit export --onnx` wrote.
+        folder: what `nearbit train` or `nearbit export --onnx` wrote, or `hf:ORG/NAME`.
         threads: how many of them a network computes with on the CPU; None for `NEARBIT_THREADS`, else all cores.
         device: "auto", "cpu", "cuda", … for a trained model; an exported network runs on the CPU.
 
@@ -114,8 +120,8 @@ def load_encoder(folder: str | Path, *, threads: int | None = None, device: str 
         InputError: `threads` is below 1, the model takes features and no images, or an exported network is asked to
             run elsewhere than on the CPU.
     """
-    count = given_threads(threads)
-    if kind_of(Path(folder)) == EXPORTED:
+    count, folder = given_threads(threads), model_folder(folder)
+    if kind_of(folder) == EXPORTED:
         from nearbit.model.onnx import check_device, load_onnx_model
 
         check_device(device)
@@ -167,9 +173,18 @@ def model_at_hand(index: "Index", given: Path | None = None) -> Path | None:
 def _folder(index: "Index", given: Path | None) -> Path | None:
     """Return the folder that is given, else the one that a note of the index names, as seen from its own."""
     note = index.notes().get("model_path")
-    if given is not None or note is None:
-        return given
+    if given is not None:
+        return model_folder(given)
+    if note is None:
+        return None
+    if is_address(note):  # a stranger's index must not make this machine ask for something elsewhere
+        return model_folder(note, fetch=False)
     return Path(index.path.absolute().parent, note).resolve()
+
+
+def note_of_model(index: "Index", folder: Path) -> dict[str, str]:
+    """Return the note by which an index names its model: the address on the hub, or the path from its own folder."""
+    return {"model_path": address_of(folder) or path_seen_from(index.path.absolute().parent, folder)}
 
 
 def _made(folder: Path, index: "Index") -> bool:

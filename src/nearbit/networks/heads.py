@@ -88,7 +88,7 @@ class Head(nn.Module):
 
     def standardized(self, features: Tensor) -> Tensor:
         """Return what the first layer is given for features `(n, feature_dim)`: of the same shape."""
-        standardized = (features - self.feature_mean) / self.feature_std
+        standardized = (features - self.feature_mean).div_(self.feature_std)  # in place: half of the memory's work
         return normalize(standardized, dim=1) if self.spec.get("unit_length") else standardized
 
     def inner(self, features: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from typing import Any
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
+from nearbit.compiled import BUILDING, SEARCH, WEIGHTED, prepare
 from nearbit.errors import InputError
 from nearbit.index import open_index
 from nearbit.model.load import model_of_index
@@ -68,6 +69,7 @@ def serve(options: ServiceOptions, listening: socket.socket, ready: Callable[[],
     logging.basicConfig(handlers=[LogHandler()], level=logging.WARNING, force=True)
     facts = {"address": address(options, listening), "index": str(options.index), "workers": options.workers}
     if options.workers == 1:
+        prepare(SEARCH, BUILDING, WEIGHTED)
         sys.setswitchinterval(SWITCH_SECONDS)
         app = make_app(options)
         server = Server(_config(options, app), ready, ends_after=options.limits.drain_seconds)
@@ -147,6 +149,7 @@ def _ends_in_time(seconds: float) -> None:
 def _prepared(options: ServiceOptions) -> Any:
     """Return the application, in a process made ready for it."""
     _ends_in_time(options.limits.drain_seconds)
+    prepare(SEARCH, BUILDING, WEIGHTED)
     sys.setswitchinterval(SWITCH_SECONDS)
     logging.basicConfig(handlers=[LogHandler()], level=logging.WARNING, force=True)
     return make_app(options)

@@ -60,7 +60,8 @@ class FeatureInputs:
         sizes = [len(batch) for batch in batches]
         drawn = self._drawn(sum(sizes), generator(seed, "views", epoch), n_views)
         for batch, shown in zip(batches, np.split(drawn, np.cumsum(sizes)[:-1]), strict=True):
-            yield torch.cat([self._shown(batch, numbers) for numbers in shown.T])
+            views = [self._shown(batch, numbers) for numbers in shown.T]
+            yield views[0] if n_views == 1 else torch.cat(views)
 
     def _drawn(self, n: int, rng: np.random.Generator, n_views: int) -> npt.NDArray[np.int64]:
         """Return which views each of n images shows: `(n, n_views)`, no view of an image twice."""
@@ -72,11 +73,11 @@ class FeatureInputs:
 
     def _shown(self, batch: Positions, numbers: npt.NDArray[np.int64]) -> Tensor:
         """Return one view of each image of a batch: `(n, feature_dim)`."""
-        chosen = torch.from_numpy(batch)
-        inputs = self.views[0][chosen]
+        chosen = torch.from_numpy(batch).to(self.views[0].device)
+        inputs = self.views[0].index_select(0, chosen)
         for number, view in enumerate(self.views[1:], start=1):
             mask = torch.from_numpy(numbers == number).to(inputs.device)
-            inputs = torch.where(mask[:, None], view[chosen], inputs)
+            inputs = torch.where(mask[:, None], view.index_select(0, chosen), inputs)
         return inputs
 
     def outputs(self, module: nn.Module, part: str, positions: Positions) -> FloatRows:

@@ -20,6 +20,9 @@ from nearbit.training.terms.adversary import Adversary
 from nearbit.training.terms.index_term import IndexTerm
 from nearbit.training.terms.memory_bank import MemoryBank
 
+STEPS = "fused"
+"""How the optimizer computes: a checkpoint of another way goes on with other last bits."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Trained:
@@ -110,7 +113,7 @@ def save_checkpoint(path: Path, key: str, trained: Trained, state: TrainState) -
     for number, values in trained.optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer/{number}/{name}": value.detach().cpu().clone() for name, value in values.items()}
     about: dict[str, Any] = {"key": key, "epoch": state.epoch, "history": state.history, "best": None}
-    about["scaler"] = state.scaler
+    about |= {"scaler": state.scaler, "steps": STEPS}
     if state.best is not None:
         tensors |= {f"best/{name}": value for name, value in state.best.weights.items()}
         tensors |= _center_tensors("best_centers", state.best.centers)
@@ -151,6 +154,12 @@ def _restored(content: bytes, key: str, trained: Trained) -> TrainState | None:
     about = json.loads(tensors.pop("about").numpy().tobytes())
     if about["key"] != key:
         return None
+    if about.get("steps") != STEPS:
+        warnings.warn(
+            "the checkpoint of this run is of an earlier nearbit, whose steps differ in the last bits: training goes "
+            "on from it, and ends in other last bits than an undisturbed run would",
+            stacklevel=4,
+        )
     trained.module.load_state_dict(_under(tensors, "module"))
     _restore_optimizer(trained.optimizer, _under(tensors, "optimizer"))
     if trained.loss_module is not None:

@@ -28,6 +28,7 @@ from nearbit.training.checkpoint import (
     restore_checkpoint,
     save_checkpoint,
 )
+from nearbit.training.class_means import ClassMeans
 from nearbit.training.context import RunContext
 from nearbit.training.criterion import Criterion
 from nearbit.training.distributed.centers import broadcast_centers
@@ -72,6 +73,15 @@ class Trainer:
     def _labels(self) -> npt.NDArray[np.bool_]:
         """Bool `(n, n_classes)` of the training images."""
         return self.context.labels["train"]
+
+    @property
+    def _device(self) -> torch.device:
+        return self.context.device
+
+    @cached_property
+    def _label_rows(self) -> Tensor:
+        """The labels of the training images where the module is: bool `(n, n_classes)`."""
+        return torch.from_numpy(self._labels).to(self._device)
 
     def run(self, progress: Progress) -> TrainState:
         """Train to the end, from the checkpoint where there is one, and leave the best weights in the module."""
@@ -171,14 +181,11 @@ class Trainer:
         purpose = "epoch" if self.context.processes.is_main else f"epoch, process {self.context.processes.rank}"
         with torch_seeded(self.seed, purpose, epoch):
             batches = self._batches(epoch)
-            loss, sums = self._pass(state.centers, stepper, epoch, batches)
+            loss, means = self._pass(state.centers, stepper, epoch, batches)
         trained_towards, learnt = state.centers, self.learner.method.centers_of is not None
         if self.learner.method.reassign is not None:
-            shown = np.bincount(np.concatenate(batches), minlength=len(self._labels)) * self.learner.method.views
-            weights = (self._label_weights(np.arange(len(self._labels))) * shown[:, None]).sum(axis=0)
-            means = sums / np.maximum(weights, 1e-12)[:, None]
-            rng = generator(self.seed, "reassign", epoch)
-            changed = self.learner.method.reassign(state.centers, means, epoch, self.learner.method_options, rng)
+            rng, found = generator(self.seed, "reassign", epoch), means.means(self.context.processes)
+            changed = self.learner.method.reassign(state.centers, found, epoch, self.learner.method_options, rng)
             state.centers = broadcast_centers(changed, self.context.processes)
         state.centers = self._learnt(state.centers)
         state.epoch, state.scaler = epoch + 1, stepper.scaler.state_dict()
@@ -241,28 +248,27 @@ class Trainer:
 
     def _pass(
         self, centers: CenterState, stepper: Stepper, epoch: int, batches: list[Positions]
-    ) -> tuple[float, npt.NDArray[np.float64]]:
-        """Go over the training images once; return the mean loss and each class's weighted sum of signs or outputs."""
+    ) -> tuple[float, ClassMeans]:
+        """Go over the training images once; return the mean loss, and what was added up for a method that reassigns."""
         self.module.train()
-        method, views, targets = self.learner.method, self.learner.method.views, self._targets(centers, epoch)
+        views, targets = self.learner.method.views, self._targets(centers, epoch)
         parts = [self.context.processes.share_of(batch) for batch in batches]
-        total, sums = 0.0, np.zeros((self._labels.shape[1], self.learner.task.n_bits), np.float64)
+        means = ClassMeans(self._labels.shape[1], self.learner.task.n_bits, self.learner.method.means_of, self._device)
         shown = self.inputs.batches(parts, self.seed, epoch, views)
         for inputs, part, batch in zip(shown, parts, batches, strict=True):
             rows = np.tile(part, views)
-            labels = torch.from_numpy(self._labels[rows]).float().to(self.context.device)
-            loss_of = partial(self._loss, labels=labels, targets=targets, rows=rows)
+            places = torch.from_numpy(rows).to(self._device)
+            labels = self._label_rows.index_select(0, places).float()
+            loss_of = partial(self._loss, labels=labels, targets=targets, places=places)
             term_of = partial(self._term, inputs=inputs, labels=labels, rows=rows, epoch=epoch)
-            with enough_memory(f"batches of {len(batch)} images; lower the batch size (--batch-size)"):
-                loss, outputs = stepper.step(inputs, loss_of, len(part) / len(batch), epoch, term_of)
-            total += loss * len(part)
-            if method.reassign is not None:
-                values = outputs[:, : self.learner.task.n_bits].float().cpu().numpy().astype(np.float64)
-                if method.means_of == "signs":
-                    values = np.where(values >= 0, 1.0, -1.0)
-                sums += self._label_weights(rows).T @ values
-        totals = self.context.processes.all_reduce_array(np.append(sums, total))
-        return float(totals[-1]) / sum(map(len, batches)), totals[:-1].reshape(sums.shape)
+            what = f"batches of {len(batch)} images; lower the batch size (--batch-size)"
+            with enough_memory(what), stepper.first_of_all(epoch):
+                outputs = stepper.step(inputs, loss_of, len(part) / len(batch), epoch, term_of)
+            if self.learner.method.reassign is not None:
+                means.add(labels, outputs)
+        total = sum(loss * len(part) for loss, part in zip(stepper.read(epoch), parts, strict=True))
+        whole = float(self.context.processes.all_reduce_array(np.array([total]))[0])
+        return whole / sum(map(len, batches)), means
 
     def _targets(self, centers: CenterState, epoch: int) -> Targets:
         """Return what the loss of an epoch may look at, but for what differs from batch to batch."""
@@ -290,8 +296,7 @@ class Trainer:
         self.module.train()
         return outputs.float()
 
-    def _loss(self, outputs: Tensor, labels: Tensor, targets: Targets, rows: Positions) -> Tensor:
-        places = torch.from_numpy(rows).to(outputs.device)
+    def _loss(self, outputs: Tensor, labels: Tensor, targets: Targets, places: Tensor) -> Tensor:
         memory = (
             None
             if self._memory is None
@@ -316,11 +321,6 @@ class Trainer:
         if self.context.processes.several:
             for buffer in self.module.buffers():
                 buffer.copy_(self.context.processes.broadcast(buffer))
-
-    def _label_weights(self, positions: Positions) -> npt.NDArray[np.float64]:
-        """Return y / |y|₁ of training images: float64 `(n, n_classes)`."""
-        labels = self._labels[positions].astype(np.float64)
-        return np.asarray(labels / labels.sum(axis=1, keepdims=True))
 
     def _keep_best(self, state: TrainState, centers: CenterState, record: dict[str, Any]) -> None:
         """Validate where it is due, and keep the weights with the centers they were trained towards where best."""

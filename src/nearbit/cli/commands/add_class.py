@@ -5,7 +5,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nearbit.cli.console import Bars, Data, device_option, emit, image_options, json_option, list_problems, read_images
+from nearbit.cli.console import (
+    Bars,
+    Data,
+    ModelPath,
+    device_option,
+    emit,
+    image_options,
+    json_option,
+    list_problems,
+    read_images,
+)
 from nearbit.errors import InputError
 from nearbit.names import label_name
 from nearbit.reading import ReadingOptions
@@ -17,7 +27,7 @@ if TYPE_CHECKING:
 @click.command(
     "add-class", epilog="Example: nearbit add-class birds.model wrens/ --name wren --keep photos/ -o new.model"
 )
-@click.argument("model_path", metavar="MODEL", type=click.Path(path_type=Path))
+@click.argument("model_path", metavar="MODEL", type=ModelPath())
 @click.argument("sources", metavar="IMAGES...", nargs=-1, required=True, type=Data())
 @click.option("--name", required=True, help="The name of the new class.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The model folder to write.")

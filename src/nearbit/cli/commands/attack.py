@@ -8,6 +8,7 @@ import click
 from nearbit.cli.console import (
     Bars,
     Data,
+    ModelPath,
     data_options,
     device_option,
     emit,
@@ -34,7 +35,7 @@ FIGURES = {
 
 
 @click.command("attack", epilog="Example: nearbit attack birds.model photos/ --eps 8 --queries 500")
-@click.argument("model_path", metavar="MODEL", type=click.Path(path_type=Path))
+@click.argument("model_path", metavar="MODEL", type=ModelPath())
 @click.argument("source", metavar="DATA", type=Data())
 @click.option(
     "--kind",

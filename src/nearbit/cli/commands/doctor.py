@@ -45,6 +45,8 @@ def command(as_json: bool) -> None:
             *table(rows, ("package", "version", "to install")),
             f"device: {about['device']}",
             f"cache: {about['cache']} ({about['cache_bytes'] / 1e6:.0f} MB; may be deleted at any time)",
+            f"compiled: {', '.join(name for name, is_kept in about['kernels'].items() if is_kept) or 'nothing yet'}; "
+            "`nearbit warm` compiles all",
             *[f"problem: {problem}" for problem in about["problems"]],
             "all is well" if not about["problems"] else "see above",
         ],
@@ -55,6 +57,7 @@ def examine() -> dict[str, Any]:
     """Return facts on the installation, with what is wrong under "problems"."""
     import os
 
+    from nearbit.compiled import FAMILIES
     from nearbit.files.writing import cache_folder
 
     folder = cache_folder()
@@ -70,6 +73,7 @@ def examine() -> dict[str, Any]:
         "device": device,
         "cache": str(folder),
         "cache_bytes": size,
+        "kernels": {family.name: family.is_kept() for family in FAMILIES},
         "problems": problems,
     }
 

@@ -5,12 +5,22 @@ from typing import Any
 
 import click
 
-from nearbit.cli.console import Bars, Data, device_option, emit, image_options, json_option, list_problems, read_images
+from nearbit.cli.console import (
+    Bars,
+    Data,
+    ModelPath,
+    device_option,
+    emit,
+    image_options,
+    json_option,
+    list_problems,
+    read_images,
+)
 from nearbit.reading import ReadingOptions
 
 
 @click.command("encode", epilog="Example: nearbit encode birds.model new-photos/ -o codes.npz")
-@click.argument("model_path", metavar="MODEL", type=click.Path(path_type=Path))
+@click.argument("model_path", metavar="MODEL", type=ModelPath())
 @click.argument("sources", metavar="IMAGES...", nargs=-1, required=True, type=Data())
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), required=True, help="The file to write (.npz)."

@@ -9,6 +9,7 @@ import click
 from nearbit.cli.console import (
     Bars,
     Data,
+    ModelPath,
     data_options,
     device_option,
     echo,
@@ -32,7 +33,7 @@ WITH_CODES = ("codes_path", "figures", "convention", "k", "hierarchy_path", "plo
 
 
 @click.command("evaluate", epilog="Example: nearbit evaluate birds.model photos/")
-@click.argument("model_path", metavar="[MODEL]", type=click.Path(path_type=Path), required=False)
+@click.argument("model_path", metavar="[MODEL]", type=ModelPath(), required=False)
 @click.argument("source", metavar="[DATA]", required=False, type=Data())
 @click.option(
     "--codes",
@@ -195,9 +196,13 @@ def _figures(text: str | None, *, with_hierarchy: bool) -> list[str] | None:
 
 
 def _read_hierarchy(path: Path) -> dict[str, str]:
-    """Return the parent of each node of a CSV file of lines `node,parent`."""
+    """Return the parent of each node of a CSV file of lines `node,parent`, or of the `hierarchy.txt` of NABirds."""
     import csv
 
+    from nearbit.datasets.formats.numbered import HIERARCHY, read_numbered_hierarchy
+
+    if path.name == HIERARCHY:
+        return read_numbered_hierarchy(path)
     parents: dict[str, str] = {}
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from nearbit.cli.console import Bars, Data, data_options, emit, json_option, read_dataset, refuse_options
+from nearbit.cli.console import Bars, Data, ModelPath, data_options, emit, json_option, read_dataset, refuse_options
 from nearbit.errors import InputError
 from nearbit.reading import ReadingOptions
 
@@ -15,7 +15,7 @@ FOR_A_CARD = ("model_path", "output", "card", "as_json")
 
 
 @click.command("export", epilog="Example: nearbit export birds.model --onnx -o birds.onnx --check photos/")
-@click.argument("model_path", metavar="MODEL", type=click.Path(path_type=Path))
+@click.argument("model_path", metavar="MODEL", type=ModelPath())
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The folder or file to write.")
 @click.option("--onnx", is_flag=True, help="Write a folder with a network for ONNX Runtime, which needs no torch.")
 @click.option("--model-card", "card", is_flag=True, help="Write what is known of MODEL as a Markdown file.")

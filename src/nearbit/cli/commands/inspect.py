@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nearbit.cli.console import emit, json_option
+from nearbit.cli.console import ModelPath, emit, json_option
 from nearbit.cli.train_outcome import about_final
 from nearbit.errors import InputError
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @click.command("inspect", epilog="Example: nearbit inspect birds.index")
-@click.argument("path", type=click.Path(path_type=Path, exists=True))
+@click.argument("path", type=ModelPath(exists=True))
 @click.option("--verify", is_flag=True, help="Check the whole file (an index); a model is always checked.")
 @click.option(
     "-k",

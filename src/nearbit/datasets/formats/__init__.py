@@ -8,13 +8,15 @@ from nearbit.datasets.formats.digits import DIGITS
 from nearbit.datasets.formats.folder import FOLDER
 from nearbit.datasets.formats.format import Format, KnownDataset
 from nearbit.datasets.formats.labels_file import LABELS_FILE
+from nearbit.datasets.formats.lists import LISTS
+from nearbit.datasets.formats.numbered import CUB200, NUMBERED
 from nearbit.datasets.formats.shapes import SHAPES
 from nearbit.errors import DataError
 
-FORMATS: tuple[Format, ...] = (CIFAR, LABELS_FILE, COCO, FOLDER)
+FORMATS: tuple[Format, ...] = (CIFAR, NUMBERED, LABELS_FILE, COCO, LISTS, FOLDER)
 """Every format, in the order in which a folder is asked whether it is one; the last takes any folder."""
 
-KNOWN: dict[str, KnownDataset] = {known.name: known for known in (DIGITS, SHAPES, CIFAR10, CIFAR100)}
+KNOWN: dict[str, KnownDataset] = {known.name: known for known in (DIGITS, SHAPES, CIFAR10, CIFAR100, CUB200)}
 """Every data set that is known by name."""
 
 _STEMS = ("annotations", "labels")
@@ -36,8 +38,8 @@ def recognised(path: Path) -> tuple[Format, Path] | None:
         suffix = path.suffix.lower()
         return next(((one, path) for one in FORMATS if suffix in one.endings), None)
     found = [(one, place) for one in FORMATS for place in _places(one, path)]
-    files = sorted(place.name for one, place in found if one.endings)
-    if found and found[0][0].endings and len(files) > 1:
+    files = sorted(place.name for one, place in found if one.find is None)
+    if found and found[0][0].find is None and len(files) > 1:
         raise DataError(f"{path}: holds {' and '.join(files)}; name the one to read instead of the folder")
     return found[0] if found else None
 

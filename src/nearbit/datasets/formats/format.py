@@ -19,8 +19,8 @@ FOR_FILES = dict.fromkeys(
 class Format:
     """One way that data sets lie on disk: an entry of `FORMATS`.
 
-    A file is recognised by its ending, and so is a folder that holds the file `annotations` or `labels` with that
-    ending. A format of folders says by `find` what it knows.
+    A file is recognised by its ending. A folder is by `find`, which says what it knows, or, in a format without it,
+    where it holds the file `annotations` or `labels` with that ending.
 
     Attributes:
         name: of the format, in words.

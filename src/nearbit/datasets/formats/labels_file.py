@@ -87,11 +87,14 @@ class Places:
         if path.startswith("/") or ".." in plain.replace("\\", "/").split("/") or Path(plain).is_absolute():
             self.problems.append(Problem(path, "outside the folder of images: paths must be relative, without '..'"))
             return None
-        for prefix in self._prefixes:
-            if _is_there(self.root / (prefix + plain)):
-                return prefix + plain
-        self.problems.append(Problem(path, "no such file"))
-        return None
+        found = self.locate(plain)
+        if found is None:
+            self.problems.append(Problem(path, "no such file"))
+        return found
+
+    def locate(self, path: str) -> str | None:
+        """Return where below the root a relative path leads to something, or None."""
+        return next((prefix + path for prefix in self._prefixes if _is_there(self.root / (prefix + path))), None)
 
 
 def _is_there(path: Path) -> bool:

@@ -4,10 +4,11 @@ from typing import Any
 
 import numpy as np
 
-from nearbit.datasets.dataset import PARTS, Dataset
+from nearbit.datasets.dataset import PARTS, Dataset, parts_in
 from nearbit.datasets.splits.assign import RowNumbers, assign_rows, content_groups, fill_train, rarest_labels
 from nearbit.datasets.splits.long_tail import Imbalance, thinned
-from nearbit.datasets.splits.sizes import PLACES, Protocol, SplitSizes, check_protocol, counts_for, protocol_named
+from nearbit.datasets.splits.protocols import Protocol, check_protocol, protocol_named
+from nearbit.datasets.splits.sizes import PLACES, SplitSizes, counts_for
 from nearbit.datasets.splits.split import Split, refuse_overlap
 from nearbit.datasets.splits.unseen import Unseen, choose_unseen, keep_kinds
 from nearbit.errors import DataError, InputError
@@ -129,7 +130,7 @@ def _ordinary(
     recipe: dict[str, Any] = {"protocol": name, "seed": seed, "allow_overlap": allow_overlap}
     rng = np.random.default_rng(seed)
     if protocol is not None and protocol.sizes is None:
-        check_protocol(protocol, dataset.name, rarest_labels(dataset.labels))
+        check_protocol(protocol, dataset, rarest_labels(dataset.labels))
         parts = _given(dataset, rng)
     else:
         sizes = sizes or _sizes_of(protocol, dataset)
@@ -151,7 +152,7 @@ def _by_kinds(
     """
     assert protocol.kinds is not None  # noqa: S101 - the caller has looked
     names = choose_unseen(dataset, unseen, seed)
-    is_given = sizes is None and "database" in (dataset.given_parts or ())
+    is_given = sizes is None and any("database" in parts_in(given) for given in set(dataset.given_parts or ()))
     whole = _ordinary(
         dataset, protocol_named("given") if is_given else None, None if is_given else sizes or SplitSizes(), seed,
         allow_overlap,
@@ -187,7 +188,7 @@ def _checked(dataset: Dataset, parts: dict[str, RowNumbers], recipe: dict[str, A
 
 def _sizes_of(protocol: Protocol | None, dataset: Dataset) -> SplitSizes:
     assert protocol is not None  # noqa: S101 - sizes or a protocol: the caller has one of them
-    check_protocol(protocol, dataset.name, rarest_labels(dataset.labels))
+    check_protocol(protocol, dataset, rarest_labels(dataset.labels))
     assert protocol.sizes is not None  # noqa: S101 - those without go by given parts
     return protocol.sizes
 
@@ -226,12 +227,18 @@ def _check_exact(dataset: Dataset, strata: RowNumbers, places: RowNumbers, count
         )
 
 
+def given_rows(dataset: Dataset) -> dict[str, RowNumbers]:
+    """Return the rows that were given to each part; a row may be in several (train and database)."""
+    named = np.array(dataset.given_parts or [""] * len(dataset))
+    own = {part: [given for given in set(named.tolist()) if part in parts_in(given)] for part in PARTS}
+    return {part: np.flatnonzero(np.isin(named, own[part])) for part in PARTS}
+
+
 def _given(dataset: Dataset, rng: np.random.Generator) -> dict[str, RowNumbers]:
     """Return the given parts; if not given, the database is train, and validation a tenth taken out of train."""
     if dataset.given_parts is None:
         raise DataError(f"{dataset.name}: came without parts; add a split file (columns path, split) or name sizes")
-    named = np.array(dataset.given_parts)
-    parts = {part: np.flatnonzero(named == part) for part in PARTS}
+    parts = given_rows(dataset)
     for part in ("train", "query"):
         if not len(parts[part]):
             raise DataError(f"{dataset.name}: its split gives no {part} images; add some to it, or name sizes instead")

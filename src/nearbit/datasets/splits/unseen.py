@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from nearbit.datasets.dataset import Dataset
 from nearbit.datasets.splits.assign import RowNumbers, content_groups
-from nearbit.datasets.splits.sizes import Kinds
+from nearbit.datasets.splits.protocols import Kinds
 from nearbit.datasets.splits.split import Split
 from nearbit.errors import DataError, InputError, did_you_mean
 

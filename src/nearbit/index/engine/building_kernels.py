@@ -5,14 +5,22 @@ from typing import Any
 import numpy as np
 
 from nearbit.index.engine.layout import PARTS
-from nearbit.index.engine.scan_kernels import distances
-from nearbit.jit import jit, ones
+from nearbit.index.engine.scan_kernels import distances, smallest
+from nearbit.jit import ZERO, kernel, lean, ones
 
 BLOCK = 1024
 
 
-@jit
-def nearest_pivot(columns: Any, start: int, stop: int, pivots: Any, near: Any, how_far: Any) -> None:
+@lean
+def _copy(columns: Any, place: int, out: Any) -> None:
+    """Copy the code at a place; a slice would make numba compile its checks and their messages."""
+    for word in range(out.size):
+        out[word] = columns[word, place]
+
+
+@kernel
+def nearest_pivot(columns: Any, start: int, stop: int, pivots: Any, near: Any, how_far: Any, scratch: Any,
+                  pivot: Any) -> None:  # fmt: skip
     """Fill, for the places from `start` to `stop`, the nearest pivot (the first of equals) and its distance.
 
     Args:
@@ -22,15 +30,16 @@ def nearest_pivot(columns: Any, start: int, stop: int, pivots: Any, near: Any, h
         pivots: uint64 `(words, n_leaders)`.
         near: uint16 `(n,)`, filled.
         how_far: uint16 `(n,)`, filled.
+        scratch: uint16 `(BLOCK,)`.
+        pivot: uint64 `(words,)`.
     """
-    scratch, pivot = np.empty(BLOCK, np.uint16), np.empty(columns.shape[0], np.uint64)
     for low in range(start, stop, BLOCK):
         high = min(low + BLOCK, stop)
         values, best, far = scratch[: high - low], near[low:high], how_far[low:high]
-        best[:] = 0
-        far[:] = 65535
+        for i in range(values.size):
+            best[i], far[i] = 0, 65535
         for number in range(pivots.shape[1]):
-            pivot[:] = pivots[:, number]
+            _copy(pivots, number, pivot)
             distances(pivot, columns, low, values)
             mark = np.uint16(number)
             for i in range(values.size):
@@ -39,8 +48,8 @@ def nearest_pivot(columns: Any, start: int, stop: int, pivots: Any, near: Any, h
                 best[i] = mark if is_nearer else best[i]
 
 
-@jit
-def spread_pivots(columns: Any, chosen: Any, n_chosen: int, radius: int) -> Any:
+@kernel
+def spread_pivots(columns: Any, chosen: Any, n_chosen: int, radius: int, scratch: Any, query: Any) -> Any:
     """Take as a pivot each code that lies beyond a radius of all pivots so far; return how many there are.
 
     Args:
@@ -48,21 +57,23 @@ def spread_pivots(columns: Any, chosen: Any, n_chosen: int, radius: int) -> Any:
         chosen: uint64 `(words, most)`; the first `n_chosen` are pivots already, the others are filled.
         n_chosen: how many pivots there are.
         radius: in bits.
+        scratch: uint16 `(most,)`.
+        query: uint64 `(words,)`.
     """
-    scratch, query = np.empty(chosen.shape[1], np.uint16), np.empty(columns.shape[0], np.uint64)
     for place in range(columns.shape[1]):
         if n_chosen == chosen.shape[1]:
             break
-        query[:] = columns[:, place]
+        _copy(columns, place, query)
         values = scratch[:n_chosen]
-        distances(query, chosen, 0, values)
-        if n_chosen == 0 or values.min() > radius:
-            chosen[:, n_chosen] = query
+        distances(query, chosen, ZERO, values)
+        if n_chosen == 0 or smallest(values) > radius:
+            for word in range(query.size):
+                chosen[word, n_chosen] = query[word]
             n_chosen += 1
     return n_chosen
 
 
-@jit
+@kernel
 def flips(columns: Any, weights: Any, pivots: Any, near: Any, out: Any) -> None:
     """Count, for each group and bit, the items whose bit differs from their pivot's; `out[:, -1]` counts all.
 
@@ -85,7 +96,7 @@ def flips(columns: Any, weights: Any, pivots: Any, near: Any, out: Any) -> None:
                 bits ^= lowest
 
 
-@jit
+@kernel
 def parts(columns: Any, pivots: Any, near: Any, masks: Any, out: Any) -> None:
     """Fill the distance between each code and its pivot, part by part: uint16 `(PARTS, n)`."""
     for place in range(columns.shape[1]):
@@ -97,7 +108,7 @@ def parts(columns: Any, pivots: Any, near: Any, masks: Any, out: Any) -> None:
             out[part, place] = np.uint16(total)
 
 
-@jit
+@kernel
 def move_rows(rows: Any, offsets: Any, order: Any, new_offsets: Any, out: Any) -> None:
     """Fill `out` with the rows of each place in a new order of places."""
     for place in range(order.size):

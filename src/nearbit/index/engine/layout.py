@@ -3,7 +3,7 @@
 They are plain NumPy arrays: nothing here needs a compiler. Kernels count what a plan would look at before they look.
 """
 
-import sys
+from functools import cache
 from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
@@ -14,8 +14,7 @@ Words = npt.NDArray[np.uint64]
 SearchPlan = Literal["numpy", "scan", "rings", "table"]
 
 SMALL_INDEX = 100_000
-"""Below so many rows a structure is plain, and a few queries are not worth the time that loading the kernels takes."""
-FEW_PAIRS = 20_000_000
+"""Below so many rows a structure is plain."""
 TABLE_BITS = 20
 GIVE_UP_SHARE = 0.3
 """Share of the codes: a query for which the rings leave more than this is scanned instead."""
@@ -66,17 +65,8 @@ class Layout(NamedTuple):
     @classmethod
     def of(cls, columns: Words, **arrays: npt.NDArray[Any]) -> Self:
         """Return a layout of these arrays, the others empty; all read-only, so that one compiled kernel serves all."""
-        words = len(columns)
-        named: dict[str, npt.NDArray[Any]] = {
-            "columns": columns,
-            "offsets": np.empty(0, np.uint32), "rows": np.empty(0, np.uint32),
-            "pivots": np.empty((words, 0), np.uint64), "masks": np.empty((0, PARTS, words), np.uint64),
-            "group_cells": np.zeros(1, np.int64), "cell_starts": np.zeros(1, np.int64),
-            "rings": np.empty((PARTS, 0), np.uint16), "spans": np.empty((2, 0), np.uint16),
-            "table": np.empty(0, np.uint32), "probes": np.empty(0, np.uint32),
-        }  # fmt: skip
-        named |= arrays
-        return cls(**{name: _read_only(named[name]) for name in cls._fields})
+        own = {name: read_only(array) for name, array in arrays.items()}
+        return cls(read_only(columns), **(_nothing(len(columns)) | own))
 
     @property
     def n_places(self) -> int:
@@ -91,28 +81,37 @@ class Layout(NamedTuple):
         return "rings" if self.pivots.size else "plain"
 
 
-def _read_only(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def read_only(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return a contiguous view that cannot be written: kernels are compiled once, for arrays that they only read."""
     view = np.ascontiguousarray(array).view()
     view.flags.writeable = False
     return view
 
 
-def plan_for(kind: str, *, does_prune: bool, n_rows: int, n_query: int) -> SearchPlan:
-    """Return the plan for some queries.
+@cache
+def _nothing(words: int) -> dict[str, npt.NDArray[Any]]:
+    """Return the arrays that a plain layout of codes of so many words has beside its columns: all empty."""
+    arrays: dict[str, npt.NDArray[Any]] = {
+        "offsets": np.empty(0, np.uint32), "rows": np.empty(0, np.uint32),
+        "pivots": np.empty((words, 0), np.uint64), "masks": np.empty((0, PARTS, words), np.uint64),
+        "group_cells": np.zeros(1, np.int64), "cell_starts": np.zeros(1, np.int64),
+        "rings": np.empty((PARTS, 0), np.uint16), "spans": np.empty((2, 0), np.uint16),
+        "table": np.empty(0, np.uint32), "probes": np.empty(0, np.uint32),
+    }  # fmt: skip
+    return {name: read_only(array) for name, array in arrays.items()}
+
+
+def plan_for(kind: str, *, does_prune: bool) -> SearchPlan:
+    """Return the plan of compiled kernels for a layout.
 
     Args:
         kind: the layout, "plain", "rings" or "table".
         does_prune: whether a trial of its own codes showed that rings skip most of them.
-        n_rows: rows to search.
-        n_query: number of queries.
 
     Returns:
-        "numpy": every row, without compiled kernels; "scan": every distinct code, in blocks; "rings" and "table": few
-        codes, counted first: the queries for which they would be many are scanned after all.
+        "scan": every distinct code, in blocks; "rings" and "table": few codes, counted first: the queries for which
+        they would be many are scanned after all.
     """
-    is_loaded = "nearbit.index.engine.scan_kernels" in sys.modules
-    if not is_loaded and kind == "plain" and n_rows < SMALL_INDEX and n_rows * n_query <= FEW_PAIRS:
-        return "numpy"
     if kind == "table":
         return "table"
     return "rings" if kind == "rings" and does_prune else "scan"

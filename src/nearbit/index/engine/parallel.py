@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from nearbit.index.engine import pruning_kernels, scan_kernels
+from nearbit.index.engine import calls, pruning_kernels, scan_kernels
 from nearbit.index.engine.layout import Layout, Words, give_up_at
 from nearbit.index.results import Counts, Hits, merged, stacked
 
@@ -38,9 +38,7 @@ def by_scan(
 
     def work(job: tuple[slice, tuple[int, int]]) -> Hits:
         block, (start, stop) = job
-        return Hits.in_sequence(
-            *scan_kernels.scan(layout, start, stop, queries[block], limits[block], n_bits, most, excluded)
-        )
+        return Hits.in_sequence(*calls.scan(layout, start, stop, queries[block], limits[block], n_bits, most, excluded))
 
     parts = shared_out(work, [(block, places) for block in blocks for places in ranges], threads)
     return stacked([merged(parts[at : at + len(ranges)], k) for at in range(0, len(parts), len(ranges))])
@@ -53,7 +51,7 @@ def by_rings(
     most, give_up = scan_kernels.NO_LIMIT if k is None else k, give_up_at("rings", layout.n_places)
 
     def work(block: slice) -> Any:
-        return pruning_kernels.search_rings(layout, queries[block], limits[block], n_bits, most, excluded, give_up)
+        return calls.search_rings(layout, queries[block], limits[block], n_bits, most, excluded, give_up)
 
     return _pruned(work, layout, queries, limits, n_bits, k, excluded, threads)
 
@@ -68,7 +66,7 @@ def by_table(
     addresses = addresses_of(queries[:, 0], n_bits)
 
     def work(block: slice) -> Any:
-        return pruning_kernels.search_table(layout, addresses[block], limits[block], n_bits, most, excluded, give_up)
+        return calls.search_table(layout, addresses[block], limits[block], n_bits, most, excluded, give_up)
 
     return _pruned(work, layout, queries, limits, n_bits, k, excluded, threads)
 

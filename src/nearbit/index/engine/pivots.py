@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nearbit.index.engine.distinct import Distinct
-from nearbit.index.engine.layout import Words
+from nearbit.index.engine.layout import Words, read_only
 
 SAMPLE = 65_536
 MOST_PIVOTS = 1024
@@ -36,7 +36,8 @@ def find_pivots(distinct: Distinct, n_bits: int, given: Words | None) -> Words:
     for radius in RADII:
         seeds = np.empty((words, most), np.uint64)
         seeds[:, : pivots.shape[1]] = pivots
-        n_pivots = spread_pivots(sample, seeds, pivots.shape[1], int(radius * n_bits))
+        room, query = np.empty(most, np.uint16), np.empty(words, np.uint64)
+        n_pivots = spread_pivots(read_only(sample), seeds, pivots.shape[1], int(radius * n_bits), room, query)
         pivots = np.ascontiguousarray(seeds[:, :n_pivots])
         for _ in range(ROUNDS):
             pivots = _settled(sample, weights, pivots)
@@ -52,14 +53,33 @@ def _sample(distinct: Distinct) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.ui
     return chosen, sizes[chosen].astype(np.uint32)
 
 
+def nearest_pivots(
+    columns: Words, start: int, stop: int, pivots: Words, near: npt.NDArray[np.uint16], how_far: npt.NDArray[np.uint16]
+) -> None:
+    """Fill, for the codes from `start` to `stop`, the nearest pivot (the first of equals) and its distance.
+
+    Args:
+        columns: uint64 `(words, n)`.
+        start: the first code.
+        stop: one past the last code.
+        pivots: uint64 `(words, n_pivots)`.
+        near: uint16 `(n,)`, filled.
+        how_far: uint16 `(n,)`, filled.
+    """
+    from nearbit.index.engine.building_kernels import BLOCK, nearest_pivot
+
+    scratch, pivot = np.empty(BLOCK, np.uint16), np.empty(len(columns), np.uint64)
+    nearest_pivot(read_only(columns), start, stop, read_only(pivots), near, how_far, scratch, pivot)
+
+
 def _settled(sample: Words, weights: npt.NDArray[np.uint32], pivots: Words) -> Words:
     """Return the pivots moved to the majority of each bit of their groups; those without a group go."""
-    from nearbit.index.engine.building_kernels import flips, nearest_pivot
+    from nearbit.index.engine.building_kernels import flips
 
     near, how_far = np.empty(sample.shape[1], np.uint16), np.empty(sample.shape[1], np.uint16)
-    nearest_pivot(sample, 0, sample.shape[1], pivots, near, how_far)
+    nearest_pivots(sample, 0, sample.shape[1], pivots, near, how_far)
     counts = np.zeros((pivots.shape[1], 64 * len(pivots) + 1), np.int64)
-    flips(sample, weights, pivots, near, counts)
+    flips(read_only(sample), weights, read_only(pivots), near, counts)
     moves = 2 * counts[:, :-1] > counts[:, -1:]
     bytes_of = np.packbits(moves, axis=1, bitorder="little")
     moved = pivots ^ bytes_of.view("<u8").astype(np.uint64).T

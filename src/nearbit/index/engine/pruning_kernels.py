@@ -10,6 +10,7 @@ import numpy as np
 
 from nearbit.index.engine.scan_kernels import (
     CHUNK,
+    FAR,
     FARTHEST,
     FULL,
     LIMIT,
@@ -18,19 +19,17 @@ from nearbit.index.engine.scan_kernels import (
     TOUCHED,
     admit,
     distances,
-    grown,
+    gather,
     rank,
     room,
     smallest,
-    take_near,
 )
-from nearbit.jit import jit, lean, ones
+from nearbit.jit import MINUS, ONE, ZERO, kernel, lean, ones
 
 FEW = 64
 """Runs of at most so many codes are compared one by one."""
 GIVEN_UP = -1
 """The size of the results of a query that was given up."""
-FAR = np.uint16(65535)
 
 
 @lean
@@ -116,7 +115,8 @@ def _scan_run(
             end = room(places, near, end, state[FARTHEST])
             if end == FULL:
                 return FULL
-            end = take_near(part, low, places, near, end, offsets, rows, excluded, k, counts, state)
+            last = gather(values, part.size, low, state[LIMIT], places, near, end)
+            end = admit(end, last, places, near, offsets, rows, excluded, k, counts, state)
     return end
 
 
@@ -181,19 +181,27 @@ def _is_much(query: Any, layout: Any, group_bounds: Any, done: int, limit: int, 
     return False
 
 
-@jit
-def nearest_pivots(queries: Any, pivots: Any) -> Any:
-    """Return the nearest pivot of each query, the first of equals."""
-    near, to_pivots = np.empty(queries.shape[0], np.int64), np.empty(pivots.shape[1], np.uint16)
+@kernel
+def nearest_pivots(queries: Any, pivots: Any, to_pivots: Any, near: Any) -> None:
+    """Fill `near`, int64, with the nearest pivot of each query, the first of equals; `to_pivots` is room for those."""
     for q in range(queries.shape[0]):
-        distances(queries[q], pivots, 0, to_pivots)
-        near[q] = np.argmin(to_pivots)
-    return near
+        distances(queries[q], pivots, ZERO, to_pivots)
+        near[q] = nearest(to_pivots)
+
+
+@lean
+def nearest(to_pivots: Any) -> Any:
+    """Return the number of the smallest distance, the first of equals."""
+    least = smallest(to_pivots)
+    for number in range(to_pivots.size):
+        if to_pivots[number] == least:
+            return number
+    return 0
 
 
 @lean
 def _search_groups(
-    query: Any, home: int, n_bits: int, layout: Any, excluded: Any, k: int, give_up: int,
+    query: Any, n_bits: int, layout: Any, excluded: Any, k: int, give_up: int,
     to_pivots: Any, group_bounds: Any, values: Any, bounds: Any, places: Any, near: Any, counts: Any, state: Any,
 ) -> Any:  # fmt: skip
     """Search one query: the nearest pivot's group ring by ring, then the others by their bound.
@@ -201,8 +209,9 @@ def _search_groups(
     Returns:
         where the candidates end, GIVEN_UP or FULL.
     """
-    end, above, upto = 0, -1, 0
-    distances(query, layout.pivots, 0, to_pivots)
+    end, above, upto = ZERO, MINUS, ZERO
+    distances(query, layout.pivots, ZERO, to_pivots)
+    home = nearest(to_pivots)
     fill_group_bounds(to_pivots, layout.spans, group_bounds)
     while above < state[LIMIT]:
         end = _visit(home, above, upto, query, layout, excluded, k, values, bounds, places, near, end, counts, state)
@@ -210,7 +219,7 @@ def _search_groups(
             return FULL
         above, upto = upto, max(2 * upto, (n_bits + 63) // 64)
     group_bounds[home] = FAR
-    is_little, done = False, -1
+    is_little, done = False, MINUS
     least = _next_bound(group_bounds, done)
     while least <= state[LIMIT]:
         if not is_little and _is_much(query, layout, group_bounds, done, state[LIMIT], give_up, bounds):
@@ -219,7 +228,20 @@ def _search_groups(
         for group in range(group_bounds.size):
             if group_bounds[group] == least and least <= state[LIMIT]:
                 end = _visit(
-                    group, -1, n_bits, query, layout, excluded, k, values, bounds, places, near, end, counts, state
+                    group,
+                    MINUS,
+                    n_bits,
+                    query,
+                    layout,
+                    excluded,
+                    k,
+                    values,
+                    bounds,
+                    places,
+                    near,
+                    end,
+                    counts,
+                    state,
                 )
                 if end == FULL:
                     return FULL
@@ -231,9 +253,31 @@ def _search_groups(
 @lean
 def _begin(limit: int, counts: Any, state: Any) -> None:
     """Make histogram and state those of a search that has found nothing yet."""
-    counts[:] = 0
+    for distance in range(counts.size):
+        counts[distance] = 0
     state[LIMIT] = state[FARTHEST] = limit
     state[TOTAL] = state[TOUCHED] = 0
+
+
+@lean
+def _take(
+    q: int, end: int, at: int, layout: Any, excluded: Any, k: int, limits: Any, begins: Any, sizes: Any, touched: Any,
+    places: Any, near: Any, counts: Any, state: Any, out_rows: Any, out_distances: Any,
+) -> Any:  # fmt: skip
+    """Fill in what a query found; return where the results of the next one begin, or FULL."""
+    touched[q] = state[TOUCHED]
+    if end == GIVEN_UP:
+        sizes[q], limits[q] = GIVEN_UP, state[FARTHEST]
+        return at
+    begins[q], sizes[q] = at, min(state[TOTAL], k)
+    stop = at + sizes[q]
+    if stop > out_rows.size:
+        return FULL
+    rank(
+        places, near, end, layout.offsets, layout.rows, excluded, counts, state,
+        out_rows[at:stop], out_distances[at:stop],
+    )  # fmt: skip
+    return stop
 
 
 @lean
@@ -246,7 +290,7 @@ def _probe(
     Returns:
         where the candidates end, GIVEN_UP or FULL.
     """
-    start, size, end, distance = 0, 1, 0, 0
+    start, size, end, distance = ZERO, ONE, ZERO, ZERO
     while distance <= state[LIMIT] and distance <= n_bits:
         if start + size > give_up:
             return GIVEN_UP
@@ -267,94 +311,85 @@ def _probe(
     return end
 
 
-@jit
-def search_rings(layout: Any, queries: Any, limits: Any, n_bits: int, k: int, excluded: Any, give_up: int) -> Any:
-    """Search queries by rings; those with a common nearest pivot follow each other, while its group is in the cache.
+@kernel
+def search_rings(
+    layout: Any, number: int, at: int, order: Any, queries: Any, limits: Any, n_bits: int, k: int, excluded: Any,
+    give_up: int, to_pivots: Any, group_bounds: Any, values: Any, bounds: Any, places: Any, near: Any, counts: Any,
+    state: Any, begins: Any, sizes: Any, touched: Any, out_rows: Any, out_distances: Any,
+) -> Any:  # fmt: skip
+    """Search queries by rings, in an order in which those with a common nearest pivot follow each other.
+
+    While its group is in the cache, that is. Where there is too little room it says so, and goes on with that query in
+    the next call.
 
     Args:
         layout: the arrays, with pivots.
+        number: how many queries of the order are done.
+        at: where the results of the next one begin.
+        order: int64 `(n_query,)`.
         queries: uint64 `(n_query, words)`.
         limits: int64 `(n_query,)`, the largest distance of results; for queries given up, lowered to what was found.
         n_bits: code length in bits.
         k: the most rows of a query; NO_LIMIT for all.
         excluded: bool `(n,)`, or empty: rows that are not there.
         give_up: a query that would look at more codes than this, beyond the first group, is given up.
+        to_pivots: uint16 `(n_groups,)`.
+        group_bounds: uint16 `(n_groups,)`.
+        values: uint16 `(CHUNK,)`.
+        bounds: uint16 `(SMALL,)`.
+        places: int64, room for candidates.
+        near: uint16, as much.
+        counts: int64 `(n_bits + 1,)`.
+        state: int64 `(STATES,)`.
+        begins: int64 `(n_query,)`, filled: where the results of each query begin.
+        sizes: int64 `(n_query,)`, filled: GIVEN_UP for those given up.
+        touched: int64 `(n_query,)`, filled: codes looked at.
+        out_rows: int64, filled with rows.
+        out_distances: int32, filled with their distances.
 
     Returns:
-        begins int64 `(n_query,)`, where the results of each query begin; sizes int64 `(n_query,)`, GIVEN_UP for those
-        given up; touched int64 `(n_query,)`, codes looked at; rows int64; distances int32.
+        how many queries are done, where their results end, and whether it was the candidates that had no room.
     """
-    n_query, n_groups = queries.shape[0], layout.pivots.shape[1]
-    begins, sizes, touched = np.zeros(n_query, np.int64), np.zeros(n_query, np.int64), np.zeros(n_query, np.int64)
-    to_pivots, group_bounds = np.empty(n_groups, np.uint16), np.empty(n_groups, np.uint16)
-    values, bounds = np.empty(CHUNK, np.uint16), np.empty(SMALL, np.uint16)
-    places, near = np.empty(4 * CHUNK, np.int64), np.empty(4 * CHUNK, np.uint16)
-    counts, state = np.zeros(n_bits + 1, np.int64), np.zeros(4, np.int64)
-    out_rows, out_distances, at = np.empty(1024, np.int64), np.empty(1024, np.int32), 0
-    homes = nearest_pivots(queries, layout.pivots)
-    for q in np.argsort(homes, kind="mergesort"):
-        end = FULL
-        while end == FULL:
-            _begin(limits[q], counts, state)
-            end = _search_groups(
-                queries[q], homes[q], n_bits, layout, excluded, k, give_up,
-                to_pivots, group_bounds, values, bounds, places, near, counts, state,
-            )  # fmt: skip
-            if end == FULL:
-                places, near = np.empty(4 * places.size, np.int64), np.empty(4 * near.size, np.uint16)
-        touched[q] = state[TOUCHED]
-        if end == GIVEN_UP:
-            sizes[q], limits[q] = GIVEN_UP, state[FARTHEST]
-            continue
-        begins[q], sizes[q] = at, min(state[TOTAL], k)
-        out_rows, out_distances = grown(out_rows, at + sizes[q]), grown(out_distances, at + sizes[q])
-        stop = at + sizes[q]
-        rank(
-            places, near, end, layout.offsets, layout.rows, excluded, counts, state,
-            out_rows[at:stop], out_distances[at:stop],
+    while number < order.size:
+        q = order[number]
+        _begin(limits[q], counts, state)
+        end = _search_groups(
+            queries[q], n_bits, layout, excluded, k, give_up,
+            to_pivots, group_bounds, values, bounds, places, near, counts, state,
         )  # fmt: skip
-        at = stop
-    return begins, sizes, touched, out_rows[:at], out_distances[:at]
+        if end == FULL:
+            return number, at, True
+        stop = _take(
+            q, end, at, layout, excluded, k, limits, begins, sizes, touched,
+            places, near, counts, state, out_rows, out_distances,
+        )  # fmt: skip
+        if stop == FULL:
+            return number, at, False
+        number, at = number + 1, stop
+    return number, at, False
 
 
-@jit
-def search_table(layout: Any, addresses: Any, limits: Any, n_bits: int, k: int, excluded: Any, give_up: int) -> Any:
+@kernel
+def search_table(
+    layout: Any, number: int, at: int, addresses: Any, limits: Any, n_bits: int, k: int, excluded: Any, give_up: int,
+    places: Any, near: Any, counts: Any, state: Any, begins: Any, sizes: Any, touched: Any, out_rows: Any,
+    out_distances: Any,
+) -> Any:  # fmt: skip
     """Search queries by address: all addresses at distance 0, then at 1, … until the k-th row is found.
 
-    Args:
-        layout: the arrays, with a table.
-        addresses: int64 `(n_query,)`.
-        limits: int64 `(n_query,)`, the largest distance of results; for queries given up, lowered to what was found.
-        n_bits: code length in bits.
-        k: the most rows of a query; NO_LIMIT for all.
-        excluded: bool `(n,)`, or empty: rows that are not there.
-        give_up: a query that would look up more addresses than this is given up.
-
-    Returns:
-        begins, sizes, touched, rows and distances, as `search_rings` returns them.
+    Args and returns are those of `search_rings`; `addresses` are int64 `(n_query,)`, and a query that would look up
+    more of them than `give_up` is given up.
     """
-    n_query = addresses.size
-    begins, sizes, touched = np.zeros(n_query, np.int64), np.zeros(n_query, np.int64), np.zeros(n_query, np.int64)
-    places, near = np.empty(4 * CHUNK, np.int64), np.empty(4 * CHUNK, np.uint16)
-    counts, state = np.zeros(n_bits + 1, np.int64), np.zeros(4, np.int64)
-    out_rows, out_distances, at = np.empty(1024, np.int64), np.empty(1024, np.int32), 0
-    for q in range(n_query):
-        end = FULL
-        while end == FULL:
-            _begin(limits[q], counts, state)
-            end = _probe(addresses[q], n_bits, layout, excluded, k, give_up, places, near, counts, state)
-            if end == FULL:
-                places, near = np.empty(4 * places.size, np.int64), np.empty(4 * near.size, np.uint16)
-        touched[q] = state[TOUCHED]
-        if end == GIVEN_UP:
-            sizes[q], limits[q] = GIVEN_UP, state[FARTHEST]
-            continue
-        begins[q], sizes[q] = at, min(state[TOTAL], k)
-        stop = at + sizes[q]
-        out_rows, out_distances = grown(out_rows, stop), grown(out_distances, stop)
-        rank(
-            places, near, end, layout.offsets, layout.rows, excluded, counts, state,
-            out_rows[at:stop], out_distances[at:stop],
+    while number < addresses.size:
+        _begin(limits[number], counts, state)
+        end = _probe(addresses[number], n_bits, layout, excluded, k, give_up, places, near, counts, state)
+        if end == FULL:
+            return number, at, True
+        stop = _take(
+            number, end, at, layout, excluded, k, limits, begins, sizes, touched,
+            places, near, counts, state, out_rows, out_distances,
         )  # fmt: skip
-        at = stop
-    return begins, sizes, touched, out_rows[:at], out_distances[:at]
+        if stop == FULL:
+            return number, at, False
+        number, at = number + 1, stop
+    return number, at, False

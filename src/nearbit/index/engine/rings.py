@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from nearbit.index.engine.distinct import Distinct
-from nearbit.index.engine.layout import GIVE_UP_SHARE, PARTS, Layout, Words, give_up_at
-from nearbit.index.engine.pivots import find_pivots
+from nearbit.index.engine.layout import GIVE_UP_SHARE, PARTS, Layout, Words, give_up_at, read_only
+from nearbit.index.engine.pivots import find_pivots, nearest_pivots
 
 PART_SIZES = (1024, 16384, 65536)
 """Groups of at least so many codes have two, three, four parts: cells then hold dozens of codes."""
@@ -52,26 +52,25 @@ def does_help(layout: Layout, n_bits: int) -> bool:
 
 def codes_looked_at(layout: Layout, queries: Words, n_bits: int, k: int) -> npt.NDArray[np.int64]:
     """Return how many distinct codes a search by rings compares with each query; all of them, where it is given up."""
-    from nearbit.index.engine.pruning_kernels import GIVEN_UP, search_rings
+    from nearbit.index.engine.calls import search_rings
+    from nearbit.index.engine.pruning_kernels import GIVEN_UP
 
     nobody = np.empty(0, np.bool_)
     nobody.flags.writeable = False
     limits = np.full(len(queries), n_bits, np.int64)
     give_up = give_up_at("rings", layout.n_places)
-    _, sizes, touched, _, _ = search_rings(layout, queries, limits, n_bits, k, nobody, give_up)
-    looks: npt.NDArray[np.int64] = np.where(sizes == GIVEN_UP, layout.n_places, touched)
+    found = search_rings(layout, queries, limits, n_bits, k, nobody, give_up)
+    looks: npt.NDArray[np.int64] = np.where(found.sizes == GIVEN_UP, layout.n_places, found.touched)
     return looks
 
 
 def _nearest(columns: Words, pivots: Words, threads: int) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.uint16]]:
-    from nearbit.index.engine.building_kernels import nearest_pivot
-
     n = columns.shape[1]
     near, how_far = np.empty(n, np.uint16), np.empty(n, np.uint16)
     edges = np.linspace(0, n, threads + 1).astype(int)
     with ThreadPoolExecutor(threads) as pool:
         jobs = [
-            pool.submit(nearest_pivot, columns, start, stop, pivots, near, how_far)
+            pool.submit(nearest_pivots, columns, start, stop, pivots, near, how_far)
             for start, stop in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)
         ]
         for job in jobs:
@@ -90,7 +89,8 @@ def _masks(distinct: Distinct, pivots: Words, near: npt.NDArray[np.uint16]) -> n
     step = max(1, len(near) // (2048 * n_groups))
     counts = np.zeros((n_groups, 64 * words + 1), np.int64)
     sample = np.ascontiguousarray(distinct.columns[:, ::step])
-    flips(sample, np.ones(sample.shape[1], np.uint32), pivots, near[::step], counts)
+    own = np.ascontiguousarray(near[::step])
+    flips(read_only(sample), np.ones(sample.shape[1], np.uint32), read_only(pivots), own, counts)
     ranks = np.argsort(np.argsort(-counts[:, :-1], axis=1, kind="stable"), axis=1)
     sizes = np.bincount(near, minlength=n_groups)
     parts = 1 + (sizes[:, None] >= np.array(PART_SIZES)).sum(axis=1, keepdims=True)
@@ -107,7 +107,7 @@ def _cells(
     from nearbit.index.engine.building_kernels import parts
 
     by_part = np.empty((PARTS, len(near)), np.uint16)
-    parts(distinct.columns, pivots, near, masks, by_part)
+    parts(read_only(distinct.columns), read_only(pivots), near, masks, by_part)
     key = near.astype(np.uint64)
     for ring in (by_part.sum(axis=0, dtype=np.uint16), *by_part[:-1]):
         key *= np.uint64(int(ring.max()) + 1)

@@ -13,14 +13,24 @@ from typing import Any
 
 import numpy as np
 
-from nearbit.jit import jit, lean, ones
+from nearbit.jit import ZERO, kernel, lean, ones
 
 CHUNK = 2048
 SMALL = 256
-"""Codes, or cells, that are looked at one by one once the smallest of their distances lets them in."""
+"""Cells whose bounds are looked at one by one once the smallest of them lets them in."""
+RUN = 128
+"""Codes whose distances a scan does not even store, unless the smallest of them lets them in."""
+MASK = 64
+"""Codes whose candidates are found by one mask; `CHUNK` and `RUN` are multiples of it."""
 FIRST = 16384
-"""Places, at most, whose k-th distance is a first limit; their number fits uint16."""
-LIMIT, FARTHEST, TOTAL, TOUCHED = 0, 1, 2, 3
+"""Places whose k-th distance is a first limit; their number fits uint16."""
+SLICES = 8
+LIMIT, FARTHEST, TOTAL, TOUCHED, END, SIZE = 0, 1, 2, 3, 4, 5
+STATES = 6
+BEGIN = -1
+"""Instead of a query to go on with: none was begun."""
+FAR = np.uint64(65535)
+"""A distance that no two codes have."""
 FULL = -2
 """Instead of where candidates end: there is no room for more."""
 NO_LIMIT = np.iinfo(np.int64).max
@@ -68,6 +78,50 @@ def smallest(values: Any) -> Any:
 
 
 @lean
+def _near_run(query: Any, columns: Any, start: int, stop: int, limit: int) -> Any:
+    """Return where the first run begins, of those at `start`, `start + RUN`, …, that may hold a code within a limit.
+
+    Codes of 1, 2 or 4 words are counted, without a distance being stored, by loops of a fixed length: the compiler
+    makes nothing but vectors of them. Nothing is known of runs of other codes, and of one that is cut short.
+
+    Returns:
+        the place, or a number of at least `stop` where there is none.
+    """
+    words, bound, last = columns.shape[0], np.uint64(limit), stop - RUN + 1
+    if words == 1:
+        a = query[0]
+        for low in range(start, last, RUN):
+            x, least = columns[0][low : low + RUN], FAR
+            for i in range(RUN):
+                distance = ones(x[i] ^ a)
+                least = distance if distance < least else least
+            if least <= bound:
+                return low
+    elif words == 2:
+        a, b = query[0], query[1]
+        for low in range(start, last, RUN):
+            x, y, least = columns[0][low : low + RUN], columns[1][low : low + RUN], FAR
+            for i in range(RUN):
+                distance = ones(x[i] ^ a) + ones(y[i] ^ b)
+                least = distance if distance < least else least
+            if least <= bound:
+                return low
+    elif words == 4:
+        a, b, c, d = query[0], query[1], query[2], query[3]
+        for low in range(start, last, RUN):
+            x, y, least = columns[0][low : low + RUN], columns[1][low : low + RUN], FAR
+            z, v = columns[2][low : low + RUN], columns[3][low : low + RUN]
+            for i in range(RUN):
+                distance = ones(x[i] ^ a) + ones(y[i] ^ b) + ones(z[i] ^ c) + ones(v[i] ^ d)
+                least = distance if distance < least else least
+            if least <= bound:
+                return low
+    else:
+        return start
+    return start + max(0, stop - start) // RUN * RUN
+
+
+@lean
 def _count_within(values: Any, limit: int) -> Any:
     """Return how many of at most 65535 uint16 values are within a limit."""
     bound, found = np.uint16(limit), np.uint16(0)
@@ -78,10 +132,15 @@ def _count_within(values: Any, limit: int) -> Any:
 
 @lean
 def first_limit(query: Any, columns: Any, start: int, stop: int, k: int, limit: int, scratch: Any) -> Any:
-    """Return a distance within which `k` of the first places lie, by halving, or `limit` where there are too few."""
-    values = scratch[: min(scratch.size, stop - start)]
-    distances(query, columns, start, values)
-    low, high = 0, limit
+    """Return a distance within which `k` of some places lie, by halving, or `limit` where there are too few.
+
+    They are as many as `scratch` has room for, in slices spread evenly: neighbors are often alike.
+    """
+    values, size = scratch, scratch.size // SLICES
+    for number in range(SLICES):
+        at = start + (stop - start - size) * number // (SLICES - 1)
+        distances(query, columns, at, scratch[number * size : (number + 1) * size])
+    low, high = ZERO, limit
     if _count_within(values, high) < k:
         return limit
     while low < high:
@@ -149,11 +208,24 @@ def admit(
 
 
 @lean
-def gather(values: Any, start: int, limit: int, places: Any, near: Any, end: int) -> Any:
-    """Append the places from `start` on whose distance is within the limit; return where they end."""
-    for i in range(values.size):
-        places[end], near[end] = start + i, values[i]
-        end += values[i] <= limit
+def gather(values: Any, size: int, start: int, limit: int, places: Any, near: Any, end: int) -> Any:
+    """Append the places from `start` on whose distance is within the limit; return where they end.
+
+    The first `size` of `values` are their distances; there is room for a multiple of `MASK`.
+    """
+    bound = np.uint16(limit)
+    for low in range(0, size, MASK):
+        part, mask = values[low : low + MASK], np.uint64(0)
+        for i in range(MASK):
+            mask |= np.uint64(part[i] <= bound) << np.uint64(i)
+        if size - low < MASK:
+            mask &= (np.uint64(1) << np.uint64(size - low)) - np.uint64(1)
+        while mask:
+            rest = mask & (mask - np.uint64(1))
+            at = low + np.int64(ones((mask ^ rest) - np.uint64(1)))
+            places[end], near[end] = start + at, values[at]
+            end += 1
+            mask = rest
     return end
 
 
@@ -172,20 +244,6 @@ def room(places: Any, near: Any, end: int, farthest: int) -> Any:
         places[kept], near[kept] = places[number], near[number]
         kept += near[number] <= farthest
     return kept
-
-
-@lean
-def take_near(
-    values: Any, start: int, places: Any, near: Any, end: int,
-    offsets: Any, rows: Any, excluded: Any, k: int, counts: Any, state: Any,
-) -> Any:  # fmt: skip
-    """Let a chunk of distances, those of the places from `start` on, into the candidates; return where they end."""
-    for low in range(0, values.size, SMALL):
-        part = values[low : low + SMALL]
-        if state[LIMIT] >= 0 and smallest(part) <= state[LIMIT]:
-            last = gather(part, start + low, state[LIMIT], places, near, end)
-            end = admit(end, last, places, near, offsets, rows, excluded, k, counts, state)
-    return end
 
 
 @lean
@@ -293,80 +351,93 @@ def rank(
 
 
 @lean
-def _scan_blocks(
-    begin: int, stop: int, number: int, queries: Any, columns: Any, offsets: Any, rows: Any, excluded: Any, k: int,
-    values: Any, places: Any, near: Any, ends: Any, counts: Any, states: Any,
+def _limit_first(
+    queries: Any, columns: Any, start: int, stop: int, k: int, n_bits: int, scratch: Any, numbers: Any
+) -> None:
+    """Lower the limits of queries to one within which `k` of some places lie."""
+    for q in range(queries.shape[0]):
+        state = numbers[q, n_bits + 1 :]
+        limit = first_limit(queries[q], columns, start, stop, k, state[LIMIT], scratch)
+        state[LIMIT] = state[FARTHEST] = limit
+
+
+@lean
+def _rank_all(
+    n_bits: int, k: int, offsets: Any, rows: Any, excluded: Any, places: Any, near: Any, numbers: Any,
+    out_rows: Any, out_distances: Any,
 ) -> Any:  # fmt: skip
-    """Compare queries with the places from `begin` on, block by block, the first block from query `number` on.
-
-    Returns:
-        `stop`, and 0; or the place and the query at which the candidates had no room.
-    """
-    for low in range(begin, stop, CHUNK):
-        part = values[: min(CHUNK, stop - low)]
-        for q in range(number if low == begin else 0, queries.shape[0]):
-            state = states[q]
-            if state[LIMIT] < 0:
-                continue
-            distances(queries[q], columns, low, part)
-            if smallest(part) > state[LIMIT]:
-                continue
-            end = room(places[q], near[q], ends[q], state[FARTHEST])
-            if end == FULL:
-                return low, q
-            ends[q] = take_near(part, low, places[q], near[q], end, offsets, rows, excluded, k, counts[q], state)
-    return stop, 0
-
-
-@jit
-def grown(values: Any, size: int) -> Any:
-    """Return an array of at least `size` columns that begins with those given."""
-    if size <= values.shape[-1]:
-        return values
-    larger = np.empty(values.shape[:-1] + (max(size, 2 * values.shape[-1]),), values.dtype)  # noqa: RUF005
-    larger[..., : values.shape[-1]] = values
-    return larger
+    """Fill the results of all queries, if there is room for them; return how many they are."""
+    total = 0
+    for q in range(numbers.shape[0]):
+        state = numbers[q, n_bits + 1 :]
+        state[SIZE] = min(state[TOTAL], k)
+        total += state[SIZE]
+    if total > out_rows.size:
+        return total
+    at = 0
+    for q in range(numbers.shape[0]):
+        counts, state = numbers[q, : n_bits + 1], numbers[q, n_bits + 1 :]
+        stop = at + state[SIZE]
+        rank(
+            places[q], near[q], state[END], offsets, rows, excluded, counts, state,
+            out_rows[at:stop], out_distances[at:stop],
+        )  # fmt: skip
+        at = stop
+    return total
 
 
-@jit
-def scan(layout: Any, start: int, stop: int, queries: Any, limits: Any, n_bits: int, k: int, excluded: Any) -> Any:
+@kernel
+def scan(
+    layout: Any, start: int, stop: int, number: int, queries: Any, n_bits: int, k: int, excluded: Any,
+    scratch: Any, places: Any, near: Any, numbers: Any, out_rows: Any, out_distances: Any,
+) -> Any:  # fmt: skip
     """Compare queries with all places from `start` to `stop`, block by block: a block stays in the fastest cache.
+
+    Where there is too little room it says so, and goes on from there in the next call.
 
     Args:
         layout: the arrays.
         start: the first place.
         stop: one past the last place.
+        number: BEGIN, else the query to go on with.
         queries: uint64 `(n_query, words)`.
-        limits: int64 `(n_query,)`, the largest distance of each query's results.
         n_bits: code length in bits.
         k: the most rows of a query; NO_LIMIT for all.
         excluded: bool `(n,)`, or empty: rows that are not there.
+        scratch: uint16 `(FIRST,)`.
+        places: int64 `(n_query, room)`, room for candidates.
+        near: uint16, the same shape.
+        numbers: int64 `(n_query, n_bits + 1 + STATES)`: for each query a histogram of 0, then its state: LIMIT and
+            FARTHEST its limit, the others 0; at the end SIZE is the number of its rows.
+        out_rows: int64, filled with the rows, query after query.
+        out_distances: int32, the same.
 
     Returns:
-        sizes int64 `(n_query,)`; rows int64 and distances int32, query after query.
+        the place and the query at which candidates had no room; or `stop` and the number of rows, which were filled in
+        if there is room for so many.
     """
-    n_query, columns, offsets, rows = queries.shape[0], layout.columns, layout.offsets, layout.rows
-    counts, states = np.zeros((n_query, n_bits + 1), np.int64), np.zeros((n_query, 4), np.int64)
-    places, near = np.empty((n_query, 4 * CHUNK), np.int64), np.empty((n_query, 4 * CHUNK), np.uint16)
-    ends, values, sample = np.zeros(n_query, np.int64), np.empty(CHUNK, np.uint16), np.empty(FIRST, np.uint16)
-    for q in range(n_query):
-        limit = limits[q]
+    columns, offsets, rows = layout.columns, layout.offsets, layout.rows
+    if number == BEGIN:
         if excluded.size == 0 and stop - start > FIRST and k < FIRST // 2:
-            limit = first_limit(queries[q], columns, start, stop, k, limit, sample)
-        states[q, LIMIT] = states[q, FARTHEST] = limit
-    low, number = start, 0
-    while low < stop:
-        low, number = _scan_blocks(
-            low, stop, number, queries, columns, offsets, rows, excluded, k, values, places, near, ends, counts, states
-        )
-        if low < stop:
-            places, near = grown(places, 2 * places.shape[1]), grown(near, 2 * near.shape[1])
-    sizes = np.minimum(states[:, TOTAL], k)
-    out_rows, out_distances, at = np.empty(sizes.sum(), np.int64), np.empty(sizes.sum(), np.int32), 0
-    for q in range(n_query):
-        rank(
-            places[q], near[q], ends[q], offsets, rows, excluded, counts[q], states[q],
-            out_rows[at : at + sizes[q]], out_distances[at : at + sizes[q]],
-        )  # fmt: skip
-        at += sizes[q]
-    return sizes, out_rows, out_distances
+            _limit_first(queries, columns, start, stop, k, n_bits, scratch, numbers)
+        number = 0
+    for low in range(start, stop, CHUNK):
+        high = min(low + CHUNK, stop)
+        for q in range(number, queries.shape[0]):
+            counts, state = numbers[q, : n_bits + 1], numbers[q, n_bits + 1 :]
+            if state[LIMIT] < 0:
+                continue
+            query, own_places, own_near = queries[q], places[q], near[q]
+            end = room(own_places, own_near, state[END], state[FARTHEST])
+            if end == FULL:
+                return low, q
+            first = _near_run(query, columns, low, high, state[LIMIT])
+            while first < high and state[LIMIT] >= 0:
+                part = scratch[: min(RUN, high - first)]
+                distances(query, columns, first, part)
+                last = gather(scratch, part.size, first, state[LIMIT], own_places, own_near, end)
+                end = admit(end, last, own_places, own_near, offsets, rows, excluded, k, counts, state)
+                first = _near_run(query, columns, first + RUN, high, state[LIMIT])
+            state[END] = end
+        number = 0
+    return stop, _rank_all(n_bits, k, offsets, rows, excluded, places, near, numbers, out_rows, out_distances)

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nearbit.codes import Distances, check_n_bits
+from nearbit.compiled import BUILDING, SEARCH
 from nearbit.errors import InputError
 from nearbit.index.engine.layout import (
     PIVOTS_IN_FILES,
@@ -20,13 +21,20 @@ from nearbit.index.engine.layout import (
     plan_for,
 )
 from nearbit.index.engine.layout_checks import LONGEST, MOST_BITS, check_structure
-from nearbit.index.results import Hits, Ids, no_hits, ranked
+from nearbit.index.engine.plain_search import search_plainly, seconds_of
+from nearbit.index.results import Hits, Ids, no_hits, ranked, stacked
 from nearbit.threads import n_threads
 
 Marks = npt.NDArray[np.bool_]
 
 DISTINCT_SHARE = 0.8
 """Where more of the rows than this have codes of their own and rings do not help, the layout is plain."""
+
+SECONDS_A_ROW = 1e-6
+"""What a provisional structure is taken to cost for each row: so much work begins to load or compile the builder."""
+
+PROVISIONAL = 2
+"""In files, in place of whether rings prune (0 or 1): a plain structure for which rings were not tried."""
 
 PAIRS_PER_BLOCK = 4_000_000
 """How many distances the plain search computes at a time: 20 MB."""
@@ -39,12 +47,24 @@ class Structure:
     It is never changed after it was made: threads share it. Rows are numbered 0 … n - 1.
     """
 
-    def __init__(self, layout: Layout, places: npt.NDArray[Any], n_bits: int, *, does_prune: bool) -> None:
-        """Keep the arrays; `places` are the places by row, empty for a plain layout."""
+    def __init__(
+        self,
+        layout: Layout,
+        places: npt.NDArray[Any],
+        n_bits: int,
+        *,
+        does_prune: bool,
+        is_provisional: bool = False,
+    ) -> None:
+        """Keep the arrays; `places` are the places by row, empty for a plain layout.
+
+        It is provisional where kernels would have laid the codes out for fewer looks, had they been there.
+        """
         self._layout = layout
         self._places = places
         self._n_bits = n_bits
         self._does_prune = does_prune
+        self.is_provisional = is_provisional
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -91,10 +111,7 @@ class Structure:
         if not len(queries) or not len(self):
             return no_hits(len(queries))
         layout = self._layout
-        plan = plan or plan_for(layout.kind, does_prune=self._does_prune, n_rows=len(self), n_query=len(queries))
-        if plan == "numpy" and excluded is not None:
-            return self._among(np.flatnonzero(~excluded), queries, k, limit)
-        return _search(plan, layout, queries, self._n_bits, k, limit, excluded)
+        return self._found(layout, self._places, queries, k, limit, excluded, plan)
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Return the arrays that `from_arrays` makes the structure of again: all that are not empty, by name."""
@@ -102,7 +119,10 @@ class Structure:
         named[PIVOTS_IN_FILES] = named.pop("pivots")
         if self._layout.kind != "rings":
             del named["group_cells"], named["cell_starts"]
-        own = {"places": self._places, "does_prune": np.array([self._does_prune], np.uint8)}
+        own = {
+            "places": self._places,
+            "does_prune": np.array([PROVISIONAL if self.is_provisional else self._does_prune], np.uint8),
+        }
         return {name: array for name, array in (named | own).items() if array.size or name == "columns"}
 
     @classmethod
@@ -126,15 +146,15 @@ class Structure:
         own = {name: array for name, array in named.items() if name in Layout._fields and name != "columns"}
         layout, places = Layout.of(columns, **own), arrays.get("places", np.empty(0, np.uint32))
         check_structure(layout, places, set(arrays) - {"does_prune"}, n_bits)
-        return cls(layout, places, n_bits, does_prune=bool(does_prune[0]))
+        is_provisional = layout.kind == "plain" and does_prune[0] == PROVISIONAL
+        return cls(layout, places, n_bits, does_prune=does_prune[0] == 1, is_provisional=is_provisional)
 
     def describe(self) -> dict[str, Any]:
         """Return facts for people and machines: the layout, the plan for one query, counts and bytes."""
         layout = self._layout
-        plan = plan_for(layout.kind, does_prune=self._does_prune, n_rows=len(self), n_query=1)
         return {
             "layout": layout.kind,
-            "plan": "scan" if plan == "numpy" else plan,
+            "plan": plan_for(layout.kind, does_prune=self._does_prune),
             "rows": len(self),
             "distinct_codes": None if layout.kind == "plain" else layout.n_places,
             "leaders": layout.pivots.shape[1],
@@ -147,9 +167,23 @@ class Structure:
         places = rows if self._layout.kind == "plain" else self._places[rows]
         if not len(rows) or not len(queries):
             return no_hits(len(queries))
-        layout = Layout.of(self._layout.columns[:, places])
-        plan = plan_for("plain", does_prune=False, n_rows=len(rows), n_query=len(queries))
-        return _search(plan, layout, queries, self._n_bits, k, limit, None).numbered(rows)
+        layout, nowhere = Layout.of(self._layout.columns[:, places]), np.empty(0, np.uint32)
+        return self._found(layout, nowhere, queries, k, limit, None, None).numbered(rows)
+
+    def _found(
+        self, layout: Layout, places: npt.NDArray[Any], queries: Words, k: int | None, limit: int,
+        excluded: Marks | None, plan: SearchPlan | None,
+    ) -> Hits:  # fmt: skip
+        """Return the nearest rows by one plan; where none is given, by NumPy until the kernels are there."""
+        compiled_plan = plan or plan_for(layout.kind, does_prune=self._does_prune)
+        seconds, parts = seconds_of(layout, len(places)), []
+        for piece, is_compiled in SEARCH.pieces(len(queries), seconds) if plan is None else [(slice(None), True)]:
+            some = queries[piece]
+            if is_compiled and compiled_plan != "numpy":
+                parts.append(_compiled(compiled_plan, layout, some, self._n_bits, k, limit, excluded))
+            else:
+                parts.append(search_plainly(layout, places, some, k, limit, excluded))
+        return stacked(parts)
 
 
 def build_structure(
@@ -161,6 +195,8 @@ def build_structure(
     layout: str | None = None,
 ) -> Structure:
     """Build the search structure of codes. The result depends on the arguments only, not on the number of threads.
+
+    But where the kernels that build one are not there yet, many codes get a plain one, which is provisional.
 
     Args:
         words: uint64 `(n, words)`, the codes by row.
@@ -181,6 +217,8 @@ def build_structure(
     kind = layout or _kind(len(words), n_bits)
     if kind == "plain" or not len(words):
         return _plain(words, n_bits)
+    if layout is None and kind == "rings" and not BUILDING.serves(SECONDS_A_ROW * len(words)):
+        return _plain(words, n_bits, is_provisional=True)
     from nearbit.index.engine.distinct import distinct_codes, places_of
 
     distinct = distinct_codes(words)
@@ -222,8 +260,9 @@ def brute_force_search(queries: Words, words: Words, ids: Ids, *, k: int | None,
     return ranked(np.concatenate(numbers), ids[np.concatenate(rows)], np.concatenate(distances), len(queries))
 
 
-def _plain(words: Words, n_bits: int) -> Structure:
-    return Structure(Layout.of(words.T), np.empty(0, np.uint32), n_bits, does_prune=False)
+def _plain(words: Words, n_bits: int, *, is_provisional: bool = False) -> Structure:
+    nowhere = np.empty(0, np.uint32)
+    return Structure(Layout.of(words.T), nowhere, n_bits, does_prune=False, is_provisional=is_provisional)
 
 
 def _kind(n: int, n_bits: int) -> str:
@@ -233,14 +272,10 @@ def _kind(n: int, n_bits: int) -> str:
     return "table" if n_bits <= TABLE_BITS else "rings"
 
 
-def _search(
+def _compiled(
     plan: SearchPlan, layout: Layout, queries: Words, n_bits: int, k: int | None, limit: int, excluded: Marks | None
 ) -> Hits:
-    """Return the nearest rows of each query by one plan."""
-    if plan == "numpy":
-        limits = np.full(len(queries), limit, np.int32)
-        found = brute_force_search(queries, layout.columns.T, np.arange(layout.n_places), k=k, limits=limits)
-        return found if k is None else found.first(k)
+    """Return the nearest rows of each query by one plan of compiled kernels."""
     from nearbit.index.engine import parallel
 
     marks = np.empty(0, np.bool_) if excluded is None else excluded.view()

@@ -9,22 +9,21 @@ All take the queries as
     digits: the lowest bits of a key that hold the row;
     k: the most rows of a query;
     excluded: bool `(n,)`, or empty: rows that are not there;
+    keys: int64 `(n_query, 2 * k + SPARE)`, filled, in no order, of which the first of each query count;
+    states: int64 `(n_query, STATES)`, filled: SIZE is how many keys there are, TOUCHED how many codes were looked at.
 
-and return sizes int64 `(n_query,)`; keys int64 `(n_query, k)`, in no order, of which the first of each query count; and
-touched int64 `(n_query,)`, codes looked at.
+The other arrays are room to work in, as `weighted_calls` makes it.
 """
 
 from typing import Any
 
 import numpy as np
 
-from nearbit.index.engine.pruning_kernels import fill_group_bounds, nearest_pivots
+from nearbit.index.engine.pruning_kernels import fill_group_bounds, nearest
 from nearbit.index.engine.scan_kernels import CHUNK, SMALL, distances, smallest
 from nearbit.index.engine.weighing_kernels import (
     BITS,
     LIMIT,
-    SIZE,
-    STATES,
     TOUCHED,
     admit,
     begin,
@@ -35,7 +34,7 @@ from nearbit.index.engine.weighing_kernels import (
     weigh_run,
     weigh_word,
 )
-from nearbit.jit import jit, lean, ones
+from nearbit.jit import MINUS, ONE, ZERO, kernel, lean, ones
 
 FAR = 1 << 60
 """A distance that four of still fit in 64 bits."""
@@ -46,7 +45,7 @@ LEVELS = 64
 
 
 @lean
-def _scan_run(start: int, stop: int, values: Any, places: Any, far: Any, query: Any, columns: Any, offsets: Any,
+def _scan_run(start: Any, stop: Any, values: Any, places: Any, far: Any, query: Any, columns: Any, offsets: Any,
               rows: Any, excluded: Any, tables: Any, keys: Any, k: int, steps: Any, state: Any) -> None:  # fmt: skip
     """Compare a query with the places from `start` to `stop`, those that differ in too many bits by that alone."""
     state[TOUCHED] += stop - start
@@ -85,7 +84,9 @@ def _fill_rings(query: Any, group: int, pivots: Any, masks: Any, weights: Any, o
     query in r - a of the other bits at least; where r < a, in a - r of those a. The lightest of them bound it. What is
     beyond the limit is FAR.
     """
-    least[:] = FAR
+    for part in range(4):
+        for ring in range(least.shape[1]):
+            least[part, ring] = FAR
     for part in range(4):
         away = np.uint64(0)
         for word in range(query.size):
@@ -116,7 +117,7 @@ def _fill_cell_bounds(rings: Any, start: int, least: Any, out: Any) -> None:
 
 
 @lean
-def _visit(group: int, above: int, upto: int, values: Any, bounds: Any, places: Any, far: Any, least: Any,
+def _visit(group: Any, above: Any, upto: Any, values: Any, bounds: Any, places: Any, far: Any, least: Any,
            query: Any, layout: Any, excluded: Any, tables: Any, keys: Any, k: int, steps: Any,
            state: Any) -> None:  # fmt: skip
     """Look at the cells of a group whose bound is above one number, at most another, and within the limit."""
@@ -167,7 +168,7 @@ def _lightest(group: int, count: Any, query: Any, pivots: Any, levels: Any, tabl
             low = middle
         else:
             high = middle - 1
-    total = np.int64(0)
+    total = ZERO
     if low:
         for word in range(query.size):
             total += weigh_word((query[word] ^ pivots[word, group]) & levels[low - 1, word], tables, 2048 * word)
@@ -186,7 +187,7 @@ def _others(home: int, gaps: Any, query: Any, layout: Any, levels: Any, tables: 
         how many there are; `reaches` holds the least weighted distance of each group's codes.
     """
     size, n_bits, pivots, outer = 0, steps.size - 1, layout.pivots, layout.spans[1]
-    weigh_run(query, pivots, 0, tables, reaches)
+    weigh_run(query, pivots, ZERO, tables, reaches)
     for group in range(gaps.size):
         groups[size] = group
         most = min(np.int64(outer[group]), n_bits)
@@ -206,15 +207,16 @@ def _others(home: int, gaps: Any, query: Any, layout: Any, levels: Any, tables: 
 
 
 @lean
-def _search_groups(home: int, gaps: Any, groups: Any, reaches: Any, values: Any, bounds: Any, places: Any, far: Any,
+def _search_groups(gaps: Any, groups: Any, reaches: Any, values: Any, bounds: Any, places: Any, far: Any,
                    least: Any, ends: Any, levels: Any, query: Any, layout: Any, excluded: Any, weights: Any, order: Any,
                    tables: Any, keys: Any, k: int, steps: Any, state: Any) -> None:  # fmt: skip
     """Search one query: the nearest pivot's group ring by ring, then the others, the nearest first."""
     n_bits = steps.size - 1
-    distances(query, layout.pivots, 0, gaps)
+    distances(query, layout.pivots, ZERO, gaps)
+    home = nearest(gaps)
     fill_group_bounds(gaps, layout.spans, gaps)
     _fill_rings(query, home, layout.pivots, layout.masks, weights, order, state[LIMIT], least, ends)
-    above, bits = -1, 0
+    above, bits = MINUS, ZERO
     while above < state[LIMIT]:
         upto = steps[bits] if bits <= n_bits else state[LIMIT]
         _visit(home, above, upto, values, bounds, places, far, least, query, layout, excluded, tables, keys, k, steps,
@@ -223,67 +225,58 @@ def _search_groups(home: int, gaps: Any, groups: Any, reaches: Any, values: Any,
         above, bits = upto, max(2 * bits, (n_bits + 63) // 64)
     _fill_levels(order, levels)
     size = _others(home, gaps, query, layout, levels, tables, steps, state[LIMIT], groups, reaches)
-    above, bits = -1, 0
+    above, bits = MINUS, ZERO
     while above < state[LIMIT]:
         upto = steps[bits] if bits <= n_bits else state[LIMIT]
         for i in range(size):
             if above < reaches[i] <= min(upto, state[LIMIT]):
                 _fill_rings(query, groups[i], layout.pivots, layout.masks, weights, order, state[LIMIT], least, ends)
-                _visit(groups[i], -1, state[LIMIT], values, bounds, places, far, least, query, layout, excluded,
-                       tables, keys, k, steps, state)  # fmt: skip
+                _visit(groups[i], MINUS, state[LIMIT], values, bounds, places, far, least, query, layout,
+                       excluded, tables, keys, k, steps, state)  # fmt: skip
         settle(keys, k, steps, state)
         above, bits = upto, max(bits + bits // 2, bits + (n_bits + 63) // 64)
 
 
-@jit
-def search_rings(layout: Any, queries: Any, weights: Any, steps: Any, limits: Any, orders: Any, digits: int, k: int,
-                 excluded: Any) -> Any:  # fmt: skip
-    """Search queries by rings; `orders`, int64 `(n_query, n_bits)`, are the bits of a code by ascending weight."""
-    n_query, words, n_groups, n_bits = queries.shape[0], queries.shape[1], layout.pivots.shape[1], steps.shape[1] - 1
-    keys, states = np.empty((n_query, 2 * k + SPARE), np.int64), np.empty((n_query, STATES), np.int64)
-    gaps, groups, reaches = np.empty(n_groups, np.uint16), np.empty(n_groups, np.int64), np.empty(n_groups, np.int64)
-    values, bounds = np.empty(SMALL, np.int64), np.empty(SMALL, np.int64)
-    places, far = np.empty(SMALL + 1, np.int64), np.empty(SMALL + 1, np.int64)
-    least, ends = np.empty((4, n_bits + 2), np.int64), np.empty((2, 4), np.int64)
-    levels, tables = np.empty((min(LEVELS, n_bits), words), np.uint64), np.empty(2048 * words, np.int32)
-    homes = nearest_pivots(queries, layout.pivots)
-    for q in np.argsort(homes, kind="mergesort"):
+@kernel
+def search_rings(layout: Any, order: Any, queries: Any, weights: Any, steps: Any, limits: Any, orders: Any,
+                 digits: int, k: int, excluded: Any, gaps: Any, groups: Any, reaches: Any, values: Any, bounds: Any,
+                 places: Any, far: Any, least: Any, ends: Any, levels: Any, tables: Any, keys: Any,
+                 states: Any) -> None:  # fmt: skip
+    """Search queries by rings, in a given order.
+
+    `orders`, int64 `(n_query, n_bits)`, are the bits of a code by ascending weight.
+    """
+    for q in order:
         fill_tables(weights[q], tables)
         begin(limits[q], digits, steps[q], states[q])
         _search_groups(
-            homes[q], gaps, groups, reaches, values, bounds, places, far, least, ends, levels, queries[q], layout,
+            gaps, groups, reaches, values, bounds, places, far, least, ends, levels, queries[q], layout,
             excluded, weights[q], orders[q], tables, keys[q], k, steps[q], states[q],
         )  # fmt: skip
-    return states[:, SIZE].copy(), keys[:, :k].copy(), states[:, TOUCHED].copy()
 
 
-@jit
+@kernel
 def scan(layout: Any, queries: Any, weights: Any, steps: Any, limits: Any, start: int, stop: int, digits: int, k: int,
-         excluded: Any) -> Any:  # fmt: skip
-    """Compare queries with all places from `start` to `stop`, block by block."""
-    n_query, words = queries.shape
-    keys, states = np.empty((n_query, 2 * k + SPARE), np.int64), np.empty((n_query, STATES), np.int64)
-    tables, values = np.empty((n_query, 2048 * words), np.int32), np.empty(CHUNK, np.uint16)
-    places, far = np.empty(SMALL + 1, np.int64), np.empty(SMALL + 1, np.int64)
-    for q in range(n_query):
+         excluded: Any, values: Any, places: Any, far: Any, tables: Any, keys: Any, states: Any) -> None:  # fmt: skip
+    """Compare queries with all places from `start` to `stop`, block by block; there are tables for each query."""
+    for q in range(queries.shape[0]):
         fill_tables(weights[q], tables[q])
         begin(limits[q], digits, steps[q], states[q])
     for low in range(start, stop, CHUNK):
-        for q in range(n_query):
+        for q in range(queries.shape[0]):
             _scan_run(
                 low, min(low + CHUNK, stop), values, places, far, queries[q], layout.columns, layout.offsets,
                 layout.rows, excluded, tables[q], keys[q], k, steps[q], states[q],
             )  # fmt: skip
-    for q in range(n_query):
+    for q in range(queries.shape[0]):
         settle(keys[q], k, steps[q], states[q])
-    return states[:, SIZE].copy(), keys[:, :k].copy(), states[:, TOUCHED].copy()
 
 
 @lean
 def _probe(address: int, give_up: int, places: Any, far: Any, query: Any, layout: Any, excluded: Any, tables: Any,
            keys: Any, k: int, steps: Any, state: Any) -> Any:  # fmt: skip
     """Look all addresses at distance 0 up, then those at 1, …; return whether that was enough."""
-    start, size, bits, n_bits = 0, 1, 0, steps.size - 1
+    start, size, bits, n_bits = ZERO, ONE, ZERO, steps.size - 1
     while bits <= state[BITS]:
         if start + size > give_up:
             return False
@@ -300,18 +293,15 @@ def _probe(address: int, give_up: int, places: Any, far: Any, query: Any, layout
     return True
 
 
-@jit
-def search_table(layout: Any, queries: Any, weights: Any, steps: Any, limits: Any, addresses: Any, digits: int, k: int,
-                 excluded: Any, give_up: int) -> Any:  # fmt: skip
+@kernel
+def search_table(layout: Any, addresses: Any, queries: Any, weights: Any, steps: Any, limits: Any, digits: int, k: int,
+                 excluded: Any, give_up: int, values: Any, places: Any, far: Any, tables: Any, keys: Any,
+                 states: Any) -> None:  # fmt: skip
     """Search queries by address; one that would look up more than `give_up` is compared with all codes instead.
 
     Addresses are int64 `(n_query,)`.
     """
-    n_query, n_places = queries.shape[0], layout.columns.shape[1]
-    keys, states = np.empty((n_query, 2 * k + SPARE), np.int64), np.empty((n_query, STATES), np.int64)
-    places, far = np.empty(SMALL + 1, np.int64), np.empty(SMALL + 1, np.int64)
-    values, tables = np.empty(CHUNK, np.uint16), np.empty(2048 * queries.shape[1], np.int32)
-    for q in range(n_query):
+    for q in range(queries.shape[0]):
         fill_tables(weights[q], tables)
         begin(limits[q], digits, steps[q], states[q])
         if not _probe(
@@ -319,8 +309,7 @@ def search_table(layout: Any, queries: Any, weights: Any, steps: Any, limits: An
         ):
             begin(limits[q], digits, steps[q], states[q])
             _scan_run(
-                0, n_places, values, places, far, queries[q], layout.columns, layout.offsets, layout.rows, excluded,
-                tables, keys[q], k, steps[q], states[q],
+                ZERO, layout.columns.shape[1], values, places, far, queries[q], layout.columns, layout.offsets,
+                layout.rows, excluded, tables, keys[q], k, steps[q], states[q],
             )  # fmt: skip
             settle(keys[q], k, steps[q], states[q])
-    return states[:, SIZE].copy(), keys[:, :k].copy(), states[:, TOUCHED].copy()

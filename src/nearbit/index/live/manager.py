@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import final
 
+from nearbit.compiled import BUILDING, SEARCH, prepare
 from nearbit.errors import IndexFileError, InputError
 from nearbit.index.live.cache import SearchCache
 from nearbit.index.live.filters import Filter, chosen
@@ -46,6 +47,7 @@ class SnapshotManager:
         self._writes_cache = has_cache and not store.read_only
         self._cache: SearchCache | None = None
         self._is_damaged = False
+        self._is_provisional = False
         self._lock = threading.RLock()
         self._snapshot: Snapshot | None = None
         self._labels_fit = True
@@ -58,6 +60,8 @@ class SnapshotManager:
         snapshot = self.latest()
         if snapshot is None:
             return self._begun(connection, state)
+        if snapshot.main.structure.is_provisional and SEARCH.is_loaded:
+            self._improve(snapshot)
         if snapshot.state == state:
             return snapshot
         dirty = changed_since(connection, snapshot.state)
@@ -125,7 +129,7 @@ class SnapshotManager:
         """Make a new main segment of all that changed, at once."""
         self.finish_merge()
         snapshot = self.latest()
-        if snapshot is not None and snapshot.pending():
+        if snapshot is not None and (snapshot.pending() or snapshot.main.structure.is_provisional):
             self._merge(snapshot)
 
     def finish_merge(self) -> None:
@@ -146,13 +150,14 @@ class SnapshotManager:
         main = snapshot.main
         if len(main.ids) < CACHED_ITEMS or main.state.token == -1:
             return False
-        if self._cache.state() == main.state and not self._is_damaged:
+        is_better = self._is_provisional and not main.structure.is_provisional
+        if self._cache.state() == main.state and not self._is_damaged and not is_better:
             return False
         try:
             self._cache.save(main, snapshot.labels)
         except (OSError, InputError):  # no folder to write in, a full disk, a folder of that name: it works without
             return False
-        self._is_damaged = False
+        self._is_damaged, self._is_provisional = False, main.structure.is_provisional
         self._shorten_log(main.state)
         return True
 
@@ -210,6 +215,7 @@ class SnapshotManager:
         if loaded is None or loaded[0].state != saved:
             self._is_damaged = loaded is None
             return None
+        self._is_provisional = loaded[0].structure.is_provisional
         snapshot = fresh_snapshot(loaded[0], self._n_bits, loaded[1])
         return snapshot.changed(dirty, load_runs(connection, self._n_bits, snapshot.labels, dirty), state)
 
@@ -225,8 +231,20 @@ class SnapshotManager:
             if len(snapshot) <= MERGED_AT_ONCE:
                 self._merge(snapshot)
                 return
-            self._merging = threading.Thread(target=self._merge_aside, args=(snapshot,), name="merge", daemon=True)
-            self._merging.start()
+            self._begin_merge(snapshot)
+
+    def _improve(self, snapshot: Snapshot) -> None:
+        """Build the structure anew, aside, once the kernels that do so are there: this process searches a lot."""
+        if not BUILDING.is_loaded:
+            prepare(BUILDING)
+            return
+        with self._lock:
+            if self._merging is None and self._snapshot is snapshot:
+                self._begin_merge(snapshot)
+
+    def _begin_merge(self, snapshot: Snapshot) -> None:
+        self._merging = threading.Thread(target=self._merge_aside, args=(snapshot,), name="merge", daemon=True)
+        self._merging.start()
 
     def _merge_aside(self, snapshot: Snapshot) -> None:
         """Merge in a thread of its own, and keep the result in the cache file."""

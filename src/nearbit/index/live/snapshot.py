@@ -6,6 +6,7 @@ exact at all times; a merge, which makes a new main segment of all three, only m
 """
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,7 @@ import numpy.typing as npt
 from nearbit.codes import Codes, n_bytes
 from nearbit.index.engine.layout import RowNumbers, Words
 from nearbit.index.engine.structure import Structure, brute_force_search, build_structure
+from nearbit.index.live.postings import Postings, rows_having
 from nearbit.index.results import Hits, Ids, merged
 from nearbit.index.storage.change_log import Runs, State, in_runs, runs_of
 from nearbit.index.storage.label_sets import LabelSets, SetNumbers
@@ -41,6 +43,11 @@ class MainSegment:
     sets: SetNumbers | None
     structure: Structure
     state: State
+
+    @cached_property
+    def postings(self) -> Postings | None:
+        """The rows by label set; None where sets are not kept."""
+        return None if self.sets is None else Postings(self.sets)
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,13 +149,14 @@ class Snapshot:
 
     def labelled(self, wanted: tuple[str, ...]) -> Subset | None:
         """Return the items that have at least one of the labels; None where label sets are not kept."""
-        if self.labels is None or self.main.sets is None or self.delta.sets is None:
+        postings = self.main.postings
+        if self.labels is None or postings is None or self.delta.sets is None:
             return None
-        having = self.labels.having(wanted)
-        main = having[self.main.sets]
+        numbers = self.labels.having(wanted)
+        main = postings.rows(numbers)
         if self.tombstones is not None:
-            main &= ~self.tombstones
-        return Subset(np.flatnonzero(main), np.flatnonzero(having[self.delta.sets]))
+            main = main[~self.tombstones[main]]
+        return Subset(main, rows_having(self.delta.sets, numbers))
 
     def changed(self, dirty: Runs, now: StoredItems, state: State) -> "Snapshot":
         """Return the snapshot of a later state.

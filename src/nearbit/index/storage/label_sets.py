@@ -36,13 +36,10 @@ class LabelSets:
                 return None
             return np.fromiter(map(self._numbers.__getitem__, texts), np.int32, len(texts))
 
-    def having(self, labels: Iterable[str]) -> npt.NDArray[np.bool_]:
-        """Return, for each set by number, whether it has at least one of the labels."""
+    def having(self, labels: Iterable[str]) -> list[int]:
+        """Return the numbers of the sets that have at least one of the labels, ascending."""
         with self._lock:
-            found = np.zeros(max(1, len(self._numbers)), np.bool_)  # rows that are gone have the number 0
-            for label in labels:
-                found[self._with_label.get(label, [])] = True
-        return found
+            return sorted({number for label in labels for number in self._with_label.get(label, ())})
 
     def counts(self, sets: SetNumbers) -> dict[str, int]:
         """Return how many of the items with these sets have each label, sorted by label, those of none left out."""

@@ -41,16 +41,16 @@ def import_(index_path: Path, file: Path, n_bits: int | None, model_path: Path |
 
     FILE ends in .npz, .faiss or .usearch, and may be what nearbit encode wrote. INDEX is made where it is missing.
     """
-    from nearbit.files.writing import path_seen_from
     from nearbit.index import create_index
     from nearbit.index.exchange import import_items, read_file
+    from nearbit.model.load import note_of_model
 
     items = read_file(str(file), n_bits)
     model_id = items.model_id if model_path is None else _checked_model(file, items, model_path)
     with create_index(index_path, items.n_bits, model_id=model_id, exist_ok=True) as index:
         added = import_items(index, items)
         if model_path is not None:
-            index.set_notes({"model_path": path_seen_from(index.path.absolute().parent, model_path)})
+            index.set_notes(note_of_model(index, model_path))
         total = len(index)
     about = {"index": str(index_path), "added": added, "items": total, "n_bits": items.n_bits}
     emit(about, as_json=as_json, lines=[f"{index_path}: {total} items of {items.n_bits} bits ({added} added)"])

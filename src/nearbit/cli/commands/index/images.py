@@ -110,11 +110,11 @@ def put_images(
     **reading: Any,
 ) -> "tuple[dict[str, Any], Gone]":
     """Put images into an index; return what was done, for JSON, and which files of the index are gone."""
-    from nearbit.files.writing import cache_folder, path_seen_from
+    from nearbit.files.writing import cache_folder
     from nearbit.index import create_index
     from nearbit.indexing import index_dataset
     from nearbit.indexing_places import look_for_files
-    from nearbit.model.load import load_any_model
+    from nearbit.model.load import load_any_model, note_of_model
 
     if split_file is not None and part is None:
         raise InputError("--split-file goes with --part: without it all images are taken")
@@ -127,7 +127,7 @@ def put_images(
         options = ReadingOptions(split_file=split_file, cache=kept, progress=progress, **reading)
         dataset, rows = _read(sources, model, part, options)
         with make() as index:
-            index.set_notes({"model_path": path_seen_from(index.path.absolute().parent, folder)})
+            index.set_notes(note_of_model(index, folder))
             done = index_dataset(
                 index, model, dataset, rows, sync=is_mirror, device=device, cache=kept, progress=progress
             )

@@ -1,0 +1,57 @@
+"""Where the paths of text lists lie: below one folder, as they are or without the folders of another machine."""
+
+from collections.abc import Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+
+from nearbit.datasets.dataset import Problem
+from nearbit.datasets.formats.labels_file import Places
+from nearbit.datasets.formats.list_rows import ListRow
+from nearbit.errors import DataError
+
+_TRIED = 200
+"""So many paths of a list are looked for, spread over it, to tell how many leading folders to leave out."""
+
+
+class ListPaths:
+    """Finds the images that lists name, and gathers those not found."""
+
+    def __init__(self, files: Mapping[str, Path], paths: Mapping[Path, Sequence[str]], images: Path | None) -> None:
+        self._places = {file: Places(file, images) for file in files.values()}
+        self.root = next(iter(self._places.values())).root
+        self._left_out = {file: self._leading(file, paths[file]) for file in files.values()}
+        self.notes = [
+            f"{file.name}: the leading {text!r} of its paths is left out"
+            for file, text in self._left_out.items()
+            if text
+        ]
+
+    @property
+    def problems(self) -> list[Problem]:
+        """What was not found, list by list; each path once."""
+        return list(dict.fromkeys(one for places in self._places.values() for one in places.problems))
+
+    def find(self, file: Path, row: ListRow) -> str | None:
+        """Return the path of a row below the root, or None after noting the problem."""
+        return self._places[file].find(row.path.removeprefix(self._left_out[file]), f"{file}, line {row.line}")
+
+    def _leading(self, file: Path, paths: Sequence[str]) -> str:
+        """Return what to leave out before the paths of a list: as few folders as make some of them be found.
+
+        Raises:
+            DataError: none is found, whatever is left out.
+        """
+        some = list(islice(paths, 0, None, max(1, len(paths) // _TRIED)))
+        for text in dict.fromkeys(["", *(lead for path in some[:8] for lead in _leads(path))]):
+            rest = [path.removeprefix(text) for path in some if path.startswith(text)]
+            if any(not path.startswith("/") and self._places[file].locate(path) is not None for path in rest):
+                return text
+        raise DataError(
+            f"{file}: none of its paths is below {self.root}, with or without leading folders, the first: "
+            f"{paths[0]!r}; name the folder of the images (--images, images=)"
+        )
+
+
+def _leads(path: str) -> list[str]:
+    """Return the beginnings of a path that end in "/", the short ones first."""
+    return [path[: place + 1] for place, letter in enumerate(path) if letter == "/"]

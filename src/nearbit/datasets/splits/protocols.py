@@ -1,0 +1,236 @@
+"""How papers split, by name: sizes a class, or the counts that the lists of the field must have."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from nearbit.datasets.dataset import Dataset, parts_in
+from nearbit.datasets.splits.long_tail import Imbalance
+from nearbit.datasets.splits.sizes import SplitSizes
+from nearbit.errors import DataError, InputError, did_you_mean
+
+_PER_CLASS = {"cifar10": 6000, "cifar100": 600}
+
+Kinds = tuple[Literal["seen", "unseen"], Literal["seen", "unseen", "all"]]
+"""Of which classes the queries are, and of which the database is."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Protocol:
+    """A named way to split.
+
+    Attributes:
+        name: by which it is asked for.
+        description: numbers of images in a line.
+        citation: where it is from.
+        dataset: the data set that it is for; None for any with given parts.
+        sizes: images a class; None for the parts as given.
+        kinds: for a protocol of seen and unseen classes, what is asked for and what is searched; its sizes are free.
+        imbalance: for a protocol with a long tail, that of its training and validation images.
+        n_classes: for a protocol of lists, how many classes they have.
+        counts: for a protocol of lists, how many images with a label each part has (train before validation is taken
+            out of it); a part that is not named may have any number.
+    """
+
+    name: str
+    description: str
+    citation: str
+    dataset: str | None = None
+    sizes: SplitSizes | None = None
+    kinds: Kinds | None = None
+    imbalance: Imbalance | None = None
+    n_classes: int | None = None
+    counts: Mapping[str, int] | None = None
+
+
+def _lists(name: str, n_classes: int, counts: Mapping[str, int], citation: str, remark: str = "") -> Protocol:
+    parts = ", ".join(f"{count:,} {part}" for part, count in counts.items())
+    return Protocol(
+        name=name, n_classes=n_classes, counts=counts, citation=citation,
+        description=f"lists of {n_classes} classes: {parts}; a tenth of train becomes validation{remark}",
+    )  # fmt: skip
+
+
+_HASHNET = "the lists of HashNet (Cao et al., ICCV 2017, arXiv 1702.00758)"
+_NO_DATABASE = "; the training images are the database"
+
+
+def _long_tail(factor: int, exponent: float, n_train: int) -> Protocol:
+    return Protocol(
+        name=f"cifar100/lt-{factor}", dataset="cifar100", imbalance=Imbalance(factor=factor, exponent=exponent),
+        citation="Chen et al., Long-Tail Hashing, SIGIR 2021",
+        description=f"{n_train:,} training images, {factor} times as many of the first class as of the last (a tenth "
+        "become validation), the official 10,000 test images as queries, all 50,000 others in the database",
+    )  # fmt: skip
+
+
+def _cifar10(number: str, sizes: SplitSizes, description: str) -> Protocol:
+    citation = "the CIFAR-10 settings of swuxyj/DeepHash-pytorch; OrthoHash (Hoe et al., NeurIPS 2021) uses the second"
+    return Protocol(
+        name=f"cifar10/{number}", dataset="cifar10", sizes=sizes, citation=citation,
+        description=f"{description}; a tenth of the training images become validation",
+    )  # fmt: skip
+
+
+def _unseen(asked: Literal["seen", "unseen"], searched: Literal["seen", "unseen", "all"]) -> Protocol:
+    return Protocol(
+        name=f"{asked}@{searched}",
+        description=f"a quarter of the classes is unseen in training; queries of {asked} classes, a database of "
+        + ("all classes" if searched == "all" else f"{searched} classes"),
+        citation="Sablayrolles et al., How should we evaluate supervised hashing?, ICASSP 2017, arXiv 1609.06753, "
+        "proposed retrieval of unseen classes",
+        kinds=(asked, searched),
+    )
+
+
+PROTOCOLS = {
+    protocol.name: protocol
+    for protocol in (
+        Protocol(
+            name="given",
+            description="the parts that the data set came with; without validation, a tenth of train becomes it",
+            citation="the data set's own",
+        ),
+        Protocol(
+            name="cifar100/shc",
+            dataset="cifar100",
+            sizes=SplitSizes(train=90, validation=10, query=50, database=450),
+            description="a class 100 training images (10 become validation), 50 queries, 450 in the database, disjoint",
+            citation="Deep Hashing with Semantic Hash Centers for Image Retrieval, ACM TOIS 2025, arXiv 2507.08404",
+        ),
+        _cifar10(
+            "i",
+            SplitSizes(train=450, validation=50, query=100, database="rest"),
+            "a class 500 training images, 100 queries, the other 5,400 in the database",
+        ),
+        _cifar10(
+            "ii",
+            SplitSizes(train=450, validation=50, query=100, database="rest", database_includes_train=True),
+            "a class 500 training images, 100 queries, all other 5,900 in the database, training images too",
+        ),
+        _cifar10(
+            "iii",
+            SplitSizes(train=4500, validation=500, query=1000, database=None, database_includes_train=True),
+            "a class 1,000 queries; the other 5,000 train and are the database",
+        ),
+        _long_tail(1, 0.0, 50_000),
+        _long_tail(50, 0.83, 3_732),
+        _long_tail(100, 0.99, 2_598),
+        _lists(
+            "imagenet100/hashnet",
+            100,
+            {"train": 13_000, "query": 5_000, "database": 128_503},
+            _HASHNET,
+            "; training images are in the database, and whatever was trained on ImageNet has seen them all",
+        ),
+        _lists(
+            "coco/hashnet",
+            80,
+            {"train": 10_000, "query": 5_000, "database": 117_218},
+            _HASHNET,
+            "; the lists of its Caffe branch have every query in the database and are refused",
+        ),
+        _lists(
+            "nus-wide/21",
+            21,
+            {"train": 10_500, "query": 2_100, "database": 193_734},
+            "the 195,834 images of the 21 most frequent concepts, 100 queries and 500 training images a concept",
+            "; copies of the lists are in use that lack some 2,000 of the database",
+        ),
+        _lists(
+            "nus-wide/81", 81, {"train": 10_000, "query": 5_000}, _HASHNET, "; databases of several sizes are in use"
+        ),
+        _lists(
+            "mirflickr25k/38",
+            38,
+            {"train": 3_928, "query": 981, "database": 19_672},
+            "the lists of swuxyj/DeepHash-pytorch (38 labels)",
+            "; listed are 4,000, 1,000 and 20,000 images, of which 419 have no label",
+        ),
+        _lists(
+            "voc2012",
+            20,
+            {"train": 4_000, "query": 1_000, "database": 6_540},
+            "the lists of swuxyj/DeepHash-pytorch",
+        ),
+        _lists(
+            "cub200",
+            200,
+            {"train": 5_994, "query": 5_794},
+            "Wah et al., Caltech-UCSD Birds-200-2011, its own split",
+            _NO_DATABASE,
+        ),
+        _lists(
+            "cars196", 196, {"train": 8_144, "query": 8_041}, "Krause et al., 3DRR 2013, its own split", _NO_DATABASE
+        ),
+        _lists(
+            "nabirds",
+            555,
+            {"train": 23_929, "query": 24_633},
+            "Van Horn et al., CVPR 2015, its own split",
+            _NO_DATABASE,
+        ),
+        _unseen("seen", "seen"),
+        _unseen("seen", "all"),
+        _unseen("unseen", "unseen"),
+        _unseen("unseen", "all"),
+    )
+}
+"""Every protocol by its name."""
+
+
+def protocol_named(name: str) -> Protocol:
+    """Return a protocol; raise `InputError` for an unknown name."""
+    if name not in PROTOCOLS:
+        known = tuple(PROTOCOLS)
+        raise InputError(f"the protocol must be one of {', '.join(known)}, not {name!r}.{did_you_mean(name, known)}")
+    return PROTOCOLS[name]
+
+
+def check_protocol(protocol: Protocol, dataset: Dataset, strata: npt.NDArray[np.int64]) -> None:
+    """Raise `DataError` unless the data set is the whole one that the protocol is for.
+
+    Args:
+        protocol: a protocol with sizes, or of lists.
+        dataset: what is split.
+        strata: int64 `(n,)`, the class of each row.
+    """
+    if protocol.counts is not None:
+        _check_counts(protocol, protocol.counts, dataset)
+    elif protocol.dataset is not None:
+        _check_whole(protocol, protocol.dataset, dataset.name, strata)
+
+
+def _check_counts(protocol: Protocol, counts: Mapping[str, int], dataset: Dataset) -> None:
+    """Refuse lists that are short, or of other classes."""
+    given = [parts_in(text) for text in dataset.given_parts or ()]
+    came = {part: sum(part in parts for parts in given) for part in counts}
+    wrong = [
+        f"{part} has {came[part]:,} images, not {count:,}" for part, count in counts.items() if came[part] != count
+    ]
+    if dataset.n_classes != protocol.n_classes:
+        wrong.append(f"there are {dataset.n_classes} classes, not {protocol.n_classes}")
+    if wrong:
+        lost = sum(not problem.is_class for problem in dataset.problems)
+        skipped = f"; {lost:,} were skipped while it was read (nearbit data lists them)" if lost else ""
+        raise DataError(
+            f"the protocol {protocol.name} is for {protocol.description}. "
+            f"In {dataset.name} {', '.join(wrong)}{skipped}. "
+            "Complete it, or leave the protocol out: then its parts count as they are (given)"
+        )
+
+
+def _check_whole(protocol: Protocol, expected: str, dataset: str, strata: npt.NDArray[np.int64]) -> None:
+    if dataset != expected:
+        raise DataError(f"the protocol {protocol.name} is for {expected}, but the data set is {dataset}; leave it out")
+    a_class = _PER_CLASS[expected]
+    came = np.bincount(strata[strata >= 0])
+    came = came[came > 0]
+    if len(strata) != 60_000 or len(came) != 60_000 // a_class or (came != a_class).any():
+        raise DataError(
+            f"the protocol {protocol.name} needs all 60,000 images of {dataset}, {a_class} of each of its "
+            f"{60_000 // a_class} (fine) classes; came {len(strata)} images of {len(came)} classes"
+        )

@@ -1,0 +1,85 @@
+"""`nb.search`: from an image to the nearest items of an index in one call."""
+
+import weakref
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nearbit.codes import binarize
+from nearbit.errors import InputError
+from nearbit.index import Index, Results, open_index
+from nearbit.keywords import suggesting
+from nearbit.model.load import load_any_model, model_of_index
+
+if TYPE_CHECKING:
+    from nearbit.encoding.inputs import GivenImage
+    from nearbit.model.bundle import Model
+    from nearbit.model.onnx import OnnxModel
+
+
+@suggesting
+def search(
+    index: str | Path | Index,
+    images: "GivenImage | Sequence[GivenImage]",
+    *,
+    k: int | None = 10,
+    radius: float | None = None,
+    where: Mapping[str, Any] | None = None,
+    asymmetric: bool = False,
+    model: "str | Path | Model | OnnxModel | None" = None,
+    device: str = "auto",
+) -> Results:
+    """Return the items of an index nearest to images, as `nearbit search` does.
+
+    Args:
+        index: an index, or the path of its file, which is opened to read for as long as the results are there. Keep an
+            index open for many searches.
+        images: a path, a PIL image or an array of pixels; or a list of them.
+        k: the most items of an image; None (with a radius) for all within it.
+        radius: the largest distance, in bits; with `asymmetric` the largest weighted distance.
+        where: only items that meet every key; see `Index.search`.
+        asymmetric: whether items are ranked by the outputs of the images and not by their codes.
+        model: what encodes the images: a model, its folder or `hf:ORG/NAME`; None for the one that the index names.
+        device: "auto", "cpu", "cuda", … .
+
+    Returns:
+        Results with the ids and distances, and with paths, labels and thumbnails in a notebook.
+
+    Raises:
+        InputError: no images, an image of another form, or an index that names no model where none is given.
+        ImageError: an image cannot be read.
+        IndexFileError, BundleError: the index or the model cannot be read, or the index holds codes of another model.
+
+    Example:
+        results = nb.search("birds.index", "query.jpg", k=5)
+        results.to_pandas()
+    """
+    if not isinstance(index, Index):
+        opened = open_index(index, read_only=True)
+        try:
+            found = search(
+                opened, images, k=k, radius=radius, where=where, asymmetric=asymmetric, model=model, device=device
+            )
+        except BaseException:
+            opened.close()
+            raise
+        weakref.finalize(found, opened.close)
+        return found
+    given: list[Any] = list(images) if isinstance(images, list | tuple) else [images]
+    if not given:
+        raise InputError("expected at least one image, came an empty list")
+    outputs = _encoder(index, model).outputs(given, device=device)
+    codes = binarize(outputs)
+    if asymmetric:
+        return index.search(codes, k=k, radius=radius, where=where, weights=outputs)
+    kept = None if index.outputs is None else outputs
+    return index.search(codes, k=k, radius=radius, where=where, outputs=kept)
+
+
+def _encoder(index: Index, model: "str | Path | Model | OnnxModel | None") -> "Model | OnnxModel":
+    """Return what encodes for an index; refuse a model whose codes it does not hold."""
+    if model is None or isinstance(model, str | Path):
+        return load_any_model(model_of_index(index, None if model is None else Path(model)))
+    if model.n_bits != index.n_bits or index.model_id not in (None, model.model_id):
+        raise InputError(f"{index.path} holds codes of another model than the one given: give the model that made them")
+    return model

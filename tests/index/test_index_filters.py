@@ -1,0 +1,124 @@
+"""Filters: whatever was added, removed, updated, merged and reopened, they find what a plain loop over items finds."""
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import oracles
+from nearbit.index import create_index, open_index
+from nearbit.index.live import postings
+from nearbit.index.live.postings import Postings
+
+N_BITS = 12
+LABELS = ("wren", "robin", "owl", "wr")
+CAMERAS = (1, 2, "2", True, None)
+WHERES = (
+    {"labels": "wren"}, {"labels": ["robin", "owl"]}, {"labels": "none"}, {"labels": ["wren", "wren", "none"]},
+    {"camera": 1}, {"camera": "2"}, {"camera": True}, {"camera": None}, {"camera": 2.0}, {"path": "2.jpg"},
+    {"path": None}, {"labels": "owl", "camera": 1}, {"digest": "d1", "camera": 2},
+)  # fmt: skip
+
+
+def passes(item, where):
+    """Return whether an item's metadata meets every key, by a loop."""
+    for key, value in where.items():
+        if key == "labels":
+            wanted = [value] if isinstance(value, str) else value
+            if not any(label in wanted for label in item.get("labels", [])):
+                return False
+        elif key in ("path", "digest"):
+            if item.get(key) != value:
+                return False
+        elif key not in item or (item[key] is True) != (value is True) or item[key] != value:
+            return False
+    return True
+
+
+def an_item(draw):
+    item = {"labels": draw(st.lists(st.sampled_from(LABELS), max_size=3))}
+    if draw(st.booleans()):
+        item["camera"] = draw(st.sampled_from(CAMERAS))
+    if draw(st.booleans()):
+        item["path"] = f"{draw(st.integers(0, 3))}.jpg"
+    if draw(st.booleans()):
+        item["digest"] = f"d{draw(st.integers(0, 2))}"
+    return item
+
+
+def agree(index, items, codes):
+    """Assert that every filter finds, and matches, what a loop over the items does."""
+    query = np.array([[0b10100101, 0b11000000]], np.uint8)
+    for where in WHERES:
+        some = {number: codes[number] for number, item in items.items() if passes(item, where)}
+        assert index.matching(where).tolist() == sorted(some), where
+        assert index.search(query, k=5, where=where).pairs(0) == oracles.top_k(query[0], some, N_BITS, 5, None), where
+
+
+def changed(draw, index, items, codes):
+    """Add, replace, update or remove some items, here and there alike."""
+    what = draw(st.sampled_from(("add", "replace", "update", "remove")))
+    chosen = draw(st.lists(st.sampled_from(sorted(items)), max_size=4, unique=True)) if items else []
+    count = draw(st.integers(1, 8)) if what == "add" else len(chosen)
+    new = [an_item(draw) for _ in range(count)]
+    bits = np.array(draw(st.lists(st.integers(0, 2**N_BITS - 1), min_size=count, max_size=count)), np.uint16)
+    rows = np.packbits((bits[:, None] >> np.arange(N_BITS)) & 1, axis=1).astype(np.uint8).reshape(count, 2)
+    if what == "add":
+        chosen = index.add(rows, metadata=new).tolist()
+    elif what == "replace":
+        index.add(rows, ids=chosen, metadata=new, replace=True)
+    elif what == "update":
+        index.update(chosen, metadata=new)
+    else:
+        index.remove(chosen)
+    for number, item, code in zip(chosen, new, rows, strict=True):
+        if what == "remove":
+            del items[number], codes[number]
+            continue
+        items[number] = item
+        if what != "update":
+            codes[number] = code
+
+
+@pytest.mark.parametrize("share", [0, 24, 10**9])
+@given(data=st.data())
+@settings(max_examples=15, deadline=None)
+def test_filters_find_what_a_loop_finds_after_any_changes(share, data):
+    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
+        patch.setattr(postings, "MASKED_SHARE", share)
+        path, items, codes = Path(folder) / "a.index", {}, {}
+        index = create_index(path, n_bits=N_BITS)
+        for _ in range(data.draw(st.integers(2, 6))):
+            changed(data.draw, index, items, codes)
+            then = data.draw(st.sampled_from(("nothing", "compact", "reopen")))
+            if then == "compact":
+                index.compact()
+            elif then == "reopen":
+                index.close()
+                index = open_index(path)
+            agree(index, items, codes)
+        index.close()
+
+
+@pytest.mark.parametrize("n_sets", [1, 5, 70_000])
+def test_rows_by_postings_are_those_by_a_look_at_every_row(n_sets, monkeypatch):
+    rng = np.random.default_rng(n_sets)
+    sets = rng.integers(0, n_sets, 3000).astype(np.int32)
+    sets[0] = n_sets - 1
+    by_set = Postings(sets)
+    for numbers in ([], [0], [n_sets - 1], sorted({0, n_sets - 1, n_sets + 5})):
+        wanted = [row for row, number in enumerate(sets.tolist()) if number in numbers]
+        for share in (10**9, 24, 0):
+            monkeypatch.setattr(postings, "MASKED_SHARE", share)
+            found = by_set.rows(numbers)
+            assert found.tolist() == wanted
+            assert found.dtype == np.intp
+
+
+def test_no_rows_at_all_have_no_set():
+    assert Postings(np.empty(0, np.int32)).rows([0]).tolist() == []
+    empty = Postings(np.empty(0, np.int32))
+    assert [empty.rows([0, 3]).tolist() for _ in range(2)] == [[], []]
