@@ -29,7 +29,7 @@ from index import make, versions
 from nearbit.codes import as_words, binarize, unpack
 from nearbit.index.asymmetric_search import nearest_rows
 from nearbit.index.engine.structure import Structure, build_structure
-from nearbit.index.engine.weights import weighted
+from nearbit.index.engine.weighted.weights import weighted
 
 DATA = ("strong", "weak", "clusters-5 flat", "clusters-5 normal")
 N_CLASSES = 100

@@ -9,7 +9,7 @@ from nearbit.index import create_index, open_index
 from nearbit.index.asymmetric_search import nearest_rows
 from nearbit.index.engine import plain_search, structure
 from nearbit.index.engine.structure import build_structure
-from nearbit.index.engine.weights import weighted
+from nearbit.index.engine.weighted.weights import weighted
 
 SHAPES = [("plain", 12), ("table", 12), ("plain", 64), ("rings", 64), ("rings", 200), ("plain", 300)]
 

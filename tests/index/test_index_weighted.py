@@ -12,7 +12,7 @@ from nearbit.codes import as_words, pack, signs_of
 from nearbit.errors import InputError
 from nearbit.index import asymmetric_search, create_index
 from nearbit.index.engine.structure import build_structure
-from nearbit.index.engine.weights import weighted as weighted_queries
+from nearbit.index.engine.weighted.weights import weighted as weighted_queries
 
 
 def rounded(query):

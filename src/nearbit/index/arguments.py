@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from nearbit.codes import check_outputs
 from nearbit.errors import InputError
-from nearbit.index.engine.weights import check_radius
+from nearbit.index.engine.weighted.weights import check_radius
 from nearbit.index.results import Ids
 from nearbit.index.storage.outputs import StoredOutputs, stored
 from nearbit.index.storage.rows import EMPTY, Fields

@@ -14,13 +14,13 @@ from nearbit.index.engine.layout import (
     Layout,
     RowNumbers,
     Words,
-    give_up_at,
     is_narrow,
+    most_probes,
     plan_for,
 )
-from nearbit.index.engine.plain_weighing import SECONDS_A_BYTE, SECONDS_A_QUERY, weigh_plainly
 from nearbit.index.engine.structure import Marks, Structure
-from nearbit.index.engine.weights import Weighted, Whole
+from nearbit.index.engine.weighted.plain_weighing import SECONDS_A_BYTE, SECONDS_A_QUERY, weigh_plainly
+from nearbit.index.engine.weighted.weights import Weighted, Whole
 from nearbit.index.live.snapshot import Snapshot, Subset
 from nearbit.index.results import Hits, merged, no_hits, stacked
 from nearbit.threads import n_threads
@@ -171,7 +171,7 @@ def _of_block(
     marks: Marks,
 ) -> Hits:
     """Return the nearest rows of a block of queries."""
-    from nearbit.index.engine import weighted_calls as calls
+    from nearbit.index.engine.weighted import weighted_calls as calls
 
     digits = row_digits(len(words))
     asked: Any = tuple(np.ascontiguousarray(one) for one in (queries.words, queries.weights, queries.steps, limits))
@@ -183,7 +183,7 @@ def _of_block(
     elif plan == "table":
         from nearbit.index.engine.table import addresses_of
 
-        addresses, give_up = addresses_of(queries.words[:, 0], queries.n_bits), give_up_at("table", layout.n_places)
+        addresses, give_up = addresses_of(queries.words[:, 0], queries.n_bits), most_probes(layout.n_places)
         sizes, keys = calls.search_table(layout, addresses, codes, weights, steps, most, digits, room, marks, give_up)
     else:
         sizes, keys = calls.scan(layout, codes, weights, steps, most, *places, digits, room, marks)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from nearbit.codes import Codes, as_words, check_codes
 from nearbit.errors import InputError
 from nearbit.index import arguments, asymmetric_search, changes
-from nearbit.index.engine.weights import check_weights
+from nearbit.index.engine.weighted.weights import check_weights
 from nearbit.index.live.filters import filter_of, matching
 from nearbit.index.live.manager import SnapshotManager
 from nearbit.index.live.snapshot import codes_of

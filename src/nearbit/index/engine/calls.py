@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from nearbit.index.engine import pruning_kernels, scan_kernels
 from nearbit.index.engine.layout import Layout, Words
-from nearbit.index.engine.scan_kernels import BEGIN, CHUNK, FARTHEST, FIRST, LIMIT, SIZE, SMALL, STATES
+from nearbit.index.engine.ranking_kernels import FARTHEST, LIMIT, SIZE, STATES
+from nearbit.index.engine.scan_kernels import BEGIN, CHUNK, FIRST, SMALL
 from nearbit.index.results import Counts
 
 Marks = npt.NDArray[np.bool_]

@@ -9,6 +9,9 @@ from nearbit.index.engine.layout import Layout, Words
 
 _MIXERS = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9, 0xD6E8FEB86659FD93], np.uint64)
 
+SHARE_BITS = 6
+"""One code in 2 to this power is looked at to tell how many are distinct."""
+
 
 class Distinct(NamedTuple):
     """Distinct codes, in columns.
@@ -48,6 +51,12 @@ def distinct_codes(words: Words) -> Distinct:
     for number, column in enumerate(words.T):
         columns[number] = column[order[starts]]
     return Distinct(columns, np.append(starts, len(words)).astype(order.dtype), order)
+
+
+def distinct_share(words: Words) -> float:
+    """Return about how many distinct codes a row has: 1 where all differ. Of one code, all rows are counted or none."""
+    some = words[_key(words) * _MIXERS[0] >> np.uint64(64 - SHARE_BITS) == 0]
+    return len(np.unique(_key(some))) / len(some) if len(some) else 1.0
 
 
 def _key(words: Words) -> Words:

@@ -16,8 +16,8 @@ SearchPlan = Literal["numpy", "scan", "rings", "table"]
 SMALL_INDEX = 100_000
 """Below so many rows a structure is plain."""
 TABLE_BITS = 20
-GIVE_UP_SHARE = 0.3
-"""Share of the codes: a query for which the rings leave more than this is scanned instead."""
+HELPFUL_SHARE = 0.3
+"""Share of the codes: where rings leave more than this to look at, none are kept; what they cost is measured then."""
 PROBE_COST = 8
 """How many codes are scanned in the time of one probe of the table."""
 NARROW_SHARE = {"plain": 4, "rings": 50, "table": 50}
@@ -117,9 +117,9 @@ def plan_for(kind: str, *, does_prune: bool) -> SearchPlan:
     return "rings" if kind == "rings" and does_prune else "scan"
 
 
-def give_up_at(plan: SearchPlan, n_places: int) -> int:
-    """Return how many codes a query may look at by rings, or addresses by the table, before it is scanned instead."""
-    return n_places // PROBE_COST if plan == "table" else int(GIVE_UP_SHARE * n_places)
+def most_probes(n_places: int) -> int:
+    """Return how many addresses a query may look up in a table before it is scanned instead."""
+    return n_places // PROBE_COST
 
 
 def is_narrow(kind: str, n_allowed: int, n_rows: int) -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nearbit.index.engine import calls, pruning_kernels, scan_kernels
-from nearbit.index.engine.layout import Layout, Words, give_up_at
+from nearbit.index.engine.layout import Layout, Words, most_probes
 from nearbit.index.results import Counts, Hits, merged, stacked
 
 Part = TypeVar("Part")
@@ -35,6 +35,8 @@ def by_scan(
     worth = layout.n_places * len(queries) // PAIRS_PER_THREAD if len(blocks) < threads else 1
     ranges = ranges_of(layout.n_places, worth, threads)
     most = scan_kernels.NO_LIMIT if k is None else k
+    if len(blocks) == len(ranges) == 1:
+        return Hits.in_sequence(*calls.scan(layout, 0, layout.n_places, queries, limits, n_bits, most, excluded))
 
     def work(job: tuple[slice, tuple[int, int]]) -> Hits:
         block, (start, stop) = job
@@ -45,10 +47,11 @@ def by_scan(
 
 
 def by_rings(
-    layout: Layout, queries: Words, limits: Counts, n_bits: int, k: int | None, excluded: Marks, threads: int
-) -> Hits:
-    """Return the nearest rows of each query by rings; queries that these do not help are scanned."""
-    most, give_up = scan_kernels.NO_LIMIT if k is None else k, give_up_at("rings", layout.n_places)
+    layout: Layout, queries: Words, limits: Counts, n_bits: int, k: int | None, excluded: Marks, threads: int,
+    give_up: int,
+) -> Hits:  # fmt: skip
+    """Return the nearest rows of each query by rings; queries that would look at more than `give_up` are scanned."""
+    most = scan_kernels.NO_LIMIT if k is None else k
 
     def work(block: slice) -> Any:
         return calls.search_rings(layout, queries[block], limits[block], n_bits, most, excluded, give_up)
@@ -62,7 +65,7 @@ def by_table(
     """Return the nearest rows of each query by address; queries that need too many addresses are scanned."""
     from nearbit.index.engine.table import addresses_of
 
-    most, give_up = scan_kernels.NO_LIMIT if k is None else k, give_up_at("table", layout.n_places)
+    most, give_up = scan_kernels.NO_LIMIT if k is None else k, most_probes(layout.n_places)
     addresses = addresses_of(queries[:, 0], n_bits)
 
     def work(block: slice) -> Any:

@@ -8,19 +8,15 @@ from typing import Any
 
 import numpy as np
 
+from nearbit.index.engine.ranking_kernels import FARTHEST, LIMIT, TOTAL, TOUCHED, rank
 from nearbit.index.engine.scan_kernels import (
     CHUNK,
     FAR,
-    FARTHEST,
     FULL,
-    LIMIT,
     SMALL,
-    TOTAL,
-    TOUCHED,
     admit,
     distances,
     gather,
-    rank,
     room,
     smallest,
 )
@@ -28,6 +24,8 @@ from nearbit.jit import MINUS, ONE, ZERO, kernel, lean, ones
 
 FEW = 64
 """Runs of at most so many codes are compared one by one."""
+MANY_GROUPS, GROUP_STEP = 64, 8
+"""Of more groups than that, one in so many tells how many codes are near enough to be looked at."""
 GIVEN_UP = -1
 """The size of the results of a query that was given up."""
 
@@ -157,18 +155,26 @@ def _visit(
 
 @lean
 def _is_much(query: Any, layout: Any, group_bounds: Any, done: int, limit: int, give_up: int, bounds: Any) -> Any:
-    """Return whether more than `give_up` codes, in the groups beyond `done`, may be within the limit."""
-    group_cells, cell_starts, found = layout.group_cells, layout.cell_starts, 0
+    """Return whether about more than `give_up` codes, in the groups beyond `done`, may be within the limit.
+
+    Where many groups may hold some, the cells of a few of them are looked at, and the others taken to be like them.
+    """
+    group_cells, cell_starts, whole, seen, found, number = layout.group_cells, layout.cell_starts, 0, 0, 0, 0
     for group in range(group_bounds.size):
         if done < group_bounds[group] <= limit:
-            found += cell_starts[group_cells[group + 1]] - cell_starts[group_cells[group]]
-    if found <= give_up:
+            whole += cell_starts[group_cells[group + 1]] - cell_starts[group_cells[group]]
+            number += 1
+    if whole <= give_up:
         return False
-    found = 0
+    step = GROUP_STEP if number > MANY_GROUPS else 1
     for group in range(group_bounds.size):
         if not done < group_bounds[group] <= limit:
             continue
+        number += 1
+        if number % step:
+            continue
         stop = group_cells[group + 1]
+        seen += cell_starts[stop] - cell_starts[group_cells[group]]
         for low in range(group_cells[group], stop, SMALL):
             part = bounds[: min(SMALL, stop - low)]
             fill_cell_bounds(query, group, layout.pivots, layout.masks, layout.rings, low, part)
@@ -176,9 +182,7 @@ def _is_much(query: Any, layout: Any, group_bounds: Any, done: int, limit: int, 
                 for cell in range(part.size):
                     if part[cell] <= limit:
                         found += cell_starts[low + cell + 1] - cell_starts[low + cell]
-        if found > give_up:
-            return True
-    return False
+    return found * whole > give_up * seen
 
 
 @kernel

@@ -5,8 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import numpy.typing as npt
 
-from nearbit.index.engine.distinct import Distinct
-from nearbit.index.engine.layout import GIVE_UP_SHARE, PARTS, Layout, Words, give_up_at, read_only
+from nearbit.index.engine.distinct import Distinct, distinct_codes
+from nearbit.index.engine.layout import HELPFUL_SHARE, PARTS, Layout, Words, read_only
 from nearbit.index.engine.pivots import find_pivots, nearest_pivots
 
 PART_SIZES = (1024, 16384, 65536)
@@ -15,6 +15,11 @@ PART_SIZES = (1024, 16384, 65536)
 
 TRIAL_QUERIES = 64
 TRIAL_K = 100
+
+SAMPLE = 50_000
+"""Codes of which it is seen whether rings may help before they are built for all."""
+PROMISING_SHARE = 0.6
+"""Where rings around a sample leave more of it than this to look at, none are built: twice what helps, to be safe."""
 
 
 def ring_layout(distinct: Distinct, n_bits: int, given: Words | None, threads: int) -> Layout:
@@ -45,23 +50,34 @@ def ring_layout(distinct: Distinct, n_bits: int, given: Words | None, threads: i
 
 def does_help(layout: Layout, n_bits: int) -> bool:
     """Return whether the rings spare most codes a look, tried on some of the codes themselves."""
-    chosen = np.linspace(0, layout.n_places - 1, min(TRIAL_QUERIES, layout.n_places)).astype(int)
-    looks = codes_looked_at(layout, np.array(layout.columns[:, chosen].T, order="C"), n_bits, TRIAL_K)
-    return bool(looks.mean() <= GIVE_UP_SHARE * layout.n_places)
+    return _trial(layout, n_bits, TRIAL_K) <= HELPFUL_SHARE
+
+
+def are_clustered(words: Words, n_bits: int) -> bool:
+    """Return whether rings may help many codes: rings around a sample of them leave out some of the sample.
+
+    As many codes lie near each other in the sample as `TRIAL_K` of all would: a query's limit is about the same.
+    """
+    sample = np.ascontiguousarray(words[:: max(1, len(words) // SAMPLE)])
+    layout = ring_layout(distinct_codes(sample), n_bits, None, 1)
+    return _trial(layout, n_bits, max(1, round(TRIAL_K * len(sample) / len(words)))) <= PROMISING_SHARE
 
 
 def codes_looked_at(layout: Layout, queries: Words, n_bits: int, k: int) -> npt.NDArray[np.int64]:
-    """Return how many distinct codes a search by rings compares with each query; all of them, where it is given up."""
+    """Return how many distinct codes a search by rings compares with each query, never giving up."""
     from nearbit.index.engine.calls import search_rings
-    from nearbit.index.engine.pruning_kernels import GIVEN_UP
 
     nobody = np.empty(0, np.bool_)
     nobody.flags.writeable = False
     limits = np.full(len(queries), n_bits, np.int64)
-    give_up = give_up_at("rings", layout.n_places)
-    found = search_rings(layout, queries, limits, n_bits, k, nobody, give_up)
-    looks: npt.NDArray[np.int64] = np.where(found.sizes == GIVEN_UP, layout.n_places, found.touched)
-    return looks
+    return search_rings(layout, queries, limits, n_bits, k, nobody, layout.n_places).touched
+
+
+def _trial(layout: Layout, n_bits: int, k: int) -> float:
+    """Return the mean share of the codes that a search by rings for one of them looks at."""
+    chosen = np.linspace(0, layout.n_places - 1, min(TRIAL_QUERIES, layout.n_places)).astype(int)
+    looks = codes_looked_at(layout, np.array(layout.columns[:, chosen].T, order="C"), n_bits, k)
+    return float(looks.mean()) / layout.n_places
 
 
 def _nearest(columns: Words, pivots: Words, threads: int) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.uint16]]:

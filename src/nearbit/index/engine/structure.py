@@ -9,6 +9,7 @@ import numpy.typing as npt
 from nearbit.codes import Distances, check_n_bits
 from nearbit.compiled import BUILDING, SEARCH
 from nearbit.errors import InputError
+from nearbit.index.engine.costs import Costs, measure
 from nearbit.index.engine.layout import (
     PIVOTS_IN_FILES,
     SMALL_INDEX,
@@ -29,6 +30,9 @@ Marks = npt.NDArray[np.bool_]
 
 DISTINCT_SHARE = 0.8
 """Where more of the rows than this have codes of their own and rings do not help, the layout is plain."""
+
+SAMPLED_FROM = 250_000
+"""From so many codes on a sample is looked at first: for fewer, rings are built as soon."""
 
 SECONDS_A_ROW = 1e-6
 """What a provisional structure is taken to cost for each row: so much work begins to load or compile the builder."""
@@ -65,6 +69,7 @@ class Structure:
         self._n_bits = n_bits
         self._does_prune = does_prune
         self.is_provisional = is_provisional
+        self._costs: Costs | None = None
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -79,6 +84,13 @@ class Structure:
     def does_prune(self) -> bool:
         """Whether rings spare most codes a look."""
         return self._does_prune
+
+    @property
+    def costs(self) -> Costs:
+        """What queries cost on this machine, by rings and by a scan; measured when it is asked for first."""
+        if self._costs is None:
+            self._costs = measure(self._layout, self._n_bits)
+        return self._costs
 
     def nearest(
         self,
@@ -175,15 +187,33 @@ class Structure:
         excluded: Marks | None, plan: SearchPlan | None,
     ) -> Hits:  # fmt: skip
         """Return the nearest rows by one plan; where none is given, by NumPy until the kernels are there."""
-        compiled_plan = plan or plan_for(layout.kind, does_prune=self._does_prune)
         seconds, parts = seconds_of(layout, len(places)), []
         for piece, is_compiled in SEARCH.pieces(len(queries), seconds) if plan is None else [(slice(None), True)]:
             some = queries[piece]
-            if is_compiled and compiled_plan != "numpy":
-                parts.append(_compiled(compiled_plan, layout, some, self._n_bits, k, limit, excluded))
+            if is_compiled and plan != "numpy":
+                parts.append(self._compiled(plan, layout, some, k, limit, excluded))
             else:
                 parts.append(search_plainly(layout, places, some, k, limit, excluded))
         return stacked(parts)
+
+    def _compiled(
+        self, plan: SearchPlan | None, layout: Layout, queries: Words, k: int | None, limit: int, excluded: Marks | None
+    ) -> Hits:
+        """Return the nearest rows of each query by compiled kernels: by a plan that is given, else the cheapest."""
+        from nearbit.index.engine import parallel
+
+        marks = np.empty(0, np.bool_) if excluded is None else excluded.view()
+        marks.flags.writeable = False
+        limits = np.full(len(queries), limit, np.int64)
+        common = layout, np.array(queries, order="C"), limits, self._n_bits, k, marks, n_threads()
+        chosen = plan or plan_for(layout.kind, does_prune=self._does_prune)
+        if chosen == "table":
+            return parallel.by_table(*common)
+        if chosen == "rings":
+            cost = self.costs.of(len(queries))
+            if cost.does_prune or plan == "rings":
+                return parallel.by_rings(*common, cost.give_up_at(layout.n_places))
+        return parallel.by_scan(*common)
 
 
 def build_structure(
@@ -221,6 +251,8 @@ def build_structure(
         return _plain(words, n_bits, is_provisional=True)
     from nearbit.index.engine.distinct import distinct_codes, places_of
 
+    if layout is None and kind == "rings" and pivots is None and _are_scattered(words, n_bits):
+        return _plain(words, n_bits)
     distinct = distinct_codes(words)
     if kind == "table":
         from nearbit.index.engine.table import table_layout
@@ -265,24 +297,21 @@ def _plain(words: Words, n_bits: int, *, is_provisional: bool = False) -> Struct
     return Structure(Layout.of(words.T), nowhere, n_bits, does_prune=False, is_provisional=is_provisional)
 
 
+def _are_scattered(words: Words, n_bits: int) -> bool:
+    """Return whether many codes are nearly all distinct, and a sample of them without clusters."""
+    from nearbit.index.engine.distinct import distinct_share
+    from nearbit.index.engine.rings import are_clustered
+
+    if len(words) < SAMPLED_FROM or distinct_share(words) <= DISTINCT_SHARE:
+        return False
+    return not are_clustered(words, n_bits)
+
+
 def _kind(n: int, n_bits: int) -> str:
     """Return the layout to try."""
     if n < SMALL_INDEX or n_bits > MOST_BITS:
         return "plain"
     return "table" if n_bits <= TABLE_BITS else "rings"
-
-
-def _compiled(
-    plan: SearchPlan, layout: Layout, queries: Words, n_bits: int, k: int | None, limit: int, excluded: Marks | None
-) -> Hits:
-    """Return the nearest rows of each query by one plan of compiled kernels."""
-    from nearbit.index.engine import parallel
-
-    marks = np.empty(0, np.bool_) if excluded is None else excluded.view()
-    marks.flags.writeable = False
-    search = {"scan": parallel.by_scan, "rings": parallel.by_rings, "table": parallel.by_table}[plan]
-    limits_of = np.full(len(queries), limit, np.int64)
-    return search(layout, np.array(queries, order="C"), limits_of, n_bits, k, marks, n_threads())
 
 
 def _distances(queries: Words, words: Words) -> Distances:

@@ -58,9 +58,9 @@ def search() -> Iterator[None]:
 
 def weighted() -> Iterator[None]:
     """Call the kernels that search by weighted distance."""
-    from nearbit.index.engine import weighted_calls as calls
     from nearbit.index.engine.calls import by_pivot
-    from nearbit.index.engine.weights import weighted as weigh
+    from nearbit.index.engine.weighted import weighted_calls as calls
+    from nearbit.index.engine.weighted.weights import weighted as weigh
 
     asked, nobody = weigh(np.linspace(-1, 1, 3 * N_BITS, dtype=np.float32).reshape(3, N_BITS)), _nobody()
     given, rings = (asked.words, asked.weights, asked.steps, asked.limits(None)), _rings()

@@ -76,6 +76,11 @@ class SnapshotManager:
 
     def view(self, wanted: Filter | None = None) -> tuple[Snapshot, Subset | None]:
         """Return the present snapshot and the items that pass a filter, both of one state of the file."""
+        while wanted is None:
+            with self._store.read() as connection:
+                present = self.at(connection)
+            if present is not None:
+                return present, None
         with self.reading(wanted) as (_, snapshot, only):
             return snapshot, only
 

@@ -2,9 +2,9 @@
 
 import sqlite3
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
+from types import TracebackType
+from typing import final
 
 from nearbit.errors import IndexFileError
 from nearbit.index.storage.damage import Damage
@@ -42,19 +42,31 @@ def bound_steps(connection: Connection, file_bytes: int) -> None:
     connection.set_progress_handler(lambda: next(left, None) is None, STEPS_PER_LOOK)
 
 
-@contextmanager
-def plain_errors(path: Path) -> Iterator[None]:
+@final
+class plain_errors:
     """Turn errors of SQLite and damaged content into an `IndexFileError` that names the file and says what to do."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        reason = next((words for sign, words in _PLAIN_WORDS if sign in str(error)), f"SQLite says: {error}")
-        raise IndexFileError(f"the index {path} cannot be used: {reason}") from error
-    except Damage as error:
-        raise IndexFileError(
-            f"the index {path} is damaged: {error}; restore it from a copy or build it again "
-            "(nearbit index verify INDEX lists what is wrong)"
-        ) from error
+
+    __slots__ = ("_path",)
+
+    def __init__(self, path: Path) -> None:
+        """Take the file."""
+        self._path = path
+
+    def __enter__(self) -> None:
+        """Begin."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Raise what an error is in plain words."""
+        if isinstance(error, sqlite3.Error):
+            reason = next((words for sign, words in _PLAIN_WORDS if sign in str(error)), f"SQLite says: {error}")
+            raise IndexFileError(f"the index {self._path} cannot be used: {reason}") from error
+        if isinstance(error, Damage):
+            raise IndexFileError(
+                f"the index {self._path} is damaged: {error}; restore it from a copy or build it again "
+                "(nearbit index verify INDEX lists what is wrong)"
+            ) from error
 
 
 def connect(path: Path, mode: str, read_only: bool) -> Connection:

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import TracebackType
 from typing import final
 
 from nearbit.errors import IndexFileError
@@ -90,7 +91,7 @@ class Store:
             with self._reading:
                 if not self._outlives:
                     self._check_place()
-                with _transaction(self.path, self._open(self._reader), "BEGIN") as connection:
+                with _Transaction(self.path, self._open(self._reader), "BEGIN") as connection:
                     if attempt == 2 or self._is_current(connection):
                         self._check_unchanged()
                         bound_steps(connection, self.file_bytes())
@@ -119,7 +120,7 @@ class Store:
                 connection = self._open(self._writer)
                 with plain_errors(self.path):
                     connection.execute(f"PRAGMA busy_timeout = {int(seconds * 1000)}")
-                with _transaction(self.path, connection, "BEGIN IMMEDIATE"):
+                with _Transaction(self.path, connection, "BEGIN IMMEDIATE"):
                     if attempt == 2 or self._is_current(connection):
                         before = connection.total_changes
                         yield connection
@@ -295,18 +296,41 @@ class Store:
             )
 
 
-@contextmanager
-def _transaction(path: Path, connection: Connection, begin: str) -> Iterator[Connection]:
-    with plain_errors(path):
+@final
+class _Transaction:
+    """A transaction on a connection, ended by COMMIT, after any error by ROLLBACK; errors come in plain words."""
+
+    __slots__ = ("_begin", "_connection", "_words")
+
+    def __init__(self, path: Path, connection: Connection, begin: str) -> None:
+        self._words, self._connection, self._begin = plain_errors(path), connection, begin
+
+    def __enter__(self) -> Connection:
         try:
-            connection.execute(begin)
-            yield connection
-            connection.execute("COMMIT")
-        except BaseException:
-            if connection.in_transaction:
-                with suppress(sqlite3.Error):  # the first error says more, and closing rolls back too
-                    connection.execute("ROLLBACK")
+            self._connection.execute(self._begin)
+        except BaseException as error:
+            self._undo(error)
             raise
+        return self._connection
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None:
+            self._undo(error)
+            return
+        try:
+            self._connection.execute("COMMIT")
+        except BaseException as failed:
+            self._undo(failed)
+            raise
+
+    def _undo(self, error: BaseException) -> None:
+        """Roll back, and raise the error in plain words where it is one of SQLite."""
+        if self._connection.in_transaction:
+            with suppress(sqlite3.Error):  # the first error says more, and closing rolls back too
+                self._connection.execute("ROLLBACK")
+        self._words.__exit__(type(error), error, None)
 
 
 def _is_sealed(path: Path) -> bool:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from nearbit.index.engine.layout import Words
-from nearbit.index.engine.weights import Weighted, Whole, weighted_distances
+from nearbit.index.engine.weighted.weights import Weighted, Whole, weighted_distances
 from nearbit.index.results import Hits, stacked
 
 SECONDS_A_BYTE = 1e-9

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nearbit.index.engine import weighted_kernels as kernels
 from nearbit.index.engine.calls import by_pivot
 from nearbit.index.engine.layout import Layout, Words
 from nearbit.index.engine.scan_kernels import CHUNK, SMALL
-from nearbit.index.engine.weighing_kernels import SIZE, STATES
-from nearbit.index.engine.weights import Whole
+from nearbit.index.engine.weighted import weighted_kernels as kernels
+from nearbit.index.engine.weighted.weighing_kernels import SIZE, STATES
+from nearbit.index.engine.weighted.weights import Whole
 
 Marks = npt.NDArray[np.bool_]
 Weights = npt.NDArray[np.int32]

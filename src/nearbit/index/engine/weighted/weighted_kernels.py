@@ -21,7 +21,7 @@ import numpy as np
 
 from nearbit.index.engine.pruning_kernels import fill_group_bounds, nearest
 from nearbit.index.engine.scan_kernels import CHUNK, SMALL, distances, smallest
-from nearbit.index.engine.weighing_kernels import (
+from nearbit.index.engine.weighted.weighing_kernels import (
     BITS,
     LIMIT,
     TOUCHED,
