@@ -244,9 +244,7 @@ def _gathered(cache: FeatureCache, digests: Sequence[str]) -> Iterator[FloatRows
         yield cache.gather(digests[start : start + BLOCK])
 
 
-def _finished(
-    blocks: Iterable[FloatRows], finish: Finish | None, *, keep: bool
-) -> tuple[FloatRows, FloatRows | None]:
+def _finished(blocks: Iterable[FloatRows], finish: Finish | None, *, keep: bool) -> tuple[FloatRows, FloatRows | None]:
     """Return the outputs of rows that come bit by bit and, to `keep` them, the rows themselves; else None."""
     outputs, features = [np.zeros((0, 0), np.float32)], [np.zeros((0, 0), np.float32)]
     for rows in blocks if finish is None else in_blocks(blocks):

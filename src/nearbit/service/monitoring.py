@@ -11,7 +11,7 @@ from typing import Any, final
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Upper bounds of the histogram of answer times."""
 
-STAGES = ("decode", "encode", "search")
+STAGES = ("model", "upload", "decode", "encode", "search")
 
 
 def log(event: str, **facts: Any) -> None:
