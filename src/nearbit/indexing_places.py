@@ -1,5 +1,6 @@
 """Whether the images of an index lie where it says: files that are gone, and the items that go with them."""
 
+import os
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -54,9 +55,17 @@ def is_gone(folder: Path, path: str) -> bool:
     return False
 
 
+def names_a_file(path: str) -> bool:
+    """Return whether a path has an ending: one without names no file but a built-in image."""
+    name = path.rpartition("/")[2]
+    if name in ("", ".", "..") or os.sep != "/":
+        return PurePath(path).suffix != ""
+    return 0 < name.rfind(".") < len(name) - 1
+
+
 def is_missing(folder: Path, path: str | None) -> bool:
-    """Return whether the file of an item is gone. A path without an ending names no file but a built-in image."""
-    return bool(path) and PurePath(str(path)).suffix != "" and is_gone(folder, str(path))
+    """Return whether the file of an item is gone."""
+    return bool(path) and names_a_file(str(path)) and is_gone(folder, str(path))
 
 
 def look_for_files(index: Index, most: int | None = MOST_LOOKED_AT) -> Gone:

@@ -67,15 +67,11 @@ def test_one_pass_equals_a_sort_and_a_loop(n, n_bits, labels, spread):
 
 def test_a_table_of_pairs_is_added_up_before_it_overflows():
     n = 2 * 131_072 + 5
-    codes = np.zeros((n, 1), np.uint8)
-    codes[-1] = 255
-    labels = np.ones(n, np.int64)
-    labels[-3:] = 0
-    assert order_kernels._are_few(np.zeros(1, np.uint64), np.zeros((1, 9), np.uint64) + 1, np.uint16(0))
-    codes[:3] = 1
-    found = compare(codes[:1], [0], codes, labels, 8).ordered(range(1), LIMITS)
-    assert found.items[0, [0, 1, 7]].tolist() == [3, n - 4, 1]
-    assert found.sums[0, 0] == pytest.approx(1 / (n - 2) + 2 / (n - 1) + 3 / n)
+    codes, labels = np.full((n, 1), 255, np.uint8), np.ones(n, np.int64)
+    codes[-3:], labels[-3:], codes[7] = 0, 0, 0  # few lie near, and nearly all pairs of distances are (8, 8)
+    found = compare(codes[-1:], [0], codes, labels, 8).ordered(range(1), LIMITS)
+    assert found.items[0, [0, 8]].tolist() == [4, n - 4]
+    assert found.sums[0, 0] == pytest.approx(1 / 2 + 2 / 3 + 3 / 4)
 
 
 @pytest.mark.parametrize("labels", list(LABELS))

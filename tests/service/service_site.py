@@ -158,8 +158,8 @@ def stored_codes(path):
 
 
 @contextlib.contextmanager
-def running(options):
-    """Serve in a thread; yields a client, with the service as an attribute."""
+def running(options, is_ready=lambda service: service.is_ready):
+    """Serve in a thread; yields a client, with the service as an attribute, once that is ready."""
     options = replace(options, port=0)
     listening, started = listen(options), threading.Event()
     server = make_server(options, started.set)
@@ -169,7 +169,7 @@ def running(options):
         assert started.wait(20)
         client = Client(listening.getsockname()[1])
         client.service = server.config.app.parts
-        while not client.service.is_ready:
+        while not is_ready(client.service):
             time.sleep(0.005)
         yield client
     finally:

@@ -1,6 +1,7 @@
 """Searches through the service give what a plain comparison of all codes gives, in the order promised."""
 
 import json
+import threading
 import urllib.parse
 
 import numpy as np
@@ -9,6 +10,7 @@ from service_site import N_BITS, FakeEncoder, colors_of, png, running, wait_unti
 
 from nearbit.codes import pack
 from nearbit.index import create_index, open_index
+from nearbit.service import service
 from nearbit.service.settings import ServiceOptions
 
 
@@ -86,15 +88,42 @@ def test_an_uploaded_image_is_searched_by_its_code(site, small):
     code = int(result["query"]["code"], 16)
     assert code == stored(small)[12][0]
     assert pairs_of(result) == nearest(small, code, k=5, labels=["blue", "red"])
-    assert set(answer.json["timings_ms"]) == {"decode", "encode", "search"}
+    assert set(answer.json["timings_ms"]) == {"model", "upload", "decode", "encode", "search"}
     assert answer.json["timings_ms"]["decode"] > 0
 
 
 def test_steps_stand_in_the_server_timing_header(site):
     steps = site.form("search/image", png((9, 9, 9))).headers["server-timing"]
     times = {part.partition(";")[0]: float(part.partition("dur=")[2]) for part in steps.split(", ")}
-    assert list(times) == ["decode", "encode", "search", "total"]
-    assert times["total"] >= times["decode"] + times["encode"]
+    assert list(times) == ["model", "upload", "decode", "encode", "search", "other", "total"]
+    assert min(times[step] for step in ("upload", "decode", "encode", "search", "other")) > 0
+    assert times.pop("total") == pytest.approx(sum(times.values()), abs=0.01)
+
+
+def test_an_upload_waits_for_the_model_and_says_how_long(tmp_path, monkeypatch):
+    go_on, encoded = threading.Event(), []
+
+    class Slow(FakeEncoder):
+        def __init__(self):
+            assert go_on.wait(60)
+            super().__init__()
+
+        def outputs(self, images):
+            encoded.append(len(images))
+            return super().outputs(images)
+
+    monkeypatch.setattr(service, "load_encoder", lambda folder: Slow())
+    with running(ServiceOptions(index=write_index(tmp_path)), is_ready=lambda own: own.is_warm) as site:
+        assert site("GET", "/readyz").status == 503
+        assert encoded == []
+        opener = threading.Timer(0.3, go_on.set)
+        opener.start()
+        answer = site.form("search/image", png((9, 9, 9)))
+        opener.join()
+        assert answer.json["timings_ms"]["model"] > 100
+        assert encoded == [1, 1], "a blank image before the first upload, then the upload"
+        assert 'nearbit_stage_seconds_count{stage="model"} 1' in site("GET", "/metrics").body.decode()
+        assert site.form("search/image", png((9, 9, 9))).json["timings_ms"]["model"] < 100
 
 
 @pytest.mark.parametrize("n_bits", [1, 12, 64, 130])

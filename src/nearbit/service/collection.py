@@ -201,7 +201,7 @@ class Collection:
 
     def facts_of(self, item: Item) -> ItemAnswer:
         """Return what is said of an item."""
-        has_file = self.pictures.has_file(item)
+        has_file, is_gone = self.pictures.look(item)
         is_seen = has_file or self.pictures.is_built_in(item)
         place = f"{API}/items/{item.id}"
         return {
@@ -213,7 +213,7 @@ class Collection:
             "digest": item.digest,
             "thumbnail": f"{place}/thumbnail?v={version_of(item)}" if is_seen else None,
             "has_original": has_file,
-            "missing": not is_seen and self.pictures.is_missing(item),
+            "missing": not is_seen and is_gone,
         }
 
 

@@ -20,6 +20,8 @@ from nearbit.service.monitoring import log
 FloatRows = npt.NDArray[np.float32]
 ImageRequest = tuple[Image.Image, Future[FloatRows]]
 BATCH = 16
+WARMING_SIDE = 64
+"""Sides of the blank image that is encoded before the model is said to be loaded."""
 
 
 @final
@@ -87,6 +89,7 @@ class Encoding:
     def _run(self) -> None:
         try:
             model = self._loaded()
+            _warm(model)
         except Exception as error:  # noqa: BLE001 - every request that needs the model tells it
             words = f"the model cannot be loaded ({type(error).__name__}); the log of the service says more"
             fault = error if isinstance(error, NearbitError) else BundleError(words)
@@ -111,6 +114,12 @@ class Encoding:
         if self._load is None:
             raise BundleError(self._why_not)
         return self._load()
+
+
+def _warm(model: Encoder) -> None:
+    """Encode a blank image, so that what loads on first use is loaded; uploads hear what the model takes instead."""
+    with contextlib.suppress(NearbitError):
+        model.outputs([Image.new("RGB", (WARMING_SIDE, WARMING_SIDE))])
 
 
 def _encode(model: Encoder, requests: Sequence[ImageRequest]) -> None:

@@ -5,20 +5,25 @@ import logging
 import sys
 import time
 from collections import defaultdict
+from functools import lru_cache
 from typing import Any, final
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Upper bounds of the histogram of answer times."""
 
-STAGES = ("decode", "encode", "search")
+STAGES = ("model", "upload", "decode", "encode", "search")
 
 
 def log(event: str, **facts: Any) -> None:
     """Write one line, a JSON object: the time (UTC), what happened, and facts; never what an image or a query holds."""
     now = time.time()
-    stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now))
-    line = json.dumps({"time": f"{stamp}.{int(now * 1000) % 1000:03d}Z", "event": event, **facts})
+    line = json.dumps({"time": f"{_stamp(int(now))}.{int(now * 1000) % 1000:03d}Z", "event": event, **facts})
     sys.stderr.write(line + "\n")
+
+
+@lru_cache(maxsize=2)
+def _stamp(second: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
 
 
 class LogHandler(logging.Handler):

@@ -78,8 +78,18 @@ class QueryByCode(Declared):
 
 @dataclass(frozen=True, kw_only=True)
 class Seconds:
-    """How long the steps of an answer took, in seconds."""
+    """How long the steps of an answer took, in seconds.
 
+    Attributes:
+        model: until the model was loaded.
+        upload: until the body of the request was there.
+        decode: of an uploaded image, the wait for a free thread included.
+        encode: its code, the wait for images before it included.
+        search: for neighbors, and what is said of them.
+    """
+
+    model: float = 0.0
+    upload: float = 0.0
     decode: float = 0.0
     encode: float = 0.0
     search: float = 0.0
@@ -120,8 +130,7 @@ class Searcher:
         began = time.perf_counter()
         with self._collection.use() as index:
             body = self._answer(index, [Query(None, code, outputs)], asked)
-        took = time.perf_counter() - began
-        return self._timed(body, Seconds(decode=spent.decode, encode=spent.encode, search=took))
+        return self._timed(body, replace(spent, search=time.perf_counter() - began))
 
     def _query(self, index: Index, asked: QueryById | QueryByCode) -> Query:
         if isinstance(asked, QueryByCode):
@@ -186,8 +195,8 @@ class Searcher:
 
     @staticmethod
     def _timed(body: bytes, spent: Seconds) -> tuple[bytes, Seconds]:
-        times = (1000 * spent.decode, 1000 * spent.encode, 1000 * spent.search)
-        return body + b',"timings_ms":{"decode":%.3f,"encode":%.3f,"search":%.3f}}' % times, spent
+        times = b",".join(b'"%b":%.3f' % (name.encode(), 1000 * seconds) for name, seconds in vars(spent).items())
+        return body + b',"timings_ms":{%b}}' % times, spent
 
 
 def code_of(text: str, n_bits: int) -> Codes:

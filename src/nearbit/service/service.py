@@ -177,7 +177,7 @@ class Service:
 
     def count(self, spent: Seconds) -> None:
         """Count the steps of a search."""
-        for stage, seconds in (("decode", spent.decode), ("encode", spent.encode), ("search", spent.search)):
+        for stage, seconds in vars(spent).items():
             if seconds:
                 self.counters.count_stage(stage, seconds)
 

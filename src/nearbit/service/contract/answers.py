@@ -61,8 +61,10 @@ class ResultAnswer(TypedDict):
 
 
 class TimesAnswer(TypedDict):
-    """How long the steps took, in milliseconds."""
+    """How long the steps took, in milliseconds: of an upload also until the model was loaded and the picture there."""
 
+    model: float
+    upload: float
     decode: float
     encode: float
     search: float
@@ -249,7 +251,7 @@ _SEARCH: SearchAnswer = {
             "neighbors": [{"rank": 1, "distance": 0, "weighted_distance": 0.0, **_ITEM}],
         }
     ],
-    "timings_ms": {"decode": 0.0, "encode": 0.0, "search": 0.412},
+    "timings_ms": {"model": 0.0, "upload": 0.0, "decode": 0.0, "encode": 0.0, "search": 0.412},
 }
 _PAGE: PageAnswer = {"items": [_ITEM], "next_after": None, "next_after_text": None}
 _SAMPLE: SampleAnswer = {"items": [_ITEM]}

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from inspect import getdoc
 from typing import Any, Generic, TypeVar, final
+from urllib.parse import parse_qsl
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -178,7 +179,8 @@ class Operation:
     async def answer(self, service: Service, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         request = Request(scope, receive)
-        pairs = request.query_params.multi_items() if scope["query_string"] else ()
+        query = scope["query_string"].decode("latin-1")
+        pairs = parse_qsl(query, keep_blank_values=True) if query else ()
         asked = self.asked.of_text(pairs, service.options.limits, scope["path_params"])
         response = await self.handler(Call(service, request, asked, self.body))
         await response(scope, receive, send)

@@ -14,6 +14,8 @@ STALLED_LOOKS = 3
 """An answer of which nothing was taken for so many times the idle time is given up."""
 HEAD_SLICE = 8192
 """So many bytes are parsed at a time while a head is read."""
+HEAD = b"HTTP/1.1 "
+"""How the head of an answer begins."""
 MOST_WAITING = 16
 """Requests that wait on one connection for the answers to those before them; more end it."""
 
@@ -38,6 +40,7 @@ class Connection(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
         if len(self.connections) > self._most:
             transport.close()
             return
+        self.transport = Together(transport, self.loop)
         self.loop.call_later(self._idle_seconds, self._look)
 
     def data_received(self, data: bytes) -> None:
@@ -121,6 +124,36 @@ class Connection(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
         before, self._unsent = self._unsent, self.transport.get_write_buffer_size()
         self._stalls = self._stalls + 1 if self._unsent and self._unsent == before else 0
         return self._stalls >= STALLED_LOOKS
+
+
+class Together:
+    """A transport that sends the head of an answer with the first bytes of its body, in one call of the system."""
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        """Take the transport; all but writing and closing is its own."""
+        self._transport, self._loop, self._held = transport, loop, b""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        """Write bytes after those that are held; a head is held until more comes, or nothing else is to be done."""
+        if not self._held and data.startswith(HEAD):
+            self._held = data
+            self._loop.call_soon(self.flush)
+            return
+        held, self._held = self._held, b""
+        self._transport.write(held + data if held else data)
+
+    def flush(self) -> None:
+        """Write what is held."""
+        if self._held:
+            self.write(b"")
+
+    def close(self) -> None:
+        """Write what is held, and close."""
+        self.flush()
+        self._transport.close()
 
 
 def _raw(api_error: ApiError) -> bytes:

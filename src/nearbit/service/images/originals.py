@@ -12,7 +12,7 @@ from PIL import Image
 from nearbit.datasets import BUILT_IN, Dataset, load_dataset, open_image
 from nearbit.errors import DataError, ImageError
 from nearbit.index import Item
-from nearbit.indexing_places import is_missing
+from nearbit.indexing_places import is_missing, names_a_file
 
 KEPT_FOLDERS = 10_000
 """Folders whose real paths are kept."""
@@ -43,33 +43,54 @@ class Originals:
             is_file = stat.S_ISREG(os.lstat(real).st_mode)
         except (OSError, ValueError):
             return None
-        return Path(real) if is_file and any(_is_below(root, real) for root in self.roots) else None
+        return Path(real) if is_file and self._is_below_a_root(real) else None
 
     def has_file(self, item: Item) -> bool:
-        """Return whether `file_of` finds a file, at less cost: links among the folders are followed once and kept.
+        """Return whether `file_of` finds a file, at less cost; see `look`."""
+        return self.look(item)[0]
 
-        It says what is offered, and nothing is read by it: `file_of` decides again when the file is asked for.
+    def is_missing(self, item: Item) -> bool:
+        """Return whether an item has a file that is gone; of one that may not be shown nothing is told."""
+        return self.look(item)[1]
+
+    def look(self, item: Item) -> tuple[bool, bool]:
+        """Return whether an item has a picture that may be shown, and whether it has a file that is gone.
+
+        The file is looked at once, and links among the folders are followed once and kept. It says what is offered, and
+        nothing is read by it: `file_of` decides again when the file is asked for.
         """
-        if not item.path or "\0" in item.path:
-            return False
-        folder, _, name = item.path.rpartition("/")
+        path = item.path
+        if not path or "\0" in path:
+            return False, False
+        folder, _, name = path.rpartition("/")
+        place = f"{self._real_folder(folder)}/{name}"
+        try:
+            mode = os.lstat(place).st_mode
+        except (FileNotFoundError, NotADirectoryError):
+            if name in ("", ".", ".."):
+                return False, self._is_gone(path)
+            return False, self._is_below_a_root(place) and names_a_file(path)
+        except (OSError, ValueError):
+            return False, self._is_gone(path)
+        if stat.S_ISREG(mode):
+            return self._is_below_a_root(place), False
+        return self.file_of(item) is not None, self._is_gone(path)
+
+    def _real_folder(self, folder: str) -> str:
+        """Return where a folder of items really is; it is looked up once."""
         real = self._real_folders.get(folder)
         if real is None:
             if len(self._real_folders) >= KEPT_FOLDERS:
                 self._real_folders.clear()
             real = self._real_folders[folder] = os.path.realpath(self._folder / folder)
-        try:
-            mode = os.lstat(f"{real}/{name}").st_mode
-        except (OSError, ValueError):
-            return False
-        if not stat.S_ISREG(mode) or name in ("", ".", ".."):
-            return self.file_of(item) is not None
-        return any(_is_below(root, f"{real}/{name}") for root in self.roots)
+        return real
 
-    def is_missing(self, item: Item) -> bool:
-        """Return whether an item has a file that is gone; of one that may not be shown nothing is told."""
-        place = os.path.realpath(self._folder / item.path) if item.path and "\0" not in item.path else ""
-        return any(_is_below(root, place) for root in self.roots) and is_missing(self._folder, item.path)
+    def _is_gone(self, path: str) -> bool:
+        """Return whether a path is one below the folders, and leads to nothing; all links are followed."""
+        return self._is_below_a_root(os.path.realpath(self._folder / path)) and is_missing(self._folder, path)
+
+    def _is_below_a_root(self, real: str) -> bool:
+        return any(_is_below(root, real) for root in self.roots)
 
     def may_show(self, item: Item) -> bool:
         """Return whether an item has a picture that may be shown now."""

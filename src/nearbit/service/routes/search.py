@@ -82,8 +82,9 @@ async def search_many(call: Call[Nothing, SearchBody]) -> Response:
 @post("/api/v1/search/image", UploadForm(SearchParams), FOUND, UPLOAD)
 async def search_image(call: Call[Nothing, Upload[SearchParams]]) -> Response:
     """Search from an uploaded image, which is kept nowhere."""
-    service = call.service
+    service, asked = call.service, time.perf_counter()
     model = await service.encoding.model()
+    loaded = time.perf_counter()
     upload = await call.body()
     began = time.perf_counter()
     image = await service.decoding(
@@ -92,7 +93,9 @@ async def search_image(call: Call[Nothing, Upload[SearchParams]]) -> Response:
     halfway = time.perf_counter()
     await service.searching(service.check_model, model)
     outputs = await service.encoding.outputs(image)
-    spent = Seconds(decode=halfway - began, encode=time.perf_counter() - halfway)
+    spent = Seconds(
+        model=loaded - asked, upload=began - loaded, decode=halfway - began, encode=time.perf_counter() - halfway
+    )
     code = binarize(outputs[None])[0]
     body, spent = await service.searching(service.searcher.by_outputs, outputs, code, upload.said, spent)
     return _answer(call, body, spent)
@@ -101,8 +104,8 @@ async def search_image(call: Call[Nothing, Upload[SearchParams]]) -> Response:
 def _answer(call: Call[Any, Any], body: bytes, spent: Seconds) -> Response:
     call.service.count(spent)
     total = time.perf_counter() - call.request.scope["began"]
-    steps = (("decode", spent.decode), ("encode", spent.encode), ("search", spent.search), ("total", total))
-    timing = ", ".join(f"{name};dur={1000 * seconds:.3f}" for name, seconds in steps)
+    steps = vars(spent) | {"other": max(0.0, total - sum(vars(spent).values())), "total": total}
+    timing = ", ".join(f"{name};dur={1000 * seconds:.3f}" for name, seconds in steps.items())
     headers = {"Server-Timing": timing, "Cache-Control": "no-store"}
     return Response(body, media_type=JSON, headers=headers)
 

@@ -60,6 +60,9 @@ function once(key, ask) {
 
 const cached = (path) => once(path, () => json(path));
 
+/** Say whether the server has loaded its index and its model. */
+export const isReady = async () => (await fetch(new URL("readyz", document.baseURI))).ok;
+
 /** Ask the server again for everything. */
 export const forget = () => kept.clear();
 export const aboutIndex = () => cached("index");
@@ -73,8 +76,9 @@ export const sample = async (n) => (await json(`items/sample?n=${n}&seed=${Math.
 function timed(answer, response, started) {
   const total = /total;[^,]*dur=([\d.]+)/.exec(response.headers.get("Server-Timing") ?? "");
   const parts = answer.timings_ms;
-  const sum = parts.decode + parts.encode + parts.search;
-  const timings = { ...parts, total: total ? Number(total[1]) : sum, page: performance.now() - started };
+  const sum = Object.values(parts).reduce((left, right) => left + right, 0);
+  const whole = total ? Number(total[1]) : sum;
+  const timings = { ...parts, other: Math.max(0, whole - sum), total: whole, page: performance.now() - started };
   return { ...answer.results[0], nBits: answer.n_bits, timings };
 }
 

@@ -1,6 +1,6 @@
 // The page: which view its address names, and who is asked for what.
 
-import { aboutIndex, forget, searchFor, searchPicture, item as itemOf } from "./api.js";
+import { aboutIndex, forget, isReady, searchFor, searchPicture, item as itemOf } from "./api.js";
 import { showAbout } from "./about.js";
 import { followTheme } from "./appearance.js";
 import { askToken, showComparison, showHelp } from "./dialogs.js";
@@ -124,6 +124,14 @@ function putBack() {
   return showResults(answer, state);
 }
 
+/** Say that the model is still loaded, where that is what an upload waits for. */
+async function sayLoading(mine) {
+  if ((await isReady()) || mine !== visit) return;
+  const words = "The model is being loaded: the first picture waits for it.";
+  showWaiting(state.k, words);
+  announce(words);
+}
+
 async function upload(original) {
   const mine = (visit += 1);
   const { limits } = await aboutIndex();
@@ -133,7 +141,13 @@ async function upload(original) {
   view("results");
   showWaiting(state.k);
   announce(`Searching by ${file.name || "the pasted image"}`);
-  const found = await searchPicture(file, state);
+  const slow = setTimeout(() => sayLoading(mine).catch(() => {}), SLOW_MS);
+  let found;
+  try {
+    found = await searchPicture(file, state);
+  } finally {
+    clearTimeout(slow);
+  }
   if (mine !== visit) return;
   await keepPicture(found.query.code, file);
   go({ ...state, view: "search", query: { code: found.query.code } });

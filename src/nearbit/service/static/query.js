@@ -5,7 +5,8 @@ import { strip } from "./bits.js";
 import { byId, draw, isolated, make, milliseconds } from "./dom.js";
 import { keptPicture, largePicture, pictureBox } from "./pictures.js";
 
-const STEPS = ["decode", "encode", "search"];
+const STEPS = ["model", "upload", "decode", "encode", "search", "other"];
+const WORTH_SAYING_MS = 1;
 
 function bar(timings) {
   const sum = STEPS.reduce((total, step) => total + timings[step], 0) || 1;
@@ -22,7 +23,8 @@ function times(timings) {
   const row = (step, words) => make("div", {},
     make("dt", {}, make("span", { class: `dot step-${step}`, "aria-hidden": "true" }), words), make("dd", {}, timings[step] > 0 ? milliseconds(timings[step]) : "–"));
   return make("div", { class: "times" }, bar(timings),
-    make("dl", {}, row("decode", "Decode"), row("encode", "Encode"), row("search", "Search"), row("total", "Total"),
+    make("dl", {}, timings.model >= WORTH_SAYING_MS && row("model", "Loading the model"), row("upload", "Upload"),
+      row("decode", "Decode"), row("encode", "Encode"), row("search", "Search"), row("other", "Other"), row("total", "Total"),
       timings.page !== undefined && row("page", "Round trip")));
 }
 

@@ -142,11 +142,11 @@ export function showResults(answer, state) {
 }
 
 /** Show that results are on their way: boxes of the same shape. */
-export function showWaiting(count) {
+export function showWaiting(count, words = "Searching") {
   const place = byId("results");
   place.classList.add("waiting");
   const boxes = Array.from({ length: Math.min(count, 24) }, () => make("li", { class: "card" }, make("span", { class: "box" })));
-  place.replaceChildren(make("h2", { id: "results-title", tabindex: "-1" }, "Searching"),
+  place.replaceChildren(make("h2", { id: "results-title", tabindex: "-1" }, words),
     make("ul", { class: "grid", "aria-hidden": "true" }, ...boxes));
 }
 
