@@ -162,14 +162,19 @@ def main() -> None:
     parser.add_argument("--flipped", type=float, nargs="*", default=[0.02, 0.05, 0.1])
     options = parser.parse_args()
     results: dict[str, Any] = {"items": options.items, "load": os.getloadavg()[0]}
-    for n_bits in options.bits:
-        results[f"uniform, {n_bits} bits"] = uniform(options.items, n_bits, options.c)
-    for flipped in options.flipped:
-        results[f"clusters, {flipped:.0%} flipped"] = clustered(options.items, flipped)
-    results["filter on labels"] = filtered(options.items)
-    options.out.write_text(json.dumps(results, indent=1) + "\n")
-    for title, figures in results.items():
-        print(f"{title}: {figures}", flush=True)
+    jobs: list[tuple[str, Callable[[], Any]]] = [
+        (f"uniform, {n_bits} bits", lambda n_bits=n_bits: uniform(options.items, n_bits, options.c))
+        for n_bits in options.bits
+    ]
+    jobs += [
+        (f"clusters, {flipped:.0%} flipped", lambda flipped=flipped: clustered(options.items, flipped))
+        for flipped in options.flipped
+    ]
+    jobs += [("filter on labels", lambda: filtered(options.items))]
+    for title, work in jobs:
+        results[title] = work()
+        print(f"{title}: {results[title]}", flush=True)
+        options.out.write_text(json.dumps(results, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -98,7 +98,8 @@ def _condition(key: str, value: Any) -> Condition:
 
 def _found_by(key: str, value: Any) -> Condition:
     """Return how a filter that the file keeps by a key finds the items with a value."""
-    return "id IN (SELECT id FROM filters WHERE key = ? AND value = ?)", [key, value_of(value)]
+    found = value_of(value)
+    return "id IN (SELECT id FROM filters WHERE key = ? AND value = ?)", [key] if found is None else [key, found]
 
 
 def _compared(value: Any, name: str) -> str | int | float | bool | None:
