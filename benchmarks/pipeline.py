@@ -18,8 +18,8 @@ import torch
 
 from nearbit.datasets import load_dataset
 from nearbit.encoding.preprocessing import Preprocessing
-from nearbit.training.batches import PixelInputs
-from nearbit.training.feeding import PixelReader
+from nearbit.training.inputs.batches import PixelInputs
+from nearbit.training.inputs.feeding import PixelReader
 
 IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 

@@ -67,7 +67,7 @@ ROOMS = {
         "preprocessing", "inputs", "feature_cache", "pipeline", "session", "torch_backend", "exporting", "fast",
     ),
     "model": ("manifest", "arrays", "hub", "bundle", "onnx", "*"),
-    "training": ("distributed", "*"),
+    "training": ("distributed", "seeds", "inputs", "*"),
     "cli": ("*", "commands", "main"),
 }  # fmt: skip
 """Inside a room, from left to right too: folders and files; "*" stands for all that are not named."""

@@ -10,7 +10,7 @@ from nearbit.errors import ImageError
 
 def main(fault: str, arguments: list[str]) -> int:
     """Run the command line; process 1 meets the fault at its first image of the second epoch."""
-    from nearbit.training.batches import PixelInputs
+    from nearbit.training.inputs.batches import PixelInputs
 
     read = PixelInputs._read
 

@@ -13,8 +13,8 @@ from nearbit.datasets import ArrayImages, FileImages
 from nearbit.encoding.preprocessing import Preprocessing
 from nearbit.errors import InputError, TrainingError
 from nearbit.training import TrainOptions, trainer
-from nearbit.training.batches import PixelInputs
-from nearbit.training.feeding import PixelReader, Shown, Workers, on_device
+from nearbit.training.inputs.batches import PixelInputs
+from nearbit.training.inputs.feeding import PixelReader, Shown, Workers, on_device
 from tiny_data import tiny_dataset
 
 CPU = torch.device("cpu")

@@ -11,9 +11,9 @@ from torch import nn
 from nearbit.errors import ElsewhereError, InputError, TrainingError
 from nearbit.methods import METHODS, Targets, Task
 from nearbit.training import Processes, TrainOptions, plan
-from nearbit.training.batches import cut_batches
 from nearbit.training.distributed import processes
 from nearbit.training.distributed.sync_batch_norm import sync_batch_norm
+from nearbit.training.inputs.batches import cut_batches
 from tiny_data import tiny_dataset, tiny_split
 
 

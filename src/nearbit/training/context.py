@@ -23,10 +23,10 @@ from nearbit.methods import Regime
 from nearbit.metrics.kept import images_per_class
 from nearbit.networks import Backbone, HashNetwork, Head, HeadKind
 from nearbit.progress import Progress, silent
-from nearbit.training.batches import FeatureInputs, PixelInputs, TrainingInputs
 from nearbit.training.criterion import Criterion, is_trained_on, searched_by_validation
 from nearbit.training.distributed.processes import Processes, current_processes
-from nearbit.training.feeding import PixelReader
+from nearbit.training.inputs.batches import FeatureInputs, PixelInputs, TrainingInputs
+from nearbit.training.inputs.feeding import PixelReader
 from nearbit.training.options import (
     TrainOptions,
     check_augmentation,

@@ -13,7 +13,7 @@ from nearbit.encoding.feature_cache import FloatRows
 from nearbit.errors import InputError
 from nearbit.metrics import cosine_average_precision, leave_one_out_average_precision, tie_aware_average_precision
 from nearbit.metrics.separation import center_condition
-from nearbit.training.batches import Positions, TrainingInputs
+from nearbit.training.inputs.batches import Positions, TrainingInputs
 from nearbit.training.seeds import generator
 
 VALIDATION_DATABASE = 5000

@@ -18,7 +18,6 @@ from nearbit.errors import TrainingError
 from nearbit.methods import CLASSIFIER, LossModule, Similarity, Targets
 from nearbit.networks import HashNetwork, Head
 from nearbit.progress import Estimate, Progress
-from nearbit.training.batches import FeatureInputs, Positions, TrainingInputs, cut_batches
 from nearbit.training.checkpoint import (
     BestEpoch,
     Trained,
@@ -33,6 +32,7 @@ from nearbit.training.context import RunContext
 from nearbit.training.criterion import Criterion
 from nearbit.training.distributed.centers import broadcast_centers
 from nearbit.training.distributed.sync_batch_norm import sync_batch_norm
+from nearbit.training.inputs.batches import FeatureInputs, Positions, TrainingInputs, cut_batches
 from nearbit.training.learner import Learner, Stage
 from nearbit.training.seeds import generator, torch_seeded
 from nearbit.training.stepping import Stepper

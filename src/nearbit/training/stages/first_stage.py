@@ -17,9 +17,9 @@ from nearbit.files.writing import read_checked, write_checked
 from nearbit.methods import CLASSIFIER, Schedule, Task
 from nearbit.networks import HashNetwork, Head
 from nearbit.progress import Progress
-from nearbit.training.batches import TrainingInputs
 from nearbit.training.callbacks import NO_CALLBACKS, Callbacks
 from nearbit.training.context import RunContext
+from nearbit.training.inputs.batches import TrainingInputs
 from nearbit.training.learner import Learner, Stage
 from nearbit.training.seeds import generator
 from nearbit.training.trainer import Trainer

@@ -9,8 +9,8 @@ from nearbit.attacks import Budget, center_codes, pgd
 from nearbit.centers.state import random_signs
 from nearbit.errors import InputError
 from nearbit.methods import Method
-from nearbit.training.batches import Positions
 from nearbit.training.distributed.processes import Processes
+from nearbit.training.inputs.batches import Positions
 from nearbit.training.options import TrainOptions
 from nearbit.training.seeds import generator
 

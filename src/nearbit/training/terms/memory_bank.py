@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from nearbit.methods import Memory, MemoryTerm
-from nearbit.training.batches import Positions
+from nearbit.training.inputs.batches import Positions
 
 
 @final

@@ -14,7 +14,7 @@ from nearbit.encoding.pipeline import EncodeRequest, decoded_chunks
 from nearbit.encoding.torch_backend import encode_images
 from nearbit.errors import ImageError, TrainingError
 from nearbit.networks import Pixels
-from nearbit.training.feeding import UNREADABLE, PixelReader, Shown, Workers, on_device
+from nearbit.training.inputs.feeding import UNREADABLE, PixelReader, Shown, Workers, on_device
 from nearbit.training.seeds import generator
 
 Positions = npt.NDArray[np.int64]
