@@ -10,7 +10,7 @@ SAMPLE = 65_536
 MOST_PIVOTS = 1024
 RADII = (0.3, 0.19)
 """Shares of the bits: a code farther than this from all pivots becomes one; then once more, nearer."""
-MOST_PAIRS = 12_000_000_000
+MOST_PAIRS = 64_000_000_000
 """Codes times pivots times words that may be compared while a structure is built."""
 ROUNDS = 3
 
