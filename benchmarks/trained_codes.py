@@ -23,7 +23,8 @@ from nearbit.datasets import Dataset, load_dataset
 from nearbit.encoding.pipeline import EncodeRequest
 from nearbit.encoding.torch_backend import encode_images, find_device
 from nearbit.files.writing import cache_folder
-from nearbit.model.bundle import apply_head, load_model
+from nearbit.model.bundle import load_model
+from nearbit.networks.heads import apply_head
 
 CHUNK = 65_536
 
@@ -41,7 +42,7 @@ def views_of(model: Any, dataset: Dataset, rows: np.ndarray, n_views: int) -> np
             return backbone.preprocessing.augment(image, rng, mirror=dataset.mirror)
 
         digests = None if view else [dataset.digests[row] for row in rows]
-        kept = None if view or not model.is_frozen else model.row_cache(cache_folder(), "cpu")
+        kept = None if view or not model.is_frozen else model.row_cache(cache_folder(), "cpu").of("torch")
         job = EncodeRequest(dataset.source, rows.tolist(), [dataset.keys[row] for row in rows], digests)
         reader = read if view else None
         encoded = encode_images(backbone, backbone.preprocessing, job, device=device, reader=reader, cache=kept)

@@ -50,7 +50,7 @@ def hand_made(n_bits=12, size=8, *, precision="float32", source="5" * 64, seed=0
     content = network(n_bits, size, seed=seed)
     taken = NetworkInput("pixels", "uint8", (3, size, size))
     return OnnxModel(
-        session=Session(content, takes=taken, n_bits=n_bits, threads=threads),
+        session=Session(content, takes=taken, n_outputs=n_bits, threads=threads),
         content=content,
         precision=precision,
         source_model_id=source,

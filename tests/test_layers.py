@@ -63,7 +63,9 @@ ROOMS = {
         "decoding", "images", "dataset", "arrays", "listing", "check_cache", "check", "scan", "assemble", "download",
         "formats", "load", "splits",
     ),
-    "encoding": ("preprocessing", "inputs", "feature_cache", "pipeline", "torch_backend"),
+    "encoding": (
+        "preprocessing", "inputs", "feature_cache", "pipeline", "session", "torch_backend", "exporting", "fast",
+    ),
     "model": ("manifest", "arrays", "hub", "bundle", "onnx", "*"),
     "training": ("distributed", "*"),
     "cli": ("*", "commands", "main"),
@@ -74,7 +76,7 @@ ORDER = [name for layer in LAYERS for name in layer]
 NO_TORCH = (
     "extras", "errors", "keywords", "json_text", "names", "files", "progress", "threads", "jit", "compiled", "codes",
     "metrics", "centers", "index", "reading", "datasets", "encoding.preprocessing", "encoding.inputs",
-    "encoding.feature_cache", "encoding.pipeline", "model.manifest", "model.onnx", "indexing",
+    "encoding.feature_cache", "encoding.pipeline", "encoding.session", "model.manifest", "model.onnx", "indexing",
 )  # fmt: skip
 """What a machine without torch uses."""
 

@@ -30,8 +30,8 @@ from nearbit.methods import PCA as PCA_METHOD
 from nearbit.methods import RANDOM as RANDOM_METHOD
 from nearbit.methods import RIDGE as RIDGE_METHOD
 from nearbit.methods import Baseline
-from nearbit.model.bundle import apply_head
 from nearbit.networks import Head
+from nearbit.networks.heads import apply_head
 
 OUTPUTS = ("codes", "signs", "outputs")
 FORMAT, VERSION = "nearbit estimator", "1"

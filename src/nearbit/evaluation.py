@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from nearbit.codes import Codes, binarize, pack
 from nearbit.datasets import Dataset, Problem, Split, load_dataset
-from nearbit.encoding.feature_cache import FeatureCache, FeatureStore
+from nearbit.encoding.feature_cache import FeatureStore
 from nearbit.encoding.pipeline import Encoded
 from nearbit.errors import DataError
 from nearbit.keywords import suggesting
@@ -180,7 +180,7 @@ def search_split(
     split: Split,
     *,
     device: str = "auto",
-    cache: FeatureCache | None = None,
+    cache: Any = None,
     asymmetric: bool = False,
     progress: Progress = silent,
     **asked: Any,

@@ -121,12 +121,12 @@ def _add(
     known = index.entries()
     paths = {int(row): item_path(index, dataset, int(row)) for row in chosen}
     waiting = [row for row in paths if known.get(paths[row], (0, None))[1] != dataset.digests[row]]
-    kept = None if cache is None else model.row_cache(cache, device)
+    kept: Any = None if cache is None else model.row_cache(cache, device)
     added = replaced = 0
     problems: list[Problem] = []
     for start in range(0, len(waiting), CHUNK):
         chunk = waiting[start : start + CHUNK]
-        encoded = model.encode_dataset(dataset, chunk, device=device, cache=kept)
+        encoded = model.encode_dataset(dataset, chunk, device=device, cache=kept, total=len(waiting))
         here = [paths[row] for row in encoded.rows.tolist()]
         metadata = [item_metadata(dataset, row, paths[row]) for row in encoded.rows.tolist()]
         old = np.array([path in known for path in here], np.bool_)

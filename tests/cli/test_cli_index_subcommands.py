@@ -11,7 +11,7 @@ from model_makers import random_model
 from nearbit.cli import main
 from nearbit.index import create_index, open_index
 
-SUBCOMMANDS = ("add", "sync", "remove", "verify", "compact", "stats", "replace", "export", "import")
+SUBCOMMANDS = ("add", "sync", "remove", "verify", "compact", "stats", "replace", "filter", "export", "import")
 
 
 @pytest.fixture
@@ -234,7 +234,7 @@ def test_help_of_the_old_form_says_what_took_its_place(nearbit):
     status, out, err = nearbit("index", "a.index", "--help")
     assert (status, err) == (0, "")
     assert out.startswith("Usage: nearbit index [OPTIONS] INDEX [IMAGES]...")
-    for name in SUBCOMMANDS[1:]:
+    for name in set(SUBCOMMANDS[1:]) - {"filter"}:  # which the old form never had
         assert f"Now: nearbit index {name} INDEX" in " ".join(out.split())
 
 
@@ -246,3 +246,12 @@ def test_an_index_that_is_called_as_a_subcommand_is_reached_with_its_folder(
     assert as_json("index", "./add", "--stats")["items"] == 9
     assert as_json("index", photos_and_model / "add", "photos", "--device", "cpu")["unchanged"] == 9
     assert "Missing argument 'INDEX'" in refused("index", "add")
+
+
+def test_filters_are_kept_listed_and_dropped(photos_and_model, as_json, nearbit, refused):
+    as_json("index", "add", "a.index", "photos", "--model", "a.model", "--device", "cpu")
+    assert as_json("index", "filter", "a.index") == {"index": "a.index", "filters": []}
+    assert as_json("index", "filter", "a.index", "path", "camera")["filters"] == ["camera", "path"]
+    assert nearbit("index", "filter", "a.index")[1] == "a.index: filters by camera, path\n"
+    assert nearbit("index", "filter", "a.index", "camera", "path", "--drop")[1] == "a.index: filters by labels alone\n"
+    assert "at least one KEY" in refused("index", "filter", "a.index", "--drop")

@@ -246,7 +246,7 @@ def test_options_that_would_be_passed_over_are_refused(refused, photos, tmp_path
 
 
 def test_a_model_that_cannot_be_written_says_where_its_checkpoint_stays(nearbit, tmp_path, monkeypatch):
-    def full(self, path):
+    def full(self, path, **also):
         raise OSError(28, "No space left on device", str(path))
 
     monkeypatch.chdir(tmp_path)

@@ -110,9 +110,9 @@ def test_foreign_files_are_refused_and_left_alone(tmp_path):
 
 def test_a_newer_format_is_refused(tmp_path):
     path = made(tmp_path / "a.index")
-    sqlite(path, "UPDATE meta SET value = '4' WHERE key = 'format_version'")
+    sqlite(path, "UPDATE meta SET value = '5' WHERE key = 'format_version'")
     with pytest.raises(
-        IndexFileError, match="index format 4, made by a newer nearbit; this one reads up to 3: upgrade"
+        IndexFileError, match="index format 5, made by a newer nearbit; this one reads up to 4: upgrade"
     ):
         open_index(path)
 

@@ -185,7 +185,7 @@ def test_a_network_that_fails_when_it_runs_or_loses_images_is_refused(folder):
         load_onnx_model(folder).outputs(images)
     first = (("Compress", ["all", "which"], ["outputs"]), {"axis": 0})
     replace_network(folder, after_all([first], [("which", [True])]))
-    with pytest.raises(BundleError, match=r"gives \(1, 12\) for 16 images of 12 bits"):
+    with pytest.raises(BundleError, match=r"gives \(1, 12\) for 16 images of 12 outputs"):
         load_onnx_model(folder).outputs(images)
 
 

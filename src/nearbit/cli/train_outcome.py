@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 def finished_model(output: Path, run: "AnyRun", overwrite: bool) -> "Model | None":
     """Return the model at `output` if it is what would be trained; refuse to replace another one unasked."""
-    from nearbit.model.bundle import check_target, load_model
+    from nearbit.model.bundle import load_model
+    from nearbit.model.manifest import check_target
     from nearbit.training import differences
 
     check_target(output)

@@ -17,11 +17,15 @@ TRAINING = (
     "epochs",
     "batch_size",
     "learning_rate",
+    "optimizer",
+    "weight_decay",
+    "backbone_factor",
     "select",
     "validate_against",
     "augment",
     "views",
     "device",
+    "workers",
     "precision",
     "candidate_weight",
     "radius_weight",
@@ -42,6 +46,17 @@ _OPTIONS = (
     click.option("--batch-size", type=click.IntRange(2), help="[default: the method's]"),
     click.option("--learning-rate", type=float, help="[default: the method's]"),
     click.option(
+        "--optimizer",
+        type=click.Choice(["adam", "sgd", "rmsprop"]),
+        help="Give a --learning-rate with it. [default: the method's, adam]",
+    ),
+    click.option("--weight-decay", type=click.FloatRange(0), help="[default: the method's]"),
+    click.option(
+        "--backbone-factor",
+        type=click.FloatRange(0),
+        help="Learning rate of a backbone that is trained, relative to the head's. [default: the method's]",
+    ),
+    click.option(
         "--select",
         type=click.Choice(["validation", "last"]),
         default="validation",
@@ -60,6 +75,13 @@ _OPTIONS = (
     ),
     click.option(
         "--views", type=click.IntRange(1), default=1, show_default=True, help="Cached views an image (frozen)."
+    ),
+    click.option(
+        "--workers",
+        type=click.IntRange(0),
+        default=0,
+        show_default=True,
+        help="Processes that decode images (all of the network trained); 0: threads. No bit of the result changes.",
     ),
     click.option(
         "--precision",

@@ -130,7 +130,7 @@ def encode_source(
     """
     if isinstance(takes, FeatureInput):
         blocks = _feature_blocks(compute, takes, request, stage, progress)
-        outputs, features = _finished(blocks, finish, keep=keep)
+        outputs, features = _finished(blocks, finish, len(request.rows), keep=keep)
         return Encoded(outputs, np.array(request.rows, np.int64), (), features)
     read = reader or plain_reader(request.source, takes)
     return encode_rows(
@@ -189,14 +189,14 @@ def encode_rows(
         unread: dict[int, Problem] = {}
         positions = list(range(len(request.rows)))
         fresh = _computed(compute, read, request, positions, chunk, unread, stage, progress)
-        outputs, features = _finished((rows for _, rows in fresh), finish, keep=keep)
+        outputs, features = _finished((rows for _, rows in fresh), finish, len(positions), keep=keep)
     else:
         unread, positions = {}, cache.missing(digests)
         for places, rows in _computed(compute, read, request, positions, chunk, unread, stage, progress):
             cache.add([digests[place] for place in places], rows)
         unread = _of_same_content(request, digests, unread)
         kept = [digest for place, digest in enumerate(digests) if place not in unread]
-        outputs, features = _finished(_gathered(cache, kept), finish, keep=keep)
+        outputs, features = _finished(_gathered(cache, kept), finish, len(kept), keep=keep)
     read_rows = [row for place, row in enumerate(request.rows) if place not in unread]
     problems = tuple(unread[place] for place in sorted(unread))
     return Encoded(outputs, np.array(read_rows, np.int64), problems, features)
@@ -244,14 +244,33 @@ def _gathered(cache: FeatureCache, digests: Sequence[str]) -> Iterator[FloatRows
         yield cache.gather(digests[start : start + BLOCK])
 
 
-def _finished(blocks: Iterable[FloatRows], finish: Finish | None, *, keep: bool) -> tuple[FloatRows, FloatRows | None]:
-    """Return the outputs of rows that come bit by bit and, to `keep` them, the rows themselves; else None."""
-    outputs, features = [np.zeros((0, 0), np.float32)], [np.zeros((0, 0), np.float32)]
+def _finished(
+    blocks: Iterable[FloatRows], finish: Finish | None, most: int, *, keep: bool
+) -> tuple[FloatRows, FloatRows | None]:
+    """Return the outputs of at most so many rows, which come bit by bit and, to `keep` them, the rows; else None."""
+    outputs, features = _Filled(most), _Filled(most)
     for rows in blocks if finish is None else in_blocks(blocks):
-        outputs.append(rows if finish is None else finish(rows))
+        outputs.add(rows if finish is None else finish(rows))
         if keep:
-            features.append(rows)
-    return _joined(outputs), _joined(features) if keep else None
+            features.add(rows)
+    return outputs.rows(), features.rows() if keep else None
+
+
+class _Filled:
+    """Rows that come bit by bit, in one array from the first on: so that they never lie in memory twice."""
+
+    def __init__(self, most: int) -> None:
+        self._most, self._count = most, 0
+        self._rows = np.zeros((0, 0), np.float32)
+
+    def add(self, rows: FloatRows) -> None:
+        if not self._count:
+            self._rows = np.empty((self._most, rows.shape[1]), np.float32)
+        self._rows[self._count : self._count + len(rows)] = rows
+        self._count += len(rows)
+
+    def rows(self) -> FloatRows:
+        return self._rows[: self._count]
 
 
 def in_blocks(parts: Iterable[FloatRows]) -> Iterator[FloatRows]:
@@ -267,10 +286,6 @@ def in_blocks(parts: Iterable[FloatRows]) -> Iterator[FloatRows]:
             waiting, count = [rows[BLOCK:]], count - BLOCK
     if count:
         yield np.concatenate(waiting)
-
-
-def _joined(parts: list[FloatRows]) -> FloatRows:
-    return np.concatenate(parts[1:]) if len(parts) > 1 else parts[0]
 
 
 def request_of_given(given: Sequence[GivenImage] | npt.ArrayLike, takes: AnyInput) -> EncodeRequest:

@@ -19,7 +19,7 @@ from nearbit.errors import InputError
 from nearbit.files.writing import json_digest
 from nearbit.progress import Progress, silent
 
-CPU_PIXELS = 2 * 224 * 224
+CPU_PIXELS = 4 * 224 * 224
 """Pixels of a batch on the CPU: of more, what a layer makes leaves the cache and the heap (docs/performance.md)."""
 BATCH = 128
 FEATURE_BATCH = 8192

@@ -18,7 +18,7 @@ from nearbit.index.live.manager import SnapshotManager
 from nearbit.index.live.snapshot import codes_of
 from nearbit.index.results import Ids, Item, Results
 from nearbit.index.stats import describe
-from nearbit.index.storage import statements
+from nearbit.index.storage import key_filters, statements
 from nearbit.index.storage.change_log import State, read_state
 from nearbit.index.storage.loading import no_items
 from nearbit.index.storage.outputs import reordered
@@ -240,6 +240,32 @@ class Index:
         """Return the ids of the items that meet every key of `where` (see `search`): int64 `(n,)`, ascending."""
         with self._store.read() as connection:
             return matching(connection, filter_of(where))
+
+    def filters(self) -> list[str]:
+        """Return the keys that `create_filter` was called for, sorted."""
+        with self._store.read() as connection:
+            return key_filters.kept_keys(connection)
+
+    def create_filter(self, key: str) -> None:
+        """Let the file keep which items have which value of a key: `where` then finds by it without a scan.
+
+        Results are the same without. A nearbit that knows no filters refuses the file, until the last is dropped.
+
+        Args:
+            key: "path", "digest" or a key of the metadata; one that is kept already stays.
+
+        Raises:
+            InputError: no text, "labels" (quick without), or more than 16 filters.
+            IndexFileError: the file cannot be written.
+        """
+        arguments.check_text(key, "the key of a filter")
+        with changes.transaction(self._store) as connection:
+            key_filters.keep(connection, key)
+
+    def drop_filter(self, key: str) -> None:
+        """Take away what `create_filter` made; raise `InputError` where there is none by this key."""
+        with changes.transaction(self._store) as connection:
+            key_filters.drop(connection, key)
 
     def labels(self) -> dict[str, int]:
         """Return how many items have each label, sorted by label."""

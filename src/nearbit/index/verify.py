@@ -11,6 +11,7 @@ from nearbit.errors import IndexFileError
 from nearbit.index.engine.structure import brute_force_search
 from nearbit.index.live.manager import SnapshotManager
 from nearbit.index.live.snapshot import Snapshot
+from nearbit.index.storage import key_filters
 from nearbit.index.storage.damage import Damage
 from nearbit.index.storage.loading import StoredItems, load_all
 from nearbit.index.storage.rows import ITEM_COLUMNS, has_checksums, item_of, item_sum, output_sum
@@ -32,6 +33,8 @@ def problems(
     if outputs is not None:
         yield from _outputs(connection, outputs, n_bits)
     if not wrong:
+        for key in key_filters.wrong_keys(connection):
+            yield f"the filter by {key!r} is not that of the items: drop it, and create it again"
         yield from _search(connection, manager, n_bits)
 
 

@@ -129,9 +129,13 @@ class Targets(NamedTuple):
     encode: Callable[[Tensor], Tensor] | None = None
 
 
+Optimizer = Literal["adam", "sgd", "rmsprop"]
+OPTIMIZERS: tuple[Optimizer, ...] = ("adam", "sgd", "rmsprop")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
-    """How a method is optimised: Adam, the learning rate falling to 0 along a cosine.
+    """How a method is optimised: the learning rate falls to 0 along a cosine.
 
     Attributes:
         epochs: passes over the training images.
@@ -141,8 +145,10 @@ class Schedule:
         learning_rate: at the start.
         backbone_factor: the backbone's learning rate, relative to the head's.
         linear_factor: a linear head's learning rate, relative to `learning_rate`, which is for a hidden layer.
-        betas, weight_decay: of Adam.
+        betas: of Adam.
+        weight_decay: of the optimizer.
         clip_norm: largest norm of the gradient.
+        optimizer: one of `OPTIMIZERS`: "adam"; "sgd" with Nesterov momentum .9; "rmsprop" with the smoothing .99.
         multi_label_epochs: passes where images have several labels; None for as many as otherwise.
     """
 
@@ -156,6 +162,7 @@ class Schedule:
     clip_norm: float = 1.0
     least_steps: int = 0
     multi_label_epochs: int | None = None
+    optimizer: Optimizer = "adam"
 
     def epochs_for(self, n_train: int, *, multi_label: bool = False) -> int:
         """Return how many epochs that many training images take."""

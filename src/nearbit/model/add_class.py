@@ -11,14 +11,16 @@ import torch
 from nearbit.centers import Centers, CenterState, certify, min_distance_of, nearest_spare
 from nearbit.codes import signs_of
 from nearbit.datasets import Dataset, Problem
-from nearbit.encoding.feature_cache import FeatureCache, FloatRows
+from nearbit.encoding.fast import RowCaches, encode_frozen
+from nearbit.encoding.feature_cache import FeatureStore, FloatRows
 from nearbit.encoding.pipeline import Encoded, EncodeRequest
-from nearbit.encoding.torch_backend import cache_key, encode_images, find_device
+from nearbit.encoding.torch_backend import find_device
 from nearbit.errors import DataError, InputError, did_you_mean
 from nearbit.json_text import unstorable
 from nearbit.keywords import suggesting
-from nearbit.model.bundle import Model, apply_head
+from nearbit.model.bundle import Model
 from nearbit.networks import HashNetwork, Head
+from nearbit.networks.heads import apply_head
 from nearbit.progress import Progress, silent
 
 RIDGE = 0.1
@@ -209,12 +211,12 @@ def _features(
 ) -> Encoded:
     """Return the backbone's features of rows of a data set."""
     place, backbone = find_device(device), model.network.backbone
-    key = cache_key(backbone.fingerprint(), place)
+    what = backbone.fingerprint()
     keys, digests = [dataset.keys[row] for row in rows], [dataset.digests[row] for row in rows]
     job = EncodeRequest(dataset.source, rows.tolist(), keys, digests)
-    kept = None if cache is None else FeatureCache(cache / "features", key)
+    kept = None if cache is None else RowCaches(FeatureStore(cache), "features", what, place)
     backbone.to(place)
-    found = encode_images(backbone, model.preprocessing, job, device=place, cache=kept, progress=progress)
+    found = encode_frozen(backbone, model.preprocessing, job, what=what, device=place, caches=kept, progress=progress)
     backbone.cpu()
     return found
 

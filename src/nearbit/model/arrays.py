@@ -16,6 +16,7 @@ from nearbit.errors import BundleError
 from nearbit.files.tensors import header_of, tensors_read
 from nearbit.json_text import parse_json
 from nearbit.model.manifest import (
+    NETWORK,
     UNFIT,
     check_declared,
     check_size,
@@ -32,7 +33,7 @@ Shapes = dict[str, tuple[int, ...]]
 
 WEIGHTS, SPLIT, SIMILARITY = "weights.safetensors", "split.json", "similarity.npy"
 ARRAYS = ("centers", "tie_break", "codebook", "assignment")
-KNOWN_FILES = frozenset({WEIGHTS, SPLIT, SIMILARITY, *(f"{name}.npy" for name in ARRAYS)})
+KNOWN_FILES = frozenset({WEIGHTS, NETWORK, SPLIT, SIMILARITY, *(f"{name}.npy" for name in ARRAYS)})
 
 CODE_KEYS = ("auto_map", "attn_implementation", "_attn_implementation", "experts_implementation", "quantization_config")
 """Settings of a transformers configuration that can name code to be fetched or imported."""

@@ -20,14 +20,15 @@ from torch import nn
 from nearbit.centers import CenterState, certify
 from nearbit.codes import Codes, binarize, check_n_bits
 from nearbit.datasets import Dataset, ImageSource, Split, load_split
-from nearbit.encoding.feature_cache import FeatureCache, FeatureStore, FloatRows
+from nearbit.encoding.fast import RowCaches, encode_frozen
+from nearbit.encoding.feature_cache import FeatureStore, FloatRows
 from nearbit.encoding.inputs import GivenImage
 from nearbit.encoding.pipeline import Encoded, EncodeRequest, complete, request_of_given
 from nearbit.encoding.preprocessing import AnyInput, input_from_dict, of_pixels
-from nearbit.encoding.torch_backend import cache_key, encode_images, find_device, library_versions
-from nearbit.errors import BundleError, InputError, MissingExtraError
+from nearbit.encoding.torch_backend import find_device, library_versions
+from nearbit.errors import BundleError, MissingExtraError
 from nearbit.files.tensors import tensors_written
-from nearbit.files.writing import json_digest, restore_folder, sha256_of, whole_folder, write_json
+from nearbit.files.writing import json_digest, sha256_of, whole_folder, write_json
 from nearbit.keywords import suggesting
 from nearbit.model.arrays import (
     KNOWN_FILES,
@@ -44,9 +45,11 @@ from nearbit.model.arrays import (
 from nearbit.model.hub import model_folder
 from nearbit.model.manifest import (
     FORMAT_VERSIONS,
+    NETWORK,
     TRAINED,
     UNFIT,
     check_files,
+    check_target,
     checked_bytes,
     class_names,
     opened_whole,
@@ -56,10 +59,9 @@ from nearbit.model.manifest import (
 )
 from nearbit.networks import BackboneSpec, HashNetwork, Head
 from nearbit.networks.backbones import OWN
-from nearbit.networks.own import check_probe, probe_of, rebuilt_own
+from nearbit.networks.heads import apply_head
+from nearbit.networks.own import check_given, check_probe, probe_of, rebuilt_own
 from nearbit.progress import Progress, silent
-
-HEAD_BATCH = 8192
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -138,8 +140,9 @@ class Model:
         rows: Sequence[int] | npt.NDArray[np.int64] | None = None,
         *,
         device: str = "auto",
-        cache: Path | FeatureStore | FeatureCache | None = None,
+        cache: Path | FeatureStore | RowCaches | None = None,
         keep_features: bool = False,
+        total: int | None = None,
         progress: Progress = silent,
     ) -> Encoded:
         """Return the outputs of rows of a data set; images that cannot be read are left out and listed.
@@ -151,13 +154,22 @@ class Model:
             cache: a folder that keeps what was computed, by content, so that repeated and interrupted runs compute
                 nothing twice; or `row_cache(folder, device)`, which several calls share; or a `FeatureStore`.
             keep_features: whether the features of a frozen backbone are wanted too.
+            total: how many images there are in all, where a data set is encoded bit by bit.
             progress: called as images are encoded.
         """
         chosen = np.arange(len(dataset)) if rows is None else np.asarray(rows, np.int64)
         digests = [dataset.digests[row] for row in chosen]
         keys = [dataset.keys[row] for row in chosen]
         return self.encode_source(
-            dataset.source, chosen.tolist(), keys, digests, device, cache, progress, keep_features=keep_features
+            dataset.source,
+            chosen.tolist(),
+            keys,
+            digests,
+            device,
+            cache,
+            progress,
+            keep_features=keep_features,
+            total=total,
         )
 
     def encode_source(
@@ -167,10 +179,11 @@ class Model:
         keys: Sequence[str],
         digests: Sequence[str] | None = None,
         device: str = "auto",
-        cache: Path | FeatureStore | FeatureCache | None = None,
+        cache: Path | FeatureStore | RowCaches | None = None,
         progress: Progress = silent,
         *,
         keep_features: bool = False,
+        total: int | None = None,
     ) -> Encoded:
         """Encode rows of any image source; rows are cached by content where `digests` and `cache` are given."""
         place = find_device(device)
@@ -178,14 +191,16 @@ class Model:
         kept = self.row_cache(cache, device) if isinstance(cache, Path | FeatureStore) else cache
         network = self.network.to(place)
         module = network.backbone if self.is_frozen else network
-        encoded = encode_images(
+        encoded = encode_frozen(
             module,
             self.preprocessing,
             request,
+            what=self._rows_of,
             device=place,
+            caches=kept,
+            total=total,
             finish=partial(apply_head, self.network.head, n_bits=self.n_bits) if self.is_frozen else None,
             keep=keep_features and self.is_frozen,
-            cache=kept,
             progress=progress,
         )
         self.network.cpu()
@@ -196,12 +211,15 @@ class Model:
         """Whether the backbone was frozen: other models have it too, so its features are worth keeping."""
         return bool(self.record.get("regime") == "frozen")
 
-    def row_cache(self, folder: Path | FeatureStore, device: str = "auto") -> FeatureCache:
-        """Open the cache of this model's rows of a device: features of a frozen backbone, else outputs."""
-        place, feature_store = find_device(device), FeatureStore(folder) if isinstance(folder, Path) else folder
-        if self.is_frozen:
-            return feature_store.rows("features", cache_key(self.network.backbone.fingerprint(), place))
-        return feature_store.rows("outputs", cache_key(self.model_id, place))
+    @cached_property
+    def _rows_of(self) -> str:
+        """Names what computes the rows that are cached: the frozen backbone, else the whole network."""
+        return self.network.backbone.fingerprint() if self.is_frozen else self.model_id
+
+    def row_cache(self, folder: Path | FeatureStore, device: str = "auto") -> RowCaches:
+        """Return the caches of this model's rows of a device: features of a frozen backbone, else outputs."""
+        feature_store = FeatureStore(folder) if isinstance(folder, Path) else folder
+        return RowCaches(feature_store, "features" if self.is_frozen else "outputs", self._rows_of, find_device(device))
 
     def shortened(self, n_bits: int) -> "Model":
         """Return a model whose codes are the first bits of this one's; this one stays as it is.
@@ -227,10 +245,14 @@ class Model:
         network = HashNetwork(self.network.backbone, head).eval()
         return replace(self, network=network, n_bits=n_bits, centers=centers, record=record)
 
-    def save(self, path: str | Path) -> None:
+    def save(self, path: str | Path, *, network: bytes | None = None) -> None:
         """Write the model folder, whole or not at all; a folder that stands there is replaced.
 
         Of a backbone that is a module of your own the weights are kept, and a warning says how it is opened.
+
+        Args:
+            path: of the folder.
+            network: this model for ONNX Runtime (`nearbit.encoding.fast.network_of`), for who searches without torch.
 
         Raises:
             BundleError: something else than a model stands at `path`.
@@ -255,6 +277,8 @@ class Model:
                 np.save(folder / SIMILARITY, self.similarity, allow_pickle=False)
             if self.split is not None:
                 self.split.save(folder / SPLIT)
+            if network is not None:
+                (folder / NETWORK).write_bytes(network)
             files = {file.name: sha256_of(file) for file in sorted(folder.iterdir())}
             write_json(folder / "bundle.json", with_digest(self._description(files)))
 
@@ -293,25 +317,6 @@ class Model:
         }
 
 
-def check_target(path: Path) -> None:
-    """Raise `BundleError` where something else than a model stands at `path`, which a new model must not replace."""
-    restore_folder(path)
-    if path.exists() and not (path / "bundle.json").is_file():
-        raise BundleError(f"{path} stands and is not a model folder: choose another name")
-
-
-def apply_head(head: Head, features: FloatRows, n_bits: int) -> FloatRows:
-    """Return the outputs float32 `(n, n_bits)` of a head for features `(n, feature_dim)`, block by block."""
-    device = next(head.parameters()).device
-    head.eval()
-    outputs = np.empty((len(features), n_bits), np.float32)
-    with torch.no_grad():
-        for start in range(0, len(features), HEAD_BATCH):
-            block = np.ascontiguousarray(features[start : start + HEAD_BATCH])
-            outputs[start : start + HEAD_BATCH] = head(torch.from_numpy(block).to(device)).float().cpu().numpy()
-    return outputs
-
-
 @suggesting
 def load_model(path: str | Path, *, backbone: nn.Module | None = None) -> Model:
     """Open a model folder after checking the hash of every file in it.
@@ -339,23 +344,13 @@ def load_model(path: str | Path, *, backbone: nn.Module | None = None) -> Model:
 def _load(folder: Path, backbone: nn.Module | None) -> Model:
     description = read_manifest(folder, TRAINED)
     if backbone is not None:
-        _check_given(folder, description, backbone)
+        check_given(folder, description, backbone)
     try:
         return _assemble(folder, description, backbone)
     except (BundleError, MissingExtraError):
         raise
     except UNFIT as error:
         raise BundleError(f"{folder} is not a complete model ({type(error).__name__}: {error})") from error
-
-
-def _check_given(folder: Path, description: dict[str, Any], backbone: nn.Module) -> None:
-    """Raise `InputError` where a backbone is given that is no module, or to a model that builds its own."""
-    if not isinstance(backbone, nn.Module):
-        raise InputError(f"backbone must be a torch module, not {type(backbone).__name__}")
-    spec = description.get("backbone")
-    name = spec.get("name") if isinstance(spec, dict) else None
-    if isinstance(name, str) and not name.startswith(OWN):
-        raise InputError(f"{folder} builds its backbone {name} itself: leave backbone out")
 
 
 def _assemble(folder: Path, description: dict[str, Any], backbone: nn.Module | None) -> Model:

@@ -6,6 +6,7 @@ Torch is loaded for trained models only.
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, final
 
@@ -104,8 +105,26 @@ def load_any_model(folder: str | Path) -> "Model | OnnxModel":
     return load_model(folder)
 
 
+def load_for_queries(folder: str | Path, *, device: str = "auto") -> "Model | OnnxModel":
+    """Open what encodes a few images soonest: a trained model's own network for ONNX Runtime.
+
+    Torch is not loaded then. Without such a network, without ONNX Runtime or with another device than the CPU this is
+    `load_any_model`.
+    """
+    return _own_network(Path(folder), device, None) or load_any_model(folder)
+
+
+def _own_network(folder: Path, device: str, threads: int | None) -> "OnnxModel | None":
+    """Return a trained model's own network for ONNX Runtime; None where it has none, or it cannot be used here."""
+    if device not in ("auto", "cpu") or kind_of(folder) == EXPORTED or find_spec("onnxruntime") is None:
+        return None
+    from nearbit.model.onnx import own_network
+
+    return own_network(folder, threads=threads)
+
+
 def load_encoder(folder: str | Path, *, threads: int | None = None, device: str = "auto") -> Encoder:
-    """Open a trained model or an exported network for a service.
+    """Open a trained model or an exported network for a service; of a model that holds a network, this one.
 
     Args:
         folder: what `nearbit train` or `nearbit export --onnx` wrote, or `hf:ORG/NAME`.
@@ -128,6 +147,8 @@ def load_encoder(folder: str | Path, *, threads: int | None = None, device: str 
         exported = load_onnx_model(folder, threads=count)
         of_pixels(exported.preprocessing, "a service that encodes images")
         return exported
+    if own := _own_network(Path(folder), device, count):
+        return own
     from nearbit.model.bundle import load_model
 
     return TorchEncoder(load_model(folder), threads=count, device=device)

@@ -24,6 +24,9 @@ Opened = TypeVar("Opened")
 TRAINED, EXPORTED = "nearbit-model", "nearbit-onnx"
 """The kinds of folders: a trained model, and a network exported for ONNX Runtime."""
 
+NETWORK = "network.onnx"
+"""The network for ONNX Runtime: of every exported one, and of a trained model that was given one."""
+
 FORMAT_VERSIONS = {TRAINED: 1, EXPORTED: 1}
 """The format of each kind that this nearbit writes and reads."""
 
@@ -163,6 +166,13 @@ def class_names(folder: Path, description: dict[str, Any]) -> tuple[str, ...]:
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise BundleError(f"{folder}: bundle.json must name the classes in a list of texts")
     return tuple(names)
+
+
+def check_target(path: Path) -> None:
+    """Raise `BundleError` where something else than a model stands at `path`, which a new model must not replace."""
+    restore_folder(path)
+    if path.exists() and not (path / "bundle.json").is_file():
+        raise BundleError(f"{path} stands and is not a model folder: choose another name")
 
 
 def check_files(folder: Path, files: dict[str, str], known: Collection[str]) -> None:

@@ -5,16 +5,20 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from nearbit.encoding.feature_cache import FloatRows
 from nearbit.errors import InputError
 from nearbit.networks.backbones import Backbone
 from nearbit.networks.head_kinds import HEADS, HeadKind, HeadSizes, make_layers
 
 MOST_MEMBERS = 64
 """The most classifiers beside a head."""
+HEAD_BATCH = 8192
+"""Rows that go through a head at once."""
 
 
 class Head(nn.Module):
@@ -270,3 +274,15 @@ def _deviation(norm: nn.Module) -> Tensor:
     assert isinstance(norm, nn.BatchNorm1d)  # noqa: S101 - `_last` puts it there
     assert norm.running_var is not None  # noqa: S101
     return torch.sqrt(norm.running_var + norm.eps)
+
+
+def apply_head(head: Head, features: FloatRows, n_bits: int) -> FloatRows:
+    """Return the outputs float32 `(n, n_bits)` of a head for features `(n, feature_dim)`, block by block."""
+    device = next(head.parameters()).device
+    head.eval()
+    outputs = np.empty((len(features), n_bits), np.float32)
+    with torch.no_grad():
+        for start in range(0, len(features), HEAD_BATCH):
+            block = np.ascontiguousarray(features[start : start + HEAD_BATCH])
+            outputs[start : start + HEAD_BATCH] = head(torch.from_numpy(block).to(device)).float().cpu().numpy()
+    return outputs

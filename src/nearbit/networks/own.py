@@ -2,6 +2,8 @@
 
 import copy
 import hashlib
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -102,3 +104,13 @@ def check_probe(backbone: Backbone, expected: list[float]) -> None:
             f"the module that was given computes other features than {backbone.spec.name} did "
             "when the model was saved: give the module that it was trained with"
         )
+
+
+def check_given(folder: Path, description: dict[str, Any], backbone: nn.Module) -> None:
+    """Raise `InputError` where a backbone is given that is no module, or to a model that builds its own."""
+    if not isinstance(backbone, nn.Module):
+        raise InputError(f"backbone must be a torch module, not {type(backbone).__name__}")
+    spec = description.get("backbone")
+    name = spec.get("name") if isinstance(spec, dict) else None
+    if isinstance(name, str) and not name.startswith(OWN):
+        raise InputError(f"{folder} builds its backbone {name} itself: leave backbone out")

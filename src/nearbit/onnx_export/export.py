@@ -1,11 +1,6 @@
 """From a trained model to a network for ONNX Runtime: traced, stripped, compared with the model, and only then kept."""
 
-import logging
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -15,13 +10,13 @@ import numpy.typing as npt
 import torch
 
 from nearbit.datasets import Dataset
+from nearbit.encoding.exporting import module_bytes
 from nearbit.encoding.feature_cache import FloatRows
 from nearbit.encoding.preprocessing import of_pixels
 from nearbit.encoding.torch_backend import run_batches
-from nearbit.errors import MissingExtraError
 from nearbit.keywords import suggesting
 from nearbit.model.bundle import Model
-from nearbit.model.onnx import OUTPUTS, OnnxModel, Session
+from nearbit.model.onnx import OnnxModel, Session
 from nearbit.onnx_export.int8 import quantized
 from nearbit.onnx_export.parity import Parity, check_parity, compare_outputs
 from nearbit.onnx_export.retrieval import Retrieval, compare_retrieval
@@ -95,38 +90,8 @@ def export_onnx(
 
 
 def network_bytes(model: Model) -> bytes:
-    """Return the network of a model as the content of an `.onnx` file; the same model gives the same bytes.
-
-    It holds operations and weights, and nothing of the machine and the program that it was made with.
-    """
-    _check_installed()
-    takes = model.preprocessing.takes
-    inputs = torch.zeros(2, *takes.shape, dtype=getattr(torch, takes.dtype))
-    with _quiet_exporter():
-        program = torch.onnx.export(
-            model.network.cpu().eval(),
-            (inputs,),
-            dynamo=True,
-            dynamic_shapes=({0: "n"},),
-            input_names=[takes.name],
-            output_names=[OUTPUTS],
-            verbose=False,
-        )
-    if program is None:
-        raise RuntimeError("torch.onnx.export gave nothing")
-    return stripped(program.model_proto)
-
-
-def stripped(proto: Any) -> bytes:
-    """Return an ONNX model without the metadata in which exporters keep source lines, paths and names of classes."""
-    graph = proto.graph
-    for one in (proto, graph, *graph.node, *graph.initializer, *graph.input, *graph.output, *proto.functions):
-        one.ClearField("metadata_props")
-        one.ClearField("doc_string")
-    graph.ClearField("value_info")
-    graph.name = "nearbit"
-    content: bytes = proto.SerializeToString(deterministic=True)
-    return content
+    """Return the network of a model as the content of an `.onnx` file; see `module_bytes`."""
+    return module_bytes(model.network, model.preprocessing.takes)
 
 
 def _source_outputs(model: Model, inputs: npt.NDArray[Any]) -> FloatRows:
@@ -141,7 +106,7 @@ def _wrapped(model: Model, content: bytes, precision: str, threads: int) -> Onnx
         "libraries": {name: version(name) for name in LIBRARIES},
     }
     return OnnxModel(
-        session=Session(content, takes=model.preprocessing.takes, n_bits=model.n_bits, threads=threads),
+        session=Session(content, takes=model.preprocessing.takes, n_outputs=model.n_bits, threads=threads),
         content=content,
         precision=precision,
         source_model_id=model.model_id,
@@ -151,25 +116,3 @@ def _wrapped(model: Model, content: bytes, precision: str, threads: int) -> Onnx
         centers=np.asarray(model.centers.centers),
         about=about,
     )
-
-
-def _check_installed() -> None:
-    for package in ("onnx", "onnxscript", "onnxruntime"):
-        try:
-            import_module(package)
-        except ImportError as error:
-            raise MissingExtraError(package, "onnx", "exporting to ONNX") from error
-
-
-@contextmanager
-def _quiet_exporter() -> Iterator[None]:
-    """Keep what torch's exporter says of its own code and of packages that no export of ours needs to itself."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)

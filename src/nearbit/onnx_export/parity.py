@@ -6,11 +6,9 @@ from typing import Any
 import numpy as np
 
 from nearbit.codes import signs_of
+from nearbit.encoding.fast import TOLERANCE
 from nearbit.encoding.feature_cache import FloatRows
 from nearbit.errors import BundleError, InputError
-
-TOLERANCE = 1e-3
-"""Largest difference of an output that a float32 network may have, relative to the root mean square of outputs."""
 
 
 @dataclass(frozen=True, kw_only=True)

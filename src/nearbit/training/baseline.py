@@ -11,8 +11,9 @@ from nearbit.centers import Centers, CenterState, certify, multi_label_centroids
 from nearbit.codes import signs_of
 from nearbit.errors import InputError, TrainingError
 from nearbit.methods import CLASSIFIER, Baseline
-from nearbit.model.bundle import Model, apply_head
+from nearbit.model.bundle import Model
 from nearbit.networks import HashNetwork, Head
+from nearbit.networks.heads import apply_head
 from nearbit.progress import Progress
 from nearbit.training.callbacks import NO_CALLBACKS, Callbacks
 from nearbit.training.context import RunContext
@@ -24,6 +25,10 @@ from nearbit.training.stages.first_stage import FirstStage
 UNUSED = (
     "epochs",
     "learning_rate",
+    "optimizer",
+    "weight_decay",
+    "backbone_factor",
+    "workers",
     "select",
     "validate_every",
     "hidden",

@@ -13,7 +13,8 @@ from nearbit.encoding.feature_cache import FloatRows
 from nearbit.encoding.pipeline import EncodeRequest, decoded_chunks
 from nearbit.encoding.torch_backend import encode_images
 from nearbit.errors import ImageError, TrainingError
-from nearbit.networks import Pixels, Preprocessing
+from nearbit.networks import Pixels
+from nearbit.training.feeding import UNREADABLE, PixelReader, Shown, Workers, on_device
 from nearbit.training.seeds import generator
 
 Positions = npt.NDArray[np.int64]
@@ -89,48 +90,51 @@ class FeatureInputs:
 
 
 class PixelInputs:
-    """Images decoded for each epoch, augmented by random crops and, where it keeps the meaning, mirroring."""
+    """Images decoded for each epoch, by threads or by worker processes, and augmented where that is asked for."""
 
     def __init__(
         self,
         dataset: Dataset,
-        preprocessing: Preprocessing,
+        reader: PixelReader,
         parts: dict[str, Positions],
         device: torch.device,
         *,
-        augment: bool,
-        mirror: bool,
+        n_workers: int = 0,
     ) -> None:
-        self.dataset, self.preprocessing, self.parts, self.device = dataset, preprocessing, parts, device
-        self.augment, self.mirror = augment, mirror
+        self.dataset, self.reader, self.parts, self.device = dataset, reader, parts, device
+        self._workers = Workers(reader, n_workers, device) if n_workers else None
 
     def batches(self, batches: Sequence[Positions], seed: int, epoch: int, n_views: int = 1) -> Iterator[Tensor]:
         """Yield uint8 pixels `(n, 3, size, size)`."""
-        rows = self.parts["train"][np.concatenate(batches)]
-        views = [self._pixels(rows.tolist(), len(batches[0]), seed, epoch, view) for view in range(n_views)]
-        for batch in batches:
-            yield torch.from_numpy(np.stack([next(pixels) for pixels in views for _ in batch])).to(self.device)
+        rows = self.parts["train"]
+        plan = [
+            [Shown(row, seed, epoch, view) for view in range(n_views) for row in rows[batch].tolist()]
+            for batch in batches
+        ]
+        read = self._decoded if self._workers is None else self._workers.batches
+        return on_device(read(plan), self.device)
 
-    def _pixels(self, rows: list[int], chunk: int, seed: int, epoch: int, view: int) -> Iterator[Pixels]:
-        for items in decoded_chunks(lambda row: self._read(row, seed, epoch, view), rows, chunk):
-            for item in items:
-                if isinstance(item, ImageError):
-                    raise TrainingError(f"a training image cannot be read any more: {item}")
-                yield item
-
-    def _read(self, row: int, seed: int, epoch: int, view: int) -> Pixels:
-        image = self.dataset.source.read(row, at_least=self.preprocessing.augment_side)
-        if not self.augment:
-            return self.preprocessing.apply(image)
-        rng = np.random.default_rng([seed, epoch, row, *([view] if view else [])])
-        return self.preprocessing.augment(image, rng, mirror=self.mirror)
+    def _decoded(self, plan: Sequence[list[Shown]]) -> Iterator[Tensor]:
+        """Yield batches that threads of this process decode."""
+        flat = [shown for batch in plan for shown in batch]
+        chunks = decoded_chunks(lambda place: self.reader.read(flat[place]), range(len(flat)), len(plan[0]))
+        pixels = (item for items in chunks for item in items)
+        for batch in plan:
+            yield torch.from_numpy(np.stack([_readable(next(pixels)) for _ in batch]))
 
     def outputs(self, module: nn.Module, part: str, positions: Positions) -> FloatRows:
         """Return the network's outputs for plain images."""
         rows = self.parts[part][positions]
         job = EncodeRequest(self.dataset.source, rows.tolist(), [self.dataset.keys[row] for row in rows])
-        encoded = encode_images(module, self.preprocessing, job, device=self.device)
+        encoded = encode_images(module, self.reader.preprocessing, job, device=self.device)
         if encoded.problems:
             problem = encoded.problems[0]
             raise TrainingError(f"an image cannot be read any more: {problem.path}: {problem.reason}")
         return encoded.outputs
+
+
+def _readable(item: Pixels | ImageError) -> Pixels:
+    """Return pixels; raise `TrainingError` for an image that cannot be read any more."""
+    if isinstance(item, ImageError):
+        raise TrainingError(UNREADABLE.format(item))
+    return item

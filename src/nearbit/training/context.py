@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self, final
 
@@ -11,10 +12,11 @@ from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d
 
 from nearbit.datasets import Dataset, Problem, Split
+from nearbit.encoding.fast import RowCaches, Way, chosen_way, encode_frozen
 from nearbit.encoding.feature_cache import FeatureStore, FloatRows, feature_store_of
 from nearbit.encoding.pipeline import Encoded, EncodeRequest
 from nearbit.encoding.preprocessing import of_pixels
-from nearbit.encoding.torch_backend import cache_key, encode_images, library_versions
+from nearbit.encoding.torch_backend import encode_images, library_versions
 from nearbit.errors import InputError, TrainingError
 from nearbit.files.writing import json_digest
 from nearbit.methods import Regime
@@ -24,6 +26,7 @@ from nearbit.progress import Progress, silent
 from nearbit.training.batches import FeatureInputs, PixelInputs, TrainingInputs
 from nearbit.training.criterion import Criterion, is_trained_on, searched_by_validation
 from nearbit.training.distributed.processes import Processes, current_processes
+from nearbit.training.feeding import PixelReader
 from nearbit.training.options import (
     TrainOptions,
     check_augmentation,
@@ -91,6 +94,7 @@ class RunContext:
                 "precision": self.precision,
                 "processes": self.processes.count,
             }
+            | ({} if self.way == "torch" else {"encoder": self.way})
             | more
         )
 
@@ -115,6 +119,7 @@ class RunContext:
             "precision": self.precision,
             "processes": self.processes.count,
             "threads": torch.get_num_threads(),
+            "encoder": self.way,
         }
 
     def reference(self) -> dict[str, Any] | None:
@@ -174,14 +179,14 @@ class RunContext:
         """Return what a network of that backbone is trained on: features where it is frozen, else pixels."""
         if self.regime == "frozen":
             return self.feature_inputs(progress)
-        return PixelInputs(
-            self.dataset,
+        reader = PixelReader(
+            self.dataset.source,
+            self.dataset.keys,
             of_pixels(backbone.preprocessing, "training on images"),
-            self.parts,
-            self.device,
             augment=self.options.augment != "none",
             mirror=mirrors(self.options, dataset_mirror=self.dataset.mirror),
         )
+        return PixelInputs(self.dataset, reader, self.parts, self.device, n_workers=self.options.workers)
 
     def feature_inputs(self, progress: Progress) -> FeatureInputs:
         """Return the features of the frozen backbone, computed once."""
@@ -221,17 +226,33 @@ class RunContext:
         digests = [self.dataset.digests[row] for row in rows]
         request = EncodeRequest(self.dataset.source, rows, [self.dataset.keys[row] for row in rows], digests)
         mirror = mirrors(self.options, dataset_mirror=self.dataset.mirror)
-        key = cache_key(self.backbone.fingerprint(), self.device) + (f"/view {view} {mirror}" if view else "")
-        return encode_images(
+        return encode_frozen(
             self.backbone,
             self.backbone.preprocessing,
             request,
+            what=self._start,
             device=self.device,
-            cache=None if self.feature_store is None else self.feature_store.rows("features", key),
+            caches=self._caches(f"/view {view} {mirror}" if view else ""),
+            way=self.way,
             reader=self._augmented(view, mirror) if view else None,
             stage=f"Features of {part} images" + (f", view {view + 1}" if view else ""),
             progress=progress,
         )
+
+    def _caches(self, view: str = "") -> RowCaches | None:
+        """Return the caches of the backbone's features."""
+        if self.feature_store is None:
+            return None
+        return RowCaches(self.feature_store, "features", self._start, self.device, view)
+
+    @cached_property
+    def way(self) -> Way:
+        """What computes the features of a frozen backbone, the same for all of a run."""
+        if self.regime != "frozen":
+            return "torch"
+        rows = np.concatenate(list(self.parts.values())).tolist()
+        digests = [self.dataset.digests[row] for row in rows]
+        return chosen_way(self.backbone.preprocessing, self.device, len(rows), self._caches(), digests)
 
     def _augmented(self, view: int, mirror: bool) -> Any:
         preprocessing = of_pixels(self.backbone.preprocessing, "an augmented view")

@@ -13,12 +13,12 @@ from nearbit.datasets import Dataset, FeatureRows
 from nearbit.errors import InputError
 from nearbit.keywords import suggesting
 from nearbit.methods import Method, Regime, Schedule
-from nearbit.methods.method import check_number
+from nearbit.methods.method import OPTIMIZERS, Optimizer, check_number
 from nearbit.networks import HEADS, Backbone, HeadKind, backbone_of, features_backbone, make_backbone
 
 Precision = Literal["float32", "bfloat16", "float16"]
 PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16", "float16")
-ADDED = ("candidate_weight", "radius_weight")
+ADDED = ("candidate_weight", "radius_weight", "optimizer", "weight_decay", "backbone_factor", "preset")
 """Options that came later, and are left out of records where they do nothing: older runs keep their keys."""
 
 AUGMENTATIONS = ("auto", "none", "crop", "crop+mirror")
@@ -40,6 +40,10 @@ class TrainOptions:
             kept; else linear, as in the papers.
         hidden: units of the hidden layer; `dropout` behind it.
         epochs, batch_size, learning_rate: as they say.
+        optimizer: "adam", "sgd" (Nesterov momentum .9) or "rmsprop"; its learning rate is not that of the others.
+        weight_decay: of the optimizer.
+        backbone_factor: the learning rate of a backbone that is trained, relative to the head's.
+        preset: the name of the published recipe that these options come from (`preset_options`), for the record.
         select: "validation" keeps the epoch that is best on validation, "last" trains to the end.
         validate_every: epochs between two looks at validation.
         validate_against: what validation images search: "train", the training images; "validation", themselves, each
@@ -48,6 +52,8 @@ class TrainOptions:
         views: cached views of each image for frozen features: 1 is the plain one, more are augmented.
         seed: decides every random choice.
         device: "auto", "cpu", "cuda", …
+        workers: processes that decode images for a network that is trained whole; 0 for threads of this one. They
+            change no bit of the result, and are not recorded.
         precision: what the network computes in while it is trained: "float32", "bfloat16", "float16", or "auto":
             bfloat16 where images go through it on a GPU that has it, else float32. Weights and losses stay float32.
         candidate_weight, radius_weight: weights of two terms beside the loss, for codes that an index in parts finds
@@ -69,6 +75,10 @@ class TrainOptions:
     epochs: int | None = None
     batch_size: int | None = None
     learning_rate: float | None = None
+    optimizer: Optimizer | None = None
+    weight_decay: float | None = None
+    backbone_factor: float | None = None
+    preset: str | None = None
     select: Literal["validation", "last"] = "validation"
     validate_every: int = 5
     validate_against: Literal["auto", "train", "validation"] = "auto"
@@ -76,6 +86,7 @@ class TrainOptions:
     views: int = 1
     seed: int = 0
     device: str = "auto"
+    workers: int = 0
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     candidate_weight: float = 0.0
     radius_weight: float = 0.0
@@ -99,6 +110,12 @@ class TrainOptions:
                 check_number(name, getattr(self, name), at_least=1, whole=True)
         for name in ("candidate_weight", "radius_weight"):
             check_number(name, getattr(self, name))
+        if self.optimizer is not None:
+            _among("optimizer", self.optimizer, OPTIMIZERS)
+        check_number("workers", self.workers, whole=True)
+        for name in ("weight_decay", "backbone_factor"):
+            if getattr(self, name) is not None:
+                check_number(name, getattr(self, name))
         if self.batch_size == 1:
             raise InputError("batch_size must be at least 2, because batch normalisation needs two images")
         if self.learning_rate is not None and not self.learning_rate > 0:
@@ -138,7 +155,7 @@ class TrainOptions:
         return {
             name: value
             for name, value in written.items()
-            if (value or name not in ADDED) and not (off and name.startswith("adversarial"))
+            if (value or name not in ADDED) and name != "workers" and not (off and name.startswith("adversarial"))
         }
 
 
@@ -146,6 +163,9 @@ def _among(name: str, value: str, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
         raise InputError(f"{name} must be one of {', '.join(allowed)}, not {value!r}")
 
+
+OF_SCHEDULES = ("epochs", "batch_size", "learning_rate", "optimizer", "weight_decay", "backbone_factor")
+"""Options that take the place of what the method's schedule says."""
 
 FOR_IMAGES = ("backbone", "weights", "image_size", "augment", "views")
 """Options that say what becomes of images."""
@@ -234,6 +254,16 @@ def check_augmentation(options: TrainOptions, regime: Regime) -> None:
             "attack: train all of the network (--regime fine-tuned, or --backbone small), or leave adversarial "
             "(--adversarial) out"
         )
+    if options.backbone_factor is not None and regime == "frozen":
+        raise InputError(
+            "a frozen backbone has no learning rate: leave backbone_factor (--backbone-factor) out, or train all of "
+            "the network (--regime fine-tuned)"
+        )
+    if options.workers and regime == "frozen":
+        raise InputError(
+            "workers decode images for a network that is trained whole, and features are computed once: leave workers "
+            "(--workers) out"
+        )
     if options.views > 1 and regime != "frozen":
         raise InputError(
             f"cached views are for frozen features, and this run is {regime}, which augments anew in every epoch: "
@@ -264,8 +294,7 @@ def resolve_schedule(
     schedule = method.schedules[regime]
     if kind == "linear":
         schedule = replace(schedule, learning_rate=schedule.learning_rate * schedule.linear_factor)
-    given = {"epochs": options.epochs, "batch_size": options.batch_size, "learning_rate": options.learning_rate}
-    chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    chosen = {name: getattr(options, name) for name in OF_SCHEDULES if getattr(options, name) is not None}
     schedule = replace(schedule, **chosen)
     return (
         schedule

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple, final
+from typing import NamedTuple, final
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from nearbit.errors import TrainingError
 from nearbit.methods import LossModule, Schedule
 from nearbit.training.distributed.processes import Processes
+from nearbit.training.optimizers import make_optimizer
 from nearbit.training.options import Precision
 
 READ_EVERY = 32
@@ -26,7 +27,7 @@ class _Taken(NamedTuple):
 
 @final
 class Stepper:
-    """Moves the weights of a module: Adam, a cosine from the learning rate to 0, gradients clipped.
+    """Moves the weights of a module: an optimizer, a cosine from the learning rate to 0, gradients clipped.
 
     Losses and norms of gradients stay on the device until `READ_EVERY` steps are taken, or `read` is called, which has
     to be done before anything of an epoch is kept: then the first that is not finite is an error that names its step.
@@ -50,7 +51,7 @@ class Stepper:
         self.module, self.schedule, self.device = module, schedule, device
         self.precision, self.processes = precision, processes
         self.loss_module = loss_module
-        self.optimizer = _adam(module, schedule, loss_module)
+        self.optimizer = make_optimizer(module, schedule, loss_module)
         self.scaler = torch.amp.GradScaler(device.type, enabled=precision == "float16")
         self._taken: list[_Taken] = []
         self._losses: list[float] = []
@@ -159,21 +160,6 @@ class Stepper:
 
     def _advice(self) -> str:
         return "" if self.precision == "float32" else f" or take --precision float32 (now {self.precision})"
-
-
-def _adam(module: nn.Module, schedule: Schedule, loss_module: LossModule | None) -> torch.optim.Optimizer:
-    rate = schedule.learning_rate
-    named = list(module.named_parameters())
-    head = [value for name, value in named if not name.startswith("backbone.")]
-    backbone = [value for name, value in named if name.startswith("backbone.")]
-    groups: list[dict[str, Any]] = [{"params": head, "lr": rate, "factor": 1.0}]
-    if backbone:
-        factor = schedule.backbone_factor
-        groups.append({"params": backbone, "lr": rate * factor, "factor": factor})
-    if loss_module is not None:
-        factor = loss_module.rate_factor
-        groups.append({"params": [*loss_module.parameters()], "lr": rate * factor, "factor": factor})
-    return torch.optim.Adam(groups, lr=rate, betas=schedule.betas, weight_decay=schedule.weight_decay, fused=True)
 
 
 def _autocast(precision: Precision, device: torch.device) -> torch.autocast:

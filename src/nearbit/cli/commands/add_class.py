@@ -69,7 +69,8 @@ def command(
     """
     from nearbit.files.writing import cache_folder
     from nearbit.model.add_class import add_class
-    from nearbit.model.bundle import check_target, load_model
+    from nearbit.model.bundle import load_model
+    from nearbit.model.manifest import check_target
 
     name = label_name(name)
     check_target(output)

@@ -129,9 +129,9 @@ def _queries(
 
     codes, outputs = [], []
     if queries:
-        from nearbit.model.load import load_any_model, model_of_index
+        from nearbit.model.load import load_for_queries, model_of_index
 
-        model = load_any_model(model_of_index(index, model_path))
+        model = load_for_queries(model_of_index(index, model_path), device=device)
         outputs.append(model.outputs(list(queries), device=device))
         codes.append(binarize(outputs[0]))
     if ids:

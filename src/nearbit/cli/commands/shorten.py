@@ -19,7 +19,8 @@ def command(model_path: Path, n_bits: int, output: Path, overwrite: bool, as_jso
 
     Short codes are good where MODEL was trained for them (nearbit train --method ech --option nested=16,32).
     """
-    from nearbit.model.bundle import check_target, load_model
+    from nearbit.model.bundle import load_model
+    from nearbit.model.manifest import check_target
 
     check_target(output)
     if output.exists() and not overwrite:

@@ -47,6 +47,17 @@ def method_values(pairs: tuple[str, ...]) -> dict[str, Any]:
     return values
 
 
+def _take_preset(context: click.Context, _: click.Parameter, name: str | None) -> str | None:
+    """Let the options of a recipe be the defaults of this command."""
+    if name is None or context.resilient_parsing:
+        return name
+    from nearbit.methods.presets import preset_named
+
+    preset = preset_named(name)
+    context.default_map = {**(context.default_map or {}), **preset.options, "method": preset.method}
+    return name
+
+
 @click.command("train", epilog="Example: nearbit train photos/ --method crh --bits 64 -o birds.model")
 @click.argument("source", metavar="DATA", type=Data())
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The model folder to write.")
@@ -57,6 +68,13 @@ def method_values(pairs: tuple[str, ...]) -> dict[str, Any]:
     help="auto: on frozen features ech, ridge and itq are trained, and the best on validation is kept; else crh. Or "
     "crh, shc, csq, mds, orthohash, dpn, hclm, ics, dsah; on frozen features ech, itq, pca, random (the last three "
     "need no labels), ridge, label, rslh or sslh; or one that an installed package adds.",
+)
+@click.option(
+    "--preset",
+    is_eager=True,
+    expose_value=True,
+    callback=_take_preset,
+    help="A published recipe: shc-paper, shc-paper-cifar100, crh-paper. What else is given takes the place of its own.",
 )
 @click.option("--bits", "n_bits", type=click.IntRange(1), default=64, show_default=True, help="Code length.")
 @click.option("--option", "pairs", multiple=True, metavar="NAME=VALUE", help="An option of the method; repeatable.")
@@ -88,6 +106,7 @@ def command(
     source: str,
     output: Path,
     method: str,
+    preset: str | None,
     n_bits: int,
     pairs: tuple[str, ...],
     similarity: Path | None,
@@ -113,7 +132,12 @@ def command(
     with joined_processes(given["device"]) as processes, Bars() as bars:
         progress = bars if processes.is_main else silent
         dividing = {name: given.pop(name) for name in DIVIDING}
-        options = TrainOptions(seed=seed, **{name: given.pop(name) for name in (*TRAINING, "head")})
+        options = TrainOptions(seed=seed, preset=preset, **{name: given.pop(name) for name in (*TRAINING, "head")})
+        if preset is not None and options.backbone == "resnet34" and options.weights is None:
+            raise InputError(
+                f"the preset {preset} fine-tunes a pretrained network: give the weights of resnet34 (--weights "
+                "FILE.safetensors), or another --backbone"
+            )
         if split_path is not None and any(dividing.values()):
             raise InputError(
                 "--split names a split that is made: leave --protocol and the sizes out, and --allow-overlap, too"
@@ -133,7 +157,7 @@ def command(
             method=method,
             n_bits=n_bits,
             options=options,
-            method_options=method_values(pairs),
+            method_options=_method_options(preset, method, pairs),
             cache=cache or cache_folder(),
             similarity=_array_in(similarity),
             centers=_array_in(centers),
@@ -145,6 +169,20 @@ def command(
             _train(run, output, overwrite, tensorboard, progress, as_json)
 
 
+def _method_options(preset: str | None, method: str, pairs: tuple[str, ...]) -> dict[str, Any]:
+    """Return the options of the method: those of the recipe, where it is its method, and those given."""
+    if preset is None:
+        return method_values(pairs)
+    from nearbit.methods.presets import preset_named
+
+    recipe = preset_named(preset)
+    if recipe.method != method:
+        raise InputError(
+            f"the preset {preset} is of the method {recipe.method}, not of {method}: leave one of them out"
+        )
+    return {**recipe.method_options, **method_values(pairs)}
+
+
 def _train(
     run: "AnyRun",
     output: Path,
@@ -154,6 +192,7 @@ def _train(
     as_json: bool,
 ) -> None:
     """Train and save the model unless it is there, and report it; of several processes the main one writes."""
+    from nearbit.encoding.fast import network_of
     from nearbit.files.writing import remove_orphans
 
     processes, checkpoint = run.context.processes, output.with_name(output.name + ".checkpoint")
@@ -169,7 +208,7 @@ def _train(
             echo(f"{output} is this very model already; nothing to train")
             remove_orphans(output.parent, output.name)
         else:
-            model.save(output)
+            model.save(output, network=network_of(model.network, model.preprocessing))
     shutil.rmtree(checkpoint, ignore_errors=True)
     report(model, output, errors, as_json)
 

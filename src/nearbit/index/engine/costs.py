@@ -3,6 +3,7 @@
 A plan may differ from machine to machine, and from run to run; what it finds does not.
 """
 
+import sys
 import time
 from collections.abc import Callable
 from typing import NamedTuple
@@ -15,11 +16,17 @@ from nearbit.index.engine.rings import codes_looked_at
 SAMPLE = 4
 """Queries of each kind: codes of the structure itself, and others at random."""
 ROUNDS = 3
-"""The quickest of so many counts: other programs use the processor, too."""
+"""The quickest of so many counts: other programs use the caches, too."""
+LEAST_SHARE, MOST_SHARE = 0.005, 0.3
+"""Of the codes a query may look at so many, at least and at most, whatever was measured: a clock may be wrong."""
 FEW_QUERIES = 4
 """Up to so many queries are priced as single ones, for which all codes come from memory."""
 K = 100
 LEAST = 1e-12
+
+
+_clock = time.perf_counter if sys.platform == "win32" else time.thread_time
+"""Seconds of processor time of this thread, as far as the system counts them finely enough."""
 
 
 class Cost(NamedTuple):
@@ -42,7 +49,8 @@ class Cost(NamedTuple):
 
     def give_up_at(self, n_places: int) -> int:
         """Return how many codes a query may look at before a scan of all would have been quicker."""
-        return max(1, min(n_places, int(self.scan / max(self.look, LEAST))))
+        least, most = max(1, int(LEAST_SHARE * n_places)), max(1, int(MOST_SHARE * n_places))
+        return max(least, min(most, int(self.scan / max(self.look, LEAST))))
 
 
 class Costs(NamedTuple):
@@ -103,10 +111,10 @@ def _quickest(work: Callable[[Words], object], parts: list[Words]) -> float:
     """Return the seconds a query of the quickest of some rounds over all parts."""
     taken = []
     for _ in range(ROUNDS):
-        begin = time.perf_counter()
+        begin = _clock()
         for part in parts:
             work(part)
-        taken.append(time.perf_counter() - begin)
+        taken.append(_clock() - begin)
     return min(taken) / SAMPLE
 
 

@@ -13,6 +13,7 @@ from nearbit.index.arguments import check_text
 from nearbit.index.live.snapshot import Snapshot, Subset
 from nearbit.index.results import Ids
 from nearbit.index.storage import statements
+from nearbit.index.storage.key_filters import kept_keys, value_of
 from nearbit.index.storage.statements import Condition
 
 FEW_ITEMS = 100_000
@@ -25,11 +26,20 @@ class Filter:
 
     Attributes:
         labels: at least one of these; None for any.
-        condition: what its row in the file must meet beside; None for nothing.
+        conditions: what its row in the file must meet beside, by key.
+        found_by: for each of these keys, how a filter finds its rows, if the file keeps one.
     """
 
     labels: tuple[str, ...] | None
-    condition: Condition | None
+    conditions: dict[str, Condition]
+    found_by: dict[str, Condition]
+
+    def condition(self, connection: sqlite3.Connection) -> Condition | None:
+        """Return the condition on a row, by the filters that the file keeps; None for nothing."""
+        if not self.conditions:
+            return None
+        kept = [self.found_by[key] for key in kept_keys(connection) if key in self.found_by]
+        return _all_of([*kept, *self.conditions.values()])
 
 
 def filter_of(where: Mapping[str, Any]) -> Filter:
@@ -48,8 +58,9 @@ def filter_of(where: Mapping[str, Any]) -> Filter:
     for key in where:
         check_text(key, "a key of where")
     labels = _labels(where["labels"]) if "labels" in where else None
-    parts = [_condition(key, value) for key, value in where.items() if key != "labels"]
-    return Filter(labels, _all_of(parts) if parts else None)
+    parts = {key: value for key, value in where.items() if key != "labels"}
+    conditions = {key: _condition(key, value) for key, value in parts.items()}
+    return Filter(labels, conditions, {key: _found_by(key, value) for key, value in parts.items()})
 
 
 def chosen(connection: sqlite3.Connection, snapshot: Snapshot, wanted: Filter) -> Subset:
@@ -57,18 +68,20 @@ def chosen(connection: sqlite3.Connection, snapshot: Snapshot, wanted: Filter) -
     labelled = None if wanted.labels is None else snapshot.labelled(wanted.labels)
     if labelled is None:
         return snapshot.subset(matching(connection, wanted))
-    if wanted.condition is None:
+    condition = wanted.condition(connection)
+    if condition is None:
         return labelled
     ids = snapshot.ids_of(labelled)
     if len(ids) <= FEW_ITEMS:
-        return snapshot.subset(statements.matching_ids(connection, wanted.condition, ids))
-    return snapshot.subset(np.intersect1d(ids, statements.matching_ids(connection, wanted.condition)))
+        return snapshot.subset(statements.matching_ids(connection, condition, ids))
+    return snapshot.subset(np.intersect1d(ids, statements.matching_ids(connection, condition)))
 
 
 def matching(connection: sqlite3.Connection, wanted: Filter) -> Ids:
     """Return the ids of the items of the file that pass a filter, ascending."""
-    parts = [] if wanted.labels is None else [_has_label(wanted.labels)]
-    parts += [] if wanted.condition is None else [wanted.condition]
+    condition = wanted.condition(connection)
+    parts = [] if condition is None else [condition]
+    parts += [] if wanted.labels is None else [_has_label(wanted.labels)]
     return statements.matching_ids(connection, _all_of(parts))
 
 
@@ -81,6 +94,11 @@ def _condition(key: str, value: Any) -> Condition:
     if key in ("path", "digest"):
         return (f"{key} IS NULL", []) if value is None else (f"{key} = ?", [check_text(value, name)])
     return _has_metadata(key, _compared(value, name))
+
+
+def _found_by(key: str, value: Any) -> Condition:
+    """Return how a filter that the file keeps by a key finds the items with a value."""
+    return "id IN (SELECT id FROM filters WHERE key = ? AND value = ?)", [key, value_of(value)]
 
 
 def _compared(value: Any, name: str) -> str | int | float | bool | None:
@@ -115,7 +133,7 @@ def _has_metadata(key: str, value: str | int | float | bool | None) -> Condition
         "instr(items.metadata, ?) AND EXISTS (SELECT 1 FROM json_each(items.metadata) AS member "
         "WHERE member.key = ? AND "
     )
-    keys: list[str | int | float] = [json.dumps(key, ensure_ascii=False), key]
+    keys: list[str | int | float | bytes] = [json.dumps(key, ensure_ascii=False), key]
     if value is None:
         return f"{member}member.type = 'null')", keys
     if isinstance(value, bool):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nearbit.errors import IndexFileError
+from nearbit.index.storage import key_filters
 from nearbit.index.storage.change_log import TABLES as REVISION_TABLES
 from nearbit.index.storage.change_log import begin_history
 from nearbit.index.storage.damage import Damage
@@ -16,7 +17,11 @@ from nearbit.index.storage.rows import ITEM_COLUMNS, format_of, item_sum, output
 APPLICATION_ID = 0x6E626974
 """Bytes 68 to 71 of the file ("nbit"): how an index differs from any other SQLite file."""
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = key_filters.VERSION
+"""The newest format that is read."""
+
+WRITTEN_VERSION = key_filters.VERSION_WITHOUT
+"""The format of files that keep no filters: older ones are brought to it."""
 
 META = "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID"
 ITEMS = (
@@ -49,6 +54,7 @@ SCHEMAS = {
     1: (META, ITEMS),
     2: (META, ITEMS, *SINCE_VERSION_2),
     3: (META, _summed(ITEMS), *REVISION_TABLES, _summed(OUTPUTS)),
+    4: (META, _summed(ITEMS), *REVISION_TABLES, _summed(OUTPUTS), key_filters.TABLE, key_filters.BY_ITEM),
 }
 """All that the file of each format holds; anything else is not ours."""
 
@@ -77,11 +83,11 @@ def create_tables(connection: sqlite3.Connection, n_bits: int, model_id: str | N
 
 
 def upgrade(connection: sqlite3.Connection) -> None:
-    """Bring an older file to this format, inside the caller's write transaction; a current one is left alone."""
+    """Bring a file of before format 3 to it, inside the caller's write transaction; others are left alone."""
     version = format_of(connection)
-    if version == FORMAT_VERSION:
+    if version >= WRITTEN_VERSION:
         return
-    meta = {"format_version": str(FORMAT_VERSION)}
+    meta = {"format_version": str(WRITTEN_VERSION)}
     if version == 1:
         for statement in SINCE_VERSION_2:
             connection.execute(statement)

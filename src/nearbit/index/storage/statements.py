@@ -12,9 +12,11 @@ import numpy.typing as npt
 from nearbit.codes import Codes
 from nearbit.errors import InputError
 from nearbit.index.results import Ids, Item
+from nearbit.index.storage import key_filters
 from nearbit.index.storage.damage import Damage
 from nearbit.index.storage.outputs import StoredOutputs
 from nearbit.index.storage.rows import (
+    EMPTY,
     ITEM_COLUMNS,
     TEXTS,
     Fields,
@@ -31,7 +33,7 @@ from nearbit.index.storage.rows import (
 
 LAST_ID = np.iinfo(np.int64).max
 
-Condition = tuple[str, list[str | int | float]]
+Condition = tuple[str, list[str | int | float | bytes]]
 """An SQL condition over a row of `items`, and its parameters."""
 
 IS_AMONG = "id IN (SELECT value FROM json_each(?))"
@@ -51,6 +53,7 @@ def insert_items(
         paths, labels, metadata, digests = zip(*fields, strict=True) if fields else ((), (), (), ())
         connection.executemany(sql, zip(numbers, blobs, paths, labels, metadata, digests, sums, strict=True))
     if len(ids):
+        key_filters.put(connection, numbers, [EMPTY] * len(numbers) if fields is None else fields)
         highest = max(last_id(connection), int(ids.max()))
         connection.execute("UPDATE meta SET value = ? WHERE key = 'last_id'", (str(highest),))
 
@@ -67,6 +70,7 @@ def update_fields(connection: sqlite3.Connection, ids: Ids, fields: Sequence[Fie
     rows = ((*own, ~TEXTS, text_sum(own), item_id) for item_id, own in zip(ids.tolist(), fields, strict=True))
     sql = "UPDATE items SET path = ?, labels = ?, metadata = ?, digest = ?, checksum = (checksum & ?) | ? WHERE id = ?"
     connection.executemany(sql, rows)
+    key_filters.put(connection, ids.tolist(), fields)
 
 
 def next_ids(connection: sqlite3.Connection, n: int) -> Ids:
@@ -94,6 +98,7 @@ def delete_items(connection: sqlite3.Connection, ids: Ids) -> None:
     """Delete the items of these ids, and their outputs."""
     for table in ("items", "outputs"):
         connection.execute(f"DELETE FROM {table} WHERE {IS_AMONG}", (_json(ids),))
+    key_filters.forget(connection, ids.tolist())
 
 
 def items_of(connection: sqlite3.Connection, ids: Ids) -> list[Item]:

@@ -1,7 +1,7 @@
 """Networks exported for ONNX Runtime: reading them, and encoding with them without torch."""
 
-from nearbit.model.onnx.model import OnnxModel, check_device, check_export_target, load_onnx_model
-from nearbit.model.onnx.session import BATCH, OUTPUTS, Session
+from nearbit.encoding.session import BATCH, OUTPUTS, Session
+from nearbit.model.onnx.model import OnnxModel, check_device, check_export_target, load_onnx_model, own_network
 
 __all__ = [
     "BATCH",
@@ -11,4 +11,5 @@ __all__ = [
     "check_device",
     "check_export_target",
     "load_onnx_model",
+    "own_network",
 ]

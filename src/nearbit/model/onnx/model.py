@@ -19,11 +19,14 @@ from nearbit.encoding.feature_cache import FeatureCache, FloatRows
 from nearbit.encoding.inputs import GivenImage
 from nearbit.encoding.pipeline import Encoded, EncodeRequest, complete, encode_source, request_of_given
 from nearbit.encoding.preprocessing import AnyInput, input_from_dict
+from nearbit.encoding.session import Session
 from nearbit.errors import BundleError, InputError, MissingExtraError
 from nearbit.files.writing import json_digest, restore_folder, sha256_of, whole_folder, write_json
 from nearbit.model.manifest import (
     EXPORTED,
     FORMAT_VERSIONS,
+    NETWORK,
+    TRAINED,
     UNFIT,
     check_files,
     check_size,
@@ -35,11 +38,10 @@ from nearbit.model.manifest import (
     read_manifest,
     with_digest,
 )
-from nearbit.model.onnx.session import Session
 from nearbit.progress import Progress, silent
 from nearbit.threads import given_threads
 
-NETWORK, CENTERS = "network.onnx", "centers.npy"
+CENTERS = "centers.npy"
 PRECISIONS = ("float32", "int8")
 LARGEST_NETWORK = 2**31
 """Bytes that a file of ONNX, which is one message of protobuf, can have."""
@@ -117,11 +119,13 @@ class OnnxModel:
         *,
         device: str = "auto",
         cache: Path | FeatureCache | None = None,
+        total: int | None = None,
         progress: Progress = silent,
     ) -> Encoded:
         """Return the outputs of rows of a data set, by default all; unreadable images are left out and listed.
 
-        A `cache` (a folder, or `row_cache(folder)`) keeps what was computed, by content.
+        A `cache` (a folder, or `row_cache(folder)`) keeps what was computed, by content. `total`, of a data set that is
+        encoded bit by bit, is asked by a `Model` and has no part here.
         """
         chosen = np.arange(len(dataset)) if rows is None else np.asarray(rows, np.int64)
         keys = [dataset.keys[row] for row in chosen]
@@ -205,8 +209,37 @@ def load_onnx_model(path: str | Path, *, threads: int | None = None) -> OnnxMode
     return opened_whole(folder, lambda: _load(folder, count))
 
 
+def own_network(path: str | Path, *, threads: int | None = None) -> OnnxModel | None:
+    """Open the network for ONNX Runtime that a trained model holds; None where it holds none.
+
+    Weights and split of the model are not read: the codes are those of the model but for outputs that are nearly 0.
+
+    Args:
+        path: the folder that `nearbit train` wrote.
+        threads: see `load_onnx_model`.
+
+    Raises:
+        BundleError, InputError, MissingExtraError: see `load_onnx_model`.
+    """
+    folder, count = Path(path), given_threads(threads)
+    return opened_whole(folder, lambda: _own(folder, count))
+
+
+def _own(folder: Path, count: int) -> OnnxModel | None:
+    description = read_manifest(folder, TRAINED)
+    if NETWORK not in description["files"]:
+        return None
+    about = {"method": description.get("method"), "head": description.get("head")}
+    said = {"precision": "float32", "source_model_id": description["model_id"], "about": about}
+    files = {name: description["files"].get(name) for name in (NETWORK, CENTERS)}
+    return _fitting(folder, description | said | {"files": files}, count)
+
+
 def _load(folder: Path, count: int) -> OnnxModel:
-    description = read_manifest(folder, EXPORTED)
+    return _fitting(folder, read_manifest(folder, EXPORTED), count)
+
+
+def _fitting(folder: Path, description: dict[str, Any], count: int) -> OnnxModel:
     try:
         return _assemble(folder, description, count)
     except (BundleError, MissingExtraError):
@@ -227,7 +260,7 @@ def _assemble(folder: Path, description: dict[str, Any], threads: int) -> OnnxMo
     check_length(folder / NETWORK)
     content = checked_bytes(folder, files, NETWORK)
     model = OnnxModel(
-        session=Session(content, takes=preprocessing.takes, n_bits=n_bits, threads=threads),
+        session=Session(content, takes=preprocessing.takes, n_outputs=n_bits, threads=threads),
         content=content,
         precision=description["precision"],
         source_model_id=str(description["source_model_id"]),

@@ -14,8 +14,8 @@ from nearbit.files.tensors import tensors_read
 from nearbit.files.writing import read_checked, write_checked
 from nearbit.methods import CLASSIFIER, Committee, Schedule
 from nearbit.methods.closed_form.projections import projection_towards
-from nearbit.model.bundle import apply_head
 from nearbit.networks import ExpectedCenter, Head
+from nearbit.networks.heads import apply_head
 from nearbit.progress import Progress
 from nearbit.training.callbacks import Callbacks
 from nearbit.training.context import RunContext

@@ -17,7 +17,7 @@ from nearbit.cli.commands.index.images import (
     put_images,
     sync,
 )
-from nearbit.cli.commands.index.upkeep import compact, remove, replace, stats, verify
+from nearbit.cli.commands.index.upkeep import compact, filter_, remove, replace, stats, verify
 from nearbit.cli.console import (
     Data,
     data_options,
@@ -31,7 +31,7 @@ from nearbit.cli.console import (
 )
 from nearbit.errors import InputError, NearbitError, did_you_mean
 
-SUBCOMMANDS = (add, sync, remove, verify, compact, stats, replace, export, import_)
+SUBCOMMANDS = (add, sync, remove, verify, compact, stats, replace, filter_, export, import_)
 HOW_TO_FIND = (
     "--sync of the folder where they are now gives their items the new paths, --remove-missing removes the items"
 )

@@ -1,4 +1,4 @@
-"""`nearbit index remove`, `verify`, `compact`, `stats` and `replace`: what is done to an index without images."""
+"""`nearbit index remove`, `verify`, `compact`, `stats`, `replace`, `filter`: what an index needs no images for."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -141,6 +141,29 @@ def replace(index_path: Path, new: Path, as_json: bool) -> None:
     n_items = replace_index(index_path, str(new))
     about = {"index": str(index_path), "items": n_items, "copied_from": str(new)}
     emit(about, as_json=as_json, lines=[f"{index_path}: now holds the {n_items} items of {new}"])
+
+
+@click.command("filter", epilog="Example: nearbit index filter birds.index camera path")
+@index_argument
+@click.argument("keys", metavar="[KEY]...", nargs=-1)
+@click.option("--drop", is_flag=True, help="Take the filters by these keys away.")
+@json_option
+def filter_(index_path: Path, keys: Sequence[str], drop: bool, as_json: bool) -> None:
+    """Keep filters of INDEX by path, digest or metadata.
+
+    What is asked for under a KEY (path, digest, or a key of the metadata) is then found without a scan of all items.
+    Without a KEY it says which filters there are. Labels need none.
+    """
+    from nearbit.index import open_index
+
+    if drop and not keys:
+        raise InputError("--drop goes with at least one KEY")
+    with open_index(index_path, read_only=not keys) as index:
+        for key in keys:
+            (index.drop_filter if drop else index.create_filter)(key)
+        kept = index.filters()
+    about = {"index": str(index_path), "filters": kept}
+    emit(about, as_json=as_json, lines=[f"{index_path}: filters by {', '.join(kept) or 'labels alone'}"])
 
 
 def _fact_lines(name: str, value: Any) -> list[str]:

@@ -1,4 +1,4 @@
-"""A network in ONNX Runtime, checked to be one of ours: pixels or features in, one float32 output a bit out."""
+"""A network in ONNX Runtime, checked to be one of ours: pixels or features in, a fixed number of float32 out."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,7 +25,7 @@ class Session:
     Args:
         content: of the `.onnx` file.
         takes: what it must be given.
-        n_bits: the number of outputs that it must give.
+        n_outputs: how many it must give of an image.
         threads: how many of them compute.
 
     Raises:
@@ -33,36 +33,36 @@ class Session:
         MissingExtraError: ONNX Runtime is not installed.
     """
 
-    def __init__(self, content: bytes, *, takes: NetworkInput, n_bits: int, threads: int) -> None:
+    def __init__(self, content: bytes, *, takes: NetworkInput, n_outputs: int, threads: int) -> None:
         runtime = _runtime()
         options = runtime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 4
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        self.takes, self.n_bits = takes, n_bits
+        self.takes, self.n_outputs = takes, n_outputs
         with _named_errors("cannot be loaded"):
             self._session = runtime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         self._check()
 
     def _check(self) -> None:
         takes = self.takes
-        expected = [(takes.name, TYPES[takes.dtype], list(takes.shape)), (OUTPUTS, "tensor(float)", [self.n_bits])]
+        expected = [(takes.name, TYPES[takes.dtype], list(takes.shape)), (OUTPUTS, "tensor(float)", [self.n_outputs])]
         given = [*self._session.get_inputs(), *self._session.get_outputs()]
         found = [(one.name, one.type, list(one.shape[1:])) for one in given]
         if found != expected or any(isinstance(one.shape[0], int) for one in given):
             raise BundleError(f"the network takes and gives {found}, expected {expected}, for any number of images")
 
     def run(self, inputs: npt.NDArray[Any]) -> FloatRows:
-        """Return the outputs float32 `(n, n_bits)` of pixels uint8 `(n, 3, size, size)`, or of features, in order."""
-        parts = [np.zeros((0, self.n_bits), np.float32)]
+        """Return the outputs float32 `(n, n_outputs)` of pixels uint8 `(n, 3, size, size)` or of features."""
+        parts = [np.zeros((0, self.n_outputs), np.float32)]
         with _named_errors("cannot be run"):
             for start in range(0, len(inputs), BATCH):
                 batch = inputs[start : start + BATCH]
                 parts.append(self._session.run([OUTPUTS], {self.takes.name: batch})[0])
-                if parts[-1].shape != (len(batch), self.n_bits):
+                if parts[-1].shape != (len(batch), self.n_outputs):
                     raise BundleError(
-                        f"the network gives {parts[-1].shape} for {len(batch)} images of {self.n_bits} bits"
+                        f"the network gives {parts[-1].shape} for {len(batch)} images of {self.n_outputs} outputs"
                     )
         return np.concatenate(parts)
 

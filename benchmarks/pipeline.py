@@ -1,0 +1,77 @@
+"""What share of a training step is waiting for images: decoded by threads, or by 1, 2 and 4 processes.
+
+    python benchmarks/pipeline.py FOLDER --step 40 --batches 20
+
+The device is simulated: after each batch the loop sleeps for as long as a GPU would compute. Images come from the
+folder (one folder a class), are cut and augmented as in training. Wall times, for waiting is what counts; on a machine
+that has other work they say little, and the load average is written beside them.
+"""
+
+import argparse
+import json
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from nearbit.datasets import load_dataset
+from nearbit.encoding.preprocessing import Preprocessing
+from nearbit.training.batches import PixelInputs
+from nearbit.training.feeding import PixelReader
+
+IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
+
+
+def measured(inputs: PixelInputs, batch: int, n_batches: int, step: float) -> dict[str, float]:
+    """Return seconds a batch, and the share of them that the loop waited, of an epoch after one that is not counted."""
+    rng = np.random.default_rng(0)
+    n = len(inputs.parts["train"])
+    waited = total = 0.0
+    for epoch in (0, 1):
+        plan = [rng.integers(0, n, batch) for _ in range(n_batches)]
+        waited, begun = 0.0, time.perf_counter()
+        batches = inputs.batches(plan, 0, epoch)
+        while True:
+            asked = time.perf_counter()
+            if next(batches, None) is None:
+                break
+            waited += time.perf_counter() - asked
+            time.sleep(step)
+        total = time.perf_counter() - begun
+    return {
+        "seconds_a_batch": total / n_batches,
+        "waiting": waited / total,
+        "images_a_second": batch * n_batches / total,
+    }
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--batches", type=int, default=20)
+    parser.add_argument("--step", type=float, nargs="+", default=[0, 100], help="Milliseconds of a simulated step.")
+    parser.add_argument("--workers", type=int, nargs="+", default=[0, 1, 2, 4])
+    parser.add_argument("--size", type=int, default=224)
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/pipeline.json"))
+    given = parser.parse_args()
+    dataset = load_dataset(given.folder)
+    seen = Preprocessing(size=given.size, resize=given.size * 8 // 7, **IMAGENET)
+    reader = PixelReader(dataset.source, dataset.keys, seen, augment=True, mirror=True)
+    parts = {"train": np.arange(len(dataset))}
+    rows = []
+    for step in given.step:
+        for n_workers in given.workers:
+            inputs = PixelInputs(dataset, reader, parts, torch.device("cpu"), n_workers=n_workers)
+            row = {"step_ms": step, "workers": n_workers, "load": os.getloadavg()[0]}
+            rows.append(row | measured(inputs, given.batch, given.batches, step / 1000))
+            print("  ".join(f"{name} {value:.3g}" for name, value in rows[-1].items()), flush=True)
+    about = {"images": len(dataset), "batch": given.batch, "size": given.size, "cores": os.cpu_count(), "rows": rows}
+    given.out.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
