@@ -64,3 +64,64 @@ def test_false_findings_of_the_paired_bootstrap_are_shares(capsys):
     shares = [float(share) for words in lines if words[1:2] == ["seeds"] for share in words[2:]]
     assert len(shares) == 2 * len(paired_bootstrap.SEEDS) * len(paired_bootstrap.DEVIATIONS)
     assert set(shares) <= {0.0, 0.5, 1.0}
+
+
+def test_a_head_is_trained_beside_a_bare_loop(tmp_path, capsys):
+    training = script("training")
+    out = tmp_path / "training.json"
+    training.main(["--items", "300", "--width", "8", "--rounds", "2", "--out", str(out)])
+    cases = json.loads(out.read_text())["cases"]
+    assert list(cases) == list(training.CASES)
+    assert all(len(case["rounds"]) == 2 and min(map(min, case["rounds"])) > 0 for case in cases.values())
+
+
+@pytest.fixture
+def watch(monkeypatch):
+    monkeypatch.syspath_prepend(FOLDER)
+    monkeypatch.setattr("nearbit.compiled.FAMILIES", ())
+    return script("watch")
+
+
+STEADY = [1.0, 1.01, 0.99, 1.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("now", "before", "said"),
+    [
+        (STEADY, None, "new"),
+        (STEADY, STEADY, "as before"),
+        ([0.97] * 5, STEADY, "as before"),  # a small fall, however steady
+        ([0.8] * 5, STEADY, "fell"),
+        ([1.3] * 5, STEADY, "rose"),
+        ([0.8] * 5, [0.7, 1.0, 1.3, 0.8, 1.2], "as before"),  # what was noisy may well be lower
+        ([0.5, 0.8, 1.1, 0.6, 1.0], STEADY, "as before"),
+        ([0.3], [1.0], "fell"),
+    ],
+)
+def test_a_ratio_fell_where_it_is_lower_by_more_than_its_noise(watch, now, before, said):
+    assert watch.verdict(now, before) == said
+
+
+def test_ratios_are_kept_and_compared_with_what_was_kept(watch, tmp_path, capsys):
+    kept = tmp_path / "watch.json"
+    command = ["--small", "--rounds", "2", "--only", "filter 1 in 1000", "--committed", str(kept)]
+    assert watch.main([*command, "--save"]) == 0
+    about = json.loads(kept.read_text())
+    name = "filter 1 in 1000 / unfiltered"
+    assert {name: len(values) for name, values in about["ratios"].items()} == {name: 2}
+    kept.write_text(json.dumps(about | {"processor": "an abacus", "ratios": {name: [1e9, 1e9]}}))
+    capsys.readouterr()
+    assert watch.main(command) == 1
+    out = capsys.readouterr().out
+    assert "the committed ratios are of another processor: an abacus" in out
+    assert f"fell by more than their noise: {name} of 1" in out
+
+
+def test_what_is_not_installed_is_skipped_by_name(watch, tmp_path, capsys, monkeypatch):
+    def missing(*given):
+        raise ModuleNotFoundError("No module named 'faiss'")
+
+    monkeypatch.setitem(watch.ENTRIES, "search uniform, batch / faiss", missing)
+    command = ["--small", "--only", "uniform, batch", "--committed", str(tmp_path / "none.json")]
+    assert watch.main(command) == 0
+    assert "skipped: No module named 'faiss'" in capsys.readouterr().out

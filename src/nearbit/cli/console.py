@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import Field, fields
 from pathlib import Path
@@ -14,7 +15,7 @@ from click.core import ParameterSource
 from nearbit.errors import InputError
 from nearbit.json_text import unstorable
 from nearbit.names import escaped
-from nearbit.progress import Progress
+from nearbit.progress import Progress, about
 from nearbit.reading import ClassLevel, ReadingOptions
 
 if TYPE_CHECKING:
@@ -178,12 +179,18 @@ def counted(number: int, one: str, many: str) -> str:
     return f"{number} {one if number == 1 else many}"
 
 
+LOG_SECONDS = 30.0
+"""Seconds between two lines of progress in a log."""
+
+
 class Bars:
-    """Progress bars on standard error: one a stage; nothing where standard error is not a terminal."""
+    """Progress bars on standard error: one a stage; where that is no terminal, a line every half minute."""
 
     def __init__(self) -> None:
         self._bar: Any = None
         self._stage = ""
+        self._began = self._said = 0.0
+        self._first = 0
 
     def __enter__(self) -> Progress:
         return self.show
@@ -194,12 +201,22 @@ class Bars:
     def show(self, stage: str, done: int, total: int) -> None:
         """Move the bar of a stage to `done` of `total`."""
         if not sys.stderr.isatty():
+            self._log(stage, done, total)
             return
         if self._bar is None or stage != self._stage:
             self._open(stage, total)
         self._bar.update(done - self._bar.n)
         if done >= total:
             self._close()
+
+    def _log(self, stage: str, done: int, total: int) -> None:
+        now = time.monotonic()
+        if stage != self._stage:
+            self._stage, self._began, self._said, self._first = stage, now, now, done
+        if now - self._said >= LOG_SECONDS and self._first < done < total:
+            self._said = now
+            left = (now - self._began) / (done - self._first) * (total - done)
+            echo(f"{stage}: {done} of {total}, {about(left)} left")
 
     def _open(self, stage: str, total: int) -> None:
         from tqdm import tqdm

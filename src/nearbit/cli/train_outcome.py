@@ -53,6 +53,7 @@ def report(model: "Model", output: Path, errors: str | None, as_json: bool) -> N
         "head_candidates": record["head_candidates"],
         "selected_epoch": record["selected_epoch"],
         "epochs": record["schedule"]["epochs"],
+        "epochs_trained": record.get("epochs_trained"),
         "validation_map": score,
         "auto": record.get("auto"),
         "final": record.get("final"),
@@ -67,6 +68,7 @@ def report(model: "Model", output: Path, errors: str | None, as_json: bool) -> N
             f"{output}: {model.method}, {model.n_bits} bits, {record['regime']}, {model.head['kind']} head "
             f"on {record['options']['backbone']}",
             f"epoch {about['selected_epoch']} of {about['epochs']}"
+            + _about_end(record)
             + (f", validation mAP {score:.4f} (tie-aware)" if score is not None else ", no validation"),
             *about_choice(record, model.n_bits),
             *about_final(record),
@@ -75,6 +77,14 @@ def report(model: "Model", output: Path, errors: str | None, as_json: bool) -> N
             + f"nearbit index add NAME.index DATA --model {output}",
         ],
     )
+
+
+def _about_end(record: dict[str, Any]) -> str:
+    """Return what a model's record says of a training that ended before its last epoch."""
+    trained, patience = record.get("epochs_trained"), record.get("patience")
+    if not patience or trained == record["schedule"]["epochs"]:
+        return ""
+    return f" (ended after {trained}: no gain in {patience}, --patience)"
 
 
 def about_final(record: dict[str, Any]) -> list[str]:

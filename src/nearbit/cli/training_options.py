@@ -21,6 +21,7 @@ TRAINING = (
     "weight_decay",
     "backbone_factor",
     "select",
+    "patience",
     "validate_against",
     "augment",
     "views",
@@ -62,6 +63,11 @@ _OPTIONS = (
         default="validation",
         show_default=True,
         help="Keep the best epoch on validation, or the last.",
+    ),
+    click.option(
+        "--patience",
+        type=click.IntRange(0),
+        help="End where validation has not gained for so many epochs; 0: never. [default: 20; 0 on frozen features]",
     ),
     click.option(
         "--validate-against",

@@ -100,6 +100,8 @@ class SmallCNN(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Map normalised images float `(n, 3, h, w)` to features `(n, 384)`."""
+        if self.training:  # a third less time on a CPU, whose convolutions then need not turn their maps around
+            images = images.contiguous(memory_format=torch.channels_last)
         maps: Tensor = self.stages(images)
         return torch.cat([maps.mean(dim=(2, 3)), maps.amax(dim=(2, 3))], dim=1)
 

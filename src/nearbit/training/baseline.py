@@ -30,6 +30,7 @@ UNUSED = (
     "backbone_factor",
     "workers",
     "select",
+    "patience",
     "validate_every",
     "hidden",
     "dropout",

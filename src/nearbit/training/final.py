@@ -108,5 +108,6 @@ def _of_final(callbacks: Callbacks) -> Callbacks:
     """Return callbacks that are told of the final training under names of its own."""
     return Callbacks(
         resumed=lambda stage, done, total: callbacks.resumed(f"{stage}, all images", done, total),
+        estimated=lambda stage, *told: callbacks.estimated(f"{stage}, all images", *told),
         epoch=lambda name, figures: callbacks.epoch(f"final-{name}", figures),
     )

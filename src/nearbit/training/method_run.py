@@ -34,7 +34,7 @@ from nearbit.training.context import RunContext
 from nearbit.training.criterion import Criterion, validation_condition
 from nearbit.training.distributed.centers import broadcast_centers
 from nearbit.training.learner import Learner, Stage
-from nearbit.training.options import check_augmentation, head_candidates, resolve_schedule
+from nearbit.training.options import check_augmentation, head_candidates, resolve_patience, resolve_schedule
 from nearbit.training.seeds import generator
 from nearbit.training.stages.committee import Mixture, add_projection, choose_mixture, trained_committee
 from nearbit.training.stages.first_stage import FirstStage
@@ -107,6 +107,8 @@ class TrainingRun:
                 "the best epoch is chosen on validation images and the split has none: make a split with "
                 "validation images, or train to the end (select 'last', --select last)"
             )
+        chooses = method.needs_labels and options.select == "validation"
+        self.patience = resolve_patience(options, context.regime, chooses=chooses)
         smallest = min(self.schedules[kind].batch_size for kind in self.kinds)
         if smallest < context.processes.count:
             raise InputError(
@@ -127,12 +129,13 @@ class TrainingRun:
         }
         if self._given_mixture is not None:
             given["mixture"] = repr(self._given_mixture)
+        more = {name: value for name, value in (("given", given), ("patience", self.patience)) if value}
         return self.context.key(
             method=self.method.name,
             method_options=repr(self.method_options),
             n_bits=self.task.n_bits,
             schedules=repr({kind: self.schedules[kind] for kind in sorted(self.schedules)}),
-            **({"given": given} if given else {}),
+            **more,
         )
 
     def again(self, context: RunContext, model: Model) -> "TrainingRun":
@@ -143,7 +146,9 @@ class TrainingRun:
         joined = model.record.get("expected_center")
         kind = "auto" if self.method.head is not None else model.head["kind"]
         head = cast(Literal["auto", "linear", "hidden"], kind)
-        options = replace(self.context.options, head=head, epochs=model.record["selected_epoch"], select="last")
+        options = replace(
+            self.context.options, head=head, epochs=model.record["selected_epoch"], select="last", patience=None
+        )
         return TrainingRun(
             context.with_options(options),
             self.method,
@@ -280,6 +285,7 @@ class TrainingRun:
             seed=context.options.seed,
             criterion=self._criterion,
             similarity=similarity,
+            patience=self.patience,
         )
         state = trainer.run(progress)
         if network.head.expected_center is not None:
@@ -309,6 +315,8 @@ class TrainingRun:
             "run_key": self.key(),
             **self.context.record(),
             "schedule": _plain(self.schedules[kind]),
+            "patience": self.patience,
+            "epochs_trained": state.epoch,
             "selected_epoch": state.best.epoch,
             "validation_map": state.best.validation_map,
             "validation_searched": None if self._criterion is None else self._criterion.searched,

@@ -15,11 +15,15 @@ from nearbit.keywords import suggesting
 from nearbit.methods import Method, Regime, Schedule
 from nearbit.methods.method import OPTIMIZERS, Optimizer, check_number
 from nearbit.networks import HEADS, Backbone, HeadKind, backbone_of, features_backbone, make_backbone
+from nearbit.networks.image_size import fitting_size
 
 Precision = Literal["float32", "bfloat16", "float16"]
 PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16", "float16")
 ADDED = ("candidate_weight", "radius_weight", "optimizer", "weight_decay", "backbone_factor", "preset")
 """Options that came later, and are left out of records where they do nothing: older runs keep their keys."""
+
+PATIENCE = 15
+"""Epochs without a gain on validation after which training on images ends, where nothing else is said."""
 
 AUGMENTATIONS = ("auto", "none", "crop", "crop+mirror")
 
@@ -45,6 +49,9 @@ class TrainOptions:
         backbone_factor: the learning rate of a backbone that is trained, relative to the head's.
         preset: the name of the published recipe that these options come from (`preset_options`), for the record.
         select: "validation" keeps the epoch that is best on validation, "last" trains to the end.
+        patience: training ends where validation has not gained for so many epochs; 0 for never. By default 15 where
+            images go through the network, and 0 for a preset, and on frozen features, where all methods have the same
+            number of steps.
         validate_every: epochs between two looks at validation.
         validate_against: what validation images search: "train", the training images; "validation", themselves, each
             left out once; or "auto": themselves where less than half of the database is trained on.
@@ -80,6 +87,7 @@ class TrainOptions:
     backbone_factor: float | None = None
     preset: str | None = None
     select: Literal["validation", "last"] = "validation"
+    patience: int | None = None
     validate_every: int = 5
     validate_against: Literal["auto", "train", "validation"] = "auto"
     augment: str = "auto"
@@ -116,6 +124,7 @@ class TrainOptions:
         for name in ("weight_decay", "backbone_factor"):
             if getattr(self, name) is not None:
                 check_number(name, getattr(self, name))
+        self._check_patience()
         if self.batch_size == 1:
             raise InputError("batch_size must be at least 2, because batch normalisation needs two images")
         if self.learning_rate is not None and not self.learning_rate > 0:
@@ -125,6 +134,15 @@ class TrainOptions:
         if self.seed < 0:
             raise InputError(f"seed must be at least 0, not {self.seed}")
         self._check_adversarial()
+
+    def _check_patience(self) -> None:
+        if self.patience is not None:
+            check_number("patience", self.patience, whole=True)
+        if self.patience and self.select == "last":
+            raise InputError(
+                "patience ends training by what validation says, and select 'last' trains to the end: leave one of "
+                "them out (--patience, --select)"
+            )
 
     def _check_adversarial(self) -> None:
         _among("adversarial_relevance", self.adversarial_relevance, RELEVANCES)
@@ -156,6 +174,7 @@ class TrainOptions:
             name: value
             for name, value in written.items()
             if (value or name not in ADDED) and name != "workers" and not (off and name.startswith("adversarial"))
+            if (name, value) != ("patience", None)
         }
 
 
@@ -183,7 +202,10 @@ def starting_backbone(dataset: Dataset, options: TrainOptions) -> Backbone:
         return features_backbone(dataset.source.width)
     if isinstance(options.backbone, nn.Module):
         return _own(options.backbone, options)
-    return make_backbone(options.backbone, weights=options.weights, image_size=options.image_size)
+    size = options.image_size
+    if size is None and options.backbone == "small":
+        size = fitting_size(dataset.source)
+    return make_backbone(options.backbone, weights=options.weights, image_size=size)
 
 
 def _own(module: nn.Module, options: TrainOptions) -> Backbone:
@@ -244,6 +266,27 @@ def resolve_precision(asked: str, device: torch.device, regime: Regime) -> Preci
     if asked == "bfloat16" and device.type == "cuda" and not has_bfloat16:
         raise InputError("this GPU has no bfloat16: take --precision float16 or float32")
     return next(known for known in PRECISIONS if known == asked)
+
+
+def resolve_patience(options: TrainOptions, regime: Regime, *, chooses: bool) -> int:
+    """Return after how many epochs without a gain on validation training ends; 0 for never.
+
+    Args:
+        options: what was asked for.
+        regime: on frozen features nothing ends early unless it is asked for.
+        chooses: whether validation chooses the epoch.
+
+    Raises:
+        InputError: a patience was asked for, and validation chooses nothing.
+    """
+    if options.patience and not chooses:
+        raise InputError(
+            "patience ends training by what validation says, and validation does not choose the epoch here: leave it "
+            "out (--patience)"
+        )
+    if options.patience is not None:
+        return options.patience
+    return PATIENCE if chooses and regime != "frozen" and options.preset is None else 0
 
 
 def check_augmentation(options: TrainOptions, regime: Regime) -> None:

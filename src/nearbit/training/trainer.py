@@ -17,7 +17,7 @@ from nearbit.encoding.torch_backend import enough_memory
 from nearbit.errors import TrainingError
 from nearbit.methods import CLASSIFIER, LossModule, Similarity, Targets
 from nearbit.networks import HashNetwork, Head
-from nearbit.progress import Progress
+from nearbit.progress import Estimate, Progress
 from nearbit.training.batches import FeatureInputs, Positions, TrainingInputs, cut_batches
 from nearbit.training.checkpoint import (
     BestEpoch,
@@ -28,10 +28,10 @@ from nearbit.training.checkpoint import (
     restore_checkpoint,
     save_checkpoint,
 )
-from nearbit.training.class_means import ClassMeans
 from nearbit.training.context import RunContext
 from nearbit.training.criterion import Criterion
 from nearbit.training.distributed.centers import broadcast_centers
+from nearbit.training.distributed.class_means import ClassMeans
 from nearbit.training.distributed.sync_batch_norm import sync_batch_norm
 from nearbit.training.learner import Learner, Stage
 from nearbit.training.seeds import generator, torch_seeded
@@ -58,6 +58,7 @@ class Trainer:
         seed: decides every random choice.
         criterion: scores the validation images; None where nothing is validated, and the last epoch is kept.
         similarity: of the classes, to record how centers that change follow it; or None.
+        patience: epochs without a gain on validation after which training ends; 0 for never.
     """
 
     context: RunContext
@@ -68,6 +69,7 @@ class Trainer:
     seed: int
     criterion: Criterion | None = None
     similarity: Similarity | None = None
+    patience: int = 0
 
     @property
     def _labels(self) -> npt.NDArray[np.bool_]:
@@ -97,10 +99,11 @@ class Trainer:
         state = self._begin(stepper)
         saved = time.monotonic()
         with sync_batch_norm(self.module, self.context.processes):
-            while state.epoch < self.learner.schedule.epochs:
+            while not self._is_done(state):
                 self._epoch(state, stepper)
-                progress(self.stage.title, state.epoch, self.learner.schedule.epochs)
-                due = state.epoch == self.learner.schedule.epochs or time.monotonic() - saved > CHECKPOINT_SECONDS
+                done, epochs = self._is_done(state), self.learner.schedule.epochs
+                progress(self.stage.title, epochs if done else state.epoch, epochs)
+                due = done or time.monotonic() - saved > CHECKPOINT_SECONDS
                 path = self.stage.checkpoint
                 if path is not None and due and self.context.processes.is_main:
                     save_checkpoint(path, self.stage.key, self._trained(stepper), state)
@@ -109,6 +112,18 @@ class Trainer:
         self.module.load_state_dict(state.best.weights)
         self.module.eval()
         return state
+
+    def _is_done(self, state: TrainState) -> bool:
+        """Tell whether all epochs are done, or validation was looked at and has not gained for long enough."""
+        if state.epoch >= self.learner.schedule.epochs:
+            return True
+        if not self.patience or state.best is None or "validation_map" not in state.history[-1]:
+            return False
+        return state.epoch - state.best.epoch >= self.patience
+
+    @cached_property
+    def _estimate(self) -> Estimate:
+        return Estimate(partial(self.stage.callbacks.estimated, self.stage.title))
 
     @cached_property
     def _memory(self) -> MemoryBank | None:
@@ -255,7 +270,7 @@ class Trainer:
         parts = [self.context.processes.share_of(batch) for batch in batches]
         means = ClassMeans(self._labels.shape[1], self.learner.task.n_bits, self.learner.method.means_of, self._device)
         shown = self.inputs.batches(parts, self.seed, epoch, views)
-        for inputs, part, batch in zip(shown, parts, batches, strict=True):
+        for number, (inputs, part, batch) in enumerate(zip(shown, parts, batches, strict=True), start=1):
             rows = np.tile(part, views)
             places = torch.from_numpy(rows).to(self._device)
             labels = self._label_rows.index_select(0, places).float()
@@ -266,6 +281,7 @@ class Trainer:
                 outputs = stepper.step(inputs, loss_of, len(part) / len(batch), epoch, term_of)
             if self.learner.method.reassign is not None:
                 means.add(labels, outputs)
+            self._estimate.step(number, len(batches), self.learner.schedule.epochs - epoch)
         total = sum(loss * len(part) for loss, part in zip(stepper.read(epoch), parts, strict=True))
         whole = float(self.context.processes.all_reduce_array(np.array([total]))[0])
         return whole / sum(map(len, batches)), means

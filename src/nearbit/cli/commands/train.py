@@ -25,13 +25,17 @@ from nearbit.cli.train_stage import write_stage
 from nearbit.cli.training_options import FILE, TRAINING, training_options
 from nearbit.errors import InputError
 from nearbit.json_text import json_or_text
-from nearbit.progress import Progress, silent
+from nearbit.progress import Progress, about, silent
 from nearbit.reading import ReadingOptions
 
 if TYPE_CHECKING:
     from nearbit.datasets import Dataset
     from nearbit.model.bundle import Model
     from nearbit.training import AnyRun, Callbacks
+
+
+WORTH_SAYING = 10.0
+"""Seconds of a training that are estimated aloud."""
 
 
 def method_values(pairs: tuple[str, ...]) -> dict[str, Any]:
@@ -240,7 +244,7 @@ def _trained(run: "AnyRun", checkpoint: Path, tensorboard: Path | None, progress
 
 @contextmanager
 def printing_callbacks(tensorboard: Path | None) -> Iterator["Callbacks"]:
-    """Tell people when training goes on from a checkpoint, and TensorBoard of every epoch where it is asked for."""
+    """Tell people when training goes on from a checkpoint and how long it takes, and TensorBoard of every epoch."""
     from nearbit.training import Callbacks
     from nearbit.training.tensorboard import scalars_in
 
@@ -248,11 +252,15 @@ def printing_callbacks(tensorboard: Path | None) -> Iterator["Callbacks"]:
         if done < total:
             echo(f"{stage}: going on from epoch {done} of {total}")
 
+    def estimated(stage: str, seconds: float, epochs: int, steps: int) -> None:
+        if seconds >= WORTH_SAYING:
+            echo(f"{stage}: {about(seconds)} at most: {epochs} epochs of {steps} steps")
+
     if tensorboard is None:
-        yield Callbacks(resumed=resumed)
+        yield Callbacks(resumed=resumed, estimated=estimated)
         return
     with scalars_in(tensorboard) as scalars:
-        yield Callbacks(resumed=resumed, epoch=scalars.epoch)
+        yield Callbacks(resumed=resumed, estimated=estimated, epoch=scalars.epoch)
 
 
 def _array_in(path: Path | None) -> Any:

@@ -21,7 +21,8 @@ class ClassMeans:
 
     def __init__(self, n_classes: int, n_bits: int, of: Literal["signs", "outputs"], device: torch.device) -> None:
         self._of, self._n_bits = of, n_bits
-        self._sums = torch.zeros(n_classes, n_bits + 1, dtype=torch.float64, device=device)
+        dtype = torch.float32 if device.type == "mps" else torch.float64  # Apple's GPUs have no float64
+        self._sums = torch.zeros(n_classes, n_bits + 1, dtype=dtype, device=device)
 
     def add(self, labels: Tensor, outputs: Tensor) -> None:
         """Add a batch.
@@ -38,5 +39,5 @@ class ClassMeans:
 
     def means(self, processes: Processes) -> npt.NDArray[np.float64]:
         """Return the means over the images of all processes: `(n_classes, n_bits)`; 0 for a class without images."""
-        sums = processes.all_reduce_array(self._sums.cpu().numpy())
+        sums = processes.all_reduce_array(self._sums.cpu().double().numpy())
         return np.asarray(sums[:, :-1] / np.maximum(sums[:, -1:], 1e-12))

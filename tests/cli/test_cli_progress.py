@@ -1,0 +1,61 @@
+"""What a training says of its time: an estimate at its start, lines in a log, and that it ended early."""
+
+import re
+
+import pytest
+
+from nearbit.cli.console import Bars
+from nearbit.progress import about
+from nearbit.training import trainer
+from tiny_data import TINY, write_folder
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0.2, "about 1 s"),
+        (42.4, "about 42 s"),
+        (89, "about 89 s"),
+        (91, "about 2 min"),
+        (1500, "about 25 min"),
+        (5400, "about 1.5 h"),
+        (36000, "about 10 h"),
+    ],
+)
+def test_durations_in_words(seconds, words):
+    assert about(seconds) == words
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that stands until it is moved: `clock[0] += 1`."""
+    now = [50.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    return now
+
+
+def test_a_log_gets_a_line_each_half_minute_with_the_time_left(clock, capsys):
+    with Bars() as show:
+        for done in range(1, 11):
+            show("Training", done, 10)
+            clock[0] += 10
+        show("Another", 1, 3)
+        clock[0] += 31
+        show("Another", 2, 3)
+    assert capsys.readouterr().err.splitlines() == [
+        "Training: 4 of 10, about 60 s left",
+        "Training: 7 of 10, about 30 s left",
+        "Another: 2 of 3, about 31 s left",
+    ]
+
+
+def test_an_estimate_stands_at_the_start_and_an_early_end_in_the_result(nearbit, tmp_path, monkeypatch):
+    monkeypatch.setattr("nearbit.progress.MEASURED_SECONDS", 0.0)
+    monkeypatch.setattr("nearbit.cli.commands.train.WORTH_SAYING", 0.0)
+    monkeypatch.setattr(trainer.Trainer, "validation_map", lambda self: 0.5)
+    write_folder(tmp_path / "photos")
+    command = ("train", tmp_path / "photos", "-o", tmp_path / "m.model", *TINY, "--epochs", 12, "--patience", 5)
+    status, out, err = nearbit(*command)
+    assert status == 0, err
+    assert re.search(r"12 bits, linear head: about \d+ s at most: 12 epochs of \d+ steps\n", err)
+    assert "epoch 5 of 12 (ended after 10: no gain in 5, --patience), validation mAP 0.5000" in out
