@@ -9,7 +9,7 @@ import torch
 from nearbit.errors import TrainingError
 from nearbit.methods import CSQ
 from nearbit.training import stepping
-from nearbit.training.class_means import ClassMeans
+from nearbit.training.distributed.class_means import ClassMeans
 from nearbit.training.distributed.processes import Processes
 
 N_CLASSES, N_BITS = 5, 7

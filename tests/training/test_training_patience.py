@@ -9,10 +9,10 @@ from same_models import assert_same
 from nearbit.datasets.images import ArrayImages
 from nearbit.errors import ImageError, InputError
 from nearbit.methods import METHODS
+from nearbit.networks.image_size import fitting_size
 from nearbit.progress import Estimate
 from nearbit.training import TrainOptions, plan, trainer
 from nearbit.training.callbacks import Callbacks
-from nearbit.training.image_size import fitting_size
 from nearbit.training.options import PATIENCE, resolve_patience
 from tiny_data import tiny_dataset, tiny_split
 

@@ -15,7 +15,7 @@ from nearbit.keywords import suggesting
 from nearbit.methods import Method, Regime, Schedule
 from nearbit.methods.method import OPTIMIZERS, Optimizer, check_number
 from nearbit.networks import HEADS, Backbone, HeadKind, backbone_of, features_backbone, make_backbone
-from nearbit.training.image_size import fitting_size
+from nearbit.networks.image_size import fitting_size
 
 Precision = Literal["float32", "bfloat16", "float16"]
 PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16", "float16")

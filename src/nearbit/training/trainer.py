@@ -27,10 +27,10 @@ from nearbit.training.checkpoint import (
     restore_checkpoint,
     save_checkpoint,
 )
-from nearbit.training.class_means import ClassMeans
 from nearbit.training.context import RunContext
 from nearbit.training.criterion import Criterion
 from nearbit.training.distributed.centers import broadcast_centers
+from nearbit.training.distributed.class_means import ClassMeans
 from nearbit.training.distributed.sync_batch_norm import sync_batch_norm
 from nearbit.training.inputs.batches import FeatureInputs, Positions, TrainingInputs, cut_batches
 from nearbit.training.learner import Learner, Stage
