@@ -5,7 +5,6 @@ kernel has others inside it, and a change of any one makes all compile anew.
 """
 
 import hashlib
-import json
 import sys
 from collections.abc import Callable
 from functools import cache
@@ -104,7 +103,14 @@ def is_kept(family: str) -> bool:
     note = _note(family)
     if note is None or not note.is_file():
         return False
-    return all(Path(file).is_file() for file in json.loads(note.read_text()))
+    from nearbit.errors import DataError
+    from nearbit.json_text import parse_json
+
+    try:
+        files = parse_json(note.read_bytes(), f"{note}", DataError)
+    except (DataError, OSError):
+        return False  # a damaged note: what it is about is compiled and noted anew
+    return isinstance(files, list) and all(isinstance(file, str) and Path(file).is_file() for file in files)
 
 
 def kept_in() -> Path | None:

@@ -110,13 +110,13 @@ def test_a_linear_head_learns_at_its_own_rate(run):
 
 
 def test_fine_tuning_moves_the_backbone_at_its_own_rate(frozen, monkeypatch):
-    seen, make = [], stepping._adam
+    seen, make = [], stepping.make_optimizer
 
     def kept(module, schedule, loss_module):
         seen.append((make(module, schedule, loss_module), schedule))
         return seen[-1][0]
 
-    monkeypatch.setattr(stepping, "_adam", kept)
+    monkeypatch.setattr(stepping, "make_optimizer", kept)
     dataset = tiny_dataset()
     options = replace(frozen, regime="fine-tuned", learning_rate=None, epochs=1, select="last")
     train(dataset, tiny_split(dataset), method="csq", n_bits=12, options=options)

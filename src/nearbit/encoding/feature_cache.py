@@ -4,7 +4,6 @@ In memory lies where each row is (40 bytes a row); the rows stay on disk and are
 """
 
 import hashlib
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +16,7 @@ from safetensors.numpy import load, save
 
 from nearbit.errors import InputError
 from nearbit.files.writing import read_checked, remove_orphans, write_checked
+from nearbit.json_text import parse_json
 
 FloatRows = npt.NDArray[np.float32]
 Places = npt.NDArray[np.int64]
@@ -182,7 +182,7 @@ def _named(path: Path) -> Iterator[None]:
 def _start(content: bytes) -> int:
     """Return the byte of a file at which the rows of its content begin."""
     length = int.from_bytes(content[:LENGTH_BYTES], "little")
-    header: Any = json.loads(content[LENGTH_BYTES : LENGTH_BYTES + length])
+    header = parse_json(content[LENGTH_BYTES : LENGTH_BYTES + length], "the header of a feature cache", InputError)
     return CHECKSUM_BYTES + LENGTH_BYTES + length + int(header["rows"]["data_offsets"][0])
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from nearbit.errors import InputError
 from nearbit.index.storage.connecting import Connection
-from nearbit.index.storage.rows import Fields, format_of
+from nearbit.index.storage.rows import Fields, format_of, metadata_of
 
 TABLE = (
     "CREATE TABLE filters (key TEXT NOT NULL, value, id INTEGER NOT NULL, PRIMARY KEY (key, value, id)) WITHOUT ROWID"
@@ -104,7 +104,7 @@ def _insert(connection: Connection, keys: list[str], items: Iterable[tuple[int, 
 def _rows(keys: list[str], items: Iterable[tuple[int, Fields]]) -> Iterator[tuple[str, Value, int]]:
     """Yield the rows of the table for some items."""
     for number, (path, _, metadata, digest) in items:
-        own = {**json.loads(metadata), "path": path, "digest": digest}
+        own = {**metadata_of(metadata, number), "path": path, "digest": digest}
         for key in keys:
             value = value_of(own[key]) if key in own else None
             if value is not None:

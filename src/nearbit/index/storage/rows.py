@@ -55,7 +55,7 @@ def item_of(row: Row) -> Item:
         path=stored_text(path, item_id, "path"),
         labels=_labels_of_item(labels, item_id),
         digest=stored_text(digest, item_id, "digest"),
-        metadata={} if metadata == EMPTY[2] else _metadata_of(metadata, item_id),
+        metadata={} if metadata == EMPTY[2] else metadata_of(metadata, item_id),
     )
 
 
@@ -82,7 +82,8 @@ def _labels_of_item(text: str, item_id: int) -> tuple[str, ...]:
         raise Damage(f"the labels of item {item_id} are no JSON list of texts") from error
 
 
-def _metadata_of(text: str, item_id: int) -> dict[str, Any]:
+def metadata_of(text: str, item_id: int) -> dict[str, Any]:
+    """Return what a column of metadata holds; raise `Damage` unless it is a JSON object."""
     name = f"the metadata of item {item_id}"
     metadata = parse_json(text, name, Damage) if isinstance(text, str) else None
     if not isinstance(metadata, dict):

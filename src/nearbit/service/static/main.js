@@ -1,12 +1,13 @@
 // The page: which view its address names, and who is asked for what.
 
-import { aboutIndex, forget, isReady, searchFor, searchPicture, item as itemOf } from "./api.js";
+import { aboutIndex, forget, searchFor, searchPicture, item as itemOf } from "./api.js";
 import { showAbout } from "./about.js";
 import { followTheme } from "./appearance.js";
 import { askToken, showComparison, showHelp } from "./dialogs.js";
 import { announce, byId, counted } from "./dom.js";
 import { showFilters } from "./filters.js";
 import { followKeys } from "./keyboard.js";
+import { sayingLoading } from "./loading.js";
 import { message, say, sayProblem, wrongFile } from "./messages.js";
 import { keepPicture } from "./pictures.js";
 import { showQuery } from "./query.js";
@@ -22,6 +23,7 @@ let visit = 0;
 let answer = null;
 let state = readState();
 let refusedToken = false;
+
 function mark(id, isCurrent) {
   if (isCurrent) byId(id).setAttribute("aria-current", "page");
   else byId(id).removeAttribute("aria-current");
@@ -124,14 +126,6 @@ function putBack() {
   return showResults(answer, state);
 }
 
-/** Say that the model is still loaded, where that is what an upload waits for. */
-async function sayLoading(mine) {
-  if ((await isReady()) || mine !== visit) return;
-  const words = "The model is being loaded: the first picture waits for it.";
-  showWaiting(state.k, words);
-  announce(words);
-}
-
 async function upload(original) {
   const mine = (visit += 1);
   const { limits } = await aboutIndex();
@@ -141,13 +135,7 @@ async function upload(original) {
   view("results");
   showWaiting(state.k);
   announce(`Searching by ${file.name || "the pasted image"}`);
-  const slow = setTimeout(() => sayLoading(mine).catch(() => {}), SLOW_MS);
-  let found;
-  try {
-    found = await searchPicture(file, state);
-  } finally {
-    clearTimeout(slow);
-  }
+  const found = await sayingLoading(() => searchPicture(file, state), () => mine === visit, state.k);
   if (mine !== visit) return;
   await keepPicture(found.query.code, file);
   go({ ...state, view: "search", query: { code: found.query.code } });
@@ -176,8 +164,7 @@ async function compare(items) {
 }
 
 function selectFocused() {
-  const box = document.activeElement.closest?.(".card")?.querySelector("input.pick");
-  if (box) box.click();
+  document.activeElement.closest?.(".card")?.querySelector("input.pick")?.click();
 }
 
 function escape() {
@@ -194,7 +181,6 @@ function navigate(id, next) {
 }
 
 const random = () => attempt(() => searchRandom(state), random);
-
 function begin() {
   followTheme();
   followUploads(take);
