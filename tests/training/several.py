@@ -10,18 +10,18 @@ from nearbit.errors import ImageError
 
 def main(fault: str, arguments: list[str]) -> int:
     """Run the command line; process 1 meets the fault at its first image of the second epoch."""
-    from nearbit.training.inputs.batches import PixelInputs
+    from nearbit.training.inputs.feeding import PixelReader
 
-    read = PixelInputs._read
+    read = PixelReader.read
 
-    def faulty(self, row, seed, epoch, view):
-        if os.environ["RANK"] == "1" and epoch == 1:
+    def faulty(self, shown):
+        if os.environ["RANK"] == "1" and shown.epoch == 1:
             if fault == "killed":
                 os.kill(os.getpid(), signal.SIGKILL)
             raise ImageError("gone") if fault == "unreadable" else ZeroDivisionError("oh")
-        return read(self, row, seed, epoch, view)
+        return read(self, shown)
 
-    PixelInputs._read = faulty
+    PixelReader.read = faulty
     return run(arguments)
 
 

@@ -142,7 +142,7 @@ def test_processes_that_are_given_different_seeds_are_refused(photos):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--learning-rate", "1e30"), r"nearbit: the loss became nan in epoch 1: expected a finite number"),
+        (("--learning-rate", "1e30"), "nearbit: the loss became nan in epoch 1, step 2: expected a finite number"),
         (("--augment", "none", "--views", "2"), "nearbit: cached views are for frozen features"),
     ],
 )
