@@ -1,5 +1,6 @@
 """Models published on the hub and opened from it, by the hub's own client against a stand-in on loopback."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -7,8 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hub_stand_in import hub_on_loopback
+from hub_stand_in import Repository, hub_on_loopback
 from model_makers import random_model
+from nearbit.files.writing import sha256_of
+from nearbit.model.manifest import read_manifest, with_digest
 
 pytest.importorskip("huggingface_hub", reason="skipped: huggingface_hub is not installed (extra [hub])")
 
@@ -93,8 +96,29 @@ def test_a_damaged_model_is_not_sent(hub, refused):
     content[-1] ^= 1
     weights.write_bytes(bytes(content))
     said = refused("push", "a.model", "org/birds")
-    assert "weights.safetensors is not what bundle.json says: it was altered or damaged; nothing was sent" in said
+    assert "weights.safetensors was altered or damaged: its SHA-256 is not the one in bundle.json" in said
     assert not hub.repositories
+
+
+def test_a_folder_that_names_files_outside_of_it_is_not_sent(hub, refused):
+    random_model().save(Path("sub/a.model"))
+    Path("secret.txt").write_text("secret")
+    manifest = read_manifest(Path("sub/a.model"))
+    manifest["files"]["../../secret.txt"] = sha256_of(Path("secret.txt"))
+    Path("sub/a.model/bundle.json").write_text(json.dumps(with_digest(manifest)))
+    assert "../../secret.txt" in refused("push", "sub/a.model", "org/birds")
+    assert not hub.repositories
+
+
+def test_publishing_leaves_what_is_no_part_of_a_model(hub, as_json):
+    hub.repositories["org/birds"] = Repository(
+        False, {"0" * 40: {"other.safetensors": b"x", "codebook.npy": b"old", "README.md": b"mine"}}
+    )
+    random_model(split=False).save(Path("a.model"))
+    commit = as_json("push", "a.model", "org/birds")["address"].partition("@")[2]
+    files = hub.repositories["org/birds"].commits[commit]
+    assert files["other.safetensors"] == b"x"
+    assert files["codebook.npy"] == Path("a.model/codebook.npy").read_bytes()
 
 
 def test_a_file_changed_on_the_hub_is_refused(hub, nearbit, refused):

@@ -221,7 +221,7 @@ def test_rows_of_a_cache_are_read_as_they_are_asked_for(tmp_path):
         assert len(opened) == 50
         for order in (np.arange(50), rng.permutation(50)[:20], np.array([6, 6, 0]), np.array([], np.int64)):
             assert np.array_equal(opened.gather([digests[row] for row in order]), rows[order])
-    with pytest.raises(KeyError):
+    with pytest.raises(KeyError, match="00" * 32):
         cache.gather(["00" * 32])
     with pytest.raises(InputError, match="of the width 3, not 4"):
         cache.add(["00" * 32], np.zeros((1, 4), np.float32))

@@ -57,11 +57,11 @@ def test_a_run_with_workers_is_the_run_without_and_goes_on_with_another_number(r
 
     def stop(stage, done, total):
         if stage.startswith("Training") and done == 2:
-            raise Interrupted
+            raise Interrupted(stage)
 
     monkeypatch.setattr(trainer, "CHECKPOINT_SECONDS", 0.0)
     undisturbed = run("csq", "scratch", epochs=3)
-    with pytest.raises(Interrupted):
+    with pytest.raises(Interrupted, match="Training"):
         run("csq", "scratch", epochs=3, workers=2, checkpoint=tmp_path, progress=stop)
     resumed = run("csq", "scratch", epochs=3, workers=1, checkpoint=tmp_path)
     assert_same(resumed, undisturbed)

@@ -73,12 +73,12 @@ def test_training_goes_on_from_a_checkpoint_to_the_same_bits(run, tmp_path, monk
 
     def stop(stage, done, total):
         if stage.startswith("Training") and done == 3:
-            raise Interrupted
+            raise Interrupted(stage)
 
     monkeypatch.setattr(trainer, "CHECKPOINT_SECONDS", 0.0)
     settings = {"epochs": 4, "optimizer": name, "learning_rate": 1e-3, "weight_decay": 0.1}
     undisturbed = run("csq", "scratch", **settings)
-    with pytest.raises(Interrupted):
+    with pytest.raises(Interrupted, match="Training"):
         run("csq", "scratch", checkpoint=tmp_path, progress=stop, **settings)
     assert_same(run("csq", "scratch", checkpoint=tmp_path, **settings), undisturbed)
     assert undisturbed.record["schedule"]["optimizer"] == name

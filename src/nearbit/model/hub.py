@@ -17,8 +17,11 @@ _NAME = r"[A-Za-z0-9][\w.\-]*"
 ADDRESS = re.compile(rf"hf:(?P<repository>{_NAME}/{_NAME})(?:@(?P<revision>[\w./\-]+))?")
 _SNAPSHOT = re.compile(r"models--(?P<repository>.+)/snapshots/(?P<revision>[0-9a-f]{40})")
 CARD = "README.md"
-FETCHED = ("bundle.json", "*.safetensors", "*.npy", "split.json", "network.onnx", CARD)
-"""What of a repository is fetched: whatever else lies there is no part of a model."""
+MODEL_FILES = (
+    "bundle.json", "weights.safetensors", "network.onnx", "split.json", "similarity.npy", "centers.npy",
+    "tie_break.npy", "codebook.npy", "assignment.npy",
+)  # fmt: skip
+"""What of a repository is fetched, with the card, and replaced: whatever else lies there is no part of a model."""
 
 
 def is_address(source: str | Path) -> bool:
@@ -50,7 +53,7 @@ def model_folder(source: str | Path, *, fetch: bool = True) -> Path:
             hub.snapshot_download(
                 found["repository"],
                 revision=found["revision"],
-                allow_patterns=list(FETCHED),
+                allow_patterns=[*MODEL_FILES, CARD],
                 local_files_only=not fetch,
             )
         )

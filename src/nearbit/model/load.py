@@ -16,7 +16,7 @@ import numpy.typing as npt
 from nearbit.encoding.feature_cache import FloatRows
 from nearbit.encoding.inputs import GivenImage
 from nearbit.encoding.preprocessing import AnyInput, of_pixels
-from nearbit.errors import BundleError, IndexFileError, InputError
+from nearbit.errors import BundleError, IndexFileError, InputError, MissingExtraError
 from nearbit.files.writing import path_seen_from
 from nearbit.model.hub import address_of, is_address, model_folder
 from nearbit.model.manifest import EXPORTED, kind_of, read_manifest
@@ -111,7 +111,8 @@ def load_for_queries(folder: str | Path, *, device: str = "auto") -> "Model | On
     Torch is not loaded then. Without such a network, without ONNX Runtime or with another device than the CPU this is
     `load_any_model`.
     """
-    return _own_network(Path(folder), device, None) or load_any_model(folder)
+    folder = model_folder(folder)
+    return _own_network(folder, device, None) or load_any_model(folder)
 
 
 def _own_network(folder: Path, device: str, threads: int | None) -> "OnnxModel | None":
@@ -147,7 +148,7 @@ def load_encoder(folder: str | Path, *, threads: int | None = None, device: str 
         exported = load_onnx_model(folder, threads=count)
         of_pixels(exported.preprocessing, "a service that encodes images")
         return exported
-    if own := _own_network(Path(folder), device, count):
+    if own := _own_network(folder, device, count):
         return own
     from nearbit.model.bundle import load_model
 
@@ -180,9 +181,15 @@ def model_of_index(index: "Index", given: Path | None = None) -> Path:
 def model_at_hand(index: "Index", given: Path | None = None) -> Path | None:
     """Return the folder that `model_of_index` does; None where no model is there, or it did not make the codes.
 
-    Of a folder that cannot be read it is not known; what is wrong is told where its files are asked for.
+    Of a folder that cannot be read it is not known; what is wrong is told where its files are asked for. A model on the
+    hub that the index names is not there unless it was fetched before.
     """
-    folder = _folder(index, given)
+    try:
+        folder = _folder(index, given)
+    except (BundleError, MissingExtraError):
+        if given is not None:
+            raise
+        return None
     if folder is None or not (folder / "bundle.json").is_file():
         return None
     try:

@@ -4,10 +4,9 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from nearbit.errors import BundleError, InputError
-from nearbit.files.writing import sha256_of
-from nearbit.model.hub import ADDRESS, CARD, FETCHED, PREFIX, client, said
-from nearbit.model.manifest import EXPORTED, TRAINED, kind_of, read_manifest
+from nearbit.errors import InputError
+from nearbit.model.hub import ADDRESS, CARD, MODEL_FILES, PREFIX, client, said
+from nearbit.model.manifest import EXPORTED, TRAINED, check_files, checked_bytes, kind_of, read_manifest
 
 
 def push_model(
@@ -52,19 +51,16 @@ def push_model(
                 folder_path=aside,
                 revision=revision,
                 commit_message=message or f"nearbit model {manifest['model_id']}",
-                delete_patterns=list(FETCHED),
+                delete_patterns=list(MODEL_FILES),
             )
     return f"{address}@{done.oid}"
 
 
 def _gather(path: Path, files: dict[str, str], aside: Path) -> None:
     """Copy the files of a model and its card, and nothing else that lies in its folder; check each by its hash."""
+    check_files(path, files, MODEL_FILES)
     for name in files:
-        shutil.copyfile(path / name, aside / name)
-        if sha256_of(aside / name) != files[name]:
-            raise BundleError(
-                f"{path / name} is not what bundle.json says: it was altered or damaged; nothing was sent"
-            )
+        (aside / name).write_bytes(checked_bytes(path, files, name))
     shutil.copyfile(path / "bundle.json", aside / "bundle.json")
     card = _card(path)
     if card:

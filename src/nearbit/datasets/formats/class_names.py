@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from nearbit.datasets.formats.labels_file import text_of
 from nearbit.errors import DataError
 
 CLASSES = "classes.txt"
@@ -41,10 +42,7 @@ def class_names(folder: Path, n_columns: int, numbers: Sequence[int]) -> dict[in
 
 
 def _read(file: Path) -> list[str]:
-    try:
-        names = [line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{file}: cannot be read as UTF-8 text with a class name a line: {error}") from error
+    names = [line.strip() for line in text_of(file).split("\n") if line.strip()]
     if len(set(names)) != len(names):
         twice = next(name for number, name in enumerate(names) if name in names[:number])
         raise DataError(f"{file}: the class {twice!r} is named twice; give each class a name of its own")

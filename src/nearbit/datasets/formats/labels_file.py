@@ -128,7 +128,7 @@ def _names_in(text: str, separator: str) -> list[str]:
 
 
 def _json_lines(file: Path, options: ReadingOptions) -> Iterator[tuple[int, str, list[str], str]]:
-    for line, text in enumerate(_text_of(file).split("\n"), start=1):
+    for line, text in enumerate(text_of(file).split("\n"), start=1):
         if text.strip():
             where = f"{file}, line {line}"
             yield line, *_json_row(parse_json(text, where, DataError, any_text=True), where, options)
@@ -160,7 +160,8 @@ def _json_labels(row: dict[str, Any], where: str, options: ReadingOptions) -> li
     return names
 
 
-def _text_of(file: Path) -> str:
+def text_of(file: Path) -> str:
+    """Return a text in UTF-8, with or without a byte order mark; raise `DataError` where it cannot be read as such."""
     try:
         return file.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from nearbit.datasets.formats.labels_file import text_of
 from nearbit.errors import DataError
 
 _MOST_CLASS = 1_000_000
@@ -58,15 +59,9 @@ def read_lists(files: Iterable[Path]) -> ListRows:
 
 def _lines(file: Path) -> Iterator[tuple[int, list[str]]]:
     """Yield the number and the words of each line that is not blank."""
-    try:
-        with open(file, encoding="utf-8-sig") as handle:
-            for line, text in enumerate(handle, start=1):
-                if words := text.split():
-                    yield line, words
-    except UnicodeDecodeError as error:
-        raise DataError(f"{file}: must be UTF-8 text, but byte {error.start} is not; save it as UTF-8") from error
-    except OSError as error:
-        raise DataError(f"{file}: cannot be read: {error.strerror}") from error
+    for line, text in enumerate(text_of(file).split("\n"), start=1):
+        if words := text.split():
+            yield line, words
 
 
 def n_numbers(words: list[str]) -> int:

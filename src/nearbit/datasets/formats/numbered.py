@@ -6,7 +6,7 @@ from pathlib import Path
 
 from nearbit.datasets.dataset import Dataset
 from nearbit.datasets.formats.format import FOR_FILES, FOR_FOLDERS, Format, KnownDataset
-from nearbit.datasets.formats.labels_file import Places
+from nearbit.datasets.formats.labels_file import Places, text_of
 from nearbit.datasets.listing import ListedImage, Listing
 from nearbit.errors import DataError
 from nearbit.reading import ReadingOptions
@@ -100,12 +100,8 @@ def _part(folder: Path, flag: str) -> str:
 
 def _pairs(file: Path) -> Iterator[tuple[str, str]]:
     """Yield the number and what follows it of each line; each number once."""
-    try:
-        lines = file.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{file}: expected a table of the official archive; it cannot be read: {error}") from error
     seen: set[str] = set()
-    for line, text in enumerate(lines, start=1):
+    for line, text in enumerate(text_of(file).split("\n"), start=1):
         number, _, rest = text.strip().partition(" ")
         if not number:
             continue

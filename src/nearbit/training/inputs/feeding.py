@@ -122,8 +122,6 @@ class Workers:
                     raise TrainingError(UNREADABLE.format(batch))
                 yield batch
         except RuntimeError as error:
-            if isinstance(error, TrainingError):
-                raise
             raise TrainingError(
                 f"a process that decodes images has died ({error}): repeat the command to go on, with fewer of them "
                 "(--workers) where memory is short"
