@@ -47,7 +47,8 @@ class TrainOptions:
         optimizer: "adam", "sgd" (Nesterov momentum .9) or "rmsprop"; its learning rate is not that of the others.
         weight_decay: of the optimizer.
         backbone_factor: the learning rate of a backbone that is trained, relative to the head's.
-        preset: the name of the published recipe that these options come from (`preset_options`), for the record.
+        preset: the name of the published recipe that these options come from (`nearbit.methods.presets`), for the
+            record.
         select: "validation" keeps the epoch that is best on validation, "last" trains to the end.
         patience: training ends where validation has not gained for so many epochs; 0 for never. By default 15 where
             images go through the network, and 0 for a preset, and on frozen features, where all methods have the same
