@@ -9,7 +9,7 @@ from nearbit.codes import binarize
 from nearbit.errors import InputError
 from nearbit.index import Index, Results, open_index
 from nearbit.keywords import suggesting
-from nearbit.model.load import load_any_model, model_of_index
+from nearbit.model.load import load_for_queries, model_of_index
 
 if TYPE_CHECKING:
     from nearbit.encoding.inputs import GivenImage
@@ -68,7 +68,7 @@ def search(
     given: list[Any] = list(images) if isinstance(images, list | tuple) else [images]
     if not given:
         raise InputError("expected at least one image, came an empty list")
-    outputs = _encoder(index, model).outputs(given, device=device)
+    outputs = _encoder(index, model, device).outputs(given, device=device)
     codes = binarize(outputs)
     if asymmetric:
         return index.search(codes, k=k, radius=radius, where=where, weights=outputs)
@@ -76,10 +76,10 @@ def search(
     return index.search(codes, k=k, radius=radius, where=where, outputs=kept)
 
 
-def _encoder(index: Index, model: "str | Path | Model | OnnxModel | None") -> "Model | OnnxModel":
+def _encoder(index: Index, model: "str | Path | Model | OnnxModel | None", device: str) -> "Model | OnnxModel":
     """Return what encodes for an index; refuse a model whose codes it does not hold."""
     if model is None or isinstance(model, str | Path):
-        return load_any_model(model_of_index(index, None if model is None else Path(model)))
+        return load_for_queries(model_of_index(index, None if model is None else Path(model)), device=device)
     if model.n_bits != index.n_bits or index.model_id not in (None, model.model_id):
         raise InputError(f"{index.path} holds codes of another model than the one given: give the model that made them")
     return model

@@ -164,3 +164,11 @@ def test_a_training_tells_its_estimate_with_its_stage_and_steps(run, monkeypatch
         ("Training csq, 12 bits, linear head", 3, pytest.approx(steps, abs=1))
     ]
     assert told[0][1] > 0
+
+
+def test_the_help_says_the_default_that_there_is():
+    from nearbit.cli.commands.train import command
+    from nearbit.training.options import PATIENCE
+
+    (option,) = [one for one in command.params if one.name == "patience"]
+    assert f"[default: {PATIENCE}; 0 on frozen features" in option.help

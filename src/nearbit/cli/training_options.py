@@ -67,7 +67,8 @@ _OPTIONS = (
     click.option(
         "--patience",
         type=click.IntRange(0),
-        help="End where validation has not gained for so many epochs; 0: never. [default: 20; 0 on frozen features]",
+        help="End where validation has not gained for so many epochs; 0: never. "
+        "[default: 15; 0 on frozen features and for a preset]",
     ),
     click.option(
         "--validate-against",
