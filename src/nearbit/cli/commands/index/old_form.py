@@ -7,7 +7,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from nearbit.cli.commands.index.exchange import export, import_
+from nearbit.cli.commands.index.exchange import export, import_, restore, snapshot
 from nearbit.cli.commands.index.images import (
     add,
     check_mirror,
@@ -31,7 +31,7 @@ from nearbit.cli.console import (
 )
 from nearbit.errors import InputError, NearbitError, did_you_mean
 
-SUBCOMMANDS = (add, sync, remove, verify, compact, stats, replace, filter_, export, import_)
+SUBCOMMANDS = (add, sync, remove, verify, compact, stats, replace, filter_, export, import_, snapshot, restore)
 HOW_TO_FIND = (
     "--sync of the folder where they are now gives their items the new paths, --remove-missing removes the items"
 )
