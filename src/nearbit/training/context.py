@@ -65,7 +65,7 @@ class RunContext:
         self.processes = current_processes()
         self.device = self.processes.device(options.device)
         with torch_seeded(options.seed, "backbone"):
-            self.backbone = starting_backbone(dataset, options)
+            self.backbone = starting_backbone(dataset, split, options)
         self._start = self.backbone.fingerprint()
         self.backbone.to(self.device)
         self.regime: Regime = resolve_regime(options, pretrained=self.backbone.spec.pretrained)
