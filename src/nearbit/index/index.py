@@ -16,6 +16,7 @@ from nearbit.index.engine.weighted.weights import check_weights
 from nearbit.index.live.filters import filter_of, matching
 from nearbit.index.live.manager import SnapshotManager
 from nearbit.index.live.snapshot import codes_of
+from nearbit.index.offers import ALL, Offer
 from nearbit.index.results import Ids, Item, Results
 from nearbit.index.stats import describe
 from nearbit.index.storage import key_filters, statements
@@ -40,6 +41,9 @@ class Index:
 
     Attributes:
         path: the file.
+        address: the path as a text, by which messages name the index.
+        folder: absolute: that of the file, from where the relative paths of items are seen.
+        offers: what it can do of that which not every home of an index can (`nearbit.index.homes`): all of it.
         n_bits: code length in bits, of every item.
         model_id: the model that makes the codes, or None where it was not recorded.
         outputs: how real-valued outputs are kept beside the codes: "int8", "float16" or None.
@@ -49,6 +53,7 @@ class Index:
         """Take an open store and its recorded facts, and what removes a temporary one; see `create_index`."""
         self._temporary = temporary
         self.path: Path = store.path
+        self.address: str = str(store.path)
         self.n_bits: int = int(meta["n_bits"])
         self.model_id: str | None = meta.get("model_id")
         self.outputs: str | None = meta.get("outputs")
@@ -56,6 +61,14 @@ class Index:
         self._store = store
         store.identity = meta.get("index_id")
         self._manager = SnapshotManager(store, self.n_bits, has_cache=cache)
+
+    @property
+    def folder(self) -> Path:
+        return self.path.absolute().parent
+
+    @property
+    def offers(self) -> frozenset[Offer]:
+        return ALL
 
     def __repr__(self) -> str:
         where = "in memory" if self._temporary is not None else repr(str(self.path))

@@ -6,7 +6,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, final
 
 import numpy as np
@@ -14,7 +13,7 @@ import numpy.typing as npt
 
 from nearbit.codes import Codes
 from nearbit.errors import IndexFileError, InputError
-from nearbit.index import Index, Item, open_index
+from nearbit.index import Home, Item, Place, open_index
 from nearbit.index.storage.change_log import State
 from nearbit.service.contract.answers import ItemAnswer
 from nearbit.service.http.errors import ApiError
@@ -46,7 +45,7 @@ class Rendered:
 class _Opened:
     """One open index file, and who uses it; what is kept of its items belongs to one state of them."""
 
-    index: Index
+    index: Home
     users: int = 0
     is_old: bool = False
     state: State | None = None
@@ -58,7 +57,7 @@ class _Opened:
 class Collection:
     """The index that is served. Thread-safe."""
 
-    def __init__(self, path: Path, pictures: Originals, *, writable: bool) -> None:
+    def __init__(self, path: Place, pictures: Originals, *, writable: bool) -> None:
         """Open the index.
 
         Raises:
@@ -75,7 +74,7 @@ class Collection:
         self._away_since: float | None = None
 
     @contextmanager
-    def use(self) -> Iterator[Index]:
+    def use(self) -> Iterator[Home]:
         """Give the open index, which stays open as long as it is used.
 
         What the same thread asks of this collection meanwhile comes from that index, even where another file has taken
@@ -107,7 +106,7 @@ class Collection:
         """Return items as a JSON list."""
         return b"[" + b",".join(b"{" + self._render(item).json for item in items) + b"]"
 
-    def once(self, name: str, make: Callable[[Index], Any]) -> Any:
+    def once(self, name: str, make: Callable[[Home], Any]) -> Any:
         """Return what `make(index)` gives for the present state of the items; it is made once for each state."""
         with self._using() as opened, self._making[name]:
             kept = opened.kept
@@ -217,7 +216,7 @@ class Collection:
         }
 
 
-def items_of(index: Index, ids: Sequence[int]) -> list[Item]:
+def items_of(index: Home, ids: Sequence[int]) -> list[Item]:
     """Return items by id, in the order asked; raise `ApiError` (404) where one is not there."""
     try:
         return index.items(list(ids))

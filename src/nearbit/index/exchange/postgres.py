@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nearbit.index.index import Index
+from nearbit.index.homes.contract import Home
 from nearbit.index.results import Item
 
 HEAD = """\
@@ -23,7 +23,7 @@ TAIL = "\\.\nCOMMIT;\n"
 _ESCAPES = str.maketrans({"\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\b": "\\b", "\f": "\\f", "\v": "\\v"})
 
 
-def save(index: Index, path: Path) -> None:
+def save(index: Home, path: Path) -> None:
     """Write all items, one line each."""
     with open(path, "w", encoding="utf-8", newline="\n") as file:
         file.write(HEAD.format(n_bits=index.n_bits))

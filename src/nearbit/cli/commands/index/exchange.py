@@ -9,6 +9,7 @@ from nearbit.cli.console import emit, index_argument, json_option, model_option
 from nearbit.errors import InputError
 
 if TYPE_CHECKING:
+    from nearbit.index import Place
     from nearbit.index.exchange.items import Exchanged
 
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 @index_argument
 @click.argument("file", type=click.Path(path_type=Path))
 @json_option
-def export(index_path: Path, file: Path, as_json: bool) -> None:
+def export(index_path: "Place", file: Path, as_json: bool) -> None:
     """Write the items of INDEX to FILE, for another program.
 
     FILE ends in .npz, .faiss, .usearch or .sql.
@@ -36,7 +37,7 @@ def export(index_path: Path, file: Path, as_json: bool) -> None:
 @click.option("--bits", "n_bits", type=click.IntRange(1), help="The code length, where FILE does not tell it.")
 @model_option("The model that made the codes, where FILE does not name it.")
 @json_option
-def import_(index_path: Path, file: Path, n_bits: int | None, model_path: Path | None, as_json: bool) -> None:
+def import_(index_path: "Place", file: Path, n_bits: int | None, model_path: Path | None, as_json: bool) -> None:
     """Add the items of FILE to INDEX.
 
     FILE ends in .npz, .faiss or .usearch, and may be what nearbit encode wrote. INDEX is made where it is missing.
