@@ -54,7 +54,7 @@ def _opened(path: str | Path | Address, *, cache: bool = True) -> Index:
 def _swap(source: Index, target: Index) -> None:
     """Copy the source beside the target, and rename it there; the log of the old file goes with it."""
     try:
-        write_whole(target.path, lambda aside: _copy(source, aside))
+        write_whole(target.path, lambda aside: copy_of(source, aside))
     except OSError as error:
         raise IndexFileError(
             f"the index {target.path} cannot be replaced: {error.strerror}; it is as it was"
@@ -67,7 +67,8 @@ def _swap(source: Index, target: Index) -> None:
             let_go(file)
 
 
-def _copy(source: Index, aside: Path) -> None:
+def copy_of(source: Index, aside: Path) -> None:
+    """Copy the file of an index, as it is at one moment, while others may write to it."""
     store = Store(source.path, read_only=True)
     try:
         with store.read() as connection, plain_errors(aside), closing(sqlite3.connect(aside)) as copy:

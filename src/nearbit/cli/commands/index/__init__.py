@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from nearbit.cli.commands.index.exchange import export, import_
+from nearbit.cli.commands.index.exchange import export, import_, restore, snapshot
 from nearbit.cli.commands.index.images import add, sync
 from nearbit.cli.commands.index.old_form import old_form
 from nearbit.cli.commands.index.upkeep import compact, filter_, remove, replace, stats, verify
@@ -50,5 +50,5 @@ def command(context: click.Context, /, as_json: bool) -> None:
         context.default_map = {name: {"as_json": True} for name in command.commands}
 
 
-for subcommand in (add, sync, remove, verify, compact, stats, replace, filter_, export, import_):
+for subcommand in (add, sync, remove, verify, compact, stats, replace, filter_, export, import_, snapshot, restore):
     command.add_command(subcommand)

@@ -20,15 +20,16 @@ if TYPE_CHECKING:
 def export(index_path: "Place", file: Path, as_json: bool) -> None:
     """Write the items of INDEX to FILE, for another program.
 
-    FILE ends in .npz, .faiss, .usearch or .sql.
+    FILE ends in .npz, .parquet, .arrow, .faiss, .usearch or .sql, and may be an address such as s3://bucket/a.parquet.
     """
+    from nearbit.files.addresses import address_of
     from nearbit.index import open_index
     from nearbit.index.exchange import export_index
 
     with open_index(index_path, read_only=True) as index:
-        n_items = export_index(index, str(file))
-    about = {"index": str(index_path), "items": n_items, "file": str(file)}
-    emit(about, as_json=as_json, lines=[f"{file}: {n_items} items"])
+        n_items = export_index(index, file)
+    about = {"index": str(index_path), "items": n_items, "file": address_of(file)}
+    emit(about, as_json=as_json, lines=[f"{address_of(file)}: {n_items} items"])
 
 
 @click.command("import", epilog="Example: nearbit index import birds.index birds.npz")
@@ -55,6 +56,39 @@ def import_(index_path: "Place", file: Path, n_bits: int | None, model_path: Pat
         total = len(index)
     about = {"index": str(index_path), "added": added, "items": total, "n_bits": items.n_bits}
     emit(about, as_json=as_json, lines=[f"{index_path}: {total} items of {items.n_bits} bits ({added} added)"])
+
+
+@click.command("snapshot", epilog="Example: nearbit index snapshot birds.index s3://bucket/birds")
+@index_argument
+@click.argument("address", type=click.Path(path_type=Path))
+@json_option
+def snapshot(index_path: Path, address: Path, as_json: bool) -> None:
+    """Put a copy of INDEX, verified, into the folder ADDRESS.
+
+    ADDRESS is such as s3://bucket/birds, or a path. Others may search and write meanwhile.
+    """
+    from nearbit.files.addresses import address_of
+    from nearbit.index import open_index
+    from nearbit.index.exchange.snapshot import save_snapshot
+
+    with open_index(index_path, read_only=True) as index:
+        made = save_snapshot(index, address)
+    about = {"index": str(index_path), "snapshot": address_of(address), **made}
+    emit(about, as_json=as_json, lines=[f"{about['snapshot']}: {made['items']} items, {made['bytes']} bytes, verified"])
+
+
+@click.command("restore", epilog="Example: nearbit index restore birds.index s3://bucket/birds")
+@index_argument
+@click.argument("address", type=click.Path(path_type=Path))
+@json_option
+def restore(index_path: Path, address: Path, as_json: bool) -> None:
+    """Make INDEX of the snapshot in the folder ADDRESS, after verifying it."""
+    from nearbit.files.addresses import address_of
+    from nearbit.index.exchange.snapshot import restore_snapshot
+
+    made = restore_snapshot(index_path, address)
+    about = {"index": str(index_path), "snapshot": address_of(address), **made}
+    emit(about, as_json=as_json, lines=[f"{index_path}: {made['items']} items of {made['n_bits']} bits, verified"])
 
 
 def _checked_model(file: Path, items: "Exchanged", model_path: Path) -> str:
