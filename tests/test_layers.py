@@ -56,8 +56,8 @@ ROOMS = {
         "label_sets", "certificate",
     ),
     "index": (
-        "showing", "results", "offers", "engine", "storage", "arguments", "live", "asymmetric_search", "stats",
-        "verify", "changes", "index", "homes", "opening", "replacing", "exchange",
+        "showing", "results", "offers", "engine", "storage", "arguments", "live", "asymmetric_search", "grouping",
+        "clustering", "stats", "verify", "changes", "index", "homes", "opening", "replacing", "exchange",
     ),
     "datasets": (
         "decoding", "images", "dataset", "arrays", "listing", "check_cache", "check", "scan", "assemble", "download",

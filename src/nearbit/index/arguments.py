@@ -121,7 +121,7 @@ def check_rerank(
         return None, 0
     if kind is None:
         raise InputError("this index keeps no outputs to compare with: leave outputs out, or build it with outputs")
-    count = 0 if rerank is None else _whole_number(rerank, "rerank", 1)
+    count = 0 if rerank is None else check_whole(rerank, "rerank", 1)
     return check_outputs(outputs, n, n_bits, of="a query"), count
 
 
@@ -137,18 +137,19 @@ def check_weighted(
         raise InputError("weights rank by themselves: leave outputs and rerank out, which order by kept outputs")
     if k is None and radius is None:
         raise InputError("a search needs k, a radius, or both; k=None alone would return the whole index")
-    return None if k is None else _whole_number(k, "k", 1), check_radius(radius)
+    return None if k is None else check_whole(k, "k", 1), check_radius(radius)
 
 
 def check_limits(k: int | None, radius: float | None) -> tuple[int | None, int | None]:
     """Return `k` and `radius` as ints; raise `InputError` for k < 1, radius < 0, or neither of them."""
     if k is None and radius is None:
         raise InputError("a search needs k, a radius, or both; k=None alone would return the whole index")
-    checked_k = None if k is None else _whole_number(k, "k", 1)
-    return checked_k, None if radius is None else _whole_number(radius, "radius (in bits)", 0)
+    checked_k = None if k is None else check_whole(k, "k", 1)
+    return checked_k, None if radius is None else check_whole(radius, "radius (in bits)", 0)
 
 
-def _whole_number(value: float, name: str, smallest: int) -> int:
+def check_whole(value: float, name: str, smallest: int) -> int:
+    """Return a number as an int; raise `InputError` unless it is a whole one of at least `smallest`."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < smallest:
         raise InputError(f"{name} must be a whole number of at least {smallest}, not {value!r}")
     return int(value)
