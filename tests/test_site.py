@@ -105,9 +105,7 @@ def test_the_reference_has_every_public_name(tool):
     from nearbit import metrics
 
     pages = tool("reference").python_pages()
-    entries = {
-        place: set(re.findall(r"^::: nearbit\.(\S+)$", text, re.MULTILINE)) for place, text in pages.items()
-    }
+    entries = {place: set(re.findall(r"^::: nearbit\.(\S+)$", text, re.MULTILINE)) for place, text in pages.items()}
     assert entries["reference/python/index.md"] == set(nearbit._HOME)
     told = {name.removeprefix("metrics.") for name in entries["reference/python/nearbit.metrics.md"]}
     assert {"evaluate_codes", "tie_aware_average_precision", "Report"} <= told <= set(metrics.__all__)
@@ -136,7 +134,7 @@ def test_a_page_that_fetches_from_elsewhere_is_refused(tool, config, tag):
     from mkdocs.exceptions import PluginError
 
     class Page:
-        class file:  # noqa: N801
+        class file:
             src_uri = "a.md"
 
     hooks = tool("hooks")

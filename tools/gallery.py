@@ -35,16 +35,16 @@ class Shot:
     elements: str
 
 
+ROWS = "[...document.querySelectorAll('.row')]"
+TABLE = "[...document.querySelectorAll('table')].find(e => e.querySelector('.best'))"
+CHART = "...document.querySelector('.legend').children, document.querySelector('.panels svg')"
+MAPS = "[...document.querySelectorAll('svg[aria-label^=\"distances between\"]')]"
 SHOTS = (
-    Shot("digits-search.png", "demo/report.html", "[...document.querySelectorAll('.row')].slice(0, 3)"),
-    Shot("shapes-search.png", "demo/report.html", "[...document.querySelectorAll('.row')].slice(6, 9)"),
-    Shot(
-        "shapes-centers.png",
-        "demo/report.html",
-        "[[...document.querySelectorAll('svg[aria-label^=\"distances between\"]')].at(-1)]",
-    ),
-    Shot("compare-table.png", "compared/report.html", "[[...document.querySelectorAll('table')].find(e => e.querySelector('.best'))]"),
-    Shot("compare-lengths.png", "compared/report.html", "[...document.querySelector('.legend').children, document.querySelector('.panels svg')]"),
+    Shot("digits-search.png", "demo/report.html", f"{ROWS}.slice(0, 3)"),
+    Shot("shapes-search.png", "demo/report.html", f"{ROWS}.slice(6, 9)"),
+    Shot("shapes-centers.png", "demo/report.html", f"[{MAPS}.at(-1)]"),
+    Shot("compare-table.png", "compared/report.html", f"[{TABLE}]"),
+    Shot("compare-lengths.png", "compared/report.html", f"[{CHART}]"),
 )
 
 

@@ -19,7 +19,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 from places import ROOT, code_page, github_slug, relinked, taken_files
 from reference import commands_page, python_pages
 
-FOREIGN = re.compile(r"""<(?:script|img|iframe|source)\b[^>]*\bsrc=["']?(?:https?:)?//|<link\b[^>]*\bhref=["']?(?:https?:)?//""")
+FOREIGN = re.compile(
+    r"""<(?:script|img|iframe|source)\b[^>]*\bsrc=["']?(?:https?:)?//|<link\b[^>]*\bhref=["']?(?:https?:)?//"""
+)
 TAKEN = taken_files()
 SOURCE_OF = {place: name for name, place in TAKEN.items() if name.endswith(".md") and name != "README.md"}
 

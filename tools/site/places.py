@@ -1,7 +1,7 @@
 """Where a file of the repository lies on the site, and links between pages that follow it there.
 
-Pages link as files do, so that they work in the repository: `../examples/README.md`, `indexes.md#durability`. On the site
-the pages of docs/ lie at the top; a few others (the examples, CONTRIBUTING.md, ...) are taken in, and links to them changed.
+Pages link as files do, so that they work in the repository: `../examples/README.md`, `indexes.md#durability`. On the
+site the pages of docs/ lie at the top; a few others (the examples, CONTRIBUTING.md) are taken in, and links changed.
 """
 
 import posixpath
@@ -24,7 +24,7 @@ FENCE = re.compile(r"^(```|~~~).*?^\1\s*?$", re.MULTILINE | re.DOTALL)
 
 
 def taken_files() -> dict[str, str]:
-    """Return the pages, code and data outside of docs/ that the site has: path in the repository to path on the site."""
+    """Return what the site has from outside of docs/: path in the repository to path on the site."""
     found = dict(TAKEN)
     for path in sorted((ROOT / "examples").rglob("*.py")):
         name = path.relative_to(ROOT).as_posix()

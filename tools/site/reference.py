@@ -22,7 +22,8 @@ def commands_page() -> str:
     for name in COMMANDS:
         context = click.Context(cli, info_name="nearbit")
         command = cli.get_command(context, name)
-        assert command is not None
+        if command is None:
+            raise LookupError(f"nearbit has no command {name}")
         parts += _help_of(command, click.Context(command, info_name=name, parent=context))
     return "\n".join(parts)
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from nearbit.datasets import Dataset, Split
-from nearbit.encoding.torch_backend import library_versions
+from nearbit.encoding.torch_backend import deciding_versions
 from nearbit.files.writing import json_digest
 from nearbit.progress import Progress
 from nearbit.reference import FeaturePart, float_figures
@@ -40,7 +40,7 @@ def references_of(
 
 def _key(context: RunContext, split: Split) -> str:
     """Name the figures by all that decides them."""
-    place = {"device": context.device.type, "libraries": library_versions()}
+    place = {"device": context.device.type, "libraries": deciding_versions()}
     return json_digest({"split": split.hash, "features": context.backbone.fingerprint(), **place})
 
 
