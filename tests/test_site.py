@@ -72,7 +72,8 @@ def test_a_star_stands_for_the_pages_of_a_folder_that_are_not_named_elsewhere(to
         ),
         ("docs/index.md", "index.md", "[![a](b.png)](gallery.md)", "[![a](b.png)](gallery.md)"),
         ("docs/index.md", "index.md", "[a](#here) [b](https://x.org/y.md)", "[a](#here) [b](https://x.org/y.md)"),
-        ("docs/index.md", "index.md", "[a](../tools/walks.py)", "[a](../tools/walks.py)"),
+        ("docs/index.md", "index.md", "[`a`](../tools/walks.py)", "`a`"),
+        ("docs/index.md", "index.md", "[a](../tools/nowhere.py)", "[a](../tools/nowhere.py)"),
     ],
 )
 def test_links_follow_files_to_their_places(tool, source, page, link, expected):

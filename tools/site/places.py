@@ -19,6 +19,8 @@ TAKEN = {
     "examples/README.md": "examples/README.md",
 }
 """Pages and folders outside of docs/ that the site has, and where."""
+CODE = ("src/", "tests/", "tools/", "benchmarks/")
+"""Folders of code: a link into them is for those who read in the repository."""
 LINK = re.compile(r"(!?\[(?:[^\[\]]|\[[^\]]*\])*\])\(([^)\s]+)\)")
 FENCE = re.compile(r"^(```|~~~).*?^\1\s*?$", re.MULTILINE | re.DOTALL)
 
@@ -52,7 +54,8 @@ def relinked(text: str, source: str, page: str, taken: dict[str, str]) -> str:
         page: its path on the site, such as `methods/crh.md`.
         taken: what `taken_files` returns.
 
-    A link to a file that the site does not have stays as it is, and the build of the site refuses it.
+    Of a link to source code, which the site does not have, the words stay. One to a file that is nowhere stays as it
+    is, and the build of the site refuses it.
     """
     kept, parts, last = [], [], 0
     for fence in FENCE.finditer(text):
@@ -72,7 +75,8 @@ def _relinked(link: re.Match[str], source: str, page: str, taken: dict[str, str]
     file = posixpath.normpath(posixpath.join(posixpath.dirname(source), path))
     place = taken.get(file, file.removeprefix("docs/") if file.startswith("docs/") else None)
     if place is None:
-        return link.group()
+        is_code = file.startswith(CODE) and (ROOT / file).exists()
+        return words[1:-1] if is_code else link.group()
     if file.endswith(".py") and "/" in file.removeprefix("examples/"):
         mark, anchor = "#", posixpath.basename(file).removesuffix(".py")
     return f"{words}({posixpath.relpath(place, posixpath.dirname(page) or '.')}{mark}{anchor})"
