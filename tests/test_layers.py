@@ -20,6 +20,7 @@ LAYERS = (
         "files",
         "progress",
         "threads",
+        "pool",
         "jit",
         "compiled",
         "codes",
@@ -36,6 +37,7 @@ LAYERS = (
         "robustness",
         "onnx_export",
         "indexing",
+        "shards",
         "searching",
         "report",
         "demo",
@@ -61,7 +63,7 @@ ROOMS = {
     ),
     "datasets": (
         "decoding", "images", "dataset", "arrays", "listing", "check_cache", "check", "scan", "assemble", "download",
-        "formats", "load", "splits",
+        "shards", "formats", "load", "splits",
     ),
     "encoding": (
         "preprocessing", "inputs", "feature_cache", "pipeline", "session", "torch_backend", "exporting", "fast",
@@ -74,7 +76,8 @@ ROOMS = {
 
 ORDER = [name for layer in LAYERS for name in layer]
 NO_TORCH = (
-    "extras", "errors", "keywords", "json_text", "names", "files", "progress", "threads", "jit", "compiled", "codes",
+    "extras", "errors", "keywords", "json_text", "names", "files", "progress", "threads", "pool", "jit", "compiled",
+    "codes",
     "metrics", "centers", "index", "reading", "datasets", "encoding.preprocessing", "encoding.inputs",
     "encoding.feature_cache", "encoding.pipeline", "encoding.session", "model.manifest", "model.onnx", "indexing",
 )  # fmt: skip

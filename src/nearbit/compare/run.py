@@ -19,7 +19,7 @@ from nearbit.compare.folder import (
 from nearbit.compare.references import references_of
 from nearbit.compare.soundness import sound
 from nearbit.compare.specs import parse_spec
-from nearbit.compare.workers import run_in_processes
+from nearbit.compare.workers import run_cells
 from nearbit.datasets import Dataset, Split
 from nearbit.encoding.torch_backend import library_versions
 from nearbit.errors import InputError
@@ -129,7 +129,7 @@ def compare(
     if processes == 1:
         _run_here(work, dataset, cells, told)
     else:
-        run_in_processes(work, cells, processes, told)
+        run_cells(work, cells, processes, told)
     return read_folder(work.folder)
 
 
