@@ -9,6 +9,7 @@ from nearbit.index import Clusters, Index, Item
 
 EXAMPLES = 8
 """Items of a cluster that are named beside the typical one, unless told otherwise."""
+NAMED_LABELS = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +52,16 @@ class ClusterTold:
         }
 
 
+def label_counts(index: Index, found: Clusters) -> list[dict[str, int]]:
+    """Return the most frequent labels of each cluster, at most three, with how many of its items have each."""
+    labels = {item.id: item.labels for item in index}
+    told = []
+    for number in range(len(found)):
+        counts = Counter(label for item_id in found[number].tolist() for label in labels.get(item_id, ()))
+        told.append(dict(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:NAMED_LABELS]))
+    return told
+
+
 def told_clusters(index: Index, found: Clusters, *, examples: int = EXAMPLES) -> list[ClusterTold]:
     """Return what there is to tell of each cluster of an index.
 
@@ -62,18 +73,15 @@ def told_clusters(index: Index, found: Clusters, *, examples: int = EXAMPLES) ->
     Raises:
         InputError: an item was removed since.
     """
-    labels = {item.id: item.labels for item in index}
     told = []
-    for number in range(len(found)):
+    for number, counts in enumerate(label_counts(index, found)):
         start, stop = int(found.offsets[number]), int(found.offsets[number + 1])
         ids = found.ids[start:stop]
-        counts = Counter(label for item_id in ids.tolist() for label in labels.get(item_id, ()))
-        ranked = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:3]
         typical, *others = index.items(ids[: 1 + examples])
         told.append(
             ClusterTold(
                 number=number + 1, size=stop - start, mean_distance=float(found.distances[start:stop].mean()),
-                labels=dict(ranked), typical=typical, examples=tuple(others),
+                labels=counts, typical=typical, examples=tuple(others),
             )
         )  # fmt: skip
     return told
