@@ -40,6 +40,7 @@ LAYERS = (
         "shards",
         "searching",
         "report",
+        "grouping",
         "demo",
         "compare",
         "bits",
@@ -70,6 +71,7 @@ ROOMS = {
     ),
     "model": ("manifest", "arrays", "hub", "bundle", "onnx", "*"),
     "training": ("distributed", "seeds", "inputs", "*"),
+    "grouping": ("same_pictures", "duplicates", "clusters", "pages", "tables"),
     "cli": ("*", "commands", "main"),
 }  # fmt: skip
 """Inside a room, from left to right too: folders and files; "*" stands for all that are not named."""

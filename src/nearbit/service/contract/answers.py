@@ -107,6 +107,49 @@ class LabelsAnswer(TypedDict):
     labels: list[LabelAnswer]
 
 
+class MemberAnswer(ItemAnswer):
+    """One item of a group or of a cluster."""
+
+    distance: Annotated[int, More(description="To the first item of the group, or to the center of the cluster.")]
+
+
+class GroupAnswer(TypedDict):
+    """Items that pairs within a radius join."""
+
+    size: Ordinal
+    same_labels: Annotated[bool, More(description="Whether all items that are named have the same labels.")]
+    items: Annotated[list[MemberAnswer], More(description="The first ones by id, not more than were asked for.")]
+
+
+class DuplicatesAnswer(TypedDict):
+    """Groups of near-duplicates, the largest first."""
+
+    radius: int
+    items: Annotated[int, More(description="Items of the index.")]
+    n_groups: int
+    n_others: Annotated[int, More(description="Items in groups beside the first of each.")]
+    groups: list[GroupAnswer]
+    next_first: Annotated[int | None, More(description="Where the next page begins; null on the last one.")]
+
+
+class ClusterAnswer(TypedDict):
+    """Items around one center."""
+
+    size: Ordinal
+    mean_distance: float
+    labels: Annotated[list[LabelAnswer], More(description="The most frequent ones, at most three.")]
+    items: Annotated[list[MemberAnswer], More(description="The typical item first, then the next nearest.")]
+
+
+class ClustersAnswer(TypedDict):
+    """Clusters of all items, the largest first."""
+
+    items: Annotated[int, More(description="Items of the index.")]
+    mean_distance: float
+    has_settled: bool
+    clusters: list[ClusterAnswer]
+
+
 class LimitsAnswer(TypedDict):
     """The limits that clients need to know."""
 
