@@ -188,6 +188,53 @@ def check_scalar(value: Any, name: str) -> str | int | float | bool | None:
     )
 
 
+def check_where(where: Mapping[str, Any]) -> tuple[tuple[str, ...] | None, dict[str, Any]]:
+    """Return the labels of which an item must have one (None for any), and what it must hold under each other key.
+
+    Args:
+        where: "labels": one label, or a list of which the item has at least one; "path" and "digest": a str or None;
+            any other key: the str, int, float, bool or None that the item's metadata holds under it. A number equals
+            a number of the same value; True is not 1, and a missing key is not None.
+
+    Raises:
+        InputError: not a mapping, an empty one, or a value of another form.
+    """
+    if not isinstance(where, Mapping) or not where:
+        raise InputError(f"where must be a mapping with at least one key, such as {{'labels': 'wren'}}, not {where!r}")
+    for key in where:
+        check_text(key, "a key of where")
+    labels = _wanted_labels(where["labels"]) if "labels" in where else None
+    return labels, {key: _wanted(key, value) for key, value in where.items() if key != "labels"}
+
+
+def _wanted(key: str, value: Any) -> str | int | float | bool | None:
+    name = f"where[{key!r}]"
+    if key in ("path", "digest"):
+        return None if value is None else check_text(value, name)
+    return _compared(value, name)
+
+
+def _compared(value: Any, name: str) -> str | int | float | bool | None:
+    """Return a value that a filter compares; raise `InputError` on anything else."""
+    if value is not None and not isinstance(value, str | int | float):
+        raise InputError(
+            f"{name} must be a text, a number, true, false or null, which is compared with the item's value, not a "
+            f"{type(value).__name__}: leave the key out, and look at the items that are found"
+        )
+    if isinstance(value, str):
+        return check_text(value, name)
+    if value is not None and not -(2**63) <= value < 2**63:  # also what is not a number at all
+        raise InputError(f"{name} must be a number of at most 64 bits, not {value}: no item holds another one")
+    return value
+
+
+def _wanted_labels(value: Any) -> tuple[str, ...]:
+    labels = [value] if isinstance(value, str) else value
+    if not isinstance(labels, list | tuple) or not labels:
+        raise InputError(f"where['labels'] must be a label or a list of at least one, not {value!r}")
+    return tuple(check_text(label, f"where['labels'][{position}]") for position, label in enumerate(labels))
+
+
 def _check_json(value: Any, name: str, depth: int = 0) -> None:
     if depth > MAX_DEPTH:
         raise InputError(f"metadata must be nested at most {MAX_DEPTH} deep; flatten it")

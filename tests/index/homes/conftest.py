@@ -2,6 +2,7 @@
 
 import itertools
 
+import postgresql_server
 import pytest
 
 from nearbit.index import create_index
@@ -33,8 +34,20 @@ def in_file(request):
     return lambda: folder / f"{next(NUMBERS)}.index"
 
 
-HOMES = {"file": in_file}
+def in_postgresql(request):
+    server = request.getfixturevalue("postgresql")
+    return lambda: postgresql_server.address(server, f"index{next(NUMBERS)}")
+
+
+HOMES = {"file": in_file, "postgresql": in_postgresql}
 """By scheme: takes a `request`, whose fixtures it may use; returns what gives a new place each time it is called."""
+
+
+@pytest.fixture(scope="session")
+def postgresql():
+    """A running PostgreSQL, for all tests of the session."""
+    with postgresql_server.started() as server:
+        yield server
 
 
 @pytest.fixture(params=HOMES)

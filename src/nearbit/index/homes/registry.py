@@ -28,7 +28,9 @@ class Entry:
     distribution: str
 
 
-HOMES: dict[str, Entry] = {}
+_POSTGRESQL = Entry("nearbit.index.homes.postgresql.opening", "postgresql", "psycopg", "psycopg")
+
+HOMES: dict[str, Entry] = {"postgresql": _POSTGRESQL, "postgres": _POSTGRESQL}
 """By the scheme of an address."""
 
 
