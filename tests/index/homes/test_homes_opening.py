@@ -5,7 +5,9 @@ import pytest
 
 from nearbit.errors import IndexFileError, InputError, MissingExtraError
 from nearbit.index import Address, create_index, open_index
+from nearbit.index.exchange.files import export_index, import_items, read_file
 from nearbit.index.homes import exists, place_of
+from nearbit.index.homes.embedded import of_a_file
 from nearbit.index.homes.registry import HOMES, Entry
 
 CODE = np.zeros((1, 1), np.uint8)
@@ -138,3 +140,17 @@ def test_an_address_is_itself_a_place():
     address = Address.parsed("postgresql://host/db?index=birds")
     assert place_of(address) is address
     assert place_of("a/b.index").name == "b.index"
+
+
+def test_what_is_made_of_a_file_alone_is_refused_of_a_server_with_the_way_there(home, tmp_path):
+    with home.create(8, model_id="m1") as index:
+        index.add(CODE)
+        if home.scheme == "file":
+            assert of_a_file(index, "snapshots") is index
+            return
+        with pytest.raises(InputError, match=r"snapshots are made of an index that is a file.*nearbit index export"):
+            of_a_file(index, "snapshots")
+        export_index(index, tmp_path / "items.npz")
+    with create_index(tmp_path / "copy.index", 8, model_id="m1") as copy:
+        assert import_items(copy, read_file(tmp_path / "items.npz", None)) == 1
+        assert of_a_file(copy, "snapshots") is copy

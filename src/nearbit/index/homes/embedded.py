@@ -7,8 +7,9 @@ import weakref
 from functools import partial
 from pathlib import Path
 
-from nearbit.errors import IndexFileError
+from nearbit.errors import IndexFileError, InputError
 from nearbit.files.writing import sync_folder
+from nearbit.index.homes.contract import Home
 from nearbit.index.index import Index
 from nearbit.index.storage.schema import Meta, create_tables, is_blank, read_meta
 from nearbit.index.storage.store import Store
@@ -53,6 +54,20 @@ def open_(file: Path, *, model_id: str | None, read_only: bool, cache: bool = Tr
         store.close()
         raise
     return Index(store, meta, cache=cache)
+
+
+def of_a_file(index: Home, what: str) -> Index:
+    """Return an index that is a file as it is; `what` names what is to be made of it, which no server makes.
+
+    Raises:
+        InputError: the index lies in a server.
+    """
+    if not isinstance(index, Index):
+        raise InputError(
+            f"{what} are made of an index that is a file, and {index.address} lies in a server: copy it first (nearbit "
+            f"index export {index.address} items.npz; nearbit index import copy.index items.npz)"
+        )
+    return index
 
 
 def in_memory(n_bits: int, model_id: str | None, outputs: str | None) -> Index:

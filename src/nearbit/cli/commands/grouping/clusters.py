@@ -43,10 +43,12 @@ def command(index_path: Path, number: int | None, outputs: tuple[Path, ...], as_
     from nearbit.grouping import told_clusters
     from nearbit.grouping.tables import check_ending, write_clusters
     from nearbit.index import open_index
+    from nearbit.index.homes.embedded import of_a_file
 
     for path in outputs:
         check_ending(path, ENDINGS)
-    with open_index(index_path, read_only=True) as index:
+    with open_index(index_path, read_only=True) as opened:
+        index = of_a_file(opened, "clusters")
         found = index.clusters(number)
         told = told_clusters(index, found)
         for path in outputs:

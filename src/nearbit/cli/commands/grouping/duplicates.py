@@ -61,10 +61,12 @@ def command(index_path: Path, radius: int, confirm: bool, keep: str, outputs: tu
     from nearbit.grouping import find_duplicates
     from nearbit.grouping.tables import check_ending, write_duplicates
     from nearbit.index import open_index
+    from nearbit.index.homes.embedded import of_a_file
 
     for path in outputs:
         check_ending(path, ENDINGS)
-    with open_index(index_path, read_only=True) as index, Bars() as progress:
+    with open_index(index_path, read_only=True) as opened, Bars() as progress:
+        index = of_a_file(opened, "groups")
         found = find_duplicates(index, radius, keep=keep, confirm=confirm, progress=progress)  # type: ignore[arg-type]
     for line in found.advice():
         echo(f"nearbit: note: {line}")
