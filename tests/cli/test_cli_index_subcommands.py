@@ -11,7 +11,7 @@ from model_makers import random_model
 from nearbit.cli import main
 from nearbit.index import create_index, open_index
 
-SUBCOMMANDS = ("add", "sync", "remove", "verify", "compact", "stats", "replace", "filter", "export", "import")
+SUBCOMMANDS = ("add", "sync", "remove", "verify", "compact", "stats", "replace", "filter", "export", "import", "copy")
 
 
 @pytest.fixture
