@@ -13,7 +13,7 @@ from nearbit.index import create_index, open_index
 
 SUBCOMMANDS = (
     "add", "sync", "remove", "verify", "compact", "stats", "replace", "filter", "export", "import", "snapshot",
-    "restore",
+    "restore", "copy",
 )  # fmt: skip
 
 

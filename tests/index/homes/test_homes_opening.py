@@ -148,7 +148,7 @@ def test_what_is_made_of_a_file_alone_is_refused_of_a_server_with_the_way_there(
         if home.scheme == "file":
             assert of_a_file(index, "snapshots") is index
             return
-        with pytest.raises(InputError, match=r"snapshots are made of an index that is a file.*nearbit index export"):
+        with pytest.raises(InputError, match=r"snapshots are made of an index that is a file.*nearbit index copy"):
             of_a_file(index, "snapshots")
         export_index(index, tmp_path / "items.npz")
     with create_index(tmp_path / "copy.index", 8, model_id="m1") as copy:

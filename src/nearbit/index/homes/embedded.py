@@ -64,8 +64,8 @@ def of_a_file(index: Home, what: str) -> Index:
     """
     if not isinstance(index, Index):
         raise InputError(
-            f"{what} are made of an index that is a file, and {index.address} lies in a server: copy it first (nearbit "
-            f"index export {index.address} items.npz; nearbit index import copy.index items.npz)"
+            f"{what} are made of an index that is a file, and {index.address} lies in a server: copy it to one first "
+            f"(nearbit index copy {index.address} copy.index)"
         )
     return index
 
