@@ -6,6 +6,7 @@ import { followTheme } from "./appearance.js";
 import { askToken, showComparison, showHelp } from "./dialogs.js";
 import { announce, byId, counted } from "./dom.js";
 import { showFilters } from "./filters.js";
+import { showGroups } from "./groups.js";
 import { followKeys } from "./keyboard.js";
 import { sayingLoading } from "./loading.js";
 import { message, say, sayProblem, wrongFile } from "./messages.js";
@@ -15,32 +16,16 @@ import { showResults, showWaiting } from "./results.js";
 import { chosen, clearSelection, onCompare } from "./selection.js";
 import { fitted } from "./shrink.js";
 import { searchRandom, showStart } from "./start.js";
-import { addressOf, followHistory, go, readQuery, readState, START } from "./state.js";
+import { followHistory, go, readQuery, readState, START } from "./state.js";
 import { followUploads } from "./upload.js";
+import { followLinks, settle, view } from "./views.js";
 
 const SLOW_MS = 150;
 let visit = 0;
 let answer = null;
 let state = readState();
 let refusedToken = false;
-
-function mark(id, isCurrent) {
-  if (isCurrent) byId(id).setAttribute("aria-current", "page");
-  else byId(id).removeAttribute("aria-current");
-}
-
-function view(name) {
-  delete document.documentElement.dataset.begins;
-  document.body.dataset.view = name;
-  byId("start").hidden = name !== "start";
-  byId("found").hidden = name !== "results";
-  byId("search-view").hidden = name === "about";
-  byId("about-view").hidden = name !== "about";
-  mark("to-about", name === "about");
-  mark("to-search", name !== "about");
-  byId("to-search").setAttribute("href", addressOf({ ...state, view: "search" }));
-  byId("to-about").setAttribute("href", addressOf({ ...state, view: "about" }));
-}
+const isGroups = ({ view: kind }) => kind === "duplicates" || kind === "clusters";
 
 /** Do something that asks the server; say in words what goes wrong, and do `without` in its place. */
 async function attempt(work, again, without = () => {}) {
@@ -58,15 +43,10 @@ async function attempt(work, again, without = () => {}) {
   }
 }
 
-function settle(place) {
-  window.scrollTo({ top: place?.top ?? 0, behavior: "instant" });
-  if (place?.focus) document.querySelector(`[data-key="${CSS.escape(place.focus)}"]`)?.focus({ preventScroll: true });
-}
-
 async function showFound(mine) {
   const slow = setTimeout(() => {
     if (mine !== visit) return;
-    view("results");
+    view("results", state);
     showWaiting(state.k);
     announce("Searching");
   }, SLOW_MS);
@@ -77,7 +57,7 @@ async function showFound(mine) {
   } finally {
     clearTimeout(slow);
   }
-  view("results");
+  view("results", state);
   showResults(answer, state);
   await Promise.all([showQuery(state, answer), showFilters(state, answer.nBits)]);
 }
@@ -92,7 +72,7 @@ async function summarize() {
 /** Show the start page below what went wrong, where the server still answers. */
 async function startInstead(problem) {
   answer = null;
-  view("start");
+  view("start", state);
   if (problem.status !== 0) await attempt(() => Promise.all([showStart(state), summarize()]), () => show(state));
 }
 
@@ -104,12 +84,15 @@ async function show(next, place) {
   const isSame = JSON.stringify([before.view, before.query]) === JSON.stringify([next.view, next.query]);
   await attempt(async () => {
     if (state.view === "about") {
-      view("about");
+      view("about", state);
       await showAbout();
+    } else if (isGroups(state)) {
+      view("groups", state);
+      await showGroups(state, () => mine === visit);
     } else if (state.query) await showFound(mine);
     else {
       answer = null;
-      view("start");
+      view("start", state);
       await showStart(state);
     }
     if (mine !== visit) return;
@@ -120,9 +103,10 @@ async function show(next, place) {
 
 /** Show again what was there before an upload that failed. */
 function putBack() {
-  if (state.view === "about") return view("about");
-  if (!answer) return view("start");
-  view("results");
+  if (state.view === "about") return view("about", state);
+  if (isGroups(state)) return view("groups", state);
+  if (!answer) return view("start", state);
+  view("results", state);
   return showResults(answer, state);
 }
 
@@ -132,7 +116,7 @@ async function upload(original) {
   const file = await fitted(original, limits);
   const wrong = wrongFile(file, limits.image_bytes);
   if (wrong) return say(wrong);
-  view("results");
+  view("results", state);
   showWaiting(state.k);
   announce(`Searching by ${file.name || "the pasted image"}`);
   const found = await sayingLoading(() => searchPicture(file, state), () => mine === visit, state.k);
@@ -169,15 +153,7 @@ function selectFocused() {
 
 function escape() {
   if (chosen.size > 0) clearSelection();
-  else if (state.query || state.view === "about") go({ ...START, k: state.k });
-}
-
-function navigate(id, next) {
-  byId(id).addEventListener("click", (event) => {
-    if (event.metaKey || event.ctrlKey || event.shiftKey) return;
-    event.preventDefault();
-    go(next());
-  });
+  else if (state.query || state.view !== "search") go({ ...START, k: state.k });
 }
 
 const random = () => attempt(() => searchRandom(state), random);
@@ -191,9 +167,7 @@ function begin() {
   onCompare(compare);
   byId("random").addEventListener("click", random);
   byId("lookup").addEventListener("submit", (event) => attempt(() => lookUp(event), () => {}));
-  navigate("home", () => ({ ...START, k: state.k }));
-  navigate("to-search", () => ({ ...state, view: "search" }));
-  navigate("to-about", () => ({ ...state, view: "about" }));
+  followLinks(() => state);
   followHistory(show);
 }
 

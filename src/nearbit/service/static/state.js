@@ -1,10 +1,13 @@
 // What the page shows, as its address says it: so that links can be shared, and back and forward work.
 
 const DEFAULT_K = 24;
+const USUAL_WITHIN = 3;
 export const LARGEST_K = 200;
 
 /** The start page. */
-export const START = { view: "search", query: null, k: DEFAULT_K, radius: null, labels: [], unique: false, ranking: "hamming" };
+export const START = { view: "search", query: null, k: DEFAULT_K, radius: null, labels: [], unique: false, ranking: "hamming", within: USUAL_WITHIN, number: null };
+
+const VIEWS = ["search", "about", "duplicates", "clusters"];
 
 const HEX = /^(?:[0-9a-f]{2})+$/i;
 
@@ -25,20 +28,22 @@ export function readState(address = location.href) {
   const code = fields.get("code");
   const query = id !== null ? { id } : code && HEX.test(code) ? { code: code.toLowerCase() } : null;
   return {
-    view: fields.get("view") === "about" ? "about" : "search",
+    view: VIEWS.includes(fields.get("view")) ? fields.get("view") : "search",
     query,
     k: number(fields.get("k"), 1, LARGEST_K) ?? DEFAULT_K,
     radius: number(fields.get("radius"), 0, Number.MAX_SAFE_INTEGER),
     labels: fields.getAll("label"),
     unique: fields.get("unique") === "1",
     ranking: fields.get("ranking") === "asymmetric" ? "asymmetric" : "hamming",
+    within: number(fields.get("within"), 0, 16) ?? USUAL_WITHIN,
+    number: number(fields.get("number"), 1, 200),
   };
 }
 
 /** Write a state as an address relative to the page. */
 export function addressOf(state) {
   const fields = new URLSearchParams();
-  if (state.view === "about") fields.set("view", "about");
+  if (state.view !== "search") fields.set("view", state.view);
   if (state.query?.id !== undefined) fields.set("id", state.query.id);
   if (state.query?.code !== undefined) fields.set("code", state.query.code);
   if (state.k !== DEFAULT_K) fields.set("k", state.k);
@@ -46,6 +51,8 @@ export function addressOf(state) {
   for (const label of state.labels) fields.append("label", label);
   if (state.unique) fields.set("unique", "1");
   if (state.ranking !== "hamming") fields.set("ranking", state.ranking);
+  if (state.view === "duplicates" && state.within !== USUAL_WITHIN) fields.set("within", state.within);
+  if (state.view === "clusters" && state.number !== null) fields.set("number", state.number);
   const text = fields.toString();
   return text ? `./?${text}` : "./";
 }
