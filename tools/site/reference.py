@@ -20,7 +20,7 @@ def commands_page() -> str:
     """Return the page of all commands: what `--help` prints of each, and of each subcommand."""
     parts = ["# Commands {#the-commands}", "", "What `nearbit COMMAND --help` prints.", ""]
     for name in COMMANDS:
-        context = click.Context(cli, info_name="nearbit")
+        context = click.Context(cli, info_name="nearbit", **cli.context_settings)
         command = cli.get_command(context, name)
         if command is None:
             raise LookupError(f"nearbit has no command {name}")

@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 @click.argument("target", metavar="TARGET", type=IndexPlace())
 @json_option
 def copy(index_path: "Place", target: "Place", as_json: bool) -> None:
-    """Copy INDEX, with the ids of its items, to TARGET, a file or an address in a server.
+    """Copy INDEX, with the ids of its items, to TARGET.
 
-    TARGET is made where it is missing; an interrupted copy is gone on with by the same command.
+    TARGET is a file or an address in a server, and is made where it is missing; an interrupted copy is gone on with by
+    the same command.
     """
     from nearbit.indexing_copy import copy_index
 

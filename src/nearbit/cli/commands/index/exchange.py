@@ -82,7 +82,7 @@ def snapshot(index_path: Path, address: Path, as_json: bool) -> None:
 @click.argument("address", type=click.Path(path_type=Path))
 @json_option
 def restore(index_path: Path, address: Path, as_json: bool) -> None:
-    """Make INDEX of the snapshot in the folder ADDRESS, after verifying it."""
+    """Make INDEX of the snapshot in ADDRESS, once that is verified."""
     from nearbit.files.addresses import address_of
     from nearbit.index.exchange.snapshot import restore_snapshot
 
