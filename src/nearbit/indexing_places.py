@@ -56,7 +56,9 @@ def is_gone(folder: Path, path: str) -> bool:
 
 
 def names_a_file(path: str) -> bool:
-    """Return whether a path has an ending: one without names no file but a built-in image."""
+    """Return whether a path has an ending, and is not within a shard: others name no file but a built-in image."""
+    if ".tar/" in path or ".parquet/" in path:
+        return False
     name = path.rpartition("/")[2]
     if name in ("", ".", "..") or os.sep != "/":
         return PurePath(path).suffix != ""

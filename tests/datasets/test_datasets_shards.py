@@ -9,7 +9,6 @@ import tarfile
 
 import numpy as np
 import pytest
-from shard_makers import image_bytes, members_of, write_shards, write_table, write_tar
 
 from nearbit.datasets import load_dataset, load_images, open_image
 from nearbit.datasets.shards import Passed, read_shard
@@ -17,6 +16,7 @@ from nearbit.datasets.shards import tar as tars
 from nearbit.errors import DataError, InputError
 from nearbit.files.addresses import Place
 from nearbit.reading import ReadingOptions
+from shard_makers import image_bytes, members_of, write_shards, write_table, write_tar
 
 USUAL = ReadingOptions()
 GOOD = image_bytes(0)
@@ -279,15 +279,15 @@ def test_shards_at_addresses_are_the_same_data_set(tmp_path):
     pytest.importorskip("fsspec", reason="addresses need the extra remote")
     folder = write_shards(tmp_path / "birds", n_shards=3, parquet=(1,))
     for file in folder.iterdir():
-        Place.of("memory://far/birds").child(file.name).write(file.read_bytes())
+        Place.of("memory://of-datasets/birds").child(file.name).write(file.read_bytes())
     here = load_dataset(folder)
-    for address in ("memory://far/birds", "memory://far/birds/000*", f"file://{folder}"):
+    for address in ("memory://of-datasets/birds", "memory://of-datasets/birds/000*", f"file://{folder}"):
         far = load_dataset(address)
         assert far.fingerprint == here.fingerprint
         assert np.array_equal(np.asarray(far.source.read(9)), np.asarray(here.source.read(9)))
-    assert len(load_dataset("memory://far/birds/0002.tar")) == 7
+    assert len(load_dataset("memory://of-datasets/birds/0002.tar")) == 7
     with pytest.raises(DataError, match="no shards there"):
-        load_dataset("memory://far/nothing")
+        load_dataset("memory://of-datasets/nothing")
 
 
 def test_a_folder_with_images_and_an_archive_is_a_folder_of_images(tmp_path):

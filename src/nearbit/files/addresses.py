@@ -40,7 +40,9 @@ def address_of(path: str | Path) -> str:
     """Return an address as it was written: `Path` takes one of its slashes away."""
     text = os.fspath(path)
     found = _SCHEME.match(text)
-    return f"{found[1]}://{text[found.end() :].lstrip('/')}" if found and found[1] not in _HERE else text
+    if found is None:
+        return text
+    return f"{found[1]}://{'/' if found[1] in _HERE else ''}{text[found.end() :].lstrip('/')}"
 
 
 @dataclass(frozen=True)

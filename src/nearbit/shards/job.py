@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from nearbit.datasets import content_digest
 from nearbit.files.addresses import Place
 from nearbit.index.exchange.codes_table import CodesAbout
 from nearbit.reading import ReadingOptions
@@ -55,6 +56,7 @@ class Encoded:
         problems: images that were skipped, which the file `NAME.errors.jsonl` lists.
         passed: members or columns that were passed over, by kind.
         bytes: length of the shard.
+        head: SHA-256 of its first bytes: with the length it tells it from others of its name.
         error: why it could not be encoded at all; "" where it was.
     """
 
@@ -62,11 +64,18 @@ class Encoded:
     problems: int = 0
     passed: dict[str, int] = field(default_factory=dict)
     bytes: int = 0
+    head: str = ""
     error: str = ""
 
 
+HEAD = 2**16
 Answered = Callable[[Shard, Encoded], None]
 Died = Callable[[Shard, int | None], bool]
+
+
+def head_of(place: Place) -> str:
+    """Return the SHA-256 of the first bytes of a shard."""
+    return content_digest(place.part(0, HEAD))
 
 
 def errors_name(name: str) -> str:

@@ -19,7 +19,7 @@ from nearbit.files.arrow import arrow_library
 from nearbit.index.arguments import fields_of
 from nearbit.index.exchange.codes_table import PURPOSE, SHARD_KEY, CodesRows, schema_of, table_of
 from nearbit.index.exchange.parquet import WRITING
-from nearbit.shards.job import ROW_BITS, Encoded, Job, Shard, errors_name
+from nearbit.shards.job import ROW_BITS, Encoded, Job, Shard, errors_name, head_of
 
 if TYPE_CHECKING:
     from nearbit.model.bundle import Model
@@ -86,7 +86,7 @@ def encode_shard(model: "Model | OnnxModel", job: Job, shard: Shard) -> Encoded:
     found = shard.place.found()
     if found is None:
         raise DataError(f"{shard.source}: there is no such shard")
-    task = _Task(model, job, shard, found.size)
+    task = _Task(model, job, shard, found.size, head_of(shard.place))
     folder = Place.of(job.output)
     folder.child(shard.name).fill(task.write)
     return task.encoded
@@ -95,16 +95,17 @@ def encode_shard(model: "Model | OnnxModel", job: Job, shard: Shard) -> Encoded:
 class _Task:
     """The encoding of one shard: its file is filled by `write`; `encoded` says what became of it."""
 
-    def __init__(self, model: "Model | OnnxModel", job: Job, shard: Shard, size: int) -> None:
+    def __init__(self, model: "Model | OnnxModel", job: Job, shard: Shard, size: int, head: str) -> None:
         self._model, self._job, self._shard = model, job, shard
         self._problems: list[tuple[int, str, str]] = []
         self._passed = Passed()
-        self._size, self._items = size, 0
+        self._size, self._head, self._items = size, head, 0
 
     @property
     def encoded(self) -> Encoded:
         passed = dict(sorted(self._passed.items()))
-        return Encoded(items=self._items, problems=len(self._problems), passed=passed, bytes=self._size)
+        counts: dict[str, Any] = {"items": self._items, "problems": len(self._problems), "passed": passed}
+        return Encoded(bytes=self._size, head=self._head, **counts)
 
     def write(self, aside: Path) -> None:
         """Write the codes of the shard to a file, and what was skipped to its own place."""

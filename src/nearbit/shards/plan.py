@@ -18,12 +18,12 @@ from nearbit.errors import DataError
 from nearbit.files.addresses import Place
 from nearbit.files.arrow import arrow_errors, arrow_library
 from nearbit.index.exchange.codes_table import KEY, PURPOSE, SHARD_KEY, CodesAbout, about_of
+from nearbit.index.exchange.folder import FORMAT, VERSION
 from nearbit.json_text import parse_json
 from nearbit.reading import ReadingOptions
 from nearbit.shards.job import Encoded
 
-PLAN, SUCCESS = "_codes.json", "_SUCCESS.json"
-FORMAT, VERSION = "nearbit-codes-folder", 1
+PLAN = "_codes.json"
 LARGEST_PLAN = 2**28
 READING = ("image_column", "path_column", "label_column", "id_column", "separator")
 """The options of reading that decide what a file of codes holds."""
@@ -137,10 +137,15 @@ def file_of_codes(place: Place, about: CodesAbout) -> Encoded | None:
 
 def _encoded(text: bytes, n_items: int, place: Place) -> Encoded:
     said = parse_json(text, f"what {place} says of its shard", DataError)
-    passed, fields = said.get("passed") if isinstance(said, dict) else None, ("problems", "bytes")
-    if not isinstance(passed, dict) or not all(isinstance(said.get(name), int) for name in fields):
+    passed = said.get("passed") if isinstance(said, dict) else None
+    if not isinstance(passed, dict) or not _are(said, {"problems": int, "bytes": int, "head": str}):
         raise DataError(f"{place} says of its shard what cannot be: {str(said)[:100]}")
-    return Encoded(items=n_items, problems=said["problems"], passed=passed, bytes=said["bytes"])
+    facts = {name: said[name] for name in ("problems", "bytes", "head")}
+    return Encoded(items=n_items, passed=passed, **facts)
+
+
+def _are(said: dict[str, Any], kinds: dict[str, type]) -> bool:
+    return all(isinstance(said.get(name), kind) for name, kind in kinds.items())
 
 
 def success_of(plan: Plan, done: dict[str, Encoded]) -> dict[str, Any]:

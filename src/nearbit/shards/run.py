@@ -16,14 +16,14 @@ from nearbit.errors import DataError, InputError
 from nearbit.files.addresses import Place, address_of
 from nearbit.files.writing import remove_orphans
 from nearbit.index.exchange.codes_table import CodesAbout
+from nearbit.index.exchange.folder import SUCCESS
 from nearbit.pool import run_in_processes
 from nearbit.progress import Progress, silent
 from nearbit.reading import ReadingOptions
-from nearbit.shards.job import Answered, Died, Encoded, Job, Shard
+from nearbit.shards.job import Answered, Died, Encoded, Job, Shard, head_of
 from nearbit.shards.one import encoder_of
 from nearbit.shards.plan import (
     PLAN,
-    SUCCESS,
     Plan,
     check_same,
     file_of_codes,
@@ -177,14 +177,23 @@ def _check_sources(shards: Sequence[Shard], done: dict[str, Encoded], folder: Pl
     """Raise `DataError` where the codes that are there are those of another shard of the same name."""
     known = [shard for shard in shards if shard.name in done]
     with ThreadPoolExecutor(READERS) as pool:
-        sizes = list(pool.map(lambda shard: shard.place.found(), known))
-    for shard, found in zip(known, sizes, strict=True):
-        before = done[shard.name].bytes
-        if found is not None and found.size != before:
-            raise DataError(
-                f"{folder.child(shard.name)} was made of a shard of {before:,} bytes, and {shard.source} has "
-                f"{found.size:,}: take that file away to encode the shard anew, or name another folder"
-            )
+        reasons = pool.map(lambda shard: _why_other(shard, done[shard.name]), known)
+        for shard, reason in zip(known, reasons, strict=True):
+            if reason:
+                raise DataError(
+                    f"{folder.child(shard.name)} was made of a shard {reason}: take that file away to encode the shard "
+                    "anew, or name another folder"
+                )
+
+
+def _why_other(shard: Shard, done: Encoded) -> str:
+    """Return how a shard differs from the one that codes were made of; "" where it is the same, or gone."""
+    found = shard.place.found()
+    if found is None:
+        return ""
+    if found.size != done.bytes:
+        return f"of {done.bytes:,} bytes, and {shard.source} has {found.size:,}"
+    return "" if head_of(shard.place) == done.head else f"that begins in another way than {shard.source}"
 
 
 def _begin(folder: Place, plan: Plan) -> None:

@@ -15,9 +15,8 @@ from nearbit.cli.commands.index.images import (
     lines_of,
     part_option,
     put_images,
-    sync,
 )
-from nearbit.cli.commands.index.upkeep import compact, filter_, remove, replace, stats, verify
+from nearbit.cli.commands.index.upkeep import compact, remove, replace, stats, verify
 from nearbit.cli.console import (
     Data,
     data_options,
@@ -34,7 +33,6 @@ from nearbit.errors import InputError, NearbitError, did_you_mean
 if TYPE_CHECKING:
     from nearbit.index import Place
 
-SUBCOMMANDS = (add, sync, remove, verify, compact, stats, replace, filter_, export, import_)
 HOW_TO_FIND = (
     "--sync of the folder where they are now gives their items the new paths, --remove-missing removes the items"
 )
@@ -120,12 +118,18 @@ def old_form(
         else:
             _put(index_path, sources, is_mirror, as_json, options)
     except NearbitError as error:
-        hint = "" if not is_name else did_you_mean(str(index_path), [str(one.name) for one in SUBCOMMANDS])
+        hint = did_you_mean(str(index_path), _subcommands(context)) if is_name else ""
         if hint:
             error.add_note(f"({index_path} was taken for an index, not for a subcommand.{hint})")
         raise
     new = asked[0].usage if asked else "sync INDEX IMAGES" if is_mirror else "add INDEX IMAGES..."
     echo(f"nearbit: note: the new form of this command is: nearbit index {new}")
+
+
+def _subcommands(context: click.Context) -> list[str]:
+    """Return the names that stand in the place of an index in the new form."""
+    group = context.parent.command.get_command(context.parent, "index") if context.parent else None
+    return list(group.commands) if isinstance(group, click.Group) else []
 
 
 def _do(context: click.Context, action: Action, index_path: "Place", as_json: bool, options: dict[str, Any]) -> None:
