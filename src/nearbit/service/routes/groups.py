@@ -7,7 +7,7 @@ from typing import Any, final
 from starlette.responses import Response
 
 from nearbit.grouping.clusters import label_counts
-from nearbit.index import Clusters, Groups, Index
+from nearbit.index import Clusters, Groups, Home
 from nearbit.service.contract.answers import JSON, ClustersAnswer, DuplicatesAnswer, JsonAnswer, LabelAnswer
 from nearbit.service.contract.declared import Declared, field
 from nearbit.service.contract.kinds import Whole
@@ -119,7 +119,7 @@ def _clusters(service: Service, asked: Clustering) -> bytes:
     return b'{"clusters":[' + b",".join(parts) + b"]," + ready_json(whole)[1:]
 
 
-def _made(index: Index, number: int | None) -> tuple[Clusters, list[list[LabelAnswer]]]:
+def _made(index: Home, number: int | None) -> tuple[Clusters, list[list[LabelAnswer]]]:
     """Return clusters, and the most frequent labels of each."""
     found = index.clusters(number)
     counts = label_counts(index, found)

@@ -9,7 +9,7 @@ from nearbit.cli.console import counted, echo, emit, index_argument, json_option
 
 if TYPE_CHECKING:
     from nearbit.grouping import ClusterTold
-    from nearbit.index import Clusters
+    from nearbit.index import Clusters, Place
 
 SHOWN = 30
 """Clusters that are printed."""
@@ -34,7 +34,7 @@ ENDINGS = (".csv", ".json", ".html")
 )
 @max_pixels_option
 @json_option
-def command(index_path: Path, number: int | None, outputs: tuple[Path, ...], as_json: bool) -> None:
+def command(index_path: "Place", number: int | None, outputs: tuple[Path, ...], as_json: bool) -> None:
     """Put the items of INDEX into clusters by their codes, each with its typical picture.
 
     The center of a cluster is the majority of its codes, bit by bit; its typical picture is the item nearest to it. The
