@@ -33,9 +33,7 @@ from nearbit.files.writing import write_json
 from nearbit.index.engine.near_pairs import near_pairs, with_distinct_places
 from nearbit.index.engine.structure import build_structure
 from nearbit.index.grouping import groups
-from nearbit.index.live.snapshot import build_main, fresh_snapshot
-from nearbit.index.storage.change_log import State
-from nearbit.index.storage.loading import StoredItems
+from nearbit.index.live.snapshot import snapshot_of
 
 N_BITS = 64
 N_CENTERS = 1000
@@ -61,11 +59,10 @@ def timed(work: Callable[[], Any]) -> tuple[float, Any]:
     return time.process_time() - began, value
 
 
-def found_groups(words: np.ndarray, n_bits: int, radius: int) -> Any:
+def found_groups(codes: np.ndarray, n_bits: int, radius: int) -> Any:
     """Return the groups, from codes alone: the structure is built, too."""
-    ids = np.arange(len(words), dtype=np.int64)
-    main = build_main(StoredItems(ids, words, None), State(0, ""), n_bits)
-    return groups(fresh_snapshot(main, n_bits, None), radius)
+    ids = np.arange(len(codes), dtype=np.int64)
+    return groups(snapshot_of(ids, codes, n_bits), radius)
 
 
 def by_faiss(codes: np.ndarray, sample: np.ndarray, radius: int) -> Callable[[], int] | None:
@@ -101,7 +98,7 @@ def measure(codes: np.ndarray, n_bits: int, radius: int, rounds: int, sample_siz
     words, rng = as_words(codes), np.random.default_rng(1)
     rows = np.sort(rng.choice(len(codes), min(sample_size, len(codes)), replace=False))
     sample = np.ascontiguousarray(codes[rows])
-    sides: dict[str, Callable[[], Any]] = {"nearbit": lambda: found_groups(words, n_bits, radius)}
+    sides: dict[str, Callable[[], Any]] = {"nearbit": lambda: found_groups(codes, n_bits, radius)}
     sides["numpy"] = by_numpy(words, sample, radius)
     flat = by_faiss(codes, sample, radius)
     if flat is not None:
@@ -160,7 +157,7 @@ def main(arguments: list[str] | None = None) -> None:
             codes, n_bits = held["database_codes"], int(held["n_bits"])
         shuffled = np.random.default_rng(0).permutation(len(codes))
         sets += [("trained", codes[shuffled[:n]], n_bits) for n in sorted(options.items) if n <= len(codes)]
-    found_groups(as_words(make(0.02, 20_000)), N_BITS, options.radius)  # kernels are compiled and loaded
+    found_groups(make(0.02, 20_000), N_BITS, options.radius)  # kernels are compiled and loaded
     for name, codes, n_bits in sets:
         run = measure(codes, n_bits, options.radius, options.rounds, options.sample)
         runs.setdefault(name, []).append(run)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from nearbit.index import Clusters, Index, Item
+from nearbit.index import Clusters, Home, Item
 
 EXAMPLES = 8
 """Items of a cluster that are named beside the typical one, unless told otherwise."""
@@ -52,7 +52,7 @@ class ClusterTold:
         }
 
 
-def label_counts(index: Index, found: Clusters) -> list[dict[str, int]]:
+def label_counts(index: Home, found: Clusters) -> list[dict[str, int]]:
     """Return the most frequent labels of each cluster, at most three, with how many of its items have each."""
     labels = {item.id: item.labels for item in index}
     told = []
@@ -62,7 +62,7 @@ def label_counts(index: Index, found: Clusters) -> list[dict[str, int]]:
     return told
 
 
-def told_clusters(index: Index, found: Clusters, *, examples: int = EXAMPLES) -> list[ClusterTold]:
+def told_clusters(index: Home, found: Clusters, *, examples: int = EXAMPLES) -> list[ClusterTold]:
     """Return what there is to tell of each cluster of an index.
 
     Args:

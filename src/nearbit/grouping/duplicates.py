@@ -13,7 +13,7 @@ from nearbit.codes import hamming_distances
 from nearbit.datasets.decoding.decode import image_size
 from nearbit.errors import ImageError, InputError
 from nearbit.grouping.same_pictures import groups_that_look_alike
-from nearbit.index import Index, Item
+from nearbit.index import Home, Item
 from nearbit.index.results import Ids
 from nearbit.progress import Progress, silent
 
@@ -139,7 +139,7 @@ class Duplicates:
 
 
 def find_duplicates(
-    index: Index, radius: int = 3, *, keep: Keep = "largest", confirm: bool = False, progress: Progress = silent
+    index: Home, radius: int = 3, *, keep: Keep = "largest", confirm: bool = False, progress: Progress = silent
 ) -> Duplicates:
     """Return the groups of an index that pairs within a radius join, and which picture of each to keep.
 
@@ -172,9 +172,9 @@ def find_duplicates(
     return Duplicates(radius, keep, len(index), tuple(found), unread)
 
 
-def _decided(index: Index, ids: Ids, keep: str) -> DuplicateGroup:
+def _decided(index: Home, ids: Ids, keep: str) -> DuplicateGroup:
     """Return a group with the picture that is kept first."""
-    folder = index.path.absolute().parent
+    folder = index.folder
     items = index.items(ids)
     facts = [_facts(folder, item, with_size=keep == "largest") for item in items]
     best = 0 if keep == "first" else min(range(len(items)), key=lambda row: (*_rank(facts[row]), items[row].id))

@@ -10,7 +10,7 @@ from nearbit.datasets import open_image
 from nearbit.errors import ImageError
 from nearbit.grouping.clusters import ClusterTold
 from nearbit.grouping.duplicates import Copy, Duplicates
-from nearbit.index import Clusters, Index, Item
+from nearbit.index import Clusters, Home, Item
 from nearbit.report.page import page, photograph
 
 SIDE = 160
@@ -39,9 +39,9 @@ def duplicates_page(found: Duplicates) -> str:
     return page("Duplicates", body)
 
 
-def clusters_page(index: Index, found: Clusters, told: Sequence[ClusterTold]) -> str:
+def clusters_page(index: Home, found: Clusters, told: Sequence[ClusterTold]) -> str:
     """Return the page of clusters: the typical picture of each first, then those next to the center."""
-    folder = index.path.absolute().parent
+    folder = index.folder
     body = [
         "<h1>Clusters</h1>",
         f'<p class="lead">{len(found.ids)} items around {len(found)} centers, {found.mean_distance:.1f} bits from '

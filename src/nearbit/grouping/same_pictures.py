@@ -16,7 +16,7 @@ from PIL import Image
 from nearbit.codes import Codes, as_words
 from nearbit.datasets import open_image
 from nearbit.errors import ImageError
-from nearbit.index import Index, Item
+from nearbit.index import Home, Item
 from nearbit.index.grouping import joined
 from nearbit.index.results import Ids
 from nearbit.progress import Progress
@@ -37,7 +37,7 @@ def difference_hash(image: Image.Image) -> Codes:
     return np.packbits(grey[:, :-1] > grey[:, 1:])
 
 
-def groups_that_look_alike(index: Index, groups: list[Ids], radius: int, progress: Progress) -> tuple[list[Ids], int]:
+def groups_that_look_alike(index: Home, groups: list[Ids], radius: int, progress: Progress) -> tuple[list[Ids], int]:
     """Return the groups that pairs within the radius which look alike join, the largest first, and what was unread.
 
     Args:
@@ -47,7 +47,7 @@ def groups_that_look_alike(index: Index, groups: list[Ids], radius: int, progres
         progress: called as ("comparing pictures", done, total).
     """
     found: list[Ids] = []
-    folder, unread, done, total = index.path.absolute().parent, 0, 0, sum(map(len, groups))
+    folder, unread, done, total = index.folder, 0, 0, sum(map(len, groups))
     with ThreadPoolExecutor(n_threads()) as pool:
         for ids in groups:
             items = index.items(ids)

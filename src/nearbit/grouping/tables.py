@@ -11,7 +11,7 @@ from nearbit.errors import InputError
 from nearbit.files.writing import write_json, write_whole
 from nearbit.grouping.duplicates import Duplicates, acted_on
 from nearbit.grouping.pages import clusters_page, duplicates_page
-from nearbit.index import Clusters, Index
+from nearbit.index import Clusters, Home
 
 DUPLICATE_COLUMNS = (
     "group", "keep", "id", "distance", "path", "file", "width", "height", "bytes", "labels", "digest",
@@ -43,7 +43,7 @@ def write_duplicates(path: Path, found: Duplicates) -> None:
         _write_text(path, duplicates_page(found))
 
 
-def write_clusters(path: Path, index: Index, found: Clusters, told: Sequence[Any]) -> None:
+def write_clusters(path: Path, index: Home, found: Clusters, told: Sequence[Any]) -> None:
     """Write clusters to a file, whole or not at all: .csv (every item), .json or .html (what was told of each).
 
     Raises:
@@ -68,7 +68,7 @@ def _duplicate_rows(found: Duplicates) -> Iterable[Sequence[object]]:
             yield number, keep, one.id, one.distance, one.path or "", one.file or "", *size, labels, one.digest or ""
 
 
-def _cluster_rows(index: Index, found: Clusters) -> Iterable[Sequence[object]]:
+def _cluster_rows(index: Home, found: Clusters) -> Iterable[Sequence[object]]:
     items = {item.id: (item.path or "", ";".join(item.labels)) for item in index}
     ids, away, offsets = found.ids.tolist(), found.distances.tolist(), found.offsets.tolist()
     for number, (start, stop) in enumerate(pairwise(offsets), start=1):

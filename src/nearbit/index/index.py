@@ -12,12 +12,11 @@ import numpy.typing as npt
 from nearbit.codes import Codes, as_words, check_codes
 from nearbit.errors import InputError
 from nearbit.index import arguments, asymmetric_search, changes
-from nearbit.index.clustering import Clusters, clusters
 from nearbit.index.engine.weighted.weights import check_weights
-from nearbit.index.grouping import MOST_PAIRS, Groups, Pairs, groups, pairs
 from nearbit.index.live.filters import filter_of, matching
 from nearbit.index.live.manager import SnapshotManager
-from nearbit.index.live.snapshot import codes_of
+from nearbit.index.live.snapshot import Snapshot, codes_of
+from nearbit.index.nearness import Nearness
 from nearbit.index.offers import ALL, Offer
 from nearbit.index.results import Ids, Item, Results
 from nearbit.index.stats import describe
@@ -34,7 +33,7 @@ ITEMS_PER_PAGE = 1000
 
 
 @final
-class Index:
+class Index(Nearness):
     """An open index; `create_index` and `open_index` make it. A context manager that closes itself.
 
     What `add`, `update` and `remove` wrote is durable when they return, and no other call sees half of it. Threads may
@@ -209,20 +208,8 @@ class Index:
             kept = statements.outputs_of(connection, hits.ids, str(self.outputs), self.n_bits)
         return Results(reordered(hits, real, *kept, k=limit, rerank=first), snapshot.room(limit), self)
 
-    @suggesting
-    def pairs(self, radius: int, *, most: int = MOST_PAIRS) -> Pairs:
-        """Return all pairs of items at most `radius` bits apart; an `InputError` where they are more than `most`."""
-        return pairs(self._manager.view()[0], radius, most)
-
-    @suggesting
-    def groups(self, radius: int) -> Groups:
-        """Return the groups of items joined by chains of at most `radius` bits a step; see `nearbit.index.grouping`."""
-        return groups(self._manager.view()[0], radius)
-
-    @suggesting
-    def clusters(self, n: int | None = None) -> Clusters:
-        """Return all items around `n` centers (None for a usual number); see `nearbit.index.clustering`."""
-        return clusters(self._manager.view()[0], n)
+    def _snapshot(self) -> Snapshot:
+        return self._manager.view()[0]
 
     def items(self, ids: npt.ArrayLike) -> list[Item]:
         """Return the items of these ids, in the order asked; raise `InputError` where one is not there."""

@@ -19,6 +19,7 @@ from nearbit.service.contract.answers import ItemAnswer
 from nearbit.service.http.errors import ApiError
 from nearbit.service.http.json_answers import id_facts, ready_json
 from nearbit.service.images.originals import Originals
+from nearbit.service.info import TrainedOn
 from nearbit.service.monitoring import log
 
 LOOK_SECONDS = 0.1
@@ -66,6 +67,7 @@ class Collection:
         self.path = path
         self.pictures = pictures
         self._writable = writable
+        self._trained: TrainedOn | None = None
         self._lock = threading.Lock()
         self._making: dict[str, threading.Lock] = defaultdict(threading.Lock)
         self._held = threading.local()
@@ -82,6 +84,12 @@ class Collection:
         """
         with self._using() as opened:
             yield opened.index
+
+    def know(self, trained: TrainedOn | None) -> None:
+        """Take what pictures the model was trained on, to say so of items from now on."""
+        with self._lock:
+            self._trained = trained
+            self._opened.rendered = {}
 
     def fresh(self) -> None:
         """Forget what was kept of items: they were changed here."""
@@ -206,6 +214,7 @@ class Collection:
     def facts_of(self, item: Item) -> ItemAnswer:
         """Return what is said of an item."""
         has_file, is_gone = self.pictures.look(item)
+        trained = self._trained
         is_seen = has_file or self.pictures.is_built_in(item)
         place = f"{API}/items/{item.id}"
         return {
@@ -218,6 +227,7 @@ class Collection:
             "thumbnail": f"{place}/thumbnail?v={version_of(item)}" if is_seen else None,
             "has_original": has_file,
             "missing": not is_seen and is_gone,
+            "trained_on": None if trained is None else trained.has(self._opened.index.model_id, item.digest),
         }
 
 

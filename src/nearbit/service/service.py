@@ -9,7 +9,7 @@ from typing import Any, ParamSpec, TypeVar, final
 import numpy as np
 
 from nearbit.codes import n_bytes
-from nearbit.errors import NearbitError
+from nearbit.errors import BundleError, DataError, NearbitError
 from nearbit.index import Home, Place, open_index
 from nearbit.index.storage.open_file import real_path
 from nearbit.model.load import Encoder, load_encoder, may_have_made, model_at_hand, model_of_index
@@ -18,6 +18,7 @@ from nearbit.service.encoder import Encoding
 from nearbit.service.http.errors import ApiError, api_error_of
 from nearbit.service.images.originals import Originals
 from nearbit.service.images.thumbnails import Thumbnails
+from nearbit.service.info import TrainedOn, trained_on
 from nearbit.service.monitoring import Counters, log
 from nearbit.service.search import Searcher, Seconds
 from nearbit.service.settings import ServiceOptions
@@ -183,11 +184,20 @@ class Service:
             if seconds:
                 self.counters.count_stage(stage, seconds)
 
+    def _trained_on(self) -> TrainedOn | None:
+        """Return the pictures that the model was trained on; None where it does not say, which the log then tells."""
+        try:
+            return None if self.model_folder is None else trained_on(self.model_folder)
+        except (BundleError, DataError) as error:
+            log("split_not_read", error=str(error))
+            return None
+
     def _warm(self) -> None:
         try:
             with self.collection.use() as index:
                 index.search(np.zeros((1, n_bytes(index.n_bits)), np.uint8), k=1)
                 first = [item.id for item in index.items_after(-1, 1)]
+            self.collection.know(self._trained_on())
             self.collection.rendered(first)  # reads the pictures of a built-in data set
         except Exception as error:  # noqa: BLE001 - the index may be damaged: each search says so again
             log("index_not_loaded", error=str(error))

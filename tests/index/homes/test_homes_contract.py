@@ -291,3 +291,17 @@ def test_filters_by_a_key_are_kept_or_refused(home, index):
     assert index.filters() == []
     with pytest.raises(InputError, match="camera"):
         index.drop_filter("camera")
+
+
+def test_pairs_groups_and_clusters_are_of_all_items_as_they_are_now(index):
+    assert len(index.groups(2)) == len(index.clusters()) == 0
+    index.add(CODES, ids=[9, 3, 5, 1])
+    index.add(CODES[2:3])
+    index.remove([5])
+    pairs = index.pairs(1)
+    told = list(zip(pairs.distances.tolist(), pairs.first.tolist(), pairs.second.tolist(), strict=True))
+    assert told == [(0, 1, 9), (1, 1, 3), (1, 3, 9)]
+    assert [group.tolist() for group in index.groups(1)] == [[1, 3, 9]]
+    assert [index.clusters(2)[number].tolist() for number in range(2)] == [[1, 9, 3], [10]]
+    with pytest.raises(InputError, match=r"radius \(in bits\) must be a whole number of at least 0"):
+        index.groups(-1)

@@ -105,7 +105,9 @@ def _check_equal(index: Home, items: Exchanged, there: Any, codes: Any, name: st
     other = (codes != items.codes[there]).any(axis=1)
     if other.any():
         number = np.asarray(items.ids)[there][other][0]
-        raise InputError(f"{index.path} already holds item {number} with another code than {name}: use another index")
+        raise InputError(
+            f"{index.address} already holds item {number} with another code than {name}: use another index"
+        )
 
 
 def _without(items: Exchanged, there: Any) -> Exchanged:

@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from nearbit.codes import Codes
+from nearbit.index.clustering import Clusters
+from nearbit.index.grouping import MOST_PAIRS, Groups, Pairs
 from nearbit.index.homes.address import Address
 from nearbit.index.offers import Offer
 from nearbit.index.results import Ids, Item, Results
@@ -117,6 +119,18 @@ class Home(Protocol):
 
     def codes(self) -> tuple[Ids, Codes]:
         """Return all ids int64 `(n,)`, ascending, and their codes uint8 `(n, ceil(n_bits / 8))`."""
+        ...
+
+    def pairs(self, radius: int, *, most: int = MOST_PAIRS) -> Pairs:
+        """Return all pairs of items within a radius; see `Nearness`, as for the next two."""
+        ...
+
+    def groups(self, radius: int) -> Groups:
+        """Return the groups that such pairs join."""
+        ...
+
+    def clusters(self, n: int | None = None) -> Clusters:
+        """Return all items around the centers of clusters."""
         ...
 
     def matching(self, where: Mapping[str, Any]) -> Ids:

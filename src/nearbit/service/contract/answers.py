@@ -31,6 +31,10 @@ class ItemAnswer(TypedDict):
     thumbnail: Annotated[str | None, More(description="Where a small picture is; null where there is none.")]
     has_original: Annotated[bool, More(description="Whether the file can be downloaded.")]
     missing: Annotated[bool, More(description="Whether the file is no longer where the index says.")]
+    trained_on: Annotated[
+        bool | None,
+        More(description="Whether the network was trained on this very picture; null where that is not known."),
+    ]
 
 
 class NeighborAnswer(ItemAnswer):
@@ -198,6 +202,13 @@ class HealthAnswer(TypedDict):
     tie_at_k: float | None
     center_margin: int | None
     center_spread: float | None
+    likely_distance: Annotated[
+        int | None,
+        More(
+            description="Bits up to which two items are rather of one class than of the two nearest ones, by the "
+            "model's centers; null without centers."
+        ),
+    ]
     advice: list[str]
     n_all: Annotated[int, More(description="Items of the index; n_items of them, evenly spaced, were measured.")]
     ones: Annotated[list[float], More(description="The share of ones of each bit.")]
@@ -283,6 +294,7 @@ _ITEM: ItemAnswer = {
     "thumbnail": "/api/v1/items/7/thumbnail?v=ee13e98d78a7",
     "has_original": True,
     "missing": False,
+    "trained_on": False,
 }
 _SEARCH: SearchAnswer = {
     "n_bits": 64,

@@ -7,8 +7,7 @@ from typing import Any, final
 from starlette.responses import Response
 
 from nearbit.grouping.clusters import label_counts
-from nearbit.index import Clusters, Groups, Index
-from nearbit.index.homes.embedded import of_a_file
+from nearbit.index import Clusters, Groups, Home
 from nearbit.service.contract.answers import JSON, ClustersAnswer, DuplicatesAnswer, JsonAnswer, LabelAnswer
 from nearbit.service.contract.declared import Declared, field
 from nearbit.service.contract.kinds import Whole
@@ -84,9 +83,7 @@ def _recent(service: Service, kind: str) -> Recent:
 
 def _duplicates(service: Service, asked: Grouping) -> bytes:
     with service.collection.use() as index:
-        found: Groups = _recent(service, "groups").of(
-            asked.radius, lambda: of_a_file(index, "groups").groups(asked.radius)
-        )
+        found: Groups = _recent(service, "groups").of(asked.radius, lambda: index.groups(asked.radius))
         stop = min(len(found), asked.first + asked.limit)
         groups = [_group(service, found, number, asked.members) for number in range(asked.first, stop)]
         about = {
@@ -110,9 +107,7 @@ def _group(service: Service, found: Groups, number: int, members: int) -> bytes:
 
 def _clusters(service: Service, asked: Clustering) -> bytes:
     with service.collection.use() as index:
-        found, labels = _recent(service, "clusters").of(
-            asked.number, lambda: _made(of_a_file(index, "clusters"), asked.number)
-        )
+        found, labels = _recent(service, "clusters").of(asked.number, lambda: _made(index, asked.number))
         parts = []
         for number in range(len(found)):
             start, stop = int(found.offsets[number]), int(found.offsets[number + 1])
@@ -124,7 +119,7 @@ def _clusters(service: Service, asked: Clustering) -> bytes:
     return b'{"clusters":[' + b",".join(parts) + b"]," + ready_json(whole)[1:]
 
 
-def _made(index: Index, number: int | None) -> tuple[Clusters, list[list[LabelAnswer]]]:
+def _made(index: Home, number: int | None) -> tuple[Clusters, list[list[LabelAnswer]]]:
     """Return clusters, and the most frequent labels of each."""
     found = index.clusters(number)
     counts = label_counts(index, found)

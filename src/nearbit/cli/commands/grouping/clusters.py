@@ -9,7 +9,7 @@ from nearbit.cli.console import counted, echo, emit, index_argument, json_option
 
 if TYPE_CHECKING:
     from nearbit.grouping import ClusterTold
-    from nearbit.index import Clusters
+    from nearbit.index import Clusters, Place
 
 SHOWN = 30
 """Clusters that are printed."""
@@ -34,7 +34,7 @@ ENDINGS = (".csv", ".json", ".html")
 )
 @max_pixels_option
 @json_option
-def command(index_path: Path, number: int | None, outputs: tuple[Path, ...], as_json: bool) -> None:
+def command(index_path: "Place", number: int | None, outputs: tuple[Path, ...], as_json: bool) -> None:
     """Put the items of INDEX into clusters by their codes, each with its typical picture.
 
     The center of a cluster is the majority of its codes, bit by bit; its typical picture is the item nearest to it. The
@@ -43,12 +43,10 @@ def command(index_path: Path, number: int | None, outputs: tuple[Path, ...], as_
     from nearbit.grouping import told_clusters
     from nearbit.grouping.tables import check_ending, write_clusters
     from nearbit.index import open_index
-    from nearbit.index.homes.embedded import of_a_file
 
     for path in outputs:
         check_ending(path, ENDINGS)
-    with open_index(index_path, read_only=True) as opened:
-        index = of_a_file(opened, "clusters")
+    with open_index(index_path, read_only=True) as index:
         found = index.clusters(number)
         told = told_clusters(index, found)
         for path in outputs:

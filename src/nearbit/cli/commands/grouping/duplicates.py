@@ -19,6 +19,7 @@ from nearbit.files.writing import path_seen_from
 
 if TYPE_CHECKING:
     from nearbit.grouping import Copy, Duplicates
+    from nearbit.index import Place
 
 SHOWN_GROUPS, SHOWN_COPIES = 10, 5
 """Groups, and pictures of each, that are printed."""
@@ -52,7 +53,9 @@ ENDINGS = (".csv", ".json", ".html", ".txt")
 )
 @max_pixels_option
 @json_option
-def command(index_path: Path, radius: int, confirm: bool, keep: str, outputs: tuple[Path, ...], as_json: bool) -> None:
+def command(
+    index_path: "Place", radius: int, confirm: bool, keep: str, outputs: tuple[Path, ...], as_json: bool
+) -> None:
     """Find near-duplicate pictures of INDEX: all pairs within --radius bits, exactly, and the groups they join.
 
     A group is joined by chains: each picture lies within --radius bits of another one of it, and the ends may lie
@@ -61,12 +64,10 @@ def command(index_path: Path, radius: int, confirm: bool, keep: str, outputs: tu
     from nearbit.grouping import find_duplicates
     from nearbit.grouping.tables import check_ending, write_duplicates
     from nearbit.index import open_index
-    from nearbit.index.homes.embedded import of_a_file
 
     for path in outputs:
         check_ending(path, ENDINGS)
-    with open_index(index_path, read_only=True) as opened, Bars() as progress:
-        index = of_a_file(opened, "groups")
+    with open_index(index_path, read_only=True) as index, Bars() as progress:
         found = find_duplicates(index, radius, keep=keep, confirm=confirm, progress=progress)  # type: ignore[arg-type]
     for line in found.advice():
         echo(f"nearbit: note: {line}")
@@ -76,7 +77,7 @@ def command(index_path: Path, radius: int, confirm: bool, keep: str, outputs: tu
     emit(about, as_json=as_json, lines=_lines(found, index_path, outputs))
 
 
-def _lines(found: "Duplicates", index_path: Path, outputs: tuple[Path, ...]) -> list[str]:
+def _lines(found: "Duplicates", index_path: "Place", outputs: tuple[Path, ...]) -> list[str]:
     n_groups, among = len(found.groups), counted(found.n_items, "item", "items")
     if not n_groups:
         return [f"no two of {among} lie within {found.radius} bits of each other"]

@@ -128,7 +128,8 @@ def old_form(
 
 def _subcommands(context: click.Context) -> list[str]:
     """Return the names that stand in the place of an index in the new form."""
-    group = context.parent.command.get_command(context.parent, "index") if context.parent else None
+    parent = context.find_root()
+    group = parent.command.get_command(parent, "index") if isinstance(parent.command, click.Group) else None
     return list(group.commands) if isinstance(group, click.Group) else []
 
 

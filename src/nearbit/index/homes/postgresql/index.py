@@ -22,7 +22,8 @@ from nearbit.index.homes.postgresql.maintenance import compacted, described
 from nearbit.index.homes.postgresql.schema import Tables, lock_of
 from nearbit.index.homes.postgresql.searching import Search, plain_queries, weighted_queries
 from nearbit.index.homes.postgresql.verify import problems
-from nearbit.index.live.snapshot import PADDED
+from nearbit.index.live.snapshot import PADDED, Snapshot, snapshot_of
+from nearbit.index.nearness import Nearness
 from nearbit.index.offers import ALL, Offer
 from nearbit.index.results import Hits, Ids, Item, Results
 from nearbit.index.storage.change_log import State
@@ -35,7 +36,7 @@ Result = TypeVar("Result")
 
 
 @final
-class PostgresIndex:
+class PostgresIndex(Nearness):
     """An index whose items lie in tables of PostgreSQL; see `nearbit.index.homes.Home` for its calls.
 
     One transaction of the server is behind each call: what it wrote is durable when it returns (as far as the server's
@@ -165,6 +166,9 @@ class PostgresIndex:
     def codes(self) -> tuple[Ids, Codes]:
         """Return all ids, ascending, and their codes."""
         return self._read(lambda connection: reading.all_codes(connection, self._tables))
+
+    def _snapshot(self) -> Snapshot:
+        return snapshot_of(*self.codes(), self.n_bits)
 
     def matching(self, where: Mapping[str, Any]) -> Ids:
         """Return the ids of the items that meet every key of `where`, ascending."""
