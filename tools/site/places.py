@@ -33,10 +33,18 @@ def taken_files() -> dict[str, str]:
         found[name] = code_page(name)
         if path.parent.name != "examples":
             found[posixpath.dirname(name)] = code_page(name)
+    for path in notebooks():
+        name = path.relative_to(ROOT).as_posix()
+        found[name] = name.removesuffix(".ipynb") + ".md"
     for path in sorted((ROOT / "benchmarks" / "results").glob("*.json")):
         name = path.relative_to(ROOT).as_posix()
         found[name] = name
     return found
+
+
+def notebooks() -> list[Path]:
+    """Return the notebooks of the examples."""
+    return sorted((ROOT / "examples" / "notebooks").glob("*.ipynb"))
 
 
 def code_page(name: str) -> str:
