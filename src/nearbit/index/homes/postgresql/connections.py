@@ -64,8 +64,8 @@ class Connections:
     def writing(self, work: Callable[[Connection], Result]) -> Result:
         """Return what some work gives in one transaction of the only writer; durable, all or nothing.
 
-        Where the connection is lost before the end nothing was written, and it is done again. Where it is lost at the
-        end, the server is asked whether it was.
+        Where the connection is lost, the server is asked whether the transaction was durable before; if not, it is done
+        again.
         """
         return self._again(lambda connection: self._write(connection, work))
 
@@ -128,24 +128,22 @@ class Connections:
         try:
             connection.execute("COMMIT")
         except psycopg.OperationalError as error:
-            if not is_lost(error, connection) or row is None:
+            if not is_lost(error, connection) or row is None or not self._was_committed(str(row[0])):
                 raise
-            self._check_committed(str(row[0]))
         return result
 
-    def _check_committed(self, number: str) -> None:
-        """Raise unless a transaction whose end was not told is durable."""
+    def _was_committed(self, number: str) -> bool:
+        """Return whether a transaction is durable whose connection was lost before its end was told."""
         self._forget()
-        unknown = f"the server of {self.address} was lost as it was told to keep the change"
         try:
             with self._use(RESTART_SECONDS) as connection:
                 row = connection.execute("SELECT pg_xact_status(%s::xid8)", (number,)).fetchone()
         except (psycopg.Error, IndexFileError):
             raise IndexFileError(
-                f"{unknown}, and is still away: look whether it is there before doing it again"
+                f"the server of {self.address} was lost as it was told to keep the change, and is still away: look "
+                "whether the change is there before you make it again"
             ) from None
-        if row is None or row[0] != "committed":
-            raise IndexFileError(f"{unknown}: nothing was changed; do it again") from None
+        return row is not None and row[0] == "committed"
 
     @contextmanager
     def _use(self, patience: float = 0.0) -> Iterator[Connection]:

@@ -47,6 +47,14 @@ _WORDS: tuple[tuple[type[psycopg.Error] | tuple[type[psycopg.Error], ...], str],
 )
 """By class of error; the first that fits."""
 
+_SAID = (
+    (("password",), _WORDS[0][1]),
+    (("authentication",), _WORDS[0][1]),
+    (("role", "does not exist"), _WORDS[0][1]),
+    (("database", "does not exist"), _WORDS[1][1]),
+)
+"""Of errors while a connection is opened, which have no class of their own: what is in the text."""
+
 LOST = (errors.AdminShutdown, errors.CrashShutdown, errors.CannotConnectNow, psycopg.InterfaceError)
 
 
@@ -73,8 +81,9 @@ def plain_error(address: Address, error: psycopg.Error) -> IndexFileError | Inpu
         return IndexFileError(f"the index {address} cannot be used: {words} (PostgreSQL says: {said})")
     if isinstance(error, psycopg.ProgrammingError) and "invalid" in said and "parameter" in said:
         return InputError(f"{address}: the client of PostgreSQL says: {said}; leave that parameter out")
-    if "password" in said or "authentication" in said:
-        return IndexFileError(f"the index {address} cannot be used: {_WORDS[0][1]} (PostgreSQL says: {said})")
+    for signs, words in _SAID:
+        if all(sign in said for sign in signs):
+            return IndexFileError(f"the index {address} cannot be used: {words} (PostgreSQL says: {said})")
     if isinstance(error, psycopg.OperationalError):
         return IndexFileError(
             f"the server of {address} cannot be reached: {said}; see that it runs and that host, port and database are "

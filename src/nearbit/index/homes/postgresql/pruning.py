@@ -9,7 +9,7 @@ import numpy.typing as npt
 from nearbit.codes import as_words, word_distances
 from nearbit.index.engine.distinct import distinct_codes
 from nearbit.index.engine.layout import Words
-from nearbit.index.engine.pivots import find_pivots
+from nearbit.index.engine.pivots import find_pivots, nearest_pivots
 from nearbit.index.homes.postgresql.connections import Connection
 from nearbit.index.homes.postgresql.rows import codes_of
 from nearbit.index.homes.postgresql.schema import Tables
@@ -27,7 +27,8 @@ FEWEST_CODES = 4_096
 GROWTH = 4
 """Pivots are chosen anew once the codes are so many times those that they were chosen for."""
 
-ROWS_A_PASS = 8_192
+MOST_PAIRS_IN_NUMPY = 4_000_000
+"""Codes times pivots beyond which the compiled search for the nearest pivot is worth loading."""
 
 
 @final
@@ -80,20 +81,23 @@ class Pivots:
 
     def assigned(self, words: Words) -> tuple[Whole, Whole]:
         """Return the nearest pivot (the first of equals) of codes uint64 `(n, words)`, and the distance to it."""
-        near = np.full(len(words), NO_PIVOT, np.int32)
-        how_far = np.zeros(len(words), np.int32)
-        if not len(self.words):
-            return near, how_far
-        for begin in range(0, len(words), ROWS_A_PASS):
-            some = slice(begin, begin + ROWS_A_PASS)
-            best = np.full(len(words[some]), np.iinfo(np.int32).max, np.int32)
-            for number, pivot in enumerate(self.words):
-                distances = word_distances(pivot, words[some])
-                closer = distances < best
-                best[closer] = distances[closer]
-                near[some][closer] = number
-            how_far[some] = best
+        if not len(self.words) or not len(words):
+            return np.full(len(words), NO_PIVOT, np.int32), np.zeros(len(words), np.int32)
+        if len(words) * len(self.words) > MOST_PAIRS_IN_NUMPY:
+            return _assigned_by_kernel(words, self.words)
+        near, how_far = np.zeros(len(words), np.int32), word_distances(self.words[0], words)
+        for number, pivot in enumerate(self.words[1:], start=1):
+            distances = word_distances(pivot, words)
+            closer = distances < how_far
+            how_far[closer], near[closer] = distances[closer], number
         return near, how_far
+
+
+def _assigned_by_kernel(words: Words, pivots: Words) -> tuple[Whole, Whole]:
+    near, how_far = np.empty(len(words), np.uint16), np.empty(len(words), np.uint16)
+    columns = np.ascontiguousarray(words.T)
+    nearest_pivots(columns, 0, len(words), np.ascontiguousarray(pivots.T), near, how_far)
+    return near.astype(np.int32), how_far.astype(np.int32)
 
 
 def no_pivots(n_words: int) -> Pivots:

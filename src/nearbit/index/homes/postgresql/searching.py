@@ -143,21 +143,22 @@ class Search:
     ) -> tuple[str, dict[str, Any]]:
         """Return the statement that finds the nearest items among codes within `reach` bits, and its parameters."""
         given = {**_given(query, k), "reach": reach}
-        x = f"code # %(code)s::bit({self.tables.n_bits})"
+        code = f"%(code)s::bit({self.tables.n_bits})"
         if not pivots.total or pivots.share(distances, reach) > MOST_SHARE:
-            rows = f"SELECT code, first_id, {x} AS x FROM {self.tables.codes} OFFSET 0"
+            rows = f"SELECT code, first_id, code # {code} AS x FROM {self.tables.codes}"
         else:
             given |= dict(zip(("pivots", "low", "high"), pivots.ranges(distances, reach), strict=True))
             rows = (
-                f"SELECT c.code, c.first_id, c.x FROM unnest(%(pivots)s::integer[], %(low)s::integer[], "
-                f"%(high)s::integer[]) AS r(pivot, low, high), LATERAL (SELECT code, first_id, {x} AS x FROM "
+                f"SELECT c.code, c.first_id, c.code # {code} AS x FROM unnest(%(pivots)s::integer[], "
+                f"%(low)s::integer[], %(high)s::integer[]) AS r(pivot, low, high), LATERAL (SELECT code, first_id FROM "
                 f"{self.tables.codes} AS d WHERE d.pivot = r.pivot AND d.distance BETWEEN r.low AND r.high "
-                "OFFSET 0) AS c OFFSET 0"
+                "OFFSET 0) AS c"
             )
+        limits = [] if reach >= self.tables.n_bits else ["bit_count(x) <= %(reach)s"]
+        limits += [] if query.limit >= int(query.steps[-1]) else [f"{self._weighs([query])} <= %(limit)s"]
         near = (
-            f"SELECT code, first_id, bits, far FROM (SELECT code, first_id, bit_count(x) AS bits, "
-            f"{self._weighs([query])} AS far FROM ({rows}) AS looked_at) AS m WHERE bits <= %(reach)s "
-            "AND far <= %(limit)s ORDER BY far, first_id LIMIT %(k)s"
+            f"SELECT code, first_id, bit_count(x) AS bits, {self._weighs([query])} AS far FROM ({rows}) AS m "
+            f"{'WHERE ' if limits else ''}{' AND '.join(limits)} ORDER BY far, first_id LIMIT %(k)s"
         )
         return self._items_of(near), given
 

@@ -131,16 +131,24 @@ def choose_pivots(connection: Connection, tables: Tables, counts: Counts) -> Non
         for row, pivot, distance in zip(order.tolist(), near[order].tolist(), how_far[order].tolist(), strict=True):
             copy.write_row((*rows[row], pivot, distance))
     connection.execute(f"DELETE FROM {tables.pivots}")
-    reach = [
-        (how_far[near == number].min(initial=tables.n_bits), how_far[near == number].max(initial=-1))
-        for number in range(len(chosen.words))
-    ]
+    low, high = _reaches(near, how_far, len(chosen.words), tables.n_bits)
     pivots = bits_of(np.ascontiguousarray(chosen.words).view(np.uint8)[:, : codes.shape[1]], tables.n_bits)
     with connection.cursor() as cursor, cursor.copy(f"COPY {tables.pivots} FROM STDIN") as copy:
-        for number, (code, (low, high)) in enumerate(zip(pivots, reach, strict=True)):
-            copy.write_row((number, code, int(low), int(high)))
+        for row in zip(range(len(pivots)), pivots, low.tolist(), high.tolist(), strict=True):
+            copy.write_row(row)
     counts.codes, counts.codes_then, counts.pivots = len(rows), len(rows), _new_version()
     connection.execute(f"ANALYZE {tables.codes}")
+
+
+def _reaches(
+    near: npt.NDArray[np.int32], how_far: npt.NDArray[np.int32], n_pivots: int, n_bits: int
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+    """Return between which distances the codes of each pivot lie; of one without codes the first is the larger."""
+    low, high = np.full(n_pivots, n_bits, np.int32), np.full(n_pivots, -1, np.int32)
+    has_pivot = near >= 0
+    np.minimum.at(low, near[has_pivot], how_far[has_pivot])
+    np.maximum.at(high, near[has_pivot], how_far[has_pivot])
+    return low, high
 
 
 def _new_version() -> int:
@@ -186,13 +194,12 @@ def _widen(
 ) -> None:
     """Write how far the codes of each pivot reach now, where that is farther than before."""
     pivots = np.unique(near)
-    low = [int(how_far[near == pivot].min()) for pivot in pivots]
-    high = [int(how_far[near == pivot].max()) for pivot in pivots]
+    low, high = _reaches(near, how_far, int(pivots.max(initial=-1)) + 1, tables.n_bits)
     done = connection.execute(
         f"UPDATE {tables.pivots} AS p SET nearest = least(p.nearest, n.low), farthest = greatest(p.farthest, n.high) "
         "FROM unnest(%s::integer[], %s::integer[], %s::integer[]) AS n(pivot, low, high) "
         "WHERE p.pivot = n.pivot AND (n.low < p.nearest OR n.high > p.farthest)",
-        (pivots.tolist(), low, high),
+        (pivots.tolist(), low[pivots].tolist(), high[pivots].tolist()),
     )
     if done.rowcount:
         counts.pivots = _new_version()
