@@ -71,7 +71,7 @@ class Service:
             self.model_folder = model_at_hand(index) if given is None else model_of_index(index, given)
         folder = self.model_folder
         load = None if folder is None else lambda: load_encoder(folder)
-        beside = options.index.parent if isinstance(options.index, Path) else None
+        beside = options.index.parent if isinstance(options.index, Path) else options.index
         places = (beside, own.absolute().parent, folder.parent if folder is not None else None)
         self._hidden = tuple(str(place) for place in places if place is not None and str(place) != ".")
         why_not = "no model is at hand that made these codes"

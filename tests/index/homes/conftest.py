@@ -2,9 +2,9 @@
 
 import itertools
 
-import postgresql_server
 import pytest
 
+import postgresql_server
 from nearbit.index import create_index
 
 NUMBERS = itertools.count(1)
@@ -41,13 +41,6 @@ def in_postgresql(request):
 
 HOMES = {"file": in_file, "postgresql": in_postgresql}
 """By scheme: takes a `request`, whose fixtures it may use; returns what gives a new place each time it is called."""
-
-
-@pytest.fixture(scope="session")
-def postgresql():
-    """A running PostgreSQL, for all tests of the session."""
-    with postgresql_server.started() as server:
-        yield server
 
 
 @pytest.fixture(params=HOMES)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,8 @@ from nearbit.codes import Codes, n_bytes
 from nearbit.index.results import Item
 from nearbit.index.storage.damage import Damage
 from nearbit.index.storage.rows import EMPTY, Fields, labels_of, metadata_of
+
+_ESCAPES = str.maketrans({"\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\b": "\\b", "\f": "\\f", "\v": "\\v"})
 
 COLUMNS = "id, code::text, path, labels, metadata::text, digest"
 """What `item_of` reads."""
@@ -50,18 +53,32 @@ def item_of(row: tuple[Any, ...], n_bits: int) -> Item:
     )
 
 
-def copied_rows(
+def copied_lines(
     ids: npt.NDArray[np.int64],
     bits: Sequence[str],
     fields: Sequence[Fields] | None,
     scales: Sequence[float] | None,
     outputs: Sequence[bytes] | None,
-) -> Iterator[tuple[Any, ...]]:
-    """Yield what COPY takes for each new item, in the order of `COPIED`."""
+) -> Iterator[str]:
+    """Yield what COPY takes for each new item, in the order of `COPIED`: a line of text."""
     for row, item_id in enumerate(ids.tolist()):
         path, labels, metadata, digest = EMPTY if fields is None else fields[row]
-        kept = (None, None) if scales is None or outputs is None else (scales[row], outputs[row])
-        yield (item_id, bits[row], path, list(labels_of(labels)), metadata, digest, *kept)
+        kept = ("", "") if scales is None or outputs is None else (repr(scales[row]), f"\\x{outputs[row].hex()}")
+        yield copied_line(
+            (str(item_id), bits[row], path, _array_of(labels), metadata, digest, *(one or None for one in kept))
+        )
+
+
+def copied_line(columns: Sequence[str | None]) -> str:
+    """Return a row as a line of COPY's text."""
+    return "\t".join("\\N" if column is None else column.translate(_ESCAPES) for column in columns) + "\n"
+
+
+@lru_cache(maxsize=100_000)
+def _array_of(labels: str) -> str:
+    """Return labels, a JSON list of texts, as PostgreSQL writes an array of them."""
+    quoted = (label.replace("\\", "\\\\").replace('"', '\\"') for label in labels_of(labels))
+    return "{" + ",".join(f'"{label}"' for label in quoted) + "}"
 
 
 def json_of(value: Any) -> str:

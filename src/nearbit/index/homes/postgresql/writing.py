@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, final
 
 import numpy as np
@@ -15,11 +16,13 @@ from nearbit.index.changes import NewItems
 from nearbit.index.homes.postgresql import pruning
 from nearbit.index.homes.postgresql.connections import Connection
 from nearbit.index.homes.postgresql.pruning import Pivots, chosen_pivots, no_pivots, read_pivots
-from nearbit.index.homes.postgresql.rows import COPIED, bits_of, codes_of, copied_rows
+from nearbit.index.homes.postgresql.rows import COPIED, bits_of, codes_of, copied_line, copied_lines
 from nearbit.index.homes.postgresql.schema import Tables
 from nearbit.index.results import Ids
 from nearbit.index.storage.rows import Fields, labels_of
 from nearbit.index.storage.statements import LAST_ID, row_bytes
+
+LINES_A_BLOCK = 10_000
 
 Known = Callable[[Connection, int], Pivots]
 """Gives the pivots of a version, read once."""
@@ -68,11 +71,12 @@ def insert(connection: Connection, tables: Tables, new: NewItems, known: Known) 
     scales = None if new.outputs is None else new.outputs.scales.tolist()
     outputs = None if new.outputs is None else row_bytes(new.outputs.rows)
     with connection.cursor() as cursor, cursor.copy(f"COPY {tables.items} ({COPIED}) FROM STDIN") as copy:
-        for row in copied_rows(ids, bits, new.fields, scales, outputs):
-            copy.write_row(row)
+        lines = copied_lines(ids, bits, new.fields, scales, outputs)
+        while block := "".join(islice(lines, LINES_A_BLOCK)):
+            copy.write(block)
     counts.items += len(ids)
-    counts.last_id = max(counts.last_id, int(ids.max()))
     _put_codes(connection, tables, new.codes, ids, counts, known)
+    counts.last_id = max(counts.last_id, int(ids.max()))
     if counts.codes >= max(pruning.FEWEST_CODES, pruning.GROWTH * counts.codes_then):
         choose_pivots(connection, tables, counts)
     counts.write(connection, tables)
@@ -128,8 +132,10 @@ def choose_pivots(connection: Connection, tables: Tables, counts: Counts) -> Non
     order = np.lexsort((how_far, near))
     connection.execute(f"DELETE FROM {tables.codes}")
     with connection.cursor() as cursor, cursor.copy(f"COPY {tables.codes} FROM STDIN") as copy:
-        for row, pivot, distance in zip(order.tolist(), near[order].tolist(), how_far[order].tolist(), strict=True):
-            copy.write_row((*rows[row], pivot, distance))
+        places = zip(order.tolist(), near[order].tolist(), how_far[order].tolist(), strict=True)
+        lines = (copied_line((rows[row][0], *map(str, (rows[row][1], *place)))) for row, *place in places)
+        while block := "".join(islice(lines, LINES_A_BLOCK)):
+            copy.write(block)
     connection.execute(f"DELETE FROM {tables.pivots}")
     low, high = _reaches(near, how_far, len(chosen.words), tables.n_bits)
     pivots = bits_of(np.ascontiguousarray(chosen.words).view(np.uint8)[:, : codes.shape[1]], tables.n_bits)
@@ -179,13 +185,13 @@ def _put_codes(connection: Connection, tables: Tables, codes: Codes, ids: Ids, c
     rows = f"SELECT * FROM unnest(%s::bit({tables.n_bits})[], %s::bigint[], %s::integer[], %s::integer[])"
     done = connection.execute(f"INSERT INTO {tables.codes} {rows} ON CONFLICT DO NOTHING", given)
     counts.codes += done.rowcount
-    if done.rowcount < len(distinct):
+    if done.rowcount < len(distinct) and int(ids.min()) <= counts.last_id:  # else each is above those that are there
         connection.execute(
             f"UPDATE {tables.codes} AS c SET first_id = n.first_id FROM ({rows}) AS n(code, first_id, pivot, distance) "
             "WHERE c.pivot = n.pivot AND c.distance = n.distance AND c.code = n.code AND c.first_id > n.first_id",
             given,
         )
-    if done.rowcount and counts.pivots:
+    if done.rowcount and near.max() >= 0:
         _widen(connection, tables, near, how_far, counts)
 
 
