@@ -46,7 +46,8 @@ def run_in_processes(
         n_processes: how many.
         answered: called here with each task and what came of it.
         died: called here with a task whose process ended without a word, and its exit code (of a signal, the number
-            below 0); returns whether the task is to be given again. Another process takes the place of that one.
+            below 0); returns whether the task is to be given again, after the others. Another process takes the place
+            of that one.
         environment: variables that each process has from its beginning.
     """
     waiting = list(reversed(tasks))
@@ -63,7 +64,7 @@ def run_in_processes(
                     if answer is None:
                         worker.process.join()
                         if died(task, worker.process.exitcode):
-                            waiting.append(task)
+                            waiting.insert(0, task)
                         workers[place] = start()
                     else:
                         answered(task, answer[0])

@@ -1,12 +1,12 @@
 """Shards in, a folder of codes out: what is there, what is not touched again, and what is refused."""
 
 import json
-import os
 import shutil
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from deadly import deadly
 
 from model_makers import random_model
 from nearbit.cli.main import run
@@ -18,7 +18,7 @@ from nearbit.model.load import load_any_model
 from nearbit.pool import run_in_processes
 from nearbit.reading import ReadingOptions
 from nearbit.shards import encode_shards, one
-from nearbit.shards.job import Encoded, Shard
+from nearbit.shards.job import Shard
 from nearbit.shards.run import _run
 from shard_makers import image_bytes, members_of, write_shards, write_table, write_tar
 
@@ -301,23 +301,13 @@ def test_a_shard_that_kills_its_process_again_and_again_is_given_up(tmp_path):
     done = {}
 
     def run(shards, answered, died):
-        run_in_processes(_deadly, shards, 2, answered=answered, died=died)
+        run_in_processes(deadly, shards, 2, answered=answered, died=died)
 
     with pytest.raises(
-        DataError, match=r"1 of 4 shards .*1\.tar: its process ended without a word 3 times \(exit code 7\)"
+        DataError, match=r"1 of 4 shards .*1\.tar: its process ended without a word 5 times \(exit code 7\)"
     ):
         _run(run, shards, 4, done, lambda *_: None)
     assert sorted(done) == ["0.parquet", "2.parquet", "3.parquet"]
-
-
-def _deadly():
-    return _die_over_one
-
-
-def _die_over_one(shard):
-    if shard.number == 1:
-        os._exit(7)
-    return Encoded(items=shard.number)
 
 
 def test_the_command(place, capsys):

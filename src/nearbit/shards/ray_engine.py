@@ -1,8 +1,9 @@
-"""Shards encoded by Ray, on this machine or on a cluster: a task a shard, which Ray gives again where a worker dies.
+"""Shards encoded by Ray, on this machine or on a cluster: a task a shard, given again where its worker dies.
 
 The model goes to the machines by Ray itself; nearbit has to be installed there, with what the model needs.
 """
 
+import os
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -13,7 +14,6 @@ from nearbit.errors import InputError, MissingExtraError
 from nearbit.shards.job import Answered, Died, Encoded, Job, Shard
 from nearbit.threads import n_threads
 
-RETRIES = 2
 AHEAD = 2
 """Tasks that wait for each one that can run: enough that nobody is idle, few enough that a long list costs nothing."""
 
@@ -30,7 +30,7 @@ def run_by_ray(
         job: what is the same for all.
         shards: in the order in which they are given out.
         answered: called with each shard and what came of it.
-        died: called where its worker died so often that Ray gave it up; returns whether it is to be given again.
+        died: called where its worker died; returns whether it is to be given again.
         workers: how many shards are encoded at once where Ray starts on this machine.
         address: of a cluster; None starts Ray here, and stops it after.
 
@@ -50,6 +50,7 @@ def run_by_ray(
 
 
 def _start(ray: Any, workers: int, address: str | None) -> None:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     quiet: dict[str, Any] = {"include_dashboard": False} if address is None else {}
     cpus = {"num_cpus": workers} if address is None else {}
     try:
@@ -63,7 +64,7 @@ def _give_all(ray: Any, job: Job, waiting: list[Shard], answered: Answered, died
     cpus = max(1, int(ray.cluster_resources().get("CPU", 1)))
     share = str(max(1, n_threads() // cpus)) if len(ray.nodes()) == 1 else "1"
     variables = {"NEARBIT_THREADS": share, "OMP_NUM_THREADS": share}
-    task = ray.remote(_encode).options(num_cpus=1, max_retries=RETRIES, runtime_env={"env_vars": variables})
+    task = ray.remote(_encode).options(num_cpus=1, max_retries=0, runtime_env={"env_vars": variables})
     running: dict[Any, Shard] = {}
     while waiting or running:
         while waiting and len(running) < AHEAD * cpus:
@@ -73,11 +74,11 @@ def _give_all(ray: Any, job: Job, waiting: list[Shard], answered: Answered, died
         shard = running.pop(ready)
         try:
             encoded = ray.get(ready)
-        except ray.exceptions.WorkerCrashedError:
-            if died(shard, None):
-                waiting.append(shard)
         except ray.exceptions.RayTaskError as error:
             answered(shard, Encoded(error=f"{shard.source}: {str(error).strip().splitlines()[-1]}"))
+        except ray.exceptions.RayError:  # its worker, or the machine of that, is gone
+            if died(shard, None):
+                waiting.insert(0, shard)
         else:
             answered(shard, encoded)
 

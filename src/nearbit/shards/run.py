@@ -34,7 +34,7 @@ from nearbit.shards.plan import (
 from nearbit.threads import n_threads
 
 ENGINES = ("plain", "ray")
-MOST_DEATHS = 3
+MOST_DEATHS = 5
 """How often a process may die over one shard before it is given up."""
 
 READERS = 16
