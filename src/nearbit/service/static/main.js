@@ -3,6 +3,7 @@
 import { aboutIndex, forget, searchFor, searchPicture, item as itemOf } from "./api.js";
 import { showAbout } from "./about.js";
 import { followTheme } from "./appearance.js";
+import { cropItem } from "./crop.js";
 import { askToken, showComparison, showHelp } from "./dialogs.js";
 import { announce, byId, counted } from "./dom.js";
 import { showFilters } from "./filters.js";
@@ -12,17 +13,20 @@ import { sayingLoading } from "./loading.js";
 import { message, say, sayProblem, wrongFile } from "./messages.js";
 import { keepPicture } from "./pictures.js";
 import { showQuery } from "./query.js";
-import { showResults, showWaiting } from "./results.js";
+import { onEnlarge, showResults, showWaiting } from "./results.js";
 import { chosen, clearSelection, onCompare } from "./selection.js";
 import { fitted } from "./shrink.js";
 import { searchRandom, showStart } from "./start.js";
-import { followHistory, go, readQuery, readState, START } from "./state.js";
+import { byCode, followHistory, go, readQuery, readState, START, strangeQuery } from "./state.js";
 import { followUploads } from "./upload.js";
+import { likelyDistance } from "./verdict.js";
+import { showViewer } from "./viewer.js";
 import { followLinks, settle, view } from "./views.js";
 
 const SLOW_MS = 150;
 let visit = 0;
 let answer = null;
+let likely = null;
 let state = readState();
 let refusedToken = false;
 const isGroups = ({ view: kind }) => kind === "duplicates" || kind === "clusters";
@@ -51,15 +55,15 @@ async function showFound(mine) {
     announce("Searching");
   }, SLOW_MS);
   try {
-    const found = await searchFor(state);
+    const [found, bits] = await Promise.all([searchFor(state), likelyDistance()]);
     if (mine !== visit) return;
-    answer = found;
+    [answer, likely] = [found, bits];
   } finally {
     clearTimeout(slow);
   }
   view("results", state);
-  showResults(answer, state);
-  await Promise.all([showQuery(state, answer), showFilters(state, answer.nBits)]);
+  showResults(answer, state, likely);
+  await Promise.all([showQuery(state, answer, take), showFilters(state, answer)]);
 }
 
 async function summarize() {
@@ -94,6 +98,8 @@ async function show(next, place) {
       answer = null;
       view("start", state);
       await showStart(state);
+      const strange = strangeQuery();
+      if (strange !== null) say(message("This address asks for nothing that can be searched", [`${strange.slice(0, 80)} is neither the id of an image nor a code in hexadecimal.`]));
     }
     if (mine !== visit) return;
     if (place || !isSame) settle(place);
@@ -107,7 +113,7 @@ function putBack() {
   if (isGroups(state)) return view("groups", state);
   if (!answer) return view("start", state);
   view("results", state);
-  return showResults(answer, state);
+  return showResults(answer, state, likely);
 }
 
 async function upload(original) {
@@ -121,8 +127,8 @@ async function upload(original) {
   announce(`Searching by ${file.name || "the pasted image"}`);
   const found = await sayingLoading(() => searchPicture(file, state), () => mine === visit, state.k);
   if (mine !== visit) return;
-  await keepPicture(found.query.code, file);
-  go({ ...state, view: "search", query: { code: found.query.code } });
+  const picture = await keepPicture(found.query.code, file);
+  go({ ...state, view: "search", query: byCode(found.query.code, picture) });
   byId("results-title")?.focus({ preventScroll: true });
 }
 
@@ -144,11 +150,16 @@ async function lookUp(event) {
 async function compare(items) {
   if (!answer || items.length === 0 || items.length > 2) return;
   const item = items.length === 1 && state.query?.id !== undefined ? await itemOf(state.query.id) : null;
-  showComparison(items, { query: answer.query, item, nBits: answer.nBits });
+  showComparison(items, { query: { ...state.query, ...answer.query }, item, nBits: answer.nBits });
 }
 
-function selectFocused() {
-  document.activeElement.closest?.(".card")?.querySelector("input.pick")?.click();
+/** Press what the card in focus has: its box, or its button. */
+const press = (css) => document.activeElement.closest?.(".card")?.querySelector(css)?.click();
+
+async function enlarge(item) {
+  const { has_model: encodes } = await aboutIndex();
+  const crop = encodes ? (one) => attempt(() => cropItem(one, take), () => {}) : null;
+  showViewer(answer.neighbors, item, { state, code: answer.query.code, nBits: answer.nBits, crop });
 }
 
 function escape() {
@@ -162,9 +173,10 @@ function begin() {
   followUploads(take);
   followKeys({
     "/": () => byId("lookup-field").focus(), "?": showHelp, u: () => byId("choose").click(), r: random,
-    x: selectFocused, c: () => compare([...chosen.values()]), Escape: escape,
+    v: () => press(".enlarge"), x: () => press("input.pick"), c: () => compare([...chosen.values()]), Escape: escape,
   });
   onCompare(compare);
+  onEnlarge(enlarge);
   byId("random").addEventListener("click", random);
   byId("lookup").addEventListener("submit", (event) => attempt(() => lookUp(event), () => {}));
   followLinks(() => state);

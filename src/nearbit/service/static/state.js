@@ -9,6 +9,9 @@ export const START = { view: "search", query: null, k: DEFAULT_K, radius: null, 
 
 const VIEWS = ["search", "about", "duplicates", "clusters"];
 
+/** A small picture in the fragment of an address, which no server is sent: w for WebP or j for JPEG, then base64url. */
+const PICTURE = /^#p=([wj][\w-]{16,6000})$/;
+
 const HEX = /^(?:[0-9a-f]{2})+$/i;
 
 function number(text, lowest, highest) {
@@ -21,12 +24,22 @@ function idOf(text) {
   return text !== null && /^\d{1,19}$/.test(text) ? BigInt(text).toString() : null;
 }
 
+/** Make the query of a code, with the small picture that it belongs to, where there is one. */
+export const byCode = (code, picture) => ({ code: code.toLowerCase(), ...(picture && { picture }) });
+
+/** Return what an address asks for that is neither an id nor a code; null where there is no such. */
+export function strangeQuery(address = location.href) {
+  const fields = new URL(address).searchParams;
+  const text = fields.get("id") ?? fields.get("code");
+  return text !== null && readState(address).query === null ? text : null;
+}
+
 /** Read a state out of an address; what it does not understand counts as not said. */
 export function readState(address = location.href) {
-  const fields = new URL(address).searchParams;
+  const { searchParams: fields, hash } = new URL(address);
   const id = idOf(fields.get("id"));
   const code = fields.get("code");
-  const query = id !== null ? { id } : code && HEX.test(code) ? { code: code.toLowerCase() } : null;
+  const query = id !== null ? { id } : code && HEX.test(code) ? byCode(code, PICTURE.exec(hash)?.[1]) : null;
   return {
     view: VIEWS.includes(fields.get("view")) ? fields.get("view") : "search",
     query,
@@ -54,7 +67,8 @@ export function addressOf(state) {
   if (state.view === "duplicates" && state.within !== USUAL_WITHIN) fields.set("within", state.within);
   if (state.view === "clusters" && state.number !== null) fields.set("number", state.number);
   const text = fields.toString();
-  return text ? `./?${text}` : "./";
+  const picture = state.query?.picture ? `#p=${state.query.picture}` : "";
+  return `./${text && `?${text}`}${picture}`;
 }
 
 /** Read what someone typed: an id, or a code of the right length; null where it is neither. */
