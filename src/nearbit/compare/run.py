@@ -39,6 +39,8 @@ MERGED = (*GRID, "baselines", "commands", "also")
 """What an older comparison in the same folder had besides, beside its splits."""
 EACH_SEEDS = ("sizes", "hash", "hashes", "unseen")
 """Of the splits: what seeds need not have in common."""
+STAGE = "Comparing"
+"""What `progress` is told after each run."""
 MOST_PROCESSES = 4
 """Without being asked, no more processes than this: each holds the data set and the features."""
 
@@ -101,8 +103,8 @@ def compare(
         progress: called as features are computed, and after each cell.
         say: called with a line about each cell, with about how long the others will take.
         warn: called, before any cell is run, with what a reader of the results ought to know, as of small sets.
-        after_seed: called with each seed but the last once all of its cells are over; cells are run seed by seed, so that
-            tables of the first seeds hold every method.
+        after_seed: called with each seed but the last once all of its cells are over; cells are run seed by seed, so
+            that tables of the first seeds hold every method.
 
     Raises:
         InputError: the folder holds a comparison of other data, splits or options; or fewer than 1 process.
@@ -153,7 +155,7 @@ def _teller(
         seconds = time_left.seconds() if done < len(cells) else None
         left = "" if seconds is None else f"; {about_words(seconds)} left"
         say(f"{done}/{len(cells)} {cell.name}: {outcome}, {line}{left}")
-        progress("Comparing", done, len(cells))
+        progress(STAGE, done, len(cells))
         if not open_cells[cell.seed] and done < len(cells):
             after_seed(cell.seed)
 

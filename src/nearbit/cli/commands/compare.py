@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -17,6 +18,7 @@ from nearbit.reading import ReadingOptions
 
 if TYPE_CHECKING:
     from nearbit.datasets import Dataset, Split
+    from nearbit.progress import Progress
 
 LISTS = ("--methods", "--bits", "--heads", "--also")
 """Options that take several values: `--bits 16 32 64`."""
@@ -140,7 +142,7 @@ def command(
             grid,
             command=_typed(click.get_current_context().meta[TYPED]),
             processes=jobs,
-            progress=progress,
+            progress=partial(_shown, progress),
             say=echo,
             warn=echo,
             after_seed=partial(_tables_so_far, output),
@@ -160,6 +162,14 @@ def command(
     emit(about, as_json=as_json, lines=[*summary_lines(output, findings), f"report: {output / 'report.html'}"])
     if failed:
         raise InputError(f"{len(failed)} of {len(comparison.results)} runs failed ({_first(failed)}): see the report")
+
+
+def _shown(progress: "Progress", stage: str, done: int, total: int) -> None:
+    """Show progress; in a log the line of each run says how many are left, and for how long, by what such runs take."""
+    from nearbit.compare.run import STAGE
+
+    if stage != STAGE or sys.stderr.isatty():
+        progress(stage, done, total)
 
 
 def _tables_so_far(output: Path, seed: int) -> None:
