@@ -1,5 +1,6 @@
 PYTHON ?= python3
 VENV := .venv
+RUN ?= 1
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
@@ -35,8 +36,8 @@ types: $(VENV)/.dev ## Check types
 wheel: $(VENV)/.dev ## Check that the wheel works in an environment without development packages
 	$(BIN)/python tools/check_wheel.py
 
-docs: $(VENV)/.docs ## Build the documentation into site/; a broken link or anchor is an error
-	NEARBIT_SITE_RUN=1 NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+docs: $(VENV)/.docs ## Build the documentation into site/, with what the notebooks print (RUN= for without)
+	NEARBIT_SITE_RUN=$(RUN) NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 dist: $(VENV)/.dist ## Build the wheel and the source distribution into dist/, and check both
 	$(BIN)/python tools/release.py check

@@ -61,7 +61,13 @@ def check() -> list[Path]:
     """Build the source distribution, and the wheel from it; check both, and leave them in dist/. Return their paths."""
     with tempfile.TemporaryDirectory() as name:
         made = Path(name)
+        left = ROOT / "src" / "nearbit.egg-info"
+        was_there = left.exists()
         run(sys.executable, "-m", "build", "--outdir", name, str(ROOT))
+        if not was_there:
+            shutil.rmtree(
+                left, ignore_errors=True
+            )  # beside the sources it would tell another version than is installed
         files = sorted(made.iterdir(), key=lambda path: path.suffix != ".whl")
         require([path.suffix for path in files] == [".whl", ".gz"], f"built {[path.name for path in files]}")
         wheel, sources = files

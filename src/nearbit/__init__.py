@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from nearbit import metrics as metrics
     from nearbit.centers import make_centers as make_centers
     from nearbit.compare.front import compare_methods as compare_methods
+    from nearbit.compare.front import open_comparison as open_comparison
     from nearbit.datasets import Dataset as Dataset
     from nearbit.datasets import Split as Split
     from nearbit.datasets import SplitSizes as SplitSizes
@@ -71,6 +72,7 @@ _HOME = {
     "make_centers": "centers",
     "make_split": "datasets",
     "load_images": "datasets",
+    "open_comparison": "compare.front",
     "open_index": "index",
     "search": "searching",
     "train": "training",

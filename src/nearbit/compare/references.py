@@ -23,14 +23,14 @@ def references_of(
     """Return the figures of float features by seed, as JSON has it; those that are known and the same again stay.
 
     Args:
-        context: whose backbone makes the features; where it is not frozen, there are none to rank by.
+        context: whose backbone makes the features, as it is before any training; one from scratch has none.
         dataset: the images.
         splits: of each seed that is asked for.
         known: what an older run found, by seed.
         progress: called as features are computed.
     """
     found = dict(known)
-    for seed, split in splits.items() if context.regime == "frozen" else ():
+    for seed, split in splits.items() if context.regime != "scratch" else ():
         key = _key(context, split)
         if known.get(str(seed), {}).get("key") != key:
             figures = _figures(context, dataset, split, progress)
