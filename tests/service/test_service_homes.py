@@ -1,9 +1,9 @@
-"""A service before an index in PostgreSQL answers as the one before its file does, and two before one see each other."""
+"""A service before an index in PostgreSQL answers as the one before its file does; two before one see each other."""
 
-import postgresql_server
 import pytest
 from service_site import TOKEN, png, running, wait_until, write_index
 
+import postgresql_server
 from nearbit.index import open_index
 from nearbit.index.homes import place_of
 from nearbit.indexing_copy import copy_index
@@ -41,7 +41,10 @@ def test_answers_are_those_of_the_file(place, tmp_path):
         "items/2/thumbnail",
         "items/2/original",
     ]
-    with running(ServiceOptions(index=tmp_path / "small.index")) as file, running(ServiceOptions(index=place)) as server:
+    with (
+        running(ServiceOptions(index=tmp_path / "small.index")) as file,
+        running(ServiceOptions(index=place)) as server,
+    ):
         for path in asked:
             one, other = file.get(path), server.get(path)
             assert (one.status, other.status) == (200, 200)

@@ -5,9 +5,9 @@ import sys
 import threading
 
 import numpy as np
-import postgresql_server
 import pytest
 
+import postgresql_server
 from nearbit.errors import IndexFileError, InputError
 from nearbit.index import create_index, open_index
 from nearbit.index.homes.address import Address

@@ -3,9 +3,9 @@
 import json
 
 import numpy as np
-import postgresql_server
 import pytest
 
+import postgresql_server
 from nearbit.errors import IndexFileError
 from nearbit.index import create_index, open_index
 from nearbit.index.homes import exists

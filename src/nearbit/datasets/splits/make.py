@@ -60,7 +60,8 @@ def make_split(
             imbalance several labels an image, or a class that would keep no image.
     """
     if isinstance(sizes, Mapping):
-        sizes = SplitSizes(**sizes)
+        named: dict[str, Any] = {**sizes}
+        sizes = SplitSizes(**named)
     found = None if protocol is None else protocol_named(protocol)
     with_unseen = found is not None and found.kinds is not None
     if found is not None and sizes is not None and not with_unseen:
