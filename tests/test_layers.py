@@ -40,6 +40,7 @@ LAYERS = (
         "shards",
         "searching",
         "report",
+        "grouping",
         "demo",
         "compare",
         "bits",
@@ -58,8 +59,8 @@ ROOMS = {
         "label_sets", "certificate",
     ),
     "index": (
-        "showing", "results", "engine", "storage", "arguments", "live", "asymmetric_search", "stats", "verify",
-        "changes", "index", "opening", "replacing", "exchange",
+        "showing", "results", "offers", "engine", "storage", "arguments", "live", "asymmetric_search", "grouping",
+        "clustering", "nearness", "stats", "verify", "changes", "index", "homes", "opening", "replacing", "exchange",
     ),
     "datasets": (
         "decoding", "images", "dataset", "arrays", "listing", "check_cache", "check", "scan", "assemble", "download",
@@ -70,6 +71,7 @@ ROOMS = {
     ),
     "model": ("manifest", "arrays", "hub", "bundle", "onnx", "*"),
     "training": ("distributed", "seeds", "inputs", "*"),
+    "grouping": ("same_pictures", "duplicates", "clusters", "pages", "tables"),
     "cli": ("*", "commands", "main"),
 }  # fmt: skip
 """Inside a room, from left to right too: folders and files; "*" stands for all that are not named."""

@@ -39,7 +39,12 @@ TRAINING = (
 """Parameters of `training_options`: fields of `TrainOptions`."""
 
 _OPTIONS = (
-    click.option("--backbone", default="small", show_default=True, help="small, resnet18/34/50, timm:NAME, hf:FOLDER."),
+    click.option(
+        "--backbone",
+        default="small",
+        show_default=True,
+        help="small, resnet18/34/50, timm:NAME, hf:FOLDER, model:FOLDER.",
+    ),
     click.option("--weights", type=FILE, help="Pretrained weights (.safetensors)."),
     click.option("--image-size", type=click.IntRange(1), help="Pixels a side. [default: the backbone's own]"),
     click.option("--regime", type=click.Choice(["auto", "frozen", "fine-tuned"]), default="auto", show_default=True),

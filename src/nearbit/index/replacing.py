@@ -6,15 +6,16 @@ from pathlib import Path
 
 from nearbit.errors import IndexFileError, InputError
 from nearbit.files.writing import write_whole
+from nearbit.index.homes import Address, embedded
 from nearbit.index.index import Index
-from nearbit.index.opening import file_of, open_index
+from nearbit.index.opening import file_of
 from nearbit.index.storage.connecting import plain_errors
 from nearbit.index.storage.log_owner import put_away
 from nearbit.index.storage.open_file import OpenFile, hold, let_go, opening
 from nearbit.index.storage.store import Store
 
 
-def replace_index(path: str | Path, new: str | Path) -> int:
+def replace_index(path: str | Path | Address, new: str | Path) -> int:
     """Put a copy of an index in the place of another one, whole or not at all, while others may have that one open.
 
     Nobody writes to either meanwhile. A running service opens what is there now; any other handle of the old file is
@@ -33,7 +34,7 @@ def replace_index(path: str | Path, new: str | Path) -> int:
         IndexFileError: one of the two is no index, something is wrong with the new one, another process writes to one
             of them, or the disk is full: the old index is as it was.
     """
-    with open_index(new) as source, open_index(path, cache=False) as target:
+    with _opened(new) as source, _opened(path, cache=False) as target:
         if source.path.samefile(target.path):
             raise InputError(f"{new} and {path} are one file: name another index to put in its place")
         _check_paths(source, target)
@@ -44,6 +45,10 @@ def replace_index(path: str | Path, new: str | Path) -> int:
             n_items = len(source)
             _swap(source, target)
     return n_items
+
+
+def _opened(path: str | Path | Address, *, cache: bool = True) -> Index:
+    return embedded.open_(file_of(path), model_id=None, read_only=False, cache=cache)
 
 
 def _swap(source: Index, target: Index) -> None:

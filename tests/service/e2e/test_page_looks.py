@@ -13,6 +13,8 @@ VIEWS = {
     "nothing": (f"?code={UNUSED}&radius=0", "#results .message"),
     "problem": ("?id=999999", "#message .message"),
     "about": ("?view=about", ".about-parts dd"),
+    "duplicates": ("?view=duplicates", "#groups-view .members"),
+    "clusters": ("?view=clusters", "#groups-view .members"),
 }
 AXE = """
 const done = arguments[0];

@@ -7,10 +7,10 @@ from nearbit.files.arrow import arrow_errors, arrow_library
 from nearbit.index.exchange.codes_table import PURPOSE, items_of, schema_of
 from nearbit.index.exchange.items import Exchanged
 from nearbit.index.exchange.parquet import about_index, tables_of
-from nearbit.index.index import Index
+from nearbit.index.homes.contract import Home
 
 
-def save(index: Index, path: Path) -> None:
+def save(index: Home, path: Path) -> None:
     """Write every item, by id, page by page."""
     schema = schema_of(about_index(index))
     with arrow_library(PURPOSE).ipc.new_file(str(path), schema) as writer:

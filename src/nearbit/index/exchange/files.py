@@ -12,7 +12,7 @@ from nearbit.errors import IndexFileError, InputError
 from nearbit.files.addresses import Place
 from nearbit.index.arguments import check_metadata, check_new_ids
 from nearbit.index.exchange.items import Exchanged
-from nearbit.index.index import Index
+from nearbit.index.homes.contract import Home
 
 EXPORTS = {
     ".npz": "npz", ".parquet": "parquet", ".arrow": "arrow", ".faiss": "faiss", ".usearch": "usearch",
@@ -24,7 +24,7 @@ MARGIN = 1 << 16
 IMPORTS = {name: EXPORTS[name] for name in (".npz", ".parquet", ".arrow", ".faiss", ".usearch")}
 
 
-def export_index(index: Index, path: str | Path) -> int:
+def export_index(index: Home, path: str | Path) -> int:
     """Write all items of an index to a file of another program, whole or not at all; return how many.
 
     Args:
@@ -51,7 +51,7 @@ def export_index(index: Index, path: str | Path) -> int:
     return len(index)
 
 
-def _check_room(file: Path, index: Index) -> None:
+def _check_room(file: Path, index: Home) -> None:
     """Refuse a disk that is full or about to be, before a library writes to it."""
     folder = next((place for place in file.absolute().parents if place.is_dir()), Path.cwd())
     least, free = len(index) * (8 + -(-index.n_bits // 8)) + MARGIN, shutil.disk_usage(folder).free
@@ -102,7 +102,7 @@ def _on_this_machine(place: Place) -> Iterator[Path]:
         yield copy
 
 
-def import_items(index: Index, items: Exchanged) -> int:
+def import_items(index: Home, items: Exchanged) -> int:
     """Add the items of a file to an index under their ids, in one transaction; return how many.
 
     Items of a file without ids get those that follow the highest one of the index.
@@ -114,11 +114,11 @@ def import_items(index: Index, items: Exchanged) -> int:
     if items.model_id not in (None, index.model_id):
         recorded = "no model" if index.model_id is None else f"the model {index.model_id!r}"
         raise IndexFileError(
-            f"{index.path} records {recorded}, the file the model {items.model_id!r}: "
+            f"{index.address} records {recorded}, the file the model {items.model_id!r}: "
             "codes of different models cannot be compared; import into another index"
         )
     if items.n_bits != index.n_bits:
-        raise InputError(f"the file holds codes of {items.n_bits} bits, {index.path} of {index.n_bits}")
+        raise InputError(f"the file holds codes of {items.n_bits} bits, {index.address} of {index.n_bits}")
     outputs = None if index.outputs is None else items.outputs
     index.add(items.codes, ids=items.ids, metadata=items.metadata, outputs=outputs)
     return len(items.codes)

@@ -10,7 +10,7 @@ from nearbit.errors import DataError, IndexFileError, InputError
 from nearbit.files.addresses import Place
 from nearbit.index.exchange.files import import_items, read_file
 from nearbit.index.exchange.items import Exchanged
-from nearbit.index.index import Index
+from nearbit.index.homes.contract import Home
 from nearbit.json_text import parse_json
 from nearbit.progress import Progress, silent
 
@@ -65,7 +65,7 @@ def _count(file: Place, name: str, said: Any) -> int:
     return count
 
 
-def import_folder(index: Index, folder: FolderOfCodes, progress: Progress = silent) -> int:
+def import_folder(index: Home, folder: FolderOfCodes, progress: Progress = silent) -> int:
     """Add what an index does not hold yet of a folder of codes, shard by shard; return how many items.
 
     After whatever ended it, the same call goes on: items that are there with the same codes are passed over.
@@ -101,11 +101,13 @@ def _items(folder: FolderOfCodes, name: str, count: int) -> Exchanged:
     return items
 
 
-def _check_equal(index: Index, items: Exchanged, there: Any, codes: Any, name: str) -> None:
+def _check_equal(index: Home, items: Exchanged, there: Any, codes: Any, name: str) -> None:
     other = (codes != items.codes[there]).any(axis=1)
     if other.any():
         number = np.asarray(items.ids)[there][other][0]
-        raise InputError(f"{index.path} already holds item {number} with another code than {name}: use another index")
+        raise InputError(
+            f"{index.address} already holds item {number} with another code than {name}: use another index"
+        )
 
 
 def _without(items: Exchanged, there: Any) -> Exchanged:

@@ -12,7 +12,7 @@ from nearbit.errors import InputError
 from nearbit.files.arrow import arrow_errors, arrow_library
 from nearbit.index.exchange.codes_table import PURPOSE, CodesAbout, CodesRows, items_of, schema_of, table_of
 from nearbit.index.exchange.items import Exchanged
-from nearbit.index.index import Index
+from nearbit.index.homes.contract import Home
 from nearbit.index.results import Item
 
 PAGE = 65_536
@@ -21,7 +21,7 @@ PAGE = 65_536
 WRITING: dict[str, Any] = {"compression": "zstd", "write_page_checksum": True}
 
 
-def save(index: Index, path: Path) -> None:
+def save(index: Home, path: Path) -> None:
     """Write every item, by id, page by page."""
     schema = schema_of(about_index(index))
     with arrow_library(PURPOSE).parquet.ParquetWriter(path, schema, **WRITING) as writer:
@@ -41,7 +41,7 @@ def load(path: Path, n_bits: int | None) -> Exchanged:
 COLUMNS = ("id", "code", "path", "labels", "metadata", "digest", "outputs")
 
 
-def tables_of(index: Index, schema: Any) -> Iterator[Any]:
+def tables_of(index: Home, schema: Any) -> Iterator[Any]:
     """Yield the items of an index, by id, as tables of this schema."""
     last = -1
     while page := index.items_after(last, PAGE):
@@ -49,7 +49,7 @@ def tables_of(index: Index, schema: Any) -> Iterator[Any]:
         yield table_of(_rows(index, page), schema)
 
 
-def _rows(index: Index, page: list[Item]) -> CodesRows:
+def _rows(index: Home, page: list[Item]) -> CodesRows:
     ids = np.array([item.id for item in page], np.int64)
     return CodesRows(
         ids=ids,
@@ -62,6 +62,6 @@ def _rows(index: Index, page: list[Item]) -> CodesRows:
     )
 
 
-def about_index(index: Index) -> CodesAbout:
+def about_index(index: Home) -> CodesAbout:
     """Return what a file of the items of an index says of itself."""
     return CodesAbout(n_bits=index.n_bits, model_id=index.model_id, outputs=index.outputs)

@@ -15,7 +15,8 @@ from nearbit.errors import DataError, IndexFileError, InputError
 from nearbit.files.addresses import Place
 from nearbit.files.aside import beside, remove
 from nearbit.files.writing import remove_orphans, sha256_of, sync_folder
-from nearbit.index.index import Index
+from nearbit.index.homes.contract import Home
+from nearbit.index.homes.embedded import of_a_file
 from nearbit.index.opening import file_of, open_index
 from nearbit.index.replacing import copy_of
 from nearbit.json_text import parse_json
@@ -26,7 +27,7 @@ LARGEST_MANIFEST = 2**16
 FIELDS = {"file": str, "bytes": int, "sha256": str, "items": int, "n_bits": int, "model_id": str | None}
 
 
-def save_snapshot(index: Index, address: str | Path) -> dict[str, Any]:
+def save_snapshot(index: Home, address: str | Path) -> dict[str, Any]:
     """Put a copy of an index, as it is now, into a folder at an address; return its manifest.
 
     The copy is verified before it is sent, and read back after. Others may search and write meanwhile.
@@ -36,10 +37,11 @@ def save_snapshot(index: Index, address: str | Path) -> dict[str, Any]:
         address: of the folder, such as `s3://bucket/birds`, or a path; a snapshot that is there is replaced.
 
     Raises:
+        InputError: the index lies in a server.
         IndexFileError: the index is damaged.
         DataError: the place cannot be reached or written, or what arrived is not what was sent.
     """
-    place = Place.of(address).checked()
+    index, place = of_a_file(index, "snapshots"), Place.of(address).checked()
     with tempfile.TemporaryDirectory(prefix="nearbit-") as folder:
         copy = Path(folder) / "copy.index"
         copy_of(index, copy)
@@ -114,7 +116,7 @@ def _check(copy: Path, about: dict[str, Any], place: Place) -> None:
         )
 
 
-def _refuse_damage(index: Index, name: str, left: str) -> None:
+def _refuse_damage(index: Home, name: str, left: str) -> None:
     wrong = index.verify()
     if wrong:
         raise IndexFileError(f"{name} is damaged, and {left}: {'; '.join(wrong[:3])}")

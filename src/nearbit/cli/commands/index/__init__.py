@@ -4,6 +4,7 @@ from typing import Any
 
 import click
 
+from nearbit.cli.commands.index.copying import copy
 from nearbit.cli.commands.index.exchange import export, import_, restore, snapshot
 from nearbit.cli.commands.index.images import add, sync
 from nearbit.cli.commands.index.old_form import old_form
@@ -50,5 +51,8 @@ def command(context: click.Context, /, as_json: bool) -> None:
         context.default_map = {name: {"as_json": True} for name in command.commands}
 
 
-for subcommand in (add, sync, remove, verify, compact, stats, replace, filter_, export, import_, snapshot, restore):
+IN_ORDER = (
+    add, sync, remove, verify, compact, stats, replace, filter_, export, import_, copy, snapshot, restore,
+)  # fmt: skip
+for subcommand in IN_ORDER:
     command.add_command(subcommand)

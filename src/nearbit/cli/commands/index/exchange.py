@@ -11,7 +11,7 @@ from nearbit.errors import InputError
 from nearbit.progress import Progress
 
 if TYPE_CHECKING:
-    from nearbit.index import Index
+    from nearbit.index import Home, Place
     from nearbit.index.exchange.folder import FolderOfCodes
     from nearbit.index.exchange.items import Exchanged
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @index_argument
 @click.argument("file", type=click.Path(path_type=Path))
 @json_option
-def export(index_path: Path, file: Path, as_json: bool) -> None:
+def export(index_path: "Place", file: Path, as_json: bool) -> None:
     """Write the items of INDEX to FILE, for another program.
 
     FILE ends in .npz, .parquet, .arrow, .faiss, .usearch or .sql, and may be an address such as s3://bucket/a.parquet.
@@ -43,23 +43,29 @@ def export(index_path: Path, file: Path, as_json: bool) -> None:
 @keep_outputs_option
 @json_option
 def import_(
-    index_path: Path, file: Path, n_bits: int | None, model_path: Path | None, keep_outputs: str | None, as_json: bool
+    index_path: "Place",
+    file: Path,
+    n_bits: int | None,
+    model_path: Path | None,
+    keep_outputs: str | None,
+    as_json: bool,
 ) -> None:
     """Add the items of FILE to INDEX.
 
     FILE ends in .npz, .parquet, .arrow, .faiss or .usearch, and may be what nearbit encode wrote, also the folder of
     codes that it makes of shards, and an address such as s3://bucket/codes. INDEX is made where it is missing.
     """
-    from nearbit.files.addresses import Place
+    from nearbit.files.addresses import Place as FilePlace
     from nearbit.index import create_index
     from nearbit.index.exchange import read_file
     from nearbit.index.exchange.folder import is_folder, read_folder
+    from nearbit.index.homes import exists
     from nearbit.model.load import note_of_model
 
-    place = Place.of(file)
+    place = FilePlace.of(file)
     items = read_folder(place) if is_folder(place) else read_file(place.text, n_bits)
     model_id = items.model_id if model_path is None else _checked_model(place.text, items, model_path)
-    kept = keep_outputs or (None if index_path.exists() else getattr(items, "keeps", None))
+    kept = keep_outputs or (None if exists(index_path) else getattr(items, "keeps", None))
     with (
         create_index(index_path, items.n_bits, model_id=model_id, outputs=kept, exist_ok=True) as index,
         Bars() as bars,
@@ -96,7 +102,7 @@ def snapshot(index_path: Path, address: Path, as_json: bool) -> None:
 @click.argument("address", type=click.Path(path_type=Path))
 @json_option
 def restore(index_path: Path, address: Path, as_json: bool) -> None:
-    """Make INDEX of the snapshot in the folder ADDRESS, after verifying it."""
+    """Make INDEX of the snapshot in ADDRESS, once that is verified."""
     from nearbit.files.addresses import address_of
     from nearbit.index.exchange.snapshot import restore_snapshot
 
@@ -105,7 +111,7 @@ def restore(index_path: Path, address: Path, as_json: bool) -> None:
     emit(about, as_json=as_json, lines=[f"{index_path}: {made['items']} items of {made['n_bits']} bits, verified"])
 
 
-def _imported(index: "Index", items: "Exchanged | FolderOfCodes", progress: Progress) -> int:
+def _imported(index: "Home", items: "Exchanged | FolderOfCodes", progress: Progress) -> int:
     from nearbit.index.exchange import import_items
     from nearbit.index.exchange.folder import FolderOfCodes, import_folder
 

@@ -26,6 +26,7 @@ from nearbit.reading import ReadingOptions
 
 if TYPE_CHECKING:
     from nearbit.datasets import Dataset
+    from nearbit.index import Place
     from nearbit.indexing_places import Gone
     from nearbit.model.bundle import Model
     from nearbit.model.onnx import OnnxModel
@@ -57,7 +58,7 @@ part_option = click.option(
 @device_option
 @data_options
 @json_option
-def add(index_path: Path, sources: tuple[str, ...], as_json: bool, **options: Any) -> None:
+def add(index_path: "Place", sources: tuple[str, ...], as_json: bool, **options: Any) -> None:
     """Encode IMAGES and put them into INDEX.
 
     IMAGES are a folder, a labels file, a known data set, or image files. INDEX is made where it is missing. Images
@@ -77,7 +78,7 @@ def add(index_path: Path, sources: tuple[str, ...], as_json: bool, **options: An
 @device_option
 @image_options
 @json_option
-def sync(index_path: Path, source: str, as_json: bool, **options: Any) -> None:
+def sync(index_path: "Place", source: str, as_json: bool, **options: Any) -> None:
     """Make INDEX the mirror of one folder or labels file.
 
     New images are added and changed ones replaced, as `nearbit index add` does; an image that lies elsewhere now keeps
@@ -97,7 +98,7 @@ def check_mirror(source: str, word: str) -> None:
 
 
 def put_images(
-    index_path: Path,
+    index_path: "Place",
     sources: Sequence[str],
     *,
     model_path: Path | None,
@@ -112,6 +113,7 @@ def put_images(
     """Put images into an index; return what was done, for JSON, and which files of the index are gone."""
     from nearbit.files.writing import cache_folder
     from nearbit.index import create_index
+    from nearbit.index.homes import exists
     from nearbit.indexing import index_dataset
     from nearbit.indexing_places import look_for_files
     from nearbit.model.load import load_any_model, note_of_model
@@ -121,7 +123,7 @@ def put_images(
     folder = _model_folder(index_path, model_path)
     model, kept = load_any_model(folder), cache or cache_folder()
     make = partial(create_index, index_path, model.n_bits, model_id=model.model_id, outputs=keep_outputs, exist_ok=True)
-    if index_path.exists():
+    if exists(index_path):
         make().close()
     with Bars() as progress:
         options = ReadingOptions(split_file=split_file, cache=kept, progress=progress, **reading)
@@ -132,7 +134,7 @@ def put_images(
                 index, model, dataset, rows, sync=is_mirror, device=device, cache=kept, progress=progress
             )
             total, gone = len(index), look_for_files(index)
-    errors = list_problems(dataset.problems + done.problems, index_path.with_name(index_path.name + ".errors.jsonl"))
+    errors = list_problems(dataset.problems + done.problems, _errors_file(index_path))
     about = {
         "index": str(index_path),
         "items": total,
@@ -146,14 +148,22 @@ def put_images(
     return about, gone
 
 
-def _model_folder(index_path: Path, given: Path | None) -> Path:
+def _errors_file(place: "Place") -> Path:
+    """Return where it is written which images were skipped: beside the index, of one in a server in this folder."""
+    if isinstance(place, Path):
+        return place.with_name(place.name + ".errors.jsonl")
+    return Path(f"{place.name}.errors.jsonl")
+
+
+def _model_folder(index_path: "Place", given: Path | None) -> Path:
     """Return the folder of the model whose codes go into an index; one that is given is checked as that is opened."""
     from nearbit.index import open_index
+    from nearbit.index.homes import exists
     from nearbit.model.load import model_of_index
 
     if given is not None:
         return given
-    if not index_path.exists():
+    if not exists(index_path):
         raise InputError(f"{index_path} is a new index: name the model that makes its codes (--model FOLDER)")
     with open_index(index_path, read_only=True) as index:
         return model_of_index(index)
