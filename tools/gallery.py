@@ -36,7 +36,7 @@ class Shot:
 
 
 ROWS = "[...document.querySelectorAll('.row')]"
-TABLE = "[...document.querySelectorAll('table')].find(e => e.querySelector('.best'))"
+TABLE = "[...document.querySelectorAll('table')].find(e => e.querySelector('.best')).parentElement"
 CHART = "...document.querySelector('.legend').children, document.querySelector('.panels svg')"
 MAPS = "[...document.querySelectorAll('svg[aria-label^=\"distances between\"]')]"
 SHOTS = (

@@ -14,6 +14,7 @@ from click.core import ParameterSource
 
 from nearbit.errors import InputError
 from nearbit.json_text import unstorable
+from nearbit.names import counted as counted
 from nearbit.names import escaped
 from nearbit.progress import Progress, about
 from nearbit.reading import ClassLevel, ReadingOptions
@@ -193,11 +194,6 @@ def say_notes(dataset: "Dataset") -> None:
     """Say on standard error what a person should know of how a data set was read, where there is such."""
     if dataset.notes:
         echo("\n".join([f"read: {dataset.read_as}", *dataset.notes]))
-
-
-def counted(number: int, one: str, many: str) -> str:
-    """Return a number with its word: "1 class", "2 classes"."""
-    return f"{number} {one if number == 1 else many}"
 
 
 LOG_SECONDS = 30.0

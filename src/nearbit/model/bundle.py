@@ -57,6 +57,7 @@ from nearbit.model.manifest import (
     read_manifest,
     with_digest,
 )
+from nearbit.names import counted
 from nearbit.networks import BackboneSpec, HashNetwork, Head
 from nearbit.networks.backbones import OWN
 from nearbit.networks.heads import apply_head
@@ -92,8 +93,8 @@ class Model:
     record: dict[str, Any] = field(default_factory=dict)
 
     def __repr__(self) -> str:
-        spec = self.network.backbone.spec
-        return f"Model({self.method!r}: {self.n_bits} bits, {len(self.classes)} classes, backbone {spec.name!r})"
+        spec, classes = self.network.backbone.spec, counted(len(self.classes), "class", "classes")
+        return f"Model({self.method!r}: {self.n_bits} bits, {classes}, backbone {spec.name!r})"
 
     @property
     def preprocessing(self) -> AnyInput:

@@ -39,6 +39,8 @@ th:first-child, td:first-child { text-align: left; }
 .best { font-weight: 700; }
 table th.word, table td.word { text-align: left; }
 table.dense th { white-space: normal; vertical-align: bottom; }
+table.wide { font-size: 0.82rem; }
+table.wide th, table.wide td { padding-right: 9px; }
 td.long { white-space: normal; min-width: 26ch; }
 .panels { display: grid; grid-template-columns: repeat(auto-fill, minmax(310px, 1fr)); gap: 18px 22px; margin: 14px 0; }
 .maps { display: grid; grid-template-columns: repeat(auto-fill, minmax(150px, 1fr)); gap: 12px; margin: 12px 0; }

@@ -74,6 +74,7 @@ def compare(index, embedded, seed):
         assert found.hits.ids.tolist() == expected.hits.ids.tolist(), asked
         assert found.hits.distances.tolist() == expected.hits.distances.tolist(), asked
         assert (found.ids.shape, found.ids.dtype) == (expected.ids.shape, expected.ids.dtype)
+        assert index.search(queries[:1], **asked).pairs(0) == expected.pairs(0), asked
     assert len(index) == len(embedded)
     assert all(np.array_equal(*pair) for pair in zip(index.codes(), embedded.codes(), strict=True))
     assert index.labels() == embedded.labels()

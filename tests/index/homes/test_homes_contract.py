@@ -305,3 +305,20 @@ def test_pairs_groups_and_clusters_are_of_all_items_as_they_are_now(index):
     assert [index.clusters(2)[number].tolist() for number in range(2)] == [[1, 9, 3], [10]]
     with pytest.raises(InputError, match=r"radius \(in bits\) must be a whole number of at least 0"):
         index.groups(-1)
+
+
+def test_among_codes_at_one_distance_the_lowest_id_comes_first_whatever_comes_and_goes(index):
+    a, b, query = np.array([[[0b10000000, 0]], [[0b01000000, 0]], [[0, 0]]], np.uint8)
+    index.add(a, ids=[9])
+    index.add(b, ids=[5])
+    assert index.search(query, k=1).pairs(0) == [(5, 1)]
+    index.add(a, ids=[2])
+    assert index.search(query, k=1).pairs(0) == [(2, 1)]
+    assert index.search(query, k=2).pairs(0) == [(2, 1), (5, 1)]
+    index.remove([2])
+    assert index.search(query, k=1).pairs(0) == [(5, 1)]
+    index.add(b, ids=[9], replace=True)
+    assert index.search(query, k=3).pairs(0) == [(5, 1), (9, 1)]
+    index.remove([5])
+    assert index.search(query, k=1).pairs(0) == [(9, 1)]
+    assert index.verify() == []

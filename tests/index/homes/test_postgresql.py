@@ -47,6 +47,7 @@ def assert_alike(index, embedded, queries, weights=None):
         found, expected = index.search(queries, **asked), embedded.search(queries, **asked)
         assert found.hits.ids.tolist() == expected.hits.ids.tolist(), asked
         assert found.hits.distances.tolist() == expected.hits.distances.tolist(), asked
+        assert index.search(queries[:1], **asked).pairs(0) == expected.pairs(0), asked
     for asked in ({"k": 10}, {"k": None, "radius": 1.5}) if weights is not None else ():
         codes = np.packbits(weights >= 0, axis=1)
         found, expected = (one.search(codes, weights=weights, **asked) for one in (index, embedded))

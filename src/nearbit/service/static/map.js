@@ -36,7 +36,7 @@ function namesThatFit(dots, unit) {
   const seen = dots.filter(isIn);
   const taken = seen.map(({ left, top, radius }) => ({ left: left - radius, right: left + radius, top: top - radius, bottom: top + radius }));
   const fits = new Set();
-  for (const dot of [...seen].sort((one, other) => other.isMatch - one.isMatch || other.count - one.count)) {
+  for (const dot of [...seen].sort((one, other) => other.call - one.call || other.count - one.count)) {
     const width = dot.name.length * LETTER * unit;
     const box = { left: dot.left - width / 2, right: dot.left + width / 2, top: dot.top - dot.radius - 5 - 12 * unit, bottom: dot.top - dot.radius - 2 };
     const isFree = taken.every((other) => box.right < other.left || box.left > other.right || box.bottom < other.top || box.top > other.bottom);
@@ -86,11 +86,13 @@ function drawn(dots) {
 function followMap(svg, dots, say) {
   const view = { zoom: 1, x: SIDE / 2, y: SIDE / 2 };
   let words = "";
+  let called = null;
   function render() {
     for (const dot of dots) {
       dot.left = SIDE / 2 + (dot.x - view.x) * view.zoom;
       dot.top = SIDE / 2 + (dot.y - view.y) * view.zoom;
       dot.isMatch = words !== "" && dot.name.toLowerCase().includes(words);
+      dot.call = Number(dot.isMatch) + Number(dot === called);
     }
     // On a narrow screen the map is drawn smaller, and its names are not.
     const unit = Math.max(1, SIDE / (svg.clientWidth || SIDE));
@@ -153,6 +155,7 @@ function followMap(svg, dots, say) {
   function show() {
     const [dot] = dots.filter(({ isMatch }) => isMatch);
     if (!dot) return;
+    called = dot;
     Object.assign(view, { zoom: Math.max(view.zoom, 6), x: dot.x, y: dot.y });
     render();
   }

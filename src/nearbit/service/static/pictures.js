@@ -116,32 +116,39 @@ function pictureOf(text) {
   }
 }
 
-/** Keep the picture that was searched by under its code: in full for this visit, small for this session; return it as an address holds it. */
+/** What a picture is kept under: its code, and how it looks, for other pictures have the same code. */
+const keyOf = (code, picture) => (picture ? `${code} ${picture}` : code);
+
+/** Keep the picture that was searched by: in full for this visit, small for this session; return it as an address holds it. */
 export async function keepPicture(code, file) {
-  mine.set(code, { url: URL.createObjectURL(file), name: file.name || "pasted image" });
+  const own = { url: URL.createObjectURL(file), name: file.name || "pasted image" };
   try {
     const bitmap = await createImageBitmap(file);
+    const text = tiny(bitmap);
+    mine.set(keyOf(code, text), own);
     const scale = Math.min(1, KEPT_SIDE / Math.max(bitmap.width, bitmap.height));
     const canvas = make("canvas", { width: Math.max(1, bitmap.width * scale), height: Math.max(1, bitmap.height * scale) });
     canvas.getContext("2d").drawImage(bitmap, 0, 0, canvas.width, canvas.height);
-    const picture = { name: file.name || "pasted image", data: canvas.toDataURL("image/jpeg", 0.85) };
-    sessionStorage.setItem(KEPT + code, JSON.stringify(picture));
-    return tiny(bitmap);
+    const picture = { name: own.name, data: canvas.toDataURL("image/jpeg", 0.85) };
+    sessionStorage.setItem(KEPT + keyOf(code, text), JSON.stringify(picture));
+    return text;
   } catch (problem) {
     // A format that only the server reads, or a full store: the picture lasts until the page is loaded again.
     console.info("not kept for this session:", problem);
+    mine.set(code, own);
     return null;
   }
 }
 
 /** Return url and name of the picture that was searched by, or that its link holds; null where there is none. */
 export function keptPicture({ code, picture }) {
-  if (mine.has(code)) return mine.get(code);
-  const kept = sessionStorage.getItem(KEPT + code);
+  const key = keyOf(code, picture);
+  if (mine.has(key)) return mine.get(key);
+  const kept = sessionStorage.getItem(KEPT + key);
   if (!kept && !picture) return null;
   if (kept) {
     const { name, data } = JSON.parse(kept);
-    mine.set(code, { url: URL.createObjectURL(blobOf(data.slice(data.indexOf(",") + 1), "image/jpeg")), name });
-  } else mine.set(code, pictureOf(picture));
-  return mine.get(code);
+    mine.set(key, { url: URL.createObjectURL(blobOf(data.slice(data.indexOf(",") + 1), "image/jpeg")), name });
+  } else mine.set(key, pictureOf(picture));
+  return mine.get(key);
 }

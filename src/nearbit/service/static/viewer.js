@@ -38,7 +38,7 @@ function actions(item) {
   const from = searchLink(item, state, { class: "button strong", id: "viewer-search" }, "Search from this");
   from.addEventListener("click", close);
   const isChosen = chosen.has(item.id);
-  const pick = make("button", { type: "button", "aria-pressed": String(isChosen), onclick: () => { toggle(item, !chosen.has(item.id)); side(item); } }, isChosen ? "Selected" : "Select");
+  const pick = make("button", { type: "button", "aria-pressed": String(isChosen), onclick: () => { toggle(item, !chosen.has(item.id)); side(item); keepFocus(); } }, isChosen ? "Selected" : "Select");
   const region = crop && item.thumbnail && make("button", { type: "button", id: "viewer-crop", onclick: () => { close(); crop(item); } }, icon("crop"), "Search a region");
   return make("p", { class: "viewer-actions" }, from, region, pick);
 }
@@ -54,6 +54,12 @@ function side(item) {
     actions(item));
 }
 
+/** Keep the focus in the view, where keys are heard: what had it may be gone, or of no use any more. */
+function keepFocus() {
+  const focused = document.activeElement;
+  if (!byId("viewer").contains(focused) || focused.disabled) byId("viewer-search").focus();
+}
+
 function show() {
   const item = items[at];
   zoom.reset();
@@ -62,6 +68,7 @@ function show() {
   parts.count.textContent = `${(at + 1).toLocaleString("en")} of ${items.length.toLocaleString("en")}`;
   parts.last.disabled = at === 0;
   parts.next.disabled = at === items.length - 1;
+  keepFocus();
   announce(`${parts.count.textContent}: ${item.labels.join(", ") || `image ${item.id}`}`);
 }
 

@@ -51,8 +51,19 @@ def command(context: click.Context, /, as_json: bool) -> None:
         context.default_map = {name: {"as_json": True} for name in command.commands}
 
 
-IN_ORDER = (
-    add, sync, remove, verify, compact, stats, replace, filter_, export, import_, copy, snapshot, restore,
-)  # fmt: skip
-for subcommand in IN_ORDER:
+for subcommand in (
+    add,
+    sync,
+    remove,
+    verify,
+    compact,
+    stats,
+    replace,
+    filter_,
+    export,
+    import_,
+    snapshot,
+    restore,
+    copy,
+):
     command.add_command(subcommand)

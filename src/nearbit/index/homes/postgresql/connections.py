@@ -61,6 +61,10 @@ class Connections:
         """Return what some work reads in one transaction, of one state; done again where the connection is lost."""
         return self._again(lambda connection: _transaction(connection, READ, work))
 
+    def alone(self, work: Callable[[Connection], Result]) -> Result:
+        """Return what some work reads by statements of which each sees a state of its own, with no other round trip."""
+        return self._again(work)
+
     def writing(self, work: Callable[[Connection], Result]) -> Result:
         """Return what some work gives in one transaction of the only writer; durable, all or nothing.
 

@@ -19,6 +19,7 @@ from nearbit.index.homes.postgresql import reading, writing
 from nearbit.index.homes.postgresql.connections import Connection, Connections
 from nearbit.index.homes.postgresql.filters import Condition, condition_of, drop, keep, kept_keys
 from nearbit.index.homes.postgresql.maintenance import compacted, described
+from nearbit.index.homes.postgresql.pruning import Known
 from nearbit.index.homes.postgresql.schema import Tables, lock_of
 from nearbit.index.homes.postgresql.searching import Search, plain_queries, weighted_queries
 from nearbit.index.homes.postgresql.verify import problems
@@ -56,7 +57,7 @@ class PostgresIndex(Nearness):
         self._read_only = read_only
         self._tables = Tables(address.name, self.n_bits)
         self._search = Search(self._tables, ef_search)
-        self._known = writing.known_pivots(self._tables)
+        self._known = Known(self._tables)
         self._connections = Connections(address, lock_of(address.name))
 
     def __repr__(self) -> str:
@@ -271,6 +272,15 @@ class PostgresIndex(Nearness):
             condition: what they must meet.
             ordered: outputs of the queries, how many items each keeps, and how many are ordered by outputs alone.
         """
+
+        if len(queries) == 1 and condition is None and ordered is None and (k is None or k <= PADDED):
+            alone = self._connections.alone(
+                self._told(
+                    lambda connection: self._search.nearest_to_one(connection, queries[0], k, self._known.latest)
+                )
+            )
+            if alone is not None:
+                return alone, k
 
         def found(connection: Connection) -> tuple[Hits, int | None]:
             counts = writing.Counts.read(connection, self._tables)

@@ -5,6 +5,7 @@ from typing import Any
 
 from nearbit.index.homes.postgresql import reading, writing
 from nearbit.index.homes.postgresql.connections import Connection
+from nearbit.index.homes.postgresql.pruning import Known
 from nearbit.index.homes.postgresql.schema import Tables
 
 
@@ -20,7 +21,7 @@ def compacted(connection: Connection, tables: Tables, *, has_graph: bool) -> Non
 
 
 def described(
-    connection: Connection, tables: Tables, facts: Mapping[str, str], known: writing.Known, ef_search: int | None
+    connection: Connection, tables: Tables, facts: Mapping[str, str], known: Known, ef_search: int | None
 ) -> dict[str, Any]:
     """Return facts about an index, ready for JSON."""
     counts = writing.Counts.read(connection, tables)

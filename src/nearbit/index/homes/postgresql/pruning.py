@@ -129,3 +129,23 @@ def chosen_pivots(words: Words, n_bits: int) -> Words:
     """Return pivots for distinct codes uint64 `(n, words)`: uint64 `(p, words)`, the same ones each time."""
     found = find_pivots(distinct_codes(words), n_bits, None)
     return np.ascontiguousarray(found.T)
+
+
+@final
+class Known:
+    """The pivots of an index, read once for each version, by whichever thread asks first.
+
+    Attributes:
+        latest: those that were asked for last.
+    """
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+        self.latest = no_pivots(-(-tables.n_bits // 64))
+
+    def __call__(self, connection: Connection, version: int) -> Pivots:
+        """Return the pivots of a version, which the state that the transaction sees has."""
+        found = self.latest
+        if found.version != version:
+            found = self.latest = read_pivots(connection, self._tables, version)
+        return found

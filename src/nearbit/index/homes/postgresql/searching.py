@@ -112,21 +112,42 @@ class Search:
             connection.execute(f"SET LOCAL hnsw.ef_search = {max(self.ef_search, min(k, 1000))}")
             return _hits(self._run(connection, [self._approximate(one, k) for one in queries]))
         distances = [pivots.distances(one.words) for one in queries]
-        widest = [one.reach(one.limit) for one in queries]
-        first = [
-            reach if k is None or not pivots.total else min(reach, pivots.first_reach(own, max(CODES_AT_FIRST, 4 * k)))
-            for reach, own in zip(widest, distances, strict=True)
-        ]
+        first = [_first_reach(one, own, k, pivots) for one, own in zip(queries, distances, strict=True)]
         jobs = list(zip(queries, distances, first, strict=True))
         found = self._run(connection, [self._within(one, own, reach, k, pivots) for one, own, reach in jobs])
         again = []
         for row, (one, own, reach) in enumerate(jobs):
-            needed = widest[row] if k is None or len(found[row]) < k else min(one.reach(found[row][-1][2]), widest[row])
+            needed = _needed_reach(one, found[row], k)
             if needed > reach:
                 again.append((row, self._within(one, own, needed, k, pivots)))
         for (row, _), rows in zip(again, self._run(connection, [job for _, job in again]), strict=True):
             found[row] = rows
         return _hits(found)
+
+    def nearest_to_one(self, connection: Connection, query: Query, k: int | None, pivots: Pivots) -> Hits | None:
+        """Return the nearest items of one query by statements that need no transaction around them.
+
+        Each statement sees one state, and says whether the pivots are still those of that state; where they are not,
+        None is returned. One whose own rows show that it looked far enough is exact by itself.
+        """
+        if self.ef_search is not None:
+            return None
+        distances = pivots.distances(query.words)
+        reach = _first_reach(query, distances, k, pivots)
+        while True:
+            sql, given = self._within(query, distances, reach, k, pivots)
+            rows: list[Any] = connection.execute(
+                f"SELECT s.pivots, r.id, r.bits, r.far FROM {self.tables.state} AS s LEFT JOIN ({sql}) AS r ON true "
+                "ORDER BY r.far, r.id",
+                given,
+            ).fetchall()
+            if not rows or rows[0][0] != pivots.version:
+                return None
+            found: list[Row] = [row[1:] for row in rows if row[1] is not None]
+            needed = _needed_reach(query, found, k)
+            if needed <= reach:
+                return _hits([found])
+            reach = needed
 
     def among(self, connection: Connection, queries: Sequence[Query], k: int | None, condition: Condition) -> Hits:
         """Return the nearest of the items that meet a condition."""
@@ -190,6 +211,20 @@ class Search:
         with connection.pipeline():
             cursors = [connection.execute(*job) for job in jobs]
         return [_fetched(cursor) for cursor in cursors]
+
+
+def _first_reach(query: Query, distances: npt.NDArray[np.int32], k: int | None, pivots: Pivots) -> int:
+    """Return within how many bits is looked first: as far as results may lie, or where some codes lie already."""
+    widest = query.reach(query.limit)
+    if k is None or not pivots.total:
+        return widest
+    return min(widest, pivots.first_reach(distances, max(CODES_AT_FIRST, 4 * k)))
+
+
+def _needed_reach(query: Query, found: Sequence[Row], k: int | None) -> int:
+    """Return within how many bits must be looked so that nothing nearer than what was found is missed."""
+    widest = query.reach(query.limit)
+    return widest if k is None or len(found) < k else min(widest, query.reach(found[-1][2]))
 
 
 def _fetched(cursor: Any) -> list[Row]:

@@ -8,10 +8,11 @@ import numpy as np
 from nearbit.codes import as_words
 from nearbit.index.engine.structure import brute_force_search
 from nearbit.index.homes.postgresql.connections import Connection
+from nearbit.index.homes.postgresql.pruning import Known
 from nearbit.index.homes.postgresql.reading import all_codes
 from nearbit.index.homes.postgresql.schema import Tables
 from nearbit.index.homes.postgresql.searching import Search, plain_queries
-from nearbit.index.homes.postgresql.writing import Counts, Known
+from nearbit.index.homes.postgresql.writing import Counts
 from nearbit.index.verify import NEAREST, SAMPLE
 
 

@@ -1,7 +1,7 @@
 """What changes the tables, inside the transaction of the one writer."""
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, final
@@ -15,7 +15,7 @@ from nearbit.index import arguments
 from nearbit.index.changes import NewItems
 from nearbit.index.homes.postgresql import pruning
 from nearbit.index.homes.postgresql.connections import Connection
-from nearbit.index.homes.postgresql.pruning import Pivots, chosen_pivots, no_pivots, read_pivots
+from nearbit.index.homes.postgresql.pruning import Known, Pivots, chosen_pivots, no_pivots
 from nearbit.index.homes.postgresql.rows import COPIED, bits_of, codes_of, copied_line, copied_lines
 from nearbit.index.homes.postgresql.schema import Tables
 from nearbit.index.results import Ids
@@ -23,9 +23,6 @@ from nearbit.index.storage.rows import Fields, labels_of
 from nearbit.index.storage.statements import LAST_ID, row_bytes
 
 LINES_A_BLOCK = 10_000
-
-Known = Callable[[Connection, int], Pivots]
-"""Gives the pivots of a version, read once."""
 
 
 @final
@@ -233,16 +230,3 @@ def _delete(connection: Connection, tables: Tables, ids: Ids, counts: Counts, kn
     )
     counts.items -= len(rows)
     counts.codes -= gone.rowcount
-
-
-def known_pivots(tables: Tables) -> Known:
-    """Return what gives the pivots of a version: they are read once, by whichever thread asks first."""
-    kept: list[Pivots] = [no_pivots(-(-tables.n_bits // 64))]
-
-    def known(connection: Connection, version: int) -> Pivots:
-        found = kept[0]
-        if found.version != version:
-            found = kept[0] = read_pivots(connection, tables, version)
-        return found
-
-    return known
