@@ -32,6 +32,7 @@ LAYERS = (
     ("model", "training"),
     (
         "reference",
+        "untrained",
         "evaluation",
         "robustness",
         "onnx_export",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from nearbit.cli.backbone_options import with_backbone
 from nearbit.cli.console import (
     Bars,
     Data,
@@ -137,6 +138,7 @@ def command(
         progress = bars if processes.is_main else silent
         dividing = {name: given.pop(name) for name in DIVIDING}
         options = TrainOptions(seed=seed, preset=preset, **{name: given.pop(name) for name in (*TRAINING, "head")})
+        agreed = given.pop("yes")
         if preset is not None and options.backbone == "resnet34" and options.weights is None:
             raise InputError(
                 f"the preset {preset} fine-tunes a pretrained network: give the weights of resnet34 (--weights "
@@ -153,6 +155,7 @@ def command(
             raise InputError(f"--only {only} stops before there is a model to train again: leave --final out")
         with processes.main_first():
             dataset = _read(source, method, ReadingOptions(cache=cache, progress=progress, **given))
+            options = with_backbone(options, None if _is_baseline(method) else dataset.source, agreed=agreed)
         if processes.is_main:
             say_notes(dataset)
         run = plan(
@@ -275,6 +278,14 @@ def _array_in(path: Path | None) -> Any:
         return np.load(path, allow_pickle=False)
     except UNREADABLE as error:
         raise InputError(f"{path} is not a file of numbers that numpy.save wrote (.npy)") from error
+
+
+def _is_baseline(method: str) -> bool:
+    """Return whether a method makes codes of frozen features, which only a pretrained backbone gives."""
+    from nearbit.methods import Baseline, find_method
+    from nearbit.training import AUTO
+
+    return method != AUTO and isinstance(find_method(method), Baseline)
 
 
 def _refuse_unused(method: str) -> None:
