@@ -12,6 +12,8 @@ THUMBNAIL_SIZE = 64
 COLOR_FIELDS, EDGE_FIELDS, DIRECTIONS = 8, 4, 8
 COLOR_WEIGHT = 4 / math.sqrt(3 * COLOR_FIELDS**2)
 """What lets colors and edges vary about as much: a color has a variance of some 1/16, edges have length 1."""
+FAINT = 1e-3
+"""Edges of a length below this are noise of rounding, and stay as faint as they are."""
 
 
 class Thumbnail(nn.Module):
@@ -36,7 +38,7 @@ class Thumbnail(nn.Module):
         colors = adaptive_avg_pool2d(images, COLOR_FIELDS).flatten(1)
         grey = pad(images.mean(dim=1, keepdim=True), (1, 1, 1, 1), mode="replicate")
         edges = adaptive_avg_pool2d(relu(conv2d(grey, self.kernels)), EDGE_FIELDS).flatten(1)
-        return torch.cat([colors * COLOR_WEIGHT, normalize(edges)], dim=1)
+        return torch.cat([colors * COLOR_WEIGHT, normalize(edges, eps=FAINT)], dim=1)
 
 
 def plain_pixels(size: int) -> Preprocessing:
