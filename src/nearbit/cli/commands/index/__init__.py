@@ -8,6 +8,7 @@ import click
 from nearbit.cli.commands.index.exchange import export, import_
 from nearbit.cli.commands.index.images import add, sync
 from nearbit.cli.commands.index.old_form import old_form
+from nearbit.cli.commands.index.reencode import reencode
 from nearbit.cli.commands.index.upkeep import compact, filter_, remove, replace, stats, verify
 from nearbit.cli.console import json_option
 
@@ -64,5 +65,5 @@ def command(context: click.Context, /, as_json: bool) -> None:
         context.default_map = {name: {"as_json": True} for name in command.commands}
 
 
-for subcommand in (add, sync, remove, verify, compact, stats, replace, filter_, export, import_):
+for subcommand in (add, sync, reencode, remove, verify, compact, stats, replace, filter_, export, import_):
     command.add_command(subcommand)
