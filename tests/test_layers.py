@@ -37,6 +37,7 @@ LAYERS = (
         "robustness",
         "onnx_export",
         "indexing",
+        "watching",
         "reencoding",
         "searching",
         "report",

@@ -24,6 +24,7 @@ COMMANDS = {
     "shorten": "Make a model of the first bits of another one's codes.",
     "encode": "Turn images into binary codes; writes an .npz file.",
     "index": "Put images into a searchable index, and look after it.",
+    "watch": "Let an index follow a folder: what is added, moved and removed there.",
     "search": "Find the nearest images of an index.",
     "serve": "Search by a page and an HTTP API, on this machine.",
     "evaluate": "Measure a model, or codes made elsewhere: mAP and the rest.",
