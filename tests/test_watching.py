@@ -117,6 +117,14 @@ def test_a_file_is_taken_in_once_it_has_stayed_as_it_is(clock):
     assert mirrors()
 
 
+def test_how_long_a_file_must_stay_is_any_number(clock):
+    for settle in (0.1, 0.2, 0.7, 1 / 3):
+        assert follower(settle=settle).look().waiting == 0
+    write("a/new.png", clock)
+    for settle in (0.1, 0.2, 0.7, 1 / 3):
+        assert follower(settle=settle).look().waiting == 1
+
+
 def test_the_time_of_a_file_may_be_wrong(clock):
     one = follower()
     one.look()
@@ -196,7 +204,8 @@ def test_a_move_that_is_under_way_loses_no_id(clock):
     assert entries()["photos/b/there.png"] == before["photos/a/000.png"]
 
 
-def test_a_folder_that_is_always_being_written_to_does_not_keep_items_for_ever(clock):
+def test_a_folder_that_is_always_being_written_to_does_not_keep_items_for_ever(clock, monkeypatch):
+    monkeypatch.setattr(watching, "LONGEST", 4)
     one = follower()
     one.look()
     (PHOTOS / "a" / "000.png").unlink()
@@ -207,7 +216,7 @@ def test_a_folder_that_is_always_being_written_to_does_not_keep_items_for_ever(c
         clock.now += 1
         if removed:
             break
-    assert 55 < number < 65
+    assert 6 <= number <= 10
 
 
 def test_a_folder_that_is_gone_or_empty_removes_nothing_and_is_told_once(clock):

@@ -1,5 +1,6 @@
 """A folder that lives: the index follows what is added to it, moved in it and removed from it."""
 
+import math
 import os
 import threading
 import time
@@ -82,7 +83,7 @@ class Settling:
                 seen[path] = before
             else:
                 is_old = before is None and wall - status.st_mtime >= self._seconds
-                seen[path] = (stamp, now - self._seconds if is_old else now)
+                seen[path] = (stamp, -math.inf if is_old else now)
         self._seen = seen
         unsettled = {path for path, (_, since) in seen.items() if now - since < self._seconds}
         return {path: stamp for path, (stamp, _) in seen.items()}, unsettled
