@@ -12,7 +12,7 @@ from tiny_data import write_folder
 
 
 def shown(site):
-    return {item["path"]: item["id"] for item in site.get("/api/v1/items").json["items"]}
+    return {item["path"]: item["id"] for item in site("GET", "/api/v1/items").json["items"]}
 
 
 def test_files_that_come_move_and_go_are_seen_without_a_restart(tmp_path, monkeypatch):

@@ -14,7 +14,7 @@ from click.core import ParameterSource
 
 from nearbit.errors import InputError
 from nearbit.json_text import unstorable
-from nearbit.names import escaped
+from nearbit.names import counted, escaped
 from nearbit.progress import Progress, about
 from nearbit.reading import ClassLevel, ReadingOptions
 
@@ -174,11 +174,6 @@ def say_notes(dataset: "Dataset") -> None:
         echo("\n".join([f"read: {dataset.read_as}", *dataset.notes]))
 
 
-def counted(number: int, one: str, many: str) -> str:
-    """Return a number with its word: "1 class", "2 classes"."""
-    return f"{number} {one if number == 1 else many}"
-
-
 LOG_SECONDS = 30.0
 """Seconds between two lines of progress in a log."""
 
@@ -269,6 +264,10 @@ def printable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
+SHOWN_PROBLEMS = 3
+"""So many skipped images are named at once."""
+
+
 def list_problems(problems: "Sequence[Problem]", errors_file: Path) -> str | None:
     """Write skipped images with their reasons to a file and say so; return its path.
 
@@ -280,7 +279,10 @@ def list_problems(problems: "Sequence[Problem]", errors_file: Path) -> str | Non
     from nearbit.datasets import write_problems
 
     write_problems(errors_file, problems)
-    echo(f"{len(problems)} images were skipped; the reasons are in {errors_file}")
+    first = [f"{escaped(one.path)}: {one.reason}" for one in problems[:SHOWN_PROBLEMS]]
+    were = counted(len(problems), "image was", "images were")
+    more = ", the first" if len(problems) > SHOWN_PROBLEMS else ""
+    echo(f"{were} skipped; the reasons are in {errors_file}{more}: {'; '.join(first)}")
     return str(errors_file)
 
 

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from nearbit.datasets.images import FileImages, ImageSource
 from nearbit.errors import DataError
 from nearbit.files.writing import json_digest, write_whole
+from nearbit.names import counted
 
 Labels = npt.NDArray[np.bool_]
 
@@ -82,9 +83,9 @@ class Dataset:
 
     def __repr__(self) -> str:
         width = getattr(self.source, "width", None)
-        rows = f"{len(self)} images" if width is None else f"{len(self)} rows of {width} features"
+        rows = counted(len(self), "image", "images") if width is None else f"{len(self)} rows of {width} features"
         skipped = f", {len(self.problems)} skipped" if self.problems else ""
-        return f"Dataset({self.name!r}: {rows}, {self.n_classes} classes{skipped})"
+        return f"Dataset({self.name!r}: {rows}, {counted(self.n_classes, 'class', 'classes')}{skipped})"
 
     @property
     def n_classes(self) -> int:

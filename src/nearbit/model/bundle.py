@@ -57,6 +57,7 @@ from nearbit.model.manifest import (
     read_manifest,
     with_digest,
 )
+from nearbit.names import counted
 from nearbit.networks import BackboneSpec, HashNetwork, Head
 from nearbit.networks.backbones import OWN
 from nearbit.networks.heads import apply_head
@@ -93,7 +94,8 @@ class Model:
 
     def __repr__(self) -> str:
         spec = self.network.backbone.spec
-        return f"Model({self.method!r}: {self.n_bits} bits, {len(self.classes)} classes, backbone {spec.name!r})"
+        classes = counted(len(self.classes), "class", "classes")
+        return f"Model({self.method!r}: {self.n_bits} bits, {classes}, backbone {spec.name!r})"
 
     @property
     def preprocessing(self) -> AnyInput:

@@ -11,6 +11,7 @@ from nearbit.encoding.preprocessing import AnyInput, FeatureInput
 from nearbit.methods import BASELINES, METHODS
 from nearbit.model.bundle import Model, load_model
 from nearbit.model.manifest import TRAINED, read_manifest
+from nearbit.names import counted
 
 MOST_CLASSES = 200
 """Classes that a card names; of more it names the first ones and says how many there are."""
@@ -70,7 +71,7 @@ def _header(model: Model, name: str) -> Iterator[str]:
 
 def _about(model: Model, name: str) -> Iterator[str]:
     yield from (f"# {escaped(name)}", "")
-    trained = f", trained on images of {len(model.classes)} classes" if model.classes else ""
+    trained = f", trained on images of {counted(len(model.classes), 'class', 'classes')}" if model.classes else ""
     yield f"A hash network for image search: it turns an image into a code of {model.n_bits} bits{trained}."
     yield "Images whose codes differ in few bits are alike. Made with nearbit."
     yield from ("", f"Model id: `{model.model_id}`", "")
@@ -92,7 +93,7 @@ def _training_data(model: Model) -> Iterator[str]:
         yield ""
     shown = [escaped(one) for one in model.classes[:MOST_CLASSES]]
     more = f", and {len(model.classes) - MOST_CLASSES} more" if len(model.classes) > MOST_CLASSES else ""
-    yield from (f"{len(model.classes)} classes{': ' if shown else ''}{', '.join(shown)}{more}", "")
+    yield from (f"{counted(len(model.classes), 'class', 'classes')}{': ' if shown else ''}{', '.join(shown)}{more}", "")
 
 
 def _method(model: Model) -> Iterator[str]:

@@ -38,6 +38,7 @@ from nearbit.model.manifest import (
     read_manifest,
     with_digest,
 )
+from nearbit.names import counted
 from nearbit.progress import Progress, silent
 from nearbit.threads import given_threads
 
@@ -77,7 +78,8 @@ class OnnxModel:
 
     def __repr__(self) -> str:
         method = self.about.get("method")
-        return f"OnnxModel({method!r}: {self.n_bits} bits, {len(self.classes)} classes, {self.precision})"
+        classes = counted(len(self.classes), "class", "classes")
+        return f"OnnxModel({method!r}: {self.n_bits} bits, {classes}, {self.precision})"
 
     @property
     def model_id(self) -> str:
