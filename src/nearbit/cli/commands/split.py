@@ -25,7 +25,6 @@ def command(source: str, output: Path, as_json: bool, **options: Any) -> None:
         dataset = read_dataset(source, ReadingOptions(progress=progress, **options))
     say_notes(dataset)
     split = build_split(dataset, **dividing)
-    say_few_images(dataset, split)
     split.save(output)
     errors = list_problems(dataset.problems, output.with_name(output.name + ".errors.jsonl"))
     sizes = part_sizes(split)
@@ -38,3 +37,4 @@ def command(source: str, output: Path, as_json: bool, **options: Any) -> None:
             f"hash {split.hash}",
         ],
     )
+    say_few_images(dataset, split)

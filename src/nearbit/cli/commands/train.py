@@ -148,8 +148,6 @@ def command(
         if processes.is_main:
             say_notes(dataset)
         split = load_split(split_path) if split_path is not None else build_split(dataset, seed=seed, **dividing)
-        if processes.is_main and split_path is None:
-            say_few_images(dataset, split)
         run = plan(
             dataset,
             split,
@@ -166,6 +164,8 @@ def command(
             write_stage(run, only, output, overwrite, progress, as_json)
         else:
             _train(run, output, overwrite, tensorboard, progress, as_json)
+            if processes.is_main and split_path is None:
+                say_few_images(dataset, split)
 
 
 def _check_together(options: "TrainOptions", split_path: Path | None, dividing: dict[str, Any]) -> None:
