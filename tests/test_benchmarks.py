@@ -5,6 +5,7 @@ import json
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from nearbit.metrics import evaluate_codes
@@ -125,3 +126,18 @@ def test_what_is_not_installed_is_skipped_by_name(watch, tmp_path, capsys, monke
     command = ["--small", "--only", "uniform, batch", "--committed", str(tmp_path / "none.json")]
     assert watch.main(command) == 0
     assert "skipped: No module named 'faiss'" in capsys.readouterr().out
+
+
+def test_duplicates_are_measured_beside_brute_force(tmp_path, capsys):
+    duplicates, out = script("duplicates"), tmp_path / "duplicates.json"
+    codes = tmp_path / "codes.npz"
+    np.savez(codes, database_codes=duplicates.make(0.02, 700), n_bits=np.array(64))
+    options = ["--items", "300", "600", "--rounds", "1", "--sample", "20", "--codes", str(codes), "--out", str(out)]
+    duplicates.main(options)
+    written = json.loads(out.read_text())
+    assert set(written["runs"]) == set(written["exponents"]) == {*duplicates.KINDS, "trained"}
+    for runs in written["runs"].values():
+        assert [run["items"] for run in runs] == [300, 600]
+        assert all(run["seconds"]["nearbit"] > 0 and run["seconds"]["numpy"] > 0 for run in runs)
+    assert written["runs"]["clusters, 2 %"][1]["near_pairs_of_distinct_codes"] > 0
+    assert "exponents: uniform" in capsys.readouterr().out

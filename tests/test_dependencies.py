@@ -9,7 +9,10 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
-TESTED_EXTRAS = ("hf", "plots", "serve", "faiss", "usearch", "tensorboard", "onnx", "watch", "dev")
+TESTED_EXTRAS = (
+    "hf", "plots", "serve", "faiss", "usearch", "parquet", "remote", "ray", "postgresql", "tensorboard", "onnx",
+    "notebook", "docs", "watch", "dev",
+)  # fmt: skip
 REQUIREMENTS = [*PROJECT["dependencies"], *(one for extra in EXTRAS.values() for one in extra)]
 
 

@@ -20,6 +20,7 @@ LAYERS = (
         "files",
         "progress",
         "threads",
+        "pool",
         "jit",
         "compiled",
         "codes",
@@ -39,8 +40,10 @@ LAYERS = (
         "indexing",
         "watching",
         "reencoding",
+        "shards",
         "searching",
         "report",
+        "grouping",
         "demo",
         "compare",
         "bits",
@@ -59,25 +62,27 @@ ROOMS = {
         "label_sets", "certificate",
     ),
     "index": (
-        "showing", "results", "engine", "storage", "arguments", "live", "asymmetric_search", "stats", "verify",
-        "changes", "index", "opening", "replacing", "exchange",
+        "showing", "results", "offers", "engine", "storage", "arguments", "live", "asymmetric_search", "grouping",
+        "clustering", "nearness", "stats", "verify", "changes", "index", "homes", "opening", "replacing", "exchange",
     ),
     "datasets": (
         "decoding", "images", "dataset", "arrays", "listing", "check_cache", "check", "scan", "assemble", "download",
-        "formats", "load", "splits",
+        "shards", "formats", "load", "splits",
     ),
     "encoding": (
         "preprocessing", "inputs", "feature_cache", "pipeline", "session", "torch_backend", "exporting", "fast",
     ),
     "model": ("manifest", "arrays", "hub", "bundle", "onnx", "*"),
     "training": ("distributed", "seeds", "inputs", "*"),
+    "grouping": ("same_pictures", "duplicates", "clusters", "pages", "tables"),
     "cli": ("*", "commands", "main"),
 }  # fmt: skip
 """Inside a room, from left to right too: folders and files; "*" stands for all that are not named."""
 
 ORDER = [name for layer in LAYERS for name in layer]
 NO_TORCH = (
-    "extras", "errors", "keywords", "json_text", "names", "files", "progress", "threads", "jit", "compiled", "codes",
+    "extras", "errors", "keywords", "json_text", "names", "files", "progress", "threads", "pool", "jit", "compiled",
+    "codes",
     "metrics", "centers", "index", "reading", "datasets", "encoding.preprocessing", "encoding.inputs",
     "encoding.feature_cache", "encoding.pipeline", "encoding.session", "model.manifest", "model.onnx", "indexing",
 )  # fmt: skip

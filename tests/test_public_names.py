@@ -12,7 +12,7 @@ NAMES = [
     "__version__", "attack", "backbone_of", "centers", "codes", "compare", "compare_methods", "create_index",
     "estimators", "evaluate", "evaluate_codes", "from_features", "from_images", "from_torch", "load_dataset",
     "load_images", "load_model", "load_split", "losses", "make_centers", "make_split", "methods", "metrics",
-    "open_index", "search", "train",
+    "open_comparison", "open_index", "search", "train",
 ]  # fmt: skip
 
 

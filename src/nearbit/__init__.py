@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from nearbit import metrics as metrics
     from nearbit.centers import make_centers as make_centers
     from nearbit.compare.front import compare_methods as compare_methods
+    from nearbit.compare.front import open_comparison as open_comparison
     from nearbit.datasets import Dataset as Dataset
     from nearbit.datasets import Split as Split
     from nearbit.datasets import SplitSizes as SplitSizes
@@ -43,7 +44,8 @@ if TYPE_CHECKING:
     from nearbit.training import TrainOptions as TrainOptions
     from nearbit.training import train as train
 
-__version__ = "0.1.0"
+__version__: str
+"""The version of what is installed, made from tags of git when it was built; read when it is first asked for."""
 
 _HOME = {
     "AttackOptions": "robustness",
@@ -70,6 +72,7 @@ _HOME = {
     "make_centers": "centers",
     "make_split": "datasets",
     "load_images": "datasets",
+    "open_comparison": "compare.front",
     "open_index": "index",
     "search": "searching",
     "train": "training",
@@ -84,11 +87,20 @@ __all__ = ["__version__", *_HOME, *_ROOMS]
 def __getattr__(name: str) -> Any:
     if name in _ROOMS:
         return import_module(f"nearbit.{name}")
+    if name == "__version__":
+        return _version()
     if name not in _HOME:
         raise AttributeError(f"module 'nearbit' has no attribute {name!r}")
     value = getattr(import_module(f"nearbit.{_HOME[name]}"), name)
     globals()[name] = value
     return value
+
+
+def _version() -> str:
+    """Return the version of the installed package."""
+    from importlib.metadata import version
+
+    return version("nearbit")
 
 
 def __dir__() -> list[str]:

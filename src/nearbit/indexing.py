@@ -15,7 +15,7 @@ from nearbit.datasets import Dataset, Problem
 from nearbit.encoding.pipeline import CHUNK
 from nearbit.errors import InputError
 from nearbit.files.writing import path_seen_from
-from nearbit.index import Index, Item
+from nearbit.index import Home, Item
 from nearbit.indexing_places import is_gone
 from nearbit.json_text import unstorable
 from nearbit.keywords import suggesting
@@ -52,7 +52,7 @@ class Indexed:
 
 @suggesting
 def index_dataset(
-    index: Index,
+    index: Home,
     model: "Model | OnnxModel",
     dataset: Dataset,
     rows: Sequence[int] | npt.NDArray[np.int64] | None = None,
@@ -97,7 +97,7 @@ def index_dataset(
     return replace(done, moved=moved, removed=removed, absent=len(gone) - removed)
 
 
-def _check_place(index: Index, dataset: Dataset) -> None:
+def _check_place(index: Home, dataset: Dataset) -> None:
     """Refuse at once images whose paths the index could not keep, because of a folder on the way to them."""
     path = item_path(index, dataset, 0) if len(dataset) else ""
     if reason := unstorable(path):
@@ -108,7 +108,7 @@ def _check_place(index: Index, dataset: Dataset) -> None:
 
 
 def _add(
-    index: Index,
+    index: Home,
     model: "Model | OnnxModel",
     dataset: Dataset,
     rows: Sequence[int] | npt.NDArray[np.int64] | None,
@@ -141,7 +141,7 @@ def _add(
 
 
 def _put(
-    index: Index,
+    index: Home,
     outputs: npt.NDArray[np.float32],
     metadata: list[dict[str, Any]],
     known: Mapping[str, tuple[int, str | None]] | None,
@@ -157,7 +157,7 @@ def _put(
     index.add(codes, ids=ids, metadata=metadata, outputs=kept, replace=known is not None)
 
 
-def _relabel(index: Index, dataset: Dataset, rows: Mapping[int, int]) -> int:
+def _relabel(index: Home, dataset: Dataset, rows: Mapping[int, int]) -> int:
     """Give the items of rows, by id, the labels that those have now; return how many had others."""
     if not dataset.n_classes:
         return 0
@@ -180,7 +180,7 @@ def _merged(items: Sequence[Item], metadata: Sequence[dict[str, Any]]) -> list[d
     return [{"labels": list(item.labels), **item.metadata, **new} for item, new in zip(items, metadata, strict=True)]
 
 
-def _absent(index: Index, dataset: Dataset) -> list[tuple[str, int, str | None]]:
+def _absent(index: Home, dataset: Dataset) -> list[tuple[str, int, str | None]]:
     """Return (path, id, digest) of each item that lies below the root of the data set and whose image is not there.
 
     What lies at or below a path that could not be read may be there. Paths are compared from the root of the file
@@ -188,7 +188,7 @@ def _absent(index: Index, dataset: Dataset) -> list[tuple[str, int, str | None]]
     """
     if dataset.root is None or not dataset.is_whole:
         return []
-    folder, root = index.path.absolute().parent, _place(dataset.root.absolute())
+    folder, root = index.folder, _place(dataset.root.absolute())
     here = {item_path(index, dataset, row) for row in range(len(dataset))}
     problems = [_place(dataset.root.absolute(), one.path) for one in dataset.problems if not one.is_class]
     unknown = {place for place in problems if place == root or _is_below(root, place)}
@@ -213,7 +213,7 @@ def _is_among(places: set[str], place: str) -> bool:
     return place in places or any(str(above) in places for above in Path(place).parents)
 
 
-def _move(index: Index, dataset: Dataset) -> int:
+def _move(index: Home, dataset: Dataset) -> int:
     """Give items whose images lie under another path now that path; return how many.
 
     An item that is gone from where it was, wherever that is, and an image that is new belong together if their contents
@@ -245,9 +245,9 @@ def _move(index: Index, dataset: Dataset) -> int:
     return len(rows)
 
 
-def _gone_with(index: Index, dataset: Dataset, digests: set[str], here: set[str]) -> list[tuple[str, str, int]]:
+def _gone_with(index: Home, dataset: Dataset, digests: set[str], here: set[str]) -> list[tuple[str, str, int]]:
     """Return (digest, path, id) of the items with one of these contents whose images are no longer where they were."""
-    folder = index.path.absolute().parent
+    folder = index.folder
     absent = {item_id for _, item_id, _ in _absent(index, dataset)}
     return [
         (digest, path, item_id)
@@ -256,11 +256,11 @@ def _gone_with(index: Index, dataset: Dataset, digests: set[str], here: set[str]
     ]
 
 
-def item_path(index: Index, dataset: Dataset, row: int) -> str:
+def item_path(index: Home, dataset: Dataset, row: int) -> str:
     """Return the path of an item: of a file, relative to the folder of the index; else the key of the row."""
     if dataset.root is None:
         return dataset.keys[row]
-    return path_seen_from(index.path.absolute().parent, dataset.root / dataset.keys[row])
+    return path_seen_from(index.folder, dataset.root / dataset.keys[row])
 
 
 def item_metadata(dataset: Dataset, row: int, path: str) -> dict[str, Any]:

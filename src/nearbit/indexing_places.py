@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from nearbit.errors import DataError
-from nearbit.index import Index
+from nearbit.index import Home
 
 MOST_LOOKED_AT = 10_000
 """So many files are looked for where nobody asked for all of them: a second on a slow drive."""
@@ -56,7 +56,9 @@ def is_gone(folder: Path, path: str) -> bool:
 
 
 def names_a_file(path: str) -> bool:
-    """Return whether a path has an ending: one without names no file but a built-in image."""
+    """Return whether a path has an ending, and is not within a shard: others name no file but a built-in image."""
+    if ".tar/" in path or ".parquet/" in path:
+        return False
     name = path.rpartition("/")[2]
     if name in ("", ".", "..") or os.sep != "/":
         return PurePath(path).suffix != ""
@@ -68,18 +70,18 @@ def is_missing(folder: Path, path: str | None) -> bool:
     return bool(path) and names_a_file(str(path)) and is_gone(folder, str(path))
 
 
-def look_for_files(index: Index, most: int | None = MOST_LOOKED_AT) -> Gone:
+def look_for_files(index: Home, most: int | None = MOST_LOOKED_AT) -> Gone:
     """Look for the files of an index, for `most` of them evenly spread, or for all where `most` is None."""
     named = [(item_id, path) for path, item_id, _ in index.paths() if PurePath(path).suffix]
     chosen = named if most is None else named[:: max(1, -(-len(named) // most))]
-    folder = index.path.absolute().parent
+    folder = index.folder
     gone = [(item_id, path) for item_id, path in chosen if is_gone(folder, path)]
     return Gone(len(chosen), len(named), tuple(item_id for item_id, _ in gone), tuple(path for _, path in gone))
 
 
-def sample_files(index: Index) -> Gone:
+def sample_files(index: Home) -> Gone:
     """Look for the files of at most 1,000 items spread over an index, in a time that does not depend on its size."""
-    n_items, folder = len(index), index.path.absolute().parent
+    n_items, folder = len(index), index.folder
     starts = {n_items * page // PAGES for page in range(PAGES)}
     items = {item.id: item for start in sorted(starts) for item in index.items_after(start - 1, PAGE)}
     named = {item_id: str(item.path) for item_id, item in items.items() if PurePath(item.path or "").suffix}
@@ -87,7 +89,7 @@ def sample_files(index: Index) -> Gone:
     return Gone(len(named), len(named) if len(items) == n_items else n_items, tuple(gone), tuple(gone.values()))
 
 
-def remove_missing(index: Index, *, even_all: bool = False, only_count: bool = False) -> Gone:
+def remove_missing(index: Home, *, even_all: bool = False, only_count: bool = False) -> Gone:
     """Remove the items whose files are gone, and return what was found.
 
     Args:
@@ -105,7 +107,7 @@ def remove_missing(index: Index, *, even_all: bool = False, only_count: bool = F
         gone = look_for_files(index, None)
         if gone.ids and len(gone.ids) == gone.files and not even_all:
             raise DataError(
-                f"{index.path}: {gone.words}, that is all; is a disk not mounted, or was the folder moved (then "
+                f"{index.address}: {gone.words}, that is all; is a disk not mounted, or was the folder moved (then "
                 "nearbit index sync with the folder where the images are now keeps their ids)? To remove all of them, "
                 "add --force"
             )

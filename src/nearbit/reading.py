@@ -39,6 +39,8 @@ class ReadingOptions:
         path_column: the column of a table, or the entry of JSON Lines, that holds the path.
         label_column: the one that holds the label, or several with `separator` between; None takes label (one name,
             taken whole) or labels, whichever is there.
+        image_column: the column of a Parquet file of images that holds their bytes (or structs of `bytes` and `path`).
+        id_column: the one that holds their ids, whole numbers, where there is one.
         class_level: which folder on the path is the class: "first", "leaf" (the one that the image lies in), or its
             number from the top, from 1; None guesses, and `Dataset.read_as` and `notes` say what was understood.
         download: fetch "cifar10", "cifar100" or "cub200" from its official page where it is not in the cache yet.
@@ -61,6 +63,8 @@ class ReadingOptions:
     label_column: str | None = field(
         default=None, metadata=_help("Column of a labels file that holds the label. [default: label or labels]")
     )
+    image_column: str = field(default="image", metadata=_help("Column of Parquet shards that holds the images."))
+    id_column: str = field(default="id", metadata=_help("Column of Parquet shards that holds ids, if there is one."))
     class_level: ClassLevel | None = field(
         default=None,
         metadata=_help(
@@ -95,6 +99,8 @@ class ReadingKeywords(TypedDict, total=False):
     separator: str
     path_column: str
     label_column: str | None
+    image_column: str
+    id_column: str
     class_level: ClassLevel | None
     download: bool
     cache: Path | None

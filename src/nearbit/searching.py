@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from nearbit.codes import binarize
 from nearbit.errors import InputError
-from nearbit.index import Index, Results, open_index
+from nearbit.index import Address, Home, Results, open_index
 from nearbit.keywords import suggesting
 from nearbit.model.load import load_for_queries, model_of_index
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @suggesting
 def search(
-    index: str | Path | Index,
+    index: str | Path | Address | Home,
     images: "GivenImage | Sequence[GivenImage]",
     *,
     k: int | None = 10,
@@ -32,8 +32,8 @@ def search(
     """Return the items of an index nearest to images, as `nearbit search` does.
 
     Args:
-        index: an index, or the path of its file, which is opened to read for as long as the results are there. Keep an
-            index open for many searches.
+        index: an index, or the path of its file or its address, which is opened to read for as long as the results are
+            there. Keep an index open for many searches.
         images: a path, a PIL image or an array of pixels; or a list of them.
         k: the most items of an image; None (with a radius) for all within it.
         radius: the largest distance, in bits; with `asymmetric` the largest weighted distance.
@@ -54,7 +54,7 @@ def search(
         results = nb.search("birds.index", "query.jpg", k=5)
         results.to_pandas()
     """
-    if not isinstance(index, Index):
+    if isinstance(index, str | Path | Address):
         opened = open_index(index, read_only=True)
         try:
             found = search(
@@ -76,10 +76,12 @@ def search(
     return index.search(codes, k=k, radius=radius, where=where, outputs=kept)
 
 
-def _encoder(index: Index, model: "str | Path | Model | OnnxModel | None", device: str) -> "Model | OnnxModel":
+def _encoder(index: Home, model: "str | Path | Model | OnnxModel | None", device: str) -> "Model | OnnxModel":
     """Return what encodes for an index; refuse a model whose codes it does not hold."""
     if model is None or isinstance(model, str | Path):
         return load_for_queries(model_of_index(index, None if model is None else Path(model)), device=device)
     if model.n_bits != index.n_bits or index.model_id not in (None, model.model_id):
-        raise InputError(f"{index.path} holds codes of another model than the one given: give the model that made them")
+        raise InputError(
+            f"{index.address} holds codes of another model than the one given: give the model that made them"
+        )
     return model

@@ -11,7 +11,10 @@ from model_makers import random_model
 from nearbit.cli import main
 from nearbit.index import create_index, open_index
 
-SUBCOMMANDS = ("add", "sync", "remove", "verify", "compact", "stats", "replace", "filter", "export", "import")
+SUBCOMMANDS = (
+    "add", "sync", "remove", "verify", "compact", "stats", "replace", "filter", "export", "import", "snapshot",
+    "restore", "copy",
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -143,7 +146,7 @@ def test_export_import_and_replace(index, as_json, refused):
     about = as_json("index", "replace", "a.index", "c.index")
     assert about == {"index": "a.index", "items": 2, "copied_from": "c.index"}
     assert n_items(index) == 2
-    assert "must end in .npz, .faiss, .usearch" in refused("index", "import", "b.index", "a.sql")
+    assert "must end in .npz, .parquet, .arrow, .faiss, .usearch" in refused("index", "import", "b.index", "a.sql")
 
 
 @pytest.mark.parametrize(
@@ -234,7 +237,7 @@ def test_help_of_the_old_form_says_what_took_its_place(nearbit):
     status, out, err = nearbit("index", "a.index", "--help")
     assert (status, err) == (0, "")
     assert out.startswith("Usage: nearbit index [OPTIONS] INDEX [IMAGES]...")
-    for name in set(SUBCOMMANDS[1:]) - {"filter"}:  # which the old form never had
+    for name in set(SUBCOMMANDS[1:]) - {"filter", "snapshot", "restore", "copy"}:  # which the old form never had
         assert f"Now: nearbit index {name} INDEX" in " ".join(out.split())
 
 

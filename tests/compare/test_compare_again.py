@@ -12,12 +12,12 @@ from nearbit.compare.findings import find
 from nearbit.compare.folder import Cell, read_cell, read_folder
 from nearbit.compare.page import comparison_page
 from nearbit.compare.run import Grid, compare
-from nearbit.compare.workers import Worker, _give, _work
 from nearbit.compare.write import write_comparison
 from nearbit.datasets import Problem, make_split
 from nearbit.datasets.splits.unseen import choose_unseen
 from nearbit.errors import DataError, InputError
 from nearbit.files.writing import write_json
+from nearbit.pool import Worker, _give, _work
 from nearbit.training import TrainOptions
 from tiny_data import tiny_dataset, tiny_split
 
@@ -165,8 +165,8 @@ def test_process_whose_parent_has_gone_ends_without_a_word(work, monkeypatch, er
         def recv(self):
             raise error
 
-    monkeypatch.setattr("nearbit.compare.workers.signal.signal", lambda *_: None)
-    _work(work, Line())
+    monkeypatch.setattr("nearbit.pool.signal.signal", lambda *_: None)
+    _work({}, None, Line())
     assert not work.folder.exists()
 
 
@@ -175,5 +175,5 @@ def test_work_for_a_process_that_has_died_does_not_end_the_others():
     theirs.close()
     worker = Worker(None, ours)
     _give(worker, [CELL])
-    assert worker.cell == CELL
+    assert worker.task == CELL
     ours.close()

@@ -75,7 +75,20 @@ def test_a_backbone_that_is_trained_has_no_figures_without_codes(tmp_path):
     work = Work(load=tiny_dataset, split=split_of, options=options, folder=tmp_path / "out", cache=None)
     found = compare(work, Grid(methods=("csq",), bits=(4,), seeds=(0,)), processes=1)
     assert found.about["references"] == {}
-    assert [row[0].text for row in quality_table(find(found)).rows] == ["csq"]
+    assert found.about["regime"] == "scratch"
+    table = quality_table(find(found))
+    assert [[entry.text for entry in row][:3] for row in table.rows[-2:]] == [[FLOAT, "-", "-"], [PROBE, "-", "-"]]
+    assert any("trained from scratch, and had no features before" in note for note in table.notes)
+
+
+def test_a_backbone_that_is_fine_tuned_has_the_figures_of_before(work):
+    options = replace(work.options, regime="fine-tuned", epochs=1, batch_size=8, head="linear")
+    tuned = replace(work, options=options, keep_models=False, folder=work.folder.parent / "tuned")
+    found = compare(tuned, Grid(methods=("csq",), bits=(4,), seeds=(3,)), processes=1)
+    frozen = compare(work, Grid(methods=("itq",), bits=(4,), seeds=(3,)), processes=1)
+    assert found.about["regime"] == "fine-tuned"
+    assert found.about["references"] == frozen.about["references"]
+    assert any("before it was fine-tuned, the same" in note for note in quality_table(find(found)).notes)
 
 
 KNOWN = {
@@ -90,7 +103,10 @@ def test_the_rows_stand_below_the_methods_in_every_format(tmp_path):
     write_comparison_folder(tmp_path, references=KNOWN)
     table = quality_table(find(read_folder(tmp_path)))
     rows = [[entry.text for entry in row] for row in table.rows[-2:]]
-    assert rows == [[FLOAT, "-", *["0.6000 ± 0.1414 (2 of 3)"] * 2], [PROBE, "-", *["0.4000 (1 of 3)"] * 2]]
+    assert rows == [
+        [FLOAT, "-", *["0.6000 ± 0.1414 (2 of 3)", "-", "-"] * 2],
+        [PROBE, "-", *["0.4000 (1 of 3)", "-", "-"] * 2],
+    ]
     assert not any(entry.best or entry.near for row in table.rows[-2:] for entry in row)
     assert any("the same at every length; not among what is tested" in note for note in table.notes)
     write_comparison(tmp_path)
@@ -101,11 +117,15 @@ def test_the_rows_stand_below_the_methods_in_every_format(tmp_path):
     assert told["linear_probe_map"]["n"] == 1
 
 
-def test_a_folder_of_an_older_comparison_has_no_such_rows(tmp_path):
+def test_a_folder_of_an_older_comparison_has_nothing_in_these_rows(tmp_path):
     write_comparison_folder(tmp_path)
     findings = find(read_folder(tmp_path))
     assert findings.without_codes() == {}
-    assert FLOAT not in [row[0].text for row in quality_table(findings).rows]
+    table = quality_table(findings)
+    assert [[entry.text for entry in row] for row in table.rows[-2:]] == [
+        [name, *["-"] * (len(table.header) - 1)] for name in (FLOAT, PROBE)
+    ]
+    assert any("not measured yet; repeat the comparison to have them" in note for note in table.notes)
 
 
 def test_every_line_of_the_csv_has_the_figures_of_its_seed_and_the_share_that_is_kept(tmp_path):

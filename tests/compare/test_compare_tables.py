@@ -3,11 +3,12 @@ import re
 from io import StringIO
 
 import pytest
-from cell_files import FLIPS, write_comparison_folder, write_done, write_failed
+from cell_files import FLIPS, Scene, write_comparison_folder, write_done, write_failed
 
 from nearbit.compare.findings import find
 from nearbit.compare.folder import Cell, read_folder
 from nearbit.compare.rendering import csv_text, latex_text, markdown_text, text_lines
+from nearbit.compare.statistics import small_set_notes
 from nearbit.compare.tables import Table, TableEntry, p_text, quality_table, tables_of
 
 ODD = 'a_b & 50% of {x} | "y" <z> \\ #1 $2 ^3 ~4 *5*'
@@ -42,39 +43,77 @@ def texts(table):
 def test_the_main_table_says_means_counts_failures_and_what_is_missing(folder):
     findings = find(read_folder(folder))
     found = texts(quality_table(findings))
-    assert list(found) == [("crh", "linear"), ("shc", "linear"), ("csq", "linear"), ("itq", "-")]
+    assert list(found)[:-2] == [("crh", "linear"), ("shc", "linear"), ("csq", "linear"), ("itq", "-")]
     values = [result.figure("tie_aware_map") for result in findings.columns[0].groups[findings.rows[0]].results]
     assert found["crh", "linear"][0].startswith(f"{sum(values) / 3:.4f} ± ")
     assert found["crh", "linear"][0].endswith(" (3)")
-    assert found["crh", "linear"][1] == "failed: no such table for 16 bits of it (3 of 3)"
+    assert found["crh", "linear"][3] == "failed: no such table for 16 bits of it (3 of 3)"
     assert found["csq", "linear"][0].endswith(" (2 of 3)")
-    assert found["shc", "linear"][1].endswith(" (2 of 3)")
+    assert found["shc", "linear"][3].endswith(" (2 of 3)")
     notes = quality_table(findings).notes
     assert "1 of 24 runs are not run yet." in notes
     assert "4 of 24 runs have failed." in notes
 
 
+def test_the_main_table_has_precision_and_recall_beside_each_length(folder):
+    findings = find(read_folder(folder))
+    table = quality_table(findings)
+    assert table.header == ("method", "head", "12 bits", "P@10", "R@100", "16 bits", "P@10", "R@100")
+    for row, line in zip(findings.rows, table.rows[:-2], strict=True):
+        for number, column in enumerate(findings.columns):
+            for place, name in enumerate(("precision_at_10", "recall_at_100"), start=3 + 3 * number):
+                values = [one.figure(name) for one in column.groups[row].results if one.status == "done"]
+                assert line[place].text == (f"{sum(values) / len(values):.4f}" if values else "-")
+    assert any(note.startswith("P@10 and R@100: mean precision among the first 10") for note in table.notes)
+
+
+def test_precision_and_recall_that_no_cell_has_are_left_out(tmp_path):
+    table = quality_table(find(write_comparison_folder(tmp_path, scene=Scene(n_database=60), bits=(12,))))
+    assert table.header == ("method", "head", "12 bits", "P@10")
+
+
+@pytest.mark.parametrize(
+    ("sizes", "dataset", "words"),
+    [
+        ({"query": 200, "train": 40}, {"classes": 8, "labels_per_image": 1.0}, []),
+        ({"query": 49, "train": 40}, {"classes": 8, "labels_per_image": 1.0}, ["49 queries. .*by about ±0.10;"]),
+        ({"query": 200, "train": 39}, {"classes": 8, "labels_per_image": 1.0}, ["4.9 training images a class"]),
+        ({"query": 200, "train": 20}, {"classes": 8, "labels_per_image": 2.0}, []),
+        ({}, {}, []),
+    ],
+)
+def test_small_sets_are_told(sizes, dataset, words):
+    notes = small_set_notes({"split": {"sizes": sizes}, "dataset": dataset})
+    assert len(notes) == len(words)
+    assert all(re.search(word, note) for word, note in zip(words, notes, strict=True))
+
+
+def test_the_main_table_says_that_a_set_is_small(tmp_path):
+    table = quality_table(find(write_comparison_folder(tmp_path, bits=(12,))))
+    assert any(note.startswith("A small set: 40 queries") for note in table.notes)
+
+
 def test_cells_that_were_never_run_are_missing(tmp_path):
     write_comparison_folder(tmp_path, bits=(12,), skip=[f"itq-12-seed{seed}" for seed in range(3)])
     table = quality_table(find(read_folder(tmp_path)))
-    assert texts(table)["itq", "-"] == ["missing"]
+    assert texts(table)["itq", "-"] == ["missing", "-", "-"]
 
 
 def test_one_seed_has_no_deviation_and_the_table_says_what_p_covers(tmp_path):
     table = quality_table(find(write_comparison_folder(tmp_path, bits=(12,), seeds=(4,))))
-    assert all(re.fullmatch(r"0\.\d{4} \(1\)", row[0]) for row in texts(table).values())
+    assert all(re.fullmatch(r"0\.\d{4} \(1\)", row[0]) for row in list(texts(table).values())[:-2])
     assert any("only queries were resampled" in note for note in table.notes)
 
 
 def test_the_best_is_bold_and_what_is_near_it_has_a_mark(tmp_path):
     findings = find(write_comparison_folder(tmp_path))
     table = quality_table(findings)
-    for place, column in enumerate(findings.columns, start=2):
-        assert [row for row, line in zip(findings.rows, table.rows, strict=True) if line[place].best] == list(
-            column.best
-        )
-        near = {row for row, line in zip(findings.rows, table.rows, strict=True) if line[place].near}
-        assert near == column.near_best()
+    lines = list(zip(findings.rows, table.rows[:-2], strict=True))
+    for number, column in enumerate(findings.columns):
+        place = 2 + 3 * number
+        assert [row for row, line in lines if line[place].best] == list(column.best)
+        assert {row for row, line in lines if line[place].near} == column.near_best()
+        assert not any(field.best or field.near for _, line in lines for field in line[place + 1 : place + 3])
     assert any(column.near_best() for column in findings.columns)
     assert any(note.startswith("†") for note in table.notes)
 

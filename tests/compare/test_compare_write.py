@@ -54,7 +54,8 @@ def test_a_comparison_becomes_tables_statistics_and_a_page(tmp_path):
     page = read_page(tmp_path)
     assert page.open == []
     assert page.badly_closed == []
-    wanted = ("Tie-aware mean average precision", "Quality by code length", "Precision and recall by radius", "Centers",
+    wanted = ("Tie-aware mean average precision, precision and recall", "Quality by code length",
+              "Precision and recall by radius", "Centers",
               "Health of the database codes", "Time and memory of a run", "How to reproduce")  # fmt: skip
     assert set(wanted) <= set(titles(page))
     assert "nearbit compare drawn --seeds 3 -o results/" in titles(page)

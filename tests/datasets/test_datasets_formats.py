@@ -75,7 +75,9 @@ def test_the_rules_for_all_formats_hold_for_a_new_one(root: Path, tmp_path: Path
     with pytest.raises(InputError, match=r"label_level='both' is for cifar100; .*labels.pairs is none: leave it out"):
         load_dataset(root, label_level="both")
     (tmp_path / "x.xyz").write_bytes(b"x")
-    with pytest.raises(DataError, match=r"or a labels file ending in \.pairs, \.csv, \.tsv, \.jsonl, \.json, \.txt$"):
+    with pytest.raises(
+        DataError, match=r"or a labels file ending in \.pairs, \.csv, \.tsv, \.jsonl, \.json, \.tar, \.parquet, \.txt$"
+    ):
         load_dataset(tmp_path / "x.xyz")
     (root / "annotations.json").write_text("{}")
     with pytest.raises(DataError, match=r"holds annotations.json and labels.pairs; name the one to read"):
@@ -83,7 +85,9 @@ def test_the_rules_for_all_formats_hold_for_a_new_one(root: Path, tmp_path: Path
 
 
 def test_without_the_entry_the_file_is_none(root: Path) -> None:
-    with pytest.raises(DataError, match=r"or a labels file ending in \.csv, \.tsv, \.jsonl, \.json, \.txt$"):
+    with pytest.raises(
+        DataError, match=r"or a labels file ending in \.csv, \.tsv, \.jsonl, \.json, \.tar, \.parquet, \.txt$"
+    ):
         load_dataset(root / "labels.pairs")
 
 

@@ -347,3 +347,13 @@ def test_a_class_that_is_never_the_rarest_still_trains() -> None:
     for seed in range(40):
         split = make_split(dataset, seed=seed, sizes=sizes)
         assert dataset.labels[split.train].any(axis=0).all()
+
+
+def test_sizes_by_name_are_those_of_split_sizes():
+    given = {"train": 3, "validation": 1, "query": 0.2, "database": "rest"}
+    dataset = data(np.eye(4, dtype=bool).repeat(10, axis=0))
+    by_name, by_class = make_split(dataset, sizes=given), make_split(dataset, sizes=SplitSizes(**given))
+    assert by_name.hash == by_class.hash
+    assert by_name.sizes() == {"train": 12, "validation": 4, "query": 8, "database": 16}
+    with pytest.raises(InputError, match=r"has no option 'quary'.*Did you mean 'query'"):
+        make_split(dataset, sizes={"quary": 0.2})

@@ -1,12 +1,12 @@
-"""What every index does: add, replace, remove, read back, and refuse."""
+"""What the index in a file does beyond what `homes/test_homes_contract.py` asks of every home."""
 
 import json
 
 import numpy as np
 import pytest
 
-from nearbit.errors import IndexFileError, InputError
-from nearbit.index import create_index, open_index
+from nearbit.errors import IndexFileError
+from nearbit.index import create_index
 
 CODES = np.array([[0b10000000, 0], [0b11000000, 0], [0b11110000, 0b11110000], [0b10000000, 0]], np.uint8)
 
@@ -17,100 +17,10 @@ def index(tmp_path):
         yield opened
 
 
-def test_ids_are_assigned_from_one_and_never_again(index):
-    assert index.add(CODES).tolist() == [1, 2, 3, 4]
-    assert index.remove([4, 3]) == 2
-    assert index.add(CODES[:1]).tolist() == [5]
-    index.add(CODES[:1], ids=[40])
-    index.remove([40])
-    assert index.add(CODES[:1]).tolist() == [41]
-    with open_index(index.path) as again:
-        assert again.add(CODES[:1]).tolist() == [42]
-
-
-def test_given_ids_come_back_as_int64_in_their_order(index):
-    ids = index.add(CODES[:3], ids=[7, 0, 2**63 - 1])
-    assert ids.dtype == np.int64
-    assert ids.tolist() == [7, 0, 2**63 - 1]
-    assert index.codes()[0].tolist() == [0, 7, 2**63 - 1]
-    assert np.array_equal(index.codes()[1], CODES[[1, 0, 2]])
-    with pytest.raises(InputError, match="no ids are left"):
-        index.add(CODES[:1])
-
-
-def test_items_keep_what_came_with_them_in_the_order_asked(index):
-    metadata = [
-        {"path": "a/ü\n.jpg", "labels": ["wren", "bird"], "digest": "00ff", "camera": 3, "ok": True, "gone": None},
-        {},
-        {"labels": (), "deep": {"list": [1, "two", {"three": 3.5}]}, "": "empty key"},
-    ]
-    index.add(CODES[:3], metadata=metadata)
-    third, first, again = index.items([3, 1, 1])
-    assert (first.id, first.path, first.labels, first.digest) == (1, "a/ü\n.jpg", ("wren", "bird"), "00ff")
-    assert first.metadata == {"camera": 3, "ok": True, "gone": None}
-    assert (third.path, third.labels, third.digest) == (None, (), None)
-    assert third.metadata == {"deep": {"list": [1, "two", {"three": 3.5}]}, "": "empty key"}
-    assert again.id == 1
-    assert third.code.dtype == np.uint8
-    assert np.array_equal(third.code, CODES[2])
-    assert [item.id for item in index] == [1, 2, 3]
-    assert index.labels() == {"bird": 1, "wren": 1}
-
-
-def test_entries_hold_the_highest_id_of_a_path(index):
-    index.add(CODES[:3], metadata=[{"path": "a", "digest": "1"}, {"path": "a", "digest": "2"}, {}])
-    assert index.entries() == {"a": (2, "2")}
-
-
-def test_an_item_with_a_label_twice_counts_once(index):
-    index.add(CODES[:1], metadata=[{"labels": ["wren", "wren"]}])
-    assert index.labels() == {"wren": 1}
-
-
 def test_every_page_of_items_comes(index, monkeypatch):
     monkeypatch.setattr("nearbit.index.index.ITEMS_PER_PAGE", 3)
     index.add(np.zeros((7, 2), np.uint8))
     assert [item.id for item in index] == list(range(1, 8))
-
-
-def test_adding_nothing_writes_nothing(index):
-    assert index.add(np.empty((0, 2), np.uint8)).tolist() == []
-    assert index.add(np.empty((0, 2), np.uint8), ids=[], metadata=[]).tolist() == []
-    assert len(index) == 0
-    assert index.remove([]) == 0
-    assert index.items([]) == []
-    assert index.entries() == {}
-
-
-@pytest.mark.parametrize("searched_before", [False, True])
-def test_a_present_id_is_refused_and_nothing_is_written(index, searched_before):
-    index.add(CODES[:2], ids=[5, 6])
-    if searched_before:
-        index.search(CODES[:1])
-    with pytest.raises(InputError, match="already holds item 5 and 1 more"):
-        index.add(CODES[:3], ids=[9, 6, 5])
-    assert index.codes()[0].tolist() == [5, 6]
-    assert index.search(CODES[:1]).pairs(0) == [(5, 0), (6, 1)]
-
-
-def test_replace_takes_the_place_of_the_whole_item(index):
-    index.add(CODES[:2], ids=[5, 6], metadata=[{"path": "old", "labels": ["wren"]}, {}])
-    index.search(CODES[:1])
-    index.add(CODES[2:], ids=[5, 4], replace=True)
-    (item,) = index.items([5])
-    assert (item.path, item.labels) == (None, ())
-    assert np.array_equal(item.code, CODES[2])
-    assert index.search(CODES[:1]).pairs(0) == [(4, 0), (6, 1), (5, 7)]
-    assert len(index) == 3
-
-
-def test_remove_refuses_unknown_ids_unless_told(index):
-    index.add(CODES)
-    with pytest.raises(InputError, match="holds no item 9; nothing was removed"):
-        index.remove([1, 9])
-    assert len(index) == 4
-    assert index.remove([1, 9, 1], missing_ok=True) == 1
-    assert index.codes()[0].tolist() == [2, 3, 4]
 
 
 def test_stats_are_ready_for_json(tmp_path):
@@ -121,11 +31,6 @@ def test_stats_are_ready_for_json(tmp_path):
     assert (stats["items"], stats["distinct_codes"], stats["n_bits"], stats["model_id"]) == (4, 3, 12, "m1")
     assert stats["format_version"] == 3
     assert stats["file_bytes"] > 4096
-
-
-def test_verify_finds_nothing_in_a_whole_index(index):
-    index.add(CODES)
-    assert index.verify() == []
 
 
 @pytest.mark.parametrize(
@@ -150,117 +55,6 @@ def test_a_code_of_another_width_in_the_file_is_an_error(index):
         connection.execute("UPDATE items SET code = x'00' WHERE id = 2")
     with pytest.raises(IndexFileError, match="the code of item 2 should have 2 bytes"):
         index.search(CODES[:1])
-
-
-@pytest.mark.parametrize(
-    ("arguments", "match"),
-    [
-        ({"codes": CODES.astype(int)}, "must be packed uint8"),
-        ({"codes": CODES[:, :1]}, r"must have the shape \(n, 2\)"),
-        ({"codes": CODES | 1}, "the last 4 bits"),
-        ({"codes": CODES, "ids": [1, 2, 3]}, "4 codes came with 3 ids"),
-        ({"codes": CODES, "ids": [1, 2, 3, 1]}, "1 came more than once"),
-        ({"codes": CODES, "ids": [1, 2, 3, 1], "replace": True}, "1 came more than once"),
-        ({"codes": CODES, "ids": [1, 2, 3, -1]}, "ids must lie in 0"),
-        ({"codes": CODES, "ids": np.array([1, 2, 3, 2**63], np.uint64)}, "ids must lie in 0"),
-        ({"codes": CODES, "ids": [1.0, 2.0, 3.0, 4.0]}, "ids must be whole numbers"),
-        ({"codes": CODES, "ids": [[1, 2, 3, 4]]}, "ids must be whole numbers"),
-        ({"codes": CODES, "ids": ["a", "b", "c", "d"]}, "ids must be whole numbers"),
-        ({"codes": CODES, "replace": True}, "replace=True needs ids"),
-        ({"codes": CODES, "metadata": [{}]}, "4 codes came with 1"),
-        ({"codes": CODES, "metadata": {"path": "a", "b": 1, "c": 2, "d": 3}}, "must be a list of one mapping an item"),
-    ],
-)
-def test_wrong_additions_are_refused(index, arguments, match):
-    with pytest.raises(InputError, match=match):
-        index.add(**arguments)
-    assert len(index) == 0
-
-
-@pytest.mark.parametrize(
-    ("metadata", "match"),
-    [
-        ("a.jpg", r"metadata\[0\] must be a mapping, not str"),
-        ({"path": 3}, r"metadata\[0\]\['path'\] must be a str, not int"),
-        ({"path": b"a"}, "must be a str, not bytes"),
-        ({"path": "\udcff"}, "half a surrogate pair"),
-        ({"digest": 3}, r"\['digest'\] must be a str"),
-        ({"labels": "wren"}, "must be a list of str, not str; one label is a list of one"),
-        ({"labels": None}, "must be a list of str, not NoneType"),
-        ({"labels": ["wren", 3]}, r"\['labels'\]\[1\] must be a str, not int"),
-        ({"labels": ["a\0b"]}, "NUL character"),
-        ({"size": float("nan")}, r"\['size'\] must be finite, not nan"),
-        ({"size": np.int64(3)}, r"must be JSON-ready .*, not int64; convert it"),
-        ({"size": 2**63}, "must fit 64 bits"),
-        ({"deep": {"list": [1, {2, 3}]}}, r"\['deep'\]\['list'\]\[1\] must be JSON-ready .*, not set"),
-        ({"pair": (1, 2)}, "must be JSON-ready .*, not tuple"),
-        ({3: "a"}, r"a key of metadata\[0\] must be a str, not int"),
-    ],
-)
-def test_metadata_that_cannot_be_kept_as_it_is_is_refused(index, metadata, match):
-    with pytest.raises(InputError, match=match):
-        index.add(CODES[:1], metadata=[metadata])
-    assert len(index) == 0
-
-
-def test_metadata_nested_without_end_is_refused(index):
-    endless = []
-    endless.append(endless)
-    with pytest.raises(InputError, match="nested at most 50 deep"):
-        index.add(CODES[:1], metadata=[{"a": endless}])
-
-
-def test_unknown_items_are_an_error(index):
-    index.add(CODES)
-    with pytest.raises(InputError, match="holds no item 9"):
-        index.items([1, 9])
-    with pytest.raises(InputError, match="ids must lie in 0"):
-        index.items([-1])
-
-
-def test_update_changes_what_belongs_to_an_item_and_not_its_code(index):
-    index.add(CODES, metadata=[{"path": "a", "labels": ["wren"], "n": 1}] * 4)
-    index.search(CODES[:1], where={"labels": "wren"})
-    index.update([3, 2], metadata=[{"labels": ["robin"]}, {"path": "b", "digest": "00"}])
-    two, three = index.items([2, 3])
-    assert (two.path, two.labels, two.digest, two.metadata) == ("b", (), "00", {})
-    assert (three.path, three.labels, three.metadata) == (None, ("robin",), {})
-    assert np.array_equal(index.codes()[1], CODES)
-    assert index.search(CODES[2:3], k=1, where={"labels": "robin"}).pairs(0) == [(3, 0)]
-    assert index.search(CODES[2:3], k=4, where={"labels": "wren"}).pairs(0) == [(1, 7), (4, 7)]
-    assert index.paths() == [("a", 1, None), ("b", 2, "00"), ("a", 4, None)]
-    index.update([], metadata=[])
-    with pytest.raises(InputError, match="holds no item 9; nothing was changed"):
-        index.update([1, 9], metadata=[{}, {}])
-    with pytest.raises(InputError, match="2 ids came with 1"):
-        index.update([1, 2], metadata=[{}])
-    with pytest.raises(InputError, match="2 came more than once"):
-        index.update([2, 2], metadata=[{}, {}])
-    assert index.items([1])[0].path == "a"
-
-
-def test_matching_finds_the_ids_that_a_filter_lets_through(index):
-    index.add(CODES, metadata=[{"labels": ["wren"]}, {"n": 1}, {"labels": ["wren"], "n": 1}, {}])
-    assert index.matching({"labels": "wren"}).tolist() == [1, 3]
-    assert index.matching({"n": 1, "labels": ["wren", "robin"]}).tolist() == [3]
-    assert index.matching({"n": 2}).dtype == np.int64
-    with pytest.raises(InputError, match="at least one key"):
-        index.matching({})
-
-
-def test_a_filter_sees_what_an_item_holds_now_and_not_what_it_held(index):
-    index.add(CODES, metadata=[{"labels": ["wren"], "n": 1}] * 4)
-    assert len(index.search(CODES[:1], where={"labels": "wren"}).pairs(0)) == 4
-    index.update([3], metadata=[{"labels": ["robin"], "n": 1}])
-    index.remove([2])
-    for where, ids in (
-        ({"labels": "wren", "n": 1}, [1, 4]),
-        ({"labels": "wren"}, [1, 4]),
-        ({"labels": "robin", "n": 1}, [3]),
-        ({"n": 1}, [1, 4, 3]),
-    ):
-        assert [item_id for item_id, _ in index.search(CODES[:1], where=where).pairs(0)] == ids
-    assert index.labels() == {"robin": 1, "wren": 2}
 
 
 def test_one_code_is_added_whatever_the_stride_of_its_row(tmp_path):

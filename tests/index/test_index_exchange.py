@@ -190,7 +190,7 @@ def test_codes_of_another_length_are_refused(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "match"),
     [
-        ("a.txt", b"", r"a\.txt must end in \.npz, \.faiss, \.usearch"),
+        ("a.txt", b"", r"a\.txt must end in \.npz, \.parquet, \.arrow, \.faiss, \.usearch"),
         ("a.sql", b"", "must end in"),
         ("none.npz", None, "there is no file"),
         ("a.npz", b"PK\3\4 nothing", "cannot be read as an .npz file"),

@@ -6,10 +6,18 @@ from dataclasses import asdict, replace
 
 import pytest
 import torch
+from torch import nn
 
 from nearbit.errors import BundleError, InputError, MissingExtraError
 from nearbit.extras import install_hint
-from nearbit.networks import Backbone, BackboneSpec, Preprocessing, make_backbone, rebuild_backbone
+from nearbit.networks import (
+    Backbone,
+    BackboneSpec,
+    Preprocessing,
+    backbone_of,
+    make_backbone,
+    rebuild_backbone,
+)
 from nearbit.networks.backbones import SmallCNN
 
 DIMS = {"small": SmallCNN.feature_dim, "resnet18": 512, "resnet34": 512, "resnet50": 2048}
@@ -136,3 +144,25 @@ def test_a_model_of_an_unknown_backbone_is_refused(name):
     spec = BackboneSpec(name=name, feature_dim=1, pretrained=True, source="", config={})
     with pytest.raises(BundleError, match=f"unknown backbone '{name}': update nearbit"):
         rebuild_backbone(spec, Preprocessing(size=8, resize=8))
+
+
+def channels_lie_last(backbone):
+    seen = []
+    backbone.module.register_forward_pre_hook(
+        lambda module, inputs: seen.append(inputs[0].is_contiguous(memory_format=torch.channels_last))
+    )
+    given = pixels(32)
+    backbone.train()(given)
+    backbone.eval()(given)
+    return seen
+
+
+def test_channels_lie_last_while_a_backbone_of_convolutions_trains():
+    assert channels_lie_last(make_backbone("small", image_size=32)) == [True, False]
+    assert channels_lie_last(make_backbone("resnet18", image_size=32)) == [True, False]
+
+
+def test_the_maps_of_a_module_of_the_users_lie_as_it_takes_them_for_granted():
+    module = nn.Sequential(nn.Conv2d(3, 8, 3, 2), nn.Conv2d(8, 8, 3, 2), nn.Flatten())
+    backbone = backbone_of(module, image_size=32)
+    assert channels_lie_last(backbone) == [False, False]

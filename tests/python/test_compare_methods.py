@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import nearbit as nb
-from nearbit.errors import InputError, MissingExtraError
+from nearbit.errors import DataError, InputError, MissingExtraError
 
 RNG = np.random.default_rng(0)
 Y = np.repeat(np.arange(3), 20)
@@ -51,6 +51,29 @@ def test_a_comparison_is_a_table(compared, monkeypatch):
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(MissingExtraError, match="a DataFrame of a comparison needs the package pandas"):
         compared[0].to_pandas()
+
+
+def test_a_folder_is_opened_without_running_anything(compared, monkeypatch):
+    found, given = compared
+    monkeypatch.setattr("nearbit.compare.front.compare", lambda *_, **__: pytest.fail("ran"))
+    again = nb.open_comparison(str(given["out"]))
+    wanted = {(row["method"], row["bits"], row["seed"]): row for row in found.rows()}
+    rows = {(row["method"], row["bits"], row["seed"]): row for row in again.rows()}
+    assert set(wanted) <= set(rows)
+    for cell, row in wanted.items():
+        assert rows[cell] == row
+    with pytest.raises(DataError, match=r"comparison\.json"):
+        nb.open_comparison(given["out"] / "cells")
+
+
+def test_a_row_has_what_the_features_give_at_its_seed_and_what_a_run_took(compared):
+    found, _ = compared
+    references = found.comparison.about["references"]
+    for row in found.rows():
+        for name in ("float_cosine_map", "linear_probe_map"):
+            assert row[name] == references[str(row["seed"])][name]
+        assert row["training_seconds"] >= 0
+        assert 0 < row["validation_map"] <= 1
 
 
 def test_one_split_may_serve_all_seeds(tmp_path):

@@ -9,9 +9,20 @@ import pytest
 from service_site import N_BITS, png, running, stored_codes, write_index, write_manifest
 
 from nearbit.codes import hamming_distances, pack
+from nearbit.datasets import Split
 from nearbit.files.writing import sha256_of
+from nearbit.index import open_index
 from nearbit.metrics.health import health_of
-from nearbit.service.info import HEALTH_ITEMS, ClassCenters, card_of, health_info, map_of, plane_of
+from nearbit.service.info import (
+    HEALTH_ITEMS,
+    ClassCenters,
+    TrainedOn,
+    card_of,
+    health_info,
+    likely_distance,
+    map_of,
+    plane_of,
+)
 from nearbit.service.settings import ServiceOptions
 
 
@@ -202,3 +213,38 @@ def test_a_model_without_centers_has_no_map_and_that_is_said(tmp_path):
         health = site.get("index/health").json
         assert (health["center_margin"], health["center_spread"]) == (None, None)
         assert site.get("model").status == 200
+
+
+def test_the_likely_distance_is_halfway_between_one_class_and_the_nearest_two():
+    assert likely_distance(64, 20, 0.0) == 10  # items on their centers: half of the least distance
+    rng = np.random.default_rng(0)
+    one, other = np.zeros(4000, bool), np.arange(4000) < 1200
+    noisy = [center ^ (rng.random((40, 4000)) < 0.1) for center in (one, one, other)]
+    within = np.mean((noisy[0][:, None] ^ noisy[1][None]).sum(axis=2))
+    between = np.mean((noisy[0][:, None] ^ noisy[2][None]).sum(axis=2))
+    assert likely_distance(4000, 1200, 400.0) == pytest.approx((within + between) / 2, rel=0.02)
+    assert likely_distance(64, None, 3.0) is None
+    assert likely_distance(64, 20, None) is None
+
+
+def test_pictures_that_the_network_was_trained_on_are_told(tmp_path):
+    index = write_index(tmp_path)
+    with open_index(index) as opened:
+        digests = [item.digest for item in opened]
+    rows = {"train": [0, 4], "validation": [], "query": [1], "database": [2, 3]}
+    split = Split(
+        **{part: np.array(own, np.int64) for part, own in rows.items()},
+        dataset="x", recipe={}, digests=tuple(digests[:5]), keys=tuple("abcde"), fingerprint="f",
+    )  # fmt: skip
+    split.save(tmp_path / "fake.model" / "split.json")
+    files = {"split.json": sha256_of(tmp_path / "fake.model" / "split.json")}
+    write_manifest(tmp_path / "fake.model", files=files, split_hash=split.hash)
+    with running(ServiceOptions(index=index)) as client:
+        told = [one["trained_on"] for one in client.get("items?limit=9").json["items"]]
+        assert told == [True, False, False, False, True, False, False, False, False]
+    write_manifest(tmp_path / "fake.model", files=files, split_hash="another")
+    with running(ServiceOptions(index=index)) as client:
+        assert client.get("items/1").json["trained_on"] is None
+    trained = TrainedOn("fake", frozenset({bytes.fromhex(digests[0])}))
+    assert [trained.has("fake", text) for text in (digests[0], digests[1], "no digest")] == [True, False, False]
+    assert trained.has("other", digests[0]) is trained.has("fake", None) is None

@@ -48,7 +48,9 @@ def regressed_words(
     Args:
         centers: int8 `(n_classes, n_bits)`: H.
         class_means: float64 `(n_classes, n_bits)`: Ū, means of the signs of each class's images; None for none yet.
-        code_weight, label_weight, contrast_weight: α, β₁ and β₂.
+        code_weight: α.
+        label_weight: β₁.
+        contrast_weight: β₂.
 
     Returns:
         int8 `(n_classes, n_bits)`.

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
-index_argument = click.argument("index_path", metavar="INDEX", type=click.Path(path_type=Path, dir_okay=False))
 device_option = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps.")
 cache_option = click.option(
     "--cache",
@@ -44,6 +43,28 @@ class ModelPath(click.Path):
 
         asks = is_address(value) and not (ctx is not None and ctx.resilient_parsing)
         return model_folder(value) if asks else super().convert(value, param, ctx)
+
+
+class IndexPlace(click.Path):
+    """Where an index lies: the path of its file, or an address in a server such as `postgresql://…`."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path, dir_okay=False)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return address_in(value) or super().convert(value, param, ctx)
+
+
+def address_in(value: Any) -> Any:
+    """Return the address of an index that a text is; None for the path of a file."""
+    if not isinstance(value, str) or not (":/" in value or value.lower().startswith("file:")):
+        return None
+    from nearbit.index.homes.address import is_address, place_of
+
+    return place_of(value) if is_address(value) else None
+
+
+index_argument = click.argument("index_path", metavar="INDEX", type=IndexPlace())
 
 
 def model_option(what: str) -> Callable[[Command], Command]:

@@ -26,6 +26,8 @@ COMMANDS = {
     "index": "Put images into a searchable index, and look after it.",
     "watch": "Let an index follow a folder: what is added, moved and removed there.",
     "search": "Find the nearest images of an index.",
+    "duplicates": "Find near-duplicate pictures of an index, in groups; deletes nothing.",
+    "clusters": "Put the items of an index into clusters, each with a typical picture.",
     "serve": "Search by a page and an HTTP API, on this machine.",
     "evaluate": "Measure a model, or codes made elsewhere: mAP and the rest.",
     "attack": "Measure a model on query images that are perturbed to mislead it.",
@@ -37,6 +39,8 @@ COMMANDS = {
     "warm": "Compile all inner loops now, so that long work never goes on without.",
     "doctor": "Check the installation: versions, device, extras, cache.",
 }
+HOMES = {"duplicates": "grouping.duplicates", "clusters": "grouping.clusters"}
+"""Modules of commands that lie in a folder of `commands`."""
 OUT_OF_MEMORY = re.compile("can't allocate memory|not enough memory|out of memory", re.IGNORECASE)
 LESS_MEMORY = "take fewer or smaller images at once, a smaller --batch-size or backbone, or a larger machine"
 USER_ERROR, OUR_FAULT, INTERRUPTED = 2, 1, 130
@@ -55,7 +59,8 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = import_module(f"nearbit.cli.commands.{cmd_name.replace('-', '_')}").command
+        module = HOMES.get(cmd_name, cmd_name).replace("-", "_")
+        command: click.Command = import_module(f"nearbit.cli.commands.{module}").command
         _refuse_unstorable(command)
         return command
 

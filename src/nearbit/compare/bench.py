@@ -16,7 +16,7 @@ import torch
 from nearbit.compare.folder import Cell, CellResult, read_cell, write_failure
 from nearbit.compare.peak_memory import forget_peak, peak_mb
 from nearbit.compare.specs import Spec, parse_spec
-from nearbit.datasets import Dataset, Split
+from nearbit.datasets import Dataset, Split, other_protocol
 from nearbit.encoding.feature_cache import FeatureStore
 from nearbit.encoding.torch_backend import library_versions
 from nearbit.errors import BundleError, DataError, NearbitError
@@ -43,6 +43,7 @@ class Work:
         folder: where the comparison lies.
         cache: a folder that keeps features by content, or None.
         keep_models: whether models are kept, in `models/`.
+        also: protocols of seen and unseen classes on which each model is measured too, beside that of its split.
         threads: of torch in each process, or None to leave them.
     """
 
@@ -52,6 +53,7 @@ class Work:
     folder: Path
     cache: Path | None
     keep_models: bool = False
+    also: tuple[str, ...] = ()
     threads: int | None = 1
 
 
@@ -113,6 +115,8 @@ class Bench:
             known = read_cell(self.work.folder, cell)
             if known.status != "done" or known.facts.get("key") != key:
                 return None
+            if not set(self.work.also) <= set(known.facts.get("also", {})):
+                return None
             known.arrays()
             if self.work.keep_models:
                 described = read_manifest(self._model_path(cell), TRAINED)
@@ -133,6 +137,7 @@ class Bench:
             reference=False,  # it is one for all cells of a seed
             progress=progress,
         )
+        also = {name: self._also(model, self.split(cell.seed), name) for name in self.work.also}
         seconds = model.record["seconds"] | {"evaluation": round(time.monotonic() - began, 3)}
         if self.work.keep_models:
             model.save(self._model_path(cell))
@@ -141,8 +146,20 @@ class Bench:
             arrays["similarity"] = model.similarity
         self._path(cell, "json").unlink(missing_ok=True)  # it must never stand beside the arrays of another run
         write_whole(self._path(cell, "npz"), lambda aside: _save_arrays(aside, arrays))
-        facts = _facts(model, found) | {"key": key, "seconds": seconds, "peak_mb": peak_mb()}
+        facts = (
+            _facts(model, found)
+            | ({"also": also} if also else {})
+            | {"key": key, "seconds": seconds, "peak_mb": peak_mb()}
+        )
         write_json(self._path(cell, "json"), cell.named() | {"status": "done"} | facts)
+
+    def _also(self, model: Model, split: Split, protocol: str) -> dict[str, Any]:
+        """Return the figures of a model under another protocol with the same training images."""
+        other = other_protocol(self.dataset, split, protocol)
+        found = evaluate(
+            model, self.dataset, other, device=self.work.options.device, cache=self.feature_store, reference=False
+        )
+        return {"split_hash": found.split_hash, **found.report.to_dict()}
 
     def _path(self, cell: Cell, ending: str) -> Path:
         return self.work.folder / "cells" / f"{cell.name}.{ending}"

@@ -1,6 +1,6 @@
 """`compare_methods`: a comparison from Python, in one call."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from html import escape
@@ -9,14 +9,16 @@ from typing import Any
 
 from nearbit.compare.bench import Work
 from nearbit.compare.findings import find
-from nearbit.compare.folder import ComparisonFolder
+from nearbit.compare.folder import CellResult, ComparisonFolder, read_folder
 from nearbit.compare.run import Grid, compare
 from nearbit.compare.soundness import sound
+from nearbit.compare.statistics import figure_of
 from nearbit.compare.write import write_comparison
 from nearbit.datasets import Dataset, Split, SplitSizes, load_dataset, make_split
 from nearbit.errors import InputError, MissingExtraError
 from nearbit.files.writing import cache_folder
 from nearbit.keywords import suggesting
+from nearbit.metrics.cosine import WITHOUT_CODES
 from nearbit.progress import Progress, silent
 from nearbit.training.options import TrainOptions
 
@@ -47,18 +49,14 @@ class Compared:
         return {one.cell.name: str(one.facts.get("error")) for one in failed}
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return a row for each run: method, head, bits, seed, status, and every scalar figure of its report."""
-        return [
-            {
-                "method": one.cell.method,
-                "head": one.cell.head,
-                "bits": one.cell.n_bits,
-                "seed": one.cell.seed,
-                "status": one.status,
-                **_scalars(one.facts.get("report", {})),
-            }
-            for one in self.comparison.results
-        ]
+        """Return a row for each run, also one that failed or is missing.
+
+        Each has method, head, bits, seed and status; `error` where it failed; every scalar figure of its report; the
+        validation mAP, and the seconds of its training; and what features give without codes at its seed
+        (`float_cosine_map`, `linear_probe_map`), where that is known.
+        """
+        references = self.comparison.about.get("references", {})
+        return [_row(one, references.get(str(one.cell.seed), {})) for one in self.comparison.results]
 
     def to_pandas(self) -> Any:
         """Return `rows` as a pandas DataFrame.
@@ -80,6 +78,32 @@ class Compared:
         return f"<table><tr>{head}</tr>{body}</table><p>{escape(str(self.folder / 'report.html'))}</p>"
 
 
+def _row(one: CellResult, reference: Mapping[str, Any]) -> dict[str, Any]:
+    cell, facts = one.cell, one.facts
+    row = {"method": cell.method, "head": cell.head, "bits": cell.n_bits, "seed": cell.seed, "status": one.status}
+    if one.status == "failed":
+        return {**row, "error": str(facts.get("error"))}
+    more = {"validation_map": facts.get("validation_map"), "training_seconds": figure_of(facts, "seconds.training")}
+    known = {name: reference.get(name) for name in WITHOUT_CODES}
+    found = {name: value for name, value in (more | known).items() if value is not None}
+    return {**row, **_scalars(facts.get("report", {})), **found}
+
+
+def open_comparison(folder: str | Path) -> Compared:
+    """Return a comparison that lies in a folder, finished or not: its runs as rows or as a DataFrame.
+
+    Args:
+        folder: as `compare_methods` or `nearbit compare` filled it; nothing in it is changed.
+
+    Raises:
+        DataError: the folder holds no comparison, one of a newer version, or a damaged file.
+
+    Example:
+        nb.open_comparison("results/").to_pandas().pivot_table("tie_aware_map", "method", "bits")
+    """
+    return Compared(Path(folder), read_folder(Path(folder)))
+
+
 def _scalars(report: dict[str, Any]) -> dict[str, float]:
     return {name: value for name, value in report.items() if isinstance(value, int | float)}
 
@@ -99,6 +123,7 @@ def compare_methods(
     heads: Sequence[str] = ("auto",),
     out: str | Path,
     protocol: str | None = None,
+    also: Sequence[str] = (),
     sizes: SplitSizes | None = None,
     split: Split | None = None,
     options: TrainOptions | None = None,
@@ -119,6 +144,7 @@ def compare_methods(
         heads: "auto", "linear", "hidden"; each is compared for itself.
         out: the folder of the comparison.
         protocol: as for `make_split`.
+        also: protocols of seen and unseen classes on which each model is measured too, with `protocol="seen@seen"`.
         sizes: as for `make_split`.
         split: one split for all seeds, in the place of `protocol` and `sizes`.
         options: of every training; seed and head are each run's own.
@@ -142,12 +168,18 @@ def compare_methods(
         options=options or TrainOptions(),
         folder=Path(out),
         cache=cache or cache_folder(),
+        also=tuple(also),
     )
     grid = Grid(methods=tuple(methods), bits=tuple(bits), heads=tuple(heads), seeds=chosen)
-    comparison = compare(work, grid, processes=processes, progress=progress)
+    comparison = compare(work, grid, processes=processes, progress=progress, after_seed=partial(_so_far, work.folder))
     with sound(work.folder):
         write_comparison(work.folder, find(comparison))
     return Compared(work.folder, comparison)
+
+
+def _so_far(folder: Path, seed: int) -> None:
+    """Write the tables of what is there, once a seed is whole."""
+    write_comparison(folder)
 
 
 def _same(dataset: Dataset) -> Dataset:

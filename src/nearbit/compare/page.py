@@ -11,6 +11,8 @@ from nearbit.compare.rendering import NEAR
 from nearbit.compare.tables import Table, TableEntry, spread_text, tables_of
 from nearbit.report.page import page
 
+WIDE = 8
+"""Tables of more columns are written smaller."""
 LONG = 40
 """Fields with more letters may be broken into lines."""
 
@@ -81,7 +83,8 @@ def table_html(table: Table) -> str:
     )
     notes = "".join(f'<p class="note">{escape(note)}</p>' for note in table.notes)
     body = f"<thead><tr>{cells}</tr></thead><tbody>{rows}</tbody>"
-    return f'<div class="scroll"><table class="dense">{body}</table></div>{notes}'
+    kinds = "dense wide" if len(table.header) > WIDE else "dense"
+    return f'<div class="scroll"><table class="{kinds}">{body}</table></div>{notes}'
 
 
 def _cell(entry: TableEntry, word: bool) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from nearbit.datasets import Dataset, Split
-from nearbit.encoding.torch_backend import library_versions
+from nearbit.encoding.torch_backend import deciding_versions
 from nearbit.files.writing import json_digest
 from nearbit.progress import Progress
 from nearbit.reference import FeaturePart, float_figures
@@ -23,14 +23,14 @@ def references_of(
     """Return the figures of float features by seed, as JSON has it; those that are known and the same again stay.
 
     Args:
-        context: whose backbone makes the features; where it is not frozen, there are none to rank by.
+        context: whose backbone makes the features, as it is before any training; one from scratch has none.
         dataset: the images.
         splits: of each seed that is asked for.
         known: what an older run found, by seed.
         progress: called as features are computed.
     """
     found = dict(known)
-    for seed, split in splits.items() if context.regime == "frozen" else ():
+    for seed, split in splits.items() if context.regime != "scratch" else ():
         key = _key(context, split)
         if known.get(str(seed), {}).get("key") != key:
             figures = _figures(context, dataset, split, progress)
@@ -40,7 +40,7 @@ def references_of(
 
 def _key(context: RunContext, split: Split) -> str:
     """Name the figures by all that decides them."""
-    place = {"device": context.device.type, "libraries": library_versions()}
+    place = {"device": context.device.type, "libraries": deciding_versions()}
     return json_digest({"split": split.hash, "features": context.backbone.fingerprint(), **place})
 
 

@@ -1,6 +1,7 @@
 """`compare`: methods x heads x lengths x seeds on one data set, resumable, one file a run."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,26 +15,32 @@ from nearbit.compare.folder import (
     ComparisonFolder,
     cells_of,
     read_about,
+    read_cell,
     read_folder,
 )
 from nearbit.compare.references import references_of
 from nearbit.compare.soundness import sound
 from nearbit.compare.specs import parse_spec
-from nearbit.compare.workers import run_in_processes
-from nearbit.datasets import Dataset, Split
+from nearbit.compare.statistics import small_set_notes
+from nearbit.compare.time_left import TimeLeft, seconds_of
+from nearbit.compare.workers import Told, run_cells
+from nearbit.datasets import Dataset, Split, other_protocol
 from nearbit.encoding.torch_backend import library_versions
-from nearbit.errors import InputError
+from nearbit.errors import DataError, InputError
 from nearbit.files.writing import write_json
 from nearbit.networks import HEADS
 from nearbit.progress import Progress, silent
+from nearbit.progress import about as about_words
 from nearbit.threads import n_threads
 from nearbit.training.context import RunContext
 
 GRID = ("methods", "bits", "heads", "seeds")
-MERGED = (*GRID, "baselines", "commands")
+MERGED = (*GRID, "baselines", "commands", "also")
 """What an older comparison in the same folder had besides, beside its splits."""
 EACH_SEEDS = ("sizes", "hash", "hashes", "unseen")
 """Of the splits: what seeds need not have in common."""
+STAGE = "Comparing"
+"""What `progress` is told after each run."""
 MOST_PROCESSES = 4
 """Without being asked, no more processes than this: each holds the data set and the features."""
 
@@ -78,6 +85,8 @@ def compare(
     processes: int | None = None,
     progress: Progress = silent,
     say: Any = lambda line: None,
+    warn: Any = lambda line: None,
+    after_seed: Callable[[int], None] = lambda seed: None,
 ) -> ComparisonFolder:
     """Run every cell of a grid that is not done yet, and return the comparison as its folder then has it.
 
@@ -92,7 +101,10 @@ def compare(
         command: what made the comparison, for its report.
         processes: how many at once; None for as many as there are cores, at most 4, and 1 on a GPU.
         progress: called as features are computed, and after each cell.
-        say: called with a line about each cell.
+        say: called with a line about each cell, with about how long the others will take.
+        warn: called, before any cell is run, with what a reader of the results ought to know, as of small sets.
+        after_seed: called with each seed but the last once all of its cells are over; cells are run seed by seed, so
+            that tables of the first seeds hold every method.
 
     Raises:
         InputError: the folder holds a comparison of other data, splits or options; or fewer than 1 process.
@@ -105,32 +117,63 @@ def compare(
         first = dataset.problems[0]
         say(f"{len(dataset.problems)} images cannot be read and are left out; the first: {first.path}: {first.reason}")
     splits = {seed: work.split(dataset, seed) for seed in grid.seeds}
+    others = [other_protocol(dataset, split, name) for split in splits.values() for name in work.also]
     context = RunContext(dataset, splits[grid.seeds[0]], replace(work.options, seed=grid.seeds[0]), work.cache)
-    about = _described(work.folder, _about(dataset, splits, grid, context, command))
+    about = _described(work.folder, _about(dataset, splits, grid, context, command) | {"also": list(work.also)})
     (work.folder / "cells").mkdir(parents=True, exist_ok=True)
     write_json(work.folder / DESCRIPTION, about)
-    _compute_features(context, splits, progress)
+    _compute_features(context, [*splits.values(), *others], progress)
     references = references_of(context, dataset, splits, about["references"], progress)
     if references != about["references"]:
         about["references"] = references
         write_json(work.folder / DESCRIPTION, about)
+    for line in small_set_notes(about):
+        warn(line)
     cells = sorted(_asked(about, grid), key=lambda cell: (cell.seed, cell.n_bits))
-    done = 0
-
-    def told(cell: Cell, outcome: Outcome, line: str) -> None:
-        nonlocal done
-        done += 1
-        say(f"{done}/{len(cells)} {cell.name}: {outcome}, {line}")
-        progress("Comparing", done, len(cells))
-
     if processes is None:
         processes = min(MOST_PROCESSES, n_threads()) if context.device.type == "cpu" else 1
+    told = _teller(work.folder, cells, processes, progress, say, after_seed)
     work = work if context.device.type == "cpu" else replace(work, threads=None)
     if processes == 1:
         _run_here(work, dataset, cells, told)
     else:
-        run_in_processes(work, cells, processes, told)
+        run_cells(work, cells, processes, told)
     return read_folder(work.folder)
+
+
+def _teller(
+    folder: Path, cells: Sequence[Cell], processes: int, progress: Progress, say: Any, after_seed: Callable[[int], None]
+) -> Told:
+    """Return what is called as each cell is over: it counts, says how long the others will take, and ends seeds."""
+    time_left = TimeLeft(cells, _known_seconds(folder, cells), processes)
+    open_cells = Counter(cell.seed for cell in cells)
+
+    def told(cell: Cell, outcome: Outcome, line: str) -> None:
+        open_cells[cell.seed] -= 1
+        done = len(cells) - open_cells.total()
+        time_left.ended(cell, seconds_of(read_cell(folder, cell).facts) if outcome == "done" else None)
+        seconds = time_left.seconds() if done < len(cells) else None
+        left = "" if seconds is None else f"; {about_words(seconds)} left"
+        say(f"{done}/{len(cells)} {cell.name}: {outcome}, {line}{left}")
+        progress(STAGE, done, len(cells))
+        if not open_cells[cell.seed] and done < len(cells):
+            after_seed(cell.seed)
+
+    return told
+
+
+def _known_seconds(folder: Path, cells: Sequence[Cell]) -> dict[Cell, float]:
+    """Return how long cells took that are done, as far as their files can be read and say so."""
+    known = {}
+    for cell in cells:
+        try:
+            result = read_cell(folder, cell)
+        except DataError:
+            continue  # it will be run again
+        seconds = seconds_of(result.facts) if result.status == "done" else None
+        if seconds is not None:
+            known[cell] = seconds
+    return known
 
 
 def _run_here(work: Work, dataset: Dataset, cells: Sequence[Cell], told: Any) -> None:
@@ -237,9 +280,9 @@ def _merged_split(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
     return new | hashes | ({"unseen": unseen} if unseen else {})
 
 
-def _compute_features(context: RunContext, splits: dict[int, Split], progress: Progress) -> None:
+def _compute_features(context: RunContext, splits: Sequence[Split], progress: Progress) -> None:
     """Put the frozen features of every image that any split uses into the cache."""
     if context.regime != "frozen" or context.cache is None:
         return
-    rows = sorted({int(row) for split in splits.values() for part in split.sizes() for row in split.rows(part)})
+    rows = sorted({int(row) for split in splits for part in split.sizes() for row in split.rows(part)})
     context.cache_features(rows, progress)

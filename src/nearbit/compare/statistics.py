@@ -8,6 +8,11 @@ import numpy as np
 
 from nearbit.compare.folder import CellResult
 
+FEW_QUERIES, FEW_OF_A_CLASS = 200, 5
+"""Fewer queries, or training images of a class, make a comparison one of small sets."""
+USUAL_DEVIATION = 0.35
+"""Of average precision over queries, about: between .3 and .4 unless nearly all queries go well or badly."""
+
 
 class Row(NamedTuple):
     """What has one line in a table: a method with a head ("-" for a baseline)."""
@@ -82,6 +87,30 @@ def groups_of(results: Iterable[CellResult]) -> list[Group]:
     return [Group(row=row, n_bits=n_bits, results=tuple(own)) for (row, n_bits), own in cells.items()]
 
 
+def small_set_notes(about: Mapping[str, Any]) -> list[str]:
+    """Return what is to be said where the sets of a comparison are so small that chance may look like a difference.
+
+    Args:
+        about: the JSON of `comparison.json`; what is not in it is not judged.
+    """
+    sizes, dataset = about.get("split", {}).get("sizes", {}), about.get("dataset", {})
+    notes = []
+    queries = sizes.get("query")
+    if queries and queries < FEW_QUERIES:
+        moved = 1.96 * USUAL_DEVIATION / queries**0.5
+        notes.append(
+            f"A small set: {queries} queries. With other images of the kind a figure of one seed would move by about "
+            f"±{moved:.2f}; more queries (--query) or more seeds tell methods apart that are closer."
+        )
+    of_a_class = sizes.get("train", 0) * dataset.get("labels_per_image", 1) / max(1, dataset.get("classes", 1))
+    if 0 < of_a_class < FEW_OF_A_CLASS:
+        notes.append(
+            f"A small set: {of_a_class:.1f} training images a class. Trainings on so few differ much from seed to "
+            "seed: run five seeds or more."
+        )
+    return notes
+
+
 def spread_of(values: Sequence[float]) -> Spread | None:
     """Return the number, mean and sample deviation of values; None where there are none.
 
@@ -119,8 +148,14 @@ def scalars_of(facts: Mapping[str, Any]) -> dict[str, float]:
         for name, value in (facts.get(part) or {}).items()
         if _is_number(value)
     }
+    also = {
+        f"also.{protocol}.{name}": float(value)
+        for protocol, figures in (facts.get("also") or {}).items()
+        for name, value in figures.items()
+        if _is_number(value)
+    }
     outer = {name: float(value) for name, value in facts.items() if _is_number(value)}
-    return inner | outer
+    return inner | also | outer
 
 
 def reason_of(result: CellResult) -> str:

@@ -5,13 +5,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from nearbit.compare.findings import PRIMARY, SIGNIFICANT, Column, Findings, Tested
-from nearbit.compare.statistics import Group, Row, Spread
+from nearbit.compare.statistics import Group, Row, Spread, small_set_notes
 from nearbit.metrics import FIGURES
 from nearbit.metrics.cosine import WITHOUT_CODES
 
 NOTHING = "-"
 REASON_LENGTH = 32
 
+AT = (("P@10", "report.precision_at_10"), ("R@100", "report.recall_at_100"))
+"""Beside the main figure in the main table: precision and recall at ranks, as means alone."""
 FURTHER = tuple((figure.label, f"report.{figure.name}", 4) for figure in FIGURES if figure.is_compared)
 CHOICE = (
     ("validation mAP", "validation_map", 4),
@@ -66,6 +68,7 @@ def tables_of(findings: Findings) -> list[Table]:
     found = [
         quality_table(findings),
         difference_table(findings),
+        also_table(findings),
         figures_table(findings, "further", "Further figures", FURTHER, per_seed),
         figures_table(findings, "choice", "Choice of the epoch, and centers", CHOICE, per_seed),
         figures_table(findings, "health", "Health of the database codes", HEALTH, per_seed),
@@ -76,27 +79,45 @@ def tables_of(findings: Findings) -> list[Table]:
 
 
 def quality_table(findings: Findings) -> Table:
-    """Return the main table: a line for each method and head, a column for each length."""
+    """Return the main table: a line for each method and head; the main figure, precision and recall of each length.
+
+    Precision and recall are left out where no cell has them, as in a database of fewer items.
+    """
+    at = [(label, name) for label, name in AT if any(group.values(name) for group in findings.groups())]
     rows = [
-        (TableEntry(row.method), TableEntry(row.head), *(quality_entry(column, row) for column in findings.columns))
+        (TableEntry(row.method), TableEntry(row.head), *_quality_fields(findings, row, [name for _, name in at]))
         for row in findings.rows
     ]
+    fields = [field for column in findings.columns for field in (f"{column.n_bits} bits", *(label for label, _ in at))]
     return Table(
         name="quality",
-        title="Tie-aware mean average precision",
-        header=("method", "head", *(f"{column.n_bits} bits" for column in findings.columns)),
-        rows=(*rows, *_rows_without_codes(findings)),
-        notes=tuple(_quality_notes(findings)),
+        title="Tie-aware mean average precision" + (", precision and recall" if at else ""),
+        header=("method", "head", *fields),
+        rows=(*rows, *_rows_without_codes(findings, len(at))),
+        notes=tuple(_quality_notes(findings, [label for label, _ in at])),
     )
 
 
-def _rows_without_codes(findings: Findings) -> list[tuple[TableEntry, ...]]:
-    """Return what float features give without codes: the same at every length."""
+def _quality_fields(findings: Findings, row: Row, at: Sequence[str]) -> list[TableEntry]:
+    """Return the fields of a row: of each length the main figure, and the means of the figures `at` ranks."""
+    fields = []
+    for column in findings.columns:
+        spreads = [column.groups[row].spread(name) for name in at]
+        means = [NOTHING if spread is None else f"{spread.mean:.4f}" for spread in spreads]
+        fields += [quality_entry(column, row), *map(TableEntry, means)]
+    return fields
+
+
+def _rows_without_codes(findings: Findings, n_at: int) -> list[tuple[TableEntry, ...]]:
+    """Return what float features give without codes, the same at every length; nothing where it is not known."""
     wanted = len(findings.comparison.about["seeds"])
+    known = findings.without_codes()
     rows = []
-    for name, spread in findings.without_codes().items():
-        text = f"{spread_text(spread, 4)} ({_count(spread, wanted)})"
-        rows.append((TableEntry(WITHOUT_CODES[name]), TableEntry(NOTHING), *[TableEntry(text)] * len(findings.columns)))
+    for name, words in WITHOUT_CODES.items():
+        spread = known.get(name)
+        text = NOTHING if spread is None else f"{spread_text(spread, 4)} ({_count(spread, wanted)})"
+        of_a_length = [TableEntry(text), *[TableEntry(NOTHING)] * n_at]
+        rows.append((TableEntry(words), TableEntry(NOTHING), *of_a_length * len(findings.columns)))
     return rows
 
 
@@ -155,6 +176,17 @@ def figures_table(
     ]
     header = ("method", "head", "bits", *(heading for heading, _, _ in kept))
     return Table(name=name, title=title, header=header, rows=tuple(rows) if kept else (), notes=(note,))
+
+
+def also_table(findings: Findings) -> Table:
+    """Return the main figure under each other protocol on which the models were measured too."""
+    protocols = findings.comparison.about.get("also", [])
+    columns = [(name, f"also.{name}.{PRIMARY.removeprefix('report.')}", 4) for name in protocols]
+    note = (
+        "Tie-aware mean average precision of the same models with other queries and databases (queries@database); "
+        "training and validation are those of the main table."
+    )
+    return figures_table(findings, "also", "Seen and unseen classes", columns, note)
 
 
 def failure_table(findings: Findings) -> Table:
@@ -221,15 +253,17 @@ def _difference_row(item: Tested) -> tuple[TableEntry, ...]:
     )
 
 
-def _quality_notes(findings: Findings) -> list[str]:
+def _quality_notes(findings: Findings, at: Sequence[str]) -> list[str]:
     notes = [
-        "Mean over seeds ± sample deviation (number of seeds), on the query split. Bold (*): the best of its column."
+        "Mean over seeds ± sample deviation (number of seeds), on the query split. Bold (*): the best of its column.",
+        *small_set_notes(findings.comparison.about),
     ]
-    if without := findings.without_codes():
+    if at:
         notes.append(
-            f"{' and '.join(WITHOUT_CODES[name] for name in without)}: what the frozen features give without any code, "
-            "the same at every length; not among what is tested."
+            f"{' and '.join(at)}: mean precision among the first 10 and recall among the first 100, in expectation "
+            "over the orders of ties; not among what is tested."
         )
+    notes.append(_without_codes_note(findings))
     if any(column.near_best() for column in findings.columns):
         notes.append(
             "†: not significantly below the best of its column (paired bootstrap over seeds and queries, "
@@ -250,6 +284,21 @@ def _quality_notes(findings: Findings) -> list[str]:
         if counts[status]:
             notes.append(f"{counts[status]} of {total} runs {'have ' if status == 'failed' else 'are '}{words}.")
     return notes
+
+
+def _without_codes_note(findings: Findings) -> str:
+    """Return what the rows without codes are, or why there is nothing in them."""
+    regime = findings.comparison.about.get("regime")
+    if without := findings.without_codes():
+        before = ", and before it was fine-tuned" if regime == "fine-tuned" else ""
+        return (
+            f"{' and '.join(WITHOUT_CODES[name] for name in without)}: what the backbone's features give without any "
+            f"code{before}, the same at every length; not among what is tested."
+        )
+    names = " and ".join(WITHOUT_CODES.values())
+    if regime == "scratch":
+        return f"{names}: nothing, since the networks were trained from scratch, and had no features before."
+    return f"{names}: not measured yet; repeat the comparison to have them."
 
 
 def _chosen(findings: Findings) -> str:

@@ -12,7 +12,9 @@ from nearbit.datasets.dataset import Dataset
 from nearbit.datasets.formats.folder import ONE_IMAGE, list_files
 from nearbit.datasets.formats.format import Format, KnownDataset
 from nearbit.datasets.formats.parts import with_parts
+from nearbit.datasets.formats.shards import labelled, read_addresses
 from nearbit.errors import DataError, InputError, did_you_mean
+from nearbit.files.addresses import address_of, is_address
 from nearbit.names import escaped
 from nearbit.reading import ReadingKeywords, ReadingOptions
 
@@ -33,8 +35,9 @@ def load_dataset(source: str | Path, options: ReadingOptions = _USUAL, **given: 
         source: a name ("digits", "shapes", "cifar10", "cifar100", "cub200"), or a path of: a folder with one folder a
             class; a labels file (`.csv`, `.tsv`, `.jsonl`, or COCO's `.json`) or the folder that holds it; text lists
             of paths and classes (`train.txt`, `test.txt`, …) or one of them; the folder of a CIFAR archive in its
-            binary layout, of CUB-200-2011 or of NABirds. A name given as text goes before a folder so called
-            ("./digits").
+            binary layout, of CUB-200-2011 or of NABirds; shards (WebDataset `.tar`, `.parquet`), one or a folder of
+            them, here or at an address such as `s3://bucket/birds-*.tar`. A name given as text goes before a folder so
+            called ("./digits").
         options: how it is read.
         given: fields of `ReadingOptions` as keywords (`images=`, `class_level=`, `max_pixels=`, …), in the place of
             those of `options`.
@@ -100,6 +103,8 @@ def _load(source: str | Path, options: ReadingOptions, *, keep_unlabelled: bool)
 
 
 def _load_path(source: str | Path, options: ReadingOptions, keep_unlabelled: bool) -> Dataset:
+    if is_address(source):
+        return labelled(read_addresses(address_of(source), options), keep_unlabelled=keep_unlabelled)
     path = Path(source)
     if not path.exists():
         hint = did_you_mean(str(source), BUILT_IN)
@@ -111,7 +116,7 @@ def _load_path(source: str | Path, options: ReadingOptions, keep_unlabelled: boo
     _refuse_unused(one, place, options)
     found = one.read(place, options)
     if isinstance(found, Dataset):
-        return found
+        return labelled(found, keep_unlabelled=keep_unlabelled)
     return assemble(with_parts(found, options.split_file), options, keep_unlabelled=keep_unlabelled)
 
 

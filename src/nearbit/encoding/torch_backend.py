@@ -3,6 +3,7 @@
 How images are read ahead and rows cached, whatever computes them, is in `nearbit.encoding.pipeline`.
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -48,6 +49,17 @@ def library_versions() -> dict[str, str]:
     return {name: version(name) for name in ("nearbit", "torch", "numpy", "pillow")}
 
 
+def deciding_versions() -> dict[str, str]:
+    """Return the versions that keys of caches and runs hold; of nearbit the release, 0.1.0 for 0.1.dev7+g1a2b too.
+
+    A version from git changes with every commit, which would make kept features and finished runs worthless.
+    """
+    versions = library_versions()
+    (numbers,) = re.findall(r"^(?:\d+!)?(\d+(?:\.\d+)*)", versions["nearbit"])
+    release = [*numbers.split("."), "0", "0"]
+    return versions | {"nearbit": ".".join(release[: max(3, len(release) - 2)])}
+
+
 def cache_key(what: str, device: torch.device) -> str:
     """Return the key under which rows are cached: other devices and libraries give other last bits.
 
@@ -55,7 +67,7 @@ def cache_key(what: str, device: torch.device) -> str:
         what: names the weights and the preprocessing.
         device: where the rows are computed.
     """
-    return json_digest({"what": what, "device": device.type, "libraries": library_versions()})
+    return json_digest({"what": what, "device": device.type, "libraries": deciding_versions()})
 
 
 @contextmanager

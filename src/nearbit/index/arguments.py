@@ -121,7 +121,7 @@ def check_rerank(
         return None, 0
     if kind is None:
         raise InputError("this index keeps no outputs to compare with: leave outputs out, or build it with outputs")
-    count = 0 if rerank is None else _whole_number(rerank, "rerank", 1)
+    count = 0 if rerank is None else check_whole(rerank, "rerank", 1)
     return check_outputs(outputs, n, n_bits, of="a query"), count
 
 
@@ -137,18 +137,19 @@ def check_weighted(
         raise InputError("weights rank by themselves: leave outputs and rerank out, which order by kept outputs")
     if k is None and radius is None:
         raise InputError("a search needs k, a radius, or both; k=None alone would return the whole index")
-    return None if k is None else _whole_number(k, "k", 1), check_radius(radius)
+    return None if k is None else check_whole(k, "k", 1), check_radius(radius)
 
 
 def check_limits(k: int | None, radius: float | None) -> tuple[int | None, int | None]:
     """Return `k` and `radius` as ints; raise `InputError` for k < 1, radius < 0, or neither of them."""
     if k is None and radius is None:
         raise InputError("a search needs k, a radius, or both; k=None alone would return the whole index")
-    checked_k = None if k is None else _whole_number(k, "k", 1)
-    return checked_k, None if radius is None else _whole_number(radius, "radius (in bits)", 0)
+    checked_k = None if k is None else check_whole(k, "k", 1)
+    return checked_k, None if radius is None else check_whole(radius, "radius (in bits)", 0)
 
 
-def _whole_number(value: float, name: str, smallest: int) -> int:
+def check_whole(value: float, name: str, smallest: int) -> int:
+    """Return a number as an int; raise `InputError` unless it is a whole one of at least `smallest`."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < smallest:
         raise InputError(f"{name} must be a whole number of at least {smallest}, not {value!r}")
     return int(value)
@@ -185,6 +186,53 @@ def check_scalar(value: Any, name: str) -> str | int | float | bool | None:
     raise InputError(
         f"{name} must be JSON-ready (str, int, float, bool, None, list, dict), not {type(value).__name__}; convert it"
     )
+
+
+def check_where(where: Mapping[str, Any]) -> tuple[tuple[str, ...] | None, dict[str, Any]]:
+    """Return the labels of which an item must have one (None for any), and what it must hold under each other key.
+
+    Args:
+        where: "labels": one label, or a list of which the item has at least one; "path" and "digest": a str or None;
+            any other key: the str, int, float, bool or None that the item's metadata holds under it. A number equals
+            a number of the same value; True is not 1, and a missing key is not None.
+
+    Raises:
+        InputError: not a mapping, an empty one, or a value of another form.
+    """
+    if not isinstance(where, Mapping) or not where:
+        raise InputError(f"where must be a mapping with at least one key, such as {{'labels': 'wren'}}, not {where!r}")
+    for key in where:
+        check_text(key, "a key of where")
+    labels = _wanted_labels(where["labels"]) if "labels" in where else None
+    return labels, {key: _wanted(key, value) for key, value in where.items() if key != "labels"}
+
+
+def _wanted(key: str, value: Any) -> str | int | float | bool | None:
+    name = f"where[{key!r}]"
+    if key in ("path", "digest"):
+        return None if value is None else check_text(value, name)
+    return _compared(value, name)
+
+
+def _compared(value: Any, name: str) -> str | int | float | bool | None:
+    """Return a value that a filter compares; raise `InputError` on anything else."""
+    if value is not None and not isinstance(value, str | int | float):
+        raise InputError(
+            f"{name} must be a text, a number, true, false or null, which is compared with the item's value, not a "
+            f"{type(value).__name__}: leave the key out, and look at the items that are found"
+        )
+    if isinstance(value, str):
+        return check_text(value, name)
+    if value is not None and not -(2**63) <= value < 2**63:  # also what is not a number at all
+        raise InputError(f"{name} must be a number of at most 64 bits, not {value}: no item holds another one")
+    return value
+
+
+def _wanted_labels(value: Any) -> tuple[str, ...]:
+    labels = [value] if isinstance(value, str) else value
+    if not isinstance(labels, list | tuple) or not labels:
+        raise InputError(f"where['labels'] must be a label or a list of at least one, not {value!r}")
+    return tuple(check_text(label, f"where['labels'][{position}]") for position, label in enumerate(labels))
 
 
 def _check_json(value: Any, name: str, depth: int = 0) -> None:

@@ -15,7 +15,9 @@ from nearbit.index import arguments, asymmetric_search, changes
 from nearbit.index.engine.weighted.weights import check_weights
 from nearbit.index.live.filters import filter_of, matching
 from nearbit.index.live.manager import SnapshotManager
-from nearbit.index.live.snapshot import codes_of
+from nearbit.index.live.snapshot import Snapshot, codes_of
+from nearbit.index.nearness import Nearness
+from nearbit.index.offers import ALL, Offer
 from nearbit.index.results import Ids, Item, Results
 from nearbit.index.stats import describe
 from nearbit.index.storage import key_filters, statements
@@ -31,7 +33,7 @@ ITEMS_PER_PAGE = 1000
 
 
 @final
-class Index:
+class Index(Nearness):
     """An open index; `create_index` and `open_index` make it. A context manager that closes itself.
 
     What `add`, `update` and `remove` wrote is durable when they return, and no other call sees half of it. Threads may
@@ -40,6 +42,9 @@ class Index:
 
     Attributes:
         path: the file.
+        address: the path as a text, by which messages name the index.
+        folder: absolute: that of the file, from where the relative paths of items are seen.
+        offers: what it can do of that which not every home of an index can (`nearbit.index.homes`): all of it.
         n_bits: code length in bits, of every item.
         model_id: the model that makes the codes, or None where it was not recorded.
         outputs: how real-valued outputs are kept beside the codes: "int8", "float16" or None.
@@ -49,6 +54,7 @@ class Index:
         """Take an open store and its recorded facts, and what removes a temporary one; see `create_index`."""
         self._temporary = temporary
         self.path: Path = store.path
+        self.address: str = str(store.path)
         self.n_bits: int = int(meta["n_bits"])
         self.model_id: str | None = meta.get("model_id")
         self.outputs: str | None = meta.get("outputs")
@@ -56,6 +62,14 @@ class Index:
         self._store = store
         store.identity = meta.get("index_id")
         self._manager = SnapshotManager(store, self.n_bits, has_cache=cache)
+
+    @property
+    def folder(self) -> Path:
+        return self.path.absolute().parent
+
+    @property
+    def offers(self) -> frozenset[Offer]:
+        return ALL
 
     def __repr__(self) -> str:
         where = "in memory" if self._temporary is not None else repr(str(self.path))
@@ -193,6 +207,9 @@ class Index:
             hits = snapshot.nearest(as_words(queries), k=most, radius=within, only=only)
             kept = statements.outputs_of(connection, hits.ids, str(self.outputs), self.n_bits)
         return Results(reordered(hits, real, *kept, k=limit, rerank=first), snapshot.room(limit), self)
+
+    def _snapshot(self) -> Snapshot:
+        return self._manager.view()[0]
 
     def items(self, ids: npt.ArrayLike) -> list[Item]:
         """Return the items of these ids, in the order asked; raise `InputError` where one is not there."""

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from nearbit.errors import IndexBusyError, IndexFileError, InputError
 from nearbit.files.writing import write_whole
+from nearbit.index.homes import Address, embedded
 from nearbit.index.index import Index
-from nearbit.index.opening import create_index, file_of, open_index
+from nearbit.index.opening import file_of
 from nearbit.index.storage.change_log import State
 from nearbit.index.storage.connecting import plain_errors
 from nearbit.index.storage.log_owner import put_away
@@ -16,7 +17,7 @@ from nearbit.index.storage.open_file import OpenFile, hold, let_go, opening
 from nearbit.index.storage.store import Store
 
 
-def replace_index(path: str | Path, new: str | Path) -> int:
+def replace_index(path: str | Path | Address, new: str | Path) -> int:
     """Put a copy of an index in the place of another one, whole or not at all, while others may have that one open.
 
     Nobody writes to either meanwhile. A running service opens what is there now; any other handle of the old file is
@@ -35,7 +36,7 @@ def replace_index(path: str | Path, new: str | Path) -> int:
         IndexFileError: one of the two is no index, something is wrong with the new one, another process writes to one
             of them, or the disk is full: the old index is as it was.
     """
-    with open_index(new) as source, open_index(path, cache=False) as target:
+    with _opened(new) as source, _opened(path, cache=False) as target:
         if source.path.samefile(target.path):
             raise InputError(f"{new} and {path} are one file: name another index to put in its place")
         _check_paths(source, target)
@@ -45,18 +46,22 @@ def replace_index(path: str | Path, new: str | Path) -> int:
     return n_items
 
 
+def _opened(path: str | Path | Address, *, cache: bool = True) -> Index:
+    return embedded.open_(file_of(path), model_id=None, read_only=False, cache=cache)
+
+
 def begin_successor(index: Index, path: Path, n_bits: int, model_id: str) -> Index:
     """Return the index at `path` that is to take the place of another one, whose items get new codes.
 
     One of the same model that was begun before is gone on with; any other file there is removed.
     """
     try:
-        return create_index(path, n_bits, model_id=model_id, outputs=index.outputs, exist_ok=True, cache=False)
+        return embedded.create(path, n_bits, model_id=model_id, outputs=index.outputs, exist_ok=True, cache=False)
     except IndexBusyError:
         raise
     except IndexFileError:
         remove_successor(path)
-        return create_index(path, n_bits, model_id=model_id, outputs=index.outputs, exist_ok=True, cache=False)
+        return embedded.create(path, n_bits, model_id=model_id, outputs=index.outputs, exist_ok=True, cache=False)
 
 
 def remove_successor(path: Path) -> None:
@@ -76,8 +81,8 @@ def succeed(path: Path, new: Path, state: State, notes: Mapping[str, str]) -> bo
             index is as it was.
     """
     with (
-        open_index(new, cache=False) as source,
-        open_index(path, cache=False) as target,
+        _opened(new, cache=False) as source,
+        _opened(path, cache=False) as target,
         source.writing(),
         target.writing(),
     ):
@@ -105,7 +110,7 @@ def _checked_size(source: Index, target: Index) -> int:
 def _swap(source: Index, target: Index) -> None:
     """Copy the source beside the target, and rename it there; the log of the old file goes with it."""
     try:
-        write_whole(target.path, lambda aside: _copy(source, aside))
+        write_whole(target.path, lambda aside: copy_of(source, aside))
     except OSError as error:
         raise IndexFileError(
             f"the index {target.path} cannot be replaced: {error.strerror}; it is as it was"
@@ -118,7 +123,8 @@ def _swap(source: Index, target: Index) -> None:
             let_go(file)
 
 
-def _copy(source: Index, aside: Path) -> None:
+def copy_of(source: Index, aside: Path) -> None:
+    """Copy the file of an index, as it is at one moment, while others may write to it."""
     store = Store(source.path, read_only=True)
     try:
         with store.read() as connection, plain_errors(aside), closing(sqlite3.connect(aside)) as copy:

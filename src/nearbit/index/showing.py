@@ -24,7 +24,10 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
 class Source(Protocol):
     """The index that was searched."""
 
-    path: Path
+    @property
+    def folder(self) -> Path:
+        """From where the paths of items are seen."""
+        ...
 
     def items(self, ids: npt.ArrayLike) -> Sequence[Any]:
         """Return the items of these ids."""
@@ -109,7 +112,7 @@ def _cell(index: Source | None, item_id: int, distance: int, item: Any) -> str:
     picture = ""
     if item is not None and index is not None:
         lines += [", ".join(item.labels), item.path or ""]
-        picture = _picture(index.path.parent / item.path) if item.path else ""
+        picture = _picture(index.folder / item.path) if item.path else ""
     text = "<br>".join(escape(line) for line in lines if line)
     return f'<td style="vertical-align:top">{picture}{text}</td>'
 

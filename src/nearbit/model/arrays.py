@@ -17,6 +17,7 @@ from nearbit.files.tensors import header_of, tensors_read
 from nearbit.json_text import parse_json
 from nearbit.model.manifest import (
     NETWORK,
+    SPLIT,
     UNFIT,
     check_declared,
     check_size,
@@ -31,7 +32,7 @@ from nearbit.networks.bounded import bounded_building, check_config
 
 Shapes = dict[str, tuple[int, ...]]
 
-WEIGHTS, SPLIT, SIMILARITY = "weights.safetensors", "split.json", "similarity.npy"
+WEIGHTS, SIMILARITY = "weights.safetensors", "similarity.npy"
 ARRAYS = ("centers", "tie_break", "codebook", "assignment")
 KNOWN_FILES = frozenset({WEIGHTS, NETWORK, SPLIT, SIMILARITY, *(f"{name}.npy" for name in ARRAYS)})
 

@@ -33,7 +33,6 @@ from nearbit.keywords import suggesting
 from nearbit.model.arrays import (
     KNOWN_FILES,
     SIMILARITY,
-    SPLIT,
     WEIGHTS,
     build_bounded,
     check_network,
@@ -46,6 +45,7 @@ from nearbit.model.hub import model_folder
 from nearbit.model.manifest import (
     FORMAT_VERSIONS,
     NETWORK,
+    SPLIT,
     TRAINED,
     UNFIT,
     check_files,

@@ -23,7 +23,7 @@ from nearbit.model.manifest import EXPORTED, kind_of, read_manifest
 from nearbit.threads import given_threads
 
 if TYPE_CHECKING:
-    from nearbit.index import Index
+    from nearbit.index import Home
     from nearbit.model.bundle import Model
     from nearbit.model.onnx import OnnxModel
 
@@ -155,7 +155,7 @@ def load_encoder(folder: str | Path, *, threads: int | None = None, device: str 
     return TorchEncoder(load_model(folder), threads=count, device=device)
 
 
-def model_of_index(index: "Index", given: Path | None = None) -> Path:
+def model_of_index(index: "Home", given: Path | None = None) -> Path:
     """Return the folder of the model that made the codes of an index: the one given, else the one that the index names.
 
     The model is not loaded; its manifest is checked.
@@ -167,18 +167,20 @@ def model_of_index(index: "Index", given: Path | None = None) -> Path:
     """
     folder = named_model(index, given)
     if folder is None:
-        raise InputError(f"{index.path} names no model: give it (--model FOLDER)")
+        raise InputError(f"{index.address} names no model: give it (--model FOLDER)")
     if given is None and not folder.is_dir():
         note = index.notes()["model_path"]
-        raise InputError(f"{index.path} names the model {note} beside it, which is not there: give it (--model FOLDER)")
+        raise InputError(
+            f"{index.address} names the model {note} beside it, which is not there: give it (--model FOLDER)"
+        )
     if not _made(folder, index):
         raise IndexFileError(
-            f"{index.path} holds codes of another model than {folder}: give the model that made them (--model)"
+            f"{index.address} holds codes of another model than {folder}: give the model that made them (--model)"
         )
     return folder
 
 
-def model_at_hand(index: "Index", given: Path | None = None) -> Path | None:
+def model_at_hand(index: "Home", given: Path | None = None) -> Path | None:
     """Return the folder that `model_of_index` does; None where no model is there, or it did not make the codes.
 
     Of a folder that cannot be read it is not known; what is wrong is told where its files are asked for. A model on the
@@ -198,7 +200,7 @@ def model_at_hand(index: "Index", given: Path | None = None) -> Path | None:
         return folder
 
 
-def named_model(index: "Index", given: Path | None) -> Path | None:
+def named_model(index: "Home", given: Path | None) -> Path | None:
     """Return the folder that is given, else the one that a note of the index names, as seen from its own.
 
     None where neither names one. Nothing is checked or fetched of what a note names.
@@ -210,20 +212,20 @@ def named_model(index: "Index", given: Path | None) -> Path | None:
         return None
     if is_address(note):  # a stranger's index must not make this machine ask for something elsewhere
         return model_folder(note, fetch=False)
-    return Path(index.path.absolute().parent, note).resolve()
+    return Path(index.folder, note).resolve()
 
 
-def note_of_model(index: "Index", folder: Path) -> dict[str, str]:
+def note_of_model(index: "Home", folder: Path) -> dict[str, str]:
     """Return the note by which an index names its model: the address on the hub, or the path from its own folder."""
-    return {"model_path": address_of(folder) or path_seen_from(index.path.absolute().parent, folder)}
+    return {"model_path": address_of(folder) or path_seen_from(index.folder, folder)}
 
 
-def _made(folder: Path, index: "Index") -> bool:
+def _made(folder: Path, index: "Home") -> bool:
     about = read_manifest(folder)
     return may_have_made(index, about["n_bits"], about["model_id"])
 
 
-def may_have_made(index: "Index", n_bits: int, model_id: str) -> bool:
+def may_have_made(index: "Home", n_bits: int, model_id: str) -> bool:
     """Return whether a model of these codes and this id made the codes of an index, as far as the index says."""
     return n_bits == index.n_bits and index.model_id in (None, model_id)
 

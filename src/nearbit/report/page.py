@@ -39,6 +39,8 @@ th:first-child, td:first-child { text-align: left; }
 .best { font-weight: 700; }
 table th.word, table td.word { text-align: left; }
 table.dense th { white-space: normal; vertical-align: bottom; }
+table.wide { font-size: 0.82rem; }
+table.wide th, table.wide td { padding-right: 9px; }
 td.long { white-space: normal; min-width: 26ch; }
 .panels { display: grid; grid-template-columns: repeat(auto-fill, minmax(310px, 1fr)); gap: 18px 22px; margin: 14px 0; }
 .maps { display: grid; grid-template-columns: repeat(auto-fill, minmax(150px, 1fr)); gap: 12px; margin: 12px 0; }
@@ -56,6 +58,8 @@ figure.hit { border-bottom: 3px solid var(--hit); }
 figure.miss { border-bottom: 3px solid var(--miss); }
 figure img { display: block; width: 100%; aspect-ratio: 1; border-radius: 4px; image-rendering: pixelated; }
 figcaption { font-size: 0.72rem; line-height: 1.35; color: var(--muted); margin-top: 4px; overflow-wrap: anywhere; }
+.photos { display: grid; grid-template-columns: repeat(auto-fill, minmax(150px, 1fr)); gap: 10px; margin: 10px 0; }
+.photos img { aspect-ratio: 4 / 3; object-fit: cover; image-rendering: auto; }
 figcaption b { color: var(--ink); }
 .bits { display: block; width: 100%; height: 7px; margin-top: 5px; background: var(--rule); border-radius: 2px; }
 pre { background: var(--box); border: 1px solid var(--rule); border-radius: 8px; padding: 14px 16px; overflow-x: auto; }
@@ -100,3 +104,13 @@ def picture(image: Image.Image, description: str) -> str:
     image.save(buffer, "PNG", optimize=True)
     data = base64.b64encode(buffer.getvalue()).decode()
     return f'<img src="data:image/png;base64,{data}" alt="{escape(description)}" loading="lazy">'
+
+
+def photograph(image: Image.Image, description: str, side: int) -> str:
+    """Return an image in RGB, no side longer than `side` pixels, as an HTML element that holds its own bytes."""
+    small = image.copy()
+    small.thumbnail((side, side), Image.Resampling.LANCZOS, reducing_gap=2.0)
+    buffer = BytesIO()
+    small.save(buffer, "JPEG", quality=80)
+    data = base64.b64encode(buffer.getvalue()).decode()
+    return f'<img src="data:image/jpeg;base64,{data}" alt="{escape(description)}" loading="lazy">'

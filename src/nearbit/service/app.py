@@ -15,11 +15,17 @@ from nearbit.service.contract.operation import Operation, Resource
 from nearbit.service.http.conditional import PageFiles, has_already
 from nearbit.service.http.json_answers import ready_json
 from nearbit.service.http.middleware import Middleware
-from nearbit.service.routes import about, items, search, write
+from nearbit.service.routes import about, groups, items, search, write
 from nearbit.service.service import Service
 from nearbit.service.settings import ServiceOptions
 
-OPERATIONS: tuple[Operation, ...] = (*search.OPERATIONS, *items.OPERATIONS, *write.OPERATIONS, *about.OPERATIONS)
+OPERATIONS: tuple[Operation, ...] = (
+    *search.OPERATIONS,
+    *items.OPERATIONS,
+    *write.OPERATIONS,
+    *groups.OPERATIONS,
+    *about.OPERATIONS,
+)
 """All of the API; paths are matched in this order."""
 
 

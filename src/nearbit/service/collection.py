@@ -6,7 +6,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, final
 
 import numpy as np
@@ -14,12 +13,13 @@ import numpy.typing as npt
 
 from nearbit.codes import Codes
 from nearbit.errors import IndexFileError, InputError
-from nearbit.index import Index, Item, open_index
+from nearbit.index import Home, Item, Place, open_index
 from nearbit.index.storage.change_log import State
 from nearbit.service.contract.answers import ItemAnswer
 from nearbit.service.http.errors import ApiError
 from nearbit.service.http.json_answers import id_facts, ready_json
 from nearbit.service.images.originals import Originals
+from nearbit.service.info import TrainedOn
 from nearbit.service.monitoring import log
 
 LOOK_SECONDS = 0.1
@@ -46,7 +46,7 @@ class Rendered:
 class _Opened:
     """One open index file, and who uses it; what is kept of its items belongs to one state of them."""
 
-    index: Index
+    index: Home
     users: int = 0
     is_old: bool = False
     state: State | None = None
@@ -58,7 +58,7 @@ class _Opened:
 class Collection:
     """The index that is served. Thread-safe."""
 
-    def __init__(self, path: Path, pictures: Originals, *, writable: bool) -> None:
+    def __init__(self, path: Place, pictures: Originals, *, writable: bool) -> None:
         """Open the index.
 
         Raises:
@@ -67,6 +67,7 @@ class Collection:
         self.path = path
         self.pictures = pictures
         self._writable = writable
+        self._trained: TrainedOn | None = None
         self._lock = threading.Lock()
         self._making: dict[str, threading.Lock] = defaultdict(threading.Lock)
         self._held = threading.local()
@@ -75,7 +76,7 @@ class Collection:
         self._away_since: float | None = None
 
     @contextmanager
-    def use(self) -> Iterator[Index]:
+    def use(self) -> Iterator[Home]:
         """Give the open index, which stays open as long as it is used.
 
         What the same thread asks of this collection meanwhile comes from that index, even where another file has taken
@@ -83,6 +84,12 @@ class Collection:
         """
         with self._using() as opened:
             yield opened.index
+
+    def know(self, trained: TrainedOn | None) -> None:
+        """Take what pictures the model was trained on, to say so of items from now on."""
+        with self._lock:
+            self._trained = trained
+            self._opened.rendered = {}
 
     def fresh(self) -> None:
         """Forget what was kept of items: they were changed here."""
@@ -103,11 +110,16 @@ class Collection:
                 kept.update(found)
             return [found[item_id] for item_id in ids]
 
+    def items(self, ids: Sequence[int]) -> list[Item]:
+        """Return items by id, in the order asked; raise `ApiError` (404) where one is not there."""
+        with self._using() as opened:
+            return items_of(opened.index, ids)
+
     def render(self, items: Sequence[Item]) -> bytes:
         """Return items as a JSON list."""
         return b"[" + b",".join(b"{" + self._render(item).json for item in items) + b"]"
 
-    def once(self, name: str, make: Callable[[Index], Any]) -> Any:
+    def once(self, name: str, make: Callable[[Home], Any]) -> Any:
         """Return what `make(index)` gives for the present state of the items; it is made once for each state."""
         with self._using() as opened, self._making[name]:
             kept = opened.kept
@@ -202,6 +214,7 @@ class Collection:
     def facts_of(self, item: Item) -> ItemAnswer:
         """Return what is said of an item."""
         has_file, is_gone = self.pictures.look(item)
+        trained = self._trained
         is_seen = has_file or self.pictures.is_built_in(item)
         place = f"{API}/items/{item.id}"
         return {
@@ -214,10 +227,11 @@ class Collection:
             "thumbnail": f"{place}/thumbnail?v={version_of(item)}" if is_seen else None,
             "has_original": has_file,
             "missing": not is_seen and is_gone,
+            "trained_on": None if trained is None else trained.has(self._opened.index.model_id, item.digest),
         }
 
 
-def items_of(index: Index, ids: Sequence[int]) -> list[Item]:
+def items_of(index: Home, ids: Sequence[int]) -> list[Item]:
     """Return items by id, in the order asked; raise `ApiError` (404) where one is not there."""
     try:
         return index.items(list(ids))

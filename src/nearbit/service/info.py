@@ -8,10 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from nearbit.codes import Codes, Signs, hamming_distances, pack
-from nearbit.errors import BundleError
+from nearbit.datasets.splits.split import load_split
+from nearbit.errors import BundleError, DataError
 from nearbit.metrics.health import health_of
 from nearbit.metrics.kept import advice_of, share_of
-from nearbit.model.manifest import read_class_signs, read_manifest
+from nearbit.model.manifest import SPLIT, read_class_signs, read_manifest
 from nearbit.service.contract.answers import BesideFloats, CardAnswer, CenterAnswer, CentersAnswer, HealthAnswer
 
 HEALTH_ITEMS = 200_000
@@ -50,10 +51,63 @@ def health_info(codes: Codes, n_bits: int, centers: ClassCenters | None) -> Heal
         "tie_at_k": found.tie_at_k,
         "center_margin": found.center_margin,
         "center_spread": found.center_spread,
+        "likely_distance": likely_distance(n_bits, found.center_margin, found.center_spread),
         "advice": found.advice(),
         "n_all": len(codes),
         "ones": [round(float(share), 4) for share in ones / len(measured)],
     }
+
+
+def likely_distance(n_bits: int, margin: int | None, spread: float | None) -> int | None:
+    """Return the distance up to which two items are rather of one class than of the two nearest ones; None if unknown.
+
+    A bit of an item differs from its center's with the probability p = spread / n_bits, so that two items differ in a
+    share s = 2 p (1 - p) of the bits in which their centers agree, and in 1 - s of the others: n_bits s bits in one
+    class, n_bits s + margin (1 - 2 s) in the two nearest. Halfway lies the distance.
+
+    Args:
+        n_bits: code length in bits.
+        margin: least distance between two centers, in bits.
+        spread: mean distance of an item to its nearest center, in bits.
+    """
+    if margin is None or spread is None:
+        return None
+    p = min(spread / n_bits, 0.5)
+    share = 2 * p * (1 - p)
+    return int(n_bits * share + margin * (1 - 2 * share) / 2)
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedOn:
+    """The pictures that a model was trained on: its id, and the SHA-256 of each."""
+
+    model_id: str
+    digests: frozenset[bytes]
+
+    def has(self, model_id: str | None, digest: str | None) -> bool | None:
+        """Return whether a picture of an index of this model is among them; None of another model, or unknown."""
+        if model_id != self.model_id or digest is None:
+            return None
+        try:
+            return bytes.fromhex(digest) in self.digests
+        except ValueError:  # an index keeps whatever digest it was given
+            return False
+
+
+def trained_on(folder: Path) -> TrainedOn | None:
+    """Return the pictures that a model was trained on; None where its folder does not say.
+
+    Raises:
+        BundleError: its manifest cannot be read.
+        DataError: its split cannot be read.
+    """
+    about = description_of(folder)
+    if SPLIT not in about["files"]:
+        return None
+    split = load_split(folder / SPLIT)
+    if split.hash != about.get("split_hash"):
+        raise DataError(f"the split of the model {folder.name} is not the one that it names; write it again")
+    return TrainedOn(about["model_id"], frozenset(bytes.fromhex(split.digests[row]) for row in split.train))
 
 
 def description_of(folder: Path) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from nearbit.codes import Codes, binarize, n_bytes
 from nearbit.errors import did_you_mean
-from nearbit.index import Index, Results
+from nearbit.index import Home, Results
 from nearbit.service.collection import Collection, where_of
 from nearbit.service.contract.answers import QueryAnswer, Ranking
 from nearbit.service.contract.declared import Declared, field
@@ -132,14 +132,14 @@ class Searcher:
             body = self._answer(index, [Query(None, code, outputs)], asked)
         return self._timed(body, replace(spent, search=time.perf_counter() - began))
 
-    def _query(self, index: Index, asked: QueryById | QueryByCode) -> Query:
+    def _query(self, index: Home, asked: QueryById | QueryByCode) -> Query:
         if isinstance(asked, QueryByCode):
             return Query(None, code_of(asked.code, index.n_bits))
         code = self._collection.rendered([asked.id])[0].code
         kept = index.kept_outputs([asked.id])[0] if index.outputs is not None else None
         return Query(asked.id, code, kept)
 
-    def _answer(self, index: Index, queries: Sequence[Query], asked: SearchParams) -> bytes:
+    def _answer(self, index: Home, queries: Sequence[Query], asked: SearchParams) -> bytes:
         self._check_labels(asked)
         where = where_of(asked.labels, asked.metadata)
         parts = []
@@ -237,7 +237,7 @@ def _weighted(queries: Sequence[Query]) -> list[Query]:
     return weighted
 
 
-def _results(index: Index, queries: Sequence[Query], asked: SearchParams, where: dict[str, Any] | None) -> Results:
+def _results(index: Home, queries: Sequence[Query], asked: SearchParams, where: dict[str, Any] | None) -> Results:
     """Return the results of queries that all have outputs, or none."""
     codes = np.stack([query.code for query in queries])
     known = [query.outputs for query in queries if query.outputs is not None]

@@ -9,8 +9,8 @@ from typing import Any, ParamSpec, TypeVar, final
 import numpy as np
 
 from nearbit.codes import n_bytes
-from nearbit.errors import NearbitError
-from nearbit.index import Index
+from nearbit.errors import BundleError, DataError, NearbitError
+from nearbit.index import Home, Place, open_index
 from nearbit.index.storage.open_file import real_path
 from nearbit.model.load import Encoder, load_encoder, may_have_made, model_at_hand, model_of_index
 from nearbit.service.collection import Collection
@@ -18,6 +18,7 @@ from nearbit.service.encoder import Encoding
 from nearbit.service.http.errors import ApiError, api_error_of
 from nearbit.service.images.originals import Originals
 from nearbit.service.images.thumbnails import Thumbnails
+from nearbit.service.info import TrainedOn, trained_on
 from nearbit.service.monitoring import Counters, log
 from nearbit.service.search import Searcher, Seconds
 from nearbit.service.settings import ServiceOptions
@@ -41,6 +42,7 @@ class Service:
     Attributes:
         options: what it was told.
         counters: what it has answered.
+        own: beside it lies what belongs to the index: its file, else its name in the folder of its images.
         collection: the index.
         searcher: searches in it.
         thumbnails: small pictures of its items.
@@ -59,7 +61,7 @@ class Service:
         """
         self.options = options
         self.counters = Counters()
-        own = real_path(options.index)  # beside it lies what belongs to it, whatever name leads to it
+        self.own = own = _own(options.index)
         pictures = Originals(own, options.images)
         self.collection = Collection(options.index, pictures, writable=options.allow_write)
         self.searcher = Searcher(self.collection)
@@ -69,7 +71,8 @@ class Service:
             self.model_folder = model_at_hand(index) if given is None else model_of_index(index, given)
         folder = self.model_folder
         load = None if folder is None else lambda: load_encoder(folder)
-        places = (options.index.parent, own.absolute().parent, folder.parent if folder is not None else None)
+        beside = options.index.parent if isinstance(options.index, Path) else options.index
+        places = (beside, own.absolute().parent, folder.parent if folder is not None else None)
         self._hidden = tuple(str(place) for place in places if place is not None and str(place) != ".")
         why_not = "no model is at hand that made these codes"
         self.encoding = Encoding(load, why_not, options.limits.waiting_images, self._hidden)
@@ -108,7 +111,7 @@ class Service:
         """Return how an error of the library is answered, without the names of folders here."""
         return api_error_of(error, self._hidden)
 
-    def model_of(self, index: Index) -> Path | None:
+    def model_of(self, index: Home) -> Path | None:
         """Return the folder of the model, if it made the codes of this index, which may have been replaced."""
         return None if self.model_folder is None else model_at_hand(index, self.model_folder)
 
@@ -181,11 +184,20 @@ class Service:
             if seconds:
                 self.counters.count_stage(stage, seconds)
 
+    def _trained_on(self) -> TrainedOn | None:
+        """Return the pictures that the model was trained on; None where it does not say, which the log then tells."""
+        try:
+            return None if self.model_folder is None else trained_on(self.model_folder)
+        except (BundleError, DataError) as error:
+            log("split_not_read", error=str(error))
+            return None
+
     def _warm(self) -> None:
         try:
             with self.collection.use() as index:
                 index.search(np.zeros((1, n_bytes(index.n_bits)), np.uint8), k=1)
                 first = [item.id for item in index.items_after(-1, 1)]
+            self.collection.know(self._trained_on())
             self.collection.rendered(first)  # reads the pictures of a built-in data set
         except Exception as error:  # noqa: BLE001 - the index may be damaged: each search says so again
             log("index_not_loaded", error=str(error))
@@ -197,3 +209,11 @@ def _looked_at(future: "asyncio.Future[Any]") -> None:
     """Take the error of work that nobody waits for any more."""
     if not future.cancelled():
         future.exception()
+
+
+def _own(place: Place) -> Path:
+    """Return the real path of an index's file, whatever name leads to it; for one in a server, a path in its folder."""
+    if isinstance(place, Path):
+        return real_path(place)
+    with open_index(place, read_only=True) as index:
+        return index.folder / place.name

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from nearbit.errors import InputError
+from nearbit.index import Place
 
 _HOST = re.compile(r"([A-Za-z0-9._~-]+|\[[0-9a-fA-F:.]+\])(:[0-9]{1,5})?")
 LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
@@ -81,7 +82,7 @@ class ServiceOptions:
     """How an index is served.
 
     Attributes:
-        index: the index file.
+        index: the index file, or the address in a server.
         model: the model folder that encodes uploads; None for the one that the index names.
         host: address to listen on; another one than loopback needs a token.
         port: port to listen on; 0 for any that is free.
@@ -94,7 +95,7 @@ class ServiceOptions:
         limits: bounds.
     """
 
-    index: Path
+    index: Place
     model: Path | None = None
     host: str = "127.0.0.1"
     port: int = 8000

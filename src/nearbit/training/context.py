@@ -16,7 +16,7 @@ from nearbit.encoding.fast import RowCaches, Way, chosen_way, encode_frozen
 from nearbit.encoding.feature_cache import FeatureStore, FloatRows, feature_store_of
 from nearbit.encoding.pipeline import Encoded, EncodeRequest
 from nearbit.encoding.preprocessing import of_pixels
-from nearbit.encoding.torch_backend import encode_images, library_versions
+from nearbit.encoding.torch_backend import deciding_versions, encode_images
 from nearbit.errors import InputError, TrainingError
 from nearbit.files.writing import json_digest
 from nearbit.methods import Regime
@@ -65,7 +65,7 @@ class RunContext:
         self.processes = current_processes()
         self.device = self.processes.device(options.device)
         with torch_seeded(options.seed, "backbone"):
-            self.backbone = starting_backbone(dataset, options)
+            self.backbone = starting_backbone(dataset, split, options)
         self._start = self.backbone.fingerprint()
         self.backbone.to(self.device)
         self.regime: Regime = resolve_regime(options, pretrained=self.backbone.spec.pretrained)
@@ -93,7 +93,7 @@ class RunContext:
                 "split": self.split.hash,
                 "options": self.recorded_options(),
                 "backbone_fingerprint": self._start,
-                "libraries": library_versions(),
+                "libraries": deciding_versions(),
                 "threads": torch.get_num_threads(),
                 "device": self._place(),
                 "precision": self.precision,

@@ -9,13 +9,14 @@ import torch
 from torch import nn
 
 from nearbit.attacks import RELEVANCES, Relevance
-from nearbit.datasets import Dataset, FeatureRows
+from nearbit.datasets import Dataset, FeatureRows, Split
 from nearbit.errors import InputError
 from nearbit.keywords import suggesting
 from nearbit.methods import Method, Regime, Schedule
 from nearbit.methods.method import OPTIMIZERS, Optimizer, check_number
 from nearbit.networks import HEADS, Backbone, HeadKind, backbone_of, features_backbone, make_backbone
 from nearbit.networks.image_size import fitting_size
+from nearbit.training.trained_backbone import MODEL, backbone_of_model
 
 Precision = Literal["float32", "bfloat16", "float16"]
 PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16", "float16")
@@ -34,8 +35,8 @@ class TrainOptions:
     """Options of training; None means the method's own default for the regime.
 
     Attributes:
-        backbone: "small", "resnet18", …, "timm:NAME" or "hf:FOLDER"; or a module of your own, as `backbone_of` returns
-            it or, with an `image_size`, as it is.
+        backbone: "small", "resnet18", …, "timm:NAME" or "hf:FOLDER"; "model:FOLDER" for that of a trained model; or a
+            module of your own, as `backbone_of` returns it or, with an `image_size`, as it is.
         weights: a safetensors file of pretrained weights.
         image_size: side of the square that the backbone sees, in pixels; None for the backbone's own.
         regime: "frozen" (features computed once, only the head is trained), "fine-tuned" (all of it), or "auto":
@@ -191,11 +192,11 @@ FOR_IMAGES = ("backbone", "weights", "image_size", "augment", "views")
 """Options that say what becomes of images."""
 
 
-def starting_backbone(dataset: Dataset, options: TrainOptions) -> Backbone:
+def starting_backbone(dataset: Dataset, split: Split, options: TrainOptions) -> Backbone:
     """Return the backbone of the options; for a data set of features what stands in its place.
 
     Raises:
-        InputError: an option that does nothing for features, or that the backbone cannot take.
+        InputError: an option that does nothing for features, or that the backbone cannot take; see `backbone_of_model`.
         DataError, MissingExtraError: see `make_backbone`.
     """
     if isinstance(dataset.source, FeatureRows):
@@ -203,6 +204,10 @@ def starting_backbone(dataset: Dataset, options: TrainOptions) -> Backbone:
         return features_backbone(dataset.source.width)
     if isinstance(options.backbone, nn.Module):
         return _own(options.backbone, options)
+    if options.backbone.startswith(MODEL):
+        if options.weights is not None:
+            raise InputError("the backbone of a model brings its own weights: leave --weights out")
+        return backbone_of_model(options.backbone, split, image_size=options.image_size)
     size = options.image_size
     if size is None and options.backbone == "small":
         size = fitting_size(dataset.source)

@@ -3,11 +3,19 @@
 import json
 import shutil
 import urllib.request
+from importlib.resources import files
 
 import pytest
 from served_pages import Page, served, write_index, write_pictures
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+
+AXE = """
+const done = arguments[0];
+const rules = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"];
+axe.run({runOnly: rules}).then(({violations}) => done(violations.map(({id, nodes}) =>
+  [id, nodes.map(({target, failureSummary}) => [target.join(" "), failureSummary])])));
+"""
 
 
 @pytest.fixture(scope="session")
@@ -114,3 +122,21 @@ def screen(driver):
         driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
 
     return set_size
+
+
+@pytest.fixture(scope="session")
+def axe():
+    """Give the source of axe-core, from the package that holds it."""
+    pytest.importorskip("axe_core_python", reason="SKIPPED: access is not tested, axe-core-python is missing")
+    return files("axe_core_python").joinpath("axe.min.js").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+def access():
+    """Look for what keeps people out, with axe-core."""
+
+    def check(page, axe):
+        page.run(axe)
+        assert page.driver.execute_async_script(AXE) == []
+
+    return check

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -18,8 +19,9 @@ from nearbit.reading import ReadingOptions
 
 if TYPE_CHECKING:
     from nearbit.datasets import Dataset, Split
+    from nearbit.progress import Progress
 
-LISTS = ("--methods", "--bits", "--heads")
+LISTS = ("--methods", "--bits", "--heads", "--also")
 """Options that take several values: `--bits 16 32 64`."""
 PLACE = re.compile(r"(?:^|^-\w|[=:](?!//))((?:~[^/]*|\.{1,2})?/.*)", re.DOTALL)
 """A path that does not begin with the name of a folder beside the reader's own."""
@@ -76,6 +78,12 @@ def spread(args: Sequence[str], options: Sequence[str]) -> list[str]:
 )
 @click.option("--seeds", type=click.IntRange(1), default=3, show_default=True, help="How many, from --seed on.")
 @click.option("--split", "split_path", type=FILE, help="One split for all seeds, that was written before.")
+@click.option(
+    "--also",
+    multiple=True,
+    metavar="PROTOCOL",
+    help="Measure each model there too, with --protocol seen@seen: seen@all, unseen@unseen, unseen@all.",
+)
 @click.option("--jobs", type=click.IntRange(1), help="Processes at once. [default: a core each, at most 4; GPU: 1]")
 @click.option("--keep-models", is_flag=True, help="Keep the model folder of every run, in OUTPUT/models.")
 @training_options
@@ -91,6 +99,7 @@ def command(
     seeds: int,
     seed: int,
     split_path: Path | None,
+    also: tuple[str, ...],
     jobs: int | None,
     keep_models: bool,
     cache: Path | None,
@@ -129,6 +138,7 @@ def command(
         folder=output,
         cache=folder,
         keep_models=keep_models,
+        also=also,
     )
     grid = Grid(methods=methods, bits=bits, heads=heads, seeds=tuple(range(seed, seed + seeds)))
     with Bars() as progress:
@@ -137,8 +147,10 @@ def command(
             grid,
             command=_typed(click.get_current_context().meta[TYPED]),
             processes=jobs,
-            progress=progress,
+            progress=partial(_shown, progress),
             say=echo,
+            warn=echo,
+            after_seed=partial(_tables_so_far, output),
         )
         progress("Comparing the results", 0, 1)
         with sound(output):
@@ -155,6 +167,22 @@ def command(
     emit(about, as_json=as_json, lines=[*summary_lines(output, findings), f"report: {output / 'report.html'}"])
     if failed:
         raise InputError(f"{len(failed)} of {len(comparison.results)} runs failed ({_first(failed)}): see the report")
+
+
+def _shown(progress: "Progress", stage: str, done: int, total: int) -> None:
+    """Show progress; in a log the line of each run says how many are left, and for how long, by what such runs take."""
+    from nearbit.compare.run import STAGE
+
+    if stage != STAGE or sys.stderr.isatty():
+        progress(stage, done, total)
+
+
+def _tables_so_far(output: Path, seed: int) -> None:
+    """Write the tables of the runs that are over, once a seed is whole."""
+    from nearbit.compare.write import write_comparison
+
+    write_comparison(output)
+    echo(f"seed {seed} is whole: {output / 'report.html'} and the tables hold every run so far")
 
 
 def _split(path: Path | None, dividing: dict[str, Any], dataset: "Dataset", seed: int) -> "Split":

@@ -6,16 +6,23 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nearbit.cli.console import ModelPath, emit, json_option
+from nearbit.cli.console import ModelPath, address_in, emit, json_option
 from nearbit.cli.train_outcome import about_final
 from nearbit.errors import InputError
 
 if TYPE_CHECKING:
-    from nearbit.index import Index
+    from nearbit.index import Home, Place
+
+
+class Inspected(ModelPath):
+    """What `nearbit inspect` looks at: a file, a folder, a model on the hub, or an index in a server."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return address_in(value) or super().convert(value, param, ctx)
 
 
 @click.command("inspect", epilog="Example: nearbit inspect birds.index")
-@click.argument("path", type=ModelPath(exists=True))
+@click.argument("path", type=Inspected(exists=True))
 @click.option("--verify", is_flag=True, help="Check the whole file (an index); a model is always checked.")
 @click.option(
     "-k",
@@ -30,18 +37,15 @@ if TYPE_CHECKING:
     help="Draw how the centers of a model changed (crh) to this file, such as centers.png.",
 )
 @json_option
-def command(path: Path, verify: bool, k: int, plot: Path | None, as_json: bool) -> None:
+def command(path: "Place", verify: bool, k: int, plot: Path | None, as_json: bool) -> None:
     """Say what PATH holds, and how healthy its codes are.
 
-    PATH is a model folder (its centers), an exported network, an index file, or an .npz file with codes (or
-    database_codes) and n_bits.
+    PATH is a model folder (its centers), an exported network, an index (a file or its address in a server), or an .npz
+    file with codes (or database_codes) and n_bits.
     """
     if plot is not None:
         _plot(path, plot)
-    is_codes = path.suffix == ".npz" and path.is_file()
-    if verify and is_codes:
-        raise InputError("--verify checks an index; a file of codes is always checked")
-    about = _folder(path) if path.is_dir() else _codes(path, k) if is_codes else _index(path, verify, k)
+    about = _index(path, verify, k) if not isinstance(path, Path) else _of_path(path, verify, k)
     lines = [f"{name}: {_short(value)}" for name, value in about.items() if not isinstance(value, dict | list | None)]
     lines += about_final(about) if about["kind"] == "model" else []
     lines += _condition_lines(about.get("center_condition"))
@@ -49,11 +53,21 @@ def command(path: Path, verify: bool, k: int, plot: Path | None, as_json: bool) 
     emit(about, as_json=as_json, lines=lines)
 
 
-def _plot(path: Path, plot: Path) -> None:
+def _of_path(path: Path, verify: bool, k: int) -> dict[str, Any]:
+    """Return what is said of a folder or a file."""
+    if path.is_dir():
+        return _folder(path)
+    is_codes = path.suffix == ".npz" and path.is_file()
+    if verify and is_codes:
+        raise InputError("--verify checks an index; a file of codes is always checked")
+    return _codes(path, k) if is_codes else _index(path, verify, k)
+
+
+def _plot(path: "Place", plot: Path) -> None:
     from nearbit.model.bundle import load_model
     from nearbit.report.history import plot_center_history
 
-    if not path.is_dir():
+    if not isinstance(path, Path) or not path.is_dir():
         raise InputError(f"--plot draws the centers of a model folder, and {path} is none: leave it out")
     plot_center_history(load_model(path).record.get("history", []), plot)
 
@@ -169,7 +183,7 @@ def _codes(path: Path, k: int) -> dict[str, Any]:
     }
 
 
-def _index(path: Path, verify: bool, k: int) -> dict[str, Any]:
+def _index(path: "Place", verify: bool, k: int) -> dict[str, Any]:
     from nearbit.index import open_index
     from nearbit.metrics.health import health_of
 
@@ -186,7 +200,7 @@ def _index(path: Path, verify: bool, k: int) -> dict[str, Any]:
     return about
 
 
-def _centers(index: "Index") -> Any:
+def _centers(index: "Home") -> Any:
     """Return the codes of the centers of the model that made the index; None where that model is not at hand."""
     from nearbit.codes import pack
     from nearbit.model.load import centers_of, load_any_model, model_at_hand

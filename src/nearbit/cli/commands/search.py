@@ -24,7 +24,7 @@ from nearbit.extras import install_hint
 from nearbit.files.writing import path_seen_from
 
 if TYPE_CHECKING:
-    from nearbit.index import Index, Item, Results
+    from nearbit.index import Home, Item, Place, Results
 
 
 @click.command("search", epilog="Example: nearbit search birds.index query.jpg -k 10")
@@ -56,7 +56,7 @@ if TYPE_CHECKING:
 @max_pixels_option
 @json_option
 def command(
-    index_path: Path,
+    index_path: "Place",
     queries: tuple[Path, ...],
     ids: tuple[int, ...],
     k: int | None,
@@ -114,15 +114,15 @@ def _in_bits(radius: float | None, *, asymmetric: bool, rerank: int | None) -> i
     return int(radius)
 
 
-def _check_labels(index: "Index", labels: tuple[str, ...]) -> None:
+def _check_labels(index: "Home", labels: tuple[str, ...]) -> None:
     known = index.labels() if labels else {}
     for label in labels:
         if label not in known:
-            raise InputError(f"no item of {index.path} has the label {label!r}.{did_you_mean(label, list(known))}")
+            raise InputError(f"no item of {index.address} has the label {label!r}.{did_you_mean(label, list(known))}")
 
 
 def _queries(
-    index: "Index",
+    index: "Home",
     queries: tuple[Path, ...],
     ids: tuple[int, ...],
     model_path: Path | None,
@@ -152,7 +152,7 @@ def _queries(
     return np.concatenate(codes), None if index.outputs is None else np.concatenate(outputs)
 
 
-def _items(index: "Index", ids: Sequence[int]) -> "list[Item]":
+def _items(index: "Home", ids: Sequence[int]) -> "list[Item]":
     """Return the items of ids that were given on the command line."""
     try:
         return index.items(list(ids))
@@ -170,7 +170,7 @@ def _hint_at_onnx() -> None:
         )
 
 
-def _describe(index: "Index", results: "Results", names: list[str]) -> list[dict[str, Any]]:
+def _describe(index: "Home", results: "Results", names: list[str]) -> list[dict[str, Any]]:
     from nearbit.indexing_places import is_missing
 
     found = []
@@ -186,7 +186,7 @@ def _describe(index: "Index", results: "Results", names: list[str]) -> list[dict
                 **({} if weighted is None else {"weighted_distance": weighted[rank]}),
                 "path": item.path,
                 "file": _file(index, item.path),
-                "missing": is_missing(index.path.absolute().parent, item.path),
+                "missing": is_missing(index.folder, item.path),
                 "labels": list(item.labels),
             }
             for rank, (item, (_, distance)) in enumerate(zip(items, pairs, strict=True))
@@ -195,9 +195,9 @@ def _describe(index: "Index", results: "Results", names: list[str]) -> list[dict
     return found
 
 
-def _file(index: "Index", path: str | None) -> str | None:
+def _file(index: "Home", path: str | None) -> str | None:
     """Return the absolute path of an item's image; None where it is no file, or is gone."""
-    file = Path(os.path.normpath(index.path.absolute().parent / path)) if path else None
+    file = Path(os.path.normpath(index.folder / path)) if path else None
     return str(file) if file is not None and file.is_file() else None
 
 

@@ -3,11 +3,15 @@
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from nearbit.cli.console import echo, emit, index_argument, json_option, max_pixels_option, model_option
 from nearbit.errors import InputError, MissingExtraError
+
+if TYPE_CHECKING:
+    from nearbit.index import Place
 
 TOKEN_VARIABLE = "NEARBIT_TOKEN"
 
@@ -44,7 +48,7 @@ TOKEN_VARIABLE = "NEARBIT_TOKEN"
 @max_pixels_option
 @json_option
 def command(
-    index_path: Path,
+    index_path: "Place",
     model_path: Path | None,
     host: str,
     port: int,
@@ -80,7 +84,7 @@ def command(
         serve(options, listening, lambda: _announce(url, index_path, opens, as_json))
 
 
-def _announce(url: str, index_path: Path, opens: bool, as_json: bool) -> None:
+def _announce(url: str, index_path: "Place", opens: bool, as_json: bool) -> None:
     """Say where the service is, once it answers."""
     echo(f"nearbit serves {url} - stop with Ctrl-C")
     if as_json:
@@ -93,7 +97,7 @@ def _announce(url: str, index_path: Path, opens: bool, as_json: bool) -> None:
         webbrowser.open(url)
 
 
-def _warn_of_gone(index_path: Path) -> None:
+def _warn_of_gone(index_path: "Place") -> None:
     """Say how many of the files that the index names are gone, where some are."""
     from nearbit.cli.commands.index.images import HOW_TO_FIND
     from nearbit.index import open_index

@@ -22,6 +22,7 @@ from nearbit.cli.console import (
     model_of_index_option,
     read_images,
 )
+from nearbit.errors import InputError
 from nearbit.reading import ReadingOptions
 
 if TYPE_CHECKING:
@@ -72,6 +73,8 @@ def command(
     from nearbit.files.writing import cache_folder
     from nearbit.watching import EVERY, Follower, follow
 
+    if not isinstance(index_path, Path):
+        raise InputError(f"an index that is a file can follow a folder, and {index_path} lies in a server")
     start, kept = Start.taken_from(given), cache or cache_folder()
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     tell = _Teller(folder, index_path, as_json)

@@ -72,6 +72,17 @@ def image_format(source: Path | bytes) -> str:
         return _format_of(handle)
 
 
+def image_size(source: Path) -> tuple[int, int]:
+    """Return the width and height that the header of an image shows, as it is stored; nothing but Netpbm is decoded.
+
+    Raises:
+        ImageError: not a regular file, empty, of no format that is read, or of too many pixels.
+    """
+    with open_regular(source) as handle, one_reason():
+        width, height = opened(handle, pixel_limit()).size
+        return width, height
+
+
 def _format_of(stream: BinaryIO) -> str:
     with one_reason():
         return header_format(stream, pixel_limit())

@@ -11,9 +11,10 @@ from nearbit.datasets.formats.labels_file import LABELS_FILE
 from nearbit.datasets.formats.lists import LISTS
 from nearbit.datasets.formats.numbered import CUB200, NUMBERED
 from nearbit.datasets.formats.shapes import SHAPES
+from nearbit.datasets.formats.shards import SHARDS
 from nearbit.errors import DataError
 
-FORMATS: tuple[Format, ...] = (CIFAR, NUMBERED, LABELS_FILE, COCO, LISTS, FOLDER)
+FORMATS: tuple[Format, ...] = (CIFAR, NUMBERED, LABELS_FILE, COCO, SHARDS, LISTS, FOLDER)
 """Every format, in the order in which a folder is asked whether it is one; the last takes any folder."""
 
 KNOWN: dict[str, KnownDataset] = {known.name: known for known in (DIGITS, SHAPES, CIFAR10, CIFAR100, CUB200)}

@@ -1,5 +1,6 @@
 """`make_split`: from a data set to a split, by the parts it came with, by a named protocol, or by sizes a class."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ from nearbit.datasets.dataset import PARTS, Dataset, parts_in
 from nearbit.datasets.splits.assign import RowNumbers, assign_rows, content_groups, fill_train, rarest_labels
 from nearbit.datasets.splits.long_tail import Imbalance, thinned
 from nearbit.datasets.splits.protocols import Protocol, check_protocol, protocol_named
-from nearbit.datasets.splits.sizes import PLACES, SplitSizes, counts_for
+from nearbit.datasets.splits.sizes import PLACES, Size, SplitSizes, counts_for
 from nearbit.datasets.splits.split import Split, refuse_overlap
 from nearbit.datasets.splits.unseen import Unseen, choose_unseen, keep_kinds
 from nearbit.errors import DataError, InputError
@@ -23,7 +24,7 @@ def make_split(
     *,
     seed: int = 0,
     protocol: str | None = None,
-    sizes: SplitSizes | None = None,
+    sizes: SplitSizes | Mapping[str, Size] | None = None,
     allow_overlap: bool = False,
     unseen: Unseen = None,
     imbalance: float | Imbalance | None = None,
@@ -41,7 +42,8 @@ def make_split(
         seed: 0 or more.
         protocol: a name of `PROTOCOLS`. Those of seen and unseen classes ("unseen@all", …) share train and validation
             for one seed; see `keep_kinds` for what they keep of the ordinary split of that seed.
-        sizes: of the parts; not together with a protocol that has its own.
+        sizes: of the parts, as `SplitSizes` or by name, such as {"train": 5, "query": 0.1, "database": "rest"}; not
+            together with a protocol that has its own.
         allow_overlap: whether content of the query may also be in the database, in train or in validation (only
             possible with given parts); recorded in the recipe.
         unseen: for protocols of seen and unseen classes, the names of the unseen ones, or their share of the classes
@@ -57,6 +59,9 @@ def make_split(
             not, no given query or train images, or query images in the database, in train or in validation; with an
             imbalance several labels an image, or a class that would keep no image.
     """
+    if isinstance(sizes, Mapping):
+        named: dict[str, Any] = {**sizes}
+        sizes = SplitSizes(**named)
     found = None if protocol is None else protocol_named(protocol)
     with_unseen = found is not None and found.kinds is not None
     if found is not None and sizes is not None and not with_unseen:

@@ -40,7 +40,7 @@ def distinct_codes(words: Words) -> Distinct:
     Args:
         words: uint64 `(n, words)`, n at least 1.
     """
-    order = np.argsort(_key(words), kind="stable").astype(row_type(len(words)))
+    order = np.argsort(mixed(words), kind="stable").astype(row_type(len(words)))
     is_first = np.zeros(len(words), np.bool_)
     is_first[0] = True
     for column in words.T:
@@ -55,12 +55,12 @@ def distinct_codes(words: Words) -> Distinct:
 
 def distinct_share(words: Words) -> float:
     """Return about how many distinct codes a row has: 1 where all differ. Of one code, all rows are counted or none."""
-    some = words[_key(words) * _MIXERS[0] >> np.uint64(64 - SHARE_BITS) == 0]
-    return len(np.unique(_key(some))) / len(some) if len(some) else 1.0
+    some = words[mixed(words) * _MIXERS[0] >> np.uint64(64 - SHARE_BITS) == 0]
+    return len(np.unique(mixed(some))) / len(some) if len(some) else 1.0
 
 
-def _key(words: Words) -> Words:
-    """Return one word that equal codes share: the code itself, or a hash of it."""
+def mixed(words: Words) -> Words:
+    """Return one word that equal codes share, uint64 `(n,)`: the code itself, or a hash of it."""
     if words.shape[1] == 1:
         return words[:, 0]
     key = np.zeros(len(words), np.uint64)

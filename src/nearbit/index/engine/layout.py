@@ -74,6 +74,12 @@ class Layout(NamedTuple):
         return int(self.columns.shape[1])
 
     @property
+    def sizes(self) -> npt.NDArray[np.int64]:
+        """How many rows each distinct code has: int64 `(n_places,)`."""
+        starts = self.offsets.astype(np.int64)
+        return np.asarray(starts[1:] - starts[:-1], np.int64)
+
+    @property
     def kind(self) -> str:
         """How the codes are laid out: "plain", "rings" or "table"."""
         if self.table.size:

@@ -65,11 +65,22 @@ def are_clustered(words: Words, n_bits: int) -> bool:
 
 def codes_looked_at(layout: Layout, queries: Words, n_bits: int, k: int) -> npt.NDArray[np.int64]:
     """Return how many distinct codes a search by rings compares with each query, never giving up."""
+    return _looked_at(layout, queries, n_bits, n_bits, k)
+
+
+def codes_within(layout: Layout, queries: Words, n_bits: int, radius: int) -> npt.NDArray[np.int64]:
+    """Return how many distinct codes a search by rings for all within a radius compares with each query."""
+    from nearbit.index.engine.scan_kernels import NO_LIMIT
+
+    return _looked_at(layout, queries, radius, n_bits, NO_LIMIT)
+
+
+def _looked_at(layout: Layout, queries: Words, limit: int, n_bits: int, k: int) -> npt.NDArray[np.int64]:
     from nearbit.index.engine.calls import search_rings
 
     nobody = np.empty(0, np.bool_)
     nobody.flags.writeable = False
-    limits = np.full(len(queries), n_bits, np.int64)
+    limits = np.full(len(queries), limit, np.int64)
     return search_rings(layout, queries, limits, n_bits, k, nobody, layout.n_places).touched
 
 

@@ -1,4 +1,4 @@
-"""Items to and from files of other programs: `.npz`, faiss (`.faiss`), usearch (`.usearch`), PostgreSQL (`.sql`).
+"""Items to and from files of other programs: `.npz`, Parquet, Arrow, faiss, usearch, PostgreSQL (`.sql`).
 
 All of them hold the bits in the order of codes: bit 1 stands for +1, the first bit is the highest of the first byte.
 """

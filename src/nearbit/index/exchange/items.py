@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from nearbit.codes import Codes
 from nearbit.errors import InputError
@@ -20,6 +21,8 @@ class Exchanged:
         n_bits: code length in bits.
         metadata: one mapping an item, or None where the file holds codes alone.
         model_id: the model that made the codes, where the file names it.
+        outputs: float32 `(n, n_bits)`: what the codes are the signs of, where the file holds them.
+        keeps: how the index that the file was made from keeps outputs: "int8", "float16", or None.
     """
 
     ids: Ids | None
@@ -27,6 +30,8 @@ class Exchanged:
     n_bits: int
     metadata: list[dict[str, Any]] | None = None
     model_id: str | None = None
+    outputs: npt.NDArray[np.float32] | None = None
+    keeps: str | None = None
 
 
 def cut_to(codes: Codes, n_bits: int, name: str) -> Codes:

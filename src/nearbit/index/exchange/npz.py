@@ -12,14 +12,14 @@ import numpy.typing as npt
 from nearbit.codes import check_codes, check_n_bits, n_bytes
 from nearbit.errors import InputError
 from nearbit.index.exchange.items import Exchanged
-from nearbit.index.index import Index
+from nearbit.index.homes.contract import Home
 from nearbit.index.results import Item
 from nearbit.json_text import parse_json
 
 _NAMES = ("codes", "ids", "n_bits", "items", "model_id", "keys", "digests", "labels", "classes")
 
 
-def save(index: Index, path: Path) -> None:
+def save(index: Home, path: Path) -> None:
     """Write `ids`, `codes`, `n_bits`, `model_id` where there is one, and `items`: the JSON of one mapping an item."""
     items = list(index)
     arrays: dict[str, Any] = {

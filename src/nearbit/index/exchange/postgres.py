@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from nearbit.index.index import Index
+from nearbit.index.homes.contract import Home
+from nearbit.index.homes.postgresql.rows import copied_line
 from nearbit.index.results import Item
 
 HEAD = """\
@@ -20,10 +21,9 @@ CREATE TABLE items (
 COPY items (id, code, path, labels, metadata, digest) FROM stdin;
 """
 TAIL = "\\.\nCOMMIT;\n"
-_ESCAPES = str.maketrans({"\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\b": "\\b", "\f": "\\f", "\v": "\\v"})
 
 
-def save(index: Index, path: Path) -> None:
+def save(index: Home, path: Path) -> None:
     """Write all items, one line each."""
     with open(path, "w", encoding="utf-8", newline="\n") as file:
         file.write(HEAD.format(n_bits=index.n_bits))
@@ -36,4 +36,4 @@ def _line(item: Item, n_bits: int) -> str:
     labels = json.dumps(list(item.labels), ensure_ascii=False)
     rest = json.dumps(item.metadata, ensure_ascii=False)
     fields = (str(item.id), bits, item.path, labels, rest, item.digest)
-    return "\t".join("\\N" if field is None else field.translate(_ESCAPES) for field in fields) + "\n"
+    return copied_line(fields)

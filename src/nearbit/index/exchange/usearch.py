@@ -8,10 +8,10 @@ import numpy as np
 from nearbit.codes import n_bytes
 from nearbit.errors import InputError, MissingExtraError
 from nearbit.index.exchange.items import Exchanged, cut_to
-from nearbit.index.index import Index
+from nearbit.index.homes.contract import Home
 
 
-def save(index: Index, path: Path) -> None:
+def save(index: Home, path: Path) -> None:
     """Write ids and codes; paths, labels and metadata have no place in the file. The graph of usearch is built anew."""
     library = _library()
     ids, codes = index.codes()

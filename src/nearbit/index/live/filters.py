@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from nearbit.errors import InputError
-from nearbit.index.arguments import check_text
+from nearbit.index.arguments import check_where
 from nearbit.index.live.snapshot import Snapshot, Subset
 from nearbit.index.results import Ids
 from nearbit.index.storage import statements
@@ -45,20 +44,10 @@ class Filter:
 def filter_of(where: Mapping[str, Any]) -> Filter:
     """Return the filter that an item passes if it meets every key of `where`.
 
-    Args:
-        where: "labels": one label, or a list of which the item has at least one; "path" and "digest": a str or None;
-            any other key: the str, int, float, bool or None that the item's metadata holds under it. A number equals
-            a number of the same value; True is not 1, and a missing key is not None.
-
     Raises:
-        InputError: not a mapping, an empty one, or a value of another form.
+        InputError: see `nearbit.index.arguments.check_where`, which also says what `where` may hold.
     """
-    if not isinstance(where, Mapping) or not where:
-        raise InputError(f"where must be a mapping with at least one key, such as {{'labels': 'wren'}}, not {where!r}")
-    for key in where:
-        check_text(key, "a key of where")
-    labels = _labels(where["labels"]) if "labels" in where else None
-    parts = {key: value for key, value in where.items() if key != "labels"}
+    labels, parts = check_where(where)
     conditions = {key: _condition(key, value) for key, value in parts.items()}
     return Filter(labels, conditions, {key: _found_by(key, value) for key, value in parts.items()})
 
@@ -90,37 +79,15 @@ def _all_of(parts: list[Condition]) -> Condition:
 
 
 def _condition(key: str, value: Any) -> Condition:
-    name = f"where[{key!r}]"
     if key in ("path", "digest"):
-        return (f"{key} IS NULL", []) if value is None else (f"{key} = ?", [check_text(value, name)])
-    return _has_metadata(key, _compared(value, name))
+        return (f"{key} IS NULL", []) if value is None else (f"{key} = ?", [value])
+    return _has_metadata(key, value)
 
 
 def _found_by(key: str, value: Any) -> Condition:
     """Return how a filter that the file keeps by a key finds the items with a value."""
     found = value_of(value)
     return "id IN (SELECT id FROM filters WHERE key = ? AND value = ?)", [key] if found is None else [key, found]
-
-
-def _compared(value: Any, name: str) -> str | int | float | bool | None:
-    """Return a value that a filter compares; raise `InputError` on anything else."""
-    if value is not None and not isinstance(value, str | int | float):
-        raise InputError(
-            f"{name} must be a text, a number, true, false or null, which is compared with the item's value, not a "
-            f"{type(value).__name__}: leave the key out, and look at the items that are found"
-        )
-    if isinstance(value, str):
-        return check_text(value, name)
-    if value is not None and not -(2**63) <= value < 2**63:  # also what is not a number at all
-        raise InputError(f"{name} must be a number of at most 64 bits, not {value}: no item holds another one")
-    return value
-
-
-def _labels(value: Any) -> tuple[str, ...]:
-    labels = [value] if isinstance(value, str) else value
-    if not isinstance(labels, list | tuple) or not labels:
-        raise InputError(f"where['labels'] must be a label or a list of at least one, not {value!r}")
-    return tuple(check_text(label, f"where['labels'][{position}]") for position, label in enumerate(labels))
 
 
 def _has_label(labels: tuple[str, ...]) -> Condition:

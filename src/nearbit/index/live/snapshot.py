@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from nearbit.codes import Codes, n_bytes
+from nearbit.codes import Codes, as_words, n_bytes
 from nearbit.index.engine.layout import RowNumbers, Words
 from nearbit.index.engine.structure import Structure, brute_force_search, build_structure
 from nearbit.index.live.postings import Postings, rows_having
@@ -195,6 +195,17 @@ def fresh_snapshot(main: MainSegment, n_bits: int, labels: LabelSets | None) -> 
     empty = np.empty(0, np.int32)
     delta = StoredItems(np.empty(0, np.int64), main.words[:0], None if main.sets is None else empty)
     return Snapshot(main, main.state, n_bits, None if main.sets is None else labels, delta)
+
+
+def snapshot_of(ids: Ids, codes: Codes, n_bits: int) -> Snapshot:
+    """Return a snapshot of items that were read elsewhere; it has no state of a file.
+
+    Args:
+        ids: int64 `(n,)`, ascending.
+        codes: uint8 `(n, ceil(n_bits / 8))`.
+        n_bits: code length in bits.
+    """
+    return fresh_snapshot(build_main(StoredItems(ids, as_words(codes), None), State(0, 0), n_bits), n_bits, None)
 
 
 def with_sets(snapshot: Snapshot, labels: LabelSets, ids: Ids, sets: SetNumbers) -> Snapshot:

@@ -31,6 +31,10 @@ class ItemAnswer(TypedDict):
     thumbnail: Annotated[str | None, More(description="Where a small picture is; null where there is none.")]
     has_original: Annotated[bool, More(description="Whether the file can be downloaded.")]
     missing: Annotated[bool, More(description="Whether the file is no longer where the index says.")]
+    trained_on: Annotated[
+        bool | None,
+        More(description="Whether the network was trained on this very picture; null where that is not known."),
+    ]
 
 
 class NeighborAnswer(ItemAnswer):
@@ -107,6 +111,49 @@ class LabelsAnswer(TypedDict):
     labels: list[LabelAnswer]
 
 
+class MemberAnswer(ItemAnswer):
+    """One item of a group or of a cluster."""
+
+    distance: Annotated[int, More(description="To the first item of the group, or to the center of the cluster.")]
+
+
+class GroupAnswer(TypedDict):
+    """Items that pairs within a radius join."""
+
+    size: Ordinal
+    same_labels: Annotated[bool, More(description="Whether all items that are named have the same labels.")]
+    items: Annotated[list[MemberAnswer], More(description="The first ones by id, not more than were asked for.")]
+
+
+class DuplicatesAnswer(TypedDict):
+    """Groups of near-duplicates, the largest first."""
+
+    radius: int
+    items: Annotated[int, More(description="Items of the index.")]
+    n_groups: int
+    n_others: Annotated[int, More(description="Items in groups beside the first of each.")]
+    groups: list[GroupAnswer]
+    next_first: Annotated[int | None, More(description="Where the next page begins; null on the last one.")]
+
+
+class ClusterAnswer(TypedDict):
+    """Items around one center."""
+
+    size: Ordinal
+    mean_distance: float
+    labels: Annotated[list[LabelAnswer], More(description="The most frequent ones, at most three.")]
+    items: Annotated[list[MemberAnswer], More(description="The typical item first, then the next nearest.")]
+
+
+class ClustersAnswer(TypedDict):
+    """Clusters of all items, the largest first."""
+
+    items: Annotated[int, More(description="Items of the index.")]
+    mean_distance: float
+    has_settled: bool
+    clusters: list[ClusterAnswer]
+
+
 class LimitsAnswer(TypedDict):
     """The limits that clients need to know."""
 
@@ -155,6 +202,13 @@ class HealthAnswer(TypedDict):
     tie_at_k: float | None
     center_margin: int | None
     center_spread: float | None
+    likely_distance: Annotated[
+        int | None,
+        More(
+            description="Bits up to which two items are rather of one class than of the two nearest ones, by the "
+            "model's centers; null without centers."
+        ),
+    ]
     advice: list[str]
     n_all: Annotated[int, More(description="Items of the index; n_items of them, evenly spaced, were measured.")]
     ones: Annotated[list[float], More(description="The share of ones of each bit.")]
@@ -240,6 +294,7 @@ _ITEM: ItemAnswer = {
     "thumbnail": "/api/v1/items/7/thumbnail?v=ee13e98d78a7",
     "has_original": True,
     "missing": False,
+    "trained_on": False,
 }
 _SEARCH: SearchAnswer = {
     "n_bits": 64,

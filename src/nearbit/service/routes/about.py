@@ -5,7 +5,7 @@ from typing import Any
 from starlette.responses import PlainTextResponse, Response
 
 from nearbit.errors import BundleError
-from nearbit.index import Index
+from nearbit.index import Home
 from nearbit.service.contract.answers import (
     JSON,
     AboutAnswer,
@@ -93,12 +93,12 @@ def _card(service: Service) -> bytes:
     return ready_json(card_of(folder))
 
 
-def _about(service: Service, index: Index) -> bytes:
+def _about(service: Service, index: Home) -> bytes:
     stats, options = index.stats(), service.options
     search = {name: value for name, value in stats["search"].items() if isinstance(value, str | int | float)}
     limits = options.limits
     answer: AboutAnswer = {
-        "name": index.path.name,
+        "name": service.own.name,
         "items": stats["items"],
         "distinct_codes": stats["distinct_codes"],
         "n_bits": stats["n_bits"],
@@ -127,7 +127,7 @@ def _about(service: Service, index: Index) -> bytes:
     return ready_json(answer)
 
 
-def _health(service: Service, index: Index) -> bytes:
+def _health(service: Service, index: Home) -> bytes:
     if not len(index):
         raise ApiError(409, "the index is empty", "add items before asking for their health", code="empty_index")
     try:
@@ -139,7 +139,7 @@ def _health(service: Service, index: Index) -> bytes:
     return ready_json(health_info(index.codes()[1], index.n_bits, centers))
 
 
-def _centers(service: Service, index: Index) -> bytes:
+def _centers(service: Service, index: Home) -> bytes:
     folder = service.model_of(index)
     if folder is None:
         raise ApiError(404, f"no centers are known: {NO_MODEL}", GIVE_MODEL, code="no_model")

@@ -13,7 +13,6 @@ from nearbit.codes import binarize
 from nearbit.datasets import content_digest, image_format
 from nearbit.encoding.preprocessing import of_pixels
 from nearbit.files.writing import write_whole
-from nearbit.index.storage.open_file import real_path
 from nearbit.service.collection import items_of
 from nearbit.service.contract.answers import ItemAnswer, JsonAnswer, OtherAnswer
 from nearbit.service.contract.declared import Declared, Nothing, field
@@ -113,7 +112,7 @@ def _remove(service: Service, item_id: int) -> None:
 
 def _folder(service: Service) -> Path:
     """Return the folder of uploaded files, beside the index."""
-    index = real_path(service.options.index).absolute()
+    index = service.own.absolute()
     return index.with_name(f"{index.name}-images")
 
 

@@ -19,6 +19,7 @@ const WORDS = {
 
 const PERCENT = new Set(["share_in_largest_groups"]);
 const MANY = 8;
+const DIGITS = 12;
 
 const NAMES = {
   n_bits: "Bits a code", n_train: "Images trained on", n_validation: "Images validated on", validation_map: "mAP on validation",
@@ -33,7 +34,7 @@ function value(what) {
   if (typeof what === "number") return Number.isInteger(what) ? what.toLocaleString("en") : what.toPrecision(3).replace(/\.?0+$/, "");
   if (typeof what === "boolean") return what ? "yes" : "no";
   if (Array.isArray(what)) return what.flatMap((one, at) => (at ? [", ", value(one)] : [value(one)]));
-  if (/^[0-9a-f]{32,}$/.test(what)) return make("code", {}, what);
+  if (/^[0-9a-f]{32,}$/.test(what)) return make("code", { title: what }, `${what.slice(0, DIGITS)}…`);
   if (/^\d{4}-\d\d-\d\dT/.test(what)) return new Date(what).toLocaleString("en", { dateStyle: "long", timeStyle: "short" });
   return isolated(String(what));
 }
@@ -64,7 +65,8 @@ function healthPart(sick) {
 
 /** List the values of an object, those within it under their own heading. */
 function listing(what) {
-  const entries = Object.entries(what);
+  const isSaid = ([, inner]) => inner !== null && inner !== undefined && !(Array.isArray(inner) && inner.length === 0);
+  const entries = Object.entries(what).filter(isSaid);
   const isNested = ([, inner]) => inner !== null && typeof inner === "object" && !(Array.isArray(inner) && inner.length <= MANY);
   const flat = entries.filter((entry) => !isNested(entry));
   return [

@@ -70,6 +70,8 @@ export const labelCounts = async () => (await cached("labels")).labels.map(({ la
 export const health = () => cached("index/health");
 export const centers = () => cached("index/centers");
 export const modelCard = () => cached("model");
+export const duplicates = (radius, first = 0) => cached(`duplicates?radius=${radius}&first=${first}`);
+export const clusters = (number) => cached(number === null ? "clusters" : `clusters?number=${number}`);
 export const item = (id) => cached(`items/${id}`);
 export const sample = async (n) => (await json(`items/sample?n=${n}&seed=${Math.floor(Math.random() * 2 ** 31)}`)).items;
 

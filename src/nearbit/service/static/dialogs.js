@@ -41,8 +41,9 @@ function sideOf(item, reference, nBits) {
   return side({ ...item, picture, title: `Image ${item.id}`, reference, nBits });
 }
 
-function querySide({ code }, reference, nBits) {
-  const kept = keptPicture(code);
+function querySide(query, reference, nBits) {
+  const { code } = query;
+  const kept = keptPicture(query);
   const picture = kept ? pictureBox(kept.url, "The picture that was searched by", { eager: true }) : make("span", { class: "box absent" });
   return side({ picture, title: kept?.name ?? "The query", labels: [], code, reference, nBits });
 }

@@ -8,6 +8,7 @@ const LISTED = 200;
 let state = null;
 let nBits = 64;
 let counts = null;
+let here = new Map();
 let parts = null;
 
 function range(id, words, attributes, text) {
@@ -54,23 +55,45 @@ function build() {
     clear);
 }
 
+/** Count the labels among the results. */
+function countsOf(neighbors) {
+  const found = new Map();
+  for (const { labels } of neighbors) for (const label of new Set(labels)) found.set(label, (found.get(label) ?? 0) + 1);
+  return found;
+}
+
 function option({ name, count }, at) {
   const box = make("input", { type: "checkbox", value: name, id: `label-${at}` });
   box.checked = state.labels.includes(name);
-  return make("li", {}, make("label", { class: "check" }, box, isolated(name), make("span", { class: "count" }, count.toLocaleString("en"))));
+  return make("li", {}, make("label", { class: "check" }, box, isolated(name), make("span", { class: "count" }, here.has(name) ? `${here.get(name).toLocaleString("en")} of ${count.toLocaleString("en")}` : count.toLocaleString("en"))));
 }
 
-/** List the labels that hold what was typed, the selected ones first, then the most frequent. */
-function listLabels() {
+/** Return the labels that hold what was typed, in three parts: selected, among the results, and all others by how many have them. */
+function listed() {
   const words = parts.find.value.trim().toLowerCase();
-  if (counts === null) return;
   const known = new Set(counts.map(({ name }) => name));
   const strange = state.labels.filter((name) => !known.has(name)).map((name) => ({ name, count: 0 }));
-  const rank = ({ name }) => (state.labels.includes(name) ? 0 : 1);
-  const matching = [...strange, ...counts].filter(({ name }) => name.toLowerCase().includes(words) || state.labels.includes(name));
-  matching.sort((one, other) => rank(one) - rank(other) || other.count - one.count || one.name.localeCompare(other.name));
-  const rows = matching.slice(0, LISTED).map(option);
-  if (matching.length > LISTED) rows.push(make("li", { class: "muted" }, `${matching.length - LISTED} more: type to find them`));
+  const isChosen = ({ name }) => state.labels.includes(name);
+  const matching = [...strange, ...counts].filter((one) => one.name.toLowerCase().includes(words) || isChosen(one));
+  const order = (of) => (one, other) => of(other) - of(one) || one.name.localeCompare(other.name);
+  const rest = matching.filter((one) => !isChosen(one));
+  return [
+    ["", matching.filter(isChosen)],
+    ["Among these results", rest.filter(({ name }) => here.has(name)).sort(order(({ name }) => here.get(name)))],
+    [here.size ? "Others, the most frequent first" : "", rest.filter(({ name }) => !here.has(name)).sort(order(({ count }) => count))],
+  ];
+}
+
+function listLabels() {
+  if (counts === null) return;
+  const rows = [];
+  let left = LISTED;
+  for (const [title, labels] of listed()) {
+    if (labels.length > 0 && title) rows.push(make("li", { class: "muted part" }, title));
+    rows.push(...labels.slice(0, left).map((one) => option(one, rows.length + labels.indexOf(one))));
+    if (labels.length > left) rows.push(make("li", { class: "muted" }, `${labels.length - left} more: type to find them`));
+    left -= Math.min(left, labels.length);
+  }
   if (rows.length === 0) rows.push(make("li", { class: "muted" }, counts.length ? "No label like that" : "No image has a label"));
   const focus = document.activeElement?.id;
   parts.list.replaceChildren(...rows);
@@ -78,8 +101,9 @@ function listLabels() {
 }
 
 /** Show the filters as they are set. */
-export async function showFilters(next, bits) {
+export async function showFilters(next, { nBits: bits, neighbors }) {
   state = next;
+  here = countsOf(neighbors);
   if (!parts || bits !== nBits) {
     nBits = bits;
     build();

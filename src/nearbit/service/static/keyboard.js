@@ -12,6 +12,7 @@ export const KEYS = [
   [["r"], "Search by a random image"],
   [["←", "→", "↑", "↓"], "Go from picture to picture"],
   [["Enter"], "Search by the picture"],
+  [["v"], "Show the picture large; there ← → go on, + − zoom, s searches"],
   [["x"], "Select the picture, or leave it out"],
   [["c"], "Compare what is selected"],
   [["Esc"], "Close, clear the selection, or go to the start"],

@@ -3,44 +3,33 @@
 import { aboutIndex, forget, searchFor, searchPicture, item as itemOf } from "./api.js";
 import { showAbout } from "./about.js";
 import { followTheme } from "./appearance.js";
+import { cropItem } from "./crop.js";
 import { askToken, showComparison, showHelp } from "./dialogs.js";
 import { announce, byId, counted } from "./dom.js";
 import { showFilters } from "./filters.js";
+import { showGroups } from "./groups.js";
 import { followKeys } from "./keyboard.js";
 import { sayingLoading } from "./loading.js";
 import { message, say, sayProblem, wrongFile } from "./messages.js";
 import { keepPicture } from "./pictures.js";
 import { showQuery } from "./query.js";
-import { showResults, showWaiting } from "./results.js";
+import { onEnlarge, showResults, showWaiting } from "./results.js";
 import { chosen, clearSelection, onCompare } from "./selection.js";
 import { fitted } from "./shrink.js";
 import { searchRandom, showStart } from "./start.js";
-import { addressOf, followHistory, go, readQuery, readState, START } from "./state.js";
+import { byCode, followHistory, go, readQuery, readState, START, strangeQuery } from "./state.js";
 import { followUploads } from "./upload.js";
+import { likelyDistance } from "./verdict.js";
+import { showViewer } from "./viewer.js";
+import { followLinks, settle, view } from "./views.js";
 
 const SLOW_MS = 150;
 let visit = 0;
 let answer = null;
+let likely = null;
 let state = readState();
 let refusedToken = false;
-
-function mark(id, isCurrent) {
-  if (isCurrent) byId(id).setAttribute("aria-current", "page");
-  else byId(id).removeAttribute("aria-current");
-}
-
-function view(name) {
-  delete document.documentElement.dataset.begins;
-  document.body.dataset.view = name;
-  byId("start").hidden = name !== "start";
-  byId("found").hidden = name !== "results";
-  byId("search-view").hidden = name === "about";
-  byId("about-view").hidden = name !== "about";
-  mark("to-about", name === "about");
-  mark("to-search", name !== "about");
-  byId("to-search").setAttribute("href", addressOf({ ...state, view: "search" }));
-  byId("to-about").setAttribute("href", addressOf({ ...state, view: "about" }));
-}
+const isGroups = ({ view: kind }) => kind === "duplicates" || kind === "clusters";
 
 /** Do something that asks the server; say in words what goes wrong, and do `without` in its place. */
 async function attempt(work, again, without = () => {}) {
@@ -58,28 +47,23 @@ async function attempt(work, again, without = () => {}) {
   }
 }
 
-function settle(place) {
-  window.scrollTo({ top: place?.top ?? 0, behavior: "instant" });
-  if (place?.focus) document.querySelector(`[data-key="${CSS.escape(place.focus)}"]`)?.focus({ preventScroll: true });
-}
-
 async function showFound(mine) {
   const slow = setTimeout(() => {
     if (mine !== visit) return;
-    view("results");
+    view("results", state);
     showWaiting(state.k);
     announce("Searching");
   }, SLOW_MS);
   try {
-    const found = await searchFor(state);
+    const [found, bits] = await Promise.all([searchFor(state), likelyDistance()]);
     if (mine !== visit) return;
-    answer = found;
+    [answer, likely] = [found, bits];
   } finally {
     clearTimeout(slow);
   }
-  view("results");
-  showResults(answer, state);
-  await Promise.all([showQuery(state, answer), showFilters(state, answer.nBits)]);
+  view("results", state);
+  showResults(answer, state, likely);
+  await Promise.all([showQuery(state, answer, take), showFilters(state, answer)]);
 }
 
 async function summarize() {
@@ -92,7 +76,7 @@ async function summarize() {
 /** Show the start page below what went wrong, where the server still answers. */
 async function startInstead(problem) {
   answer = null;
-  view("start");
+  view("start", state);
   if (problem.status !== 0) await attempt(() => Promise.all([showStart(state), summarize()]), () => show(state));
 }
 
@@ -104,13 +88,18 @@ async function show(next, place) {
   const isSame = JSON.stringify([before.view, before.query]) === JSON.stringify([next.view, next.query]);
   await attempt(async () => {
     if (state.view === "about") {
-      view("about");
+      view("about", state);
       await showAbout();
+    } else if (isGroups(state)) {
+      view("groups", state);
+      await showGroups(state, () => mine === visit);
     } else if (state.query) await showFound(mine);
     else {
       answer = null;
-      view("start");
+      view("start", state);
       await showStart(state);
+      const strange = strangeQuery();
+      if (strange !== null) say(message("This address asks for nothing that can be searched", [`${strange.slice(0, 80)} is neither the id of an image nor a code in hexadecimal.`]));
     }
     if (mine !== visit) return;
     if (place || !isSame) settle(place);
@@ -120,10 +109,11 @@ async function show(next, place) {
 
 /** Show again what was there before an upload that failed. */
 function putBack() {
-  if (state.view === "about") return view("about");
-  if (!answer) return view("start");
-  view("results");
-  return showResults(answer, state);
+  if (state.view === "about") return view("about", state);
+  if (isGroups(state)) return view("groups", state);
+  if (!answer) return view("start", state);
+  view("results", state);
+  return showResults(answer, state, likely);
 }
 
 async function upload(original) {
@@ -132,13 +122,13 @@ async function upload(original) {
   const file = await fitted(original, limits);
   const wrong = wrongFile(file, limits.image_bytes);
   if (wrong) return say(wrong);
-  view("results");
+  view("results", state);
   showWaiting(state.k);
   announce(`Searching by ${file.name || "the pasted image"}`);
   const found = await sayingLoading(() => searchPicture(file, state), () => mine === visit, state.k);
   if (mine !== visit) return;
-  await keepPicture(found.query.code, file);
-  go({ ...state, view: "search", query: { code: found.query.code } });
+  const picture = await keepPicture(found.query.code, file);
+  go({ ...state, view: "search", query: byCode(found.query.code, picture) });
   byId("results-title")?.focus({ preventScroll: true });
 }
 
@@ -160,24 +150,21 @@ async function lookUp(event) {
 async function compare(items) {
   if (!answer || items.length === 0 || items.length > 2) return;
   const item = items.length === 1 && state.query?.id !== undefined ? await itemOf(state.query.id) : null;
-  showComparison(items, { query: answer.query, item, nBits: answer.nBits });
+  showComparison(items, { query: { ...state.query, ...answer.query }, item, nBits: answer.nBits });
 }
 
-function selectFocused() {
-  document.activeElement.closest?.(".card")?.querySelector("input.pick")?.click();
+/** Press what the card in focus has: its box, or its button. */
+const press = (css) => document.activeElement.closest?.(".card")?.querySelector(css)?.click();
+
+async function enlarge(item) {
+  const { has_model: encodes } = await aboutIndex();
+  const crop = encodes ? (one) => attempt(() => cropItem(one, take), () => {}) : null;
+  showViewer(answer.neighbors, item, { state, code: answer.query.code, nBits: answer.nBits, crop });
 }
 
 function escape() {
   if (chosen.size > 0) clearSelection();
-  else if (state.query || state.view === "about") go({ ...START, k: state.k });
-}
-
-function navigate(id, next) {
-  byId(id).addEventListener("click", (event) => {
-    if (event.metaKey || event.ctrlKey || event.shiftKey) return;
-    event.preventDefault();
-    go(next());
-  });
+  else if (state.query || state.view !== "search") go({ ...START, k: state.k });
 }
 
 const random = () => attempt(() => searchRandom(state), random);
@@ -186,14 +173,13 @@ function begin() {
   followUploads(take);
   followKeys({
     "/": () => byId("lookup-field").focus(), "?": showHelp, u: () => byId("choose").click(), r: random,
-    x: selectFocused, c: () => compare([...chosen.values()]), Escape: escape,
+    v: () => press(".enlarge"), x: () => press("input.pick"), c: () => compare([...chosen.values()]), Escape: escape,
   });
   onCompare(compare);
+  onEnlarge(enlarge);
   byId("random").addEventListener("click", random);
   byId("lookup").addEventListener("submit", (event) => attempt(() => lookUp(event), () => {}));
-  navigate("home", () => ({ ...START, k: state.k }));
-  navigate("to-search", () => ({ ...state, view: "search" }));
-  navigate("to-about", () => ({ ...state, view: "about" }));
+  followLinks(() => state);
   followHistory(show);
 }
 

@@ -87,29 +87,68 @@ export function saveBlob(blob, name) {
 
 const mine = new Map();
 
-/** Keep the picture that was searched by under its code: in full for this visit, small for this session. */
-export async function keepPicture(code, file) {
-  mine.set(code, { url: URL.createObjectURL(file), name: file.name || "pasted image" });
-  try {
-    const bitmap = await createImageBitmap(file);
-    const scale = Math.min(1, KEPT_SIDE / Math.max(bitmap.width, bitmap.height));
+const TINY = [[96, 0.6], [96, 0.3], [64, 0.3]];
+const TINY_LETTERS = 2400;
+const TYPES = { w: "image/webp", j: "image/jpeg" };
+
+/** Draw a picture so small that an address can hold it; null where none is small enough. */
+function tiny(bitmap) {
+  for (const [side, quality] of TINY) {
+    const scale = Math.min(1, side / Math.max(bitmap.width, bitmap.height));
     const canvas = make("canvas", { width: Math.max(1, bitmap.width * scale), height: Math.max(1, bitmap.height * scale) });
     canvas.getContext("2d").drawImage(bitmap, 0, 0, canvas.width, canvas.height);
-    const picture = { name: file.name || "pasted image", data: canvas.toDataURL("image/jpeg", 0.85) };
-    sessionStorage.setItem(KEPT + code, JSON.stringify(picture));
-  } catch (problem) {
-    // A format that only the server reads, or a full store: the picture lasts until the page is loaded again.
-    console.info("not kept for this session:", problem);
+    const webp = canvas.toDataURL("image/webp", quality);
+    const data = webp.startsWith("data:image/webp") ? webp : canvas.toDataURL("image/jpeg", quality);
+    const text = data.slice(data.indexOf(",") + 1).replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, "");
+    if (text.length <= TINY_LETTERS) return data[11] + text;
+  }
+  return null;
+}
+
+const blobOf = (base64, type) => new Blob([Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0))], { type });
+
+/** Return the picture that an address holds; null where it holds none. */
+function pictureOf(text) {
+  try {
+    return { url: URL.createObjectURL(blobOf(text.slice(1).replaceAll("-", "+").replaceAll("_", "/"), TYPES[text[0]])), name: "A picture" };
+  } catch {
+    return null; // What a link was cut to is no picture.
   }
 }
 
-/** Return url and name of the picture that was searched by under this code; null where there was none. */
-export function keptPicture(code) {
-  if (mine.has(code)) return mine.get(code);
-  const kept = sessionStorage.getItem(KEPT + code);
-  if (!kept) return null;
-  const { name, data } = JSON.parse(kept);
-  const bytes = Uint8Array.from(atob(data.slice(data.indexOf(",") + 1)), (letter) => letter.charCodeAt(0));
-  mine.set(code, { url: URL.createObjectURL(new Blob([bytes], { type: "image/jpeg" })), name });
-  return mine.get(code);
+/** What a picture is kept under: its code, and how it looks, for other pictures have the same code. */
+const keyOf = (code, picture) => (picture ? `${code} ${picture}` : code);
+
+/** Keep the picture that was searched by: in full for this visit, small for this session; return it as an address holds it. */
+export async function keepPicture(code, file) {
+  const own = { url: URL.createObjectURL(file), name: file.name || "pasted image" };
+  try {
+    const bitmap = await createImageBitmap(file);
+    const text = tiny(bitmap);
+    mine.set(keyOf(code, text), own);
+    const scale = Math.min(1, KEPT_SIDE / Math.max(bitmap.width, bitmap.height));
+    const canvas = make("canvas", { width: Math.max(1, bitmap.width * scale), height: Math.max(1, bitmap.height * scale) });
+    canvas.getContext("2d").drawImage(bitmap, 0, 0, canvas.width, canvas.height);
+    const picture = { name: own.name, data: canvas.toDataURL("image/jpeg", 0.85) };
+    sessionStorage.setItem(KEPT + keyOf(code, text), JSON.stringify(picture));
+    return text;
+  } catch (problem) {
+    // A format that only the server reads, or a full store: the picture lasts until the page is loaded again.
+    console.info("not kept for this session:", problem);
+    mine.set(code, own);
+    return null;
+  }
+}
+
+/** Return url and name of the picture that was searched by, or that its link holds; null where there is none. */
+export function keptPicture({ code, picture }) {
+  const key = keyOf(code, picture);
+  if (mine.has(key)) return mine.get(key);
+  const kept = sessionStorage.getItem(KEPT + key);
+  if (!kept && !picture) return null;
+  if (kept) {
+    const { name, data } = JSON.parse(kept);
+    mine.set(key, { url: URL.createObjectURL(blobOf(data.slice(data.indexOf(",") + 1), "image/jpeg")), name });
+  } else mine.set(key, pictureOf(picture));
+  return mine.get(key);
 }

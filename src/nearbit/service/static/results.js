@@ -10,6 +10,9 @@ import { addressOf, go } from "./state.js";
 
 const WAIT_BEFORE_FETCH = 80;
 
+let enlarge = () => {};
+export const onEnlarge = (listener) => (enlarge = listener);
+
 /** Leave out all but the first of the items whose picture is the same. */
 function withoutRepeats(neighbors) {
   const seen = new Set();
@@ -81,6 +84,12 @@ function labelsAndPath(item) {
   ];
 }
 
+function marks(item, state) {
+  const large = make("button", { type: "button", class: "enlarge", "aria-label": `Show image ${item.id} large`, title: "Show it large", onclick: () => enlarge(item) }, icon("expand"));
+  const seen = make("span", { class: "badge trained", title: "The network was trained on this very picture" }, "trained on");
+  return [large, item.id === state.query.id && make("span", { class: "badge" }, "the query"), item.trained_on && seen];
+}
+
 function card(item, { group, first, last, state, code, nBits }) {
   const tied = group.items.length > 1;
   const bits = awayWords(item);
@@ -94,7 +103,7 @@ function card(item, { group, first, last, state, code, nBits }) {
       first && tied && make("span", {}, `${group.items.length}${group.open ? " or more" : ""} tied`),
       make("span", { class: "rank" }, String(item.rank))),
     make("div", { class: "frame" }, searchLink(item, state, { class: "pic", "aria-label": name }, thumbnail(item)), box,
-      item.id === state.query.id && make("span", { class: "badge" }, "the query")),
+      ...marks(item, state)),
     strip(item.code, nBits, code),
     make("div", { class: "facts" },
       make("div", { class: "names" }, ...labelsAndPath(item)), tools(item)),
@@ -108,6 +117,16 @@ function section(group, odd, context) {
   const cards = group.items.map((item, at) =>
     card(item, { ...context, group: { ...group, odd }, first: at === 0, last: at === count - 1 }));
   return make("section", { class: "group" }, make("h3", { class: "hidden" }, title), make("ul", {}, ...cards));
+}
+
+/** Say that what follows lies beyond what one class makes likely; before all of it where nothing lies nearer. */
+function lessAlike(groups, state, likely) {
+  const isFar = ({ items: [{ distance }] }) => state.ranking === "hamming" && likely !== null && distance > likely;
+  const at = groups.findIndex(isFar);
+  if (at < 0) return { at, line: null };
+  const words = at === 0 ? "Nothing is that alike: these are the nearest there are" : "Less alike from here";
+  const why = `More than ${counted(likely, "bit")} away: by the centers of the model rather of another class.`;
+  return { at, line: make("p", { class: "apart" }, make("b", {}, words), " ", make("span", { class: "muted" }, why)) };
 }
 
 function heading(shown, hidden, timings) {
@@ -124,7 +143,7 @@ function heading(shown, hidden, timings) {
 }
 
 /** Show what a search found. */
-export function showResults(answer, state) {
+export function showResults(answer, state, likely = null) {
   const neighbors = state.unique ? withoutRepeats(answer.neighbors) : answer.neighbors;
   const place = byId("results");
   place.classList.remove("waiting");
@@ -137,6 +156,8 @@ export function showResults(answer, state) {
   // Results end at k: the last tie may go on.
   groups.at(-1).open = answer.neighbors.length >= state.k;
   const sections = groups.map((group, at) => section(group, at % 2 === 1, context));
+  const { at, line } = lessAlike(groups, state, likely);
+  if (line) sections.splice(at, 0, line);
   place.replaceChildren(heading(neighbors, answer.neighbors.length - neighbors.length, answer.timings),
     make("div", { class: "grid" }, ...sections));
 }

@@ -5,7 +5,8 @@ from typing import Any
 
 import click
 
-from nearbit.cli.commands.index.exchange import export, import_
+from nearbit.cli.commands.index.copying import copy
+from nearbit.cli.commands.index.exchange import export, import_, restore, snapshot
 from nearbit.cli.commands.index.images import add, sync
 from nearbit.cli.commands.index.old_form import old_form
 from nearbit.cli.commands.index.reencode import reencode
@@ -65,5 +66,20 @@ def command(context: click.Context, /, as_json: bool) -> None:
         context.default_map = {name: {"as_json": True} for name in command.commands}
 
 
-for subcommand in (add, sync, reencode, remove, verify, compact, stats, replace, filter_, export, import_):
+for subcommand in (
+    add,
+    sync,
+    reencode,
+    remove,
+    verify,
+    compact,
+    stats,
+    replace,
+    filter_,
+    export,
+    import_,
+    snapshot,
+    restore,
+    copy,
+):
     command.add_command(subcommand)

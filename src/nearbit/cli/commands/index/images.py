@@ -27,7 +27,7 @@ from nearbit.reading import ReadingOptions
 
 if TYPE_CHECKING:
     from nearbit.datasets import Dataset
-    from nearbit.index import Index
+    from nearbit.index import Home, Place
     from nearbit.indexing_places import Gone
     from nearbit.model.bundle import Model
     from nearbit.model.onnx import OnnxModel
@@ -60,7 +60,7 @@ part_option = click.option(
 @device_option
 @data_options
 @json_option
-def add(index_path: Path, sources: tuple[str, ...], as_json: bool, **options: Any) -> None:
+def add(index_path: "Place", sources: tuple[str, ...], as_json: bool, **options: Any) -> None:
     """Encode IMAGES and put them into INDEX.
 
     IMAGES are a folder, a labels file, a known data set, or image files. INDEX is made where it is missing. Images
@@ -84,7 +84,7 @@ def add(index_path: Path, sources: tuple[str, ...], as_json: bool, **options: An
 @device_option
 @image_options
 @json_option
-def sync(index_path: Path, source: str, as_json: bool, **options: Any) -> None:
+def sync(index_path: "Place", source: str, as_json: bool, **options: Any) -> None:
     """Make INDEX the mirror of one folder or labels file.
 
     New images are added and changed ones replaced, as `nearbit index add` does; an image that lies elsewhere now keeps
@@ -104,7 +104,7 @@ def check_mirror(source: str, word: str) -> None:
 
 
 def put_images(
-    index_path: Path,
+    index_path: "Place",
     sources: Sequence[str],
     *,
     model_path: Path | None,
@@ -117,6 +117,7 @@ def put_images(
 ) -> "tuple[dict[str, Any], Gone]":
     """Put images into an index; return what was done, for JSON, and which files of the index are gone."""
     from nearbit.files.writing import cache_folder
+    from nearbit.index.homes import exists
     from nearbit.indexing import index_dataset
     from nearbit.indexing_places import look_for_files
     from nearbit.model.load import load_any_model, note_of_model
@@ -134,7 +135,7 @@ def put_images(
             start.refuse(folder)
         model = load_any_model(folder)
         make = opener(index_path, model, keep_outputs)
-        if index_path.exists():
+        if exists(index_path):
             make().close()
         dataset, rows = _read(sources, model, part, options) if dataset is None else (dataset, None)
         with make() as index:
@@ -143,7 +144,7 @@ def put_images(
                 index, model, dataset, rows, sync=is_mirror, device=device, cache=kept, progress=progress
             )
             total, gone = len(index), look_for_files(index)
-    errors = list_problems(dataset.problems + done.problems, index_path.with_name(index_path.name + ".errors.jsonl"))
+    errors = list_problems(dataset.problems + done.problems, _errors_file(index_path))
     about = {
         "index": str(index_path),
         "items": total,
@@ -159,24 +160,32 @@ def put_images(
     return about, gone
 
 
-def opener(index_path: Path, model: "Model | OnnxModel", keep_outputs: str | None) -> "Callable[[], Index]":
+def opener(index_path: "Place", model: "Model | OnnxModel", keep_outputs: str | None) -> "Callable[[], Home]":
     """Return what makes the index of a model, or opens it."""
     from nearbit.index import create_index
 
     return partial(create_index, index_path, model.n_bits, model_id=model.model_id, outputs=keep_outputs, exist_ok=True)
 
 
-def model_folder_of(index_path: Path, given: Path | None) -> Path | None:
+def _errors_file(place: "Place") -> Path:
+    """Return where it is written which images were skipped: beside the index, of one in a server in this folder."""
+    if isinstance(place, Path):
+        return place.with_name(place.name + ".errors.jsonl")
+    return Path(f"{place.name}.errors.jsonl")
+
+
+def model_folder_of(index_path: "Place", given: Path | None) -> Path | None:
     """Return the folder of the model whose codes go into an index: the one given, else the one that the index names.
 
     One that is given is checked as it is opened. None for a new index for which none is given.
     """
     from nearbit.index import open_index
+    from nearbit.index.homes import exists
     from nearbit.model.load import model_of_index
 
     if given is not None:
         return given
-    if not index_path.exists():
+    if not exists(index_path):
         return None
     with open_index(index_path, read_only=True) as index:
         return model_of_index(index)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
@@ -15,9 +15,8 @@ from nearbit.cli.commands.index.images import (
     lines_of,
     part_option,
     put_images,
-    sync,
 )
-from nearbit.cli.commands.index.upkeep import compact, filter_, remove, replace, stats, verify
+from nearbit.cli.commands.index.upkeep import compact, remove, replace, stats, verify
 from nearbit.cli.console import (
     Data,
     data_options,
@@ -31,7 +30,9 @@ from nearbit.cli.console import (
 )
 from nearbit.errors import InputError, NearbitError, did_you_mean
 
-SUBCOMMANDS = (add, sync, remove, verify, compact, stats, replace, filter_, export, import_)
+if TYPE_CHECKING:
+    from nearbit.index import Place
+
 HOW_TO_FIND = (
     "--sync of the folder where they are now gives their items the new paths, --remove-missing removes the items"
 )
@@ -98,7 +99,7 @@ ACTIONS = (
 def old_form(
     context: click.Context,
     /,
-    index_path: Path,
+    index_path: "Place",
     sources: tuple[str, ...],
     is_mirror: bool,
     as_json: bool,
@@ -110,14 +111,14 @@ def old_form(
     """
     asked = [action for action in ACTIONS if options[action.name] not in (None, False)]
     _refuse_what_does_not_fit(asked, sources)
-    was_there = index_path.exists()
+    is_name = isinstance(index_path, Path) and not index_path.exists()
     try:
         if asked:
             _do(context, asked[0], index_path, as_json, options)
         else:
             _put(index_path, sources, is_mirror, as_json, options)
     except NearbitError as error:
-        hint = "" if was_there else did_you_mean(str(index_path), [str(one.name) for one in SUBCOMMANDS])
+        hint = did_you_mean(str(index_path), _subcommands(context)) if is_name else ""
         if hint:
             error.add_note(f"({index_path} was taken for an index, not for a subcommand.{hint})")
         raise
@@ -125,7 +126,14 @@ def old_form(
     echo(f"nearbit: note: the new form of this command is: nearbit index {new}")
 
 
-def _do(context: click.Context, action: Action, index_path: Path, as_json: bool, options: dict[str, Any]) -> None:
+def _subcommands(context: click.Context) -> list[str]:
+    """Return the names that stand in the place of an index in the new form."""
+    parent = context.find_root()
+    group = parent.command.get_command(parent, "index") if isinstance(parent.command, click.Group) else None
+    return list(group.commands) if isinstance(group, click.Group) else []
+
+
+def _do(context: click.Context, action: Action, index_path: "Place", as_json: bool, options: dict[str, Any]) -> None:
     """Call the subcommand that does what an option asks for."""
     taken = {str(option.name) for option in action.subcommand.params}
     values = {name: value for name, value in options.items() if name in taken}
@@ -135,7 +143,9 @@ def _do(context: click.Context, action: Action, index_path: Path, as_json: bool,
     context.invoke(action.subcommand, index_path=index_path, as_json=as_json, **values)
 
 
-def _put(index_path: Path, sources: tuple[str, ...], is_mirror: bool, as_json: bool, options: dict[str, Any]) -> None:
+def _put(
+    index_path: "Place", sources: tuple[str, ...], is_mirror: bool, as_json: bool, options: dict[str, Any]
+) -> None:
     """Do what `add` or `sync` does, and say how to go on in the words of this form."""
     if is_mirror and (options["part"] is not None or len(sources) != 1):
         raise InputError("--sync needs all images of one folder or labels file: name that alone, and leave --part out")

@@ -26,6 +26,8 @@ def reencode(index_path: Path, model_path: Path | None, device: str, cache: Path
     from nearbit.model.load import load_any_model, named_model, note_of_model
     from nearbit.reencoding import reencode as encode_anew
 
+    if not isinstance(index_path, Path):
+        raise InputError(f"an index that is a file can be encoded anew, and {index_path} lies in a server")
     with open_index(index_path, read_only=True) as index:
         folder = named_model(index, model_path)
         if folder is None:

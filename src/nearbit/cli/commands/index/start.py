@@ -56,6 +56,8 @@ def model_beside(
     from nearbit.encoding.fast import network_of
     from nearbit.untrained import N_BITS, untrained_model
 
+    if not isinstance(index_path, Path):
+        raise InputError(f"{index_path} lies in a server, beside which no model can be made: name one (--model FOLDER)")
     folder = index_path.with_name(index_path.name + ".model")
     _check_place(folder)
     name = start.backbone

@@ -11,7 +11,7 @@ from nearbit.errors import IndexFileError, InputError
 from nearbit.json_text import json_or_text
 
 if TYPE_CHECKING:
-    from nearbit.index import Index
+    from nearbit.index import Home, Place
 
 FACTS = ("items", "file_bytes", "cache_bytes", "added_since_merge", "search")
 """What is told of an index that was compacted."""
@@ -26,7 +26,13 @@ FACTS = ("items", "file_bytes", "cache_bytes", "added_since_merge", "search")
 @click.option("--force", is_flag=True, help="With --missing: even where not one file is left.")
 @json_option
 def remove(
-    index_path: Path, ids: Sequence[str], where: str | None, missing: bool, only_count: bool, force: bool, as_json: bool
+    index_path: "Place",
+    ids: Sequence[str],
+    where: str | None,
+    missing: bool,
+    only_count: bool,
+    force: bool,
+    as_json: bool,
 ) -> None:
     """Remove items from INDEX.
 
@@ -45,7 +51,7 @@ def remove(
 
 
 def _remove(
-    index_path: Path, ids: Sequence[str], where: str | None, *, only_count: bool
+    index_path: "Place", ids: Sequence[str], where: str | None, *, only_count: bool
 ) -> tuple[dict[str, Any], list[str]]:
     from nearbit.index import open_index
 
@@ -63,11 +69,11 @@ def _remove(
     return about, [f"{index_path}: {removed} items removed, {left} left"]
 
 
-def _chosen(index: "Index", ids: Sequence[str], where: str | None) -> list[int]:
+def _chosen(index: "Home", ids: Sequence[str], where: str | None) -> list[int]:
     return _numbers(ids) if where is None else index.matching(_pair(where)).tolist()
 
 
-def _remove_missing(index_path: Path, *, only_count: bool, force: bool) -> tuple[dict[str, Any], list[str]]:
+def _remove_missing(index_path: "Place", *, only_count: bool, force: bool) -> tuple[dict[str, Any], list[str]]:
     from nearbit.index import open_index
     from nearbit.indexing_places import remove_missing
 
@@ -85,7 +91,7 @@ def _remove_missing(index_path: Path, *, only_count: bool, force: bool) -> tuple
 @click.command("verify", epilog="Example: nearbit index verify birds.index")
 @index_argument
 @json_option
-def verify(index_path: Path, as_json: bool) -> None:
+def verify(index_path: "Place", as_json: bool) -> None:
     """Check the file of INDEX, and its search against every code."""
     from nearbit.index import open_index
 
@@ -101,7 +107,7 @@ def verify(index_path: Path, as_json: bool) -> None:
 @index_argument
 @click.option("--vacuum", is_flag=True, help="Free the room, too, that removed items left in the file.")
 @json_option
-def compact(index_path: Path, vacuum: bool, as_json: bool) -> None:
+def compact(index_path: "Place", vacuum: bool, as_json: bool) -> None:
     """Take all changes of INDEX into its search structure now."""
     from nearbit.index import open_index
 
@@ -118,7 +124,7 @@ def compact(index_path: Path, vacuum: bool, as_json: bool) -> None:
 @click.command("stats", epilog="Example: nearbit index stats birds.index --json")
 @index_argument
 @json_option
-def stats(index_path: Path, as_json: bool) -> None:
+def stats(index_path: "Place", as_json: bool) -> None:
     """Say what INDEX holds and how it is searched."""
     from nearbit.index import open_index
 
@@ -131,7 +137,7 @@ def stats(index_path: Path, as_json: bool) -> None:
 @index_argument
 @click.argument("new", type=click.Path(path_type=Path, dir_okay=False))
 @json_option
-def replace(index_path: Path, new: Path, as_json: bool) -> None:
+def replace(index_path: "Place", new: Path, as_json: bool) -> None:
     """Put a copy of the index NEW in the place of INDEX.
 
     INDEX may be open or served: who reads it goes on with the new one, and writers are waited for.
@@ -148,7 +154,7 @@ def replace(index_path: Path, new: Path, as_json: bool) -> None:
 @click.argument("keys", metavar="[KEY]...", nargs=-1)
 @click.option("--drop", is_flag=True, help="Take the filters by these keys away.")
 @json_option
-def filter_(index_path: Path, keys: Sequence[str], drop: bool, as_json: bool) -> None:
+def filter_(index_path: "Place", keys: Sequence[str], drop: bool, as_json: bool) -> None:
     """Keep filters of INDEX by path, digest or metadata.
 
     What is asked for under a KEY (path, digest, or a key of the metadata) is then found without a scan of all items.

@@ -1,0 +1,1 @@
+"""`nearbit duplicates` and `nearbit clusters`."""

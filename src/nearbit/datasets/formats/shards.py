@@ -1,0 +1,223 @@
+"""Shards as a data set: images in WebDataset tars and Parquet files, one of them or a folder of them, here or far away.
+
+Images are read where they lie in a tar. Those of Parquet files, and shards at addresses, are copied into the cache
+first: training reads images in any order.
+"""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from nearbit.datasets.dataset import Dataset, Problem
+from nearbit.datasets.decoding.decode import open_image
+from nearbit.datasets.formats.format import Format
+from nearbit.datasets.images import content_digest
+from nearbit.datasets.listing import NO_LABEL
+from nearbit.datasets.scan import may_be_image
+from nearbit.datasets.shards import ENDINGS, Passed, Sample, is_shard, read_shard
+from nearbit.errors import DataError, ImageError
+from nearbit.files.addresses import Place
+from nearbit.files.writing import json_digest, write_whole
+from nearbit.names import escaped
+from nearbit.reading import ReadingOptions
+from nearbit.threads import n_threads
+
+BLOCK = 256
+"""Images that are in memory at once while they are checked."""
+
+
+@dataclass(frozen=True, eq=False)
+class PackedImages:
+    """Images that lie one after another in a few files.
+
+    Attributes:
+        files: the files.
+        numbers: int32 `(n,)`: in which of them each image lies; `starts` and `sizes`, int64 `(n,)`, where and how long.
+        max_pixels: as for `open_image`.
+    """
+
+    files: tuple[Path, ...]
+    numbers: npt.NDArray[np.int32]
+    starts: npt.NDArray[np.int64]
+    sizes: npt.NDArray[np.int64]
+    max_pixels: int | None = None
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def read(self, row: int, at_least: int | None = None) -> Image.Image:
+        """Return one image in mode "RGB", upright; raise `ImageError` with the reason where it cannot be read."""
+        place = Place.of(self.files[self.numbers[row]])
+        try:
+            content = place.part(int(self.starts[row]), int(self.sizes[row]))
+        except DataError as error:
+            raise ImageError(f"its shard cannot be read: {error}") from error
+        return open_image(content, at_least, max_pixels=self.max_pixels)
+
+    def of_rows(self, rows: npt.NDArray[np.int64]) -> "PackedImages":
+        """Return these rows alone."""
+        return replace(self, numbers=self.numbers[rows], starts=self.starts[rows], sizes=self.sizes[rows])
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """A good image: its sample without the bytes, its digest, and where its bytes lie."""
+
+    sample: Sample
+    digest: str
+    number: int
+    start: int
+    size: int
+
+
+def find_shards(folder: Path) -> Path | None:
+    """Return a folder that holds shards and neither images nor folders; else None."""
+    inside = [one for one in folder.iterdir() if not one.name.startswith((".", "_"))]
+    if not any(is_shard(one.name) and one.is_file() for one in inside):
+        return None
+    others = any(one.is_dir() or may_be_image(one.name) for one in inside)
+    return None if others else folder
+
+
+def read_found(path: Path, options: ReadingOptions) -> Dataset:
+    """Read a shard, or all of a folder that `find_shards` returned."""
+    places = [Place.of(path)] if path.is_file() else shards_in(Place.of(path))
+    return _read(places, escaped(path.stem if path.is_file() else path.absolute().name), options)
+
+
+def read_addresses(address: str, options: ReadingOptions) -> Dataset:
+    """Read a shard at an address, those that an address with `*` names, or those of a folder."""
+    place = Place.of(address)
+    places = place.matching() if any(sign in address for sign in "*?[") else [place]
+    if len(places) == 1 and not is_shard(places[0].name):
+        places = shards_in(places[0])
+    if not places:
+        raise DataError(f"{address}: no shards there; expected files ending in {' or '.join(ENDINGS)}")
+    return _read(places, escaped(place.name), options)
+
+
+def labelled(dataset: Dataset, *, keep_unlabelled: bool) -> Dataset:
+    """Return a data set whose images of shards have a label each: those that have none become problems."""
+    has_label = dataset.labels.any(axis=1)
+    if keep_unlabelled or not isinstance(dataset.source, PackedImages) or has_label.all():
+        return dataset
+    rows = np.flatnonzero(has_label)
+    if not len(rows):
+        raise DataError(f"{dataset.name}: no image of its shards has a label; without: nearbit train --method itq")
+    return replace(
+        dataset,
+        source=dataset.source.of_rows(rows),
+        keys=tuple(dataset.keys[row] for row in rows),
+        labels=dataset.labels[rows],
+        digests=tuple(dataset.digests[row] for row in rows),
+        problems=(*dataset.problems, *(Problem(dataset.keys[row], NO_LABEL) for row in np.flatnonzero(~has_label))),
+    )
+
+
+def shards_in(folder: Place) -> list[Place]:
+    """Return the shards of a folder, by name; those that begin with "." or "_" are none."""
+    return [folder.child(name) for name in folder.files() if is_shard(name) and not name.startswith((".", "_"))]
+
+
+def _read(places: list[Place], name: str, options: ReadingOptions) -> Dataset:
+    problems: list[Problem] = []
+    kept: list[_Kept] = []
+    files: list[Path] = []
+    passed = Passed()
+    for number, place in enumerate(places):
+        file, samples = _packed(place, options, passed)
+        files.append(file)
+        kept += _checked(samples, number, options, problems)
+        options.progress("reading shards", number + 1, len(places))
+    if not kept:
+        reasons = "; ".join(f"{one.path!r}: {one.reason}" for one in problems[:3])
+        raise DataError(f"{name}: no readable image in {len(places)} shards; {len(problems)} skipped, {reasons}")
+    return _dataset(name, kept, files, problems, passed, options)
+
+
+def _dataset(
+    name: str, kept: list[_Kept], files: list[Path], problems: list[Problem], passed: Passed, options: ReadingOptions
+) -> Dataset:
+    classes = tuple(sorted({label for one in kept for label in one.sample.labels}))
+    column = {label: place for place, label in enumerate(classes)}
+    labels = np.zeros((len(kept), len(classes)), np.bool_)
+    for row, one in enumerate(kept):
+        labels[row, [column[label] for label in one.sample.labels]] = True
+    source = PackedImages(
+        tuple(files),
+        np.array([one.number for one in kept], np.int32),
+        np.array([one.start for one in kept], np.int64),
+        np.array([one.size for one in kept], np.int64),
+        options.max_pixels,
+    )
+    keys = tuple(one.sample.path for one in kept)
+    over = ", ".join(f"{count} {kind}" for kind, count in sorted(passed.items()))
+    notes = (f"passed over in the shards: {over}",) if over else ()
+    digests = tuple(one.digest for one in kept)
+    return Dataset(name, source, keys, labels, classes, digests, tuple(problems), read_as="shards", notes=notes)
+
+
+def _packed(place: Place, options: ReadingOptions, passed: Passed) -> tuple[Path, Iterator[Sample]]:
+    """Return the file of this machine that the images of a shard lie in, and its samples, which say where."""
+    if place.local is not None and place.name.lower().endswith(".tar"):
+        return place.local, read_shard(place, options, passed)
+    found = place.found()
+    if found is None:
+        raise DataError(f"{place}: there is no such file")
+    told = [str(getattr(options, name)) for name in ("images", "image_column", "path_column")]
+    copy = options.kept / "shards" / json_digest([place.text, found.size, found.modified, *told])[:32]
+    if not copy.is_file():
+        write_whole(copy, lambda aside: _pack(place, options, aside))
+    return copy, _placed(read_shard(place, options, passed))
+
+
+def _pack(place: Place, options: ReadingOptions, aside: Path) -> None:
+    with open(aside, "wb") as target:
+        for sample in read_shard(place, options, Passed()):
+            target.write(sample.image)
+
+
+def _placed(samples: Iterator[Sample]) -> Iterator[Sample]:
+    """Yield samples with the places that `_pack` gave their images."""
+    start = 0
+    for sample in samples:
+        yield replace(sample, start=start)
+        start += len(sample.image)
+
+
+def _checked(
+    samples: Iterator[Sample], number: int, options: ReadingOptions, problems: list[Problem]
+) -> Iterator[_Kept]:
+    """Yield the images that can be decoded; what is wrong with the others goes into `problems`."""
+    with ThreadPoolExecutor(n_threads()) as pool:
+        while block := list(islice(samples, BLOCK)):
+            reasons = pool.map(lambda sample: sample.problem or _why_not(sample.image, options.max_pixels), block)
+            for sample, reason in zip(block, reasons, strict=True):
+                if reason:
+                    problems.append(Problem(sample.path, reason))
+                else:
+                    size, digest = len(sample.image), content_digest(sample.image)
+                    yield _Kept(replace(sample, image=b""), digest, number, sample.start, size)
+
+
+def _why_not(image: bytes, max_pixels: int | None) -> str:
+    try:
+        open_image(image, max_pixels=max_pixels)
+    except ImageError as error:
+        return str(error)
+    return ""
+
+
+SHARDS = Format(
+    name="shards (WebDataset, Parquet)",
+    read=read_found,
+    endings=ENDINGS,
+    find=find_shards,
+    refuses=dict.fromkeys(("split_file", "class_level"), "is for folders and labels files; leave it out for {path}"),
+)

@@ -1,0 +1,136 @@
+"""Several processes that work on tasks; what becomes of the task of one that dies is decided by who gave it."""
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from typing import Any, Generic, TypeVar
+
+Task = TypeVar("Task")
+Answer = TypeVar("Answer")
+
+Make = Callable[[], Callable[[Task], Answer]]
+"""Called once in each process, before its first task; returns what works on tasks. It can be sent to a process."""
+
+
+@dataclass
+class Worker(Generic[Task]):
+    """A process with what it is working on."""
+
+    process: BaseProcess
+    line: Connection
+    task: Task | None = None
+
+
+def run_in_processes(
+    make: Make[Task, Answer],
+    tasks: Sequence[Task],
+    n_processes: int,
+    *,
+    answered: Callable[[Task, Answer], None],
+    died: Callable[[Task, int | None], bool],
+    environment: Mapping[str, str] | None = None,
+) -> None:
+    """Work on tasks in that many processes, in order as they become free.
+
+    An interrupt ends all processes; each ends by itself, at once, where this one is killed.
+
+    Args:
+        make: makes what works on tasks, in each process.
+        tasks: what is sent to the processes; None is no task.
+        n_processes: how many.
+        answered: called here with each task and what came of it.
+        died: called here with a task whose process ended without a word, and its exit code (of a signal, the number
+            below 0); returns whether the task is to be given again, after the others. Another process takes the place
+            of that one.
+        environment: variables that each process has from its beginning.
+    """
+    waiting = list(reversed(tasks))
+    start = _Start(make, dict(environment or {}))
+    with _workers(start, min(n_processes, len(tasks))) as workers:
+        for worker in workers:
+            _give(worker, waiting)
+        while any(worker.task is not None for worker in workers):
+            lines: list[Any] = [worker.line for worker in workers if worker.task is not None]
+            ready = wait(lines)
+            for place, worker in enumerate(workers):
+                if worker.line in ready and worker.task is not None:
+                    task, answer = worker.task, _answer(worker)
+                    if answer is None:
+                        worker.process.join()
+                        if died(task, worker.process.exitcode):
+                            waiting.insert(0, task)
+                        workers[place] = start()
+                    else:
+                        answered(task, answer[0])
+                    _give(workers[place], waiting)
+
+
+@dataclass(frozen=True)
+class _Start:
+    """Starts processes."""
+
+    make: Any
+    environment: dict[str, str]
+
+    def __call__(self) -> Worker[Any]:
+        context = get_context("spawn")
+        ours, theirs = context.Pipe()
+        process = context.Process(target=_work, args=(self.environment, self.make, theirs), daemon=True)
+        process.start()
+        theirs.close()
+        return Worker(process, ours)
+
+
+def _give(worker: Worker[Task], waiting: list[Task]) -> None:
+    worker.task = waiting.pop() if waiting else None
+    with suppress(OSError):  # of a process that has died: the end of its line, which `_answer` reads, says so
+        worker.line.send(worker.task)
+
+
+def _answer(worker: Worker[Any]) -> tuple[Any] | None:
+    """Return what a worker says of its task, in a tuple; None where it died."""
+    try:
+        return (worker.line.recv(),)
+    except (EOFError, OSError):
+        return None
+
+
+@contextmanager
+def _workers(start: _Start, number: int) -> Iterator[list[Worker[Any]]]:
+    workers = [start() for _ in range(number)]
+    try:
+        yield workers
+    finally:
+        for worker in workers:
+            worker.line.close()
+            worker.process.join(timeout=1)
+            if worker.process.is_alive():
+                worker.process.terminate()
+                worker.process.join()
+
+
+def _work(environment: dict[str, str], make: Make[Any, Any], line: Connection) -> None:
+    """Work on the tasks that come down the line until None comes, or nobody is there any more."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent is told, and ends this process
+    os.environ.update(environment)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    run: Callable[[Any], Any] | None = None
+    try:
+        while (task := line.recv()) is not None:
+            run = run or make()
+            line.send(run(task))
+    except (EOFError, ConnectionError):
+        return
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
