@@ -33,10 +33,13 @@ LAYERS = (
     ("model", "training"),
     (
         "reference",
+        "untrained",
         "evaluation",
         "robustness",
         "onnx_export",
         "indexing",
+        "watching",
+        "reencoding",
         "shards",
         "searching",
         "report",

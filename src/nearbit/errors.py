@@ -39,6 +39,10 @@ class IndexFileError(NearbitError):
     """An index file is missing, damaged, of a newer format, or of another model."""
 
 
+class IndexBusyError(IndexFileError):
+    """Another process, or another open handle, writes to an index: the same call works once it is done."""
+
+
 class ElsewhereError(NearbitError):
     """Another process of the same run failed, and has said why: this one has nothing to add."""
 

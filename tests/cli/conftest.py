@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 
+from hub_stand_in import hub_on_loopback
 from model_makers import random_model
 from nearbit.cli.main import run
 from tiny_data import TINY, write_folder
@@ -60,6 +61,21 @@ def refused(nearbit):
         return err
 
     return call
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    """The stand-in, as the client's own settings name it; the folder to work in is a new one."""
+    constants = pytest.importorskip("huggingface_hub.constants", reason="skipped: no huggingface_hub (extra [hub])")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HF_TOKEN", "hf_of_the_test")
+    with hub_on_loopback() as served:
+        monkeypatch.setattr(constants, "ENDPOINT", served.address)
+        template = f"{served.address}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+        yield served
 
 
 @pytest.fixture(scope="session")

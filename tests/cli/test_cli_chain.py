@@ -137,7 +137,7 @@ def test_an_index_of_another_model_is_refused(refused, as_json, place):
 
 
 def test_a_new_index_needs_a_model_and_images_or_is_not_made(refused, place):
-    assert "is a new index: name the model" in refused("index", "new.index", "photos")
+    assert "photographs want a pretrained backbone" in refused("index", "new.index", "photos")
     assert "nowhere: no such file or folder" in refused("index", "new.index", "nowhere", "--model", "a.model")
     assert "there is no model at" in refused("index", "new.index", "photos", "--model", "photos")
     assert not (place / "new.index").exists()

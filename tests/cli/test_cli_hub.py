@@ -8,27 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hub_stand_in import Repository, hub_on_loopback
+from hub_stand_in import Repository
 from model_makers import random_model
 from nearbit.files.writing import sha256_of
 from nearbit.model.manifest import read_manifest, with_digest
 
 pytest.importorskip("huggingface_hub", reason="skipped: huggingface_hub is not installed (extra [hub])")
-
-
-@pytest.fixture
-def hub(tmp_path, monkeypatch):
-    """The stand-in, as the client's own settings name it; the folder to work in is a new one."""
-    from huggingface_hub import constants
-
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HF_TOKEN", "hf_of_the_test")
-    with hub_on_loopback() as served:
-        monkeypatch.setattr(constants, "ENDPOINT", served.address)
-        template = f"{served.address}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
-        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
-        yield served
 
 
 def a_photo():

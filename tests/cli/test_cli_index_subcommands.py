@@ -152,7 +152,7 @@ def test_export_import_and_replace(index, as_json, refused):
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["add", "a.index", "photos", "--bits", "12"],
+        ["add", "a.index", "photos", "--vacuum"],
         ["add", "a.index", "photos", "--sync"],
         ["add", "a.index", "photos", "--force"],
         ["sync", "a.index", "photos", "--part", "query"],
@@ -181,7 +181,7 @@ def test_options_that_do_not_belong_are_refused(index, refused, arguments):
         (["add", "a.index"], "Missing argument 'IMAGES...'"),
         (["verify", "a.index", "b.index"], "unexpected extra argument"),
         (["export", "a.index"], "Missing argument 'FILE'"),
-        (["add", "new.index", "photos"], "new.index is a new index: name the model"),
+        (["add", "new.index", "photos"], "photographs want a pretrained backbone"),
         (["add", "a.index", "photos", "--split-file", "s.csv"], "--split-file goes with --part"),
         (["veriy", "a.index"], "was taken for an index, not for a subcommand. Did you mean 'verify'?"),
         (["verify", "none.index"], "does not exist"),

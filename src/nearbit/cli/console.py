@@ -286,6 +286,10 @@ def printable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
+SHOWN_PROBLEMS = 3
+"""So many skipped images are named at once."""
+
+
 def list_problems(problems: "Sequence[Problem]", errors_file: Path) -> str | None:
     """Write skipped images with their reasons to a file and say so; return its path.
 
@@ -297,7 +301,10 @@ def list_problems(problems: "Sequence[Problem]", errors_file: Path) -> str | Non
     from nearbit.datasets import write_problems
 
     write_problems(errors_file, problems)
-    echo(f"{len(problems)} images were skipped; the reasons are in {errors_file}")
+    first = [f"{escaped(one.path)}: {one.reason}" for one in problems[:SHOWN_PROBLEMS]]
+    were = counted(len(problems), "image was", "images were")
+    more = ", the first" if len(problems) > SHOWN_PROBLEMS else ""
+    echo(f"{were} skipped; the reasons are in {errors_file}{more}: {'; '.join(first)}")
     return str(errors_file)
 
 

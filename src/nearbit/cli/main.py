@@ -24,6 +24,7 @@ COMMANDS = {
     "shorten": "Make a model of the first bits of another one's codes.",
     "encode": "Turn images into binary codes; writes an .npz file.",
     "index": "Put images into a searchable index, and look after it.",
+    "watch": "Let an index follow a folder: what is added, moved and removed there.",
     "search": "Find the nearest images of an index.",
     "duplicates": "Find near-duplicate pictures of an index, in groups; deletes nothing.",
     "clusters": "Put the items of an index into clusters, each with a typical picture.",

@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from nearbit.cli.console import echo
 from nearbit.errors import InputError
-from nearbit.names import label_name
+from nearbit.names import counted, label_name
 
 if TYPE_CHECKING:
     from nearbit.datasets import Dataset, Split
@@ -24,6 +25,9 @@ class Size(click.ParamType[Any]):
         except ValueError:
             self.fail(f"{value!r} is not a fraction (0.1), a number of images a class (10) or 'rest'", param, ctx)
 
+
+FEW = 10
+"""Images of its kind that a query has to find; with fewer, precision@10 cannot be 1."""
 
 DIVIDING = (
     "protocol", "unseen", "unseen_share", "allow_overlap", "database_includes_train", "train", "validation", "query",
@@ -99,6 +103,21 @@ def build_split(
         unseen=kinds,
         imbalance=imbalance,
     )
+
+
+def say_few_images(dataset: "Dataset", split: "Split") -> None:
+    """Say on standard error what a person should know of a split whose queries have few images to find."""
+    labels = dataset.labels.astype(int)
+    if not (len(split.query) and len(split.database) and dataset.n_classes):
+        return
+    relevant = sorted((labels[split.query] @ labels[split.database].sum(axis=0)).tolist())
+    middle = relevant[len(relevant) // 2]
+    if middle < FEW:
+        echo(
+            f"few images a class: the database has {counted(middle, 'image', 'images')} that a query should find (the "
+            f"median), so precision@10 is at most {middle / FEW:g} and recall steps by {1 / max(1, middle):.2g}; sizes "
+            "are divided otherwise by --train, --validation, --query and --database"
+        )
 
 
 def part_sizes(split: "Split") -> dict[str, int]:

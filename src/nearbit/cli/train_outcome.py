@@ -73,7 +73,7 @@ def report(model: "Model", output: Path, errors: str | None, as_json: bool) -> N
             *about_choice(record, model.n_bits),
             *about_final(record),
             "next: "
-            + ("" if "final" in record else f"nearbit evaluate {output} DATA, or ")
+            + ("" if "final" in record or not model.classes else f"nearbit evaluate {output} DATA, or ")
             + f"nearbit index add NAME.index DATA --model {output}",
         ],
     )

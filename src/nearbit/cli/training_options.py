@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from nearbit.cli.backbone_options import backbone_options
 from nearbit.cli.console import device_option
 
 FILE = click.Path(path_type=Path, dir_okay=False)
@@ -39,12 +40,7 @@ TRAINING = (
 """Parameters of `training_options`: fields of `TrainOptions`."""
 
 _OPTIONS = (
-    click.option(
-        "--backbone",
-        default="small",
-        show_default=True,
-        help="small, resnet18/34/50, timm:NAME, hf:FOLDER, model:FOLDER.",
-    ),
+    *backbone_options("auto: a pretrained one for images above 64 pixels, small for others; "),
     click.option("--weights", type=FILE, help="Pretrained weights (.safetensors)."),
     click.option("--image-size", type=click.IntRange(1), help="Pixels a side. [default: the backbone's own]"),
     click.option("--regime", type=click.Choice(["auto", "frozen", "fine-tuned"]), default="auto", show_default=True),

@@ -12,7 +12,7 @@ from nearbit.compare.tables import failure_table, quality_table, tables_of
 from nearbit.files.writing import write_whole
 
 
-def write_comparison(folder: Path, findings: Findings | None = None) -> list[Path]:
+def write_comparison(folder: str | Path, findings: Findings | None = None) -> list[Path]:
     """Write the tables, the statistics and the page of a comparison into its folder, finished or not.
 
     Args:
@@ -27,6 +27,7 @@ def write_comparison(folder: Path, findings: Findings | None = None) -> list[Pat
         DataError: the folder holds no comparison, or a damaged one.
         OSError: a file cannot be written; it is named.
     """
+    folder = Path(folder)
     comparison = read_folder(folder) if findings is None else findings.comparison
     with sound(folder):
         texts = _texts(findings or find(comparison))

@@ -83,7 +83,7 @@ class Dataset:
 
     def __repr__(self) -> str:
         width = getattr(self.source, "width", None)
-        rows = f"{len(self)} images" if width is None else f"{len(self)} rows of {width} features"
+        rows = counted(len(self), "image", "images") if width is None else f"{len(self)} rows of {width} features"
         skipped = f", {len(self.problems)} skipped" if self.problems else ""
         return f"Dataset({self.name!r}: {rows}, {counted(self.n_classes, 'class', 'classes')}{skipped})"
 

@@ -303,6 +303,16 @@ class Index(Nearness):
         with self._manager.reading() as (connection, snapshot, _):
             return describe(connection, self._store, snapshot, self._meta)
 
+    def last_id(self) -> int:
+        """Return the highest id that this index ever used, 0 where it used none."""
+        with self._store.read() as connection:
+            return statements.last_id(connection)
+
+    def never_assign(self, last_id: int) -> None:
+        """Let assigned ids follow this one, too: for an index that takes the place of another one."""
+        with changes.transaction(self._store) as connection:
+            statements.raise_last_id(connection, last_id)
+
     def notes(self) -> dict[str, str]:
         """Return what `set_notes` kept: facts of the owner, such as where the model lies."""
         with self._store.read() as connection:

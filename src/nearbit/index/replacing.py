@@ -1,14 +1,16 @@
 """Putting an index in the place of another one that may be open: the supported way of what `mv` does not do safely."""
 
 import sqlite3
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 
-from nearbit.errors import IndexFileError, InputError
+from nearbit.errors import IndexBusyError, IndexFileError, InputError
 from nearbit.files.writing import write_whole
 from nearbit.index.homes import Address, embedded
 from nearbit.index.index import Index
 from nearbit.index.opening import file_of
+from nearbit.index.storage.change_log import State
 from nearbit.index.storage.connecting import plain_errors
 from nearbit.index.storage.log_owner import put_away
 from nearbit.index.storage.open_file import OpenFile, hold, let_go, opening
@@ -39,16 +41,70 @@ def replace_index(path: str | Path | Address, new: str | Path) -> int:
             raise InputError(f"{new} and {path} are one file: name another index to put in its place")
         _check_paths(source, target)
         with source.writing(), target.writing():
-            problems = source.verify()
-            if problems:
-                raise IndexFileError(f"{new} is damaged, and {path} was left as it is: {'; '.join(problems[:3])}")
-            n_items = len(source)
+            n_items = _checked_size(source, target)
             _swap(source, target)
     return n_items
 
 
 def _opened(path: str | Path | Address, *, cache: bool = True) -> Index:
     return embedded.open_(file_of(path), model_id=None, read_only=False, cache=cache)
+
+
+def begin_successor(index: Index, path: Path, n_bits: int, model_id: str) -> Index:
+    """Return the index at `path` that is to take the place of another one, whose items get new codes.
+
+    One of the same model that was begun before is gone on with; any other file there is removed.
+    """
+    try:
+        return embedded.create(path, n_bits, model_id=model_id, outputs=index.outputs, exist_ok=True, cache=False)
+    except IndexBusyError:
+        raise
+    except IndexFileError:
+        remove_successor(path)
+        return embedded.create(path, n_bits, model_id=model_id, outputs=index.outputs, exist_ok=True, cache=False)
+
+
+def remove_successor(path: Path) -> None:
+    """Remove what `begin_successor` made, with the files beside it."""
+    for suffix in ("", "-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+
+def succeed(path: Path, new: Path, state: State, notes: Mapping[str, str]) -> bool:
+    """Put a successor in the place of an index, unless that was changed since `state`; return whether it was done.
+
+    The successor takes what an index holds beside its items: notes (with those given over them), filters, and the
+    highest id that was ever used.
+
+    Raises:
+        IndexFileError: another process writes to one of them, the successor is damaged, or the disk is full: the old
+            index is as it was.
+    """
+    with (
+        _opened(new, cache=False) as source,
+        _opened(path, cache=False) as target,
+        source.writing(),
+        target.writing(),
+    ):
+        if target.state() != state:
+            return False
+        source.set_notes(target.notes() | dict(notes))
+        for key in target.filters():
+            source.create_filter(key)
+        source.never_assign(target.last_id())
+        _checked_size(source, target)
+        _swap(source, target)
+    return True
+
+
+def _checked_size(source: Index, target: Index) -> int:
+    """Return how many items the new index has; raise `IndexFileError` where it is damaged."""
+    problems = source.verify()
+    if problems:
+        raise IndexFileError(
+            f"{source.path} is damaged, and {target.path} was left as it is: {'; '.join(problems[:3])}"
+        )
+    return len(source)
 
 
 def _swap(source: Index, target: Index) -> None:

@@ -165,7 +165,7 @@ def model_of_index(index: "Home", given: Path | None = None) -> Path:
         BundleError: there is no model, or its manifest was altered, or is of a newer format.
         IndexFileError: the index holds codes of another model.
     """
-    folder = _folder(index, given)
+    folder = named_model(index, given)
     if folder is None:
         raise InputError(f"{index.address} names no model: give it (--model FOLDER)")
     if given is None and not folder.is_dir():
@@ -187,7 +187,7 @@ def model_at_hand(index: "Home", given: Path | None = None) -> Path | None:
     hub that the index names is not there unless it was fetched before.
     """
     try:
-        folder = _folder(index, given)
+        folder = named_model(index, given)
     except (BundleError, MissingExtraError):
         if given is not None:
             raise
@@ -200,8 +200,11 @@ def model_at_hand(index: "Home", given: Path | None = None) -> Path | None:
         return folder
 
 
-def _folder(index: "Home", given: Path | None) -> Path | None:
-    """Return the folder that is given, else the one that a note of the index names, as seen from its own."""
+def named_model(index: "Home", given: Path | None) -> Path | None:
+    """Return the folder that is given, else the one that a note of the index names, as seen from its own.
+
+    None where neither names one. Nothing is checked or fetched of what a note names.
+    """
     note = index.notes().get("model_path")
     if given is not None:
         return model_folder(given)

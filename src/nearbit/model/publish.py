@@ -5,7 +5,8 @@ import tempfile
 from pathlib import Path
 
 from nearbit.errors import InputError
-from nearbit.model.hub import ADDRESS, CARD, MODEL_FILES, PREFIX, client, said
+from nearbit.files.hub import ADDRESS, PREFIX, client, said
+from nearbit.model.hub import CARD, MODEL_FILES
 from nearbit.model.manifest import EXPORTED, TRAINED, check_files, checked_bytes, kind_of, read_manifest
 
 

@@ -15,9 +15,10 @@ from nearbit.errors import BundleError, InputError, did_you_mean
 from nearbit.files.writing import json_digest
 from nearbit.networks.external import build_hugging_face, load_hugging_face, load_timm
 from nearbit.networks.resnet import LAYOUTS, ResNet
+from nearbit.networks.thumbnail import THUMBNAIL_SIZE, Thumbnail, plain_pixels
 from nearbit.networks.weights import load_weights
 
-BUILT_IN = ("small", *LAYOUTS)
+BUILT_IN = ("small", *LAYOUTS, "thumbnail")
 SMALL_SIZE = 64
 OWN = "module:"
 """What the name of a backbone begins with that is a module of the user's."""
@@ -32,7 +33,7 @@ class BackboneSpec:
     """What is needed to build the same backbone again, without its weights.
 
     Attributes:
-        name: "small", "resnet18", …, "timm:NAME", "hf:SOURCE", "module:NAME" for one of the user's, or
+        name: "small", "thumbnail", "resnet18", …, "timm:NAME", "hf:SOURCE", "module:NAME" for one of the user's, or
             "features" where there is none.
         feature_dim: features of an image.
         pretrained: whether its weights came from elsewhere.
@@ -130,7 +131,8 @@ def make_backbone(name: str, *, weights: Path | None = None, image_size: int | N
 
     Args:
         name: "small" (from scratch), "resnet18", "resnet34", "resnet50" (from scratch, or with `weights`),
-            "timm:NAME" (with timm's pretrained weights, or `weights`), or "hf:FOLDER" and "hf:ORG/NAME".
+            "thumbnail" (see `Thumbnail`), "timm:NAME" (with timm's pretrained weights, or `weights`), "hf:FOLDER",
+            "hf:ORG/NAME" or "hf:ORG/NAME@REVISION".
         weights: a safetensors file of pretrained weights, for ResNet and timm names.
         image_size: side of the square that the backbone sees, in pixels; by default 64 for "small" and the size that
             the weights expect for others. Random weights come from torch's global generator.
@@ -146,9 +148,11 @@ def make_backbone(name: str, *, weights: Path | None = None, image_size: int | N
             "the backbone 'features' is that of a data set of features (nb.from_features), and this one has images"
         )
     if kind == "hf" and rest:
-        return _from_hugging_face(name, rest, weights, image_size)
+        return _from_hugging_face(rest, weights, image_size)
     if kind == "timm" and rest:
         return _from_timm(name, rest, weights, image_size)
+    if name == "thumbnail":
+        return _thumbnail(weights, image_size)
     if name in BUILT_IN:
         return _built_in(name, weights, image_size)
     raise InputError(
@@ -180,6 +184,17 @@ def _built_in(name: str, weights: Path | None, image_size: int | None) -> Backbo
     return Backbone(module, _of_size(Preprocessing(size=size, resize=resize), image_size), spec)
 
 
+def _thumbnail(weights: Path | None, image_size: int | None) -> Backbone:
+    if weights is not None:
+        raise InputError(
+            "the backbone 'thumbnail' has nothing to train and takes no weights: use resnet18, for example"
+        )
+    spec = BackboneSpec(
+        name="thumbnail", feature_dim=Thumbnail.feature_dim, pretrained=True, source="built in, no weights", config={}
+    )
+    return Backbone(Thumbnail(), plain_pixels(image_size or THUMBNAIL_SIZE), spec)
+
+
 def _from_timm(name: str, model_name: str, weights: Path | None, image_size: int | None) -> Backbone:
     module, preprocessing = load_timm(model_name, pretrained=weights is None)
     if weights is not None:
@@ -189,13 +204,14 @@ def _from_timm(name: str, model_name: str, weights: Path | None, image_size: int
     return measured_backbone(module, _of_size(preprocessing, image_size), spec)
 
 
-def _from_hugging_face(name: str, source: str, weights: Path | None, image_size: int | None) -> Backbone:
+def _from_hugging_face(source: str, weights: Path | None, image_size: int | None) -> Backbone:
     if weights is not None:
         raise InputError("a backbone named hf:… brings its own weights: leave --weights out")
     module, preprocessing, config = load_hugging_face(source)
     folder = Path(source).is_dir()
+    repository = source.partition("@")[0]
     spec = BackboneSpec(
-        name=f"hf:{Path(source).name}" if folder else name,
+        name=f"hf:{Path(source).name}" if folder else f"hf:{repository}",
         feature_dim=0,
         pretrained=True,
         source=Path(source).name if folder else source,
@@ -247,6 +263,8 @@ def rebuild_backbone(spec: BackboneSpec, preprocessing: AnyInput) -> Backbone:
         )
     if spec.name == "small":
         module = SmallCNN()
+    elif spec.name == "thumbnail":
+        module = Thumbnail()
     elif spec.name in LAYOUTS:
         module = ResNet(spec.name)
     elif kind == "hf" and rest:

@@ -1,7 +1,9 @@
 """Backbones of other libraries, behind extras: `timm:NAME` and `hf:FOLDER-or-ORG/NAME`."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +12,18 @@ from torch import Tensor, nn
 
 from nearbit.encoding.preprocessing import INTERPOLATIONS, Preprocessing
 from nearbit.errors import BundleError, DataError, InputError, MissingExtraError
+from nearbit.files.hub import ADDRESS, PREFIX, is_offline, snapshot
 from nearbit.json_text import read_json
 from nearbit.networks.weights import COUNTERS
 
 Triple = tuple[float, float, float]
 WHOLE_FROM = 384
 """From this size on, image processors that name a `crop_pct` show the whole image."""
+HUB_FILES = (
+    "config.json", "preprocessor_config.json", "model.safetensors", "model.safetensors.index.json",
+    "model-*-of-*.safetensors",
+)  # fmt: skip
+"""What of a repository on the hub is fetched."""
 PLACE = "_name_or_path"
 """Where a configuration was read from: no part of the network, so models do not depend on it or give it away."""
 
@@ -68,8 +76,8 @@ def load_hugging_face(source: str) -> tuple[nn.Module, Preprocessing, dict[str, 
     states; the configuration says so with "add_pooling_layer": false.
 
     Args:
-        source: a folder, or ORG/NAME on the Hugging Face hub. Only safetensors weights are read, and no code of the
-            model's own is run.
+        source: a folder, or ORG/NAME or ORG/NAME@REVISION on the Hugging Face hub, which is fetched once. Only
+            safetensors weights are read, and no code of the model's own is run.
 
     Raises:
         MissingExtraError: transformers is not installed.
@@ -79,13 +87,45 @@ def load_hugging_face(source: str) -> tuple[nn.Module, Preprocessing, dict[str, 
         raise DataError(f"there is no folder {source}: hf: takes a folder, or ORG/NAME on the Hugging Face hub")
     transformers = _transformers()
     try:
+        folder = _folder(source)
         with _quiet(transformers):
-            model, config = _load_complete(transformers.AutoModel, source)
-        settings = _image_settings(source)
+            model, config = _load_complete(transformers.AutoModel, folder)
+        settings = _image_settings(source, folder)
     except (OSError, ValueError, KeyError, RuntimeError, BundleError) as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise DataError(f"no backbone could be loaded from hf:{source}: {first}") from error
     return HuggingFaceBackbone(_image_part(model)), _hugging_face_preprocessing(settings), config
+
+
+def _folder(source: str) -> str:
+    """Return the folder that holds a backbone: the one named, or that of the hub's files."""
+    found = ADDRESS.fullmatch(PREFIX + source)
+    if Path(source).is_dir() or found is None:
+        return source
+    return str(
+        fetched_before(found) or snapshot(found, HUB_FILES, f"the backbone {found[0]}", get=download_command(found))
+    )
+
+
+def fetched_before(address: re.Match[str]) -> Path | None:
+    """Return the folder of a backbone that a commit names, where all of it is here; None else, or without the client.
+
+    What a commit names never changes, so that nobody need be asked for it again.
+    """
+    if find_spec("huggingface_hub") is None or not re.fullmatch("[0-9a-f]{40}", address["revision"] or ""):
+        return None
+    try:
+        folder = snapshot(address, HUB_FILES, "a backbone", get="", fetch=False)
+    except BundleError:
+        return None
+    return folder if all((folder / name).is_file() for name in HUB_FILES[:3]) else None
+
+
+def download_command(address: re.Match[str], folder: str | None = None) -> str:
+    """Return the hub's own command that fetches a backbone: to where it is looked for, or to a folder."""
+    revision = f" --revision {address['revision']}" if address["revision"] else ""
+    to = f" --local-dir {folder}" if folder else ""
+    return f"hf download {address['repository']} {' '.join(HUB_FILES[:3])}{revision}{to}"
 
 
 def _load_complete(auto: Any, source: str) -> tuple[nn.Module, dict[str, Any]]:
@@ -133,12 +173,8 @@ def build_hugging_face(config: dict[str, Any]) -> nn.Module:
     return HuggingFaceBackbone(_image_part(model))
 
 
-def _image_settings(source: str) -> dict[str, Any]:
-    path = Path(source) / "preprocessor_config.json"
-    if not Path(source).is_dir():
-        from huggingface_hub import hf_hub_download
-
-        path = Path(hf_hub_download(source, "preprocessor_config.json"))
+def _image_settings(source: str, folder: str) -> dict[str, Any]:
+    path = Path(folder) / "preprocessor_config.json"
     settings = read_json(path, f"no backbone could be loaded from hf:{source}: its preprocessing", DataError)
     if not isinstance(settings, dict):
         raise DataError(f"{path}: expected a JSON object with the preprocessing, came {type(settings).__name__}")
@@ -205,6 +241,8 @@ def load_timm(name: str, *, pretrained: bool) -> tuple[nn.Module, Preprocessing]
     timm = _timm()
     if not timm.is_model(name):
         raise InputError(f"timm has no model named {name!r}; timm.list_models() lists them (hub names are not taken)")
+    if pretrained and is_offline():
+        raise InputError(f"timm may ask for the weights of {name!r} elsewhere: offline, give them with --weights FILE")
     try:
         model = timm.create_model(name, pretrained=pretrained, num_classes=0)
     except (OSError, RuntimeError) as error:

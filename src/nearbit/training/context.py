@@ -69,6 +69,11 @@ class RunContext:
         self._start = self.backbone.fingerprint()
         self.backbone.to(self.device)
         self.regime: Regime = resolve_regime(options, pretrained=self.backbone.spec.pretrained)
+        if self.regime == "fine-tuned" and not any(True for _ in self.backbone.parameters()):
+            raise InputError(
+                f"the backbone {self.backbone.spec.name} has no weights that could be trained: leave regime "
+                "'fine-tuned' (--regime) out"
+            )
         check_augmentation(options, self.regime)
         _check_share(self.processes, self.regime, len(split.train))
         self.precision = resolve_precision(options.precision, self.device, self.regime)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from nearbit.cli.backbone_options import with_backbone
 from nearbit.cli.console import Bars, Data, data_options, emit, json_option, read_dataset, say_notes, table
 from nearbit.cli.split_options import DIVIDING, build_split, split_options
 from nearbit.cli.training_options import TRAINING, training_options
@@ -61,9 +62,11 @@ def command(
     wanted = _lengths(lengths)
     dividing = {name: given.pop(name) for name in DIVIDING}
     options = TrainOptions(seed=seed, **{name: given.pop(name) for name in (*TRAINING, "head")})
+    agreed = given.pop("yes")
     with Bars() as progress:
         dataset = read_dataset(source, ReadingOptions(cache=cache, progress=progress, **given))
         say_notes(dataset)
+        options = with_backbone(options, dataset.source, agreed=agreed)
         curve = length_curve(
             dataset, build_split(dataset, seed=seed, **dividing), wanted, method=method, options=options,
             cache=cache or cache_folder(), progress=progress,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from nearbit.cli.backbone_options import AUTO, with_backbone
 from nearbit.cli.console import Bars, Data, data_options, echo, emit, json_option, read_dataset
 from nearbit.cli.split_options import DIVIDING, build_split, split_options
 from nearbit.cli.training_options import FILE, TRAINING, training_options
@@ -125,9 +126,13 @@ def command(
         raise InputError(
             "--split names a split that is made: leave --protocol and the sizes out, and --allow-overlap, too"
         )
+    agreed = given.pop("yes")
     folder = cache or cache_folder()
+    load = partial(read_dataset, source, ReadingOptions(cache=cache, **given))
+    if options.backbone == AUTO:
+        options = with_backbone(options, load().source, agreed=agreed)
     work = Work(
-        load=partial(read_dataset, source, ReadingOptions(cache=cache, **given)),
+        load=load,
         split=partial(_split, split_path, dividing),
         options=options,
         folder=output,

@@ -8,7 +8,6 @@ import click
 from nearbit.cli.console import (
     Bars,
     Data,
-    counted,
     data_options,
     emit,
     json_option,
@@ -17,6 +16,7 @@ from nearbit.cli.console import (
     read_images,
 )
 from nearbit.errors import DataError, NearbitError
+from nearbit.names import counted
 from nearbit.reading import ReadingOptions
 
 if TYPE_CHECKING:

@@ -11,6 +11,8 @@ from nearbit.cli.console import emit, json_option, table
 NEEDED = ("nearbit", "torch", "numpy", "scipy", "pillow", "safetensors", "click", "tqdm")
 EXTRAS = {
     "transformers": "hf",
+    "huggingface_hub": "hub",
+    "watchdog": "watch",
     "timm": "timm",
     "torchvision": "timm",
     "faiss-cpu": "faiss",

@@ -1,7 +1,9 @@
 """`nearbit search`: the nearest images of an index."""
 
 import os
+import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +20,7 @@ from nearbit.cli.console import (
     table,
 )
 from nearbit.errors import InputError, did_you_mean
+from nearbit.extras import install_hint
 from nearbit.files.writing import path_seen_from
 
 if TYPE_CHECKING:
@@ -74,6 +77,11 @@ def command(
     """
     from nearbit.index import open_index
 
+    folders = [query for query in queries if query.is_dir()]
+    if folders:
+        raise InputError(
+            f"a QUERY is an image file, and {folders[0]} is a folder: name its images (such as {folders[0]}/*.jpg)"
+        )
     if not queries and not ids:
         raise InputError("give at least one QUERY image, or --id of an item in the index")
     bits = _in_bits(radius, asymmetric=asymmetric, rerank=rerank)
@@ -133,6 +141,7 @@ def _queries(
 
         model = load_for_queries(model_of_index(index, model_path), device=device)
         outputs.append(model.outputs(list(queries), device=device))
+        _hint_at_onnx()
         codes.append(binarize(outputs[0]))
     if ids:
         codes.append(np.stack([item.code for item in _items(index, ids)]))
@@ -150,6 +159,15 @@ def _items(index: "Home", ids: Sequence[int]) -> "list[Item]":
     except InputError as error:
         said = str(error).partition(";")[0]
         raise InputError(f"{said}: --id takes an id that the results of a search show") from error
+
+
+def _hint_at_onnx() -> None:
+    """Say what would spare the next search the start of torch, where that was needed for want of ONNX Runtime."""
+    if "torch" in sys.modules and find_spec("onnxruntime") is None:
+        echo(
+            "nearbit: note: most of the time went into starting torch; with ONNX Runtime a search starts without it: "
+            f"{install_hint('onnx', 'onnxruntime')}, then nearbit export MODEL -o NEW.onnx --onnx, and --model NEW.onnx"
+        )
 
 
 def _describe(index: "Home", results: "Results", names: list[str]) -> list[dict[str, Any]]:

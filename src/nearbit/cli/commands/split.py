@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from nearbit.cli.console import Bars, Data, data_options, emit, json_option, list_problems, read_dataset, say_notes
-from nearbit.cli.split_options import DIVIDING, build_split, part_sizes, split_options
+from nearbit.cli.split_options import DIVIDING, build_split, part_sizes, say_few_images, split_options
 from nearbit.reading import ReadingOptions
 
 
@@ -37,3 +37,4 @@ def command(source: str, output: Path, as_json: bool, **options: Any) -> None:
             f"hash {split.hash}",
         ],
     )
+    say_few_images(dataset, split)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from nearbit.cli.backbone_options import with_backbone
 from nearbit.cli.console import (
     Bars,
     Data,
@@ -19,7 +20,7 @@ from nearbit.cli.console import (
     refuse_options,
     say_notes,
 )
-from nearbit.cli.split_options import DIVIDING, build_split, split_options
+from nearbit.cli.split_options import DIVIDING, build_split, say_few_images, split_options
 from nearbit.cli.train_outcome import finished_model, list_skipped, report
 from nearbit.cli.train_stage import write_stage
 from nearbit.cli.training_options import FILE, TRAINING, training_options
@@ -31,7 +32,7 @@ from nearbit.reading import ReadingOptions
 if TYPE_CHECKING:
     from nearbit.datasets import Dataset
     from nearbit.model.bundle import Model
-    from nearbit.training import AnyRun, Callbacks
+    from nearbit.training import AnyRun, Callbacks, TrainOptions
 
 
 WORTH_SAYING = 10.0
@@ -137,27 +138,19 @@ def command(
         progress = bars if processes.is_main else silent
         dividing = {name: given.pop(name) for name in DIVIDING}
         options = TrainOptions(seed=seed, preset=preset, **{name: given.pop(name) for name in (*TRAINING, "head")})
-        if preset is not None and options.backbone == "resnet34" and options.weights is None:
-            raise InputError(
-                f"the preset {preset} fine-tunes a pretrained network: give the weights of resnet34 (--weights "
-                "FILE.safetensors), or another --backbone"
-            )
-        if split_path is not None and any(dividing.values()):
-            raise InputError(
-                "--split names a split that is made: leave --protocol and the sizes out, and --allow-overlap, too"
-            )
+        agreed = given.pop("yes")
+        _check_together(options, split_path, dividing)
         _refuse_unused(method)
-        if only is not None and tensorboard is not None:
-            raise InputError(f"--tensorboard shows a whole training, and --only {only} stops before: leave it out")
-        if only is not None and final:
-            raise InputError(f"--only {only} stops before there is a model to train again: leave --final out")
+        _check_stage(only, tensorboard, final)
         with processes.main_first():
             dataset = _read(source, method, ReadingOptions(cache=cache, progress=progress, **given))
+            options = with_backbone(options, None if _is_baseline(method) else dataset.source, agreed=agreed)
         if processes.is_main:
             say_notes(dataset)
+        split = load_split(split_path) if split_path is not None else build_split(dataset, seed=seed, **dividing)
         run = plan(
             dataset,
-            load_split(split_path) if split_path is not None else build_split(dataset, seed=seed, **dividing),
+            split,
             method=method,
             n_bits=n_bits,
             options=options,
@@ -171,6 +164,29 @@ def command(
             write_stage(run, only, output, overwrite, progress, as_json)
         else:
             _train(run, output, overwrite, tensorboard, progress, as_json)
+            if processes.is_main and split_path is None:
+                say_few_images(dataset, split)
+
+
+def _check_together(options: "TrainOptions", split_path: Path | None, dividing: dict[str, Any]) -> None:
+    """Refuse a recipe without the weights that it tunes, and a split with what would make another one."""
+    if options.preset is not None and options.backbone == "resnet34" and options.weights is None:
+        raise InputError(
+            f"the preset {options.preset} fine-tunes a pretrained network: give the weights of resnet34 (--weights "
+            "FILE.safetensors), or another --backbone"
+        )
+    if split_path is not None and any(dividing.values()):
+        raise InputError(
+            "--split names a split that is made: leave --protocol and the sizes out, and --allow-overlap, too"
+        )
+
+
+def _check_stage(only: str | None, tensorboard: Path | None, final: bool) -> None:
+    """Refuse what a training that stops before its network has no use for."""
+    if only is not None and tensorboard is not None:
+        raise InputError(f"--tensorboard shows a whole training, and --only {only} stops before: leave it out")
+    if only is not None and final:
+        raise InputError(f"--only {only} stops before there is a model to train again: leave --final out")
 
 
 def _method_options(preset: str | None, method: str, pairs: tuple[str, ...]) -> dict[str, Any]:
@@ -275,6 +291,14 @@ def _array_in(path: Path | None) -> Any:
         return np.load(path, allow_pickle=False)
     except UNREADABLE as error:
         raise InputError(f"{path} is not a file of numbers that numpy.save wrote (.npy)") from error
+
+
+def _is_baseline(method: str) -> bool:
+    """Return whether a method makes codes of frozen features, which only a pretrained backbone gives."""
+    from nearbit.methods import Baseline, find_method
+    from nearbit.training import AUTO
+
+    return method != AUTO and isinstance(find_method(method), Baseline)
 
 
 def _refuse_unused(method: str) -> None:

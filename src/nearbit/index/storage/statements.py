@@ -54,8 +54,7 @@ def insert_items(
         connection.executemany(sql, zip(numbers, blobs, paths, labels, metadata, digests, sums, strict=True))
     if len(ids):
         key_filters.put(connection, numbers, [EMPTY] * len(numbers) if fields is None else fields)
-        highest = max(last_id(connection), int(ids.max()))
-        connection.execute("UPDATE meta SET value = ? WHERE key = 'last_id'", (str(highest),))
+        raise_last_id(connection, int(ids.max()))
 
 
 def insert_outputs(connection: sqlite3.Connection, ids: Ids, outputs: StoredOutputs) -> None:
@@ -172,6 +171,12 @@ def paths(connection: sqlite3.Connection) -> list[tuple[str, int, str | None]]:
 def n_items(connection: sqlite3.Connection) -> int:
     """Return the number of items; counted row by row, so that a table that leads in a circle comes to an end."""
     return int(connection.execute("SELECT count(id) FROM items").fetchone()[0])
+
+
+def raise_last_id(connection: sqlite3.Connection, used: int) -> None:
+    """Raise the mark of the highest id ever used to `used`, unless it is higher."""
+    highest = max(last_id(connection), used)
+    connection.execute("UPDATE meta SET value = ? WHERE key = 'last_id'", (str(highest),))
 
 
 def last_id(connection: sqlite3.Connection) -> int:

@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import final
 
-from nearbit.errors import IndexFileError
+from nearbit.errors import IndexBusyError, IndexFileError
 from nearbit.index.storage.open_file import OpenFile
 from nearbit.json_text import read_json
 
@@ -55,7 +55,7 @@ class WriterLock:
         Where the folder cannot be written no lock file is made: the database itself refuses to write there.
 
         Raises:
-            IndexFileError: another process, or another open handle, holds it; the message names it.
+            IndexBusyError: another process, or another open handle, holds it; the message names it.
         """
         threads = self._threads
         if not threads.acquire(timeout=-1 if seconds else 0):
@@ -169,10 +169,10 @@ def _read_facts(path: Path) -> dict[str, str | int]:
     }
 
 
-def _held_by(index: Path, facts: dict[str, str | int]) -> IndexFileError:
+def _held_by(index: Path, facts: dict[str, str | int]) -> IndexBusyError:
     who = f"process {facts['pid']} on {facts.get('machine', 'this machine')}" if "pid" in facts else "another process"
     since = f" since {facts['since']}" if "since" in facts else ""
-    return IndexFileError(
+    return IndexBusyError(
         f"the index {index} cannot be written: {who} is writing to it{since}; wait until it is done, then try again"
     )
 

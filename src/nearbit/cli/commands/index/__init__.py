@@ -1,5 +1,6 @@
 """`nearbit index`: one subcommand for each thing that is done to an index; what names no subcommand is the old form."""
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -8,10 +9,19 @@ from nearbit.cli.commands.index.copying import copy
 from nearbit.cli.commands.index.exchange import export, import_, restore, snapshot
 from nearbit.cli.commands.index.images import add, sync
 from nearbit.cli.commands.index.old_form import old_form
+from nearbit.cli.commands.index.reencode import reencode
 from nearbit.cli.commands.index.upkeep import compact, filter_, remove, replace, stats, verify
 from nearbit.cli.console import json_option
 
 HELP = ("-h", "--help")
+
+
+def is_alone(folder: str, args: list[str]) -> bool:
+    """Return whether a folder of images is all that is named: then the index is called after it."""
+    if not Path(folder).is_dir():
+        return False
+    read = add.make_context("add", ["INDEX", *args], resilient_parsing=True)
+    return len(read.params["sources"]) == 1
 
 
 class Subcommands(click.Group):
@@ -26,6 +36,9 @@ class Subcommands(click.Group):
         first = next((word for word in args if word != "--json"), None)
         if first is None or first in self.commands or first in HELP:
             return super().make_context(info_name, args, parent, **extra)
+        if is_alone(first, args):
+            name = f"{Path(first).resolve().name or 'images'}.index"
+            return add.make_context(f"{info_name} add", [name, *args], parent, **extra)
         return old_form.make_context(info_name, args, parent, **extra)
 
 
@@ -39,6 +52,8 @@ class Subcommands(click.Group):
 @click.pass_context
 def command(context: click.Context, /, as_json: bool) -> None:
     """Put images into an index, and look after it.
+
+    With a folder alone, nearbit index photos/, it makes photos.index of its images, without training.
 
     `add` and `sync` take the options that say how images are read (--class-level, --max-pixels and the like), see
     `nearbit index add --help`. An index file that is called as a subcommand is reached with its folder: ./add.
@@ -54,6 +69,7 @@ def command(context: click.Context, /, as_json: bool) -> None:
 for subcommand in (
     add,
     sync,
+    reencode,
     remove,
     verify,
     compact,

@@ -1,12 +1,13 @@
 """`nearbit index add` and `sync`: images into a searchable index."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from nearbit.cli.commands.index.start import Start, model_beside, start_lines, start_options
 from nearbit.cli.console import (
     Bars,
     Data,
@@ -26,7 +27,7 @@ from nearbit.reading import ReadingOptions
 
 if TYPE_CHECKING:
     from nearbit.datasets import Dataset
-    from nearbit.index import Place
+    from nearbit.index import Home, Place
     from nearbit.indexing_places import Gone
     from nearbit.model.bundle import Model
     from nearbit.model.onnx import OnnxModel
@@ -53,6 +54,7 @@ part_option = click.option(
 @index_argument
 @click.argument("sources", metavar="IMAGES...", nargs=-1, required=True, type=Data())
 @model_of_index_option
+@start_options
 @part_option
 @keep_outputs_option
 @device_option
@@ -65,6 +67,9 @@ def add(index_path: "Place", sources: tuple[str, ...], as_json: bool, **options:
     that it holds already are passed over, changed ones are replaced, so the same command takes in what is new, new
     labels of known images too, and an interrupted one goes on where it stopped. Items of
     images that are gone stay; `nearbit index sync` removes them.
+
+    A new INDEX needs no model: without --model one is made without training, of a pretrained backbone, and lies in
+    INDEX.model.
     """
     about, gone = put_images(index_path, sources, **options)
     emit(about, as_json=as_json, lines=lines_of(about, gone))
@@ -74,6 +79,7 @@ def add(index_path: "Place", sources: tuple[str, ...], as_json: bool, **options:
 @index_argument
 @click.argument("source", metavar="IMAGES", type=Data())
 @model_of_index_option
+@start_options
 @keep_outputs_option
 @device_option
 @image_options
@@ -106,28 +112,32 @@ def put_images(
     device: str,
     cache: Path | None,
     part: str | None = None,
-    split_file: Path | None = None,
     is_mirror: bool = False,
-    **reading: Any,
+    **given: Any,
 ) -> "tuple[dict[str, Any], Gone]":
     """Put images into an index; return what was done, for JSON, and which files of the index are gone."""
     from nearbit.files.writing import cache_folder
-    from nearbit.index import create_index
     from nearbit.index.homes import exists
     from nearbit.indexing import index_dataset
     from nearbit.indexing_places import look_for_files
     from nearbit.model.load import load_any_model, note_of_model
 
-    if split_file is not None and part is None:
+    start, kept = Start.taken_from(given), cache or cache_folder()
+    if given.get("split_file") is not None and part is None:
         raise InputError("--split-file goes with --part: without it all images are taken")
-    folder = _model_folder(index_path, model_path)
-    model, kept = load_any_model(folder), cache or cache_folder()
-    make = partial(create_index, index_path, model.n_bits, model_id=model.model_id, outputs=keep_outputs, exist_ok=True)
-    if exists(index_path):
-        make().close()
+    folder, dataset = model_folder_of(index_path, model_path), None
     with Bars() as progress:
-        options = ReadingOptions(split_file=split_file, cache=kept, progress=progress, **reading)
-        dataset, rows = _read(sources, model, part, options)
+        options = ReadingOptions(cache=kept, progress=progress, **given)
+        if folder is None:
+            dataset = _read_new(sources, part, index_path, options)
+            folder = model_beside(index_path, dataset, start, device=device, cache=kept, progress=progress)
+        else:
+            start.refuse(folder)
+        model = load_any_model(folder)
+        make = opener(index_path, model, keep_outputs)
+        if exists(index_path):
+            make().close()
+        dataset, rows = _read(sources, model, part, options) if dataset is None else (dataset, None)
         with make() as index:
             index.set_notes(note_of_model(index, folder))
             done = index_dataset(
@@ -143,9 +153,18 @@ def put_images(
         "files_looked_at": gone.looked_at,
         "n_bits": model.n_bits,
         "model_id": model.model_id,
+        "model": str(folder),
+        "untrained": start_lines(index_path, sources, model),
         "errors_file": errors,
     }
     return about, gone
+
+
+def opener(index_path: "Place", model: "Model | OnnxModel", keep_outputs: str | None) -> "Callable[[], Home]":
+    """Return what makes the index of a model, or opens it."""
+    from nearbit.index import create_index
+
+    return partial(create_index, index_path, model.n_bits, model_id=model.model_id, outputs=keep_outputs, exist_ok=True)
 
 
 def _errors_file(place: "Place") -> Path:
@@ -155,8 +174,11 @@ def _errors_file(place: "Place") -> Path:
     return Path(f"{place.name}.errors.jsonl")
 
 
-def _model_folder(index_path: "Place", given: Path | None) -> Path:
-    """Return the folder of the model whose codes go into an index; one that is given is checked as that is opened."""
+def model_folder_of(index_path: "Place", given: Path | None) -> Path | None:
+    """Return the folder of the model whose codes go into an index: the one given, else the one that the index names.
+
+    One that is given is checked as it is opened. None for a new index for which none is given.
+    """
     from nearbit.index import open_index
     from nearbit.index.homes import exists
     from nearbit.model.load import model_of_index
@@ -164,9 +186,19 @@ def _model_folder(index_path: "Place", given: Path | None) -> Path:
     if given is not None:
         return given
     if not exists(index_path):
-        raise InputError(f"{index_path} is a new index: name the model that makes its codes (--model FOLDER)")
+        return None
     with open_index(index_path, read_only=True) as index:
         return model_of_index(index)
+
+
+def _read_new(sources: Sequence[str], part: str | None, index_path: Path, options: ReadingOptions) -> "Dataset":
+    """Return the images of a new index without a model: all that there are."""
+    if part is not None:
+        raise InputError(
+            f"--part {part} is of the split that a model records, and {index_path} is a new index without one: name "
+            "the model (--model FOLDER), or leave --part out"
+        )
+    return read_images(sources, options)
 
 
 def _read(
@@ -203,4 +235,4 @@ def lines_of(
         )
     if about["missing"] > about["absent"]:
         lines.append(f"{gone.words}: {find}")
-    return [*lines, f"next: nearbit search {about['index']} QUERY.jpg"]
+    return [*lines, *about["untrained"], f"next: nearbit search {about['index']} QUERY.jpg"]

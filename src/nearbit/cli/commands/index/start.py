@@ -1,0 +1,94 @@
+"""A new index for which no model is named: one that nobody trained is made for it, and lies beside it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import click
+
+from nearbit.cli.backbone_options import AUTO, THUMBNAIL, backbone_options, chosen_backbone
+from nearbit.cli.console import Command
+from nearbit.errors import InputError
+from nearbit.progress import Progress
+
+if TYPE_CHECKING:
+    from nearbit.datasets import Dataset
+
+
+def start_options(command: Command) -> Command:
+    """Add the options of a new index without a model."""
+    options = (
+        *backbone_options("For a new INDEX without --model; auto: a pretrained one. "),
+        click.option("--bits", "n_bits", type=click.IntRange(1), help="The same: length of its codes. [default: 128]"),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """What `start_options` are given as."""
+
+    backbone: str = AUTO
+    yes: bool = False
+    n_bits: int | None = None
+
+    @classmethod
+    def taken_from(cls, given: dict[str, Any]) -> Self:
+        """Return those among the options given, which are taken away from there."""
+        return cls(**{one.name: given.pop(one.name) for one in fields(cls) if one.name in given})
+
+    def refuse(self, model: Path) -> None:
+        """Raise `InputError` for options that would do nothing because there is a model."""
+        for name, value in (("--backbone", None if self.backbone == AUTO else self.backbone), ("--bits", self.n_bits)):
+            if value is not None:
+                raise InputError(
+                    f"{name} is for a new index without a model, and {model} makes the codes: leave it out"
+                )
+
+
+def model_beside(
+    index_path: Path, dataset: "Dataset", start: Start, *, device: str, cache: Path, progress: Progress
+) -> Path:
+    """Make a model without training for a new index, save it as INDEX.model, and return that folder."""
+    from nearbit.encoding.fast import network_of
+    from nearbit.untrained import N_BITS, untrained_model
+
+    if not isinstance(index_path, Path):
+        raise InputError(f"{index_path} lies in a server, beside which no model can be made: name one (--model FOLDER)")
+    folder = index_path.with_name(index_path.name + ".model")
+    _check_place(folder)
+    name = start.backbone
+    if name == AUTO:
+        name = chosen_backbone(None, agreed=start.yes, last_resort=THUMBNAIL)
+    model = untrained_model(dataset, name, n_bits=start.n_bits or N_BITS, device=device, cache=cache, progress=progress)
+    model.save(folder, network=network_of(model.network, model.preprocessing))
+    return folder
+
+
+def _check_place(folder: Path) -> None:
+    """Refuse to replace anything but a model that was made so before."""
+    from nearbit.model.manifest import check_target, read_manifest
+
+    check_target(folder)
+    if folder.exists() and not read_manifest(folder).get("record", {}).get("untrained"):
+        raise InputError(f"{folder} stands where the model of a new index would lie: name it (--model {folder})")
+
+
+def start_lines(index_path: Path, sources: Sequence[str], model: Any) -> list[str]:
+    """Return what a person should know of an index whose model nobody trained."""
+    record = getattr(model, "record", {})
+    if not record.get("untrained"):
+        return []
+    backbone = record["options"]["backbone"]
+    how = "random directions, for so few images" if model.method == "random" else model.method
+    lines = [f"codes without training: {backbone}, {how}"]
+    if backbone == "thumbnail":
+        lines.append("a first look only: colors and edges in their places, not what the images show")
+    return [
+        *lines,
+        f"with labels: nearbit train {sources[0]} -o NEW.model, then nearbit index reencode {index_path} --model "
+        "NEW.model",
+    ]

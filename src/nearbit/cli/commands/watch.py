@@ -1,0 +1,159 @@
+"""`nearbit watch`: an index that follows a folder."""
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from nearbit.cli.commands.index.images import COUNTS, keep_outputs_option, model_folder_of
+from nearbit.cli.commands.index.start import Start, model_beside, start_options
+from nearbit.cli.console import (
+    Bars,
+    device_option,
+    echo,
+    emit,
+    image_options,
+    index_argument,
+    json_option,
+    model_of_index_option,
+    read_images,
+)
+from nearbit.errors import InputError
+from nearbit.reading import ReadingOptions
+
+if TYPE_CHECKING:
+    from nearbit.model.bundle import Model
+    from nearbit.model.onnx import OnnxModel
+    from nearbit.watching import Round
+
+
+@click.command("watch", epilog="Example: nearbit watch photos/ birds.index")
+@click.argument("folder", metavar="IMAGES", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@index_argument
+@model_of_index_option
+@start_options
+@keep_outputs_option
+@click.option(
+    "--settle",
+    type=click.FloatRange(0, min_open=True),
+    default=2.0,
+    show_default=True,
+    help="Seconds for which a file must stay as it is before it is taken in.",
+)
+@click.option(
+    "--poll",
+    type=click.FloatRange(0, min_open=True),
+    help="Look every so many seconds in the place of waiting for news, as on a drive of another machine.",
+)
+@device_option
+@image_options
+@json_option
+def command(
+    folder: Path,
+    index_path: Path,
+    model_path: Path | None,
+    keep_outputs: str | None,
+    settle: float,
+    poll: float | None,
+    device: str,
+    cache: Path | None,
+    as_json: bool,
+    **given: Any,
+) -> None:
+    """Keep INDEX the mirror of a folder: first bring it up to date, then add, move and remove as files do.
+
+    A file is taken in once it has stayed as it is for a while, so that half of a copy is not. An image that lies
+    elsewhere now keeps its item. It may be stopped at any moment, with Ctrl-C or however else, and started again; a
+    running nearbit serve of INDEX shows what changes. With --json every change is one line.
+    """
+    from nearbit.files.writing import cache_folder
+    from nearbit.watching import EVERY, Follower, follow
+
+    if not isinstance(index_path, Path):
+        raise InputError(f"an index that is a file can follow a folder, and {index_path} lies in a server")
+    start, kept = Start.taken_from(given), cache or cache_folder()
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    tell = _Teller(folder, index_path, as_json)
+    try:
+        with Bars() as progress:
+            options = ReadingOptions(cache=kept, progress=progress, **given)
+            named = model_folder_of(index_path, model_path)
+            if named is None:
+                images = read_images([str(folder)], options)
+                named = model_beside(index_path, images, start, device=device, cache=kept, progress=progress)
+            else:
+                start.refuse(named)
+            follower = Follower(
+                index_path,
+                folder,
+                _encoder(index_path, model_path, named),
+                options=options,
+                keep_outputs=keep_outputs,
+                device=device,
+                settle=settle,
+            )
+            follow(follower, tell, every=poll or EVERY, polls=poll is not None, progress=progress)
+    except KeyboardInterrupt:
+        echo("\nstopped; nothing is half-written, and the same command goes on")
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _encoder(index_path: Path, given: Path | None, named: Path) -> "Callable[[], Model | OnnxModel]":
+    """Return what gives the model of an index, loaded again where the index has moved over to another one."""
+    from nearbit.model.load import load_any_model, model_of_index, note_of_model
+
+    loaded = [load_any_model(named)]
+
+    def model() -> "Model | OnnxModel":
+        from nearbit.index import create_index, open_index
+
+        if not index_path.exists():
+            one = loaded[0]
+            with create_index(index_path, one.n_bits, model_id=one.model_id) as index:
+                index.set_notes(note_of_model(index, named))
+        with open_index(index_path, read_only=True) as index:
+            if index.model_id not in (None, loaded[0].model_id):
+                loaded[0] = load_any_model(model_of_index(index, given))
+        return loaded[0]
+
+    return model
+
+
+class _Teller:
+    """Says what each look did, where there is anything to say."""
+
+    def __init__(self, folder: Path, index_path: Path, as_json: bool) -> None:
+        self._folder, self._index, self._as_json = folder, index_path, as_json
+        self._is_first = True
+
+    def __call__(self, found: "Round") -> None:
+        if found.trouble:
+            echo(f"nearbit: {found.trouble}")
+        for problem in found.problems:
+            echo(f"skipped: {problem.path}: {problem.reason}")
+        if found.done is not None:
+            self._changes(found)
+
+    def _changes(self, found: "Round") -> None:
+        counts = {name: getattr(found.done, name) for name in COUNTS if name not in ("unchanged", "absent")}
+        words = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
+        if not words and not self._is_first:
+            return
+        about = {
+            "index": str(self._index),
+            "folder": str(self._folder),
+            "items": found.items,
+            **counts,
+            "waiting": found.waiting,
+            "process": os.getpid(),
+        }
+        emit(about, as_json=self._as_json, lines=[f"{self._index}: {found.items} items ({words or 'up to date'})"])
+        sys.stdout.flush()
+        if self._is_first:
+            self._is_first = False
+            echo(f"nearbit watches {self._folder} - stop with Ctrl-C")
