@@ -59,8 +59,3 @@ def _escaped(one: str) -> str:
     if number == 0 or 0xDC80 <= number <= 0xDCFF:
         return f"\\x{number & 0xFF:02x}"
     return f"\\u{number:04x}"
-
-
-def counted(number: int, one: str, many: str) -> str:
-    """Return a number with its word: "1 class", "2 classes"."""
-    return f"{number} {one if number == 1 else many}"
