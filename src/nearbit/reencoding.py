@@ -13,7 +13,7 @@ from nearbit.datasets.check import Checked, check_files
 from nearbit.encoding.inputs import GivenImages
 from nearbit.encoding.pipeline import CHUNK
 from nearbit.encoding.preprocessing import of_pixels
-from nearbit.errors import DataError
+from nearbit.errors import DataError, InputError
 from nearbit.files.writing import cache_folder
 from nearbit.index import Index, Item, open_index
 from nearbit.index.replacing import begin_successor, remove_successor, succeed
@@ -65,7 +65,9 @@ def reencode(
     folder = Path(path)
     aside = folder.with_name(folder.name + ENDING)
     while True:
-        with open_index(path) as index:
+        with open_index(folder) as index:
+            if not isinstance(index, Index):
+                raise InputError(f"an index that is a file can be encoded anew, and {path} lies in a server")
             if index.model_id == model.model_id:
                 remove_successor(aside)
                 return 0

@@ -14,7 +14,7 @@ from nearbit.datasets import Dataset, FileImages, Problem, load_images
 from nearbit.datasets.scan import is_utf8, may_be_image, scan_folder
 from nearbit.errors import DataError, IndexBusyError, IndexFileError, InputError, MissingExtraError
 from nearbit.files.writing import behind_links
-from nearbit.index import Index, create_index, open_index
+from nearbit.index import Home, create_index, open_index
 from nearbit.indexing import Indexed, index_dataset
 from nearbit.progress import Progress, silent
 from nearbit.reading import ReadingOptions
@@ -175,7 +175,7 @@ class Follower:
         )
         return Round(done, items, len(unsettled), self._untold(problems), is_late=bool(unsettled))
 
-    def _opened(self, model: "Model | OnnxModel") -> Index:
+    def _opened(self, model: "Model | OnnxModel") -> Home:
         return create_index(self.index, model.n_bits, model_id=model.model_id, outputs=self._outputs, exist_ok=True)
 
     def _state(self) -> Any:

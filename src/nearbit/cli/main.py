@@ -39,7 +39,7 @@ COMMANDS = {
     "warm": "Compile all inner loops now, so that long work never goes on without.",
     "doctor": "Check the installation: versions, device, extras, cache.",
 }
-HOMES = {"duplicates": "grouping.duplicates", "clusters": "grouping.clusters"}
+HOMES = {"duplicates": "grouping.duplicates", "clusters": "grouping.clusters", "watch": "index.watch"}
 """Modules of commands that lie in a folder of `commands`."""
 OUT_OF_MEMORY = re.compile("can't allocate memory|not enough memory|out of memory", re.IGNORECASE)
 LESS_MEMORY = "take fewer or smaller images at once, a smaller --batch-size or backbone, or a larger machine"

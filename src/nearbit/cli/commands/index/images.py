@@ -191,7 +191,7 @@ def model_folder_of(index_path: "Place", given: Path | None) -> Path | None:
         return model_of_index(index)
 
 
-def _read_new(sources: Sequence[str], part: str | None, index_path: Path, options: ReadingOptions) -> "Dataset":
+def _read_new(sources: Sequence[str], part: str | None, index_path: "Place", options: ReadingOptions) -> "Dataset":
     """Return the images of a new index without a model: all that there are."""
     if part is not None:
         raise InputError(

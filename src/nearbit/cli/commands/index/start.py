@@ -14,6 +14,7 @@ from nearbit.progress import Progress
 
 if TYPE_CHECKING:
     from nearbit.datasets import Dataset
+    from nearbit.index import Place
 
 
 def start_options(command: Command) -> Command:
@@ -50,7 +51,7 @@ class Start:
 
 
 def model_beside(
-    index_path: Path, dataset: "Dataset", start: Start, *, device: str, cache: Path, progress: Progress
+    index_path: "Place", dataset: "Dataset", start: Start, *, device: str, cache: Path, progress: Progress
 ) -> Path:
     """Make a model without training for a new index, save it as INDEX.model, and return that folder."""
     from nearbit.encoding.fast import network_of
@@ -77,7 +78,7 @@ def _check_place(folder: Path) -> None:
         raise InputError(f"{folder} stands where the model of a new index would lie: name it (--model {folder})")
 
 
-def start_lines(index_path: Path, sources: Sequence[str], model: Any) -> list[str]:
+def start_lines(index_path: "Place", sources: Sequence[str], model: Any) -> list[str]:
     """Return what a person should know of an index whose model nobody trained."""
     record = getattr(model, "record", {})
     if not record.get("untrained"):
