@@ -56,6 +56,8 @@ def test_commands_and_options_in_pages_exist(page: Path) -> None:
         command = cli.get_command(click.Context(cli), words[0])
         assert command is not None
         if isinstance(command, click.Group):
+            if words[0] == "index" and words[1].endswith("/"):  # a folder alone is what `add` takes
+                words = [words[0], "add", *words[1:]]
             assert words[1] in command.commands, f"{page.name} shows nearbit {words[0]} {words[1]}"
             command = command.commands[words[1]]
         known = {name for parameter in command.params for name in parameter.opts}

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from nearbit.cli.console import counted, echo, emit, index_argument, json_option, max_pixels_option, table
+from nearbit.cli.console import echo, emit, index_argument, json_option, max_pixels_option, table
+from nearbit.names import counted
 
 if TYPE_CHECKING:
     from nearbit.grouping import ClusterTold

@@ -7,7 +7,6 @@ import click
 
 from nearbit.cli.console import (
     Bars,
-    counted,
     echo,
     emit,
     index_argument,
@@ -16,6 +15,7 @@ from nearbit.cli.console import (
     table,
 )
 from nearbit.files.writing import path_seen_from
+from nearbit.names import counted
 
 if TYPE_CHECKING:
     from nearbit.grouping import Copy, Duplicates
