@@ -19,7 +19,7 @@ from nearbit.demo.searches import SHOWN_QUERIES
 from nearbit.demo.stories import gray_values
 from nearbit.index import open_index
 from nearbit.model import load_model
-from nearbit.report.demo_page import OWN_IMAGES
+from nearbit.report.demo_page import AT_ONCE, WITH_LABELS
 from nearbit.report.demo_parts import Centers, Chapter, FloatFigure, PageCell
 from nearbit.report.demo_readings import reading_of_centers, readings
 from nearbit.report.svg import bit_strip, distance_map, dot_chart, line_chart, similarity_map
@@ -89,17 +89,18 @@ def test_last_lines_can_be_pasted(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert run(["demo", "-o", str(folder), "--bits", "8"]) == 0
     printed = capsys.readouterr().out.splitlines()
     lines = [line for line in printed if line.startswith("nearbit ")]
-    (search,) = [line for line in lines if line.startswith("nearbit search ") and "--id" in line]
+    search = lines[0]
     assert run(shlex.split(search)[1:]) == 0
     assert capsys.readouterr().out.startswith("item 1:")
-    (serve,) = [line for line in lines if line.startswith("nearbit serve ")]
+    serve = lines[1]
     assert shlex.split(serve) == ["nearbit", "serve", str(folder / "digits.index")]
-    assert lines[-len(OWN_IMAGES) :] == list(OWN_IMAGES)
+    assert lines[2:] == [*AT_ONCE, *WITH_LABELS]
     page = (folder / "report.html").read_text(encoding="utf-8")
-    assert "\n".join(OWN_IMAGES) in page
+    assert "\n".join(AT_ONCE) in page
+    assert "\n".join(WITH_LABELS) in page
 
 
-@pytest.mark.parametrize("line", OWN_IMAGES)
+@pytest.mark.parametrize("line", [*AT_ONCE, *WITH_LABELS])
 def test_commands_for_own_images_are_those_of_the_readme(line: str) -> None:
     readme = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
     assert re.search(rf"^\$ {re.escape(line)}( +#.*)?$", readme, re.MULTILINE), "README has other first commands"
@@ -138,8 +139,8 @@ def cell(method: str, found: float, asymmetric: float | None = None) -> PageCell
 
 def read(*cells: PageCell, floats: tuple[FloatFigure, ...] = ()) -> str:
     chapter = Chapter(
-        name="some", title="", words="", dataset=None, cells=cells, floats=floats, centers=(), shown=None, chance=0.1,
-        found=(),
+        name="some", title="", words="", over_seeds="", dataset=None, cells=cells, floats=floats, centers=(), shown=None,
+        chance=0.1, found=(),
     )  # type: ignore[arg-type]  # fmt: skip
     return " ".join(readings(chapter))
 

@@ -100,6 +100,7 @@ class _Prepared:
             name=self.story.name,
             title=self.story.title,
             words=self.story.words,
+            over_seeds=self.story.over_seeds,
             dataset=self.images,
             cells=tuple(_cell(own[network], measured[network]) for network in self.networks),
             floats=_floats(self.data, measured[self.networks[0]]),
@@ -117,7 +118,7 @@ def _chance(dataset: Dataset, split: Split) -> float:
 
 
 def _cell(model: Model, evaluation: Evaluation) -> PageCell:
-    report = evaluation.report
+    report, took = evaluation.report, model.record["seconds"]
     return PageCell(
         method=model.method,
         n_bits=model.n_bits,
@@ -126,7 +127,7 @@ def _cell(model: Model, evaluation: Evaluation) -> PageCell:
         map_database_order=report.map_database_order,
         distinct_codes=report.distinct_codes,
         n_database=report.n_database,
-        seconds=float(model.record["seconds"]["training"]),
+        seconds=float(took["similarity"] + took["training"]),
     )
 
 

@@ -14,13 +14,19 @@ from nearbit.report.plots import leaf_order
 from nearbit.report.svg import bit_strip, distance_map, dot_chart, line_chart, similarity_map
 
 PICTURE = 96
-OWN_IMAGES = (
-    "nearbit train photos/ --method crh --bits 64 -o birds.model",
-    "nearbit index add birds.index photos/ --model birds.model",
-    "nearbit search birds.index query.jpg -k 10",
-    "nearbit evaluate birds.model photos/",
+AT_ONCE = (
+    "nearbit index photos/",
+    "nearbit search photos.index query.jpg -k 10",
+    "nearbit serve photos.index",
 )
-"""What to type for images of one's own, as README has it."""
+"""What to type for images of one's own that nobody labelled, as README has it."""
+
+WITH_LABELS = (
+    "nearbit train photos/ --bits 64 -o birds.model",
+    "nearbit evaluate birds.model photos/",
+    "nearbit index reencode photos.index --model birds.model",
+)
+"""What to type where there is one folder a class, as README has it."""
 
 HEADER = ("method", "bits", "mAP", "asymmetric", "database order", "distinct codes", "seconds")
 
@@ -81,9 +87,9 @@ def _chapter(chapter: Chapter) -> list[str]:
         f"<h2>{escape(chapter.title)}</h2>",
         f"<p>{escape(chapter.words)}</p>",
         html_table(HEADER, rows, [*bold, *(False for _ in chapter.floats)]),
-        f'<p class="note">{meaning}Seconds: training alone. A random order of the database would reach '
-        f"{chapter.chance:.2f}.</p>",
-        *[f"<p>{escape(words)}</p>" for words in readings(chapter)],
+        f'<p class="note">{meaning}Seconds: training, a classifier before it included. A random order of '
+        f"the database would reach {chapter.chance:.2f}.</p>",
+        *[f"<p>{escape(words)}</p>" for words in [*readings(chapter), chapter.over_seeds] if words],
         *(_followed(chapter) if chapter.centers else [_charts(chapter, len(best))]),
         f"<h3>Searches with {escape(model.method)} at {model.n_bits} bits</h3>",
         f'<p class="note">{_worst_words(chapter)}</p>',
@@ -187,9 +193,14 @@ def _thumbnail(dataset: Dataset, row: int) -> str:
 
 
 def _next_steps() -> list[str]:
-    lines = "\n".join(OWN_IMAGES)
     return [
         "<h2>With your own images</h2>",
-        "<p>A folder with one folder a class is all that is needed:</p>",
-        f"<pre><code>{escape(lines)}</code></pre>",
+        "<p>A folder of images can be searched at once, with a pretrained network and codes that nobody trained:</p>",
+        _commands(AT_ONCE),
+        "<p>With one folder a class, codes are trained, and the index moves over to them:</p>",
+        _commands(WITH_LABELS),
     ]
+
+
+def _commands(lines: Sequence[str]) -> str:
+    return f"<pre><code>{escape(chr(10).join(lines))}</code></pre>"

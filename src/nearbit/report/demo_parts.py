@@ -93,6 +93,7 @@ class Chapter:
     Attributes:
         name: of its files in the folder.
         title, words: what stands above the figures.
+        over_seeds: what several seeds showed, or nothing.
         dataset: the images.
         cells: one a model.
         floats: what the features give without codes; empty where a network was trained whole.
@@ -105,6 +106,7 @@ class Chapter:
     name: str
     title: str
     words: str
+    over_seeds: str
     dataset: Dataset
     cells: tuple[PageCell, ...]
     floats: tuple[FloatFigure, ...]

@@ -78,10 +78,10 @@ def dot_chart(rows: Mapping[str, Mapping[str, float]], levels: Mapping[str, floa
 
     parts = [_tick(across(tick), top, bottom, f"{tick:.2f}") for tick in np.linspace(low, high, 5)]
     for number, (name, value) in enumerate(levels.items()):
-        at, y = across(value), 14 + 15 * number
+        at, up = across(value), 14 + 15 * number
         look = 'stroke="var(--muted)" stroke-dasharray="4 3" stroke-width="1.5"'
-        parts.append(f'<line x1="{at:.1f}" x2="{at:.1f}" y1="{y + 4}" y2="{bottom:.1f}" {look}/>')
-        parts.append(text(round(at, 1), y, f"{name} {value:.3f}", fill=MUTED, size=11))
+        parts.append(f'<line x1="{at:.1f}" x2="{at:.1f}" y1="{up + 4}" y2="{bottom:.1f}" {look}/>')
+        parts.append(text(round(at, 1), up, f"{name} {value:.3f}", fill=MUTED, size=11))
     for number, (name, values) in enumerate(rows.items()):
         y = top + gap * (number + 0.5) + 3
         parts.append(text(left - 10, y + 4, name, anchor="end", size=13))

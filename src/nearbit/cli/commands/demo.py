@@ -67,7 +67,7 @@ def _float_row(row: Mapping[str, Any]) -> tuple[object, ...]:
 def _next_lines(output: Path, report: str) -> list[str]:
     """Return what to do next; each line can be pasted as it is."""
     from nearbit.extras import install_hint
-    from nearbit.report.demo_page import OWN_IMAGES
+    from nearbit.report.demo_page import AT_ONCE, WITH_LABELS
 
     index = shlex.quote(str(output / "digits.index"))
     return [
@@ -79,7 +79,10 @@ def _next_lines(output: Path, report: str) -> list[str]:
         f"nearbit serve {index}",
         "",
         "# With your own images",
-        *OWN_IMAGES,
+        *AT_ONCE,
+        "",
+        "# With one folder a class: codes that are trained",
+        *WITH_LABELS,
     ]
 
 
