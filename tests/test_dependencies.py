@@ -11,7 +11,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 EXTRAS = PROJECT["optional-dependencies"]
 TESTED_EXTRAS = (
     "hf", "plots", "serve", "faiss", "usearch", "parquet", "remote", "ray", "postgresql", "tensorboard", "onnx",
-    "notebook", "docs", "watch", "dev",
+    "notebook", "docs", "watch", "milvus", "dev",
 )  # fmt: skip
 REQUIREMENTS = [*PROJECT["dependencies"], *(one for extra in EXTRAS.values() for one in extra)]
 

@@ -42,6 +42,7 @@ def in_postgresql(request):
 
 def in_milvus(request):
     server = request.getfixturevalue("milvus")
+    request.addfinalizer(lambda: milvus_server.forget(server))
     return lambda: milvus_server.address(server, next(NUMBERS))
 
 

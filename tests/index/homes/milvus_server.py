@@ -43,6 +43,7 @@ class MilvusProcess:
                 self.stop()
                 raise RuntimeError(self._last_words())
             time.sleep(0.2)
+        self.host = (self.folder / "address").read_text()  # it takes another port where this one is not free yet
 
     def stop(self):
         """Stop it; a second call does nothing."""
@@ -71,27 +72,13 @@ class MilvusElsewhere:
         self.host = host
         self.prefix = f"test{secrets.token_hex(4)}_"
 
-    def forget(self):
-        """Drop what the tests left there."""
-        from pymilvus import MilvusClient
-
-        client = MilvusClient(f"http://{self.host}", dedicated=True)
-        for name in client.list_collections():
-            if name.startswith(self.prefix):
-                client.drop_collection(name)
-        client.close()
-
 
 @contextmanager
 def started():
     """Give a running server; skip loudly where it cannot be started."""
     pytest.importorskip("pymilvus", reason="pymilvus is not installed: Milvus is not tested")
     if "NEARBIT_MILVUS" in os.environ:
-        server = MilvusElsewhere(os.environ["NEARBIT_MILVUS"])
-        try:
-            yield server
-        finally:
-            server.forget()
+        yield MilvusElsewhere(os.environ["NEARBIT_MILVUS"])
         return
     pytest.importorskip("milvus", reason="the package milvus (a server) is not installed: Milvus is not tested")
     folder = Path(tempfile.mkdtemp(prefix="nearbit-milvus-"))
@@ -120,6 +107,17 @@ def address(server, name, **options):
     return f"milvus://{server.host}?index={server.prefix}{name}{more}"
 
 
+def forget(server):
+    """Drop what a test left there: many collections make a server slow."""
+    from pymilvus import MilvusClient
+
+    client = MilvusClient(f"http://{server.host}", dedicated=True)
+    for name in client.list_collections():
+        if name.startswith(server.prefix):
+            client.drop_collection(name)
+    client.close()
+
+
 def serve(folder, port, health):
     """Run a server until the standard input ends or the server does."""
     from milvus import MilvusServer
@@ -128,6 +126,7 @@ def serve(folder, port, health):
     server.set_base_dir(folder)
     server.listen_port, server.webservice_port = int(port), int(health)
     server.start()
+    (Path(folder) / "address").write_text(f"127.0.0.1:{server.listen_port}")
     try:
         while server.server_proc.poll() is None and not _has_ended(sys.stdin):
             pass

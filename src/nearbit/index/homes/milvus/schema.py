@@ -23,6 +23,7 @@ MOST_BITS = 262_144
 """Of a binary vector of Milvus."""
 
 MOST_LISTS, MOST_SHARDS = 65_536, 16
+LOAD_SECONDS = 120.0
 
 _TYPES = {
     "id": DataType.INT64,
@@ -121,9 +122,9 @@ def loaded(server: Server, name: str, facts: Mapping[str, str]) -> None:
             if nlist:
                 kind = {"index_type": "BIN_IVF_FLAT", "params": {"nlist": nlist}}
             params.add_index("code", metric_type="HAMMING", **kind)
-            client.create_index(name, params, timeout=SECONDS, sync=False)
+            client.create_index(name, params, timeout=LOAD_SECONDS, sync=False)
         if client.get_load_state(name, timeout=SECONDS)["state"] == LoadState.NotLoad:
-            client.load_collection(name, timeout=SECONDS, _async=True)
+            client.load_collection(name, timeout=LOAD_SECONDS, _async=True)
 
     server.call(work)
 
