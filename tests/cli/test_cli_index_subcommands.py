@@ -12,7 +12,7 @@ from nearbit.cli import main
 from nearbit.index import create_index, open_index
 
 SUBCOMMANDS = (
-    "add", "sync", "remove", "verify", "compact", "stats", "replace", "filter", "export", "import", "snapshot",
+    "add", "sync", "reencode", "remove", "verify", "compact", "stats", "replace", "filter", "export", "import", "snapshot",
     "restore", "copy",
 )  # fmt: skip
 
@@ -176,7 +176,7 @@ def test_options_that_do_not_belong_are_refused(index, refused, arguments):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "give a subcommand: add, sync, remove, verify"),
+        ([], "give a subcommand: add, sync, reencode, remove, verify"),
         (["add"], "Missing argument 'INDEX'"),
         (["add", "a.index"], "Missing argument 'IMAGES...'"),
         (["verify", "a.index", "b.index"], "unexpected extra argument"),
