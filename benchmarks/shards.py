@@ -65,7 +65,9 @@ def main() -> None:
 
 def write_shards(folder: Path, images: Path, n_shards: int, per_shard: int) -> int:
     """Write photographs, over and over where there are too few, into tars; return how many."""
-    found = sorted(file for file in images.rglob("*") if file.suffix.lower() in (".jpg", ".jpeg", ".png"))
+    found = sorted(file for file in images.resolve().rglob("*") if file.suffix.lower() in (".jpg", ".jpeg", ".png"))
+    if not found:
+        raise SystemExit(f"{images} holds no photographs (.jpg, .jpeg, .png)")
     files = [found[row % len(found)].absolute() for row in range(n_shards * per_shard)]
     folder.mkdir()
     for shard in range(n_shards):

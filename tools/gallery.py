@@ -6,6 +6,7 @@ FOLDER keeps the demo, the comparison and the model between runs (some minutes t
 chromium, chromedriver, selenium and the extra plots. The pictures lie in docs/gallery and have 300 kB in all at most.
 """
 
+import json
 import shutil
 import subprocess
 import sys
@@ -35,14 +36,19 @@ class Shot:
     elements: str
 
 
-ROWS = "[...document.querySelectorAll('.row')]"
+def all_of(selector: str) -> str:
+    """Return JavaScript for all elements that a selector of CSS finds, as a list."""
+    return f"[...document.querySelectorAll({json.dumps(selector)})]"
+
+
 TABLE = "[...document.querySelectorAll('table')].find(e => e.querySelector('.best')).parentElement"
 CHART = "...document.querySelector('.legend').children, document.querySelector('.panels svg')"
-MAPS = "[...document.querySelectorAll('svg[aria-label^=\"distances between\"]')]"
 SHOTS = (
-    Shot("digits-search.png", "demo/report.html", f"{ROWS}.slice(0, 3)"),
-    Shot("shapes-search.png", "demo/report.html", f"{ROWS}.slice(6, 9)"),
-    Shot("shapes-centers.png", "demo/report.html", f"[{MAPS}.at(-1)]"),
+    Shot("digits-search.png", "demo/report.html", f"{all_of('#digits .row')}.slice(0, 3)"),
+    Shot("shapes-search.png", "demo/report.html", f"{all_of('#shapes .row')}.slice(0, 3)"),
+    Shot("few-images.png", "demo/report.html", all_of("#digits-few .dots")),
+    Shot("few-centers.png", "demo/report.html", all_of("#digits-few .beside > div")),
+    Shot("shapes-centers.png", "demo/report.html", all_of("#shapes .beside svg")),
     Shot("compare-table.png", "compared/report.html", f"[{TABLE}]"),
     Shot("compare-lengths.png", "compared/report.html", f"[{CHART}]"),
 )

@@ -7,6 +7,11 @@ _BLANK = "\u200b\u2060\ufeff"
 """What is not seen and is no space to Python: zero width space, word joiner, byte order mark."""
 
 
+def counted(number: int, one: str, many: str) -> str:
+    """Return a number with its word: "1 class", "2 classes"."""
+    return f"{number} {one if number == 1 else many}"
+
+
 def label_name(text: str) -> str:
     """Return the name of a class as it is kept: composed (Unicode NFC), no blanks around it; "" where nothing is left.
 
@@ -54,8 +59,3 @@ def _escaped(one: str) -> str:
     if number == 0 or 0xDC80 <= number <= 0xDCFF:
         return f"\\x{number & 0xFF:02x}"
     return f"\\u{number:04x}"
-
-
-def counted(number: int, one: str, many: str) -> str:
-    """Return a number with its word: "1 class", "2 classes"."""
-    return f"{number} {one if number == 1 else many}"

@@ -13,9 +13,11 @@ from nearbit.datasets.check import Checked, check_files
 from nearbit.encoding.inputs import GivenImages
 from nearbit.encoding.pipeline import CHUNK
 from nearbit.encoding.preprocessing import of_pixels
-from nearbit.errors import DataError, InputError
+from nearbit.errors import DataError
 from nearbit.files.writing import cache_folder
 from nearbit.index import Index, Item, open_index
+from nearbit.index.homes.embedded import of_a_file
+from nearbit.index.opening import file_of
 from nearbit.index.replacing import begin_successor, remove_successor, succeed
 from nearbit.indexing_places import is_gone, names_a_file
 from nearbit.progress import Progress, silent
@@ -56,18 +58,17 @@ def reencode(
         How many items were given new codes; 0 where the index holds codes of this model already.
 
     Raises:
-        InputError: the model takes features and no images.
+        InputError: the model takes features and no images, or the index lies in a server.
         DataError: an item has no image file, or one that is gone or cannot be read: the index is as it was.
         IndexBusyError: another process writes to the index for long, or encodes it anew at the same time.
         IndexFileError: a file cannot be read or written: the index is as it was.
     """
     of_pixels(model.preprocessing, "an index of images")
-    folder = Path(path)
+    folder = file_of(path)
     aside = folder.with_name(folder.name + ENDING)
     while True:
-        with open_index(folder) as index:
-            if not isinstance(index, Index):
-                raise InputError(f"an index that is a file can be encoded anew, and {path} lies in a server")
+        with open_index(folder) as opened:
+            index = of_a_file(opened, "codes of another model")
             if index.model_id == model.model_id:
                 remove_successor(aside)
                 return 0

@@ -14,7 +14,8 @@ from click.core import ParameterSource
 
 from nearbit.errors import InputError
 from nearbit.json_text import unstorable
-from nearbit.names import counted, escaped
+from nearbit.names import counted as counted
+from nearbit.names import escaped
 from nearbit.progress import Progress, about
 from nearbit.reading import ClassLevel, ReadingOptions
 

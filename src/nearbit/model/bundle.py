@@ -93,8 +93,7 @@ class Model:
     record: dict[str, Any] = field(default_factory=dict)
 
     def __repr__(self) -> str:
-        spec = self.network.backbone.spec
-        classes = counted(len(self.classes), "class", "classes")
+        spec, classes = self.network.backbone.spec, counted(len(self.classes), "class", "classes")
         return f"Model({self.method!r}: {self.n_bits} bits, {classes}, backbone {spec.name!r})"
 
     @property

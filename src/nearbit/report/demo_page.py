@@ -1,74 +1,28 @@
 """The page of `nearbit demo`: tables, charts, and query images with their nearest neighbours."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from html import escape
-from typing import Any
 
 import numpy as np
 
-from nearbit.codes import Codes, Signs, hamming_distances, pack, unpack
+from nearbit.codes import Signs, hamming_distances, pack, unpack
 from nearbit.datasets import Dataset
-from nearbit.model.bundle import Model
+from nearbit.report.demo_parts import Centers, Chapter, FloatFigure, FoundImage, Neighbour, PageCell
+from nearbit.report.demo_readings import reading_of_centers, readings
 from nearbit.report.page import html_table, page, picture
-from nearbit.report.svg import bit_strip, distance_map, line_chart
+from nearbit.report.plots import leaf_order
+from nearbit.report.svg import bit_strip, distance_map, dot_chart, line_chart, similarity_map
 
 PICTURE = 96
+OWN_IMAGES = (
+    "nearbit train photos/ --method crh --bits 64 -o birds.model",
+    "nearbit index add birds.index photos/ --model birds.model",
+    "nearbit search birds.index query.jpg -k 10",
+    "nearbit evaluate birds.model photos/",
+)
+"""What to type for images of one's own, as README has it."""
 
-
-@dataclass(frozen=True, kw_only=True)
-class PageCell:
-    """One trained model: method, bits and what was measured."""
-
-    method: str
-    n_bits: int
-    tie_aware_map: float
-    map_database_order: float
-    distinct_codes: int
-    n_database: int
-    seconds: float
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the values as JSON-ready data."""
-        return asdict(self)
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Neighbour:
-    """One item found: its row, its distance in bits, its code, and whether it shares a label with the query."""
-
-    row: int
-    distance: int
-    code: Codes
-    hit: bool
-
-
-@dataclass(frozen=True, eq=False)
-class FoundImage:
-    """One query: its row, its signs int8 `(n_bits,)`, and its neighbours in rank order."""
-
-    row: int
-    signs: Signs
-    neighbours: tuple[Neighbour, ...]
-
-
-@dataclass(frozen=True, eq=False)
-class Chapter:
-    """What the page tells of one data set; `shown` is the model whose searches are pictured.
-
-    `chance` is the share of database images that are relevant to a query, on average: the precision of a random order.
-    """
-
-    title: str
-    words: str
-    dataset: Dataset
-    cells: tuple[PageCell, ...]
-    shown: Model
-    chance: float
-    found: tuple[FoundImage, ...]
-
-
-HEADER = ("method", "bits", "mAP@ALL, tie-aware", "mAP@ALL, database order", "distinct codes", "seconds")
+HEADER = ("method", "bits", "mAP", "asymmetric", "database order", "distinct codes", "seconds")
 
 
 def cell_row(cell: PageCell) -> tuple[str, ...]:
@@ -77,25 +31,34 @@ def cell_row(cell: PageCell) -> tuple[str, ...]:
         cell.method,
         str(cell.n_bits),
         f"{cell.tie_aware_map:.4f}",
+        "-" if cell.asymmetric_map is None else f"{cell.asymmetric_map:.4f}",
         f"{cell.map_database_order:.4f}",
         f"{cell.distinct_codes} of {cell.n_database}",
         f"{cell.seconds:.1f}",
     )
 
 
-def demo_page(chapters: Sequence[Chapter]) -> str:
+def float_row(figure: FloatFigure) -> tuple[str, ...]:
+    """Return the texts of what floats give, under `HEADER`: the bits are those of the floats."""
+    return (figure.name, str(32 * figure.width), f"{figure.tie_aware_map:.4f}", "-", "-", "-", "-")
+
+
+def demo_page(chapters: Sequence[Chapter], *, seed: int) -> str:
     """Return the whole page as HTML."""
     cells = [cell for chapter in chapters for cell in chapter.cells]
-    seconds = sum(cell.seconds for cell in cells)
+    seconds, methods = sum(cell.seconds for cell in cells), {cell.method for cell in cells}
     body = [
         "<h1>nearbit demo</h1>",
-        f'<p class="lead">Two data sets, two methods, {len(cells)} networks trained in {seconds:.0f} s, then '
-        "indexed, searched and measured. "
+        f'<p class="lead">{len(chapters)} chapters, {len(methods)} methods, {len(cells)} networks trained in '
+        f"{seconds:.0f} s, then indexed, searched and measured. "
         "A network turned each image into a short code of bits; images of the same meaning lie few bits apart.</p>",
-        "<p>The tie-aware figure is the exact expectation over the order of items at equal distance. The figure "
-        "beside it takes ties in database order, in the manner of most published tables. Both are measured on query "
-        "images that training never saw; the epoch was chosen on separate validation images. One seed: differences of "
-        "a point or two are noise.</p>",
+        "<p><b>mAP</b> is mean average precision over the whole database, tie-aware: the exact expectation over the "
+        "order of items at equal distance. <b>Asymmetric</b> ranks the same codes by the query's real outputs. "
+        "<b>Database order</b> takes ties as they come, in the manner of most published tables. All are measured on "
+        "query images that training never saw; the epoch was chosen on separate validation images.</p>",
+        f"<p><b>One seed ({seed})</b> decided the split and the weights: what it says of two methods a point or two "
+        "apart may be otherwise with the next. <code>nearbit demo --seed 1 -o another</code> shows another, "
+        "<code>nearbit compare</code> tests over seeds.</p>",
     ]
     for chapter in chapters:
         body += _chapter(chapter)
@@ -104,32 +67,24 @@ def demo_page(chapters: Sequence[Chapter]) -> str:
 
 
 def _chapter(chapter: Chapter) -> list[str]:
+    model = chapter.shown
     best = {
         bits: max(cell.tie_aware_map for cell in chapter.cells if cell.n_bits == bits)
         for bits in {cell.n_bits for cell in chapter.cells}
     }
-    rows = [cell_row(cell) for cell in chapter.cells]
-    bold = [cell.tie_aware_map == best[cell.n_bits] for cell in chapter.cells]
-    series: dict[str, dict[int, float]] = {}
-    for cell in chapter.cells:
-        series.setdefault(cell.method, {})[cell.n_bits] = cell.tie_aware_map
-    model = chapter.shown
-    packed = pack(model.centers.centers)
-    order = _family_order(chapter.dataset)
-    distances = hamming_distances(packed, packed, model.n_bits)[np.ix_(order, order)]
-    names = [chapter.dataset.classes[place] for place in order]
-    chart = ""
-    if len(best) > 1:
-        drawn = line_chart(series, x_label="bits", y_label="tie-aware mAP@ALL")
-        chart = f"<div><h3>Quality by code length</h3>{drawn}</div>"
+    rows = [cell_row(cell) for cell in chapter.cells] + [float_row(figure) for figure in chapter.floats]
+    several = len({cell.method for cell in chapter.cells}) > 1
+    bold = [several and cell.tie_aware_map == best[cell.n_bits] for cell in chapter.cells]
+    meaning = "Bold: the highest at this number of bits. " if several else ""
     return [
+        f'<section id="{escape(chapter.name)}">',
         f"<h2>{escape(chapter.title)}</h2>",
         f"<p>{escape(chapter.words)}</p>",
-        html_table(HEADER, rows, bold),
-        '<p class="note">Bold: the better method at this number of bits. Seconds: training alone. A random order of '
-        f"the database would reach {chapter.chance:.2f}.</p>",
-        f'<div class="beside">{chart}<div><h3>Distances between class centers, {escape(model.method)}, '
-        f"{model.n_bits} bits</h3>{distance_map(distances, names, n_bits=model.n_bits)}</div></div>",
+        html_table(HEADER, rows, [*bold, *(False for _ in chapter.floats)]),
+        f'<p class="note">{meaning}Seconds: training alone. A random order of the database would reach '
+        f"{chapter.chance:.2f}.</p>",
+        *[f"<p>{escape(words)}</p>" for words in readings(chapter)],
+        *(_followed(chapter) if chapter.centers else [_charts(chapter, len(best))]),
         f"<h3>Searches with {escape(model.method)} at {model.n_bits} bits</h3>",
         f'<p class="note">{_worst_words(chapter)}</p>',
         '<p class="note key">'
@@ -137,7 +92,62 @@ def _chapter(chapter: Chapter) -> list[str]:
         '<span style="background:var(--miss)"></span>does not, or a bit that differs'
         '<span style="background:var(--bit)"></span>a bit that is 1</p>',
         *[_search_row(chapter.dataset, model.n_bits, found) for found in chapter.found],
+        "</section>",
     ]
+
+
+def _charts(chapter: Chapter, n_lengths: int) -> str:
+    """Return quality by length, where there are several, beside the distances of the centers of the model shown."""
+    model, series = chapter.shown, dict[str, dict[int, float]]()
+    for cell in chapter.cells:
+        series.setdefault(cell.method, {})[cell.n_bits] = cell.tie_aware_map
+    packed = pack(model.centers.centers)
+    order = _family_order(chapter.dataset)
+    distances = hamming_distances(packed, packed, model.n_bits)[np.ix_(order, order)]
+    names = [chapter.dataset.classes[place] for place in order]
+    chart = ""
+    if n_lengths > 1:
+        chart = f"<div><h3>Quality by code length</h3>{line_chart(series, x_label='bits', y_label='mAP')}</div>"
+    return (
+        f'<div class="beside">{chart}<div><h3>Distances between class centers, {escape(model.method)}, '
+        f"{model.n_bits} bits</h3>{distance_map(distances, names, n_bits=model.n_bits)}</div></div>"
+    )
+
+
+def _followed(chapter: Chapter) -> list[str]:
+    """Return codes beside floats, and the centers of methods beside the similarity that the first of them followed."""
+    dots = {
+        cell.method: {"by signs": cell.tie_aware_map}
+        | ({} if cell.asymmetric_map is None else {"by real outputs": cell.asymmetric_map})
+        for cell in chapter.cells
+    }
+    levels = {figure.name: figure.tie_aware_map for figure in chapter.floats}
+    similarity = chapter.centers[0].similarity
+    order = leaf_order(-similarity)
+    names = [chapter.dataset.classes[place] for place in order]
+    drawn = similarity_map(similarity[np.ix_(order, order)], names)
+    return [
+        f'<h3>Codes beside floats</h3><div class="dots">{dot_chart(dots, levels, x_label="mAP")}</div>',
+        "<h3>Centers beside the similarity of the classes</h3>",
+        "<p>Each class has a center, the word that its codes are drawn to. SHC first asks a classifier what it takes "
+        "training images for besides their class, and searches centers that are as alike as their classes, under a "
+        "least distance. CSQ's centers are fixed before any image is seen. Classes stand in an order that brings like "
+        "ones together; dark is alike, or near.</p>",
+        f'<div class="beside"><div><h3>Similarity, by what a classifier confuses</h3>{drawn}</div>',
+        *[_map_of(centers, order.tolist(), names) for centers in chapter.centers],
+        "</div>",
+        '<p class="note">SHC\'s centers were searched to follow this very similarity, so that they do says that the '
+        "search works. Whether it helps is what the table says.</p>",
+    ]
+
+
+def _map_of(centers: Centers, order: list[int], names: list[str]) -> str:
+    distances = centers.distances[np.ix_(order, order)]
+    return (
+        f"<div><h3>Distances of centers, {escape(centers.method)}, {centers.n_bits} bits</h3>"
+        f"{distance_map(distances, names, n_bits=centers.n_bits)}"
+        f'<p class="note">{escape(reading_of_centers(centers))}</p></div>'
+    )
 
 
 def _worst_words(chapter: Chapter) -> str:
@@ -177,11 +187,9 @@ def _thumbnail(dataset: Dataset, row: int) -> str:
 
 
 def _next_steps() -> list[str]:
+    lines = "\n".join(OWN_IMAGES)
     return [
         "<h2>With your own images</h2>",
         "<p>A folder with one folder a class is all that is needed:</p>",
-        "<pre><code>nearbit train photos/ --method crh --bits 64 -o birds.model\n"
-        "nearbit index add birds.index photos/ --model birds.model\n"
-        "nearbit search birds.index query.jpg -k 10\n"
-        "nearbit evaluate birds.model photos/</code></pre>",
+        f"<pre><code>{escape(lines)}</code></pre>",
     ]

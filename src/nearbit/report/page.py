@@ -53,6 +53,10 @@ summary { cursor: pointer; color: var(--muted); margin: 10px 0; }
 .row { border-bottom: 1px solid var(--rule); }
 .found { display: grid; grid-template-columns: repeat(8, 1fr); gap: 8px; }
 @media (max-width: 900px) { .found { grid-template-columns: repeat(auto-fill, minmax(84px, 1fr)); } }
+@media (max-width: 520px) {
+  .row { grid-template-columns: 64px 1fr; gap: 8px; }
+  .found { grid-template-columns: repeat(4, 1fr); gap: 6px; }
+}
 figure { margin: 0; background: var(--card); border: 1px solid var(--rule); border-radius: 8px; padding: 6px; }
 figure.hit { border-bottom: 3px solid var(--hit); }
 figure.miss { border-bottom: 3px solid var(--miss); }

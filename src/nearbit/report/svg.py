@@ -60,6 +60,59 @@ def _spread(heights: Mapping[str, float], gap: float = 16.0) -> dict[str, float]
     return placed
 
 
+def dot_chart(rows: Mapping[str, Mapping[str, float]], levels: Mapping[str, float], *, x_label: str) -> str:
+    """Return a chart of values along one axis: a row of dots a name, and dashed lines for levels.
+
+    Args:
+        rows: name to {what: value from 0 to 1}; of the whats, the same in each row, the first is drawn full.
+        levels: values by name that go through all rows, named above.
+        x_label: what lies along the bottom.
+    """
+    every = [value for values in rows.values() for value in values.values()] + list(levels.values())
+    low, high = np.floor(min(every) * 20 - 0.2) / 20, np.ceil(max(every) * 20 + 0.2) / 20
+    left, right, top, gap = 56.0, 376.0, 20.0 + 15 * len(levels), 26.0
+    bottom = top + gap * len(rows) + 6
+
+    def across(value: float) -> float:
+        return float(left + (right - left) * (value - low) / (high - low))
+
+    parts = [_tick(across(tick), top, bottom, f"{tick:.2f}") for tick in np.linspace(low, high, 5)]
+    for number, (name, value) in enumerate(levels.items()):
+        at, y = across(value), 14 + 15 * number
+        look = 'stroke="var(--muted)" stroke-dasharray="4 3" stroke-width="1.5"'
+        parts.append(f'<line x1="{at:.1f}" x2="{at:.1f}" y1="{y + 4}" y2="{bottom:.1f}" {look}/>')
+        parts.append(text(round(at, 1), y, f"{name} {value:.3f}", fill=MUTED, size=11))
+    for number, (name, values) in enumerate(rows.items()):
+        y = top + gap * (number + 0.5) + 3
+        parts.append(text(left - 10, y + 4, name, anchor="end", size=13))
+        parts += [_dot(across(value), y, name, what, value, full=not place) for place, (what, value) in _placed(values)]
+    whats = list(dict.fromkeys(what for values in rows.values() for what in values))
+    parts.append(text((left + right) / 2, bottom + 36, f"{x_label}; {_legend(whats)}", fill=MUTED))
+    return _svg(400, bottom + 46, parts, f"{x_label} of {', '.join([*rows, *levels])}")
+
+
+def _placed(values: Mapping[str, float]) -> list[tuple[int, tuple[str, float]]]:
+    """Return the values with their places, the last first, so that the full dot of the first lies above."""
+    return list(enumerate(values.items()))[::-1]
+
+
+def _legend(whats: Sequence[str]) -> str:
+    return ", ".join(f"{'○' if place else '●'} {what}" for place, what in enumerate(whats))
+
+
+def _dot(x: float, y: float, name: str, what: str, value: float, *, full: bool) -> str:
+    title = f"<title>{escape(f'{name}, {what}: {value:.4f}')}</title>"
+    fill = "var(--one)" if full else "var(--paper)"
+    return (
+        f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5" fill="{fill}" stroke="var(--one)" stroke-width="2">{title}</circle>'
+    )
+
+
+def _tick(x: float, top: float, bottom: float, words: str) -> str:
+    line = f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{top:.1f}" y2="{bottom:.1f}" stroke="var(--rule)"/>'
+    return line + text(round(x, 1), bottom + 17, words, fill=MUTED, size=11)
+
+
 def distance_map(distances: npt.NDArray[np.int32], names: Sequence[str], *, n_bits: int) -> str:
     """Return a table of squares that shows the distances between class centers; dark is near.
 
@@ -68,26 +121,48 @@ def distance_map(distances: npt.NDArray[np.int32], names: Sequence[str], *, n_bi
         names: the name of each row.
         n_bits: the largest possible distance.
     """
-    size, left, top = 22, 76, 66
+    strengths = 1 - 1.6 * distances / n_bits
+    texts = [[str(distance) for distance in row] for row in distances.tolist()]
+    return _square_map(strengths, texts, names, "distances between class centers, in bits", " bits")
+
+
+def similarity_map(similarity: npt.NDArray[np.float64], names: Sequence[str]) -> str:
+    """Return a table of squares that shows how alike classes are; dark is alike.
+
+    A similarity is as dark as the distance of two centers whose product it is in `distance_map`.
+
+    Args:
+        similarity: `(n, n)`, -1 to 1.
+        names: the name of each row.
+    """
+    texts = [[f"{value:+.1f}".replace("0.", ".") for value in row] for row in similarity.tolist()]
+    return _square_map(0.2 + 0.8 * similarity, texts, names, "similarity of the classes, -1 to 1", "")
+
+
+def _square_map(
+    strengths: npt.NDArray[np.float64], texts: Sequence[Sequence[str]], names: Sequence[str], label: str, unit: str
+) -> str:
+    """Return a table of squares, the stronger (0 to 1) the darker, each with its text but for the diagonal."""
+    longest = max(map(len, names))
+    size, left, top = 22, 24 + 6.5 * longest, 24 + 5.25 * longest
     parts = []
     for row, name in enumerate(names):
         parts.append(text(left - 6, top + size * row + 15, name, anchor="end", size=11))
         x, y = left + size * row + 14, top - 6
-        label = f'text-anchor="start" font-size="11" fill="{INK}" transform="rotate(-55 {x} {y})"'
-        parts.append(f'<text x="{x}" y="{y}" {label}>{escape(name)}</text>')
-        for column in range(len(names)):
-            distance = int(distances[row, column])
-            strength = max(0.06, 1 - 1.6 * distance / n_bits) if row != column else 1.0
-            title = f"<title>{escape(name)} and {escape(names[column])}: {distance} bits</title>"
+        turned = f'text-anchor="start" font-size="11" fill="{INK}" transform="rotate(-55 {x:g} {y:g})"'
+        parts.append(f'<text x="{x:g}" y="{y:g}" {turned}>{escape(name)}</text>')
+        for column, other in enumerate(names):
+            strength = float(np.clip(strengths[row, column], 0.06, 1)) if row != column else 1.0
+            title = f"<title>{escape(name)} and {escape(other)}: {texts[row][column]}{unit}</title>"
             parts.append(
-                f'<rect x="{left + size * column}" y="{top + size * row}" width="{size - 2}" height="{size - 2}" '
+                f'<rect x="{left + size * column:g}" y="{top + size * row:g}" width="{size - 2}" height="{size - 2}" '
                 f'rx="2" fill="var(--one)" fill-opacity="{strength:.2f}">{title}</rect>'
             )
             if row != column:
                 place = (left + size * column + size / 2 - 1, top + size * row + 15)
-                parts.append(text(*place, str(distance), size=10))
+                parts.append(text(*place, texts[row][column], size=10))
     side = size * len(names)
-    return _svg(left + side + 40, top + side + 8, parts, "distances between class centers, in bits")
+    return _svg(left + side + 40, top + side + 8, parts, label)
 
 
 def bit_strip(signs: npt.NDArray[np.int8], reference: npt.NDArray[np.int8] | None = None) -> str:

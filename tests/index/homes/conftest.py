@@ -2,6 +2,7 @@
 
 import itertools
 
+import milvus_server
 import pytest
 
 import postgresql_server
@@ -39,11 +40,27 @@ def in_postgresql(request):
     return lambda: postgresql_server.address(server, f"index{next(NUMBERS)}")
 
 
-HOMES = {"file": in_file, "postgresql": in_postgresql}
+def in_milvus(request):
+    server = request.getfixturevalue("milvus")
+    return lambda: milvus_server.address(server, next(NUMBERS))
+
+
+HOMES = {"file": in_file, "postgresql": in_postgresql, "milvus": in_milvus}
 """By scheme: takes a `request`, whose fixtures it may use; returns what gives a new place each time it is called."""
 
 
-@pytest.fixture(params=HOMES)
+@pytest.fixture(scope="session")
+def milvus():
+    """A running Milvus, for all tests of the session."""
+    with milvus_server.started() as server:
+        yield server
+
+
+SLOW = {"milvus"}
+"""A collection of Milvus takes seconds to make."""
+
+
+@pytest.fixture(params=[pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in HOMES])
 def home(request):
     """A place for a new index in each home in turn."""
     return PlaceInHome(request.param, HOMES[request.param](request))

@@ -30,7 +30,9 @@ class Entry:
 
 _POSTGRESQL = Entry("nearbit.index.homes.postgresql.opening", "postgresql", "psycopg", "psycopg")
 
-HOMES: dict[str, Entry] = {"postgresql": _POSTGRESQL, "postgres": _POSTGRESQL}
+_MILVUS = Entry("nearbit.index.homes.milvus.opening", "milvus", "pymilvus", "pymilvus")
+
+HOMES: dict[str, Entry] = {"postgresql": _POSTGRESQL, "postgres": _POSTGRESQL, "milvus": _MILVUS}
 """By the scheme of an address."""
 
 

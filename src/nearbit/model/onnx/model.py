@@ -77,8 +77,7 @@ class OnnxModel:
     split: None = None
 
     def __repr__(self) -> str:
-        method = self.about.get("method")
-        classes = counted(len(self.classes), "class", "classes")
+        method, classes = self.about.get("method"), counted(len(self.classes), "class", "classes")
         return f"OnnxModel({method!r}: {self.n_bits} bits, {classes}, {self.precision})"
 
     @property

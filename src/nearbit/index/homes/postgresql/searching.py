@@ -162,8 +162,11 @@ class Search:
     def _within(
         self, query: Query, distances: npt.NDArray[np.int32], reach: int, k: int | None, pivots: Pivots
     ) -> tuple[str, dict[str, Any]]:
-        """Return the statement that finds the nearest items among codes within `reach` bits, and its parameters."""
-        given = {**_given(query, k), "reach": reach}
+        """Return the statement that finds the nearest items of all rings within `reach` bits, and its parameters.
+
+        What it finds farther away than `reach` is a bound, and no result yet.
+        """
+        given = _given(query, k)
         code = f"%(code)s::bit({self.tables.n_bits})"
         if not pivots.total or pivots.share(distances, reach) > MOST_SHARE:
             rows = f"SELECT code, first_id, code # {code} AS x FROM {self.tables.codes}"
@@ -175,8 +178,7 @@ class Search:
                 f"{self.tables.codes} AS d WHERE d.pivot = r.pivot AND d.distance BETWEEN r.low AND r.high "
                 "OFFSET 0) AS c"
             )
-        limits = [] if reach >= self.tables.n_bits else ["bit_count(x) <= %(reach)s"]
-        limits += [] if query.limit >= int(query.steps[-1]) else [f"{self._weighs([query])} <= %(limit)s"]
+        limits = [] if query.limit >= int(query.steps[-1]) else [f"{self._weighs([query])} <= %(limit)s"]
         near = (
             f"SELECT code, first_id, bit_count(x) AS bits, {self._weighs([query])} AS far FROM ({rows}) AS m "
             f"{'WHERE ' if limits else ''}{' AND '.join(limits)} ORDER BY far, first_id LIMIT %(k)s"

@@ -1,0 +1,213 @@
+"""The state of an index, told by the name of a collection that holds nothing, and the one writer of the moment."""
+
+import re
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from typing import final
+
+from nearbit.errors import IndexFileError
+from nearbit.index.homes.milvus.client import Server
+from nearbit.index.storage.change_log import State
+
+PATIENCE = 10.0
+"""Seconds that a writer waits for another one that is at work."""
+
+STALE = 30.0
+"""Seconds after which a writer that gives no sign of life is taken for dead; one that waits sees it through."""
+
+BEAT = 5.0
+"""Seconds between the signs of life of a writer."""
+
+LOOK_AGAIN = 0.05
+
+_FORM = r"_STATE_(\d+)_(\d+)_(\d+)_(\d+)_(\d+)(?:_BY_([0-9a-f]+)_(\d+))?"
+
+
+@final
+@dataclass(frozen=True)
+class Mark:
+    """The state of an index, as a name tells it.
+
+    Attributes:
+        revision: of the last addition that is seen; rows of later ones are passed over.
+        last_id: the highest id that was ever used.
+        items: how many there are.
+        since: the server's time of the last write: who reads must see as far.
+        token: drawn with each state.
+        owner: the writer that works on it; "" for nobody.
+        beat: raised as long as that writer lives.
+    """
+
+    revision: int
+    last_id: int
+    items: int
+    since: int
+    token: int
+    owner: str = ""
+    beat: int = 0
+
+    def name_of(self, index: str) -> str:
+        """Return the name that tells it. Names of indexes have no capitals: it is of no other index."""
+        held = f"_BY_{self.owner}_{self.beat}" if self.owner else ""
+        return f"{index}_STATE_{self.revision}_{self.last_id}_{self.items}_{self.since}_{self.token}{held}"
+
+    @property
+    def state(self) -> State:
+        """What every change of an item replaces."""
+        return State(self.revision, self.token)
+
+
+def first_mark(index_id: str) -> Mark:
+    """Return the state of a new index: the same to whoever makes the index of this number."""
+    return Mark(1, 0, 0, 0, int(index_id[:12], 16))
+
+
+def marks_in(names: list[str], index: str) -> list[Mark]:
+    """Return the states that names tell of an index, the present one last."""
+    marks = []
+    for name in names:
+        found = re.fullmatch(re.escape(index) + _FORM, name)
+        if found is not None:
+            revision, last_id, items, since, token = (int(text) for text in found.groups()[:5])
+            marks.append(Mark(revision, last_id, items, since, token, found[6] or "", int(found[7] or 0)))
+    return sorted(marks, key=lambda mark: (mark.revision, mark.since))
+
+
+@final
+class Turn:
+    """The time in which one writer has an index to itself.
+
+    Attributes:
+        mark: the state, whose owner this writer is.
+        is_left: whether another writer died over it.
+        is_changed: whether rows were written that the state does not tell of yet.
+    """
+
+    def __init__(self, server: Server, index: str, mark: Mark, *, is_left: bool) -> None:
+        """Take the state of an index that was just taken."""
+        self.mark, self.is_left = mark, is_left
+        self.is_changed = False
+        self._server, self._index = server, index
+        self._guard = threading.Lock()
+        self._over = threading.Event()
+        self._beats = threading.Thread(target=self._live, daemon=True)
+        self._beats.start()
+
+    def become(self, mark: Mark) -> None:
+        """Let the index have another state, at once and for all; raise `IndexFileError` where the turn was lost."""
+        with self._guard:
+            if not self._server.rename(self.mark.name_of(self._index), mark.name_of(self._index)):
+                raise IndexFileError(
+                    f"another program took over writing to {self._server.address}, since this one gave no sign of life "
+                    f"for {STALE:.0f} s; nothing was kept: do it again"
+                )
+            self.mark = mark
+
+    def keep(self, mark: Mark) -> None:
+        """Let what was written be seen: another state, with a token of its own."""
+        self.become(replace(mark, token=secrets.randbits(62)))
+        self.is_changed = False
+
+    def end(self) -> None:
+        """Give the index back."""
+        self._over.set()
+        self._beats.join()
+        if self.mark.owner:
+            self.become(replace(self.mark, owner="", beat=0))
+
+    def abandon(self) -> None:
+        """Leave the index as it is, to whoever takes over."""
+        self._over.set()
+        self._beats.join()
+
+    def _live(self) -> None:
+        while not self._over.wait(BEAT):
+            with suppress(IndexFileError):  # who writes next in this turn finds out
+                self.become(replace(self.mark, beat=self.mark.beat + 1))
+
+
+@final
+class Ledger:
+    """Reads the state of an index, and lets one writer after another have it: threads, processes, machines."""
+
+    def __init__(self, server: Server, index: str) -> None:
+        """Take the name of an index."""
+        self._server, self._index = server, index
+        self._threads = threading.RLock()
+        self._turn: Turn | None = None
+
+    def read(self) -> Mark:
+        """Return the present state; raise `IndexFileError` where there is none any more."""
+        for _ in range(3):
+            marks = marks_in(self._server.collections(), self._index)
+            if marks:
+                return marks[-1]
+            time.sleep(LOOK_AGAIN)
+        raise IndexFileError(
+            f"the index {self._server.address} is gone: no collection tells its state; restore it from a backup, or "
+            "copy it there again"
+        )
+
+    @contextmanager
+    def turn(self, repaired: Callable[[Mark], Mark]) -> Iterator[Turn]:
+        """Give the index to one writer; within such a turn, the same thread goes on with it.
+
+        Args:
+            repaired: takes away what a writer that failed has left, and returns the state that follows.
+        """
+        if not self._threads.acquire(timeout=PATIENCE):
+            raise self._busy()
+        try:
+            if self._turn is not None:
+                yield self._turn
+                return
+            turn = self._turn = self._taken()
+            try:
+                if turn.is_left:
+                    turn.keep(repaired(turn.mark))
+                yield turn
+            except BaseException:
+                self._leave(turn, repaired)
+                raise
+            else:
+                turn.end()
+            finally:
+                self._turn = None
+        finally:
+            self._threads.release()
+
+    def _leave(self, turn: Turn, repaired: Callable[[Mark], Mark]) -> None:
+        """Take away what half a change has left; where that cannot be done, the next writer does."""
+        try:
+            if turn.is_changed:
+                turn.keep(repaired(turn.mark))
+            turn.end()
+        except IndexFileError:
+            turn.abandon()
+
+    def _taken(self) -> Turn:
+        owner = secrets.token_hex(8)
+        began = changed = time.monotonic()
+        last = self.read()
+        while True:
+            is_stale = time.monotonic() - changed >= STALE
+            if not last.owner or is_stale:
+                mine = replace(last, owner=owner, beat=0)
+                if self._server.rename(last.name_of(self._index), mine.name_of(self._index)):
+                    return Turn(self._server, self._index, mine, is_left=bool(last.owner))
+            elif changed > began and time.monotonic() - began >= PATIENCE:
+                raise self._busy()
+            time.sleep(LOOK_AGAIN * (0.5 + secrets.randbelow(100) / 100))
+            now = self.read()
+            if now != last:
+                last, changed = now, time.monotonic()
+
+    def _busy(self) -> IndexFileError:
+        return IndexFileError(
+            f"the index {self._server.address} cannot be used: another program is writing to it; nothing was changed: "
+            "wait until it is done, then do it again"
+        )
