@@ -12,8 +12,8 @@ from nearbit.cli import main
 from nearbit.index import create_index, open_index
 
 SUBCOMMANDS = (
-    "add", "sync", "reencode", "remove", "verify", "compact", "stats", "replace", "filter", "export", "import", "snapshot",
-    "restore", "copy",
+    "add", "sync", "reencode", "remove", "verify", "compact", "stats", "replace", "filter", "export", "import",
+    "snapshot", "restore", "copy",
 )  # fmt: skip
 
 
