@@ -163,7 +163,7 @@ def test_export_import_and_replace(index, as_json, refused):
         ["compact", "a.index", "--cache", "."],
         ["stats", "a.index", "--label-level", "fine"],
         ["export", "a.index", "a.npz", "--bits", "12"],
-        ["import", "a.index", "a.npz", "--keep-outputs", "int8"],
+        ["import", "a.index", "a.npz", "--part", "query"],
         ["replace", "a.index", "b.index", "--max-pixels", "9"],
     ],
 )
@@ -237,7 +237,13 @@ def test_help_of_the_old_form_says_what_took_its_place(nearbit):
     status, out, err = nearbit("index", "a.index", "--help")
     assert (status, err) == (0, "")
     assert out.startswith("Usage: nearbit index [OPTIONS] INDEX [IMAGES]...")
-    for name in set(SUBCOMMANDS[1:]) - {"filter", "snapshot", "restore", "copy"}:  # which the old form never had
+    for name in set(SUBCOMMANDS[1:]) - {
+        "reencode",
+        "filter",
+        "snapshot",
+        "restore",
+        "copy",
+    }:  # which the old form never had
         assert f"Now: nearbit index {name} INDEX" in " ".join(out.split())
 
 
