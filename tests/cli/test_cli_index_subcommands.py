@@ -12,8 +12,8 @@ from nearbit.cli import main
 from nearbit.index import create_index, open_index
 
 SUBCOMMANDS = (
-    "add", "sync", "remove", "verify", "compact", "stats", "replace", "filter", "export", "import", "snapshot",
-    "restore", "copy",
+    "add", "sync", "reencode", "remove", "verify", "compact", "stats", "replace", "filter", "export", "import",
+    "snapshot", "restore", "copy",
 )  # fmt: skip
 
 
@@ -163,7 +163,7 @@ def test_export_import_and_replace(index, as_json, refused):
         ["compact", "a.index", "--cache", "."],
         ["stats", "a.index", "--label-level", "fine"],
         ["export", "a.index", "a.npz", "--bits", "12"],
-        ["import", "a.index", "a.npz", "--keep-outputs", "int8"],
+        ["import", "a.index", "a.npz", "--part", "query"],
         ["replace", "a.index", "b.index", "--max-pixels", "9"],
     ],
 )
@@ -176,7 +176,7 @@ def test_options_that_do_not_belong_are_refused(index, refused, arguments):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "give a subcommand: add, sync, remove, verify"),
+        ([], "give a subcommand: add, sync, reencode, remove, verify"),
         (["add"], "Missing argument 'INDEX'"),
         (["add", "a.index"], "Missing argument 'IMAGES...'"),
         (["verify", "a.index", "b.index"], "unexpected extra argument"),
@@ -237,7 +237,13 @@ def test_help_of_the_old_form_says_what_took_its_place(nearbit):
     status, out, err = nearbit("index", "a.index", "--help")
     assert (status, err) == (0, "")
     assert out.startswith("Usage: nearbit index [OPTIONS] INDEX [IMAGES]...")
-    for name in set(SUBCOMMANDS[1:]) - {"filter", "snapshot", "restore", "copy"}:  # which the old form never had
+    for name in set(SUBCOMMANDS[1:]) - {
+        "reencode",
+        "filter",
+        "snapshot",
+        "restore",
+        "copy",
+    }:  # which the old form never had
         assert f"Now: nearbit index {name} INDEX" in " ".join(out.split())
 
 

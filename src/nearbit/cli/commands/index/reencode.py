@@ -17,10 +17,10 @@ from nearbit.errors import InputError
 @max_pixels_option
 @json_option
 def reencode(index_path: Path, model_path: Path | None, device: str, cache: Path | None, as_json: bool) -> None:
-    """Move INDEX over to another model: ids, labels and metadata stay, codes are made anew of the image files.
+    """Move INDEX over to another model.
 
-    INDEX is as it was until all is done, and may be searched, served and written to meanwhile. Interrupted, the same
-    command goes on where it stopped.
+    Ids, labels and metadata stay; codes are made anew of the image files. INDEX is as it was until all is done, and may
+    be searched, served and written to meanwhile. Interrupted, the same command goes on where it stopped.
     """
     from nearbit.index import open_index
     from nearbit.model.load import load_any_model, named_model, note_of_model
