@@ -22,7 +22,8 @@ from nearbit.model import load_model
 from nearbit.report.demo_page import AT_ONCE, WITH_LABELS
 from nearbit.report.demo_parts import Centers, Chapter, FloatFigure, PageCell
 from nearbit.report.demo_readings import reading_of_centers, readings
-from nearbit.report.svg import bit_strip, distance_map, dot_chart, line_chart, similarity_map
+from nearbit.report.dots import dot_chart
+from nearbit.report.svg import bit_strip, distance_map, line_chart, similarity_map
 
 
 @pytest.fixture
@@ -139,8 +140,8 @@ def cell(method: str, found: float, asymmetric: float | None = None) -> PageCell
 
 def read(*cells: PageCell, floats: tuple[FloatFigure, ...] = ()) -> str:
     chapter = Chapter(
-        name="some", title="", words="", over_seeds="", dataset=None, cells=cells, floats=floats, centers=(), shown=None,
-        chance=0.1, found=(),
+        name="some", title="", words="", over_seeds="", dataset=None, cells=cells, floats=floats, centers=(),
+        shown=None, chance=0.1, found=(),
     )  # type: ignore[arg-type]  # fmt: skip
     return " ".join(readings(chapter))
 
