@@ -3,7 +3,10 @@
 import json
 import re
 import shlex
-from dataclasses import replace
+from collections.abc import Iterator
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass, replace
+from io import StringIO
 from pathlib import Path
 
 import click
@@ -13,7 +16,7 @@ import pytest
 from nearbit.cli.main import cli, run
 from nearbit.codes import hamming_distances, pack
 from nearbit.datasets import load_dataset
-from nearbit.demo import STORIES, run_demo, stories
+from nearbit.demo import STORIES, Story, run_demo, stories
 from nearbit.demo.networks import TimeLeft
 from nearbit.demo.searches import SHOWN_QUERIES
 from nearbit.demo.stories import gray_values
@@ -22,57 +25,75 @@ from nearbit.model import load_model
 from nearbit.report.demo_page import AT_ONCE, WITH_LABELS
 from nearbit.report.demo_parts import Centers, Chapter, FloatFigure, PageCell
 from nearbit.report.demo_readings import reading_of_centers, readings
-from nearbit.report.svg import bit_strip, distance_map, dot_chart, line_chart, similarity_map
+from nearbit.report.dots import dot_chart
+from nearbit.report.svg import bit_strip, distance_map, line_chart, similarity_map
+
+BITS = 8
 
 
-@pytest.fixture
-def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the demo train for one epoch on tiny images, and no committee of classifiers."""
-    small = []
-    for story in STORIES:
-        few = story.name == "digits-few"
-        options = replace(story.options, image_size=None if few else 8, epochs=1, validate_every=1)
-        small.append(
-            replace(story, options=options, shown="shc", seconds={"csq": 1, "shc": 3})
-            if few
-            else replace(story, options=options)
-        )
-    monkeypatch.setattr(stories, "STORIES", tuple(small))
+def small(story: Story) -> Story:
+    """Return a chapter that is trained for one epoch on tiny images, and without a committee of classifiers."""
+    few = story.name == "digits-few"
+    options = replace(story.options, image_size=None if few else 8, epochs=1, validate_every=1)
+    lighter = {"shown": "shc", "seconds": {"csq": 1, "shc": 3}} if few else {}
+    return replace(story, options=options, **lighter)  # type: ignore[arg-type]
 
 
-@pytest.mark.usefixtures("hasty")
-def test_demo_goes_the_whole_road_and_uses_its_models_again(tmp_path: Path) -> None:
-    told: list[str] = []
-    about = run_demo(tmp_path / "demo", bits=(8,), tell=told.append)
+@dataclass
+class Made:
+    """A demo that was made by the command line: its folder, and what was printed on both streams."""
+
+    folder: Path
+    out: str
+    err: str
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
+    folder = tmp_path_factory.mktemp("made") / "it's a demo"
+    out, err = StringIO(), StringIO()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stories, "STORIES", tuple(map(small, STORIES)))
+        with redirect_stdout(out), redirect_stderr(err):
+            assert run(["demo", "-o", str(folder), "--bits", str(BITS)]) == 0
+        yield Made(folder, out.getvalue(), err.getvalue())
+
+
+def test_demo_goes_the_whole_road_and_says_where_it_is(made: Made) -> None:
+    about = json.loads((made.folder / "results.json").read_text(encoding="utf-8"))
     assert [(row["dataset"], row["method"], row["n_bits"]) for row in about["rows"]] == [
         ("digits-few", "csq", 16), ("digits-few", "shc", 16),
-        ("digits", "crh", 8), ("digits", "csq", 8), ("shapes", "crh", 32),
+        ("digits", "crh", BITS), ("digits", "csq", BITS), ("shapes", "crh", 32),
     ]  # fmt: skip
     assert all(0 < row["asymmetric_map"] < 1 for row in about["rows"])
     assert [(row["dataset"], row["name"], row["width"]) for row in about["floats"]] == [
         ("digits-few", "float cosine", 64), ("digits-few", "linear probe", 10),
     ]  # fmt: skip
-    assert [line.partition(":")[0] for line in told] == [
+    told = re.findall(r"^(network .*?): about .* (?:left|on an idle core)$", made.err, re.MULTILINE)
+    assert told == [
         f"network {place} of 5 ({row['dataset']}, {row['method']}, {row['n_bits']} bits)"
         for place, row in enumerate(about["rows"], start=1)
     ]
-    assert json.loads((tmp_path / "demo" / "results.json").read_text()) == about
-    with open_index(tmp_path / "demo" / "digits.index") as index:
+    with open_index(made.folder / "digits.index") as index:
         assert len(index) == about["rows"][2]["n_database"]
-    text = (tmp_path / "demo" / "report.html").read_text(encoding="utf-8")
+    text = (made.folder / "report.html").read_text(encoding="utf-8")
     assert not re.search(r"(src|href)=\"(?!data:)", text), "the page needs something from elsewhere"
     assert text.count("<b>query</b>") == 3 * SHOWN_QUERIES
-    made = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("weights.safetensors")}
-    again = run_demo(tmp_path / "demo", bits=(8,), tell=lambda line: pytest.fail(f"trained again: {line}"))
-    assert {path: path.stat().st_mtime_ns for path in made} == made
-    assert again["rows"] == about["rows"]
 
 
-@pytest.mark.usefixtures("hasty")
-def test_correlation_of_centers_is_that_of_their_distances_with_the_similarity(tmp_path: Path) -> None:
-    about = run_demo(tmp_path, bits=(8,))
-    semantic, fixed = about["centers"]
-    model = load_model(tmp_path / "digits-few-shc-16.model")
+def test_demo_uses_its_models_again(made: Made) -> None:
+    before = json.loads((made.folder / "results.json").read_text(encoding="utf-8"))
+    written = {path: path.stat().st_mtime_ns for path in made.folder.rglob("weights.safetensors")}
+    again = run_demo(made.folder, bits=(BITS,), tell=lambda line: pytest.fail(f"trained again: {line}"))
+    assert {path: path.stat().st_mtime_ns for path in written} == written
+    assert again["rows"] == before["rows"]
+    assert json.loads((made.folder / "results.json").read_text(encoding="utf-8")) == again
+
+
+def test_correlation_of_centers_is_that_of_their_distances_with_the_similarity(made: Made) -> None:
+    semantic, fixed = json.loads((made.folder / "results.json").read_text(encoding="utf-8"))["centers"]
+    model = load_model(made.folder / "digits-few-shc-16.model")
+    assert model.similarity is not None
     packed = pack(model.centers.centers)
     pairs = np.triu_indices(10, k=1)
     distances = hamming_distances(packed, packed, 16)[pairs]
@@ -80,22 +101,16 @@ def test_correlation_of_centers_is_that_of_their_distances_with_the_similarity(t
     assert semantic["correlation"] == pytest.approx(expected)
     assert semantic["min_distance"] == distances.min()
     assert fixed == {"dataset": "digits-few", "method": "csq", "n_bits": 16, "correlation": None, "min_distance": 8}
-    assert "All centers are equally far apart" in (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "All centers are equally far apart" in (made.folder / "report.html").read_text(encoding="utf-8")
 
 
-@pytest.mark.usefixtures("hasty")
-def test_last_lines_can_be_pasted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    folder = tmp_path / "it's a demo"
-    assert run(["demo", "-o", str(folder), "--bits", "8"]) == 0
-    printed = capsys.readouterr().out.splitlines()
-    lines = [line for line in printed if line.startswith("nearbit ")]
-    search = lines[0]
+def test_last_lines_can_be_pasted(made: Made, capsys: pytest.CaptureFixture[str]) -> None:
+    search, serve, *others = [line for line in made.out.splitlines() if line.startswith("nearbit ")]
     assert run(shlex.split(search)[1:]) == 0
     assert capsys.readouterr().out.startswith("item 1:")
-    serve = lines[1]
-    assert shlex.split(serve) == ["nearbit", "serve", str(folder / "digits.index")]
-    assert lines[2:] == [*AT_ONCE, *WITH_LABELS]
-    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert shlex.split(serve) == ["nearbit", "serve", str(made.folder / "digits.index")]
+    assert others == [*AT_ONCE, *WITH_LABELS]
+    page = (made.folder / "report.html").read_text(encoding="utf-8")
     assert "\n".join(AT_ONCE) in page
     assert "\n".join(WITH_LABELS) in page
 
@@ -139,8 +154,8 @@ def cell(method: str, found: float, asymmetric: float | None = None) -> PageCell
 
 def read(*cells: PageCell, floats: tuple[FloatFigure, ...] = ()) -> str:
     chapter = Chapter(
-        name="some", title="", words="", over_seeds="", dataset=None, cells=cells, floats=floats, centers=(), shown=None,
-        chance=0.1, found=(),
+        name="some", title="", words="", over_seeds="", dataset=None, cells=cells, floats=floats, centers=(),
+        shown=None, chance=0.1, found=(),
     )  # type: ignore[arg-type]  # fmt: skip
     return " ".join(readings(chapter))
 

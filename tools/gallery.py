@@ -47,7 +47,7 @@ SHOTS = (
     Shot("digits-search.png", "demo/report.html", f"{all_of('#digits .row')}.slice(0, 3)"),
     Shot("shapes-search.png", "demo/report.html", f"{all_of('#shapes .row')}.slice(0, 3)"),
     Shot("few-images.png", "demo/report.html", all_of("#digits-few .dots")),
-    Shot("few-centers.png", "demo/report.html", all_of("#digits-few .beside > div")),
+    Shot("few-centers.png", "demo/report.html", all_of("#digits-few .panels > div")),
     Shot("shapes-centers.png", "demo/report.html", all_of("#shapes .beside svg")),
     Shot("compare-table.png", "compared/report.html", f"[{TABLE}]"),
     Shot("compare-lengths.png", "compared/report.html", f"[{CHART}]"),

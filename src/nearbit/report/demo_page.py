@@ -9,9 +9,10 @@ from nearbit.codes import Signs, hamming_distances, pack, unpack
 from nearbit.datasets import Dataset
 from nearbit.report.demo_parts import Centers, Chapter, FloatFigure, FoundImage, Neighbour, PageCell
 from nearbit.report.demo_readings import reading_of_centers, readings
+from nearbit.report.dots import dot_chart
 from nearbit.report.page import html_table, page, picture
 from nearbit.report.plots import leaf_order
-from nearbit.report.svg import bit_strip, distance_map, dot_chart, line_chart, similarity_map
+from nearbit.report.svg import bit_strip, distance_map, line_chart, similarity_map
 
 PICTURE = 96
 AT_ONCE = (
@@ -139,7 +140,7 @@ def _followed(chapter: Chapter) -> list[str]:
         "training images for besides their class, and searches centers that are as alike as their classes, under a "
         "least distance. CSQ's centers are fixed before any image is seen. Classes stand in an order that brings like "
         "ones together; dark is alike, or near.</p>",
-        f'<div class="beside"><div><h3>Similarity, by what a classifier confuses</h3>{drawn}</div>',
+        f'<div class="panels"><div><h3>What a classifier confuses</h3>{drawn}</div>',
         *[_map_of(centers, order.tolist(), names) for centers in chapter.centers],
         "</div>",
         '<p class="note">SHC\'s centers were searched to follow this very similarity, so that they do says that the '
@@ -150,7 +151,7 @@ def _followed(chapter: Chapter) -> list[str]:
 def _map_of(centers: Centers, order: list[int], names: list[str]) -> str:
     distances = centers.distances[np.ix_(order, order)]
     return (
-        f"<div><h3>Distances of centers, {escape(centers.method)}, {centers.n_bits} bits</h3>"
+        f"<div><h3>Centers of {escape(centers.method)}, distances in bits</h3>"
         f"{distance_map(distances, names, n_bits=centers.n_bits)}"
         f'<p class="note">{escape(reading_of_centers(centers))}</p></div>'
     )

@@ -47,7 +47,7 @@ def line_chart(series: Mapping[str, Mapping[int, float]], *, x_label: str, y_lab
         parts.append(f'<polyline points="{path}" fill="none" stroke="{color}" stroke-width="2.5"/>')
         parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="{color}"/>' for x, y in points]
         parts.append(text(right + 10, ends[name] + 4, name, anchor="start", fill=color, size=13))
-    return _svg(400, 256, parts, f"{y_label} against {x_label}")
+    return drawing(400, 256, parts, f"{y_label} against {x_label}")
 
 
 def _spread(heights: Mapping[str, float], gap: float = 16.0) -> dict[str, float]:
@@ -58,59 +58,6 @@ def _spread(heights: Mapping[str, float], gap: float = 16.0) -> dict[str, float]
         last = max(height, last + gap)
         placed[name] = last
     return placed
-
-
-def dot_chart(rows: Mapping[str, Mapping[str, float]], levels: Mapping[str, float], *, x_label: str) -> str:
-    """Return a chart of values along one axis: a row of dots a name, and dashed lines for levels.
-
-    Args:
-        rows: name to {what: value from 0 to 1}; of the whats, the same in each row, the first is drawn full.
-        levels: values by name that go through all rows, named above.
-        x_label: what lies along the bottom.
-    """
-    every = [value for values in rows.values() for value in values.values()] + list(levels.values())
-    low, high = np.floor(min(every) * 20 - 0.2) / 20, np.ceil(max(every) * 20 + 0.2) / 20
-    left, right, top, gap = 56.0, 376.0, 20.0 + 15 * len(levels), 26.0
-    bottom = top + gap * len(rows) + 6
-
-    def across(value: float) -> float:
-        return float(left + (right - left) * (value - low) / (high - low))
-
-    parts = [_tick(across(tick), top, bottom, f"{tick:.2f}") for tick in np.linspace(low, high, 5)]
-    for number, (name, value) in enumerate(levels.items()):
-        at, up = across(value), 14 + 15 * number
-        look = 'stroke="var(--muted)" stroke-dasharray="4 3" stroke-width="1.5"'
-        parts.append(f'<line x1="{at:.1f}" x2="{at:.1f}" y1="{up + 4}" y2="{bottom:.1f}" {look}/>')
-        parts.append(text(round(at, 1), up, f"{name} {value:.3f}", fill=MUTED, size=11))
-    for number, (name, values) in enumerate(rows.items()):
-        y = top + gap * (number + 0.5) + 3
-        parts.append(text(left - 10, y + 4, name, anchor="end", size=13))
-        parts += [_dot(across(value), y, name, what, value, full=not place) for place, (what, value) in _placed(values)]
-    whats = list(dict.fromkeys(what for values in rows.values() for what in values))
-    parts.append(text((left + right) / 2, bottom + 36, f"{x_label}; {_legend(whats)}", fill=MUTED))
-    return _svg(400, bottom + 46, parts, f"{x_label} of {', '.join([*rows, *levels])}")
-
-
-def _placed(values: Mapping[str, float]) -> list[tuple[int, tuple[str, float]]]:
-    """Return the values with their places, the last first, so that the full dot of the first lies above."""
-    return list(enumerate(values.items()))[::-1]
-
-
-def _legend(whats: Sequence[str]) -> str:
-    return ", ".join(f"{'○' if place else '●'} {what}" for place, what in enumerate(whats))
-
-
-def _dot(x: float, y: float, name: str, what: str, value: float, *, full: bool) -> str:
-    title = f"<title>{escape(f'{name}, {what}: {value:.4f}')}</title>"
-    fill = "var(--one)" if full else "var(--paper)"
-    return (
-        f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5" fill="{fill}" stroke="var(--one)" stroke-width="2">{title}</circle>'
-    )
-
-
-def _tick(x: float, top: float, bottom: float, words: str) -> str:
-    line = f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{top:.1f}" y2="{bottom:.1f}" stroke="var(--rule)"/>'
-    return line + text(round(x, 1), bottom + 17, words, fill=MUTED, size=11)
 
 
 def distance_map(distances: npt.NDArray[np.int32], names: Sequence[str], *, n_bits: int) -> str:
@@ -135,8 +82,13 @@ def similarity_map(similarity: npt.NDArray[np.float64], names: Sequence[str]) ->
         similarity: `(n, n)`, -1 to 1.
         names: the name of each row.
     """
-    texts = [[f"{value:+.1f}".replace("0.", ".") for value in row] for row in similarity.tolist()]
+    texts = [[_tenths(value) for value in row] for row in similarity.tolist()]
     return _square_map(0.2 + 0.8 * similarity, texts, names, "similarity of the classes, -1 to 1", "")
+
+
+def _tenths(value: float) -> str:
+    """Return a value from -1 to 1 in tenths, short: ".8", "-.3", "1", "0"."""
+    return f"{round(value, 1) + 0.0:.1f}".replace("0.", ".").replace(".0", "") or "0"
 
 
 def _square_map(
@@ -162,7 +114,7 @@ def _square_map(
                 place = (left + size * column + size / 2 - 1, top + size * row + 15)
                 parts.append(text(*place, texts[row][column], size=10))
     side = size * len(names)
-    return _svg(left + side + 40, top + side + 8, parts, label)
+    return drawing(left + side + 40, top + side + 8, parts, label)
 
 
 def bit_strip(signs: npt.NDArray[np.int8], reference: npt.NDArray[np.int8] | None = None) -> str:
@@ -177,7 +129,8 @@ def bit_strip(signs: npt.NDArray[np.int8], reference: npt.NDArray[np.int8] | Non
     return f'<svg class="bits" viewBox="0 0 {len(signs)} 1" preserveAspectRatio="none" aria-hidden="true">{inner}</svg>'
 
 
-def _svg(width: float, height: float, parts: Sequence[str], label: str) -> str:
+def drawing(width: float, height: float, parts: Sequence[str], label: str) -> str:
+    """Return a whole picture of some parts, with words for readers that do not see."""
     return (
         f'<svg viewBox="0 0 {width:g} {height:g}" width="{width:g}" role="img" aria-label="{escape(label)}">'
         f"{''.join(parts)}</svg>"
