@@ -32,7 +32,7 @@ def create(address: Address, n_bits: int, *, model_id: str | None, outputs: str 
         if found is not None:
             check_same(address, found, new, exist_ok=exist_ok or not is_whole)
         else:
-            create_collection(server, address.name, new)
+            create_collection(server, address.name, new, way.shards)
         facts = found or new
         loaded(server, address.name, facts)
         if not is_whole:

@@ -43,14 +43,17 @@ class Way:
     Attributes:
         nlist: of how many lists a new index is made (BIN_IVF_FLAT); 0 for none (BIN_FLAT).
         nprobe: how many of them an approximate search looks at; None for an exact one.
+        shards: over how many channels the writes to a new index are spread.
     """
 
     nlist: int = 0
     nprobe: int | None = None
+    shards: int = 1
 
     @classmethod
     def of(cls, address: Address) -> Self:
         """Return what an address asks for; raise `InputError` for what there is not."""
+        shards = whole_option(address, "shards", 1, MOST_SHARDS)
         asked = address.options.get("search", "exact")
         if asked not in ("exact", "ivf"):
             raise InputError(f"search={asked!r} is no way to search: expected exact, or ivf, which is approximate")
@@ -58,9 +61,9 @@ class Way:
             for name in ("nlist", "nprobe"):
                 if name in address.options:
                     raise InputError(f"{name} goes with search=ivf: an exact search has nothing to set")
-            return cls()
+            return cls(shards=shards)
         nlist = whole_option(address, "nlist", 1024, MOST_LISTS)
-        return cls(nlist, whole_option(address, "nprobe", min(16, nlist), MOST_LISTS))
+        return cls(nlist, whole_option(address, "nprobe", min(16, nlist), MOST_LISTS), shards)
 
 
 def whole_option(address: Address, name: str, default: int, most: int) -> int:
@@ -84,7 +87,7 @@ def facts_of(address: Address, n_bits: int, model_id: str | None, way: Way) -> d
     return facts if model_id is None else facts | {"model_id": model_id}
 
 
-def create_collection(server: Server, name: str, facts: Mapping[str, str]) -> None:
+def create_collection(server: Server, name: str, facts: Mapping[str, str], shards: int) -> None:
     """Make the collection of an index; the facts are its description."""
     schema = MilvusClient.create_schema(
         auto_id=False, enable_dynamic_field=False, description=json.dumps(facts, ensure_ascii=False)
@@ -95,7 +98,6 @@ def create_collection(server: Server, name: str, facts: Mapping[str, str]) -> No
     schema.add_field("metadata", DataType.JSON)
     schema.add_field("tokens", DataType.ARRAY, element_type=DataType.VARCHAR, max_capacity=MOST_TOKENS, max_length=32)
     schema.add_field("revision", DataType.INT64)
-    shards = whole_option(server.address, "shards", 1, MOST_SHARDS)
     server.call(
         lambda client: client.create_collection(
             name, schema=schema, num_shards=shards, consistency_level="Strong", timeout=SECONDS
