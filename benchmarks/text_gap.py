@@ -15,13 +15,12 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
-from text_makers import COLORS, SHAPES, TEMPLATES, pictures, tiny_model, trained, write_checkpoint
-
 import nearbit as nb
 from nearbit.codes import binarize
 from nearbit.networks.heads import apply_head
 from nearbit.networks.text import load_text_tower
 from nearbit.untrained import untrained_model
+from text_makers import COLORS, SHAPES, TEMPLATES, WORDS, pictures, tiny_model, trained, write_checkpoint
 
 RESULTS = Path(__file__).parent / "results" / "text_gap.json"
 SEEDS, STEPS, EACH, N_BITS = (0, 1, 2), 150, 20, 16
@@ -33,45 +32,64 @@ def average_precision(scores, relevant):
     return float((np.cumsum(hits) / np.arange(1, len(hits) + 1))[hits].mean())
 
 
-def queries():
+def split_world():
+    """Return colors and shapes that are searched, and those that prompts about other things name."""
+    colors, shapes = tuple(COLORS), SHAPES
+    return (colors[::2], shapes[::2]), (colors[1::2], shapes[1::2])
+
+
+def texts_of(colors, shapes):
     """Return texts with what they mean: colors alone, shapes alone, both."""
-    singles = [(word, word, None) for word in COLORS] + [(word, None, word) for word in SHAPES]
-    return singles + [(f"{color} {shape}", color, shape) for color in COLORS for shape in SHAPES]
+    singles = [(color, color, None) for color in colors] + [(shape, None, shape) for shape in shapes]
+    return singles + [(f"{color} {shape}", color, shape) for color in colors for shape in shapes]
 
 
-def ways(features, prompts_wide, prompts_own, head_mean):
+def prompts_of(colors, shapes):
+    """Return prompts about pictures of these."""
+    return [form.format(text) for form in TEMPLATES for text, _, _ in texts_of(colors, shapes)]
+
+
+def ways(features, means, head_mean):
     """Return the features of texts as each way gives them to the head."""
-    return {
-        "as they are": features,
-        "without the head's offset": features + head_mean,
-        "less the mean of the general prompts": features - prompts_wide + head_mean,
-        "less the mean of prompts about these pictures": features - prompts_own + head_mean,
-    }
+    moved = {name: features - mean + head_mean for name, mean in means.items()}
+    return {"as they are": features, "without the head's offset": features + head_mean, **moved}
 
 
 def of_seed(seed, folder):
+    """Return the figures of one seed by name."""
     model, reader = tiny_model(seed=seed)
     write_checkpoint(folder, trained(model, reader, STEPS, seed), reader)
-    images, pairs = pictures(EACH, 1000 + seed)
-    dataset = nb.from_images(np.stack([np.asarray(image) for image in images]), None)
-    hashing = untrained_model(dataset, f"hf:{folder}", n_bits=N_BITS)
+    searched, others = split_world()
+    made = pictures(EACH, 1000 + seed)
+    kept = [
+        (image, pair) for image, pair in zip(*made, strict=True) if pair[0] in searched[0] and pair[1] in searched[1]
+    ]
+    pixels, pairs = np.stack([np.asarray(image) for image, _ in kept]), [pair for _, pair in kept]
+    hashing = untrained_model(nb.from_images(pixels), f"hf:{folder}", n_bits=N_BITS)
     backbone, head = hashing.network.backbone, hashing.network.head
-    own = [form.format(f"{color} {shape}") for form in TEMPLATES for color in COLORS for shape in SHAPES]
-    tower = load_text_tower(folder, backbone.module)
-    tower_own = load_text_tower(folder, backbone.module, prompts=own)
-    pixels = torch.from_numpy(np.stack([np.asarray(image) for image in images])).permute(0, 3, 1, 2)
     with torch.no_grad():
-        floats = backbone.eval()(pixels).numpy()
-    signs = np.where(np.unpackbits(binarize(apply_head(head, floats, N_BITS)), axis=1, count=N_BITS) > 0, 1.0, -1.0)
-    texts = queries()
-    features = tower.features([text for text, _, _ in texts])
+        floats = backbone.eval()(torch.from_numpy(pixels).permute(0, 3, 1, 2)).numpy()
+    bits = np.unpackbits(binarize(apply_head(head, floats, N_BITS)), axis=1, count=N_BITS)
+    signs, texts = np.where(bits > 0, 1.0, -1.0), texts_of(*searched)
+    prompts = {
+        "less the mean of prompts about these pictures": prompts_of(*searched),
+        "less the mean of prompts about others": prompts_of(*others),
+        "less the mean of prompts without meaning": [f"the of {word}" for word in WORDS[:5]],
+    }
+    towers = {name: load_text_tower(folder, backbone.module, prompts=given) for name, given in prompts.items()}
+    features = next(iter(towers.values())).features([text for text, _, _ in texts])
     relevant = [np.array([c in (color, None) and s in (shape, None) for color, shape in pairs]) for _, c, s in texts]
-    mean = lambda rows: float(np.mean([average_precision(row, hit) for row, hit in zip(rows, relevant, strict=True)]))  # noqa: E731
-    found = {"float cosine": mean(features @ floats.T), "gap (distance of means)": float(np.linalg.norm(features.mean(0) - floats.mean(0)))}
-    for name, moved in ways(features, tower.mean, tower_own.mean, head.feature_mean.numpy()).items():
+
+    def mean_of(scores):
+        return float(np.mean([average_precision(row, hit) for row, hit in zip(scores, relevant, strict=True)]))
+
+    gap = float(np.linalg.norm(features.mean(axis=0) - floats.mean(axis=0)))
+    found = {"gap (distance of the means)": gap, "float features, cosine": mean_of(features @ floats.T)}
+    means = {name: tower.mean for name, tower in towers.items()}
+    for name, moved in ways(features, means, head.feature_mean.numpy()).items():
         outputs = apply_head(head, moved.astype(np.float32), N_BITS)
-        found[f"{name}: asymmetric"] = mean(outputs @ signs.T)
-        found[f"{name}: codes"] = mean(np.where(outputs >= 0, 1.0, -1.0) @ signs.T)
+        found[f"{name}: asymmetric"] = mean_of(outputs @ signs.T)
+        found[f"{name}: codes"] = mean_of(np.where(outputs >= 0, 1.0, -1.0) @ signs.T)
     return found
 
 

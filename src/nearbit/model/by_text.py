@@ -1,67 +1,24 @@
 """From words to outputs of a model whose backbone is the image part of a model of images and text."""
 
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, final
 
 import torch
 
 from nearbit.codes import Codes, binarize
 from nearbit.encoding.feature_cache import FloatRows
 from nearbit.errors import InputError
-from nearbit.files.hub import ADDRESS, PREFIX, parsed, snapshot
-from nearbit.networks.external import HUB_FILES, PROJECTED, download_command
+from nearbit.model.text_part import text_checkpoint, why_no_text
 from nearbit.networks.heads import apply_head
 from nearbit.networks.text import TextTower, load_text_tower
 
 if TYPE_CHECKING:
     from nearbit.model.bundle import Model
 
-GIVE = "give the checkpoint that the model was made with (--text-weights FOLDER, or text_weights=)"
-
-
-def why_no_text(about: dict[str, Any]) -> str | None:
-    """Return why a model takes no words, from what its manifest says; None where it does.
-
-    Args:
-        about: `bundle.json` of a trained model: "backbone" and "record" are looked at.
-    """
-    backbone = about.get("backbone")
-    name, config = (backbone.get("name"), backbone.get("config")) if isinstance(backbone, dict) else (backbone, None)
-    if not isinstance(config, dict) or config.get(PROJECTED) is not True:
-        return (
-            f"its backbone {name} is not the image part of a model of images and text, so that words have no place "
-            "among its codes: make the index with such a one (--backbone hf:… of CLIP or SigLIP)"
-        )
-    record = about.get("record")
-    if not isinstance(record, dict) or record.get("regime") != "frozen":
-        return (
-            "its image part was trained further with the codes, so that the words of its text part point elsewhere: "
-            "train it with --regime frozen"
-        )
-    return None
-
-
-def text_checkpoint(source: str, given: str | Path | None = None, *, fetch: bool = False) -> Path:
-    """Return the folder of the checkpoint that holds the text part of a model.
-
-    Args:
-        source: where the image part came from, as the model says: ORG/NAME@COMMIT on the hub, or the name of a folder.
-        given: a folder, or hf:ORG/NAME or hf:ORG/NAME@REVISION, which is fetched once.
-        fetch: whether what the model alone names may be fetched; else it must be here, as it is where it was made.
-
-    Raises:
-        InputError: the model came from a folder, and none is given.
-        BundleError: it is not here, or cannot be had.
-        MissingExtraError: the hub's client is not installed.
-    """
-    if given is not None and not str(given).startswith(PREFIX):
-        return Path(given).expanduser()
-    address = ADDRESS.fullmatch(PREFIX + source) if given is None else parsed(str(given), "a checkpoint")
-    if address is None:
-        raise InputError(f"the text part of the model lies in the folder {source!r}, which only you can find: {GIVE}")
-    get = download_command(address)
-    return snapshot(address, HUB_FILES, f"the text part {address[0]}", get=get, fetch=fetch or given is not None)
+_LOADED: "weakref.WeakKeyDictionary[Model, dict[str, TextEncoder]]" = weakref.WeakKeyDictionary()
+"""The text parts that were loaded for models that are in use, by what names them."""
 
 
 @final
@@ -112,3 +69,11 @@ def text_encoder(model: "Model", weights: str | Path | None = None, *, fetch: bo
         raise InputError(f"the model takes no words: {why_not}")
     place = text_checkpoint(backbone.spec.source, weights, fetch=fetch)
     return TextEncoder(model, load_text_tower(place, backbone.module))
+
+
+def text_outputs(model: "Model", texts: Sequence[str], weights: str | Path | None) -> FloatRows:
+    """Return the outputs of texts, with a text part that is loaded once a model; see `Model.outputs_of_text`."""
+    encoders, name = _LOADED.setdefault(model, {}), str(weights)
+    if name not in encoders:
+        encoders[name] = text_encoder(model, weights, fetch=True)
+    return encoders[name].outputs(texts)

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from torch.nn.functional import normalize
 
 from nearbit.encoding.preprocessing import INTERPOLATIONS, Preprocessing
 from nearbit.errors import BundleError, DataError, InputError, MissingExtraError
+from nearbit.files.checkpoints import HUB_FILES, PROJECTED, download_command, fetched_before
 from nearbit.files.hub import ADDRESS, PREFIX, is_offline, snapshot
 from nearbit.json_text import read_json
 from nearbit.networks.weights import COUNTERS
@@ -20,16 +20,8 @@ from nearbit.networks.weights import COUNTERS
 Triple = tuple[float, float, float]
 WHOLE_FROM = 384
 """From this size on, image processors that name a `crop_pct` show the whole image."""
-HUB_FILES = (
-    "config.json", "preprocessor_config.json", "model.safetensors", "model.safetensors.index.json",
-    "model-*-of-*.safetensors", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.json",
-    "merges.txt", "vocab.txt", "spiece.model",
-)  # fmt: skip
-"""What of a repository on the hub is fetched."""
 SHARED = ("clip", "siglip", "chinese_clip", "metaclip_2")
 """Types of models of images and text whose features lie in one space; the image part is taken with its projection."""
-PROJECTED = "projected"
-"""What the configuration of a backbone says whose features lie in the space of such a model."""
 NOT_OF_THE_LIBRARY = ("model_type", "add_pooling_layer", PROJECTED)
 PLACE = "_name_or_path"
 """Where a configuration was read from: no part of the network, so models do not depend on it or give it away."""
@@ -57,8 +49,10 @@ class ImageTower(nn.Module):
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
-        self.model = model.vision_model
-        self.projection = getattr(model, "visual_projection", nn.Identity())  # some project within their pooling
+        self.model: Any = model.vision_model
+        self.projection: nn.Module = getattr(
+            model, "visual_projection", nn.Identity()
+        )  # some project within their pooling
 
     def forward(self, images: Tensor) -> Tensor:
         """Map normalised images float `(n, 3, h, w)` to features `(n, feature_dim)` of length 1."""
@@ -94,8 +88,9 @@ def load_hugging_face(source: str) -> tuple[nn.Module, Preprocessing, dict[str, 
     """Return a backbone of the transformers library with its weights, its preprocessing and its configuration.
 
     Weights are held in float32, whatever the file holds. Of a model of images and text the image part is taken: one of
-    `SHARED` with its projection, of which the configuration says "projected": true. A pooling layer for which the file has no weights is left out, and features are then the mean of the last hidden
-    states; the configuration says so with "add_pooling_layer": false.
+    `SHARED` with its projection, of which the configuration says "projected": true. A pooling layer for which the file
+    has no weights is left out, and features are then the mean of the last hidden states; the configuration says so with
+    "add_pooling_layer": false.
 
     Args:
         source: a folder, or ORG/NAME or ORG/NAME@REVISION on the Hugging Face hub, which is fetched once. Only
@@ -141,27 +136,6 @@ def _folder(source: str) -> str:
     )
 
 
-def fetched_before(address: re.Match[str]) -> Path | None:
-    """Return the folder of a backbone that a commit names, where all of it is here; None else, or without the client.
-
-    What a commit names never changes, so that nobody need be asked for it again.
-    """
-    if find_spec("huggingface_hub") is None or not re.fullmatch("[0-9a-f]{40}", address["revision"] or ""):
-        return None
-    try:
-        folder = snapshot(address, HUB_FILES, "a backbone", get="", fetch=False)
-    except BundleError:
-        return None
-    return folder if all((folder / name).is_file() for name in HUB_FILES[:3]) else None
-
-
-def download_command(address: re.Match[str], folder: str | None = None) -> str:
-    """Return the hub's own command that fetches a backbone: to where it is looked for, or to a folder."""
-    revision = f" --revision {address['revision']}" if address["revision"] else ""
-    to = f" --local-dir {folder}" if folder else ""
-    return f"hf download {address['repository']} {' '.join(HUB_FILES[:3])}{revision}{to}"
-
-
 def _load_complete(auto: Any, source: str) -> tuple[nn.Module, dict[str, Any]]:
     """Return a model all of whose image weights lie in `source`, and its configuration."""
     given = {"use_safetensors": True, "trust_remote_code": False, "dtype": torch.float32, "output_loading_info": True}
@@ -187,7 +161,11 @@ def _missing(model: nn.Module, report: dict[str, Any]) -> list[str]:
 
 
 def _image_backbone(model: nn.Module, config: dict[str, Any]) -> nn.Module:
-    return ImageTower(model) if config.get(PROJECTED) is True else HuggingFaceBackbone(getattr(model, "vision_model", model))
+    return (
+        ImageTower(model)
+        if config.get(PROJECTED) is True
+        else HuggingFaceBackbone(getattr(model, "vision_model", model))
+    )
 
 
 def build_hugging_face(config: dict[str, Any]) -> nn.Module:

@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, final
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
@@ -20,13 +21,15 @@ BATCH = 32
 FIXED_LENGTH = ("siglip",)
 """Types that were trained on texts filled up to one length, without a mask: they are asked in the same way."""
 THINGS = (
-    "dog cat bird horse fish insect flower tree forest mountain beach river lake street house bridge church car bus "
-    "train bicycle boat airplane person child crowd face hand shoe dress hat chair table bed kitchen cup bottle cake "
-    "fruit vegetable meal book clock phone computer screen toy tool sign map drawing painting pattern sky night snow "
-    "rain sunset fire stone metal wood"
-).split()
+    "dog", "cat", "bird", "horse", "fish", "insect", "flower", "tree", "forest", "mountain", "beach", "river", "lake",
+    "street", "house", "bridge", "church", "car", "bus", "train", "bicycle", "boat", "airplane", "person", "child",
+    "crowd", "face", "hand", "shoe", "dress", "hat", "chair", "table", "bed", "kitchen", "cup", "bottle", "cake",
+    "fruit", "vegetable", "meal", "book", "clock", "phone", "computer", "screen", "toy", "tool", "sign", "map",
+    "drawing", "painting", "pattern", "sky", "night", "snow", "rain", "sunset", "fire", "stone", "metal", "wood",
+)  # fmt: skip
 PROMPTS = (*THINGS, *(f"a photo of a {thing}" for thing in THINGS))
-"""Texts about many things: the mean of their features is what all texts have in common."""
+"""Texts about many things, in the language that such models are trained in: the mean of their features is what texts
+have in common."""
 
 
 @final
@@ -67,8 +70,16 @@ class TextTower:
 
     @cached_property
     def mean(self) -> FloatRows:
-        """The mean of the features of the prompts: float32 `(feature_dim,)`."""
-        mean: FloatRows = self.features(self._prompts).mean(axis=0)
+        """The mean of the features of the prompts: float32 `(feature_dim,)`; 0 where the model knows none of them.
+
+        A prompt with a word that the tokenizer does not know says nothing of texts that it knows, and is left out.
+        """
+        rows = self._tokenizer(list(self._prompts))["input_ids"]
+        unknown = self._tokenizer.unk_token_id if self._tokenizer.unk_token != self._tokenizer.eos_token else None
+        known = [text for text, row in zip(self._prompts, rows, strict=True) if unknown not in row]
+        if not known:
+            return np.zeros(self.features(self._prompts[:1]).shape[1], np.float32)
+        mean: FloatRows = self.features(known).mean(axis=0)
         return mean
 
     def _features(self, texts: list[str]) -> Tensor:
@@ -85,8 +96,8 @@ class TextTower:
         for text, count in zip(texts, counts, strict=True):
             if count > self.longest:
                 raise InputError(
-                    f"a text of {count} tokens is longer than the {self.longest} that the text part of the model takes: "
-                    f"shorten {text[:40]!r}…"
+                    f"a text of {count} tokens is longer than the {self.longest} that the model takes: shorten "
+                    f"{text[:40]!r}…"
                 )
         return list(texts)
 
