@@ -32,10 +32,11 @@ def average_precision(scores, relevant):
     return float((np.cumsum(hits) / np.arange(1, len(hits) + 1))[hits].mean())
 
 
-def split_world():
-    """Return colors and shapes that are searched, and those that prompts about other things name."""
+def worlds():
+    """Return, by name, the colors and shapes that are searched, and those that prompts about other things name."""
     colors, shapes = tuple(COLORS), SHAPES
-    return (colors[::2], shapes[::2]), (colors[1::2], shapes[1::2])
+    half, others = (colors[::2], shapes[::2]), (colors[1::2], shapes[1::2])
+    return {"all pictures": ((colors, shapes), None), "half of them": (half, others)}
 
 
 def texts_of(colors, shapes):
@@ -59,11 +60,17 @@ def of_seed(seed, folder):
     """Return the figures of one seed by name."""
     model, reader = tiny_model(seed=seed)
     write_checkpoint(folder, trained(model, reader, STEPS, seed), reader)
-    searched, others = split_world()
-    made = pictures(EACH, 1000 + seed)
-    kept = [
-        (image, pair) for image, pair in zip(*made, strict=True) if pair[0] in searched[0] and pair[1] in searched[1]
-    ]
+    made = list(zip(*pictures(EACH, 1000 + seed), strict=True))
+    found = {}
+    for world, (searched, others) in worlds().items():
+        kept = [(image, pair) for image, pair in made if pair[0] in searched[0] and pair[1] in searched[1]]
+        figures = of_world(folder, kept, searched, others)
+        found |= {f"{world}, {name}": value for name, value in figures.items()}
+    return found
+
+
+def of_world(folder, kept, searched, others):
+    """Return the figures of words among some pictures."""
     pixels, pairs = np.stack([np.asarray(image) for image, _ in kept]), [pair for _, pair in kept]
     hashing = untrained_model(nb.from_images(pixels), f"hf:{folder}", n_bits=N_BITS)
     backbone, head = hashing.network.backbone, hashing.network.head
@@ -72,12 +79,12 @@ def of_seed(seed, folder):
     bits = np.unpackbits(binarize(apply_head(head, floats, N_BITS)), axis=1, count=N_BITS)
     signs, texts = np.where(bits > 0, 1.0, -1.0), texts_of(*searched)
     prompts = {
-        "less the mean of prompts about these pictures": prompts_of(*searched),
-        "less the mean of prompts about others": prompts_of(*others),
+        "less the mean of prompts about these": prompts_of(*searched),
+        "less the mean of prompts about others": prompts_of(*others) if others else [],
         "less the mean of prompts without meaning": [f"the of {word}" for word in WORDS[:5]],
     }
-    towers = {name: load_text_tower(folder, backbone.module, prompts=given) for name, given in prompts.items()}
-    features = next(iter(towers.values())).features([text for text, _, _ in texts])
+    tower = load_text_tower(folder, backbone.module)
+    features = tower.features([text for text, _, _ in texts])
     relevant = [np.array([c in (color, None) and s in (shape, None) for color, shape in pairs]) for _, c, s in texts]
 
     def mean_of(scores):
@@ -85,7 +92,7 @@ def of_seed(seed, folder):
 
     gap = float(np.linalg.norm(features.mean(axis=0) - floats.mean(axis=0)))
     found = {"gap (distance of the means)": gap, "float features, cosine": mean_of(features @ floats.T)}
-    means = {name: tower.mean for name, tower in towers.items()}
+    means = {name: tower.features(given).mean(axis=0) for name, given in prompts.items() if given}
     for name, moved in ways(features, means, head.feature_mean.numpy()).items():
         outputs = apply_head(head, moved.astype(np.float32), N_BITS)
         found[f"{name}: asymmetric"] = mean_of(outputs @ signs.T)
@@ -100,7 +107,7 @@ def main():
             rows.append(of_seed(seed, Path(folder)))
     for name in rows[0]:
         values = [row[name] for row in rows]
-        print(f"{name:64} {np.mean(values):.3f}  ({', '.join(f'{value:.3f}' for value in values)})")
+        print(f"{name:70} {np.mean(values):.3f}  ({', '.join(f'{value:.3f}' for value in values)})")
     about = {"seeds": SEEDS, "steps": STEPS, "each": EACH, "n_bits": N_BITS, "day": time.strftime("%Y-%m-%d")}
     RESULTS.write_text(json.dumps({"about": about, "rows": rows}, indent=1) + "\n", encoding="utf-8")
 

@@ -136,18 +136,21 @@ class Model:
         return binarize(self.outputs(images, device=device, progress=progress))
 
     @suggesting
-    def outputs_of_text(self, texts: Sequence[str], *, weights: str | Path | None = None) -> FloatRows:
+    def outputs_of_text(
+        self, texts: Sequence[str], *, weights: str | Path | None = None, prompts: Sequence[str] = ()
+    ) -> FloatRows:
         """Return the outputs of texts: float32 `(n, n_bits)`, by which images are searched; see `TextEncoder.outputs`.
 
         Args:
             texts: such as "a red bird on snow".
             weights: a folder, or `hf:ORG/NAME@REVISION`, with the text part of the model of images and text whose image
-                part is the frozen backbone; None for the one on the hub that the model names, fetched once.
+                part is the frozen backbone; None for the one on the hub that the model names, as it was fetched then.
+            prompts: texts about pictures such as those that are searched, which help; see `TextEncoder`.
 
         Raises:
             InputError, DataError, BundleError, MissingExtraError: see `nearbit.model.by_text.text_encoder`.
         """
-        return text_outputs(self, texts, weights)
+        return text_outputs(self, texts, weights, prompts)
 
     def encode_text(self, texts: Sequence[str], *, weights: str | Path | None = None) -> Codes:
         """Return the codes of texts: uint8 `(n, ceil(n_bits / 8))`; `outputs_of_text` find more."""

@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, final
 
-import torch
-
 from nearbit.codes import Codes, binarize
 from nearbit.encoding.feature_cache import FloatRows
 from nearbit.errors import InputError
@@ -17,7 +15,7 @@ from nearbit.networks.text import TextTower, load_text_tower
 if TYPE_CHECKING:
     from nearbit.model.bundle import Model
 
-_LOADED: "weakref.WeakKeyDictionary[Model, dict[str, TextEncoder]]" = weakref.WeakKeyDictionary()
+_LOADED: "weakref.WeakKeyDictionary[Model, dict[tuple[str, ...], TextEncoder]]" = weakref.WeakKeyDictionary()
 """The text parts that were loaded for models that are in use, by what names them."""
 
 
@@ -25,14 +23,18 @@ _LOADED: "weakref.WeakKeyDictionary[Model, dict[str, TextEncoder]]" = weakref.We
 class TextEncoder:
     """The text part beside a model: from words to outputs and codes that its images are searched by.
 
-    Features of texts and of images of such models lie apart, each around a mean of their own (the modality gap). The
-    head was made around the mean m of image features, so a text t is given to it as t - p + m, with p the mean of the
-    features of many prompts: what distinguishes a text from other texts stands in the place of what distinguishes an
-    image from other images.
+    The head is given the features of a text as those of an image. Features of texts and of images lie apart, each
+    around a mean of their own (the modality gap): what the head makes of that distance is the same for all texts, and
+    little, since the gap is nearly orthogonal to what images differ in. With `prompts`, texts about pictures such as
+    those that are searched, it is taken out: a text t is given to the head as t - p + m, p the mean of the features of
+    the prompts, and m that of the images which the head was made with. Prompts about other things do harm.
     """
 
-    def __init__(self, model: "Model", tower: TextTower) -> None:
-        self._head, self._n_bits, self.tower = model.network.head, model.n_bits, tower
+    def __init__(self, model: "Model", tower: TextTower, prompts: Sequence[str] = ()) -> None:
+        self._head, self._n_bits, self._tower = model.network.head, model.n_bits, tower
+        self._shift: FloatRows | None = None
+        if prompts:
+            self._shift = self._head.feature_mean.cpu().numpy() - tower.features(prompts).mean(axis=0)
 
     def outputs(self, texts: Sequence[str]) -> FloatRows:
         """Return the outputs of texts: float32 `(n, n_bits)`, in order.
@@ -40,22 +42,21 @@ class TextEncoder:
         Raises:
             InputError: no texts, an empty one, or one that is longer than the text part takes.
         """
-        device = next(self._head.parameters()).device
-        moved = torch.from_numpy(self.tower.features(texts) - self.tower.mean).to(device) + self._head.feature_mean
-        return apply_head(self._head, moved.cpu().numpy(), self._n_bits)
+        features = self._tower.features(texts)
+        return apply_head(self._head, features if self._shift is None else features + self._shift, self._n_bits)
 
     def encode(self, texts: Sequence[str]) -> Codes:
         """Return the codes of texts: uint8 `(n, ceil(n_bits / 8))`; see `outputs`, which say more."""
         return binarize(self.outputs(texts))
 
 
-def text_encoder(model: "Model", weights: str | Path | None = None, *, fetch: bool = False) -> TextEncoder:
+def text_encoder(model: "Model", weights: str | Path | None = None, prompts: Sequence[str] = ()) -> TextEncoder:
     """Return what turns words into outputs of a model.
 
     Args:
         model: one whose backbone is the frozen image part of a model of images and text.
         weights: where its text part lies; None for where the model says. See `text_checkpoint`.
-        fetch: whether what the model names may be fetched.
+        prompts: texts about pictures such as those that are searched; see `TextEncoder`.
 
     Raises:
         InputError: the model takes no words, or names a folder alone.
@@ -67,13 +68,13 @@ def text_encoder(model: "Model", weights: str | Path | None = None, *, fetch: bo
     why_not = why_no_text({"backbone": spec, "record": model.record})
     if why_not:
         raise InputError(f"the model takes no words: {why_not}")
-    place = text_checkpoint(backbone.spec.source, weights, fetch=fetch)
-    return TextEncoder(model, load_text_tower(place, backbone.module))
+    place = text_checkpoint(backbone.spec.source, weights)
+    return TextEncoder(model, load_text_tower(place, backbone.module), prompts)
 
 
-def text_outputs(model: "Model", texts: Sequence[str], weights: str | Path | None) -> FloatRows:
+def text_outputs(model: "Model", texts: Sequence[str], weights: str | Path | None, prompts: Sequence[str]) -> FloatRows:
     """Return the outputs of texts, with a text part that is loaded once a model; see `Model.outputs_of_text`."""
-    encoders, name = _LOADED.setdefault(model, {}), str(weights)
-    if name not in encoders:
-        encoders[name] = text_encoder(model, weights, fetch=True)
-    return encoders[name].outputs(texts)
+    encoders, key = _LOADED.setdefault(model, {}), (str(weights), *prompts)
+    if key not in encoders:
+        encoders[key] = text_encoder(model, weights, prompts)
+    return encoders[key].outputs(texts)

@@ -2,11 +2,9 @@
 
 import json
 from collections.abc import Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import Any, final
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
@@ -20,16 +18,6 @@ BATCH = 32
 """Texts that go through the network at once."""
 FIXED_LENGTH = ("siglip",)
 """Types that were trained on texts filled up to one length, without a mask: they are asked in the same way."""
-THINGS = (
-    "dog", "cat", "bird", "horse", "fish", "insect", "flower", "tree", "forest", "mountain", "beach", "river", "lake",
-    "street", "house", "bridge", "church", "car", "bus", "train", "bicycle", "boat", "airplane", "person", "child",
-    "crowd", "face", "hand", "shoe", "dress", "hat", "chair", "table", "bed", "kitchen", "cup", "bottle", "cake",
-    "fruit", "vegetable", "meal", "book", "clock", "phone", "computer", "screen", "toy", "tool", "sign", "map",
-    "drawing", "painting", "pattern", "sky", "night", "snow", "rain", "sunset", "fire", "stone", "metal", "wood",
-)  # fmt: skip
-PROMPTS = (*THINGS, *(f"a photo of a {thing}" for thing in THINGS))
-"""Texts about many things, in the language that such models are trained in: the mean of their features is what texts
-have in common."""
 
 
 @final
@@ -40,17 +28,10 @@ class TextTower:
         source: the folder it came from.
     """
 
-    def __init__(self, model: nn.Module, tokenizer: Any, source: str, prompts: Sequence[str] = PROMPTS) -> None:
-        """Take a model of `SHARED` and its tokenizer.
-
-        Args:
-            model: its image part is not used.
-            tokenizer: of the transformers library.
-            source: for messages.
-            prompts: the texts that `mean` is of.
-        """
+    def __init__(self, model: nn.Module, tokenizer: Any, source: str) -> None:
+        """Take a model of `SHARED`, whose image part is not used, its tokenizer, and where both came from."""
         self._model: Any = model.eval()
-        self._tokenizer, self.source, self._prompts = tokenizer, source, tuple(prompts)
+        self._tokenizer, self.source = tokenizer, source
 
     @property
     def longest(self) -> int:
@@ -67,20 +48,6 @@ class TextTower:
         with torch.inference_mode():
             rows = [self._features(checked[start : start + BATCH]) for start in range(0, len(checked), BATCH)]
         return torch.cat(rows).numpy()
-
-    @cached_property
-    def mean(self) -> FloatRows:
-        """The mean of the features of the prompts: float32 `(feature_dim,)`; 0 where the model knows none of them.
-
-        A prompt with a word that the tokenizer does not know says nothing of texts that it knows, and is left out.
-        """
-        rows = self._tokenizer(list(self._prompts))["input_ids"]
-        unknown = self._tokenizer.unk_token_id if self._tokenizer.unk_token != self._tokenizer.eos_token else None
-        known = [text for text, row in zip(self._prompts, rows, strict=True) if unknown not in row]
-        if not known:
-            return np.zeros(self.features(self._prompts[:1]).shape[1], np.float32)
-        mean: FloatRows = self.features(known).mean(axis=0)
-        return mean
 
     def _features(self, texts: list[str]) -> Tensor:
         is_fixed = self._model.config.model_type in FIXED_LENGTH
@@ -102,7 +69,7 @@ class TextTower:
         return list(texts)
 
 
-def load_text_tower(folder: str | Path, image: nn.Module, *, prompts: Sequence[str] = PROMPTS) -> TextTower:
+def load_text_tower(folder: str | Path, image: nn.Module) -> TextTower:
     """Return the text part of a checkpoint whose image part is the one given, weight by weight.
 
     Only safetensors weights are read, and no code of the model's own is run.
@@ -110,7 +77,6 @@ def load_text_tower(folder: str | Path, image: nn.Module, *, prompts: Sequence[s
     Args:
         folder: of the checkpoint, with its tokenizer.
         image: the backbone that made the codes: an `ImageTower`, on the CPU.
-        prompts: see `TextTower`.
 
     Raises:
         MissingExtraError: transformers is not installed.
@@ -136,7 +102,7 @@ def load_text_tower(folder: str | Path, image: nn.Module, *, prompts: Sequence[s
             f"the image part of {place} is not the one that made the codes, so that its words would point elsewhere: "
             "give the checkpoint that the model was made with"
         )
-    return TextTower(model, tokenizer, str(place), prompts)
+    return TextTower(model, tokenizer, str(place))
 
 
 def _check_type(folder: Path) -> None:
