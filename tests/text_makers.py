@@ -129,3 +129,25 @@ def write_checkpoint(folder, model, reader):
     (folder / "preprocessor_config.json").write_text(json.dumps(settings), encoding="utf-8")
     reader.save_pretrained(folder)
     return folder
+
+
+def write_place(root, *, steps=0, n_bits=16, each=4, seed=0):
+    """Write a checkpoint, pictures, a model that nobody trained and an index of them below `root`; return it.
+
+    Without steps the checkpoint's weights are random: words then find something, but not what they say.
+    """
+    from nearbit.datasets import load_images
+    from nearbit.index import create_index
+    from nearbit.indexing import index_dataset
+    from nearbit.model.load import note_of_model
+    from nearbit.untrained import untrained_model
+
+    model, reader = tiny_model(seed=seed)
+    write_checkpoint(root / "clip", trained(model, reader, steps, seed) if steps else model, reader)
+    dataset = load_images(str(written_pictures(root / "pictures", each, 100 + seed)))
+    hashing = untrained_model(dataset, f"hf:{root / 'clip'}", n_bits=n_bits, device="cpu")
+    hashing.save(root / "pictures.model")
+    with create_index(root / "pictures.index", n_bits=n_bits, model_id=hashing.model_id) as index:
+        index_dataset(index, hashing, dataset, device="cpu")
+        index.set_notes(note_of_model(index, root / "pictures.model"))
+    return root
