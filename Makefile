@@ -83,5 +83,5 @@ $(VENV)/.dist: $(VENV)/.dev
 	@touch $@
 
 $(VENV)/.hf: $(VENV)/.package
-	$(PIP) install -c $(VENV)/constraints.txt -e '.[hf]'
+	$(PIP) install -c $(VENV)/constraints.txt -e '.[hf,text]'
 	@touch $@

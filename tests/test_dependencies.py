@@ -10,7 +10,7 @@ ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 TESTED_EXTRAS = (
-    "hf", "plots", "serve", "faiss", "usearch", "parquet", "remote", "ray", "postgresql", "tensorboard", "onnx",
+    "hf", "text", "plots", "serve", "faiss", "usearch", "parquet", "remote", "ray", "postgresql", "tensorboard", "onnx",
     "notebook", "docs", "watch", "milvus", "dev",
 )  # fmt: skip
 REQUIREMENTS = [*PROJECT["dependencies"], *(one for extra in EXTRAS.values() for one in extra)]

@@ -78,6 +78,14 @@ model_of_index_option = model_option(
 )
 
 
+text_weights_option = click.option(
+    "--text-weights",
+    metavar="CHECKPOINT",
+    help="Where the text part of the model lies: a folder, or hf:ORG/NAME@REVISION, which is fetched once. "
+    "[default: the hub's checkpoint that the model was made with, if it is here]",
+)
+
+
 def _set_max_pixels(context: click.Context, _: click.Parameter, value: int | None) -> None:
     """Set the limit for this command and the processes that it starts (see `nearbit.datasets.decoding.pixel_limit`)."""
     if value is None or context.resilient_parsing:

@@ -25,7 +25,7 @@ from nearbit.encoding.feature_cache import FeatureStore, FloatRows
 from nearbit.encoding.inputs import GivenImage
 from nearbit.encoding.pipeline import Encoded, EncodeRequest, complete, request_of_given
 from nearbit.encoding.preprocessing import AnyInput, input_from_dict, of_pixels
-from nearbit.encoding.torch_backend import find_device, library_versions
+from nearbit.encoding.torch_backend import find_device
 from nearbit.errors import BundleError, MissingExtraError
 from nearbit.files.tensors import tensors_written
 from nearbit.files.writing import json_digest, sha256_of, whole_folder, write_json
@@ -41,9 +41,10 @@ from nearbit.model.arrays import (
     read_weights,
     weight_shapes,
 )
+from nearbit.model.by_text import text_outputs
+from nearbit.model.description import description_of
 from nearbit.model.hub import model_folder
 from nearbit.model.manifest import (
-    FORMAT_VERSIONS,
     NETWORK,
     SPLIT,
     TRAINED,
@@ -61,7 +62,7 @@ from nearbit.names import counted
 from nearbit.networks import BackboneSpec, HashNetwork, Head
 from nearbit.networks.backbones import OWN
 from nearbit.networks.heads import apply_head
-from nearbit.networks.own import check_given, check_probe, probe_of, rebuilt_own
+from nearbit.networks.own import check_given, check_probe, rebuilt_own
 from nearbit.progress import Progress, silent
 
 
@@ -133,6 +134,27 @@ class Model:
     ) -> Codes:
         """Return the codes of images, or of features: uint8 `(n, ceil(n_bits / 8))`, in order; see `outputs`."""
         return binarize(self.outputs(images, device=device, progress=progress))
+
+    @suggesting
+    def outputs_of_text(
+        self, texts: Sequence[str], *, weights: str | Path | None = None, prompts: Sequence[str] = ()
+    ) -> FloatRows:
+        """Return the outputs of texts: float32 `(n, n_bits)`, by which images are searched; see `TextEncoder.outputs`.
+
+        Args:
+            texts: such as "a red bird on snow".
+            weights: a folder, or `hf:ORG/NAME@REVISION`, with the text part of the model of images and text whose image
+                part is the frozen backbone; None for the one on the hub that the model names, as it was fetched then.
+            prompts: texts about pictures such as those that are searched, which help; see `TextEncoder`.
+
+        Raises:
+            InputError, DataError, BundleError, MissingExtraError: see `nearbit.model.by_text.text_encoder`.
+        """
+        return text_outputs(self, texts, weights, prompts)
+
+    def encode_text(self, texts: Sequence[str], *, weights: str | Path | None = None) -> Codes:
+        """Return the codes of texts: uint8 `(n, ceil(n_bits / 8))`; `outputs_of_text` find more."""
+        return binarize(self.outputs_of_text(texts, weights=weights))
 
     @suggesting
     def encode_dataset(
@@ -260,7 +282,7 @@ class Model:
         """
         target = Path(path)
         check_target(target)
-        if self._has_own_backbone:
+        if self.has_own_backbone:
             kind = self.network.backbone.spec.config.get("class")
             warnings.warn(
                 f"the folder holds the weights of {kind} and not its code: open it with load_model({target.name!r}, "
@@ -281,41 +303,16 @@ class Model:
             if network is not None:
                 (folder / NETWORK).write_bytes(network)
             files = {file.name: sha256_of(file) for file in sorted(folder.iterdir())}
-            write_json(folder / "bundle.json", with_digest(self._description(files)))
+            write_json(folder / "bundle.json", with_digest(description_of(self, files)))
 
     def _kept(self, value: torch.Tensor) -> torch.Tensor:
         """Return a weight as it is written: a copy, where a module may have two names for it."""
-        return value.detach().clone().contiguous() if self._has_own_backbone else value.contiguous()
+        return value.detach().clone().contiguous() if self.has_own_backbone else value.contiguous()
 
     @property
-    def _has_own_backbone(self) -> bool:
+    def has_own_backbone(self) -> bool:
+        """Whether the backbone is a module of its maker's, whose code no folder holds."""
         return self.network.backbone.spec.name.startswith(OWN)
-
-    def _description(self, files: dict[str, str]) -> dict[str, Any]:
-        spec = self.network.backbone.spec
-        return {
-            "kind": TRAINED,
-            "format_version": FORMAT_VERSIONS[TRAINED],
-            "model_id": self.model_id,
-            "method": self.method,
-            "method_options": self.method_options,
-            "n_bits": self.n_bits,
-            "classes": list(self.classes),
-            "preprocessing": self.preprocessing.to_dict(),
-            "backbone": {
-                "name": spec.name,
-                "feature_dim": spec.feature_dim,
-                "pretrained": spec.pretrained,
-                "source": spec.source,
-                "config": spec.config,
-            },
-            "head": self.head,
-            "split_hash": None if self.split is None else self.split.hash,
-            "record": self.record,
-            "libraries": library_versions(),
-            "files": files,
-            **({"probe": probe_of(self.network.backbone)} if self._has_own_backbone else {}),
-        }
 
 
 @suggesting

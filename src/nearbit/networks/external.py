@@ -3,15 +3,16 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import normalize
 
 from nearbit.encoding.preprocessing import INTERPOLATIONS, Preprocessing
 from nearbit.errors import BundleError, DataError, InputError, MissingExtraError
+from nearbit.files.checkpoints import HUB_FILES, PROJECTED, download_command, fetched_before
 from nearbit.files.hub import ADDRESS, PREFIX, is_offline, snapshot
 from nearbit.json_text import read_json
 from nearbit.networks.weights import COUNTERS
@@ -19,11 +20,9 @@ from nearbit.networks.weights import COUNTERS
 Triple = tuple[float, float, float]
 WHOLE_FROM = 384
 """From this size on, image processors that name a `crop_pct` show the whole image."""
-HUB_FILES = (
-    "config.json", "preprocessor_config.json", "model.safetensors", "model.safetensors.index.json",
-    "model-*-of-*.safetensors",
-)  # fmt: skip
-"""What of a repository on the hub is fetched."""
+SHARED = ("clip", "siglip", "chinese_clip", "metaclip_2")
+"""Types of models of images and text whose features lie in one space; the image part is taken with its projection."""
+NOT_OF_THE_LIBRARY = ("model_type", "add_pooling_layer", PROJECTED)
 PLACE = "_name_or_path"
 """Where a configuration was read from: no part of the network, so models do not depend on it or give it away."""
 
@@ -45,16 +44,33 @@ class HuggingFaceBackbone(nn.Module):
         return features.flatten(1)
 
 
-def _transformers() -> Any:
+class ImageTower(nn.Module):
+    """The image part of a model of images and text: features of length 1 in the space that both share."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model: Any = model.vision_model
+        self.projection: nn.Module = getattr(
+            model, "visual_projection", nn.Identity()
+        )  # some project within their pooling
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map normalised images float `(n, 3, h, w)` to features `(n, feature_dim)` of length 1."""
+        result: Any = self.model(pixel_values=images)
+        return normalize(self.projection(result.pooler_output), dim=1)
+
+
+def transformers_library(extra: str = "hf", purpose: str = "a backbone named hf:…") -> Any:
+    """Return the library; raise `MissingExtraError` where it is not installed."""
     try:
         import transformers
     except ImportError as error:
-        raise MissingExtraError("transformers", "hf", "a backbone named hf:…") from error
+        raise MissingExtraError("transformers", extra, purpose) from error
     return transformers
 
 
 @contextmanager
-def _quiet(transformers: Any) -> Iterator[None]:
+def quiet(transformers: Any) -> Iterator[None]:
     """Keep transformers from printing a bar, and the classifier that a backbone leaves out; then all is as before."""
     logging = transformers.utils.logging
     wordiness, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
@@ -71,9 +87,10 @@ def _quiet(transformers: Any) -> Iterator[None]:
 def load_hugging_face(source: str) -> tuple[nn.Module, Preprocessing, dict[str, Any]]:
     """Return a backbone of the transformers library with its weights, its preprocessing and its configuration.
 
-    Weights are held in float32, whatever the file holds. Of a model of images and text the image part is taken. A
-    pooling layer for which the file has no weights is left out, and features are then the mean of the last hidden
-    states; the configuration says so with "add_pooling_layer": false.
+    Weights are held in float32, whatever the file holds. Of a model of images and text the image part is taken: one of
+    `SHARED` with its projection, of which the configuration says "projected": true. A pooling layer for which the file
+    has no weights is left out, and features are then the mean of the last hidden states; the configuration says so with
+    "add_pooling_layer": false.
 
     Args:
         source: a folder, or ORG/NAME or ORG/NAME@REVISION on the Hugging Face hub, which is fetched once. Only
@@ -85,16 +102,28 @@ def load_hugging_face(source: str) -> tuple[nn.Module, Preprocessing, dict[str, 
     """
     if source.startswith(("/", "./", "../", "~")) and not Path(source).expanduser().is_dir():
         raise DataError(f"there is no folder {source}: hf: takes a folder, or ORG/NAME on the Hugging Face hub")
-    transformers = _transformers()
+    transformers = transformers_library()
     try:
         folder = _folder(source)
-        with _quiet(transformers):
+        with quiet(transformers):
             model, config = _load_complete(transformers.AutoModel, folder)
         settings = _image_settings(source, folder)
     except (OSError, ValueError, KeyError, RuntimeError, BundleError) as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise DataError(f"no backbone could be loaded from hf:{source}: {first}") from error
-    return HuggingFaceBackbone(_image_part(model)), _hugging_face_preprocessing(settings), config
+    return _image_backbone(model, config), _hugging_face_preprocessing(settings), config
+
+
+def pinned(source: str) -> str:
+    """Return ORG/NAME@COMMIT for a backbone of the hub that was loaded, whatever its revision was named; else `source`.
+
+    The commit is the name of the folder in which the hub's client keeps it.
+    """
+    found = ADDRESS.fullmatch(PREFIX + source)
+    if Path(source).is_dir() or found is None:
+        return source
+    commit = Path(_folder(source)).name
+    return f"{found['repository']}@{commit}" if re.fullmatch("[0-9a-f]{40}", commit) else source
 
 
 def _folder(source: str) -> str:
@@ -107,32 +136,13 @@ def _folder(source: str) -> str:
     )
 
 
-def fetched_before(address: re.Match[str]) -> Path | None:
-    """Return the folder of a backbone that a commit names, where all of it is here; None else, or without the client.
-
-    What a commit names never changes, so that nobody need be asked for it again.
-    """
-    if find_spec("huggingface_hub") is None or not re.fullmatch("[0-9a-f]{40}", address["revision"] or ""):
-        return None
-    try:
-        folder = snapshot(address, HUB_FILES, "a backbone", get="", fetch=False)
-    except BundleError:
-        return None
-    return folder if all((folder / name).is_file() for name in HUB_FILES[:3]) else None
-
-
-def download_command(address: re.Match[str], folder: str | None = None) -> str:
-    """Return the hub's own command that fetches a backbone: to where it is looked for, or to a folder."""
-    revision = f" --revision {address['revision']}" if address["revision"] else ""
-    to = f" --local-dir {folder}" if folder else ""
-    return f"hf download {address['repository']} {' '.join(HUB_FILES[:3])}{revision}{to}"
-
-
 def _load_complete(auto: Any, source: str) -> tuple[nn.Module, dict[str, Any]]:
     """Return a model all of whose image weights lie in `source`, and its configuration."""
     given = {"use_safetensors": True, "trust_remote_code": False, "dtype": torch.float32, "output_loading_info": True}
     model, report = auto.from_pretrained(source, **given)
     config = {name: value for name, value in model.config.to_dict().items() if name != PLACE}
+    if config.get("model_type") in SHARED:
+        config[PROJECTED] = True
     missing = _missing(model, report)
     if missing and all(name.startswith("pooler.") for name in missing):
         model, report = auto.from_pretrained(source, add_pooling_layer=False, **given)
@@ -144,13 +154,18 @@ def _load_complete(auto: Any, source: str) -> tuple[nn.Module, dict[str, Any]]:
 
 
 def _missing(model: nn.Module, report: dict[str, Any]) -> list[str]:
-    prefix = "vision_model." if hasattr(model, "vision_model") else ""
-    return sorted(name for name in report["missing_keys"] if name.startswith(prefix) and not name.endswith(COUNTERS))
+    image_part = ("vision_model.", "visual_projection.") if hasattr(model, "vision_model") else ("",)
+    return sorted(
+        name for name in report["missing_keys"] if name.startswith(image_part) and not name.endswith(COUNTERS)
+    )
 
 
-def _image_part(model: nn.Module) -> nn.Module:
-    part: nn.Module = getattr(model, "vision_model", model)
-    return part
+def _image_backbone(model: nn.Module, config: dict[str, Any]) -> nn.Module:
+    return (
+        ImageTower(model)
+        if config.get(PROJECTED) is True
+        else HuggingFaceBackbone(getattr(model, "vision_model", model))
+    )
 
 
 def build_hugging_face(config: dict[str, Any]) -> nn.Module:
@@ -160,17 +175,17 @@ def build_hugging_face(config: dict[str, Any]) -> nn.Module:
         MissingExtraError: transformers is not installed.
         BundleError: it cannot build what the configuration describes.
     """
-    transformers = _transformers()
-    values = {name: value for name, value in config.items() if name not in ("model_type", "add_pooling_layer")}
+    transformers = transformers_library()
+    values = {name: value for name, value in config.items() if name not in NOT_OF_THE_LIBRARY}
     given = {"add_pooling_layer": False} if config.get("add_pooling_layer") is False else {}
     try:
         kind = transformers.AutoConfig.for_model(config.get("model_type", ""), **values)
         model = transformers.AutoModel.from_config(kind, trust_remote_code=False, dtype=torch.float32, **given)
-    except (ValueError, TypeError, KeyError) as error:
+        return _image_backbone(model, config)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise BundleError(
             f"transformers cannot build the backbone of this model: {error}; update transformers"
         ) from error
-    return HuggingFaceBackbone(_image_part(model))
 
 
 def _image_settings(source: str, folder: str) -> dict[str, Any]:

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import final
 
+from nearbit.files.checkpoints import HUB_FILES, download_command, fetched_before
 from nearbit.files.hub import parsed, snapshot
-from nearbit.networks.external import HUB_FILES, download_command, fetched_before
 
 
 @final

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar, final
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, final
 
 import numpy as np
 
@@ -22,7 +22,11 @@ from nearbit.service.info import TrainedOn, trained_on
 from nearbit.service.monitoring import Counters, log
 from nearbit.service.search import Searcher, Seconds
 from nearbit.service.settings import ServiceOptions
+from nearbit.service.words import Words
 from nearbit.threads import n_threads
+
+if TYPE_CHECKING:
+    from nearbit.model.bundle import Model
 
 LATER = {"Retry-After": "2"}
 
@@ -47,6 +51,7 @@ class Service:
         searcher: searches in it.
         thumbnails: small pictures of its items.
         encoding: the model of uploads.
+        words: what searches by words need.
         model_folder: where the model lies; None where none is at hand.
         is_warm: whether the first search, which loads the index, is done.
         has_ended: whether all threads have ended, after `stop`.
@@ -76,6 +81,7 @@ class Service:
         self._hidden = tuple(str(place) for place in places if place is not None and str(place) != ".")
         why_not = "no model is at hand that made these codes"
         self.encoding = Encoding(load, why_not, options.limits.waiting_images, self._hidden)
+        self.words = Words(folder, options.text_weights)
         self.is_warm = False
         self.has_ended = False
         self._searches = ThreadPoolExecutor(max(2, n_threads()), thread_name_prefix="search")
@@ -115,7 +121,7 @@ class Service:
         """Return the folder of the model, if it made the codes of this index, which may have been replaced."""
         return None if self.model_folder is None else model_at_hand(index, self.model_folder)
 
-    def check_model(self, model: Encoder) -> None:
+    def check_model(self, model: "Encoder | Model") -> None:
         """Raise `ApiError` (409) where the index, which may have been replaced, holds codes of another model."""
         with self.collection.use() as index:
             is_of_model = may_have_made(index, model.n_bits, model.model_id)

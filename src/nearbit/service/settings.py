@@ -91,6 +91,7 @@ class ServiceOptions:
         allowed_hosts: names, beside loopback and `host`, under which the service may be addressed: at its port
             or those of HTTP and HTTPS, or at one that is named here ("birds.example:8443").
         images: folders that pictures may be read from, beside that of the index.
+        text_weights: where the text part of the model lies, for searches by words; see `text_checkpoint`.
         workers: processes.
         limits: bounds.
     """
@@ -103,6 +104,7 @@ class ServiceOptions:
     allow_write: bool = False
     allowed_hosts: tuple[str, ...] = ()
     images: tuple[Path, ...] = ()
+    text_weights: str | None = None
     workers: int = 1
     limits: Limits = field(default_factory=Limits)
 

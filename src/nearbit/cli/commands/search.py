@@ -18,6 +18,7 @@ from nearbit.cli.console import (
     max_pixels_option,
     model_of_index_option,
     table,
+    text_weights_option,
 )
 from nearbit.errors import InputError, did_you_mean
 from nearbit.extras import install_hint
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 @click.option(
     "--id", "ids", type=click.IntRange(0), multiple=True, help="Search from an item of the index; repeatable."
 )
+@click.option("--text", "texts", multiple=True, help="Search by words, such as 'a red bird on snow'; repeatable.")
 @click.option("-k", "k", type=click.IntRange(1), help="Most items a query. [default: 10, or all within --radius]")
 @click.option(
     "--radius",
@@ -52,6 +54,7 @@ if TYPE_CHECKING:
     help="Rank by the real-valued outputs of the query: by the sum of |output| over the bits that differ.",
 )
 @model_of_index_option
+@text_weights_option
 @device_option
 @max_pixels_option
 @json_option
@@ -59,12 +62,14 @@ def command(
     index_path: "Place",
     queries: tuple[Path, ...],
     ids: tuple[int, ...],
+    texts: tuple[str, ...],
     k: int | None,
     radius: float | None,
     labels: tuple[str, ...],
     rerank: int | None,
     asymmetric: bool,
     model_path: Path | None,
+    text_weights: str | None,
     device: str,
     as_json: bool,
 ) -> None:
@@ -73,40 +78,66 @@ def command(
     In an INDEX that keeps real-valued outputs, those order the items of one distance. With --asymmetric no INDEX need
     keep any, and a search from an item (--id) needs one that does.
 
-    A search from items of the index (--id) needs no model.
+    A search from items of the index (--id) needs no model. One by words (--text) ranks as --asymmetric does, and needs
+    a model whose backbone is the image part of CLIP, SigLIP or the like.
     """
     from nearbit.index import open_index
 
-    folders = [query for query in queries if query.is_dir()]
-    if folders:
-        raise InputError(
-            f"a QUERY is an image file, and {folders[0]} is a folder: name its images (such as {folders[0]}/*.jpg)"
-        )
-    if not queries and not ids:
-        raise InputError("give at least one QUERY image, or --id of an item in the index")
+    _check_given(queries, ids, texts, text_weights)
+    asymmetric = asymmetric or bool(texts)
     bits = _in_bits(radius, asymmetric=asymmetric, rerank=rerank)
     with open_index(index_path, read_only=True) as index:
         _check_labels(index, labels)
         if asymmetric and ids and index.outputs is None:
             raise InputError(f"{index_path} keeps no outputs of its items: --asymmetric searches from images, not --id")
-        codes, outputs = _queries(index, queries, ids, model_path, device, keep=asymmetric)
+        if texts:
+            codes, outputs = _by_text(index, texts, model_path, text_weights)
+        else:
+            codes, outputs = _queries(index, queries, ids, model_path, device, keep=asymmetric)
         most = None if k is None and radius is not None else min(k or 10, max(1, len(index)))
         where = {"labels": list(labels)} if labels else None
         if asymmetric:
             results = index.search(codes, k=most, radius=radius, where=where, weights=outputs)
         else:
             results = index.search(codes, k=most, radius=bits, where=where, outputs=outputs, rerank=rerank)
-        found = _describe(index, results, [str(query) for query in queries] + [f"item {number}" for number in ids])
+        found = _describe(index, results, [*map(str, queries), *(f"item {number}" for number in ids), *texts])
     _warn_of_missing(found)
     ranking = "weighted distance" if asymmetric else "distance"
     about = {"index": str(index_path), "n_bits": index.n_bits, "ranking": ranking, "results": found}
     emit(about, as_json=as_json, lines=_lines(found))
 
 
+def _check_given(
+    queries: tuple[Path, ...], ids: tuple[int, ...], texts: tuple[str, ...], text_weights: str | None
+) -> None:
+    folders = [query for query in queries if query.is_dir()]
+    if folders:
+        raise InputError(
+            f"a QUERY is an image file, and {folders[0]} is a folder: name its images (such as {folders[0]}/*.jpg)"
+        )
+    if texts and (queries or ids):
+        raise InputError("--text ranks in another way than images and --id: search by one of them at a time")
+    if not queries and not ids and not texts:
+        raise InputError("give at least one QUERY image, or --id of an item in the index, or --text")
+    if text_weights is not None and not texts:
+        raise InputError("--text-weights are for a search by words: give --text, or leave them out")
+
+
+def _by_text(
+    index: "Home", texts: tuple[str, ...], model_path: Path | None, text_weights: str | None
+) -> tuple[Any, Any]:
+    """Return the codes and the outputs of texts."""
+    from nearbit.codes import binarize
+    from nearbit.model.text_part import text_model
+
+    outputs = text_model(index, model_path).outputs_of_text(list(texts), weights=text_weights)
+    return binarize(outputs), outputs
+
+
 def _in_bits(radius: float | None, *, asymmetric: bool, rerank: int | None) -> int | None:
     """Return the radius of a search by distance, a whole number; None of an asymmetric one, or where there is none."""
     if asymmetric and rerank is not None:
-        raise InputError("--rerank orders by outputs that INDEX keeps: it does not go with --asymmetric")
+        raise InputError("--rerank orders by outputs that INDEX keeps: it does not go with --asymmetric or --text")
     if asymmetric or radius is None:
         return None
     if not radius.is_integer():

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from nearbit.cli.console import echo, emit, index_argument, json_option, max_pixels_option, model_option
+from nearbit.cli.console import (
+    echo,
+    emit,
+    index_argument,
+    json_option,
+    max_pixels_option,
+    model_option,
+    text_weights_option,
+)
 from nearbit.errors import InputError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -43,6 +51,7 @@ TOKEN_VARIABLE = "NEARBIT_TOKEN"
     type=click.Path(path_type=Path, file_okay=False, exists=True),
     help="Folder that pictures may be shown from, beside that of INDEX; repeatable.",
 )
+@text_weights_option
 @click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes.")
 @click.option("--open", "opens", is_flag=True, help="Open the page in the browser.")
 @max_pixels_option
@@ -56,6 +65,7 @@ def command(
     allow_write: bool,
     allowed_hosts: tuple[str, ...],
     images: tuple[Path, ...],
+    text_weights: str | None,
     workers: int,
     opens: bool,
     as_json: bool,
@@ -77,6 +87,7 @@ def command(
         allow_write=allow_write,
         allowed_hosts=allowed_hosts,
         images=images,
+        text_weights=text_weights,
         workers=workers,
     )
     with listen(options) as listening:

@@ -184,6 +184,7 @@ class AboutAnswer(TypedDict):
     search: dict[str, Any]
     labels: int
     has_model: bool
+    takes_text: Annotated[bool, More(description="Whether it can be searched by words.")]
     can_write: bool
     limits: LimitsAnswer
 
@@ -323,6 +324,7 @@ REFUSALS = {
     "not_found": "the index holds no item 99999",
     "no_picture": "item 7 has no file to download",
     "no_model": "images cannot be encoded: no model is at hand that made these codes",
+    "no_text": "words cannot be searched by: no model is at hand that made these codes",
     "no_centers": "the model has no centers of classes: its method trains without them, or had no labels",
     "model_unavailable": "the model at birds.model cannot be read",
     "empty_index": "the index is empty",

@@ -114,6 +114,7 @@ def _about(service: Service, index: Home) -> bytes:
         "search": search,
         "labels": len(service.collection.labels()),
         "has_model": service.model_of(index) is not None,
+        "takes_text": service.words.are_taken,
         "can_write": options.allow_write,
         "limits": {
             "image_bytes": limits.image_bytes,

@@ -1,16 +1,16 @@
-"""Search: from an item, from codes, from an image."""
+"""Search: from an item, from codes, from an image, from words."""
 
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 
 from starlette.responses import Response
 
 from nearbit.codes import binarize
 from nearbit.encoding.preprocessing import of_pixels
-from nearbit.service.contract.answers import JSON, JsonAnswer, SearchAnswer
+from nearbit.service.contract.answers import JSON, JsonAnswer, Ranking, SearchAnswer
 from nearbit.service.contract.declared import Nothing, OneOf, field
-from nearbit.service.contract.kinds import PathId
+from nearbit.service.contract.kinds import Choice, PathId, Text
 from nearbit.service.contract.operation import Call, JsonBody, Upload, UploadForm, get, post
 from nearbit.service.http.errors import ApiError
 from nearbit.service.http.uploads import decoded
@@ -26,6 +26,20 @@ class NeighborsOf(SearchParams):
     """A search from an item."""
 
     item_id: int = field(PathId(), "The number of an item.", is_path=True)
+
+
+class SearchText(SearchParams):
+    """A search by words."""
+
+    text: str = field(
+        Text(r"^[\s\S]{1,1000}$", "1 to 1000 characters", "say what to look for"),
+        "What to look for, such as: a red bird on snow.",
+    )
+    ranking: Ranking = field(
+        Choice(*get_args(Ranking)),
+        "By |output| of the words summed over the bits that differ, or by these bits alone, by which less is found.",
+        default="asymmetric",
+    )
 
 
 class SearchBody(SearchParams):
@@ -101,6 +115,18 @@ async def search_image(call: Call[Nothing, Upload[SearchParams]]) -> Response:
     return _answer(call, body, spent)
 
 
+@get("/api/v1/search/text", SearchText, FOUND, {409: "no_text", 422: "invalid"})
+async def search_text(call: Call[SearchText, None]) -> Response:
+    """Search by words, where the model of the index takes them (`takes_text` of the index)."""
+    service, began = call.service, time.perf_counter()
+    model, outputs = await service.searching(service.words.outputs, call.asked.text)
+    await service.searching(service.check_model, model)
+    spent = Seconds(encode=time.perf_counter() - began)
+    code = binarize(outputs[None])[0]
+    body, spent = await service.searching(service.searcher.by_outputs, outputs, code, call.asked, spent)
+    return _answer(call, body, spent)
+
+
 def _answer(call: Call[Any, Any], body: bytes, spent: Seconds) -> Response:
     call.service.count(spent)
     total = time.perf_counter() - call.request.scope["began"]
@@ -110,4 +136,4 @@ def _answer(call: Call[Any, Any], body: bytes, spent: Seconds) -> Response:
     return Response(body, media_type=JSON, headers=headers)
 
 
-OPERATIONS = (search_many, neighbors, search_image)
+OPERATIONS = (search_many, neighbors, search_image, search_text)

@@ -92,12 +92,13 @@ async function search(path, options) {
 
 /** The request for a search by id or code: its path, and what goes with it. */
 function asked({ query, k, radius, labels, ranking }) {
-  if (query.id !== undefined) {
+  if (query.id !== undefined || query.text !== undefined) {
     const fields = new URLSearchParams({ k });
+    if (query.text !== undefined) fields.set("text", query.text);
     if (radius !== null) fields.set("radius", radius);
     for (const label of labels) fields.append("label", label);
-    if (ranking !== "hamming") fields.set("ranking", ranking);
-    return [`items/${query.id}/neighbors?${fields}`];
+    if (ranking !== "hamming" || query.text !== undefined) fields.set("ranking", ranking);
+    return [`${query.text === undefined ? `items/${query.id}/neighbors` : "search/text"}?${fields}`];
   }
   const limits = { ...(radius !== null && { radius }), ...(labels.length && { labels }), ...(ranking !== "hamming" && { ranking }) };
   const body = JSON.stringify({ queries: [{ code: query.code }], k, ...limits });
@@ -107,8 +108,9 @@ function asked({ query, k, radius, labels, ranking }) {
 /** The pictures that were searched by, by their codes: to rank by outputs needs them again. */
 const pictures = new Map();
 
-/** Say whether a query has outputs to rank by: a picture, or an image of an index that keeps them. */
+/** Say whether a query has outputs to rank by: words, a picture, or an image of an index that keeps them. */
 export async function hasOutputs(query) {
+  if (query.text !== undefined) return true;
   return query.id === undefined ? pictures.has(query.code) : (await aboutIndex()).outputs !== null;
 }
 

@@ -70,6 +70,8 @@ async function summarize() {
   const index = await aboutIndex();
   document.title = `${index.name} · nearbit`;
   byId("code-length").textContent = index.n_bits;
+  byId("words").hidden = !index.takes_text;
+  byId("headline").textContent = index.takes_text ? "Search by image or words" : "Search by image";
   byId("summary").textContent = `${counted(index.items, "image")} · ${index.n_bits} bits`;
 }
 
@@ -147,6 +149,13 @@ async function lookUp(event) {
   return say(message("That is neither an id nor a code", [`Type the number of an image, or a code of ${digits} hexadecimal digits.`]));
 }
 
+/** Search by words: ranked by outputs, which say more of words than their bits. */
+function lookFor(event) {
+  event.preventDefault();
+  const text = byId("words-field").value.trim();
+  if (text) go({ ...state, view: "search", query: { text }, radius: null, ranking: "asymmetric" });
+}
+
 async function compare(items) {
   if (!answer || items.length === 0 || items.length > 2) return;
   const item = items.length === 1 && state.query?.id !== undefined ? await itemOf(state.query.id) : null;
@@ -178,6 +187,7 @@ function begin() {
   onCompare(compare);
   onEnlarge(enlarge);
   byId("random").addEventListener("click", random);
+  byId("words").addEventListener("submit", lookFor);
   byId("lookup").addEventListener("submit", (event) => attempt(() => lookUp(event), () => {}));
   followLinks(() => state);
   followHistory(show);

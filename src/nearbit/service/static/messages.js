@@ -12,6 +12,7 @@ const TITLES = {
   conflict: ["This index cannot be searched by a picture", "Search by an image that is in the index."],
   model_unavailable: ["This index cannot be searched by a picture", "Search by an image that is in the index."],
   no_model: ["This index cannot be searched by a picture", "Search by an image that is in the index."],
+  no_text: ["This index cannot be searched by words", "Search by an image."],
   too_large: ["That image is too large", "Save it smaller, or as JPEG."],
   not_an_image: ["That is not an image that can be read", "Take a JPEG, PNG, WebP, GIF, BMP or TIFF file."],
   unknown_label: ["No image has that label", "Choose another one, or go to the start."],

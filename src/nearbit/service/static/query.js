@@ -69,6 +69,7 @@ export async function showQuery(state, answer, take) {
   const { has_model: encodes } = await aboutIndex();
   const present = (picture, words, crop, ...rest) => byId("query").replaceChildren(picture,
     make("div", { class: "query-words" }, ...[...facts(words), verdict(answer, state), trainedOn(answer, state), actions(encodes ? crop : null), more(answer, ...rest)].filter(Boolean)));
+  if (query.text !== undefined) return present(make("span", { class: "words-mark", "aria-hidden": "true" }, "“”"), { title: query.text }, null);
   const kept = query.id === undefined ? keptPicture(query) : null;
   if (kept) return present(pictureBox(kept.url, "The picture that was searched by", { eager: true }), { title: kept.name }, () => cropKept(query, take));
   if (query.id === undefined) return present(make("span", { class: "box absent" }), { title: "A code" }, null);

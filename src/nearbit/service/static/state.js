@@ -39,7 +39,8 @@ export function readState(address = location.href) {
   const { searchParams: fields, hash } = new URL(address);
   const id = idOf(fields.get("id"));
   const code = fields.get("code");
-  const query = id !== null ? { id } : code && HEX.test(code) ? byCode(code, PICTURE.exec(hash)?.[1]) : null;
+  const words = fields.get("text")?.trim();
+  const query = id !== null ? { id } : words ? { text: words } : code && HEX.test(code) ? byCode(code, PICTURE.exec(hash)?.[1]) : null;
   return {
     view: VIEWS.includes(fields.get("view")) ? fields.get("view") : "search",
     query,
@@ -59,6 +60,7 @@ export function addressOf(state) {
   if (state.view !== "search") fields.set("view", state.view);
   if (state.query?.id !== undefined) fields.set("id", state.query.id);
   if (state.query?.code !== undefined) fields.set("code", state.query.code);
+  if (state.query?.text !== undefined) fields.set("text", state.query.text);
   if (state.k !== DEFAULT_K) fields.set("k", state.k);
   if (state.radius !== null) fields.set("radius", state.radius);
   for (const label of state.labels) fields.append("label", label);
