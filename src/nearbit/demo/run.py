@@ -9,7 +9,7 @@ import numpy as np
 
 from nearbit.centers import certify
 from nearbit.codes import hamming_distances, pack
-from nearbit.datasets import Dataset, Split, load_dataset, make_split
+from nearbit.datasets import Dataset, FeatureRows, Split, load_dataset, make_split
 from nearbit.demo import stories
 from nearbit.demo.networks import Network, models_of, planned
 from nearbit.demo.searches import chosen, searched
@@ -86,7 +86,7 @@ class _Prepared:
         self.story = story
         self.images = load_dataset(story.dataset)
         self.data = story.learnt_from(self.images)
-        self.split = make_split(self.data, seed=seed, **({} if story.sizes is None else {"sizes": dict(story.sizes)}))
+        self.split = make_split(self.data, seed=seed, sizes=story.sizes)
         self.split.save(folder / f"{story.name}.split.json")
         self.networks = planned(story, folder, self.data, self.split, bits, seed)
 
@@ -136,6 +136,7 @@ def _floats(data: Dataset, evaluation: Evaluation) -> tuple[FloatFigure, ...]:
     if evaluation.reference is None:
         return ()
     values = evaluation.reference.to_dict()
+    assert isinstance(data.source, FeatureRows)  # noqa: S101 - a reference is of features
     widths = {"float_cosine_map": data.source.width, "linear_probe_map": data.n_classes}
     return tuple(FloatFigure(name, widths[figure], values[figure]) for figure, name in FLOATS.items())
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nearbit.datasets import Dataset, from_features
+from nearbit.datasets.splits.sizes import Size
 from nearbit.training import TrainOptions
 
 
@@ -49,7 +50,7 @@ class Story:
     over_seeds: str = ""
     bits: tuple[int, ...] | None = None
     learnt_from: Callable[[Dataset], Dataset] = images_themselves
-    sizes: Mapping[str, int | str] | None = None
+    sizes: Mapping[str, Size] | None = None
 
     @property
     def methods(self) -> tuple[str, ...]:
