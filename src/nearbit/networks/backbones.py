@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from nearbit.encoding.preprocessing import AnyInput, FeatureInput, Preprocessing
 from nearbit.errors import BundleError, InputError, did_you_mean
 from nearbit.files.writing import json_digest
-from nearbit.networks.external import build_hugging_face, load_hugging_face, load_timm, pinned
+from nearbit.networks.external import build_hugging_face, load_hugging_face, load_timm
 from nearbit.networks.resnet import LAYOUTS, ResNet
 from nearbit.networks.thumbnail import THUMBNAIL_SIZE, Thumbnail, plain_pixels
 from nearbit.networks.weights import load_weights
@@ -207,14 +207,14 @@ def _from_timm(name: str, model_name: str, weights: Path | None, image_size: int
 def _from_hugging_face(source: str, weights: Path | None, image_size: int | None) -> Backbone:
     if weights is not None:
         raise InputError("a backbone named hf:… brings its own weights: leave --weights out")
-    module, preprocessing, config = load_hugging_face(source)
+    module, preprocessing, config, origin = load_hugging_face(source)
     folder = Path(source).is_dir()
     repository = source.partition("@")[0]
     spec = BackboneSpec(
         name=f"hf:{Path(source).name}" if folder else f"hf:{repository}",
         feature_dim=0,
         pretrained=True,
-        source=Path(source).name if folder else pinned(source),
+        source=Path(source).name if folder else origin,
         config=config,
     )
     return measured_backbone(module, _of_size(preprocessing, image_size), spec)

@@ -84,13 +84,13 @@ def quiet(transformers: Any) -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def load_hugging_face(source: str) -> tuple[nn.Module, Preprocessing, dict[str, Any]]:
-    """Return a backbone of the transformers library with its weights, its preprocessing and its configuration.
+def load_hugging_face(source: str) -> tuple[nn.Module, Preprocessing, dict[str, Any], str]:
+    """Return a backbone of the transformers library with its weights, its preprocessing, its configuration and origin.
 
     Weights are held in float32, whatever the file holds. Of a model of images and text the image part is taken: one of
     `SHARED` with its projection, of which the configuration says "projected": true. A pooling layer for which the file
     has no weights is left out, and features are then the mean of the last hidden states; the configuration says so with
-    "add_pooling_layer": false.
+    "add_pooling_layer": false. The origin is `source`, with the commit where it came from the hub.
 
     Args:
         source: a folder, or ORG/NAME or ORG/NAME@REVISION on the Hugging Face hub, which is fetched once. Only
@@ -111,19 +111,14 @@ def load_hugging_face(source: str) -> tuple[nn.Module, Preprocessing, dict[str, 
     except (OSError, ValueError, KeyError, RuntimeError, BundleError) as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise DataError(f"no backbone could be loaded from hf:{source}: {first}") from error
-    return _image_backbone(model, config), _hugging_face_preprocessing(settings), config
+    return _image_backbone(model, config), _hugging_face_preprocessing(settings), config, _pinned(source, folder)
 
 
-def pinned(source: str) -> str:
-    """Return ORG/NAME@COMMIT for a backbone of the hub that was loaded, whatever its revision was named; else `source`.
-
-    The commit is the name of the folder in which the hub's client keeps it.
-    """
-    found = ADDRESS.fullmatch(PREFIX + source)
-    if Path(source).is_dir() or found is None:
-        return source
-    commit = Path(_folder(source)).name
-    return f"{found['repository']}@{commit}" if re.fullmatch("[0-9a-f]{40}", commit) else source
+def _pinned(source: str, folder: str) -> str:
+    """Return ORG/NAME@COMMIT for what came from the hub, whose client names folders by commits; else `source`."""
+    commit = Path(folder).name
+    is_of_hub = folder != source and re.fullmatch("[0-9a-f]{40}", commit)
+    return f"{source.partition('@')[0]}@{commit}" if is_of_hub else source
 
 
 def _folder(source: str) -> str:
