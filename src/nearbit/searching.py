@@ -11,7 +11,7 @@ from nearbit.errors import InputError
 from nearbit.index import Address, Home, Results, open_index
 from nearbit.keywords import suggesting
 from nearbit.model.load import load_for_queries, model_of_index
-from nearbit.model.text_part import text_model
+from nearbit.model.text_model import text_model
 
 if TYPE_CHECKING:
     from nearbit.encoding.inputs import GivenImage

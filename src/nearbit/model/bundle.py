@@ -150,7 +150,7 @@ class Model:
         Raises:
             InputError, DataError, BundleError, MissingExtraError: see `nearbit.model.by_text.text_encoder`.
         """
-        return text_outputs(self, texts, weights, prompts)
+        return text_outputs(self.network, self.n_bits, self.record, texts, weights, prompts)
 
     def encode_text(self, texts: Sequence[str], *, weights: str | Path | None = None) -> Codes:
         """Return the codes of texts: uint8 `(n, ceil(n_bits / 8))`; `outputs_of_text` find more."""

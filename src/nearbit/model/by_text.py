@@ -3,20 +3,17 @@
 import weakref
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, final
+from typing import Any, final
 
 from nearbit.codes import Codes, binarize
 from nearbit.encoding.feature_cache import FloatRows
 from nearbit.errors import InputError
 from nearbit.model.text_part import text_checkpoint, why_no_text
-from nearbit.networks.heads import apply_head
+from nearbit.networks.heads import HashNetwork, Head, apply_head
 from nearbit.networks.text import TextTower, load_text_tower
 
-if TYPE_CHECKING:
-    from nearbit.model.bundle import Model
-
-_LOADED: "weakref.WeakKeyDictionary[Model, dict[tuple[str, ...], TextEncoder]]" = weakref.WeakKeyDictionary()
-"""The text parts that were loaded for models that are in use, by what names them."""
+_LOADED: "weakref.WeakKeyDictionary[HashNetwork, dict[tuple[str, ...], TextEncoder]]" = weakref.WeakKeyDictionary()
+"""The text parts that were loaded for networks that are in use, by what names them."""
 
 
 @final
@@ -30,8 +27,8 @@ class TextEncoder:
     the prompts, and m that of the images which the head was made with. Prompts about other things do harm.
     """
 
-    def __init__(self, model: "Model", tower: TextTower, prompts: Sequence[str] = ()) -> None:
-        self._head, self._n_bits, self._tower = model.network.head, model.n_bits, tower
+    def __init__(self, head: Head, n_bits: int, tower: TextTower, prompts: Sequence[str] = ()) -> None:
+        self._head, self._n_bits, self._tower = head, n_bits, tower
         self._shift: FloatRows | None = None
         if prompts:
             self._shift = self._head.feature_mean.cpu().numpy() - tower.features(prompts).mean(axis=0)
@@ -50,11 +47,19 @@ class TextEncoder:
         return binarize(self.outputs(texts))
 
 
-def text_encoder(model: "Model", weights: str | Path | None = None, prompts: Sequence[str] = ()) -> TextEncoder:
+def text_encoder(
+    network: HashNetwork,
+    n_bits: int,
+    record: dict[str, Any],
+    weights: str | Path | None = None,
+    prompts: Sequence[str] = (),
+) -> TextEncoder:
     """Return what turns words into outputs of a model.
 
     Args:
-        model: one whose backbone is the frozen image part of a model of images and text.
+        network: of the model; its backbone is the frozen image part of a model of images and text.
+        n_bits: of its codes.
+        record: of how it was trained.
         weights: where its text part lies; None for where the model says. See `text_checkpoint`.
         prompts: texts about pictures such as those that are searched; see `TextEncoder`.
 
@@ -63,18 +68,25 @@ def text_encoder(model: "Model", weights: str | Path | None = None, prompts: Seq
         DataError: the checkpoint is no model of images and text, is not whole, or its image part is another one.
         MissingExtraError: transformers, or the hub's client, is not installed.
     """
-    backbone = model.network.backbone
+    backbone = network.backbone
     spec = {"name": backbone.spec.name, "config": backbone.spec.config}
-    why_not = why_no_text({"backbone": spec, "record": model.record})
+    why_not = why_no_text({"backbone": spec, "record": record})
     if why_not:
         raise InputError(f"the model takes no words: {why_not}")
     place = text_checkpoint(backbone.spec.source, weights)
-    return TextEncoder(model, load_text_tower(place, backbone.module), prompts)
+    return TextEncoder(network.head, n_bits, load_text_tower(place, backbone.module), prompts)
 
 
-def text_outputs(model: "Model", texts: Sequence[str], weights: str | Path | None, prompts: Sequence[str]) -> FloatRows:
+def text_outputs(
+    network: HashNetwork,
+    n_bits: int,
+    record: dict[str, Any],
+    texts: Sequence[str],
+    weights: str | Path | None,
+    prompts: Sequence[str],
+) -> FloatRows:
     """Return the outputs of texts, with a text part that is loaded once a model; see `Model.outputs_of_text`."""
-    encoders, key = _LOADED.setdefault(model, {}), (str(weights), *prompts)
+    encoders, key = _LOADED.setdefault(network, {}), (str(weights), *prompts)
     if key not in encoders:
-        encoders[key] = text_encoder(model, weights, prompts)
+        encoders[key] = text_encoder(network, n_bits, record, weights, prompts)
     return encoders[key].outputs(texts)

@@ -1,17 +1,12 @@
 """Whether a model takes words, and where its text part lies; torch is not loaded."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nearbit.errors import InputError
 from nearbit.files.checkpoints import HUB_FILES, PROJECTED
 from nearbit.files.hub import ADDRESS, PREFIX, parsed, snapshot
-from nearbit.model.load import model_of_index
-from nearbit.model.manifest import EXPORTED, read_manifest
-
-if TYPE_CHECKING:
-    from nearbit.index import Home
-    from nearbit.model.bundle import Model
+from nearbit.model.manifest import EXPORTED
 
 GIVE = "give the checkpoint that the model was made with (--text-weights FOLDER, or text_weights=)"
 
@@ -62,26 +57,3 @@ def text_checkpoint(source: str, given: str | Path | None = None) -> Path:
         raise InputError(f"the text part of the model lies in the folder {source!r}, which only you can find: {GIVE}")
     get = f"--text-weights {address[0]}"
     return snapshot(address, HUB_FILES, f"the text part {address[0]}", get=get, fetch=given is not None)
-
-
-def text_model(index: "Home", given: Path | None = None) -> "Model":
-    """Return the model that made the codes of an index, if it takes words; it is refused before it is loaded.
-
-    Args:
-        index: an index.
-        given: the model folder; None for the one that the index names.
-
-    Raises:
-        InputError: the model takes no words, or none is named.
-        MissingExtraError: transformers is not installed.
-        IndexFileError, BundleError: see `nearbit.model.load.model_of_index`.
-    """
-    folder = model_of_index(index, given)
-    why_not = why_no_text(read_manifest(folder))
-    if why_not:
-        raise InputError(f"{folder} takes no words: {why_not}")
-    from nearbit.model.bundle import load_model
-    from nearbit.networks.external import transformers_library
-
-    transformers_library("text", "a search by words")
-    return load_model(folder)

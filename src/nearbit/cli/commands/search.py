@@ -128,7 +128,7 @@ def _by_text(
 ) -> tuple[Any, Any]:
     """Return the codes and the outputs of texts."""
     from nearbit.codes import binarize
-    from nearbit.model.text_part import text_model
+    from nearbit.model.text_model import text_model
 
     outputs = text_model(index, model_path).outputs_of_text(list(texts), weights=text_weights)
     return binarize(outputs), outputs
