@@ -127,7 +127,7 @@ def test_features_of_the_first_chapter_are_the_pixels() -> None:
     images = load_dataset("digits")
     features = gray_values(images)
     row = 7
-    pixels = list(images.source.read(row).convert("L").getdata())
+    pixels = list(images.source.read(row).convert("L").tobytes())
     assert features.source.features[row].tolist() == pixels
     assert (features.labels == images.labels).all()
     assert features.keys == images.keys
