@@ -39,6 +39,15 @@ def pytest_collection_modifyitems(items):
 
 
 @pytest.fixture(scope="session")
+def milvus():
+    """A running Milvus, for all tests of the session."""
+    import milvus_server
+
+    with milvus_server.started() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
 def postgresql():
     """A running PostgreSQL, for all tests of the session that ask for it."""
     import postgresql_server

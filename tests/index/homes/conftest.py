@@ -2,9 +2,9 @@
 
 import itertools
 
-import milvus_server
 import pytest
 
+import milvus_server
 import postgresql_server
 from nearbit.index import create_index
 
@@ -48,13 +48,6 @@ def in_milvus(request):
 
 HOMES = {"file": in_file, "postgresql": in_postgresql, "milvus": in_milvus}
 """By scheme: takes a `request`, whose fixtures it may use; returns what gives a new place each time it is called."""
-
-
-@pytest.fixture(scope="session")
-def milvus():
-    """A running Milvus, for all tests of the session."""
-    with milvus_server.started() as server:
-        yield server
 
 
 SLOW = {"milvus"}

@@ -19,6 +19,9 @@ PORT = 19_530
 SECONDS = 20.0
 """How long a call may take, tries again included, where a server is away or was restarted."""
 
+LOADING_SECONDS = 60.0
+"""How long a read waits until the server has loaded the collection; after a restart it takes about forty seconds."""
+
 OURS = ("search", "nlist", "nprobe", "shards", "token", "secure")
 """The parameters of an address, beside `index` and `folder`."""
 
@@ -79,7 +82,7 @@ class Server:
 
     def _when_loaded(self, work: Callable[[MilvusClient], Result]) -> Result:
         """Return what some work reads; a server that was just started, or was just told to load, is waited for."""
-        end = time.monotonic() + SECONDS
+        end = time.monotonic() + LOADING_SECONDS
 
         def patient(client: MilvusClient) -> Result:
             while True:

@@ -29,13 +29,13 @@ class MilvusProcess:
 
     def __init__(self, folder):
         self.folder = folder
-        self.host = f"127.0.0.1:{free_port()}"
-        self._health = free_port()
+        self._port, self._health = free_port(), free_port()
+        self.host = f"127.0.0.1:{self._port}"
         self._process = None
 
     def start(self):
         """Start it, and wait until it answers; raise `RuntimeError` where it does not."""
-        given = [str(self.folder), self.host.partition(":")[2], str(self._health)]
+        given = [str(self.folder), str(self._port), str(self._health)]
         self._process = subprocess.Popen([sys.executable, __file__, *given], stdin=subprocess.PIPE)
         end = time.monotonic() + SECONDS
         while not self._is_healthy():
@@ -43,7 +43,6 @@ class MilvusProcess:
                 self.stop()
                 raise RuntimeError(self._last_words())
             time.sleep(0.2)
-        self.host = (self.folder / "address").read_text()  # it takes another port where this one is not free yet
 
     def stop(self):
         """Stop it; a second call does nothing."""
@@ -120,13 +119,13 @@ def forget(server):
 
 def serve(folder, port, health):
     """Run a server until the standard input ends or the server does."""
-    from milvus import MilvusServer
+    from milvus import MilvusServer, MilvusServerConfig
 
+    MilvusServerConfig.try_bind_port = lambda _, port: _bound(port)
     server = MilvusServer(wait_for_started=False)
     server.set_base_dir(folder)
     server.listen_port, server.webservice_port = int(port), int(health)
     server.start()
-    (Path(folder) / "address").write_text(f"127.0.0.1:{server.listen_port}")
     try:
         while server.server_proc.poll() is None and not _has_ended(sys.stdin):
             pass
@@ -137,6 +136,18 @@ def serve(folder, port, health):
         except subprocess.TimeoutExpired:
             server.server_proc.kill()
             server.server_proc.wait()
+
+
+def _bound(port):
+    """Return a socket at a port, also where one was closed there a moment ago; None where somebody listens."""
+    one = socket.socket()
+    one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        one.bind(("0.0.0.0", port))
+    except OSError:
+        one.close()
+        return None
+    return one
 
 
 def _has_ended(stream):
