@@ -75,8 +75,10 @@ def test_export_and_import(index, as_json, refused):
         ]
     assert as_json("index", "a.index", "--export", "a.sql")["items"] == 9
     assert "already holds item" in refused("index", "b.index", "--import", "a.npz")
-    assert "must end in .npz, .faiss, .usearch" in refused("index", "b.index", "--import", "a.sql")
-    assert "must end in .npz, .faiss, .usearch, .sql" in refused("index", "a.index", "--export", "a.csv")
+    assert "must end in .npz, .parquet, .arrow, .faiss, .usearch" in refused("index", "b.index", "--import", "a.sql")
+    assert "must end in .npz, .parquet, .arrow, .faiss, .usearch, .sql" in refused(
+        "index", "a.index", "--export", "a.csv"
+    )
 
 
 @pytest.mark.parametrize(

@@ -64,9 +64,12 @@ NUMBERS = [
 @pytest.mark.parametrize(("path", "name"), NUMBERS, ids=[f"{path} {name}" for path, name in NUMBERS])
 def test_the_bounds_that_are_described_are_those_that_are_kept(few, path, name):
     (said,) = [one["schema"] for one in few.document["paths"][path]["get"]["parameters"] if one["name"] == name]
-    place = f"{path.replace('{item_id}', '1')}?{name}="
+    others = [one["name"] for one in few.document["paths"][path]["get"]["parameters"] if one.get("required")]
+    needed = "".join(f"{other}=1&" for other in others if other not in (name, "item_id"))
+    place = f"{path.replace('{item_id}', '1')}?{needed}{name}="
     for number in (said["minimum"], said["maximum"]):
-        assert few("GET", f"{place}{number}").status == 200
+        answer = few("GET", f"{place}{number}")
+        assert answer.status == 200 or answer.code == "no_text", answer
     for number in (said["minimum"] - 1, said["maximum"] + 1):
         answer = few("GET", f"{place}{number}")
         assert (answer.status, answer.code) == (422, "invalid")

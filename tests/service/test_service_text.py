@@ -40,7 +40,7 @@ def test_words_find_over_http_what_they_find_in_python(site, words):
     ("asked", "status", "said"),
     [
         ("", 422, "text is missing"),
-        ("text=", 422, "text must be 1 to 1000 characters"),
+        ("text=", 422, "text must be 1 to 500 characters"),
         ("text=%20", 422, "expected a list of texts, none of them empty"),
         (f"text={'red+' * 20}", 422, "a text of 22 tokens is longer than the 12 that the model takes"),
         ("text=red&label=none", 422, "no item has the label 'none'"),

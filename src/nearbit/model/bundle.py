@@ -303,7 +303,13 @@ class Model:
             if network is not None:
                 (folder / NETWORK).write_bytes(network)
             files = {file.name: sha256_of(file) for file in sorted(folder.iterdir())}
-            write_json(folder / "bundle.json", with_digest(description_of(self, files)))
+            write_json(folder / "bundle.json", with_digest(description_of(self.network.backbone, self._about(), files)))
+
+    def _about(self) -> dict[str, Any]:
+        """Return what `bundle.json` says of the model beyond its backbone."""
+        names = ("model_id", "method", "method_options", "n_bits", "head", "record")
+        split_hash = None if self.split is None else self.split.hash
+        return {name: getattr(self, name) for name in names} | {"classes": list(self.classes), "split_hash": split_hash}
 
     def _kept(self, value: torch.Tensor) -> torch.Tensor:
         """Return a weight as it is written: a copy, where a module may have two names for it."""

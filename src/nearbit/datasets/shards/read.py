@@ -5,7 +5,6 @@ from pathlib import PurePosixPath
 
 from nearbit.datasets.shards.sample import Passed, Sample, unique
 from nearbit.datasets.shards.table import read_table
-from nearbit.datasets.shards.tar import read_tar
 from nearbit.errors import DataError
 from nearbit.files.addresses import Place
 from nearbit.reading import ReadingOptions
@@ -31,8 +30,12 @@ def read_shard(place: Place, options: ReadingOptions, passed: Passed) -> Iterato
         MissingExtraError: a Parquet file, without pyarrow.
     """
     with place.opened() as file:
-        is_tar = place.name.lower().endswith(".tar")
-        samples = read_tar(file, place.name, options, passed) if is_tar else read_table(file, place, options, passed)
+        if place.name.lower().endswith(".tar"):
+            from nearbit.datasets.shards.tar import read_tar  # the library of tars is not loaded by who reads none
+
+            samples = read_tar(file, place.name, options, passed)
+        else:
+            samples = read_table(file, place, options, passed)
         try:
             yield from unique(samples)
         except DataError as error:

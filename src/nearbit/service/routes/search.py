@@ -32,7 +32,7 @@ class SearchText(SearchParams):
     """A search by words."""
 
     text: str = field(
-        Text(r"^[\s\S]{1,1000}$", "1 to 1000 characters", "say what to look for"),
+        Text(r"^[\s\S]{1,500}$", "1 to 500 characters", "say what to look for"),
         "What to look for, such as: a red bird on snow.",
     )
     ranking: Ranking = field(
