@@ -221,9 +221,9 @@ def test_a_model_without_words_is_refused_before_it_is_loaded(here, model, tmp_p
         with pytest.raises(InputError, match=f"takes no words: {why}"):
             nb.search("pictures.index", text="red", model=folder)
     monkeypatch.setattr(model.network.backbone, "spec", replace(model.network.backbone.spec, config=config))
+    another = replace(model, network=HashNetwork(model.network.backbone, model.network.head))
     with pytest.raises(InputError, match="the model takes no words: its backbone hf:clip is not the image part"):
-        another = HashNetwork(model.network.backbone, model.network.head)
-        replace(model, network=another).outputs_of_text(["red"], weights="clip")
+        another.outputs_of_text(["red"], weights="clip")
 
 
 def test_a_missing_library_is_named_with_its_extra(here, monkeypatch):
