@@ -24,6 +24,8 @@ from nearbit.index.homes.milvus.state import Ledger, Mark, Turn
 from nearbit.index.homes.milvus.verify import problems
 from nearbit.index.homes.milvus.writing import Writer
 from nearbit.index.homes.recorded import room
+from nearbit.index.live.snapshot import Snapshot, snapshot_of
+from nearbit.index.nearness import Nearness
 from nearbit.index.offers import Offer
 from nearbit.index.results import Hits, Ids, Item, Results
 from nearbit.index.storage.change_log import State
@@ -38,7 +40,7 @@ Result = TypeVar("Result")
 
 
 @final
-class MilvusIndex:
+class MilvusIndex(Nearness):
     """An index whose items lie in a collection of Milvus; see `nearbit.index.homes.Home` for its calls.
 
     What `add` wrote is seen whole when it returns, by everyone, and not before. `update`, `remove` and items that
@@ -163,6 +165,9 @@ class MilvusIndex:
     def codes(self) -> tuple[Ids, Codes]:
         """Return all ids, ascending, and their codes."""
         return self._read(lambda mark: self._rows(mark).codes())
+
+    def _snapshot(self) -> Snapshot:
+        return snapshot_of(*self.codes(), self.n_bits)
 
     def matching(self, where: Mapping[str, Any]) -> Ids:
         """Return the ids of the items that meet every key of `where`, ascending."""
