@@ -16,11 +16,11 @@ from nearbit.cli.console import json_option
 HELP = ("-h", "--help")
 
 
-def is_alone(folder: str, args: list[str]) -> bool:
+def is_alone(folder: str, args: list[str], parent: click.Context | None) -> bool:
     """Return whether a folder of images is all that is named: then the index is called after it."""
     if not Path(folder).is_dir():
         return False
-    read = add.make_context("add", ["INDEX", *args], resilient_parsing=True)
+    read = add.make_context("add", ["INDEX", *args], parent, resilient_parsing=True)
     return len(read.params["sources"]) == 1
 
 
@@ -36,7 +36,7 @@ class Subcommands(click.Group):
         first = next((word for word in args if word != "--json"), None)
         if first is None or first in self.commands or first in HELP:
             return super().make_context(info_name, args, parent, **extra)
-        if is_alone(first, args):
+        if is_alone(first, args, parent):
             name = f"{Path(first).resolve().name or 'images'}.index"
             return add.make_context(f"{info_name} add", [name, *args], parent, **extra)
         return old_form.make_context(info_name, args, parent, **extra)

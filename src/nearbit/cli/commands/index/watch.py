@@ -76,7 +76,8 @@ def command(
     if not isinstance(index_path, Path):
         raise InputError(f"an index that is a file can follow a folder, and {index_path} lies in a server")
     start, kept = Start.taken_from(given), cache or cache_folder()
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # SIGINT too: a shell lets what it starts in the background ignore it
+    before = {one: signal.signal(one, signal.default_int_handler) for one in (signal.SIGTERM, signal.SIGINT)}
     tell = _Teller(folder, index_path, as_json)
     try:
         with Bars() as progress:
@@ -100,7 +101,8 @@ def command(
     except KeyboardInterrupt:
         echo("\nstopped; nothing is half-written, and the same command goes on")
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for one, handler in before.items():
+            signal.signal(one, handler)
 
 
 def _encoder(index_path: Path, given: Path | None, named: Path) -> "Callable[[], Model | OnnxModel]":
