@@ -12,7 +12,6 @@ from typing import Any, ClassVar, Self, final
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
@@ -31,6 +30,7 @@ from nearbit.methods import RANDOM as RANDOM_METHOD
 from nearbit.methods import RIDGE as RIDGE_METHOD
 from nearbit.methods import Baseline
 from nearbit.networks import Head
+from nearbit.networks.bounded import shapes_alone
 from nearbit.networks.heads import apply_head
 
 OUTPUTS = ("codes", "signs", "outputs")
@@ -283,7 +283,7 @@ def _assembled(path: Path, about: dict[str, str], shapes: dict[str, Any]) -> Est
     estimator = ESTIMATORS[about["estimator"]](**_read(path, about, "parameters"))
     estimator._check()
     spec, width = _read(path, about, "head"), int(about["width"])
-    with torch.device("meta"):  # built without memory first, so that a foreign file cannot ask for any
+    with shapes_alone():  # built without memory first, so that a foreign file cannot ask for any
         expected = {
             name: list(value.shape) for name, value in Head(width, estimator.n_bits, **spec).state_dict().items()
         }

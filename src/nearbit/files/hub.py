@@ -5,6 +5,7 @@ Only the files that are named are fetched, and none is run.
 
 import os
 import re
+import logging
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -77,6 +78,9 @@ def said(address: str, done: str, get: str = "") -> Iterator[None]:
     hides = not (sys.stderr.isatty() or are_progress_bars_disabled())
     if hides:
         disable_progress_bars()
+    log = logging.getLogger("huggingface_hub")  # its lines about each attempt say less than the one in the end
+    level = log.level
+    log.setLevel(logging.ERROR)
     transport: tuple[Any, ...] = errors.HfHubHTTPError.__bases__  # the base of the HTTP library's errors, and OSError
     what = f"{address} cannot be {done}"
     try:
@@ -99,5 +103,6 @@ def said(address: str, done: str, get: str = "") -> Iterator[None]:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise BundleError(f"{what}: {first}") from error
     finally:
+        log.setLevel(level)
         if hides:
             enable_progress_bars()

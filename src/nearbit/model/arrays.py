@@ -28,7 +28,7 @@ from nearbit.model.manifest import (
     read_signs,
 )
 from nearbit.networks import Backbone, BackboneSpec, Head, rebuild_backbone
-from nearbit.networks.bounded import bounded_building, check_config
+from nearbit.networks.bounded import bounded_building, check_config, shapes_alone
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -129,7 +129,7 @@ def check_network(
     for key in CODE_KEYS:
         if spec.config.get(key) is not None:
             raise BundleError(f"{folder}: the backbone's configuration sets {key!r}, which can name code to run")
-    with torch.device("meta"):
+    with shapes_alone():
         expected = _expected("head.", Head(spec.feature_dim, **head))
         _check_shapes(folder, expected, shapes)
         if spec.name.startswith("timm:"):  # its networks are only built with memory for them

@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -63,8 +64,8 @@ class Backbone(nn.Module):
         self.preprocessing = preprocessing
         self.spec = spec
         if isinstance(preprocessing, Preprocessing):
-            self.register_buffer("mean", 255 * torch.tensor(preprocessing.mean).view(3, 1, 1), persistent=False)
-            self.register_buffer("std", 255 * torch.tensor(preprocessing.std).view(3, 1, 1), persistent=False)
+            self.register_buffer("mean", _of_bytes(preprocessing.mean), persistent=False)
+            self.register_buffer("std", _of_bytes(preprocessing.std), persistent=False)
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Map uint8 pixels `(n, 3, size, size)`, or features, to float features `(n, feature_dim)`."""
@@ -94,6 +95,11 @@ class Backbone(nn.Module):
             digest.update(name.encode())
             digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
         return digest.hexdigest()
+
+
+def _of_bytes(numbers: tuple[float, float, float]) -> Tensor:
+    """Return numbers for white = 1 as those for white = 255: float32 `(3, 1, 1)`."""
+    return torch.from_numpy(np.float32(255) * np.asarray(numbers, np.float32)).view(3, 1, 1)
 
 
 class SmallCNN(nn.Module):

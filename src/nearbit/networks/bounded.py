@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from torch import nn
 from torch.nn.modules.module import (
     register_module_module_registration_hook,
     register_module_parameter_registration_hook,
 )
+from torch.overrides import TorchFunctionMode
 
 from nearbit.errors import BundleError
 
@@ -19,6 +21,39 @@ LARGEST_NUMBER = 2**20
 
 COUNTS = re.compile("layers|depth|blocks|stages|repeats")
 """What names the number of parts of a network, one after the other."""
+
+
+FILLING = {
+    torch.Tensor.normal_, torch.Tensor.uniform_, torch.Tensor.fill_, torch.Tensor.zero_, nn.init.normal_,
+    nn.init.uniform_, nn.init.kaiming_uniform_, nn.init.kaiming_normal_, nn.init.xavier_uniform_, nn.init.trunc_normal_,
+    nn.init.zeros_, nn.init.ones_, nn.init.constant_,
+}  # fmt: skip
+"""What fills a tensor with first values."""
+
+
+class _Unfilled(TorchFunctionMode):
+    """Leaves tensors without values as they are."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        named = kwargs or {}
+        if func in FILLING:
+            tensor = args[0] if args else named["tensor"]
+            if tensor.is_meta:
+                return tensor
+        return func(*args, **named)
+
+
+@contextmanager
+def shapes_alone() -> Iterator[None]:
+    """Let what is built in the block have shapes, and neither memory nor values.
+
+    Random numbers for a tensor without memory are none, but torch loads its compiler for them, which takes longer than
+    all else that opening a model does.
+    """
+    with torch.device("meta"), _Unfilled():
+        yield
 
 
 def check_config(config: dict[str, Any], n_tensors: int) -> None:

@@ -26,7 +26,7 @@ def list_folder(root: Path, options: ReadingOptions) -> Listing:
     found = scan_folder(root)
     if not found.paths:
         first = [f" ({problem.path!r}: {problem.reason})" for problem in found.problems[:1]]
-        expected = "one folder a class with images in each, or a labels file"
+        expected = "images, in one folder a class where they have classes, or a labels file"
         raise DataError(f"{root}: no images in it{''.join(first)}; expected {expected}")
     layout = layout_of(found, options.class_level)
     items = tuple(_item(path, layout) for path in found.paths)
