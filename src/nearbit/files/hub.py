@@ -3,9 +3,9 @@
 Only the files that are named are fetched, and none is run.
 """
 
+import logging
 import os
 import re
-import logging
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
