@@ -166,7 +166,7 @@ def test_missing_and_empty_folders_are_clear_errors(tmp_path: Path, cache: Path)
     with pytest.raises(DataError, match=r"no such file or folder, and not one of digits.*Did you mean 'shapes'"):
         load_dataset("shaps", cache=cache)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match=r"no images in it; expected one folder a class"):
+    with pytest.raises(DataError, match=r"no images in it; expected images, in one folder a class"):
         load_dataset(tmp_path / "empty", cache=cache)
     root = tmp_path / "bad"
     (root / "a").mkdir(parents=True)
