@@ -63,7 +63,7 @@ ROOMS = {
     ),
     "index": (
         "showing", "results", "offers", "engine", "storage", "arguments", "live", "asymmetric_search", "grouping",
-        "clustering", "nearness", "stats", "verify", "changes", "index", "homes", "opening", "replacing", "exchange",
+        "clustering", "any_index", "stats", "verify", "changes", "index", "homes", "opening", "replacing", "exchange",
     ),
     "datasets": (
         "decoding", "images", "dataset", "arrays", "listing", "check_cache", "check", "scan", "assemble", "download",

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, final
+from typing import Any, final
 
 import numpy as np
 import numpy.typing as npt
@@ -12,11 +12,11 @@ import numpy.typing as npt
 from nearbit.codes import Codes, as_words, check_codes
 from nearbit.errors import InputError
 from nearbit.index import arguments, asymmetric_search, changes
+from nearbit.index.any_index import AnyIndex
 from nearbit.index.engine.weighted.weights import check_weights
 from nearbit.index.live.filters import filter_of, matching
 from nearbit.index.live.manager import SnapshotManager
 from nearbit.index.live.snapshot import Snapshot, codes_of
-from nearbit.index.nearness import Nearness
 from nearbit.index.offers import ALL, Offer
 from nearbit.index.results import Ids, Item, Results
 from nearbit.index.stats import describe
@@ -33,7 +33,7 @@ ITEMS_PER_PAGE = 1000
 
 
 @final
-class Index(Nearness):
+class Index(AnyIndex):
     """An open index; `create_index` and `open_index` make it. A context manager that closes itself.
 
     What `add`, `update` and `remove` wrote is durable when they return, and no other call sees half of it. Threads may
@@ -390,10 +390,6 @@ class Index(Nearness):
             self._store.close()
             if self._temporary is not None:
                 self._temporary()
-
-    def __enter__(self) -> Self:
-        """Return the index itself."""
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

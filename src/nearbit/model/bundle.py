@@ -282,7 +282,7 @@ class Model:
         """
         target = Path(path)
         check_target(target)
-        if self.has_own_backbone:
+        if self.network.backbone.spec.name.startswith(OWN):
             kind = self.network.backbone.spec.config.get("class")
             warnings.warn(
                 f"the folder holds the weights of {kind} and not its code: open it with load_model({target.name!r}, "
@@ -313,12 +313,8 @@ class Model:
 
     def _kept(self, value: torch.Tensor) -> torch.Tensor:
         """Return a weight as it is written: a copy, where a module may have two names for it."""
-        return value.detach().clone().contiguous() if self.has_own_backbone else value.contiguous()
-
-    @property
-    def has_own_backbone(self) -> bool:
-        """Whether the backbone is a module of its maker's, whose code no folder holds."""
-        return self.network.backbone.spec.name.startswith(OWN)
+        is_own = self.network.backbone.spec.name.startswith(OWN)
+        return value.detach().clone().contiguous() if is_own else value.contiguous()
 
 
 @suggesting

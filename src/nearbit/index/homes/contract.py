@@ -122,7 +122,7 @@ class Home(Protocol):
         ...
 
     def pairs(self, radius: int, *, most: int = MOST_PAIRS) -> Pairs:
-        """Return all pairs of items within a radius; see `Nearness`, as for the next two."""
+        """Return all pairs of items within a radius; see `AnyIndex`, as for the next two."""
         ...
 
     def groups(self, radius: int) -> Groups:

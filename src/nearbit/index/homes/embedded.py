@@ -10,6 +10,7 @@ from pathlib import Path
 from nearbit.errors import IndexFileError, InputError
 from nearbit.files.writing import sync_folder
 from nearbit.index.homes.contract import Home
+from nearbit.index.homes.recorded import check_model
 from nearbit.index.index import Index
 from nearbit.index.storage.schema import Meta, create_tables, is_blank, read_meta
 from nearbit.index.storage.store import Store
@@ -49,7 +50,7 @@ def open_(file: Path, *, model_id: str | None, read_only: bool, cache: bool = Tr
     try:
         with store.read() as connection:
             meta = read_meta(connection, file)
-        _check_model(file, meta, model_id)
+        check_model(file, meta, model_id)
     except BaseException:
         store.close()
         raise
@@ -124,7 +125,7 @@ def _check_same(file: Path, meta: Meta, n_bits: int, model_id: str | None, exist
         raise IndexFileError(f"{file} was made by another process at the same time; open_index opens it")
     if int(meta["n_bits"]) != n_bits:
         raise IndexFileError(f"{file} holds codes of {meta['n_bits']} bits, not {n_bits}; name another file")
-    _check_model(file, meta, model_id)
+    check_model(file, meta, model_id)
 
 
 def _check_outputs(file: Path, meta: Meta, outputs: str | None) -> None:
@@ -132,13 +133,3 @@ def _check_outputs(file: Path, meta: Meta, outputs: str | None) -> None:
         raise IndexFileError(
             f"{file} keeps {meta.get('outputs', 'no')} outputs, not {outputs}; leave outputs out or name another file"
         )
-
-
-def _check_model(file: Path, meta: Meta, model_id: str | None) -> None:
-    if model_id is None or meta.get("model_id") == model_id:
-        return
-    recorded = f"records the model {meta['model_id']!r}" if "model_id" in meta else "records no model"
-    raise IndexFileError(
-        f"{file} {recorded}, not {model_id!r}: codes of different models cannot be compared; "
-        "use the model of the index, or build an index with this one"
-    )

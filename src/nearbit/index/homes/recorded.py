@@ -1,9 +1,9 @@
-"""What is recorded of an index in a server, against what its opener asked for: length, model, outputs."""
+"""What is recorded of an index, against what its opener asked for: length, model, outputs."""
 
 from collections.abc import Mapping
 
 from nearbit.errors import IndexFileError
-from nearbit.index.homes.address import Address
+from nearbit.index.homes.address import Address, Place
 from nearbit.index.live.snapshot import PADDED
 
 
@@ -16,9 +16,14 @@ def check_same(address: Address, found: Mapping[str, str], new: Mapping[str, str
             f"{address} holds codes of {found['n_bits']} bits, not {new['n_bits']}; name another index (?index=NAME)"
         )
     check_model(address, found, new.get("model_id"))
+    if "outputs" in new and found.get("outputs") != new["outputs"]:
+        raise IndexFileError(
+            f"{address} keeps {found.get('outputs', 'no')} outputs, not {new['outputs']}; leave outputs out or name "
+            "another index"
+        )
 
 
-def check_model(address: Address, facts: Mapping[str, str], model_id: str | None) -> None:
+def check_model(address: Place, facts: Mapping[str, str], model_id: str | None) -> None:
     """Raise `IndexFileError` where the index is of another model than the one named; None takes it as it is."""
     if model_id is None or facts.get("model_id") == model_id:
         return

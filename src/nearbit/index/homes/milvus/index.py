@@ -3,8 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import Any, NoReturn, Self, TypeVar, final
+from typing import Any, NoReturn, TypeVar, final
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +11,7 @@ import numpy.typing as npt
 from nearbit.codes import Codes, check_codes
 from nearbit.errors import IndexFileError, InputError
 from nearbit.index import arguments
+from nearbit.index.any_index import AnyIndex
 from nearbit.index.changes import NewItems
 from nearbit.index.homes.milvus.client import Server
 from nearbit.index.homes.milvus.filters import between, condition_of, visible
@@ -25,7 +25,6 @@ from nearbit.index.homes.milvus.verify import problems
 from nearbit.index.homes.milvus.writing import Writer
 from nearbit.index.homes.recorded import room
 from nearbit.index.live.snapshot import Snapshot, snapshot_of
-from nearbit.index.nearness import Nearness
 from nearbit.index.offers import Offer
 from nearbit.index.results import Hits, Ids, Item, Results
 from nearbit.index.storage.change_log import State
@@ -40,7 +39,7 @@ Result = TypeVar("Result")
 
 
 @final
-class MilvusIndex(Nearness):
+class MilvusIndex(AnyIndex):
     """An index whose items lie in a collection of Milvus; see `nearbit.index.homes.Home` for its calls.
 
     What `add` wrote is seen whole when it returns, by everyone, and not before. `update`, `remove` and items that
@@ -257,16 +256,6 @@ class MilvusIndex(Nearness):
     def close(self) -> None:
         """Close the connection; a second call does nothing, any other call on a closed index is an error."""
         self._server.close()
-
-    def __enter__(self) -> Self:
-        """Return the index itself."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close the index."""
-        self.close()
 
     def _asking(self, mark: Mark, condition: str) -> Callable[..., list[list[tuple[int, int]]]]:
         """Return what asks Milvus for the nearest among the items of a state that meet a condition."""

@@ -3,8 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self, TypeVar, final
+from typing import Any, TypeVar, final
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +11,7 @@ import numpy.typing as npt
 from nearbit.codes import Codes, check_codes
 from nearbit.errors import IndexFileError, InputError
 from nearbit.index import arguments
+from nearbit.index.any_index import AnyIndex
 from nearbit.index.changes import NewItems
 from nearbit.index.engine.weighted.weights import check_weights
 from nearbit.index.homes.address import Address
@@ -24,7 +24,6 @@ from nearbit.index.homes.postgresql.schema import Tables, lock_of
 from nearbit.index.homes.postgresql.searching import Search, plain_queries, weighted_queries
 from nearbit.index.homes.postgresql.verify import problems
 from nearbit.index.live.snapshot import PADDED, Snapshot, snapshot_of
-from nearbit.index.nearness import Nearness
 from nearbit.index.offers import ALL, Offer
 from nearbit.index.results import Hits, Ids, Item, Results
 from nearbit.index.storage.change_log import State
@@ -37,7 +36,7 @@ Result = TypeVar("Result")
 
 
 @final
-class PostgresIndex(Nearness):
+class PostgresIndex(AnyIndex):
     """An index whose items lie in tables of PostgreSQL; see `nearbit.index.homes.Home` for its calls.
 
     One transaction of the server is behind each call: what it wrote is durable when it returns (as far as the server's
@@ -246,16 +245,6 @@ class PostgresIndex(Nearness):
     def close(self) -> None:
         """Close the connections; a second call does nothing, any other call on a closed index is an error."""
         self._connections.close()
-
-    def __enter__(self) -> Self:
-        """Return the index itself."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close the index."""
-        self.close()
 
     def _nearest(
         self,

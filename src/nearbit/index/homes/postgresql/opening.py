@@ -15,6 +15,7 @@ from nearbit.index.homes.postgresql.schema import (
     partitions_of,
     read_facts,
 )
+from nearbit.index.homes.recorded import check_model, check_same
 
 EF_SEARCH, MOST_EF_SEARCH = 200, 1_000
 """How many codes an approximate search keeps in view where it is not said, and at most."""
@@ -37,7 +38,7 @@ def create(
             if found is None:
                 create_tables(connection, Tables(address.name, n_bits), new, partitions)
     if found is not None:
-        _check_same(address, found, new, exist_ok)
+        check_same(address, found, new, exist_ok=exist_ok)
     return PostgresIndex(address, found or new, read_only=False, ef_search=ef_search)
 
 
@@ -52,8 +53,7 @@ def open_(address: Address, *, model_id: str | None, read_only: bool) -> Postgre
         raise IndexFileError(
             f"{address} does not exist; name an index, or make one (nearbit index copy, in Python create_index)"
         )
-    if model_id is not None:
-        _check_model(address, facts, model_id)
+    check_model(address, facts, model_id)
     return PostgresIndex(address, facts, read_only=read_only, ef_search=ef_search)
 
 
@@ -87,29 +87,3 @@ def _check_graph(connection: Connection, address: Address, ef_search: int | None
             f"search=hnsw needs the extension vector (pgvector) 0.7 or later in the database of {address}, which "
             f"{what}: let an administrator install it (CREATE EXTENSION vector), or leave search=hnsw out"
         )
-
-
-def _check_same(address: Address, found: dict[str, str], new: dict[str, str], exist_ok: bool) -> None:
-    if not exist_ok:
-        raise IndexFileError(f"{address} exists already; open_index opens an index, or name another one (?index=NAME)")
-    if found["n_bits"] != new["n_bits"]:
-        raise IndexFileError(
-            f"{address} holds codes of {found['n_bits']} bits, not {new['n_bits']}; name another index (?index=NAME)"
-        )
-    if "model_id" in new:
-        _check_model(address, found, new["model_id"])
-    if "outputs" in new and found.get("outputs") != new["outputs"]:
-        raise IndexFileError(
-            f"{address} keeps {found.get('outputs', 'no')} outputs, not {new['outputs']}; leave outputs out or name "
-            "another index"
-        )
-
-
-def _check_model(address: Address, facts: dict[str, str], model_id: str) -> None:
-    if facts.get("model_id") == model_id:
-        return
-    recorded = f"records the model {facts['model_id']!r}" if "model_id" in facts else "records no model"
-    raise IndexFileError(
-        f"{address} {recorded}, not {model_id!r}: codes of different models cannot be compared; "
-        "use the model of the index, or build an index with this one"
-    )

@@ -1,14 +1,30 @@
-"""What lies near what in an index, wherever its items lie: the calls that need its codes alone."""
+"""What an open index does wherever its items lie: it closes itself, and says what lies near what."""
 
 from abc import ABC, abstractmethod
+from types import TracebackType
+from typing import Self
 
 from nearbit.index import clustering, grouping
 from nearbit.index.live.snapshot import Snapshot
 from nearbit.keywords import suggesting
 
 
-class Nearness(ABC):
-    """Pairs, groups and clusters of an index; exact and deterministic, as its searches are."""
+class AnyIndex(ABC):
+    """A context manager; pairs, groups and clusters of an index are exact and deterministic, as its searches are."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close the index; a second call does nothing."""
+
+    def __enter__(self) -> Self:
+        """Return the index itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the index."""
+        self.close()
 
     @abstractmethod
     def _snapshot(self) -> Snapshot:
