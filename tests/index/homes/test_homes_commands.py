@@ -129,9 +129,9 @@ def test_an_interrupted_copy_is_gone_on_with(file, address, monkeypatch):
 
     def interrupted(*progress):
         calls.append(progress)
-        raise KeyboardInterrupt
+        raise KeyboardInterrupt("in the middle")
 
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match="in the middle"):
         copy_index(file, address, progress=interrupted)
     assert calls == [("Copying", 25, 60)]
     with open_index(address) as index:
@@ -144,7 +144,7 @@ def test_an_interrupted_copy_is_gone_on_with(file, address, monkeypatch):
 
 def test_a_copy_of_an_older_state_begins_anew_and_one_in_use_is_refused(file, address, monkeypatch):
     monkeypatch.setattr("nearbit.indexing_copy.ITEMS_A_CALL", 25)
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(ZeroDivisionError, match="by zero"):
         copy_index(file, address, progress=lambda *_: 1 // 0)
     with open_index(file) as index:
         index.remove([0])
