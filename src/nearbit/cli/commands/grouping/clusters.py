@@ -1,11 +1,13 @@
 """`nearbit clusters`: the items of an index around the centers of clusters, each with a typical picture."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from nearbit.cli.console import echo, emit, index_argument, json_option, max_pixels_option, table
+from nearbit.cli.commands.grouping import output_options
+from nearbit.cli.console import echo, emit, index_argument, table
 from nearbit.names import counted
 
 if TYPE_CHECKING:
@@ -25,16 +27,10 @@ ENDINGS = (".csv", ".json", ".html")
     type=click.IntRange(1, 65_535),
     help="How many clusters. [default: the root of half the distinct codes, at most 100]",
 )
-@click.option(
-    "-o",
-    "--out",
-    "outputs",
-    type=click.Path(path_type=Path, dir_okay=False),
-    multiple=True,
-    help="Write every item with its cluster to this .csv, or the clusters to this .json or .html; repeatable.",
+@partial(
+    output_options,
+    what="Write every item with its cluster to this .csv, or the clusters to this .json or .html; repeatable.",
 )
-@max_pixels_option
-@json_option
 def command(index_path: "Place", number: int | None, outputs: tuple[Path, ...], as_json: bool) -> None:
     """Put the items of INDEX into clusters by their codes, each with its typical picture.
 

@@ -1,17 +1,17 @@
 """`nearbit duplicates`: near-duplicate pictures of an index, in groups, and which one of each to keep."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from nearbit.cli.commands.grouping import output_options
 from nearbit.cli.console import (
     Bars,
     echo,
     emit,
     index_argument,
-    json_option,
-    max_pixels_option,
     table,
 )
 from nearbit.files.writing import path_seen_from
@@ -43,16 +43,10 @@ ENDINGS = (".csv", ".json", ".html", ".txt")
     show_default=True,
     help="Which picture of a group to keep: of most pixels, then most bytes; or of the smallest id.",
 )
-@click.option(
-    "-o",
-    "--out",
-    "outputs",
-    type=click.Path(path_type=Path, dir_okay=False),
-    multiple=True,
-    help="Write all groups to this .csv, .json or .html (pictures), or the files not kept to this .txt; repeatable.",
+@partial(
+    output_options,
+    what="Write all groups to this .csv, .json or .html (pictures), or the files not kept to this .txt; repeatable.",
 )
-@max_pixels_option
-@json_option
 def command(
     index_path: "Place", radius: int, confirm: bool, keep: str, outputs: tuple[Path, ...], as_json: bool
 ) -> None:
