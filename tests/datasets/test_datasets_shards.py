@@ -14,7 +14,7 @@ from nearbit.datasets import load_dataset, load_images, open_image
 from nearbit.datasets.shards import Passed, read_shard
 from nearbit.datasets.shards import tar as tars
 from nearbit.errors import DataError, InputError
-from nearbit.files.addresses import Place
+from nearbit.files.addresses import FilePlace
 from nearbit.reading import ReadingOptions
 from shard_makers import image_bytes, members_of, write_shards, write_table, write_tar
 
@@ -28,7 +28,7 @@ def _own_cache(tmp_path, monkeypatch):
 
 
 def samples_of(path, options=USUAL, passed=None):
-    return list(read_shard(Place.of(path), options, Passed() if passed is None else passed))
+    return list(read_shard(FilePlace.of(path), options, Passed() if passed is None else passed))
 
 
 def test_a_tar_gives_images_with_labels_and_metadata(tmp_path):
@@ -214,7 +214,7 @@ def test_a_table_with_paths(tmp_path, far):
     pytest.importorskip("fsspec", reason="addresses need the extra remote")
     import pyarrow as pa
 
-    folder = Place.of("memory://photos" if far else tmp_path)
+    folder = FilePlace.of("memory://photos" if far else tmp_path)
     for row in range(3):
         folder.child(f"in/{row}.png").write(image_bytes(row))
     paths = ["in/0.png", "in/1.png", "in/none.png", "/etc/passwd", "memory://photos/in/0.png", None, "in/2.png"]
@@ -279,7 +279,7 @@ def test_shards_at_addresses_are_the_same_data_set(tmp_path):
     pytest.importorskip("fsspec", reason="addresses need the extra remote")
     folder = write_shards(tmp_path / "birds", n_shards=3, parquet=(1,))
     for file in folder.iterdir():
-        Place.of("memory://of-datasets/birds").child(file.name).write(file.read_bytes())
+        FilePlace.of("memory://of-datasets/birds").child(file.name).write(file.read_bytes())
     here = load_dataset(folder)
     for address in ("memory://of-datasets/birds", "memory://of-datasets/birds/000*", f"file://{folder}"):
         far = load_dataset(address)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from nearbit.errors import DataError, IndexFileError
-from nearbit.files.addresses import Place
+from nearbit.files.addresses import FilePlace
 from nearbit.index import create_index, open_index
 from nearbit.index.exchange.snapshot import restore_snapshot, save_snapshot
 
@@ -35,11 +35,11 @@ def content(index):
 
 
 def names_at(address):
-    return sorted(Place.of(address).files())
+    return sorted(FilePlace.of(address).files())
 
 
 def put(address, name, content):
-    Place.of(address).child(name).write(content)
+    FilePlace.of(address).child(name).write(content)
 
 
 def test_what_goes_out_comes_back(tmp_path, address):
@@ -75,7 +75,7 @@ def test_an_upload_that_is_cut_short_leaves_the_old_snapshot(tmp_path, address, 
         save_snapshot(index, address)
         expected = content(index)
         index.remove([1])
-        fill = Place.fill
+        fill = FilePlace.fill
 
         def cut(place, write):
             if stage == "aside":
@@ -86,10 +86,10 @@ def test_an_upload_that_is_cut_short_leaves_the_old_snapshot(tmp_path, address, 
             if stage == "file":
                 raise KeyboardInterrupt
 
-        monkeypatch.setattr(Place, "fill", cut)
+        monkeypatch.setattr(FilePlace, "fill", cut)
         with pytest.raises(KeyboardInterrupt):
             save_snapshot(index, address)
-        monkeypatch.setattr(Place, "fill", fill)
+        monkeypatch.setattr(FilePlace, "fill", fill)
         restore_snapshot(tmp_path / "b.index", address)
         with open_index(tmp_path / "b.index") as other:
             assert content(other) == expected
@@ -108,7 +108,7 @@ def test_a_first_upload_that_is_cut_short_is_no_snapshot(tmp_path, address, monk
 
 
 def test_a_flipped_byte_on_the_way_there_is_noticed(tmp_path, address, monkeypatch):
-    fill = Place.fill
+    fill = FilePlace.fill
 
     def worse(place, write):
         def flip(aside):
@@ -119,7 +119,7 @@ def test_a_flipped_byte_on_the_way_there_is_noticed(tmp_path, address, monkeypat
 
         fill(place, flip if place.name.endswith(".sqlite") else write)
 
-    monkeypatch.setattr(Place, "fill", worse)
+    monkeypatch.setattr(FilePlace, "fill", worse)
     with filled(tmp_path / "a.index") as index, pytest.raises(DataError, match="what arrived is not what was sent"):
         save_snapshot(index, address)
     assert "snapshot.json" not in names_at(address)
@@ -129,7 +129,7 @@ def test_a_flipped_byte_on_the_way_there_is_noticed(tmp_path, address, monkeypat
 def test_a_damaged_snapshot_is_refused(tmp_path, address, damage):
     with filled(tmp_path / "a.index") as index:
         made = save_snapshot(index, address)
-    file = Place.of(address).child(made["file"])
+    file = FilePlace.of(address).child(made["file"])
     put(address, made["file"], damage(file.read(2**30)))
     with pytest.raises(DataError, match=r"is damaged: it is not what snapshot\.json says"):
         restore_snapshot(tmp_path / "b.index", address)

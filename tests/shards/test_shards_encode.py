@@ -12,7 +12,7 @@ from model_makers import random_model
 from nearbit.cli.main import run
 from nearbit.codes import binarize
 from nearbit.errors import BundleError, DataError, InputError
-from nearbit.files.addresses import Place
+from nearbit.files.addresses import FilePlace
 from nearbit.index.exchange import read_file
 from nearbit.model.load import load_any_model
 from nearbit.pool import run_in_processes
@@ -77,10 +77,10 @@ def test_whoever_encodes_the_files_are_the_same(place, monkeypatch, how):
     elif how == "addresses":
         pytest.importorskip("fsspec", reason="addresses need the extra remote")
         for name, file in content(place / "birds").items():
-            Place.of("memory://of-encode/birds").child(name).write(file)
+            FilePlace.of("memory://of-encode/birds").child(name).write(file)
         encode_shards("a.model", ["memory://of-encode/birds"], "memory://of-encode/codes")
         assert encode_shards("a.model", ["memory://of-encode/birds/*"], "memory://of-encode/codes")["encoded_now"] == 0
-        far = Place.of("memory://of-encode/codes")
+        far = FilePlace.of("memory://of-encode/codes")
         (place / "other").mkdir()
         for name in far.files():
             far.child(name).fetch(place / "other" / name)

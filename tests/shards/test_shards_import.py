@@ -7,7 +7,7 @@ import pytest
 
 from nearbit.cli.main import run
 from nearbit.errors import DataError, IndexFileError, InputError
-from nearbit.files.addresses import Place
+from nearbit.files.addresses import FilePlace
 from nearbit.index import create_index, open_index
 from nearbit.index.exchange.folder import import_folder, read_folder
 from nearbit.index.index import Index
@@ -18,7 +18,7 @@ from nearbit.shards import encode_shards
 def codes(place):
     """The folder of codes of four shards, with outputs."""
     encode_shards("a.model", ["birds"], "codes", outputs=True)
-    return Place.of("codes")
+    return FilePlace.of("codes")
 
 
 def made_for(codes, **options):
@@ -51,12 +51,12 @@ def test_outputs_come_along_where_they_are_asked_for(codes):
         made_for(codes, outputs="int8") as index,
         pytest.raises(InputError, match="add needs those of every"),
     ):
-        import_folder(index, read_folder(Place.of("plain")))
+        import_folder(index, read_folder(FilePlace.of("plain")))
 
 
 def test_an_address_will_do(codes, capsys):
     pytest.importorskip("fsspec", reason="addresses need the extra remote")
-    far = Place.of("memory://of-import/codes")
+    far = FilePlace.of("memory://of-import/codes")
     for name in codes.files():
         far.child(name).fill(lambda aside, name=name: shutil.copy(f"codes/{name}", aside))
     assert run(["index", "import", "b.index", "memory://of-import/codes"]) == 0
@@ -113,7 +113,7 @@ def test_files_that_do_not_fit_are_refused(place, codes, case):
     encode_shards("a.model", ["birds"], "codes", outputs=True)
     error, message = case(place / "codes")
     with made_for(codes) as index, pytest.raises(error, match=message):
-        import_folder(index, read_folder(Place.of("codes")))
+        import_folder(index, read_folder(FilePlace.of("codes")))
 
 
 def test_another_code_under_an_id_is_refused(codes):

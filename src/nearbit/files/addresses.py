@@ -55,7 +55,7 @@ class Found:
 
 @final
 @dataclass(frozen=True)
-class Place:
+class FilePlace:
     """A file or a folder, at an address or on this machine; nothing is asked before a method is called.
 
     Every method raises `DataError` where the place cannot be reached, and `MissingExtraError` without its library.
@@ -69,9 +69,9 @@ class Place:
     local: Path | None
 
     @classmethod
-    def of(cls, path: "str | Path | Place") -> "Place":
+    def of(cls, path: "str | Path | FilePlace") -> "FilePlace":
         """Return the place of an address or a path."""
-        if isinstance(path, Place):
+        if isinstance(path, FilePlace):
             return path
         text = address_of(path)
         found = _SCHEME.match(text)
@@ -94,15 +94,15 @@ class Place:
         return self.text.rpartition("/")[2]
 
     @property
-    def folder(self) -> "Place":
+    def folder(self) -> "FilePlace":
         """The folder that it lies in."""
         if self.local is not None:
-            return Place.of(self.local.parent)
-        return Place(self.text.rpartition("/")[0], None)
+            return FilePlace.of(self.local.parent)
+        return FilePlace(self.text.rpartition("/")[0], None)
 
-    def child(self, name: str) -> "Place":
+    def child(self, name: str) -> "FilePlace":
         """Return a file below this folder."""
-        return Place.of(self.local / name) if self.local is not None else Place(f"{self.text}/{name}", None)
+        return FilePlace.of(self.local / name) if self.local is not None else FilePlace(f"{self.text}/{name}", None)
 
     @cached_property
     def _system(self) -> tuple[Any, str]:
@@ -115,7 +115,7 @@ class Place:
     def _scheme(self) -> str:
         return self.text.partition(":")[0].lower()
 
-    def checked(self) -> "Place":
+    def checked(self) -> "FilePlace":
         """Return the place itself, after checking that there is a library for it; nothing is asked over the network."""
         if self.local is None:
             _ = self._system
@@ -155,17 +155,17 @@ class Place:
             named = {info["name"].rstrip("/").rpartition("/")[2]: info for info in infos if info["type"] == "file"}
             return {name: _found(named[name]) for name in sorted(named) if name}
 
-    def matching(self) -> list["Place"]:
+    def matching(self) -> list["FilePlace"]:
         """Return the files whose addresses match this one, in which `*`, `?` and `[…]` stand for names, sorted."""
         if self.local is not None:
             with reaching(self.text):
                 root = Path(self.local.anchor) if self.local.is_absolute() else Path()
                 pattern = str(self.local.relative_to(root))
-                return [Place.of(file) for file in sorted(root.glob(pattern)) if file.is_file()]
+                return [FilePlace.of(file) for file in sorted(root.glob(pattern)) if file.is_file()]
         system, inner = self._system
         with reaching(self.text):
             system.invalidate_cache()
-            return [Place.of(system.unstrip_protocol(name)) for name in sorted(system.glob(inner))]
+            return [FilePlace.of(system.unstrip_protocol(name)) for name in sorted(system.glob(inner))]
 
     @contextmanager
     def opened(self) -> Iterator[BinaryIO]:

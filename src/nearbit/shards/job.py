@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from nearbit.datasets import content_digest
-from nearbit.files.addresses import Place
+from nearbit.files.addresses import FilePlace
 from nearbit.index.exchange.codes_table import CodesAbout
 from nearbit.reading import ReadingOptions
 
@@ -42,9 +42,9 @@ class Shard:
     number: int
 
     @property
-    def place(self) -> Place:
+    def place(self) -> FilePlace:
         """Where it lies."""
-        return Place.of(self.source)
+        return FilePlace.of(self.source)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +73,7 @@ Answered = Callable[[Shard, Encoded], None]
 Died = Callable[[Shard, int | None], bool]
 
 
-def head_of(place: Place) -> str:
+def head_of(place: FilePlace) -> str:
     """Return the SHA-256 of the first bytes of a shard."""
     return content_digest(place.part(0, HEAD))
 

@@ -14,7 +14,7 @@ from nearbit.codes import binarize
 from nearbit.datasets import Dataset, content_digest, open_image
 from nearbit.datasets.shards import Passed, Sample, read_shard
 from nearbit.errors import BundleError, DataError, InputError, NearbitError, said_of
-from nearbit.files.addresses import Place
+from nearbit.files.addresses import FilePlace
 from nearbit.files.arrow import arrow_library
 from nearbit.index.arguments import fields_of
 from nearbit.index.exchange.codes_table import PURPOSE, SHARD_KEY, CodesRows, schema_of, table_of
@@ -87,7 +87,7 @@ def encode_shard(model: "Model | OnnxModel", job: Job, shard: Shard) -> Encoded:
     if found is None:
         raise DataError(f"{shard.source}: there is no such shard")
     task = _Task(model, job, shard, found.size, head_of(shard.place))
-    folder = Place.of(job.output)
+    folder = FilePlace.of(job.output)
     folder.child(shard.name).fill(task.write)
     return task.encoded
 
@@ -170,7 +170,7 @@ class _Task:
         return (self._shard.number << ROW_BITS) + sample.row
 
     def _write_problems(self) -> None:
-        place = Place.of(self._job.output).child(errors_name(self._shard.name))
+        place = FilePlace.of(self._job.output).child(errors_name(self._shard.name))
         lines = [
             json.dumps({"path": path, "reason": reason}, ensure_ascii=False)
             for _, path, reason in sorted(self._problems)

@@ -15,7 +15,7 @@ from typing import Any, final
 
 from nearbit.datasets.shards import Passed
 from nearbit.errors import DataError
-from nearbit.files.addresses import Place
+from nearbit.files.addresses import FilePlace
 from nearbit.files.arrow import arrow_errors, arrow_library
 from nearbit.index.exchange.codes_table import KEY, PURPOSE, SHARD_KEY, CodesAbout, about_of
 from nearbit.index.exchange.folder import FORMAT, VERSION
@@ -65,7 +65,7 @@ def reading_of(options: ReadingOptions) -> dict[str, Any]:
     return {name: getattr(options, name) for name in READING}
 
 
-def read_plan(folder: Place) -> Plan | None:
+def read_plan(folder: FilePlace) -> Plan | None:
     """Return the plan of a folder; None where it has none, and no files of codes either.
 
     Raises:
@@ -94,7 +94,7 @@ def _is_name(name: Any) -> bool:
     return isinstance(name, str) and name.endswith(".parquet") and "/" not in name and not name.startswith((".", "_"))
 
 
-def check_same(plan: Plan, about: CodesAbout, options: ReadingOptions, folder: Place) -> None:
+def check_same(plan: Plan, about: CodesAbout, options: ReadingOptions, folder: FilePlace) -> None:
     """Raise `DataError` where a folder holds codes of another model, or shards that were read in another way."""
     if plan.about.model_id != about.model_id or plan.about.n_bits != about.n_bits:
         raise DataError(
@@ -110,7 +110,7 @@ def check_same(plan: Plan, about: CodesAbout, options: ReadingOptions, folder: P
             raise DataError(f"{folder} was begun with {option} {plan.reading.get(name)!r}: go on so, or name another")
 
 
-def file_of_codes(place: Place, about: CodesAbout) -> Encoded | None:
+def file_of_codes(place: FilePlace, about: CodesAbout) -> Encoded | None:
     """Return what a file of codes says of its shard; None where there is no such file, or it is damaged.
 
     Raises:
@@ -135,7 +135,7 @@ def file_of_codes(place: Place, about: CodesAbout) -> Encoded | None:
     return _encoded(said[SHARD_KEY], n_items, place)
 
 
-def _encoded(text: bytes, n_items: int, place: Place) -> Encoded:
+def _encoded(text: bytes, n_items: int, place: FilePlace) -> Encoded:
     said = parse_json(text, f"what {place} says of its shard", DataError)
     passed = said.get("passed") if isinstance(said, dict) else None
     if not isinstance(passed, dict) or not _are(said, {"problems": int, "bytes": int, "head": str}):

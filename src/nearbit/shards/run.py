@@ -13,7 +13,7 @@ from nearbit.datasets.formats.shards import shards_in
 from nearbit.datasets.shards import ENDINGS, is_shard
 from nearbit.datasets.shards.table import has_id_column
 from nearbit.errors import DataError, InputError
-from nearbit.files.addresses import Place, address_of
+from nearbit.files.addresses import FilePlace, address_of
 from nearbit.files.writing import remove_orphans
 from nearbit.index.exchange.codes_table import CodesAbout
 from nearbit.index.exchange.folder import SUCCESS
@@ -84,7 +84,7 @@ def encode_shards(
     """
     if engine not in ENGINES or workers < 1:
         raise InputError(f"engine must be plain or ray, and workers at least 1, not {engine!r} and {workers}")
-    folder, places = Place.of(output).checked(), _listed(sources)
+    folder, places = FilePlace.of(output).checked(), _listed(sources)
     if engine == "ray" or workers > 1:
         _refuse_memory([folder, *places])
     about = _about(model, outputs=outputs)
@@ -104,12 +104,12 @@ def encode_shards(
     return success_of(plan, done) | {"encoded_now": len(missing)}
 
 
-def _listed(sources: Sequence[str | Path]) -> list[Place]:
+def _listed(sources: Sequence[str | Path]) -> list[FilePlace]:
     """Return the shards that are named, each once, in the order of their addresses."""
-    found: dict[str, Place] = {}
+    found: dict[str, FilePlace] = {}
     for source in sources:
         address = address_of(source)
-        place = Place.of(address)
+        place = FilePlace.of(address)
         if any(sign in address for sign in "*?["):
             places = [one for one in place.matching() if is_shard(one.name)]
         else:
@@ -117,15 +117,15 @@ def _listed(sources: Sequence[str | Path]) -> list[Place]:
         if not places:
             raise DataError(f"{address}: no shards there; expected files ending in {' or '.join(ENDINGS)}")
         found |= {_whole(one): one for one in places}
-    return [Place.of(address) for address in sorted(found)]
+    return [FilePlace.of(address) for address in sorted(found)]
 
 
-def _whole(place: Place) -> str:
+def _whole(place: FilePlace) -> str:
     """Return the address of a place, for other processes: absolute."""
     return place.text if place.local is None else str(place.local.absolute())
 
 
-def _refuse_memory(places: Sequence[Place]) -> None:
+def _refuse_memory(places: Sequence[FilePlace]) -> None:
     one = next((place for place in places if place.text.startswith("memory:")), None)
     if one is not None:
         raise InputError(f"{one} lies in the memory of this process, where no other one sees it: take --workers 1")
@@ -139,7 +139,7 @@ def _about(model: str | Path, *, outputs: bool) -> CodesAbout:
 
 
 def _planned(
-    folder: Place, places: Sequence[Place], about: CodesAbout, options: ReadingOptions
+    folder: FilePlace, places: Sequence[FilePlace], about: CodesAbout, options: ReadingOptions
 ) -> tuple[Plan, list[Shard]]:
     """Return the plan of a folder with these shards in it, and the shards with their numbers."""
     names = [f"{PurePosixPath(place.name).stem}.parquet" for place in places]
@@ -164,7 +164,7 @@ def _planned(
     return plan, shards
 
 
-def _done(folder: Place, plan: Plan) -> dict[str, Encoded]:
+def _done(folder: FilePlace, plan: Plan) -> dict[str, Encoded]:
     """Return the shards whose codes are there, by the names of their files."""
     there = folder.files()
     names = [name for name in plan.names if name in there]
@@ -173,7 +173,7 @@ def _done(folder: Place, plan: Plan) -> dict[str, Encoded]:
     return {name: one for name, one in zip(names, found, strict=True) if one is not None}
 
 
-def _check_sources(shards: Sequence[Shard], done: dict[str, Encoded], folder: Place) -> None:
+def _check_sources(shards: Sequence[Shard], done: dict[str, Encoded], folder: FilePlace) -> None:
     """Raise `DataError` where the codes that are there are those of another shard of the same name."""
     known = [shard for shard in shards if shard.name in done]
     with ThreadPoolExecutor(READERS) as pool:
@@ -196,7 +196,7 @@ def _why_other(shard: Shard, done: Encoded) -> str:
     return "" if head_of(shard.place) == done.head else f"that begins in another way than {shard.source}"
 
 
-def _begin(folder: Place, plan: Plan) -> None:
+def _begin(folder: FilePlace, plan: Plan) -> None:
     folder.child(SUCCESS).remove()
     file = folder.child(PLAN)
     content = plan.to_json()
@@ -204,7 +204,7 @@ def _begin(folder: Place, plan: Plan) -> None:
         file.write(content)
 
 
-def _end(folder: Place, plan: Plan, done: dict[str, Encoded]) -> None:
+def _end(folder: FilePlace, plan: Plan, done: dict[str, Encoded]) -> None:
     """Write `_SUCCESS.json`, unless shards of other calls are still missing."""
     if folder.local is not None:
         remove_orphans(folder.local)

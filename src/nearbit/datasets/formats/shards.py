@@ -22,7 +22,7 @@ from nearbit.datasets.listing import NO_LABEL
 from nearbit.datasets.scan import may_be_image
 from nearbit.datasets.shards import ENDINGS, Passed, Sample, is_shard, read_shard
 from nearbit.errors import DataError, ImageError
-from nearbit.files.addresses import Place
+from nearbit.files.addresses import FilePlace
 from nearbit.files.writing import json_digest, write_whole
 from nearbit.names import escaped
 from nearbit.reading import ReadingOptions
@@ -53,7 +53,7 @@ class PackedImages:
 
     def read(self, row: int, at_least: int | None = None) -> Image.Image:
         """Return one image in mode "RGB", upright; raise `ImageError` with the reason where it cannot be read."""
-        place = Place.of(self.files[self.numbers[row]])
+        place = FilePlace.of(self.files[self.numbers[row]])
         try:
             content = place.part(int(self.starts[row]), int(self.sizes[row]))
         except DataError as error:
@@ -87,13 +87,13 @@ def find_shards(folder: Path) -> Path | None:
 
 def read_found(path: Path, options: ReadingOptions) -> Dataset:
     """Read a shard, or all of a folder that `find_shards` returned."""
-    places = [Place.of(path)] if path.is_file() else shards_in(Place.of(path))
+    places = [FilePlace.of(path)] if path.is_file() else shards_in(FilePlace.of(path))
     return _read(places, escaped(path.stem if path.is_file() else path.absolute().name), options)
 
 
 def read_addresses(address: str, options: ReadingOptions) -> Dataset:
     """Read a shard at an address, those that an address with `*` names, or those of a folder."""
-    place = Place.of(address)
+    place = FilePlace.of(address)
     places = place.matching() if any(sign in address for sign in "*?[") else [place]
     if len(places) == 1 and not is_shard(places[0].name):
         places = shards_in(places[0])
@@ -120,12 +120,12 @@ def labelled(dataset: Dataset, *, keep_unlabelled: bool) -> Dataset:
     )
 
 
-def shards_in(folder: Place) -> list[Place]:
+def shards_in(folder: FilePlace) -> list[FilePlace]:
     """Return the shards of a folder, by name; those that begin with "." or "_" are none."""
     return [folder.child(name) for name in folder.files() if is_shard(name) and not name.startswith((".", "_"))]
 
 
-def _read(places: list[Place], name: str, options: ReadingOptions) -> Dataset:
+def _read(places: list[FilePlace], name: str, options: ReadingOptions) -> Dataset:
     problems: list[Problem] = []
     kept: list[_Kept] = []
     files: list[Path] = []
@@ -163,7 +163,7 @@ def _dataset(
     return Dataset(name, source, keys, labels, classes, digests, tuple(problems), read_as="shards", notes=notes)
 
 
-def _packed(place: Place, options: ReadingOptions, passed: Passed) -> tuple[Path, Iterator[Sample]]:
+def _packed(place: FilePlace, options: ReadingOptions, passed: Passed) -> tuple[Path, Iterator[Sample]]:
     """Return the file of this machine that the images of a shard lie in, and its samples, which say where."""
     if place.local is not None and place.name.lower().endswith(".tar"):
         return place.local, read_shard(place, options, passed)
@@ -177,7 +177,7 @@ def _packed(place: Place, options: ReadingOptions, passed: Passed) -> tuple[Path
     return copy, _placed(read_shard(place, options, passed))
 
 
-def _pack(place: Place, options: ReadingOptions, aside: Path) -> None:
+def _pack(place: FilePlace, options: ReadingOptions, aside: Path) -> None:
     with open(aside, "wb") as target:
         for sample in read_shard(place, options, Passed()):
             target.write(sample.image)

@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 from nearbit.datasets.shards.sample import Passed, Sample, unique
 from nearbit.datasets.shards.table import read_table
 from nearbit.errors import DataError
-from nearbit.files.addresses import Place
+from nearbit.files.addresses import FilePlace
 from nearbit.reading import ReadingOptions
 
 ENDINGS = (".tar", ".parquet")
@@ -17,7 +17,7 @@ def is_shard(name: str) -> bool:
     return PurePosixPath(name).suffix.lower() in ENDINGS
 
 
-def read_shard(place: Place, options: ReadingOptions, passed: Passed) -> Iterator[Sample]:
+def read_shard(place: FilePlace, options: ReadingOptions, passed: Passed) -> Iterator[Sample]:
     """Yield the images of a shard, in its order; the same shard gives the same samples.
 
     Args:

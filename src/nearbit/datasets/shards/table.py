@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 
 from nearbit.datasets.shards.sample import LARGEST_IMAGE, Passed, Sample, labels_in, plain_name
 from nearbit.errors import DataError
-from nearbit.files.addresses import Place
+from nearbit.files.addresses import FilePlace
 from nearbit.files.arrow import arrow_errors, arrow_library
 from nearbit.json_text import unstorable
 from nearbit.names import escaped
@@ -34,7 +34,7 @@ class _Columns:
         return [name for name in (self.image, self.path, self.id, *self.rest) if name is not None]
 
 
-def read_table(file: BinaryIO, place: Place, options: ReadingOptions, passed: Passed) -> Iterator[Sample]:
+def read_table(file: BinaryIO, place: FilePlace, options: ReadingOptions, passed: Passed) -> Iterator[Sample]:
     """Yield the images of a Parquet file, row by row, with their bytes.
 
     Args:
@@ -46,7 +46,7 @@ def read_table(file: BinaryIO, place: Place, options: ReadingOptions, passed: Pa
     Raises:
         DataError: no Parquet file, a damaged one, or no column with images or paths.
     """
-    folder = place.folder if options.images is None else Place.of(options.images)
+    folder = place.folder if options.images is None else FilePlace.of(options.images)
     with arrow_errors("it", DataError, "a Parquet file"):
         table = arrow_library(PURPOSE).parquet.ParquetFile(file, page_checksum_verification=True)
         columns = _columns(table.schema_arrow, options, passed)
@@ -111,7 +111,7 @@ def _is_plain(kind: Any, kinds: Any) -> bool:
 
 
 def _sample(
-    values: dict[str, Any], row: int, name: str, folder: Place, columns: _Columns, options: ReadingOptions
+    values: dict[str, Any], row: int, name: str, folder: FilePlace, columns: _Columns, options: ReadingOptions
 ) -> Sample:
     key = f"{row:08d}"
     path, number = f"{name}/{key}", values.pop(columns.id, None) if columns.id is not None else None
@@ -131,7 +131,7 @@ def _sample(
         return Sample(key=key, path=path, row=row, id=number, problem=str(error))
 
 
-def _image(found: bytes | None, path: str | None, folder: Place) -> bytes:
+def _image(found: bytes | None, path: str | None, folder: FilePlace) -> bytes:
     if found is None and path is None:
         raise DataError("it has neither bytes nor a path")
     image = folder.child(plain_name(path)).read(LARGEST_IMAGE) if found is None and path is not None else found or b""
@@ -156,7 +156,7 @@ def _kept(values: dict[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def has_id_column(place: Place, options: ReadingOptions) -> bool:
+def has_id_column(place: FilePlace, options: ReadingOptions) -> bool:
     """Say whether a shard is a Parquet file with a column of ids; see `read_table` for what is raised."""
     if not place.name.lower().endswith(".parquet"):
         return False

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from nearbit.errors import IndexFileError, InputError
-from nearbit.files.addresses import Place
+from nearbit.files.addresses import FilePlace
 from nearbit.index.arguments import check_metadata, check_new_ids
 from nearbit.index.exchange.items import Exchanged
 from nearbit.index.homes.contract import Home
@@ -36,7 +36,7 @@ def export_index(index: Home, path: str | Path) -> int:
         InputError: another ending, or the file cannot be written: nothing is there then.
         MissingExtraError: the library of that program is not installed.
     """
-    place = Place.of(path)
+    place = FilePlace.of(path)
     program = _program(place, EXPORTS)
     if place.local is not None:
         _check_room(place.local, index)
@@ -74,7 +74,7 @@ def read_file(path: str | Path, n_bits: int | None = None) -> Exchanged:
             index cannot hold.
         MissingExtraError: the library of that program is not installed.
     """
-    place = Place.of(path)
+    place = FilePlace.of(path)
     program = _program(place, IMPORTS)
     if place.found() is None:
         raise InputError(f"there is no file {place}")
@@ -91,7 +91,7 @@ def read_file(path: str | Path, n_bits: int | None = None) -> Exchanged:
 
 
 @contextmanager
-def _on_this_machine(place: Place) -> Iterator[Path]:
+def _on_this_machine(place: FilePlace) -> Iterator[Path]:
     """Give the path of a file; of one at an address that of a copy, for as long as it is read."""
     if place.local is not None:
         yield place.local
@@ -124,7 +124,7 @@ def import_items(index: Home, items: Exchanged) -> int:
     return len(items.codes)
 
 
-def _program(place: Place, known: dict[str, str]) -> Any:
+def _program(place: FilePlace, known: dict[str, str]) -> Any:
     name = known.get(Path(place.name).suffix.lower())
     if name is None:
         raise InputError(f"{place} must end in {', '.join(known)}, which says what it is")

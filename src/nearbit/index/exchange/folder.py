@@ -7,7 +7,7 @@ import numpy as np
 
 from nearbit.codes import check_n_bits
 from nearbit.errors import DataError, IndexFileError, InputError
-from nearbit.files.addresses import Place
+from nearbit.files.addresses import FilePlace
 from nearbit.index.exchange.files import import_items, read_file
 from nearbit.index.exchange.items import Exchanged
 from nearbit.index.homes.contract import Home
@@ -23,18 +23,18 @@ LARGEST = 2**28
 class FolderOfCodes:
     """What `_SUCCESS.json` says: code length, model, and how many items each file has."""
 
-    place: Place
+    place: FilePlace
     n_bits: int
     model_id: str
     items: dict[str, int]
 
 
-def is_folder(place: Place) -> bool:
+def is_folder(place: FilePlace) -> bool:
     """Say whether a place is a folder, or an address that names no file by its ending."""
     return place.local.is_dir() if place.local is not None else "." not in place.name
 
 
-def read_folder(place: Place) -> FolderOfCodes:
+def read_folder(place: FilePlace) -> FolderOfCodes:
     """Return what a complete folder of codes holds.
 
     Raises:
@@ -58,7 +58,7 @@ def read_folder(place: Place) -> FolderOfCodes:
     return FolderOfCodes(place, n_bits, model_id, {name: _count(file, name, one) for name, one in shards.items()})
 
 
-def _count(file: Place, name: str, said: Any) -> int:
+def _count(file: FilePlace, name: str, said: Any) -> int:
     count = said.get("items") if isinstance(said, dict) else None
     if "/" in name or not name.endswith(".parquet") or not isinstance(count, int):
         raise DataError(f"{file} says of {name!r} what cannot be")

@@ -12,7 +12,7 @@ from typing import Any
 
 from nearbit.codes import check_n_bits
 from nearbit.errors import DataError, IndexFileError, InputError
-from nearbit.files.addresses import Place
+from nearbit.files.addresses import FilePlace
 from nearbit.files.aside import beside, remove
 from nearbit.files.writing import remove_orphans, sha256_of, sync_folder
 from nearbit.index.homes.contract import Home
@@ -41,7 +41,7 @@ def save_snapshot(index: Home, address: str | Path) -> dict[str, Any]:
         IndexFileError: the index is damaged.
         DataError: the place cannot be reached or written, or what arrived is not what was sent.
     """
-    index, place = of_a_file(index, "snapshots"), Place.of(address).checked()
+    index, place = of_a_file(index, "snapshots"), FilePlace.of(address).checked()
     with tempfile.TemporaryDirectory(prefix="nearbit-") as folder:
         copy = Path(folder) / "copy.index"
         copy_of(index, copy)
@@ -79,7 +79,7 @@ def restore_snapshot(path: str | Path, address: str | Path) -> dict[str, Any]:
         IndexFileError: something stands at `path`, or what came is no index, or not the one of the manifest.
         DataError: there is no whole snapshot, or it cannot be reached, or is damaged.
     """
-    file, place = file_of(path), Place.of(address)
+    file, place = file_of(path), FilePlace.of(address)
     if file.exists() or file.is_symlink():
         raise IndexFileError(
             f"{file} exists already: restore to another name, and then nearbit index replace {file} NAME"
@@ -106,7 +106,7 @@ def restore_snapshot(path: str | Path, address: str | Path) -> dict[str, Any]:
     return about
 
 
-def _check(copy: Path, about: dict[str, Any], place: Place) -> None:
+def _check(copy: Path, about: dict[str, Any], place: FilePlace) -> None:
     with open_index(copy, read_only=True, cache=False) as index:
         _refuse_damage(index, str(place), "nothing was restored")
         found = {"items": len(index), "n_bits": index.n_bits, "model_id": index.model_id}
@@ -122,7 +122,7 @@ def _refuse_damage(index: Home, name: str, left: str) -> None:
         raise IndexFileError(f"{name} is damaged, and {left}: {'; '.join(wrong[:3])}")
 
 
-def _manifest(place: Place) -> dict[str, Any]:
+def _manifest(place: FilePlace) -> dict[str, Any]:
     file = place.child(MANIFEST)
     if file.found() is None:
         raise DataError(
@@ -146,7 +146,7 @@ def _manifest(place: Place) -> dict[str, Any]:
     return about
 
 
-def _digest_of(place: Place) -> str | None:
+def _digest_of(place: FilePlace) -> str | None:
     if place.found() is None:
         return None
     with place.opened() as handle:

@@ -55,7 +55,7 @@ def import_(
     FILE ends in .npz, .parquet, .arrow, .faiss or .usearch, and may be what nearbit encode wrote, also the folder of
     codes that it makes of shards, and an address such as s3://bucket/codes. INDEX is made where it is missing.
     """
-    from nearbit.files.addresses import Place as FilePlace
+    from nearbit.files.addresses import FilePlace
     from nearbit.index import create_index
     from nearbit.index.exchange import read_file
     from nearbit.index.exchange.folder import is_folder, read_folder
