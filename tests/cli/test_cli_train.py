@@ -294,3 +294,15 @@ def test_evaluate_shows_what_the_features_give_without_codes(as_json, nearbit, p
     as_json("train", "photos", *FEW, "--bits", "4", "-o", "b.model")
     assert as_json("evaluate", "b.model", "photos", "--device", "cpu")["reference"] is None
     assert "float features" not in nearbit("evaluate", "b.model", "photos", "--device", "cpu")[1]
+
+
+def test_the_backbone_of_a_trained_model_is_taken_from_its_folder(as_json, refused, nearbit, photos, tmp_path):
+    as_json("train", photos, *TINY, "--method", "csq", "-o", tmp_path / "first.model")
+    again = ("--method", "csq", "--backbone", f"model:{tmp_path / 'first.model'}", "--bits", "8", "--device", "cpu")
+    as_json("train", photos, *again, "--epochs", "2", "-o", tmp_path / "second.model")
+    first, second = (load_model(tmp_path / name).network.backbone for name in ("first.model", "second.model"))
+    assert torch.equal(next(iter(second.parameters())), next(iter(first.parameters())))
+    said = refused("train", photos, *again, "--seed", "1", "-o", tmp_path / "third.model")
+    assert "was trained on" in said
+    assert not (tmp_path / "third.model").exists()
+    assert "model:FOLDER" in " ".join(nearbit("train", "--help")[1].split())

@@ -40,7 +40,9 @@ TRAINING = (
 """Parameters of `training_options`: fields of `TrainOptions`."""
 
 _OPTIONS = (
-    *backbone_options("auto: a pretrained one for images above 64 pixels, small for others; "),
+    *backbone_options(
+        "auto: a pretrained one for images above 64 pixels, small for others; model:FOLDER: that of a trained model; "
+    ),
     click.option("--weights", type=FILE, help="Pretrained weights (.safetensors)."),
     click.option("--image-size", type=click.IntRange(1), help="Pixels a side. [default: the backbone's own]"),
     click.option("--regime", type=click.Choice(["auto", "frozen", "fine-tuned"]), default="auto", show_default=True),
