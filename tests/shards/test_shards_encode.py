@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from deadly import deadly
+from folders_of_codes import content, stamps
 
 from model_makers import random_model
 from nearbit.cli.main import run
@@ -21,14 +22,6 @@ from nearbit.shards import encode_shards, one
 from nearbit.shards.job import Shard
 from nearbit.shards.run import _run
 from shard_makers import image_bytes, members_of, write_shards, write_table, write_tar
-
-
-def content(folder):
-    return {file.name: file.read_bytes() for file in sorted(folder.iterdir())}
-
-
-def stamps(folder):
-    return {file.name: file.stat().st_mtime_ns for file in folder.iterdir()}
 
 
 def rows_of(folder):

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from folders_of_codes import content, stamps
 
 from shard_makers import image_bytes, members_of, write_shards, write_tar
 
@@ -16,15 +17,6 @@ pytestmark = pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="ch
 
 SLOW = Path(__file__).with_name("slow_encode.py")
 N_SHARDS, PER_SHARD = 16, 14
-
-
-def files(folder):
-    """Return what is whole; a leftover stays hidden while another process bears the number of its dead writer."""
-    return sorted(file for file in folder.iterdir() if not (file.name.startswith(".") and file.suffix == ".tmp"))
-
-
-def content(folder):
-    return {file.name: file.read_bytes() for file in files(folder)}
 
 
 def start(codes, workers):
@@ -116,6 +108,6 @@ def test_drivers_that_are_killed_are_gone_on_with(many):
     ended(driver)
     assert rounds >= 2
     assert content(many / "codes") == content(many / "whole")
-    stamps = {file.name: file.stat().st_mtime_ns for file in files(many / "codes")}
+    before = stamps(many / "codes")
     assert ended(start("codes", 2)) == 0
-    assert {file.name: file.stat().st_mtime_ns for file in files(many / "codes")} == stamps
+    assert stamps(many / "codes") == before

@@ -8,21 +8,13 @@ import time
 from pathlib import Path
 
 import pytest
+from folders_of_codes import content
 
 from nearbit.errors import MissingExtraError
 from nearbit.shards import encode_shards, ray_engine
 from shard_makers import write_shards
 
 N_SHARDS = 24
-
-
-def files(folder):
-    """Return what is whole; a leftover stays hidden while another process bears the number of its dead writer."""
-    return sorted(file for file in folder.iterdir() if not (file.name.startswith(".") and file.suffix == ".tmp"))
-
-
-def content(folder):
-    return {file.name: file.read_bytes() for file in files(folder)}
 
 
 def test_without_ray_it_says_what_to_install(place, monkeypatch):
