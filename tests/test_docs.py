@@ -21,6 +21,12 @@ PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("exam
 MODULES = sorted(
     module.name for module in pkgutil.walk_packages(nearbit.__path__, "nearbit.") if "__main__" not in module.name
 )
+NEEDED = {
+    "nearbit.service.": "starlette",
+    "nearbit.index.homes.postgresql.": "psycopg",
+    "nearbit.index.homes.milvus.": "pymilvus",
+}
+"""What the modules of some rooms cannot be imported without."""
 
 
 def commands_in(page: Path) -> list[list[str]]:
@@ -32,8 +38,9 @@ def commands_in(page: Path) -> list[list[str]]:
 
 @pytest.mark.parametrize("name", MODULES)
 def test_examples_in_docstrings_run(name: str) -> None:
-    if name.startswith("nearbit.service."):
-        pytest.importorskip("starlette", reason="the service needs the extra serve")
+    for room, library in NEEDED.items():
+        if name.startswith(room):
+            pytest.importorskip(library, reason=f"{room} needs the package {library}")
     module = importlib.import_module(name)
     assert doctest.testmod(module).failed == 0
 

@@ -1,5 +1,6 @@
 """The whole road on the command line: data, split, train, encode, index, search, evaluate, inspect."""
 
+import io
 import json
 import shutil
 
@@ -9,6 +10,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
+from nearbit.cli.commands.search import _hint_at_onnx
 from nearbit.files.aside import _machine
 from nearbit.networks import ResNet
 from tiny_data import TINY
@@ -300,3 +302,18 @@ def test_a_training_that_cannot_begin_leaves_no_checkpoint_folder(refused, place
 def test_an_index_without_its_model_says_so(refused, place):
     (place / "a.model").rename(place / "b.model")
     assert "names the model a.model beside it, which is not there" in refused("search", "a.index", "photos/a/001.png")
+
+
+@pytest.mark.parametrize(
+    ("is_a_terminal", "is_installed", "lines"), [(True, False, 1), (False, False, 0), (True, True, 0)]
+)
+def test_only_a_person_without_onnx_runtime_is_told_of_it(monkeypatch, is_a_terminal, is_installed, lines):
+    class Errors(io.StringIO):
+        def isatty(self):
+            return is_a_terminal
+
+    errors = Errors()
+    monkeypatch.setattr("sys.stderr", errors)
+    monkeypatch.setattr("nearbit.cli.commands.search.find_spec", lambda name: object() if is_installed else None)
+    _hint_at_onnx()
+    assert errors.getvalue().count("starting torch") == errors.getvalue().count("\n") == lines

@@ -193,8 +193,8 @@ def _items(index: "Home", ids: Sequence[int]) -> "list[Item]":
 
 
 def _hint_at_onnx() -> None:
-    """Say what would spare the next search the start of torch, where that was needed for want of ONNX Runtime."""
-    if "torch" in sys.modules and find_spec("onnxruntime") is None:
+    """Tell a person what would spare the next search the start of torch, where that was for want of ONNX Runtime."""
+    if sys.stderr.isatty() and "torch" in sys.modules and find_spec("onnxruntime") is None:
         echo(
             "nearbit: note: most of the time went into starting torch; with ONNX Runtime a search starts without it: "
             f"{install_hint('onnx', 'onnxruntime')}, then nearbit export MODEL -o NEW.onnx --onnx, and --model NEW.onnx"
