@@ -2,8 +2,6 @@
 
 import pytest
 
-pytest.importorskip("pyarrow", reason="shards of codes need the extra parquet")
-
 from model_makers import random_model
 from shard_makers import write_shards
 

@@ -4,7 +4,6 @@ import json
 import shutil
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 from deadly import deadly
 from folders_of_codes import content, stamps
@@ -22,6 +21,8 @@ from nearbit.shards import encode_shards, one
 from nearbit.shards.job import Shard
 from nearbit.shards.run import _run
 from shard_makers import image_bytes, members_of, write_shards, write_table, write_tar
+
+pq = pytest.importorskip("pyarrow.parquet", reason="shards of codes need the extra parquet")
 
 
 def rows_of(folder):

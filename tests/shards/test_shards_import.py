@@ -13,6 +13,8 @@ from nearbit.index.exchange.folder import import_folder, read_folder
 from nearbit.index.index import Index
 from nearbit.shards import encode_shards
 
+pytest.importorskip("pyarrow", reason="shards of codes need the extra parquet")
+
 
 @pytest.fixture
 def codes(place):

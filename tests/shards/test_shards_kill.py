@@ -13,6 +13,8 @@ from folders_of_codes import content, stamps
 
 from shard_makers import image_bytes, members_of, write_shards, write_tar
 
+pytest.importorskip("pyarrow", reason="shards of codes need the extra parquet")
+
 pytestmark = pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="children are found through /proc")
 
 SLOW = Path(__file__).with_name("slow_encode.py")

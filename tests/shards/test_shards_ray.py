@@ -14,6 +14,8 @@ from nearbit.errors import MissingExtraError
 from nearbit.shards import encode_shards, ray_engine
 from shard_makers import write_shards
 
+pytest.importorskip("pyarrow", reason="shards of codes need the extra parquet")
+
 N_SHARDS = 24
 
 
