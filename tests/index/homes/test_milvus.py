@@ -5,10 +5,10 @@ import subprocess
 import sys
 import threading
 
-import milvus_server
 import numpy as np
 import pytest
 
+import milvus_server
 from nearbit.errors import IndexFileError, InputError
 from nearbit.index import Address, create_index, open_index
 
