@@ -43,7 +43,7 @@ class ReadingOptions:
         id_column: the one that holds their ids, whole numbers, where there is one.
         class_level: which folder on the path is the class: "first", "leaf" (the one that the image lies in), or its
             number from the top, from 1; None guesses, and `Dataset.read_as` and `notes` say what was understood.
-        download: fetch "cifar10", "cifar100" or "cub200" from its official page where it is not in the cache yet.
+        download: fetch a data set that is known by its name from its official page, where it is not in the cache yet.
         cache: the folder for data that can be made again; None takes `nearbit.files.writing.cache_folder()`.
         progress: called as ("reading images", done, total).
         max_pixels: width times height above which an image is skipped; None as for `open_image`.
@@ -72,7 +72,7 @@ class ReadingOptions:
             "[default: guessed; nearbit data says how]"
         ),
     )
-    download: bool = field(default=False, metadata=_help("Fetch cifar10, cifar100 or cub200 from its official page."))
+    download: bool = field(default=False, metadata=_help("Fetch a data set known by its name from its official page."))
     cache: Path | None = None
     progress: Progress = field(default=silent)
     max_pixels: int | None = None

@@ -10,7 +10,7 @@ import pytest
 from awkward_images import encoded, noisy
 
 from nearbit.datasets import Dataset, load_dataset, make_split
-from nearbit.datasets.download import ARCHIVES, Archive, fetch
+from nearbit.datasets.download import SETS, Archive, fetch
 from nearbit.datasets.formats.numbered import read_numbered_hierarchy
 from nearbit.errors import DataError
 from nearbit.metrics import grades_of_tree
@@ -99,7 +99,8 @@ def packed(source: Path, extra: dict[str, bytes]) -> Archive:
         link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
         tar.addfile(link)
     digest = hashlib.md5(file.read_bytes(), usedforsecurity=False).hexdigest()
-    return replace(ARCHIVES["cub200"], url=file.as_uri(), md5=digest)
+    (official,) = SETS["cub200"].archives
+    return replace(official, url=file.as_uri(), checksum=f"md5:{digest}", n_bytes=file.stat().st_size)
 
 
 def test_cub_is_fetched_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,7 +111,8 @@ def test_cub_is_fetched_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         "CUB_200_2011/attributes/a.txt": b"x",
     }
     (tmp_path / "source").mkdir()
-    monkeypatch.setitem(ARCHIVES, "cub200", packed(birds(tmp_path / "source" / "CUB"), hostile))
+    archive = packed(birds(tmp_path / "source" / "CUB"), hostile)
+    monkeypatch.setitem(SETS, "cub200", replace(SETS["cub200"], archives=(archive,)))
     with pytest.raises(DataError, match=r"cub200 is not in the cache: allow the download .*CUB_200_2011"):
         load_dataset("cub200", cache=tmp_path / "cache")
     dataset = load_dataset("cub200", cache=tmp_path / "cache", download=True)
@@ -122,8 +124,8 @@ def test_cub_is_fetched_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_an_archive_without_pictures_is_refused(tmp_path: Path) -> None:
     archive = packed(birds(tmp_path / "CUB"), {})
-    with pytest.raises(DataError, match=r"expected JPEGs in CUB_200_2011/photos/ in it, there are none"):
-        fetch(replace(archive, pictures="photos"), tmp_path / "cache")
+    with pytest.raises(DataError, match=r"expected JPEGs CUB_200_2011/photos/\*/\* in it, there are none"):
+        fetch(replace(archive, pictures="photos/*/*"), tmp_path / "cache")
     with pytest.raises(DataError, match=r"more than 10 bytes; that is not the archive"):
-        fetch(replace(archive, most=10), tmp_path / "cache")
+        fetch(replace(archive, n_bytes=10), tmp_path / "cache")
     assert not (tmp_path / "cache" / "CUB_200_2011").exists()

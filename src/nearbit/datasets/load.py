@@ -9,6 +9,7 @@ from typing import Any, Unpack
 from nearbit.datasets import formats
 from nearbit.datasets.assemble import assemble
 from nearbit.datasets.dataset import Dataset
+from nearbit.datasets.download import NOT_FETCHED
 from nearbit.datasets.formats.folder import ONE_IMAGE, list_files
 from nearbit.datasets.formats.format import Format, KnownDataset
 from nearbit.datasets.formats.parts import with_parts
@@ -32,12 +33,13 @@ def load_dataset(source: str | Path, options: ReadingOptions = _USUAL, **given: 
     """Read images with labels.
 
     Args:
-        source: a name ("digits", "shapes", "cifar10", "cifar100", "cub200"), or a path of: a folder with one folder a
-            class; a labels file (`.csv`, `.tsv`, `.jsonl`, or COCO's `.json`) or the folder that holds it; text lists
-            of paths and classes (`train.txt`, `test.txt`, …) or one of them; the folder of a CIFAR archive in its
-            binary layout, of CUB-200-2011 or of NABirds; shards (WebDataset `.tar`, `.parquet`), one or a folder of
-            them, here or at an address such as `s3://bucket/birds-*.tar`. A name given as text goes before a folder so
-            called ("./digits").
+        source: a name ("digits", "shapes", "cifar10", "cifar100", "cub200", "coco2014", "coco2017", "mirflickr25k",
+            "flowers102", "pets"), or a path of: a folder with one folder a class; a labels file (`.csv`, `.tsv`,
+            `.jsonl`, or COCO's `.json`) or the folder that holds it; text lists of paths and classes (`train.txt`,
+            `test.txt`, …) or one of them; the folder of a CIFAR archive in its binary layout; one of those sets,
+            NABirds, or Stanford Cars with its devkit as it was published; shards (WebDataset `.tar`, `.parquet`), one
+            or a folder of them, here or at an address such as `s3://bucket/birds-*.tar`. A name given as text goes
+            before a folder so called ("./digits").
         options: how it is read.
         given: fields of `ReadingOptions` as keywords (`images=`, `class_level=`, `max_pixels=`, …), in the place of
             those of `options`.
@@ -107,6 +109,8 @@ def _load_path(source: str | Path, options: ReadingOptions, keep_unlabelled: boo
         return labelled(read_addresses(address_of(source), options), keep_unlabelled=keep_unlabelled)
     path = Path(source)
     if not path.exists():
+        if str(source) in NOT_FETCHED:
+            raise DataError(f"{source} is not fetched: {NOT_FETCHED[str(source)]} (see docs/data.md)")
         hint = did_you_mean(str(source), BUILT_IN)
         raise DataError(f"{source}: no such file or folder, and not one of {', '.join(BUILT_IN)}.{hint}")
     one, place = formats.recognised(path) or (ONE_IMAGE, path)

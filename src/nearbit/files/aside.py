@@ -13,7 +13,7 @@ import shutil
 import sys
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -49,13 +49,27 @@ def remove_orphans(folder: Path, name: str | None = None) -> None:
 
     A folder that was moved away stays for as long as nothing stands in its place.
     """
+    for other, target, is_old in _orphans(folder, name):
+        if not is_old or (folder / target).exists():
+            remove(other)
+
+
+def left_behind(path: Path) -> list[Path]:
+    """Return what writers of `path` on this machine that run no more left unfinished, the longest file first."""
+    if not path.parent.is_dir():
+        return []
+    found = [other for other, _, is_old in _orphans(path.parent, path.name) if not is_old and other.is_file()]
+    return sorted(found, key=lambda other: (-other.stat().st_size, other.name))
+
+
+def _orphans(folder: Path, name: str | None) -> Iterator[tuple[Path, str, bool]]:
+    """Yield what the dead left in a folder: its path, the name of its target, and whether it was moved away."""
     target = ".+" if name is None else re.escape(name)
     pattern = re.compile(rf"\.({target})\.{_machine()}-(\d+)-[0-9a-f]{{8}}\.(tmp|old)", re.DOTALL)
     for other in folder.iterdir():
         found = pattern.fullmatch(other.name)
-        if found is None or _runs(int(found[2])) or (found[3] == "old" and not (folder / found[1]).exists()):
-            continue
-        remove(other)
+        if found is not None and not _runs(int(found[2])):
+            yield other, found[1], found[3] == "old"
 
 
 def remove(path: Path) -> None:

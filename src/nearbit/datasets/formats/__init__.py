@@ -10,14 +10,20 @@ from nearbit.datasets.formats.format import Format, KnownDataset
 from nearbit.datasets.formats.labels_file import LABELS_FILE
 from nearbit.datasets.formats.lists import LISTS
 from nearbit.datasets.formats.numbered import CUB200, NUMBERED
+from nearbit.datasets.formats.published.cars import CARS
+from nearbit.datasets.formats.published.coco_folder import COCO2014, COCO2017, COCO_FOLDER
+from nearbit.datasets.formats.published.mirflickr import MIRFLICKR, MIRFLICKR25K
+from nearbit.datasets.formats.published.oxford import FLOWERS, FLOWERS102, OXFORD_PETS, PETS
 from nearbit.datasets.formats.shapes import SHAPES
 from nearbit.datasets.formats.shards import SHARDS
 from nearbit.errors import DataError
 
-FORMATS: tuple[Format, ...] = (CIFAR, NUMBERED, LABELS_FILE, COCO, SHARDS, LISTS, FOLDER)
+_PUBLISHED = (CARS, COCO_FOLDER, MIRFLICKR, FLOWERS, PETS)
+FORMATS: tuple[Format, ...] = (CIFAR, NUMBERED, LABELS_FILE, COCO, SHARDS, LISTS, *_PUBLISHED, FOLDER)
 """Every format, in the order in which a folder is asked whether it is one; the last takes any folder."""
 
-KNOWN: dict[str, KnownDataset] = {known.name: known for known in (DIGITS, SHAPES, CIFAR10, CIFAR100, CUB200)}
+_FETCHED = (CIFAR10, CIFAR100, CUB200, COCO2014, COCO2017, MIRFLICKR25K, FLOWERS102, OXFORD_PETS)
+KNOWN: dict[str, KnownDataset] = {known.name: known for known in (DIGITS, SHAPES, *_FETCHED)}
 """Every data set that is known by name."""
 
 _STEMS = ("annotations", "labels")

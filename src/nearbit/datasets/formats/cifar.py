@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nearbit.datasets.dataset import Dataset
+from nearbit.datasets.download import from_cache
 from nearbit.datasets.formats.format import FOR_FILES, Format, KnownDataset
 from nearbit.datasets.images import ArrayImages, array_digests
 from nearbit.errors import DataError
@@ -70,17 +71,7 @@ def load_cifar(layout: CifarLayout, options: ReadingOptions) -> Dataset:
     Raises:
         DataError: it is not in the cache, or could not be fetched or read.
     """
-    kept = options.kept / "datasets"
-    if options.download:
-        from nearbit.datasets.download import ARCHIVES, fetch
-
-        fetch(ARCHIVES[layout.name], kept, options.progress)
-    if not (kept / layout.folder).is_dir():
-        raise DataError(
-            f"{layout.name} is not in the cache: allow the download (--download, download=True), "
-            f"or give the path of the unpacked binary archive (a folder {layout.folder})"
-        )
-    return read_cifar(layout, kept / layout.folder, options)
+    return read_cifar(layout, from_cache(layout.name, options), options)
 
 
 def read_cifar(layout: CifarLayout, folder: Path, options: ReadingOptions) -> Dataset:

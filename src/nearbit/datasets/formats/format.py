@@ -9,10 +9,11 @@ from nearbit.datasets.listing import Listing
 from nearbit.reading import ReadingOptions
 
 FOR_FOLDERS = {"class_level": "is for folders of images; leave it out for {path}"}
+FOR_PUBLISHED = FOR_FOLDERS | {"images": "is for labels files and lists; leave it out for {path}"}
 FOR_FILES = dict.fromkeys(
     ("images", "split_file", "class_level"), "is for folders and labels files; leave it out for {path}"
 )
-"""What is of no use to a file that lists images, and to data that are no image files: `Format.refuses`."""
+"""What is of no use to a file that lists images, to a set as it was published, and to data that are no image files."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from nearbit.datasets.dataset import Dataset
-from nearbit.datasets.formats.format import FOR_FILES, FOR_FOLDERS, Format, KnownDataset
+from nearbit.datasets.formats.format import FOR_FOLDERS, Format
 from nearbit.datasets.formats.labels_file import Places, text_of
+from nearbit.datasets.formats.published.fetched import fetched
 from nearbit.datasets.listing import ListedImage, Listing
 from nearbit.errors import DataError
 from nearbit.reading import ReadingOptions
@@ -114,22 +114,5 @@ def _pairs(file: Path) -> Iterator[tuple[str, str]]:
         yield number, rest.strip()
 
 
-def _load_cub(options: ReadingOptions) -> Dataset:
-    """Read CUB-200-2011 from the cache; fetched first where `options.download` allows it."""
-    from nearbit.datasets.assemble import assemble
-    from nearbit.datasets.download import ARCHIVES, fetch
-
-    kept = options.kept / "datasets"
-    if options.download:
-        fetch(ARCHIVES["cub200"], kept, options.progress)
-    place = find_numbered(kept / _FOLDER)
-    if place is None:
-        raise DataError(
-            "cub200 is not in the cache: allow the download (--download, download=True; 1.2 GB, for research only), or "
-            f"give the path of the unpacked archive (a folder {_FOLDER})"
-        )
-    return assemble(list_numbered(place, options), options, keep_unlabelled=False)
-
-
 NUMBERED = Format(name="birds in their official layout", read=list_numbered, find=find_numbered, refuses=FOR_FOLDERS)
-CUB200 = KnownDataset(name="cub200", load=_load_cub, takes=("download",), refuses=FOR_FILES)
+CUB200 = fetched("cub200", list_numbered)
