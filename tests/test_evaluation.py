@@ -56,6 +56,22 @@ def test_asymmetric_figures_stand_beside_those_by_distance(model):
     assert figures["conventions"]["asymmetric_tie_aware_map"].startswith("asymmetric: items ranked by the sum of")
 
 
+def test_the_superclasses_of_the_data_grade_relevance(model):
+    dataset = tiny_dataset(per_class=250)
+    split = tiny_split(dataset)
+    with pytest.raises(DataError, match=r"gives the class 'a' no superclass: leave the hierarchy out, or name a file"):
+        evaluate(model, dataset, split, hierarchy="given", device="cpu")
+    with pytest.raises(InputError, match=r"must be the parent of each class, or 'given', not 'mine'"):
+        evaluate(model, dataset, split, hierarchy="mine", device="cpu")
+    with_parents = replace(dataset, parents=("x", "x", "y"))
+    tree = dict(zip(dataset.classes, with_parents.parents, strict=True))
+    given, named = (
+        evaluate(model, with_parents, split, hierarchy=hierarchy, device="cpu").to_dict()
+        for hierarchy in ("given", tree)
+    )
+    assert given["hierarchical_ndcg_at_100"] == named["hierarchical_ndcg_at_100"] is not None
+
+
 def test_another_split_takes_the_place_of_the_recorded_one(model):
     dataset = tiny_dataset()
     other = tiny_split(dataset, seed=7)

@@ -10,9 +10,10 @@ import numpy.typing as npt
 
 from nearbit.codes import Codes, binarize, pack
 from nearbit.datasets import Dataset, Problem, Split, load_dataset
+from nearbit.datasets.formats.hierarchy import GIVEN
 from nearbit.encoding.feature_cache import FeatureStore
 from nearbit.encoding.pipeline import Encoded
-from nearbit.errors import DataError
+from nearbit.errors import DataError, InputError
 from nearbit.keywords import suggesting
 from nearbit.metrics import Report, evaluate_codes, grades_of_tree
 from nearbit.metrics.figures import ASYMMETRIC, figures_asked
@@ -91,7 +92,7 @@ def evaluate(
     figures: Iterable[str] | None = None,
     convention: str | None = None,
     k: int | None = None,
-    hierarchy: Mapping[str, str] | None = None,
+    hierarchy: Mapping[str, str] | str | None = None,
     device: str = "auto",
     cache: Path | FeatureStore | None = None,
     each_query: bool = False,
@@ -107,8 +108,9 @@ def evaluate(
         figures: the kinds of figures that are wanted, or names of single ones; see `evaluate_codes`.
         convention: name of a convention of mean average precision to report too; see `evaluate_codes`.
         k: how many ranks that convention counts; None for all.
-        hierarchy: the parent of each class, and of each such parent that has one, by name; adds the figures of
-            graded relevance. For data sets with one label an image.
+        hierarchy: the parent of each class, and of each such parent that has one, by name, or "given" for the
+            superclasses that the data set came with; adds the figures of graded relevance. For data sets with one
+            label an image.
         device: "auto", "cpu", "cuda", …
         cache: a folder that keeps features by content, or a `FeatureStore` that many runs share.
         each_query: whether the average precision of each query is wanted, in the order of the split.
@@ -117,7 +119,8 @@ def evaluate(
         progress: called as images are encoded and queries are ranked.
 
     Raises:
-        DataError: no split is known, it does not belong to the data set, or a part is empty.
+        DataError: no split is known, it does not belong to the data set, a part is empty, or the data set came without
+            superclasses that are asked for.
         InputError: query and database rows overlap (from the split's own check), or figures are unknown.
     """
     names = None if figures is None else list(figures)
@@ -127,7 +130,7 @@ def evaluate(
         level = None if known is None else known.recipe.get("class_level")
         dataset = load_dataset(dataset, class_level=level, progress=progress)
     used = measured_split(model, dataset, split)
-    grades = None if hierarchy is None else grades_of_tree(hierarchy, dataset.classes)
+    grades = None if hierarchy is None else grades_of_tree(_tree(hierarchy, dataset), dataset.classes)
     kept = None if cache is None else model.row_cache(cache, device)
     chosen = {"figures": names, "convention": convention, "k": k, "grades": grades, "rng": np.random.default_rng(0)}
     encoding: dict[str, Any] = {"device": device, "cache": kept, "progress": progress}
@@ -146,6 +149,22 @@ def evaluate(
         reference=_reference(model, dataset, used, queries, database, found.report, encoding),
         center_condition=_condition(model, dataset, queries, database),
     )
+
+
+def _tree(hierarchy: Mapping[str, str] | str, dataset: Dataset) -> Mapping[str, str]:
+    """Return the parent of each node, of the data set where that is asked for."""
+    if not isinstance(hierarchy, str):
+        return hierarchy
+    if hierarchy != GIVEN:
+        raise InputError(f"hierarchy must be the parent of each class, or {GIVEN!r}, not {hierarchy!r}")
+    parents = dict(zip(dataset.classes, dataset.parents or (), strict=False))
+    lacking = next((name for name in dataset.classes if not parents.get(name)), None)
+    if lacking is not None:
+        raise DataError(
+            f"{dataset.name} gives the class {lacking!r} no superclass: leave the hierarchy out, or name a file of it "
+            "(--hierarchy FILE)"
+        )
+    return parents
 
 
 def measured_split(model: Model, dataset: Dataset, split: Split | None) -> Split:

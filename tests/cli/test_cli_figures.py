@@ -108,6 +108,26 @@ def test_evaluate_grades_by_a_hierarchy(as_json, refused, place):
         (place / "tree.csv").write_text(text)
         assert re.search(message, refused("evaluate", "--codes", "codes.npz", "--hierarchy", "tree.csv"))
     assert "cannot be read as a CSV file" in refused("evaluate", "--codes", "codes.npz", "--hierarchy", "no.csv")
+    assert "with --codes name a file" in refused("evaluate", "--codes", "codes.npz", "--hierarchy", "given")
+
+
+def test_evaluate_takes_a_tree_with_the_parent_first(as_json, refused, place):
+    codes = np.array([[0b1010_0000], [0b0101_0000], [0b0101_1000]] * 40, np.uint8)
+    np.savez(
+        place / "codes.npz", query_codes=codes[:3], query_labels=[0, 1, 2], database_codes=codes,
+        database_labels=[0, 1, 2] * 40, n_bits=5,
+    )  # fmt: skip
+    (place / "tree.csv").write_text("0,x\n1,y\n2,y\nx,all\ny,all\n")
+    (place / "is_a.txt").write_text("x 0\ny 1\ny 2\nall x\n\nall y\n")
+    tables = [as_json("evaluate", "--codes", "codes.npz", "--hierarchy", name) for name in ("tree.csv", "is_a.txt")]
+    assert tables[0]["hierarchical_ndcg_at_100"] == tables[1]["hierarchical_ndcg_at_100"]
+    wrong = {
+        "x 0\nx 1 2\n": r"line 2: expected PARENT CHILD, came 'x 1 2'",
+        "x 0\ny 0\n": r"line 2: '0' lies below 'x' already, and here below 'y'; grades need a tree",
+    }
+    for text, message in wrong.items():
+        (place / "is_a.txt").write_text(text)
+        assert re.search(message, refused("evaluate", "--codes", "codes.npz", "--hierarchy", "is_a.txt"))
 
 
 def test_the_health_of_codes_is_told_of_models_indexes_and_files(as_json, nearbit, refused, place):

@@ -113,8 +113,8 @@ PAIRS = Format(name="pairs", read=list_pairs, endings=(".pairs",), refuses=FOR_F
     )
     table = package / "datasets" / "formats" / "__init__.py"
     text = table.read_text(encoding="utf-8")
-    assert text.count("LISTS, FOLDER)") == text.count("from nearbit.datasets.formats.shapes") == 1
-    text = text.replace("LISTS, FOLDER)", "LISTS, PAIRS, FOLDER)")
+    assert text.count("LISTS, *_PUBLISHED, FOLDER)") == text.count("from nearbit.datasets.formats.shapes") == 1
+    text = text.replace("*_PUBLISHED, FOLDER)", "*_PUBLISHED, PAIRS, FOLDER)")
     added = "from nearbit.datasets.formats.pairs import PAIRS\nfrom nearbit.datasets.formats.shapes"
     table.write_text(text.replace("from nearbit.datasets.formats.shapes", added), encoding="utf-8")
     code = f"import nearbit; print(nearbit.load_dataset({str(root)!r}).classes)"

@@ -62,7 +62,8 @@ WITH_CODES = ("codes_path", "figures", "convention", "k", "hierarchy_path", "plo
     "--hierarchy",
     "hierarchy_path",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Also grade relevance by a CSV file of lines class,parent (with --codes: class numbers).",
+    help="Also grade relevance: by a CSV file of lines class,parent (with --codes: class numbers), a text file of "
+    "lines PARENT CHILD, NABirds' hierarchy.txt, or by the superclasses of DATA (given).",
 )
 @click.option(
     "--plots",
@@ -103,7 +104,7 @@ def command(
         raise InputError("--split names a split that is made: leave --protocol out")
     _check_options(codes_path, convention, k, plots_folder)
     kinds = _figures(figures, with_hierarchy=hierarchy_path is not None)
-    hierarchy = None if hierarchy_path is None else _read_hierarchy(hierarchy_path)
+    hierarchy = None if hierarchy_path is None else _hierarchy(hierarchy_path, with_data=codes_path is None)
     chosen = {"figures": kinds, "convention": convention, "k": k, "hierarchy": hierarchy}
     with Bars() as progress:
         options = ReadingOptions(cache=cache, progress=progress, **reading)
@@ -195,28 +196,15 @@ def _figures(text: str | None, *, with_hierarchy: bool) -> list[str] | None:
     return names
 
 
-def _read_hierarchy(path: Path) -> dict[str, str]:
-    """Return the parent of each node of a CSV file of lines `node,parent`, or of the `hierarchy.txt` of NABirds."""
-    import csv
+def _hierarchy(path: Path, *, with_data: bool) -> dict[str, str] | str:
+    """Return the tree of a file, or "given" for the superclasses that the data come with."""
+    from nearbit.datasets.formats.hierarchy import GIVEN, read_hierarchy
 
-    from nearbit.datasets.formats.numbered import HIERARCHY, read_numbered_hierarchy
-
-    if path.name == HIERARCHY:
-        return read_numbered_hierarchy(path)
-    parents: dict[str, str] = {}
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            for number, row in enumerate(csv.reader(file), start=1):
-                names = [name.strip() for name in row]
-                if not any(names):
-                    continue
-                if len(names) != 2 or not all(names) or names[0] in parents:
-                    what = "a second parent of one name" if names[0] in parents else f"{len(names)} fields"
-                    raise DataError(f"{path}, line {number}: expected class,parent, each class once; found {what}")
-                parents[names[0]] = names[1]
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"the hierarchy {path} cannot be read as a CSV file: {error}") from error
-    return parents
+    if str(path) != GIVEN:
+        return read_hierarchy(path)
+    if not with_data:
+        raise InputError("--hierarchy given takes the superclasses of DATA: with --codes name a file")
+    return GIVEN
 
 
 def _model(
