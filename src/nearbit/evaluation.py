@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 SHOWN = ("tie_aware_map", "map_database_order")
 """Figures that are shown as text."""
 
+_ROOT = ""
+"""What superclasses lie below; no class has a blank name."""
+
 
 @dataclass(frozen=True, repr=False)
 class Evaluation:
@@ -152,7 +155,7 @@ def evaluate(
 
 
 def _tree(hierarchy: Mapping[str, str] | str, dataset: Dataset) -> Mapping[str, str]:
-    """Return the parent of each node, of the data set where that is asked for."""
+    """Return the parent of each node; where the data set's are asked for, with one root, which grades nothing."""
     if not isinstance(hierarchy, str):
         return hierarchy
     if hierarchy != GIVEN:
@@ -164,7 +167,7 @@ def _tree(hierarchy: Mapping[str, str] | str, dataset: Dataset) -> Mapping[str, 
             f"{dataset.name} gives the class {lacking!r} no superclass: leave the hierarchy out, or name a file of it "
             "(--hierarchy FILE)"
         )
-    return parents
+    return dict.fromkeys(parents.values(), _ROOT) | parents
 
 
 def measured_split(model: Model, dataset: Dataset, split: Split | None) -> Split:
