@@ -77,6 +77,7 @@ MAKERS = {
 def test_a_set_is_fetched_by_its_name(name: str, tmp_path: Path, stands_in) -> None:
     source = MAKERS[name](tmp_path / name)
     hostile = {"../out.jpg": b"x", "/abs.jpg": b"x", "train2017/../../out.jpg": b"x", "images/deep/x.jpg": b"x"}
+    hostile |= {"val2017/.out.jpg": b"x", "jpg/.out.jpg": b"x", "train2017/x.exe": b"x"}
     stands_in(name, source, hostile)
     cache = tmp_path / "cache"
     with pytest.raises(DataError, match=rf"{name} is not in the cache: allow the download .*a folder {name}\)"):
@@ -86,7 +87,7 @@ def test_a_set_is_fetched_by_its_name(name: str, tmp_path: Path, stands_in) -> N
     assert (dataset.fingerprint, dataset.name) == (plain.fingerprint, name)
     assert dataset.given_parts == plain.given_parts
     assert [path.name for path in (cache / "datasets").iterdir() if path.suffix != ".sqlite"] == [name]
-    assert not list(tmp_path.rglob("out.jpg"))
+    assert not list(tmp_path.rglob("*out.jpg")) + list(tmp_path.rglob("x.exe"))
     assert not list((cache / "datasets").rglob("captions*")) + list((cache / "datasets").rglob("Abyssinian_1.mat"))
     shutil.rmtree(tmp_path / "served")
     assert load_dataset(name, cache=cache, download=True).fingerprint == plain.fingerprint  # nothing is fetched again
