@@ -130,6 +130,17 @@ def test_a_process_that_fails_ends_all_with_one_error_and_the_run_goes_on(photos
     assert not (photos / "a.model.checkpoint").exists()
 
 
+def test_small_buckets_of_gradients_train_what_one_exchange_trains_killed_or_not(photos, monkeypatch):
+    script, train = (str(HERE / "several.py"),), [*TRAIN, "--method", "greedyhash"]  # its loss has weights
+    monkeypatch.setenv("NEARBIT_TEST_BUCKET", str(2**30))
+    two(photos, "none", *train, "-o", "one.model", script=script)
+    monkeypatch.setenv("NEARBIT_TEST_BUCKET", "50000")  # of 1.3 MB
+    two(photos, "killed", *train, "-o", "small.model", script=script, check=False)
+    assert not (photos / "small.model").exists()
+    two(photos, "none", *train, "-o", "small.model", script=script)
+    assert model_in(photos, "small.model")[0].model_id == model_in(photos, "one.model")[0].model_id
+
+
 def test_processes_that_are_given_different_seeds_are_refused(photos):
     command = f'exec {sys.executable} -m nearbit {" ".join(TRAIN)} -o a.model --seed "$RANK"'
     (photos / "start.sh").write_text(command)

@@ -29,6 +29,7 @@ TRAINING = (
     "device",
     "workers",
     "precision",
+    "compile",
     "candidate_weight",
     "radius_weight",
     "adversarial",
@@ -99,6 +100,11 @@ _OPTIONS = (
         default="auto",
         show_default=True,
         help="Of the forward pass while training; auto: bfloat16 for images on a GPU that has it.",
+    ),
+    click.option(
+        "--compile",
+        is_flag=True,
+        help="Let torch compile the passes of training on images: worth minutes at the start on a GPU.",
     ),
     click.option(
         "--candidate-weight",

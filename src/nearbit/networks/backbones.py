@@ -3,7 +3,6 @@
 import hashlib
 import json
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +62,7 @@ class Backbone(nn.Module):
         self.module = module
         self.preprocessing = preprocessing
         self.spec = spec
+        self._turns = _turns(module, spec)
         if isinstance(preprocessing, Preprocessing):
             self.register_buffer("mean", _of_bytes(preprocessing.mean), persistent=False)
             self.register_buffer("std", _of_bytes(preprocessing.std), persistent=False)
@@ -77,15 +77,6 @@ class Backbone(nn.Module):
         features: Tensor = self.module(images)
         return features
 
-    @cached_property
-    def _turns(self) -> bool:
-        """Whether channels lie last while the network trains: then convolutions need not turn their maps around.
-
-        A module of the user's is left alone, since it may take for granted how its maps lie.
-        """
-        n_convolutions = sum(isinstance(layer, nn.Conv2d) for layer in self.module.modules())
-        return n_convolutions > 1 and not self.spec.name.startswith(OWN)
-
     def fingerprint(self) -> str:
         """Return a SHA-256 over weights, configuration and preprocessing: equal fingerprints give equal features."""
         about = {"name": self.spec.name, "config": self.spec.config, "preprocessing": self.preprocessing.to_dict()}
@@ -95,6 +86,15 @@ class Backbone(nn.Module):
             digest.update(name.encode())
             digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
         return digest.hexdigest()
+
+
+def _turns(module: nn.Module, spec: BackboneSpec) -> bool:
+    """Tell whether channels lie last while a network trains: then convolutions need not turn their maps around.
+
+    A module of the user's is left alone, since it may take for granted how its maps lie.
+    """
+    n_convolutions = sum(isinstance(layer, nn.Conv2d) for layer in module.modules())
+    return n_convolutions > 1 and not spec.name.startswith(OWN)
 
 
 def _of_bytes(numbers: tuple[float, float, float]) -> Tensor:

@@ -29,6 +29,7 @@ UNUSED = (
     "weight_decay",
     "backbone_factor",
     "workers",
+    "compile",
     "select",
     "patience",
     "validate_every",

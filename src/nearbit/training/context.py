@@ -23,6 +23,7 @@ from nearbit.methods import Regime
 from nearbit.metrics.kept import images_per_class
 from nearbit.networks import Backbone, HashNetwork, Head, HeadKind
 from nearbit.progress import Progress, silent
+from nearbit.training.compiling import check_compiler
 from nearbit.training.criterion import Criterion, is_trained_on, searched_by_validation
 from nearbit.training.distributed.processes import Processes, current_processes
 from nearbit.training.inputs.batches import FeatureInputs, PixelInputs, TrainingInputs
@@ -75,6 +76,8 @@ class RunContext:
                 "'fine-tuned' (--regime) out"
             )
         check_augmentation(options, self.regime)
+        if options.compile:
+            _check_compile(self.processes, self.device)
         _check_share(self.processes, self.regime, len(split.train))
         self.precision = resolve_precision(options.precision, self.device, self.regime)
 
@@ -283,6 +286,17 @@ def _complete(encoded: Encoded) -> FloatRows:
         problem = encoded.problems[0]
         raise TrainingError(f"an image cannot be read any more: {problem.path}: {problem.reason}")
     return encoded.outputs
+
+
+def _check_compile(processes: Processes, device: torch.device) -> None:
+    """Raise where a network cannot be compiled here."""
+    if processes.several:
+        raise InputError(
+            "a network that several processes train cannot be compiled, since they speak to one another within its "
+            "passes (batch normalisation, gradients while others are computed): leave compile (--compile) out, or "
+            "train in one process"
+        )
+    check_compiler(device)
 
 
 def _check_share(processes: Processes, regime: Regime, n_train: int) -> None:

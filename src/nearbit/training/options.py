@@ -20,7 +20,7 @@ from nearbit.training.trained_backbone import MODEL, backbone_of_model
 
 Precision = Literal["float32", "bfloat16", "float16"]
 PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16", "float16")
-ADDED = ("candidate_weight", "radius_weight", "optimizer", "weight_decay", "backbone_factor", "preset")
+ADDED = ("candidate_weight", "radius_weight", "optimizer", "weight_decay", "backbone_factor", "preset", "compile")
 """Options that came later, and are left out of records where they do nothing: older runs keep their keys."""
 
 PATIENCE = 15
@@ -65,6 +65,8 @@ class TrainOptions:
             change no bit of the result, and are not recorded.
         precision: what the network computes in while it is trained: "float32", "bfloat16", "float16", or "auto":
             bfloat16 where images go through it on a GPU that has it, else float32. Weights and losses stay float32.
+        compile: whether torch compiles the forward and backward pass of training on images (minutes at the start);
+            results differ in last bits, model folders in nothing. In one process.
         candidate_weight, radius_weight: weights of two terms beside the loss, for codes that an index in parts finds
             with less work: against codes that are near in one part and far in all, and against far neighbors.
         adversarial: the largest change of a pixel, of 255, that training images are perturbed by at each step (see
@@ -98,6 +100,7 @@ class TrainOptions:
     device: str = "auto"
     workers: int = 0
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    compile: bool = False
     candidate_weight: float = 0.0
     radius_weight: float = 0.0
     adversarial: float | None = None
@@ -312,6 +315,11 @@ def check_augmentation(options: TrainOptions, regime: Regime) -> None:
         raise InputError(
             "workers decode images for a network that is trained whole, and features are computed once: leave workers "
             "(--workers) out"
+        )
+    if options.compile and regime == "frozen":
+        raise InputError(
+            "compiling is for a network that is trained whole, and on features of a frozen backbone a head alone is: "
+            "leave compile (--compile) out, or train all of the network (--regime fine-tuned)"
         )
     if options.views > 1 and regime != "frozen":
         raise InputError(

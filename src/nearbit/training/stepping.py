@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import NamedTuple, final
 
 import torch
@@ -10,7 +10,10 @@ from torch import Tensor, nn
 
 from nearbit.errors import TrainingError
 from nearbit.methods import LossModule, Schedule
+from nearbit.training.compiling import compiled_forward, explained
+from nearbit.training.distributed.gradients import GradientExchange, gradient_exchange
 from nearbit.training.distributed.processes import Processes
+from nearbit.training.distributed.sync_batch_norm import sync_batch_norm
 from nearbit.training.optimizers import make_optimizer
 from nearbit.training.options import Precision
 
@@ -19,15 +22,17 @@ READ_EVERY = 32
 
 
 class _Taken(NamedTuple):
-    """What a step leaves on the device to be read later: its loss, and the norm of its gradient (None: not to be)."""
+    """What a step leaves on the device to be read later: its loss, and the norm of its gradient."""
 
     loss: Tensor
-    norm: Tensor | None
+    norm: Tensor
 
 
 @final
 class Stepper:
     """Moves the weights of a module: an optimizer, a cosine from the learning rate to 0, gradients clipped.
+
+    Where it `compiles`, torch compiles the passes of `step`; what else goes through the module is computed as it is.
 
     Losses and norms of gradients stay on the device until `READ_EVERY` steps are taken, or `read` is called, which has
     to be done before anything of an epoch is kept: then the first that is not finite is an error that names its step.
@@ -47,14 +52,27 @@ class Stepper:
         precision: Precision,
         processes: Processes,
         loss_module: LossModule | None = None,
+        *,
+        compiles: bool = False,
     ) -> None:
         self.module, self.schedule, self.device = module, schedule, device
         self.precision, self.processes = precision, processes
         self.loss_module = loss_module
         self.optimizer = make_optimizer(module, schedule, loss_module)
         self.scaler = torch.amp.GradScaler(device.type, enabled=precision == "float16")
+        self._forward = compiled_forward(module) if compiles else module
+        self._explained = explained if compiles else nullcontext
+        self._exchange: GradientExchange | None = None
         self._taken: list[_Taken] = []
         self._losses: list[float] = []
+
+    @contextmanager
+    def joined(self) -> Iterator[None]:
+        """Let batch normalisation see the images of all processes, and sum up gradients over them, in the block."""
+        own = [] if self.loss_module is None else [*self.loss_module.parameters()]
+        weights = [*self.module.parameters(), *own]
+        with sync_batch_norm(self.module, self.processes), gradient_exchange(weights, self.processes) as self._exchange:
+            yield
 
     def begin(self, epoch: int) -> float:
         """Set the learning rates of an epoch, counted from 0; return that of the head."""
@@ -72,7 +90,7 @@ class Stepper:
         epoch: int,
         term_of: Callable[[Tensor], Tensor | None] = lambda outputs: None,
     ) -> Tensor:
-        """Take one step.
+        """Take one step; where there are several processes, within `joined`.
 
         Args:
             inputs: this process's part of the batch.
@@ -84,14 +102,16 @@ class Stepper:
         Returns:
             The part's outputs without gradients.
         """
-        with _autocast(self.precision, self.device):
-            outputs = self.module(inputs)
+        assert self._exchange is not None or not self.processes.several  # noqa: S101
+        with _autocast(self.precision, self.device), self._explained():
+            outputs = self._forward(inputs)
         loss = loss_of(outputs.float())
         term = term_of(outputs.float())
         self.optimizer.zero_grad(set_to_none=True)
         whole = loss if term is None else loss + term
         whole = whole * share if self.processes.several else whole
-        self.scaler.scale(whole).backward()  # type: ignore[no-untyped-call]
+        with nullcontext() if self._exchange is None else self._exchange.during(), self._explained():
+            self.scaler.scale(whole).backward()  # type: ignore[no-untyped-call]
         self._taken.append(_Taken(loss.detach(), self._move()))
         if len(self._taken) == READ_EVERY:
             self.read(epoch)
@@ -109,9 +129,8 @@ class Stepper:
         """
         taken, self._taken = self._taken, []
         if taken:
-            norms = [one.loss.new_zeros(()) if one.norm is None else one.norm for one in taken]
-            losses = torch.stack([one.loss for one in taken]).tolist()
-            for loss, norm in zip(losses, torch.stack(norms).tolist(), strict=True):
+            losses, norms = (torch.stack(values).tolist() for values in zip(*taken, strict=True))
+            for loss, norm in zip(losses, norms, strict=True):
                 self._losses.append(loss)
                 self._check(loss, norm, epoch)
         return self._losses
@@ -135,28 +154,17 @@ class Stepper:
                     f"{self._advice()}; nothing was saved"
                 )
 
-    def _move(self) -> Tensor | None:
-        """Move the weights; return the norm of the gradient before it was clipped, unless that may be not finite."""
-        self._reduce_gradients()
+    def _move(self) -> Tensor:
+        """Move the weights; return the norm of the gradient before it was clipped, or 0 where it may be not finite."""
         self.scaler.unscale_(self.optimizer)
         norm = nn.utils.clip_grad_norm_(self.module.parameters(), self.schedule.clip_norm)
         if self.loss_module is not None:
             norm = norm + nn.utils.clip_grad_norm_([*self.loss_module.parameters()], self.schedule.clip_norm)
-        leaves_out = self.scaler.is_enabled() and self.scaler.get_scale() > 1
+        if self.scaler.is_enabled():
+            norm = torch.where(self.scaler.scale(torch.ones_like(norm)) > 1, 0.0, norm)
         self.scaler.step(self.optimizer)  # leaves the weights alone where a scaled gradient is not finite
         self.scaler.update()
-        return None if leaves_out else norm
-
-    def _reduce_gradients(self) -> None:
-        """Replace every gradient by its sum over the processes, all in one exchange."""
-        if not self.processes.several:
-            return
-        own = [] if self.loss_module is None else [*self.loss_module.parameters()]
-        gradients = [value.grad for value in [*self.module.parameters(), *own] if value.grad is not None]
-        total = self.processes.all_reduce(torch.cat([gradient.reshape(-1) for gradient in gradients]))
-        sizes = [gradient.numel() for gradient in gradients]
-        for gradient, part in zip(gradients, torch.split(total, sizes), strict=True):
-            gradient.copy_(part.view_as(gradient))
+        return norm
 
     def _advice(self) -> str:
         return "" if self.precision == "float32" else f" or take --precision float32 (now {self.precision})"

@@ -31,7 +31,6 @@ from nearbit.training.context import RunContext
 from nearbit.training.criterion import Criterion
 from nearbit.training.distributed.centers import broadcast_centers
 from nearbit.training.distributed.class_means import ClassMeans
-from nearbit.training.distributed.sync_batch_norm import sync_batch_norm
 from nearbit.training.inputs.batches import FeatureInputs, Positions, TrainingInputs, cut_batches
 from nearbit.training.learner import Learner, Stage
 from nearbit.training.seeds import generator, torch_seeded
@@ -95,10 +94,11 @@ class Trainer:
             context.precision,
             context.processes,
             self._loss_module,
+            compiles=context.options.compile,
         )
         state = self._begin(stepper)
         saved = time.monotonic()
-        with sync_batch_norm(self.module, self.context.processes):
+        with stepper.joined():
             while not self._is_done(state):
                 self._epoch(state, stepper)
                 done, epochs = self._is_done(state), self.learner.schedule.epochs
@@ -341,7 +341,8 @@ class Trainer:
     def _keep_best(self, state: TrainState, centers: CenterState, record: dict[str, Any]) -> None:
         """Validate where it is due, and keep the weights with the centers they were trained towards where best."""
         own = {} if self._loss_module is None else self._loss_module.state_dict()
-        if not all(bool(value.isfinite().all()) for value in [*self.module.state_dict().values(), *own.values()]):
+        finite = [value.isfinite().all() for value in [*self.module.state_dict().values(), *own.values()]]
+        if not bool(torch.stack(finite).all()):
             raise self._not_finite("a weight", state.epoch)
         if isinstance(self.module, Head) and self.module.expected_center is not None:
             self.module.expected_center.set_centers(torch.from_numpy(centers.expected()).to(self.context.device))

@@ -5,11 +5,11 @@ the processes take the place of sums over the batch. Only the first process, the
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,14 @@ from nearbit.errors import ElsewhereError, InputError, TrainingError
 PATIENCE = timedelta(hours=6)
 """How long a process waits for the others: the main process may decode a large data set alone."""
 VARIABLES = ("RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
+
+
+class Channel(Protocol):
+    """Sums over the processes that go on while this one computes."""
+
+    def begin_sum(self, tensor: Tensor) -> Callable[[], Tensor]:
+        """Begin to add the processes' tensors up; return what waits for the sum, which may take the tensor's place."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +78,14 @@ class Processes:
                 dist.all_reduce(total)
         return total.to(tensor.device)
 
+    @contextmanager
+    def channel(self) -> Iterator[Channel]:
+        """Give a channel of its own to the block: its sums wait for one another, and for no other exchange."""
+        with _together():
+            group = dist.new_group(timeout=PATIENCE)
+        yield _GroupChannel(group)
+        dist.destroy_process_group(group)
+
     def all_reduce_array(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Return the sum of the processes' arrays."""
         if not self.several:
@@ -113,6 +129,22 @@ class Processes:
         yield
         if self.is_main:
             self.all_reduce(torch.zeros(1))
+
+
+@dataclass(frozen=True)
+class _GroupChannel:
+    group: Any
+
+    def begin_sum(self, tensor: Tensor) -> Callable[[], Tensor]:
+        with _together():
+            work = dist.all_reduce(tensor, group=self.group, async_op=True)
+
+        def total() -> Tensor:
+            with _together():
+                work.wait()
+            return tensor
+
+        return total
 
 
 ALONE = Processes()

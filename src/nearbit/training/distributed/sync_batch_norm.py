@@ -62,7 +62,7 @@ class _Shared:
         values = inputs.float()
         dims = [dim for dim in range(values.dim()) if dim != 1]
         shape = [-1 if dim == 1 else 1 for dim in range(values.dim())]
-        own = torch.tensor([values.numel() / values.shape[1]], device=values.device)
+        own = values.new_full((1,), values.numel() / values.shape[1])
         count = self.processes.all_reduce(own)
         mean = _total(values.sum(dims), self.processes) / count
         centered = values - mean.view(shape)

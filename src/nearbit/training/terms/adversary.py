@@ -13,6 +13,7 @@ from nearbit.training.distributed.processes import Processes
 from nearbit.training.inputs.batches import Positions
 from nearbit.training.options import TrainOptions
 from nearbit.training.seeds import generator
+from nearbit.training.terms.epoch_mean import EpochMean
 
 
 @final
@@ -58,12 +59,12 @@ class Adversary(nn.Module):
         self.register_buffer("labels", torch.zeros(shape, device=device))
         self.register_buffer("tie_break", torch.from_numpy(tie_break).float().to(device))
         self._noise = torch.Generator()
-        self._sum, self._seen = 0.0, 0
+        self._mean = EpochMean()
 
     def begin(self, epoch: int) -> None:
         """Get ready for an epoch, counted from 0."""
         self._noise.manual_seed(int(generator(self._options.seed, "perturbation", epoch).integers(2**62)))
-        self._sum, self._seen = 0.0, 0
+        self._mean = EpochMean()
 
     def term(self, inputs: Tensor, outputs: Tensor, labels: Tensor, rows: Positions) -> Tensor:
         """Remember a batch, and return the weighted term of its perturbed images.
@@ -85,8 +86,7 @@ class Adversary(nn.Module):
         self.labels[places] = labels
         moved = module(perturbed).float()[:, :n_bits]
         value = -(torch.tanh(moved) * self._center_codes(labels)).mean()
-        self._sum += float(value.detach()) * len(rows)
-        self._seen += len(rows)
+        self._mean.add(value, len(rows))
         return self._options.adversarial_weight * value
 
     def _center_codes(self, labels: Tensor) -> Tensor:
@@ -94,7 +94,7 @@ class Adversary(nn.Module):
 
     def figures(self) -> dict[str, Any]:
         """Return what the record of an epoch says: the mean of the term before its weight."""
-        return {"adversarial_loss": self._sum / self._seen} if self._seen else {}
+        return self._mean.figures("adversarial_loss")
 
 
 def check_adversarial(options: TrainOptions, method: Method, processes: Processes) -> None:

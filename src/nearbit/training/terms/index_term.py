@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from nearbit.losses.pairwise.index_pairs import bit_distances, false_candidates, far_neighbours, pair_term, part_masks
 from nearbit.training.options import TrainOptions
+from nearbit.training.terms.epoch_mean import EpochMean
 
 NEAREST = 100
 """How many neighbors of a whole data set a search is for; of a smaller memory its share."""
@@ -31,11 +32,12 @@ class IndexTerm(nn.Module):
         self.options, self.n_bits = options, n_bits
         self.register_buffer("signs", torch.zeros(n_train, n_bits))
         self.register_buffer("masks", part_masks(n_bits, -(-n_bits // PART_BITS)))
-        self._sum, self._seen = 0.0, 0
+        self._complete = False
+        self._mean = EpochMean()
 
     def begin(self) -> None:
         """Get ready for an epoch."""
-        self._sum, self._seen = 0.0, 0
+        self._mean = EpochMean()
 
     def term(self, outputs: Tensor, rows: Tensor, encode: Callable[[Tensor], Tensor]) -> Tensor | None:
         """Remember a batch, and return the weighted terms; None until all images were seen.
@@ -47,11 +49,11 @@ class IndexTerm(nn.Module):
         """
         signs = torch.where(outputs.detach() >= 0, 1.0, -1.0)
         self.signs[rows] = signs
-        if not bool(self.signs[:, 0].all()):
+        self._complete = self._complete or bool(self.signs[:, 0].all())  # which once so remains so
+        if not self._complete:
             return None
         value = self._terms(signs, encode)
-        self._sum += float(value.detach()) * len(rows)
-        self._seen += len(rows)
+        self._mean.add(value, len(rows))
         return value
 
     def _terms(self, signs: Tensor, encode: Callable[[Tensor], Tensor]) -> Tensor:
@@ -69,4 +71,4 @@ class IndexTerm(nn.Module):
 
     def figures(self) -> dict[str, Any]:
         """Return what the record of an epoch says: the mean of the terms with their weights, once there are some."""
-        return {"index_loss": self._sum / self._seen} if self._seen else {}
+        return self._mean.figures("index_loss")

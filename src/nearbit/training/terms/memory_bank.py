@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from nearbit.methods import Memory, MemoryTerm
 from nearbit.training.inputs.batches import Positions
+from nearbit.training.terms.epoch_mean import EpochMean
 
 
 @final
@@ -40,7 +41,7 @@ class MemoryBank(nn.Module):
         self.register_buffer("labels", torch.zeros(shape, device=device))
         self._term, self._module = term, [module]  # in a list: the module's weights are no part of this state
         self._writes = self._counts = False
-        self._sum, self._seen = 0.0, 0
+        self._mean = EpochMean()
 
     def begin(self, epoch: int) -> None:
         """Get ready for an epoch, counted from 0."""
@@ -48,7 +49,7 @@ class MemoryBank(nn.Module):
         if epoch == first and self.momentum_encoder is not None:
             self.momentum_encoder.load_state_dict(self._module[0].state_dict())
         self._writes, self._counts = epoch >= first, epoch >= self._term.after
-        self._sum, self._seen = 0.0, 0
+        self._mean = EpochMean()
 
     def remember(self, outputs: Tensor, labels: Tensor, rows: Tensor) -> Memory:
         """Write a batch's outputs, unless a momentum encoder writes its own, and return all that is remembered."""
@@ -73,8 +74,7 @@ class MemoryBank(nn.Module):
         if not self._counts or self._term.loss is None:
             return None
         value = self._term.loss(outputs, labels, self.outputs, self.labels)
-        self._sum += float(value.detach()) * len(rows)
-        self._seen += len(rows)
+        self._mean.add(value, len(rows))
         return self._term.weight * value
 
     @torch.no_grad()
@@ -88,4 +88,4 @@ class MemoryBank(nn.Module):
 
     def figures(self) -> dict[str, Any]:
         """Return what the record of an epoch says: the mean of the term before its weight, in epochs that have one."""
-        return {"memory_loss": self._sum / self._seen} if self._seen else {}
+        return self._mean.figures("memory_loss")
