@@ -13,6 +13,9 @@ from torch import Tensor, nn
 
 from nearbit.errors import InputError, TrainingError
 
+BACKEND = "inductor"
+"""What compiles: torch's own."""
+
 SYSTEM_COMPILERS = {"darwin": "clang++", "win32": "cl"}
 """The C++ compiler that torch calls where CXX names none, by platform; elsewhere g++."""
 
@@ -40,7 +43,7 @@ def compiled_forward(module: nn.Module) -> Callable[[Tensor], Tensor]:
 
     It is compiled whole, and anew for each size of a batch: what a step computes depends on no step before.
     """
-    return cast("Callable[[Tensor], Tensor]", torch.compile(module, fullgraph=True, dynamic=False))
+    return cast("Callable[[Tensor], Tensor]", torch.compile(module, fullgraph=True, dynamic=False, backend=BACKEND))
 
 
 @contextmanager
