@@ -141,3 +141,12 @@ def test_duplicates_are_measured_beside_brute_force(tmp_path, capsys):
         assert all(run["seconds"]["nearbit"] > 0 and run["seconds"]["numpy"] > 0 for run in runs)
     assert written["runs"]["clusters, 2 %"][1]["near_pairs_of_distinct_codes"] > 0
     assert "exponents: uniform" in capsys.readouterr().out
+
+
+def test_the_buckets_of_a_network_are_told_with_what_is_left_of_the_pass():
+    exchange = script("exchange")
+    row = exchange.measured("small", 32, 2, 1)
+    weights = list(exchange.make_backbone("small", image_size=32).parameters())
+    assert sum(row["MB"]) * 2**20 == 4 * sum(one.numel() + 1 for one in weights)
+    assert all(0 <= left < 1 for left in row["left"])
+    assert row["left"] == sorted(row["left"], reverse=True)

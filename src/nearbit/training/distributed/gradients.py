@@ -53,7 +53,8 @@ class GradientExchange:
         """Hear of each gradient that is ready, in the block."""
         with ExitStack() as hooks:
             for weight in self._weights:
-                hooks.callback(weight.register_post_accumulate_grad_hook(self._ready).remove)
+                hook = weight.register_post_accumulate_grad_hook(self._ready)  # type: ignore[no-untyped-call]
+                hooks.callback(hook.remove)
             yield
 
     @contextmanager
