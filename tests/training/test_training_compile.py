@@ -20,6 +20,7 @@ class Interrupted(RuntimeError):
     """Stands for a process that is killed."""
 
 
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # torch's own, while inductor traces
 @pytest.mark.parametrize("backend", ["aot_eager", pytest.param("inductor", marks=pytest.mark.slow)])
 def test_a_compiled_run_is_the_plain_one_but_for_roundings_and_resumes(run, tmp_path, monkeypatch, backend):
     def stop(stage, done, total):

@@ -13,10 +13,11 @@ from nearbit.training.terms.epoch_mean import EpochMean
 WAITS = ("_local_scalar_dense", "nonzero", "_unique2", "unique_dim", "masked_select", "equal", "is_nonzero")
 """Operations whose result, or its size, Python has to know."""
 
-PAIRS = {"dtsh": {"nonzero"}, "lthnet": set()}
-"""What the losses of methods ask all the same: how many triplets a batch holds."""
+TRIPLETS = {"dtsh": {"nonzero"}}
+"""What the losses of methods ask all the same: how many pairs and triplets a batch holds."""
 
-ALL = [pytest.param(name, marks=() if name in ("crh", "mds", "dtsh") else pytest.mark.slow) for name in METHODS]
+QUICK = ("crh", "mds", "dtsh", "idcwh")
+ALL = [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in METHODS]
 
 
 class Asked(TorchDispatchMode):
@@ -30,7 +31,17 @@ class Asked(TorchDispatchMode):
         name = function.overloadpacket.__name__
         if name in WAITS:
             self.found[name] += 1
+        if name.startswith(("index", "_index")) and any(is_mask(one) for given in args[1:] for one in listed(given)):
+            self.found["mask"] += 1
         return function(*args, **(kwargs or {}))
+
+
+def listed(given):
+    return given if isinstance(given, list | tuple) else [given]
+
+
+def is_mask(given):
+    return isinstance(given, torch.Tensor) and given.dtype == torch.bool
 
 
 @pytest.fixture
@@ -50,7 +61,7 @@ def asked(monkeypatch):
 def test_steps_ask_for_nothing(run, asked, name):
     regime = "frozen" if "scratch" not in METHODS[name].schedules else "scratch"
     run(name, regime, epochs=2)
-    assert set(asked) == PAIRS.get(name, set())
+    assert set(asked) == TRIPLETS.get(name, set())
 
 
 def test_what_is_asked_for_is_seen(run, asked):

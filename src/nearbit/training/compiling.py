@@ -54,5 +54,6 @@ def explained() -> Iterator[None]:
     try:
         yield
     except TorchDynamoException as error:
-        reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        raise TrainingError(f"torch cannot compile this network ({reason.strip()}): leave --compile out") from error
+        said = [line.strip() for line in str(error).splitlines() if line.strip()]
+        reason = " ".join(said[:2]) or type(error).__name__  # the first line may be no more than who says it
+        raise TrainingError(f"torch cannot compile this network ({reason}): leave --compile out") from error
