@@ -104,7 +104,7 @@ _OPTIONS = (
     click.option(
         "--compile",
         is_flag=True,
-        help="Let torch compile the passes of training on images: worth minutes at the start on a GPU.",
+        help="Let torch compile the passes of training on images (minutes at the start); for GPUs: a CPU gets slower.",
     ),
     click.option(
         "--candidate-weight",
