@@ -5,13 +5,16 @@
 The device is simulated: after each batch the loop sleeps for as long as a GPU would compute. Images come from the
 folder (one folder a class), are cut and augmented as in training. Wall times, for waiting is what counts; on a machine
 that has other work they say little, and the load average is written beside them. Before, the processor time that one
-image takes is measured, which other work hardly changes: from it follows how many processes keep a step fed.
+image takes is measured, which other work hardly changes: from it follows how many processes keep a step fed. It is
+measured twice, in turns: decoded in each epoch, and decoded once and kept (`--keep-decoded`).
 """
 
 import argparse
 import json
 import os
+import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +23,7 @@ import torch
 from nearbit.datasets import load_dataset
 from nearbit.encoding.preprocessing import Preprocessing
 from nearbit.training.inputs.batches import PixelInputs
+from nearbit.training.inputs.decoded import DecodedParts
 from nearbit.training.inputs.feeding import PixelReader, Shown
 
 IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
@@ -48,16 +52,16 @@ def measured(inputs: PixelInputs, batch: int, n_batches: int, step: float) -> di
     }
 
 
-def processor_time(reader: PixelReader, n_images: int, rounds: int = 3) -> float:
+def processor_times(readers: dict[str, PixelReader], rows: np.ndarray, rounds: int = 5) -> dict[str, float]:
     """Return the seconds of processor time that an image takes to be read and augmented: the least of the rounds."""
-    rows = np.random.default_rng(0).permutation(len(reader.keys))[:n_images].tolist()
-    taken = []
+    taken: dict[str, list[float]] = {name: [] for name in readers}
     for epoch in range(rounds):
-        begun = time.process_time()
-        for row in rows:
-            reader.read(Shown(row, 0, epoch, 0))
-        taken.append((time.process_time() - begun) / len(rows))
-    return min(taken)
+        for name, reader in readers.items():
+            begun = time.process_time()
+            for row in rows.tolist():
+                reader.read(Shown(row, 0, epoch, 0))
+            taken[name].append((time.process_time() - begun) / len(rows))
+    return {name: min(seconds) for name, seconds in taken.items()}
 
 
 def main() -> None:
@@ -75,8 +79,16 @@ def main() -> None:
     seen = Preprocessing(size=given.size, resize=given.size * 8 // 7, **IMAGENET)
     reader = PixelReader(dataset.source, dataset.keys, seen, augment=True, mirror=True)
     parts = {"train": np.arange(len(dataset))}
-    one = processor_time(reader, 200)
+    drawn = np.random.default_rng(0).permutation(len(dataset))[:400]
+    with tempfile.TemporaryDirectory() as folder:
+        begun = time.process_time()
+        source = DecodedParts(dataset.source, Path(folder), 2000).source_of(drawn, seen.augment_side)
+        keeping = (time.process_time() - begun) / len(drawn)
+        kept_mb = getattr(source, "n_bytes", 0) / len(drawn) / 1e6
+        taken = processor_times({"anew": reader, "kept": replace(reader, source=source)}, drawn)
+    one = taken["anew"]
     print(f"an image takes {1000 * one:.2f} ms of a core, a batch of {given.batch} {1000 * one * given.batch:.0f} ms")
+    print(f"decoded once: {1000 * taken['kept']:.2f} ms; {1000 * keeping:.2f} ms and {kept_mb:.2f} MB to keep it")
     rows = []
     for step in given.step:
         for n_workers in given.workers:
@@ -91,6 +103,9 @@ def main() -> None:
         "batch": given.batch,
         "size": given.size,
         "read_ms": 1000 * one,
+        "read_kept_ms": 1000 * taken["kept"],
+        "keep_ms": 1000 * keeping,
+        "kept_mb": kept_mb,
         "cores": os.cpu_count(),
         "rows": rows,
     }

@@ -66,7 +66,7 @@ def test_only_what_compiling_raises_is_explained():
 
 
 def test_compiling_is_refused_where_it_would_do_nothing_or_is_not_possible(run, monkeypatch):
-    with pytest.raises(InputError, match=r"compiling is for a network that is trained whole.*leave compile"):
+    with pytest.raises(InputError, match=r"compile is for a network that is trained whole.*leave compile"):
         run("csq", "frozen", compile=True)
     dataset = tiny_dataset()
     options = TrainOptions(image_size=8, device="cpu", compile=True)

@@ -101,7 +101,7 @@ def test_threads_and_the_cpu_pass_batches_on_as_they_are():
 
 
 def test_workers_are_refused_where_they_would_do_nothing(run):
-    with pytest.raises(InputError, match=r"workers decode images for a network that is trained whole"):
+    with pytest.raises(InputError, match=r"workers is for a network that is trained whole"):
         run("csq", "frozen", workers=2)
     with pytest.raises(InputError, match=r"workers must be"):
         TrainOptions(workers=-1)

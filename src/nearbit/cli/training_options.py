@@ -28,6 +28,7 @@ TRAINING = (
     "views",
     "device",
     "workers",
+    "keep_decoded",
     "precision",
     "compile",
     "candidate_weight",
@@ -93,6 +94,13 @@ _OPTIONS = (
         default=0,
         show_default=True,
         help="Processes that decode images (all of the network trained); 0: threads. No bit of the result changes.",
+    ),
+    click.option(
+        "--keep-decoded",
+        type=click.IntRange(0),
+        metavar="MB",
+        help="Keep decoded images in the cache while all of the network is trained; 0: decode them in each epoch. "
+        "[default: up to 2000 where there is room]",
     ),
     click.option(
         "--precision",

@@ -30,6 +30,7 @@ UNUSED = (
     "backbone_factor",
     "workers",
     "compile",
+    "keep_decoded",
     "select",
     "patience",
     "validate_every",

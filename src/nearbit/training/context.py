@@ -27,6 +27,7 @@ from nearbit.training.compiling import check_compiler
 from nearbit.training.criterion import Criterion, is_trained_on, searched_by_validation
 from nearbit.training.distributed.processes import Processes, current_processes
 from nearbit.training.inputs.batches import FeatureInputs, PixelInputs, TrainingInputs
+from nearbit.training.inputs.decoded import DecodedParts
 from nearbit.training.inputs.feeding import PixelReader
 from nearbit.training.options import (
     TrainOptions,
@@ -64,6 +65,7 @@ class RunContext:
         self.parts = {"train": split.train, "validation": split.validation}
         self.labels = {part: dataset.labels[rows] for part, rows in self.parts.items()}
         self.processes = current_processes()
+        self._decoded = DecodedParts(dataset.source, self.cache, options.keep_decoded, self.processes)
         self.device = self.processes.device(options.device)
         with torch_seeded(options.seed, "backbone"):
             self.backbone = starting_backbone(dataset, split, options)
@@ -187,14 +189,17 @@ class RunContext:
         """Return what a network of that backbone is trained on: features where it is frozen, else pixels."""
         if self.regime == "frozen":
             return self.feature_inputs(progress)
+        seen = of_pixels(backbone.preprocessing, "training on images")
+        train, validation = self.parts["train"], self.parts["validation"]
+        plain = {"validation": self._decoded.source_of(validation, seen.resize, progress)}
         reader = PixelReader(
-            self.dataset.source,
+            self._decoded.source_of(train, seen.augment_side, progress),
             self.dataset.keys,
-            of_pixels(backbone.preprocessing, "training on images"),
+            seen,
             augment=self.options.augment != "none",
             mirror=mirrors(self.options, dataset_mirror=self.dataset.mirror),
         )
-        return PixelInputs(self.dataset, reader, self.parts, self.device, n_workers=self.options.workers)
+        return PixelInputs(self.dataset, reader, self.parts, self.device, n_workers=self.options.workers, plain=plain)
 
     def feature_inputs(self, progress: Progress) -> FeatureInputs:
         """Return the features of the frozen backbone, computed once."""

@@ -63,6 +63,9 @@ class TrainOptions:
         device: "auto", "cpu", "cuda", …
         workers: processes that decode images for a network that is trained whole; 0 for threads of this one. They
             change no bit of the result, and are not recorded.
+        keep_decoded: megabytes of decoded images that may be kept in the cache folder while a network is trained whole,
+            so that they are decoded once and not in each epoch; 0 for none, None for up to 2,000 where there is room.
+            They change no bit of the result, and are not recorded.
         precision: what the network computes in while it is trained: "float32", "bfloat16", "float16", or "auto":
             bfloat16 where images go through it on a GPU that has it, else float32. Weights and losses stay float32.
         compile: whether torch compiles the forward and backward pass of training on images (minutes at the start);
@@ -99,6 +102,7 @@ class TrainOptions:
     seed: int = 0
     device: str = "auto"
     workers: int = 0
+    keep_decoded: int | None = None
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     compile: bool = False
     candidate_weight: float = 0.0
@@ -126,6 +130,8 @@ class TrainOptions:
         if self.optimizer is not None:
             _among("optimizer", self.optimizer, OPTIMIZERS)
         check_number("workers", self.workers, whole=True)
+        if self.keep_decoded is not None:
+            check_number("keep_decoded", self.keep_decoded, whole=True)
         for name in ("weight_decay", "backbone_factor"):
             if getattr(self, name) is not None:
                 check_number(name, getattr(self, name))
@@ -178,7 +184,7 @@ class TrainOptions:
         return {
             name: value
             for name, value in written.items()
-            if (value or name not in ADDED) and name != "workers" and not (off and name.startswith("adversarial"))
+            if (value or name not in ADDED) and name not in UNRECORDED and not (off and name.startswith("adversarial"))
             if (name, value) != ("patience", None)
         }
 
@@ -187,6 +193,9 @@ def _among(name: str, value: str, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
         raise InputError(f"{name} must be one of {', '.join(allowed)}, not {value!r}")
 
+
+UNRECORDED = ("workers", "keep_decoded")
+"""Options that decide how fast a run is, and no bit of its result."""
 
 OF_SCHEDULES = ("epochs", "batch_size", "learning_rate", "optimizer", "weight_decay", "backbone_factor")
 """Options that take the place of what the method's schedule says."""
@@ -311,16 +320,12 @@ def check_augmentation(options: TrainOptions, regime: Regime) -> None:
             "a frozen backbone has no learning rate: leave backbone_factor (--backbone-factor) out, or train all of "
             "the network (--regime fine-tuned)"
         )
-    if options.workers and regime == "frozen":
-        raise InputError(
-            "workers decode images for a network that is trained whole, and features are computed once: leave workers "
-            "(--workers) out"
-        )
-    if options.compile and regime == "frozen":
-        raise InputError(
-            "compiling is for a network that is trained whole, and on features of a frozen backbone a head alone is: "
-            "leave compile (--compile) out, or train all of the network (--regime fine-tuned)"
-        )
+    for name in ("workers", "keep_decoded", "compile"):
+        if getattr(options, name) and regime == "frozen":
+            raise InputError(
+                f"{name} is for a network that is trained whole, and on features of a frozen backbone a head alone is: "
+                f"leave {name} (--{name.replace('_', '-')}) out, or train all of the network (--regime fine-tuned)"
+            )
     if options.views > 1 and regime != "frozen":
         raise InputError(
             f"cached views are for frozen features, and this run is {regime}, which augments anew in every epoch: "

@@ -1,6 +1,6 @@
 """Where the training loop gets its inputs from: cached features, or images decoded anew in every epoch."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -8,7 +8,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from nearbit.datasets import Dataset
+from nearbit.datasets import Dataset, ImageSource
 from nearbit.encoding.feature_cache import FloatRows
 from nearbit.encoding.pipeline import EncodeRequest, decoded_chunks
 from nearbit.encoding.torch_backend import encode_images
@@ -100,7 +100,13 @@ class PixelInputs:
         device: torch.device,
         *,
         n_workers: int = 0,
+        plain: Mapping[str, ImageSource] | None = None,
     ) -> None:
+        """Take the images, and what reads the training images; `plain` has another source for images of a part.
+
+        It is asked where their plain outputs are wanted.
+        """
+        self.plain = plain or {}
         self.dataset, self.reader, self.parts, self.device = dataset, reader, parts, device
         self._workers = Workers(reader, n_workers, device) if n_workers else None
 
@@ -125,7 +131,8 @@ class PixelInputs:
     def outputs(self, module: nn.Module, part: str, positions: Positions) -> FloatRows:
         """Return the network's outputs for plain images."""
         rows = self.parts[part][positions]
-        job = EncodeRequest(self.dataset.source, rows.tolist(), [self.dataset.keys[row] for row in rows])
+        source = self.plain.get(part, self.dataset.source)
+        job = EncodeRequest(source, rows.tolist(), [self.dataset.keys[row] for row in rows])
         encoded = encode_images(module, self.reader.preprocessing, job, device=self.device)
         if encoded.problems:
             problem = encoded.problems[0]
