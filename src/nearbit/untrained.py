@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +15,8 @@ from nearbit.training import TrainOptions, plan
 
 N_BITS = 128
 """Code length where none is asked for: codes that nobody trained need more bits than trained ones to say as much."""
+FEWEST_DIRECTIONS = 16
+"""Features that vary in fewer directions say too little of images to come: random directions do better then."""
 MOST = 10_000
 """So many images, evenly spread, are enough to find directions by."""
 
@@ -29,8 +32,8 @@ def untrained_model(
 ) -> Model:
     """Return a model that nobody trained: signs of the features of a pretrained backbone, projected by ITQ.
 
-    Labels are not looked at. Where the images are too few to vary in as many directions as there are bits, directions
-    are random. Deterministic.
+    Labels are not looked at. Images too few to vary in as many directions as there are bits get a frame in the place
+    of ITQ's rotation; those that vary in fewer than 16, random directions. Deterministic.
 
     Args:
         dataset: the images that will be searched; at most 10,000 of them are looked at.
@@ -51,16 +54,18 @@ def untrained_model(
     split, options = _all_of(plain), TrainOptions(backbone=backbone, device=device)
     n_different = len({plain.digests[row] for row in split.train.tolist()})
 
-    def made(method: Baseline) -> Model:
-        run = plan(plain, split, method=method, n_bits=n_bits, options=options, cache=cache)
+    def made(method: Baseline, **method_options: Any) -> Model:
+        run = plan(
+            plain, split, method=method, n_bits=n_bits, method_options=method_options, options=options, cache=cache
+        )
         return run.train(None, progress)
 
-    if n_different <= n_bits:
+    if n_different <= FEWEST_DIRECTIONS < n_bits:
         model = made(RANDOM)
     else:
         try:
-            model = made(ITQ)
-        except InputError:  # more images than bits, but so alike that they vary in fewer directions
+            model = made(ITQ, frame_from=FEWEST_DIRECTIONS)
+        except InputError:  # more images, but so alike that they vary in fewer directions
             model = made(RANDOM)
     return replace(model, split=None, record=model.record | {"untrained": True})
 

@@ -1,6 +1,7 @@
 """`nearbit compare` from the command line: files, going on, failures, and what is refused."""
 
 import json
+import re
 
 import pytest
 
@@ -39,6 +40,9 @@ def test_comparison_writes_its_files_and_goes_on(compared, tmp_path):
     assert status == 0, said.err
     assert (said.err.count(": kept, mAP"), said.err.count(": done, mAP")) == (4, 4)
     assert "(2)" in said.out
+    told = (said.out + said.err).count("A small set: ")
+    assert told == len(set(re.findall("A small set: .*", said.out + said.err))) == 2, "each once, before the runs"
+    assert "A small set: " in (tmp_path / "out" / "table.md").read_text()
     assert "report: " in said.out
 
 

@@ -89,7 +89,9 @@ def test_a_folder_alone_is_indexed_with_the_pretrained_backbone_which_is_exporte
     status, out, err = nearbit("index", "photos/", "--yes")
     assert status == 0, err
     assert out.startswith("photos.index: 6 items of 128 bits (6 added")
-    assert "codes without training: hf:facebook/dinov2-small, random directions, for so few images" in out
+    assert "codes without training: hf:facebook/dinov2-small, random" in out
+    assert "weak: random directions: these images vary in fewer directions than the 128 bits" in out
+    assert "better once there are more than 128 different images" in out
     assert "fetching hf:facebook/dinov2-small (DINOv2, ViT-S/14, 384 features; Apache-2.0, 88 MB)" in err
     assert sorted(set(downloads(served))) == ["config.json", "model.safetensors", "preprocessor_config.json"]
     model = load_any_model(Path("photos.index.model"))
@@ -195,11 +197,26 @@ def test_the_last_resort_is_marked_and_finds_what_looks_alike(tmp_path, monkeypa
     assert status == 0, err
     assert out.startswith("photos.index: 20 items of 16 bits")
     assert "codes without training: thumbnail, itq" in out
+    assert "weak: " not in out, "as many directions as bits"
     assert "a first look only: colors and edges in their places, not what the images show" in out
     found = as_json("search", "photos.index", "photos/bright/01.png", "-k", "5")
     assert [one["labels"] for one in found["results"][0]["neighbors"]] == [["bright"]] * 5
     with open_index("photos.index") as index:
         assert index.notes()["model_path"] == "photos.index.model"
+
+
+def test_few_images_get_a_frame_and_are_told_how_weak_that_is(tmp_path, monkeypatch, nearbit):
+    monkeypatch.chdir(tmp_path)
+    photographs(Path("photos"), n=20)
+    status, out, err = nearbit("index", "photos", "--backbone", "thumbnail", "--bits", "32")
+    assert status == 0, err
+    assert "codes without training: thumbnail, itq" in out
+    assert "weak: a frame of ITQ: the images that it saw vary in fewer directions than the 32 bits" in out
+    assert "about half of the 5 nearest" in out
+    model = load_any_model(Path("photos.index.model"))
+    assert model.method_options["frame_from"] == 16
+    with open_index("photos.index") as index:
+        assert len(np.unique(index.codes()[1], axis=0)) == 20
 
 
 def test_a_model_that_stands_in_the_place_is_not_replaced(photos_and_model, refused, as_json):

@@ -38,8 +38,8 @@ class Images:
         return head
 
 
-def outputs_of(baseline, images, n_bits, seed=0):
-    fitted = baseline.fit(images, n_bits, baseline.options, np.random.default_rng(seed))
+def outputs_of(baseline, images, n_bits, seed=0, **options):
+    fitted = baseline.fit(images, n_bits, baseline.with_options(options), np.random.default_rng(seed))
     with torch.no_grad():
         return fitted.head.eval()(torch.from_numpy(images.features())).numpy()
 
@@ -54,8 +54,9 @@ def test_what_a_baseline_says_of_itself(name):
     with pytest.raises(InputError, match=f"{name} has no option 'margin'"):
         baseline.with_options({"margin": 1})
     for option in fields(baseline.options):
-        whole, bad = isinstance(option.default, int), 0 if isinstance(option.default, int) else -1
-        least = "whole number of at least 1, not 0" if whole else "number of at least 0, not -1"
+        whole = isinstance(option.default, int)
+        bad = 0 if whole and option.default else -1
+        least = f"{'whole ' if whole else ''}number of at least {bad + 1}, not {bad}"
         with pytest.raises(InputError, match=f"{option.name} must be a {least}"):
             baseline.with_options({option.name: bad})
 
@@ -116,6 +117,23 @@ def test_itq_by_a_plain_alternation():
                 turn[[a, b], [a, b]] = np.cos(angle)
                 turn[a, b], turn[b, a] = -np.sin(angle), np.sin(angle)
                 assert np.square(signs - projected @ best @ turn).sum() > least
+
+
+def test_a_frame_keeps_distances_with_more_bits_than_directions_and_comes_nearest_to_its_signs():
+    images = Images(9, 20)
+    with pytest.raises(InputError, match="vary in 8 directions, and 24 bits need at least 9: take fewer bits"):
+        outputs_of(ITQ, images, 24, frame_from=9)
+    frame, pca = outputs_of(ITQ, images, 24, frame_from=8).astype(float), outputs_of(PCA, images, 8).astype(float)
+    assert np.allclose(frame @ frame.T, pca @ pca.T, rtol=1e-4, atol=1e-3 * np.abs(pca).max() ** 2)
+    assert np.array_equal(outputs_of(ITQ, images, 8, frame_from=3), outputs_of(ITQ, images, 8)), "a rotation"
+    values = np.random.default_rng(0).normal(0, 1, (40, 4))
+    first = np.linalg.qr(np.random.default_rng(1).normal(size=(10, 10)))[0][:4]
+    losses = []
+    for rounds in range(5):
+        found = iterative_quantization(values, first, rounds)
+        assert np.allclose(found @ found.T, np.eye(4))
+        losses.append(sum((abs(value) - 1) ** 2 for row in (values @ found).tolist() for value in row))
+    assert all(later <= earlier + 1e-9 for earlier, later in pairwise(losses))
 
 
 def test_itq_keeps_the_distances_of_pca():

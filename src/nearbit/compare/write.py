@@ -1,6 +1,7 @@
 """The files of a comparison for people and programs, made from its cells: tables, statistics and the page."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from nearbit.compare.findings import Findings, find
@@ -8,6 +9,7 @@ from nearbit.compare.folder import read_folder
 from nearbit.compare.page import comparison_page
 from nearbit.compare.rendering import csv_text, latex_text, markdown_text, text_lines
 from nearbit.compare.soundness import sound
+from nearbit.compare.statistics import small_set_notes
 from nearbit.compare.tables import failure_table, quality_table, tables_of
 from nearbit.files.writing import write_whole
 
@@ -48,7 +50,7 @@ def _texts(findings: Findings) -> dict[str, str]:
 
 
 def summary_lines(folder: Path, findings: Findings | None = None) -> list[str]:
-    """Return the main table of a comparison for a terminal, and which cells failed.
+    """Return the main table of a comparison for a terminal, and which cells failed; of small sets `compare` warned.
 
     Raises:
         DataError: the folder holds no comparison, or a damaged one.
@@ -57,7 +59,10 @@ def summary_lines(folder: Path, findings: Findings | None = None) -> list[str]:
     with sound(folder):
         findings = findings or find(comparison)
         failed = failure_table(findings)
-        return [*text_lines(quality_table(findings)), *(["", *text_lines(failed)] if failed.rows else [])]
+        told = small_set_notes(comparison.about)
+        table = quality_table(findings)
+        table = replace(table, notes=tuple(note for note in table.notes if note not in told))
+        return [*text_lines(table), *(["", *text_lines(failed)] if failed.rows else [])]
 
 
 def _write(path: Path, text: str) -> None:

@@ -5,11 +5,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from nearbit.index import Clusters, Home, Item
 
 EXAMPLES = 8
 """Items of a cluster that are named beside the typical one, unless told otherwise."""
 NAMED_LABELS = 3
+MOST_SHARE = 0.5
+"""A cluster of more than this share of all items is a giant, and clusters of one item above it are too many."""
+FEW_ITEMS = 20
+"""Of fewer items nothing is said."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,3 +95,30 @@ def told_clusters(index: Home, found: Clusters, *, examples: int = EXAMPLES) -> 
 
 def _named(item: Item) -> dict[str, Any]:
     return {"id": item.id, "id_text": str(item.id), "path": item.path, "labels": list(item.labels)}
+
+
+def cluster_advice(found: Clusters) -> list[str]:
+    """Return what is poor about clusters and what to change: one that holds most items, or too many of one item."""
+    sizes = np.diff(found.offsets)
+    n_items, n_clusters = len(found.ids), len(found)
+    if n_items < FEW_ITEMS or n_clusters < 2:
+        return []
+    lines, alone = [], int((sizes == 1).sum())
+    if sizes[0] > MOST_SHARE * n_items:
+        n_equal = int((found.distances[: sizes[0]] == 0).sum())
+        lines.append(
+            f"one cluster holds {sizes[0]} of {n_items} items, and "
+            + (
+                f"{n_equal} of them have one code, which no number parts: codes of more bits, or of a model that knows "
+                "these images, do (nearbit inspect says how healthy codes are)"
+                if n_equal > MOST_SHARE * sizes[0]
+                else f"its codes lie {found.distances[: sizes[0]].mean():.1f} bits from its center: more clusters "
+                f"(-n {2 * n_clusters}) part it; what lies within a radius joins by nearbit duplicates --radius"
+            )
+        )
+    if alone > MOST_SHARE * n_clusters:
+        lines.append(
+            f"{alone} of {n_clusters} clusters hold one item: take fewer (-n {max(2, n_clusters // 4)}); near copies "
+            "alone are found by nearbit duplicates, with --radius 1 to 8"
+        )
+    return lines

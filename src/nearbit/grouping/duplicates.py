@@ -115,7 +115,8 @@ class Duplicates:
         if largest > max(FEW_ITEMS, MOST_SHARE * self.n_items) or self.n_others > 2 * self.n_items // 3:
             lines.append(
                 f"of {self.n_items} items {self.n_others} lie within {self.radius} bits of another one: codes trained "
-                "on classes tell classes apart, not pictures; --confirm compares the pictures themselves"
+                "on classes tell classes apart, not pictures; take a smaller "
+                "--radius, or --confirm, which compares the pictures themselves"
             )
         differing = sum(not group.has_one_label_set for group in self.groups)
         if differing:

@@ -32,32 +32,42 @@ class ITQOptions:
 
     Attributes:
         iterations: how often signs and rotation are found in turn; 50 in the paper.
+        frame_from: features that vary in fewer directions than there are bits, but in so many at least, are given a
+            frame in the place of the rotation; 0: more bits than directions are an error.
     """
 
     iterations: int = 50
+    frame_from: int = 0
 
     def __post_init__(self) -> None:
         check_number("iterations", self.iterations, at_least=1, whole=True)
+        check_number("frame_from", self.frame_from, at_least=0, whole=True)
 
 
-def principal_directions(centered: Matrix, n_bits: int) -> Matrix:
+def principal_directions(centered: Matrix, n_bits: int, fewest: int = 0) -> Matrix:
     """Return the directions of largest variance: float64 `(feature_dim, n_bits)`, orthonormal columns.
 
     The entry of each column that is largest in absolute value is positive, so that the result is unique (but for
     equal variances).
 
+    Args:
+        centered: float64 `(n, feature_dim)`: features less their mean.
+        n_bits: how many directions.
+        fewest: above 0, all directions are returned where there are fewer than n_bits, but so many at least.
+
     Raises:
-        InputError: the features vary in fewer directions than n_bits.
+        InputError: the features vary in fewer directions than that.
     """
     wide = len(centered) < centered.shape[1]
     squares, vectors = np.linalg.eigh(centered @ centered.T if wide else centered.T @ centered)
     values = np.sqrt(squares[::-1].clip(min=0))
     rank = int((values > 1e-6 * max(float(values[0]), 1e-30)).sum())
-    if n_bits > rank:
+    if rank < (min(n_bits, fewest) or n_bits):
         raise InputError(
             f"{len(centered)} training images of {centered.shape[1]} features vary in {rank} directions, and {n_bits} "
-            "bits need as many: take fewer bits, or the method random"
+            f"bits need {f'at least {fewest}' if fewest else 'as many'}: take fewer bits, or the method random"
         )
+    n_bits = min(n_bits, rank)
     first = vectors[:, ::-1][:, :n_bits]
     directions = centered.T @ (first / values[:n_bits]) if wide else first
     largest = directions[np.abs(directions).argmax(axis=0), np.arange(n_bits)]
@@ -124,16 +134,17 @@ def iterative_quantization(projected: Matrix, rotation: Matrix, iterations: int)
     """Return the rotation R after some rounds of B = sign(V R), then the R that brings V R nearest to B.
 
     Source: ITQ (Gong and Lazebnik, CVPR 2011), equations 2 and 3: with Bᵀ V = S Ω Ŝᵀ, R = Ŝ Sᵀ. |B - V R|² never
-    grows. Deterministic.
+    grows. Deterministic. With fewer directions than bits R is a frame, whose rows stay orthonormal: |V R| is |V| for
+    it, too, so that the same step brings V R nearest to B.
 
     Args:
-        projected: float64 `(n, n_bits)`: V.
-        rotation: float64 `(n_bits, n_bits)`, orthogonal, to begin with.
+        projected: float64 `(n, n_directions)`: V.
+        rotation: float64 `(n_directions, n_bits)`, orthonormal rows, to begin with; n_directions at most n_bits.
         iterations: number of rounds.
     """
     for _ in range(iterations):
         signs = np.where(projected @ rotation >= 0, 1.0, -1.0)
-        left, _, right = np.linalg.svd(signs.T @ projected)
+        left, _, right = np.linalg.svd(signs.T @ projected, full_matrices=False)
         rotation = right.T @ left.T
     return rotation
 
@@ -161,9 +172,9 @@ def _pca(images: TrainingImages, n_bits: int, options: PCAOptions, rng: Generato
 
 def _itq(images: TrainingImages, n_bits: int, options: ITQOptions, rng: Generator) -> Fitted:
     centered, mean = _centered(images)
-    directions = principal_directions(centered, n_bits)
+    directions = principal_directions(centered, n_bits, options.frame_from)
     first, _ = np.linalg.qr(rng.standard_normal((n_bits, n_bits)))
-    rotation = iterative_quantization(centered @ directions, first, options.iterations)
+    rotation = iterative_quantization(centered @ directions, first[: directions.shape[1]], options.iterations)
     return Fitted(linear_head(mean, directions @ rotation))
 
 

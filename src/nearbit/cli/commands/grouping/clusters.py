@@ -37,7 +37,7 @@ def command(index_path: "Place", number: int | None, outputs: tuple[Path, ...], 
     The center of a cluster is the majority of its codes, bit by bit; its typical picture is the item nearest to it. The
     same INDEX gives the same clusters every time.
     """
-    from nearbit.grouping import told_clusters
+    from nearbit.grouping import cluster_advice, told_clusters
     from nearbit.grouping.tables import check_ending, write_clusters
     from nearbit.index import open_index
 
@@ -52,11 +52,15 @@ def command(index_path: "Place", number: int | None, outputs: tuple[Path, ...], 
         echo(f"nearbit: note: {len(found)} clusters, not {number}: no more distinct codes are apart")
     if not found.has_settled:
         echo("nearbit: note: the centers still moved a little when it was ended")
+    advice = cluster_advice(found)
+    for line in advice:
+        echo(f"nearbit: note: {line}")
     about = {
         "index": str(index_path),
         "items": len(found.ids),
         "mean_distance": found.mean_distance,
         "has_settled": found.has_settled,
+        "advice": advice,
         "clusters": [one.to_dict() for one in told],
         "written": list(map(str, outputs)),
     }

@@ -13,6 +13,7 @@ from nearbit.cli.console import (
     Data,
     data_options,
     device_option,
+    echo,
     emit,
     image_options,
     index_argument,
@@ -144,6 +145,7 @@ def put_images(
                 index, model, dataset, rows, sync=is_mirror, device=device, cache=kept, progress=progress
             )
             total, gone = len(index), look_for_files(index)
+            warnings = _warnings(index, index_path, model, done.added + done.replaced)
     errors = list_problems(dataset.problems + done.problems, _errors_file(index_path))
     about = {
         "index": str(index_path),
@@ -155,9 +157,20 @@ def put_images(
         "model_id": model.model_id,
         "model": str(folder),
         "untrained": start_lines(index_path, sources, model),
+        "warnings": warnings,
         "errors_file": errors,
     }
     return about, gone
+
+
+def _warnings(index: "Home", place: "Place", model: "Model | OnnxModel", n_new: int) -> list[str]:
+    """Say that codes collapse, of an index that is a file and in which at least half of the items are new."""
+    from nearbit.grouping.same_codes import collapse_lines
+
+    warnings = collapse_lines(index, model.classes) if isinstance(place, Path) and 2 * n_new >= len(index) else []
+    for line in warnings:
+        echo(f"nearbit: warning: {line}")
+    return warnings
 
 
 def opener(index_path: "Place", model: "Model | OnnxModel", keep_outputs: str | None) -> "Callable[[], Home]":

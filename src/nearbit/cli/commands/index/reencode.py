@@ -4,7 +4,16 @@ from pathlib import Path
 
 import click
 
-from nearbit.cli.console import Bars, cache_option, device_option, emit, index_argument, json_option, max_pixels_option
+from nearbit.cli.console import (
+    Bars,
+    cache_option,
+    device_option,
+    echo,
+    emit,
+    index_argument,
+    json_option,
+    max_pixels_option,
+)
 from nearbit.cli.console import model_option as option_of_model
 from nearbit.errors import InputError
 
@@ -22,6 +31,7 @@ def reencode(index_path: Path, model_path: Path | None, device: str, cache: Path
     Ids, labels and metadata stay; codes are made anew of the image files. INDEX is as it was until all is done, and may
     be searched, served and written to meanwhile. Interrupted, the same command goes on where it stopped.
     """
+    from nearbit.grouping.same_codes import collapse_lines, same_codes
     from nearbit.index import open_index
     from nearbit.model.load import load_any_model, named_model, note_of_model
     from nearbit.reencoding import reencode as encode_anew
@@ -32,14 +42,22 @@ def reencode(index_path: Path, model_path: Path | None, device: str, cache: Path
         folder = named_model(index, model_path)
         if folder is None:
             raise InputError(f"{index_path} names no model: give the one whose codes it is to hold (--model FOLDER)")
-        notes = note_of_model(index, folder)
+        notes, before = note_of_model(index, folder), same_codes(index)
     model = load_any_model(folder)
     with Bars() as progress:
         n_items = encode_anew(index_path, model, notes=notes, device=device, cache=cache, progress=progress)
+    with open_index(index_path, read_only=True) as index:
+        now, warnings = same_codes(index), collapse_lines(index, model.classes, before) if n_items else []
+    for line in warnings:
+        echo(f"nearbit: warning: {line}")
     about = {
         "index": str(index_path),
         "reencoded": n_items,
         "n_bits": model.n_bits,
+        "distinct_codes_before": before.n_codes,
+        "distinct_codes": now.n_codes,
+        "share_of_shared_codes": now.share,
+        "warnings": warnings,
         "model": str(folder),
         "model_id": model.model_id,
     }

@@ -84,12 +84,25 @@ def start_lines(index_path: "Place", sources: Sequence[str], model: Any) -> list
     if not record.get("untrained"):
         return []
     backbone = record["options"]["backbone"]
-    how = "random directions, for so few images" if model.method == "random" else model.method
-    lines = [f"codes without training: {backbone}, {how}"]
+    lines = [f"codes without training: {backbone}, {model.method}", *_few_lines(model, index_path, sources)]
     if backbone == "thumbnail":
         lines.append("a first look only: colors and edges in their places, not what the images show")
     return [
         *lines,
         f"with labels: nearbit train {sources[0]} -o NEW.model, then nearbit index reencode {index_path} --model "
         "NEW.model",
+    ]
+
+
+def _few_lines(model: Any, index_path: "Place", sources: Sequence[str]) -> list[str]:
+    """Return how much codes lose that were made from few images or from images that are all alike, and what helps."""
+    n_images, is_random = model.record.get("n_train", 0), model.method == "random"
+    if not is_random and n_images > model.n_bits:
+        return []
+    what = "random directions: these images vary" if is_random else "a frame of ITQ: the images that it saw vary"
+    return [
+        f"weak: {what} in fewer directions than the {model.n_bits} bits; with 60 photographs of cars about "
+        f"{'2 in 5' if is_random else 'half'} of the 5 nearest by features were found as the 5 nearest by codes",
+        f"better once there are more than {model.n_bits} different images, for those to come: nearbit index add "
+        f"ANOTHER.index {sources[0]} (this index, {index_path}, keeps its model); fewer --bits gain nothing",
     ]
