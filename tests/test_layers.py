@@ -1,10 +1,12 @@
 """Modules import only from layers to their left, the search side never loads torch, nothing runs foreign code."""
 
 import ast
+import json
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import nearbit
@@ -74,7 +76,7 @@ ROOMS = {
     ),
     "model": ("manifest", "arrays", "hub", "text_part", "by_text", "description", "bundle", "onnx", "*"),
     "training": ("distributed", "seeds", "inputs", "*"),
-    "grouping": ("same_pictures", "duplicates", "clusters", "pages", "tables"),
+    "grouping": ("same_codes", "same_pictures", "duplicates", "clusters", "pages", "tables"),
     "cli": ("*", "commands", "main"),
 }  # fmt: skip
 """Inside a room, from left to right too: folders and files; "*" stands for all that are not named."""
@@ -221,6 +223,24 @@ def test_the_search_side_never_loads_torch():
     loaded = loaded_by("import nearbit.codes, nearbit.metrics, nearbit.centers, nearbit.index")
     assert "numpy" in loaded
     assert not loaded & {"torch", "transformers", "timm", "PIL", "numba"}
+
+
+def test_an_index_is_inspected_with_the_centers_of_its_model_and_without_torch(tmp_path):
+    from model_makers import random_model
+    from nearbit.index import create_index
+
+    model = random_model(n_bits=12)
+    model.save(tmp_path / "a.model")
+    with create_index(tmp_path / "a.index", n_bits=12, model_id=model.model_id) as index:
+        index.add(np.zeros((3, 2), np.uint8))
+        index.set_notes({"model_path": "a.model"})
+    code = f"from nearbit.cli.main import run\nassert run(['inspect', {str(tmp_path / 'a.index')!r}, '--json']) == 0"
+    command = [sys.executable, "-c", f"{code}\nimport sys\nprint(*sorted(sys.modules))"]
+    about, modules = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert not {name.split(".")[0] for name in modules.split()} & {"torch", "scipy", "transformers"}
+    centers = model.centers.centers.astype(int)
+    apart = [int((one != other).sum()) for row, one in enumerate(centers) for other in centers[:row]]
+    assert json.loads(about)["health"]["center_margin"] == min(apart)
 
 
 def test_the_service_never_loads_torch_unless_images_are_encoded():

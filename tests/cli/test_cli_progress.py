@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from nearbit.cli.commands.train import printing_callbacks
 from nearbit.cli.console import Bars
 from nearbit.progress import about
 from nearbit.training import trainer
@@ -59,3 +60,19 @@ def test_an_estimate_stands_at_the_start_and_an_early_end_in_the_result(nearbit,
     assert status == 0, err
     assert re.search(r"12 bits, linear head: about \d+ s at most: 12 epochs of \d+ steps\n", err)
     assert "epoch 5 of 12 (ended after 10: no gain in 5, --patience), validation mAP 0.5000" in out
+
+
+def test_the_best_epoch_so_far_stands_in_the_line(clock, capsys):
+    with Bars() as show, printing_callbacks(None, show) as callbacks:
+        for number, score in enumerate((0.5, 0.75, None, 0.75, 0.25), start=1):
+            callbacks.epoch("linear", {"epoch": number} | ({} if score is None else {"validation_map": score}))
+            show("Training", number, 10)
+            clock[0] += 31
+        callbacks.epoch("classifier", {"epoch": 1})
+        assert show.note == "", "nothing is validated"
+        callbacks.resumed("Training", 5, 10)
+        callbacks.epoch("hidden", {"epoch": 6, "validation_map": 0.5})
+        assert show.note == "best since epoch 5: mAP 0.5000, epoch 6"
+    said = capsys.readouterr().err.splitlines()
+    assert [line.partition("; ")[2] for line in said[:4]] == ["best so far: mAP 0.7500, epoch 2"] * 4
+    assert show.note == ""

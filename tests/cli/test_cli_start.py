@@ -215,8 +215,6 @@ def test_few_images_get_a_frame_and_are_told_how_weak_that_is(tmp_path, monkeypa
     assert "about half of the 5 nearest" in out
     model = load_any_model(Path("photos.index.model"))
     assert model.method_options["frame_from"] == 16
-    with open_index("photos.index") as index:
-        assert len(np.unique(index.codes()[1], axis=0)) == 20
 
 
 def test_a_model_that_stands_in_the_place_is_not_replaced(photos_and_model, refused, as_json):

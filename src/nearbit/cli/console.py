@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import Field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import click
 from click.core import ParameterSource
@@ -16,7 +16,7 @@ from nearbit.errors import InputError
 from nearbit.json_text import unstorable
 from nearbit.names import counted as counted
 from nearbit.names import escaped
-from nearbit.progress import Progress, about
+from nearbit.progress import about
 from nearbit.reading import ClassLevel, ReadingOptions
 
 if TYPE_CHECKING:
@@ -209,16 +209,25 @@ LOG_SECONDS = 30.0
 
 
 class Bars:
-    """Progress bars on standard error: one a stage; where that is no terminal, a line every half minute."""
+    """Progress bars on standard error: one a stage; where that is no terminal, a line every half minute.
+
+    Attributes:
+        note: what stands behind the bar or in the line: "" for nothing.
+    """
 
     def __init__(self) -> None:
+        self.note = ""
         self._bar: Any = None
         self._stage = ""
         self._began = self._said = 0.0
         self._first = 0
 
-    def __enter__(self) -> Progress:
-        return self.show
+    def __enter__(self) -> Self:
+        return self
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        """Be a `Progress`: see `show`."""
+        self.show(stage, done, total)
 
     def __exit__(self, *exception: object) -> None:
         self._close()
@@ -230,6 +239,7 @@ class Bars:
             return
         if self._bar is None or stage != self._stage:
             self._open(stage, total)
+        self._bar.set_postfix_str(self.note, refresh=False)
         self._bar.update(done - self._bar.n)
         if done >= total:
             self._close()
@@ -241,7 +251,7 @@ class Bars:
         if now - self._said >= LOG_SECONDS and self._first < done < total:
             self._said = now
             left = (now - self._began) / (done - self._first) * (total - done)
-            echo(f"{stage}: {done} of {total}, {about(left)} left")
+            echo(f"{stage}: {done} of {total}, {about(left)} left{f'; {self.note}' if self.note else ''}")
 
     def _open(self, stage: str, total: int) -> None:
         from tqdm import tqdm

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Protocol, final
 import numpy as np
 import numpy.typing as npt
 
+from nearbit.codes import check_n_bits
 from nearbit.encoding.feature_cache import FloatRows
 from nearbit.encoding.inputs import GivenImage
 from nearbit.encoding.preprocessing import AnyInput, of_pixels
 from nearbit.errors import BundleError, IndexFileError, InputError, MissingExtraError
 from nearbit.files.writing import path_seen_from
 from nearbit.model.hub import address_of, is_address, model_folder
-from nearbit.model.manifest import EXPORTED, kind_of, read_manifest
+from nearbit.model.manifest import EXPORTED, class_names, kind_of, opened_whole, read_class_signs, read_manifest
 from nearbit.threads import given_threads
 
 if TYPE_CHECKING:
@@ -230,8 +231,16 @@ def may_have_made(index: "Home", n_bits: int, model_id: str) -> bool:
     return n_bits == index.n_bits and index.model_id in (None, model_id)
 
 
-def centers_of(model: "Model | OnnxModel") -> npt.NDArray[np.int8]:
-    """Return the centers of a model or of an exported network: int8 `(n_classes, n_bits)`."""
-    if isinstance(model.centers, np.ndarray):
-        return model.centers
-    return model.centers.centers
+def centers_in(folder: Path) -> npt.NDArray[np.int8]:
+    """Return the centers in a folder of a model or an exported network, which is not opened: torch is not loaded.
+
+    Raises:
+        BundleError: there is none, or what is read of it is damaged or altered.
+    """
+
+    def read() -> npt.NDArray[np.int8]:
+        description = read_manifest(folder)
+        n_classes = len(class_names(folder, description))
+        return read_class_signs(folder, description["files"], n_classes, check_n_bits(description["n_bits"]))
+
+    return opened_whole(folder, read)

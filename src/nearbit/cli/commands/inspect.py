@@ -203,10 +203,10 @@ def _index(path: "Place", verify: bool, k: int) -> dict[str, Any]:
 def _centers(index: "Home") -> Any:
     """Return the codes of the centers of the model that made the index; None where that model is not at hand."""
     from nearbit.codes import pack
-    from nearbit.model.load import centers_of, load_any_model, model_at_hand
+    from nearbit.model.load import centers_in, model_at_hand
 
     folder = model_at_hand(index)
-    centers = () if folder is None else centers_of(load_any_model(folder))
+    centers = () if folder is None else centers_in(folder)
     return pack(centers) if len(centers) else None
 
 

@@ -252,31 +252,53 @@ def _trained(run: "AnyRun", checkpoint: Path, tensorboard: Path | None, progress
         return run.train(checkpoint, progress, NO_CALLBACKS)
     checkpoint.mkdir(parents=True, exist_ok=True)
     try:
-        with printing_callbacks(tensorboard) as callbacks:
+        with printing_callbacks(tensorboard, progress) as callbacks:
             return run.train(checkpoint, progress, callbacks)
     finally:
         _remove_empty(checkpoint)
 
 
 @contextmanager
-def printing_callbacks(tensorboard: Path | None) -> Iterator["Callbacks"]:
-    """Tell people when training goes on from a checkpoint and how long it takes, and TensorBoard of every epoch."""
+def printing_callbacks(tensorboard: Path | None, progress: Progress = silent) -> Iterator["Callbacks"]:
+    """Tell people when training goes on from a checkpoint and how long it takes, and TensorBoard of every epoch.
+
+    Bars say which epoch is the best so far by validation, the earliest of equals.
+    """
     from nearbit.training import Callbacks
     from nearbit.training.tensorboard import scalars_in
+
+    words = ["best so far"]
 
     def resumed(stage: str, done: int, total: int) -> None:
         if done < total:
             echo(f"{stage}: going on from epoch {done} of {total}")
+            words[0] = f"best since epoch {done}"
 
     def estimated(stage: str, seconds: float, epochs: int, steps: int) -> None:
         if seconds >= WORTH_SAYING:
             echo(f"{stage}: {about(seconds)} at most: {epochs} epochs of {steps} steps")
 
+    best: dict[str, tuple[float, int]] = {}
+
+    def epoch(name: str, figures: dict[str, Any]) -> None:
+        score = figures.get("validation_map")
+        if score is not None and (name not in best or score > best[name][0]):
+            best[name] = score, figures["epoch"]
+        if isinstance(progress, Bars):
+            progress.note = f"{words[0]}: mAP {best[name][0]:.4f}, epoch {best[name][1]}" if name in best else ""
+
     if tensorboard is None:
-        yield Callbacks(resumed=resumed, estimated=estimated)
-        return
-    with scalars_in(tensorboard) as scalars:
-        yield Callbacks(resumed=resumed, estimated=estimated, epoch=scalars.epoch)
+        yield Callbacks(resumed=resumed, estimated=estimated, epoch=epoch)
+    else:
+        with scalars_in(tensorboard) as scalars:
+
+            def both(name: str, figures: dict[str, Any]) -> None:
+                epoch(name, figures)
+                scalars.epoch(name, figures)
+
+            yield Callbacks(resumed=resumed, estimated=estimated, epoch=both)
+    if isinstance(progress, Bars):
+        progress.note = ""
 
 
 def _array_in(path: Path | None) -> Any:
