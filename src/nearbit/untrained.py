@@ -44,7 +44,8 @@ def untrained_model(
         progress: called as images are encoded.
 
     Returns:
-        The model; its method is "itq" or "random", and its record says `"untrained": True`.
+        The model; its method is "itq" or "random", and its record says `"untrained": True` and in how many directions
+        its codes look (`n_directions`): fewer than it has bits where there were too few different images.
 
     Raises:
         InputError: a backbone without pretrained weights, or other options that cannot be met.
@@ -67,7 +68,8 @@ def untrained_model(
             model = made(ITQ, frame_from=FEWEST_DIRECTIONS)
         except InputError:  # more images, but so alike that they vary in fewer directions
             model = made(RANDOM)
-    return replace(model, split=None, record=model.record | {"untrained": True})
+    directions = int(np.linalg.matrix_rank(model.network.head.layers[0].weight.detach().numpy()))
+    return replace(model, split=None, record=model.record | {"untrained": True, "n_directions": directions})
 
 
 def _all_of(dataset: Dataset) -> Split:

@@ -66,8 +66,8 @@ def test_codes_collapse_where_pictures_differ_and_the_model_does_not_know_their_
 
 def test_codes_of_before_are_told_and_codes_that_are_not_fewer_pass():
     with index_of([row % 20 for row in range(40)]) as old, index_of([row % 4 for row in range(40)]) as new:
-        assert "20 before (100%)" in collapse_lines(new, (), same_codes(old))[0]
-        assert collapse_lines(new, (), same_codes(new)) == []
+        assert "20 before (100%)" in collapse_lines(new, (), before=same_codes(old))[0]
+        assert collapse_lines(new, (), before=same_codes(new)) == []
 
 
 def test_index_and_reencode_warn_of_codes_that_collapse(nearbit, as_json):

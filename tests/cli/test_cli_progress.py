@@ -73,6 +73,8 @@ def test_the_best_epoch_so_far_stands_in_the_line(clock, capsys):
         callbacks.resumed("Training", 5, 10)
         callbacks.epoch("hidden", {"epoch": 6, "validation_map": 0.5})
         assert show.note == "best since epoch 5: mAP 0.5000, epoch 6"
+        callbacks.epoch("final-hidden", {"epoch": 1, "validation_map": 0.25})
+        assert show.note == "best so far: mAP 0.2500, epoch 1"
     said = capsys.readouterr().err.splitlines()
     assert [line.partition("; ")[2] for line in said[:4]] == ["best so far: mAP 0.7500, epoch 2"] * 4
     assert show.note == ""

@@ -205,9 +205,11 @@ def test_the_last_resort_is_marked_and_finds_what_looks_alike(tmp_path, monkeypa
         assert index.notes()["model_path"] == "photos.index.model"
 
 
-def test_few_images_get_a_frame_and_are_told_how_weak_that_is(tmp_path, monkeypatch, nearbit):
+@pytest.mark.parametrize("copies", [1, 3])
+def test_few_different_images_get_a_frame_and_are_told_how_weak_that_is(tmp_path, monkeypatch, nearbit, copies):
     monkeypatch.chdir(tmp_path)
-    photographs(Path("photos"), n=20)
+    for number in range(copies):
+        photographs(Path("photos") / str(number), n=20)
     status, out, err = nearbit("index", "photos", "--backbone", "thumbnail", "--bits", "32")
     assert status == 0, err
     assert "codes without training: thumbnail, itq" in out
@@ -215,6 +217,8 @@ def test_few_images_get_a_frame_and_are_told_how_weak_that_is(tmp_path, monkeypa
     assert "about half of the 5 nearest" in out
     model = load_any_model(Path("photos.index.model"))
     assert model.method_options["frame_from"] == 16
+    assert model.record["n_train"] == 20 * copies
+    assert 16 <= model.record["n_directions"] < 20
 
 
 def test_a_model_that_stands_in_the_place_is_not_replaced(photos_and_model, refused, as_json):

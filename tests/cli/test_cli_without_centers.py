@@ -7,7 +7,7 @@ import pytest
 
 from nearbit.cli.main import run
 from nearbit.model.bundle import load_model
-from nearbit.model.load import centers_of, load_any_model
+from nearbit.model.load import centers_in, load_any_model
 from nearbit.service.info import centers_of as served_centers
 from tiny_data import TINY, write_folder
 
@@ -73,7 +73,7 @@ def test_the_exported_network_and_the_page_have_none(as_json, trained, tmp_path)
     pytest.importorskip("onnx")
     as_json("export", trained / "a.model", "--onnx", "-o", tmp_path / "o.model")
     opened = load_any_model(tmp_path / "o.model")
-    assert centers_of(opened).shape == (0, load_model(trained / "a.model").n_bits)
+    assert centers_in(tmp_path / "o.model").shape == (0, opened.n_bits)
     assert served_centers(trained / "a.model") is None
     assert served_centers(tmp_path / "o.model") is None
 

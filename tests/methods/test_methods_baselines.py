@@ -1,6 +1,6 @@
 """Baselines: projections and the label code against what the equations say, and what needs no labels."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from nearbit.errors import InputError
 from nearbit.methods import BASELINES, ITQ, LABEL, PCA, RANDOM, RIDGE, Baseline, find_method
 from nearbit.methods.closed_form.projections import iterative_quantization, principal_directions, projection_towards
 from nearbit.methods.closed_form.ridge import _leverage
+from nearbit.methods.method import options_text
 from nearbit.networks import Head
 
 
@@ -259,3 +260,9 @@ def test_every_baseline_stands_on_the_page_of_baselines():
     for name, baseline in BASELINES.items():
         assert f"`{name}`" in page
         assert [option.name for option in fields(baseline.options) if f"`{option.name}`" not in page] == []
+
+
+def test_a_later_option_at_its_default_leaves_the_names_of_runs_as_they_were():
+    assert options_text(ITQ.options) == "ITQOptions(iterations=50)"
+    assert options_text(replace(ITQ.options, frame_from=16)) == "ITQOptions(iterations=50, frame_from=16)"
+    assert options_text(RANDOM.options) == repr(RANDOM.options)

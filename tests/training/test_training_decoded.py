@@ -244,3 +244,12 @@ def test_it_is_refused_where_it_would_do_nothing(run):
         run("csq", "frozen", keep_decoded=10)
     with pytest.raises(InputError, match=r"keep_decoded must be"):
         TrainOptions(keep_decoded=-1)
+
+
+def test_what_is_forgotten_goes_and_is_kept_anew_when_asked_for(photos, tmp_path):
+    parts = DecodedParts(photos.source, tmp_path / "cache", 1)
+    parts.source_of(np.arange(9), 10).read(3, 10)
+    parts.forget()
+    gc.collect()
+    assert files_in(tmp_path / "cache") == [tmp_path / "cache" / "decoded"]
+    assert isinstance(parts.source_of(np.arange(9), 10), DecodedImages)

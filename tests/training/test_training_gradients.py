@@ -147,13 +147,18 @@ def test_buckets_make_the_sums_of_one_exchange_to_the_last_bit(used, bucket_byte
                 assert bool(gradient.any()) or name in ("first.bias", "second.bias"), name
 
 
-def test_buckets_are_sent_while_the_backward_pass_goes_on():
+@pytest.mark.parametrize("apart", [True, False])
+def test_buckets_are_sent_while_the_backward_pass_goes_on_unless_channels_may_wait_for_each_other(apart, monkeypatch):
     modules, images = [Branches(), Branches()], torch.randn(4, 3, 8, 8)
+    monkeypatch.setattr(Threads, "keeps_channels_apart", apart, raising=False)
+    monkeypatch.setattr(gradients, "LEAST_BYTES", 1)
 
     def work(processes):
         module = modules[processes.rank]
-        exchange = GradientExchange(module.parameters(), processes, 1)
-        with sync_batch_norm(module, processes), exchange.hooked():
+        with (
+            sync_batch_norm(module, processes),
+            gradient_exchange(module.parameters(), processes, shares_norms=True) as exchange,
+        ):
             outputs = module(images, [0, 1, 2])
             processes.events.clear()
             with exchange.during():
@@ -162,8 +167,12 @@ def test_buckets_are_sent_while_the_backward_pass_goes_on():
 
     (events, others), _ = in_threads(2, work)
     assert events == others
-    assert events.index("bucket") < events.index("norm")  # the head's before the gradients of the last normalisation
     assert events.count("norm") == 4
+    if apart:  # the head's before the gradients of the first normalisation
+        assert "norm" in events[events.index("bucket") :]
+    else:
+        assert events == ["norm"] * 4 + ["bucket"] * events.count("bucket")
+        assert "bucket" in events
 
 
 def test_a_backward_pass_of_anything_else_is_not_exchanged():

@@ -49,7 +49,9 @@ def same_codes(index: Home) -> SameCodes:
     return SameCodes(n_items=len(codes), n_codes=len(sizes), n_sharing=int(sizes[sizes > 1].sum()))
 
 
-def collapse_lines(index: Home, classes: Collection[str], before: SameCodes | None = None) -> list[str]:
+def collapse_lines(
+    index: Home, classes: Collection[str], *, before: SameCodes | None = None, now: SameCodes | None = None
+) -> list[str]:
     """Return what a person should know where the codes of an index collapse: different pictures have equal codes.
 
     Equal codes within a class are what a model is trained for, so that nothing is said where it knows most of the
@@ -59,11 +61,12 @@ def collapse_lines(index: Home, classes: Collection[str], before: SameCodes | No
         index: under its new codes.
         classes: the names of the classes that the model was trained on.
         before: the codes that it had, where it had others.
+        now: those that it has, where they were counted already.
 
     Returns:
         Sentences with the figures and what to do; none where all is well.
     """
-    now = same_codes(index)
+    now = now or same_codes(index)
     if now.n_items < FEWEST_ITEMS or now.n_codes > MOST_SHARE * now.n_items or _knows(index, classes):
         return []
     if before is not None and now.n_codes >= before.n_codes:

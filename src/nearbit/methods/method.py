@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, Protocol
 
@@ -175,6 +175,19 @@ def check_choice(name: str, value: object, known: tuple[str, ...]) -> None:
     """Raise `InputError` unless an option is one of the known texts."""
     if value not in known:
         raise InputError(f"{name} must be one of {', '.join(known)}, not {value!r}")
+
+
+LATER: dict[str, Any] = {"later": True}
+"""Metadata of a field of method options that came after runs were named: its default is no part of their names."""
+
+
+def options_text(options: Any) -> str:
+    """Return what names options of a method in the key of a run: as `repr`, without later fields at their defaults."""
+    parts = [one for one in fields(options) if one.repr] if is_dataclass(options) else []
+    told = [one for one in parts if not (one.metadata.get("later") and getattr(options, one.name) == one.default)]
+    if len(told) == len(parts):
+        return repr(options)
+    return f"{type(options).__qualname__}({', '.join(f'{one.name}={getattr(options, one.name)!r}' for one in told)})"
 
 
 def check_number(name: str, value: object, *, at_least: float = 0, whole: bool = False) -> None:

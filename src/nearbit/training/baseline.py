@@ -11,6 +11,7 @@ from nearbit.centers import Centers, CenterState, certify, multi_label_centroids
 from nearbit.codes import signs_of
 from nearbit.errors import InputError, TrainingError
 from nearbit.methods import CLASSIFIER, Baseline
+from nearbit.methods.method import options_text
 from nearbit.model.bundle import Model
 from nearbit.networks import HashNetwork, Head
 from nearbit.networks.heads import apply_head
@@ -73,7 +74,9 @@ class BaselineRun:
 
     def key(self) -> str:
         """Name the run: runs of equal keys make equal models."""
-        return self.context.key(method=self.baseline.name, method_options=repr(self.method_options), n_bits=self.n_bits)
+        return self.context.key(
+            method=self.baseline.name, method_options=options_text(self.method_options), n_bits=self.n_bits
+        )
 
     @property
     def needs_labels(self) -> bool:

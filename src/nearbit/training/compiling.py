@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import shlex
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -31,7 +32,7 @@ def check_compiler(device: torch.device) -> None:
     elif device.type != "cpu":
         raise InputError(f"networks are compiled for cpu and cuda, not for {device.type}: leave --compile out")
     compiler = os.environ.get("CXX") or SYSTEM_COMPILERS.get(sys.platform, "g++")
-    if shutil.which(compiler) is None:
+    if shutil.which(shlex.split(compiler)[0]) is None:
         raise InputError(
             f"compiling a network (--compile) needs a C++ compiler, and there is no {compiler}: install one (Debian: "
             "apt-get install g++), name it by CXX, or leave --compile out"

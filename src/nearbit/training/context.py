@@ -201,6 +201,10 @@ class RunContext:
         )
         return PixelInputs(self.dataset, reader, self.parts, self.device, n_workers=self.options.workers, plain=plain)
 
+    def forget_decoded(self) -> None:
+        """Remove what is kept of decoded images: nothing more is trained on them here."""
+        self._decoded.forget()
+
     def feature_inputs(self, progress: Progress) -> FeatureInputs:
         """Return the features of the frozen backbone, computed once."""
         shown = (self.options.views, self.options.augment)

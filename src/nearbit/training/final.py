@@ -51,6 +51,7 @@ class FinalRun:
     def train(self, checkpoint: Path | None, progress: Progress, callbacks: Callbacks = NO_CALLBACKS) -> Model:
         """Let the chooser choose, train its recipe on all images, and return that model."""
         chosen = self.chooser.train(folder_in(checkpoint, "chosen"), progress, callbacks)
+        self.context.forget_decoded()
         context = RunContext(self.context.dataset, self.split, self.context.options, self.context.feature_store)
         model = self.chooser.again(context, chosen).train(
             folder_in(checkpoint, "final"),

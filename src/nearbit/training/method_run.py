@@ -25,6 +25,7 @@ from nearbit.centers.state import check_sizes
 from nearbit.encoding.torch_backend import enough_memory
 from nearbit.errors import InputError
 from nearbit.methods import Method, Schedule, Similarity, Task
+from nearbit.methods.method import options_text
 from nearbit.model.bundle import Model
 from nearbit.networks import HEADS, ExpectedCenter, HashNetwork, Head, HeadKind
 from nearbit.progress import Progress, silent
@@ -132,7 +133,7 @@ class TrainingRun:
         more = {name: value for name, value in (("given", given), ("patience", self.patience)) if value}
         return self.context.key(
             method=self.method.name,
-            method_options=repr(self.method_options),
+            method_options=options_text(self.method_options),
             n_bits=self.task.n_bits,
             schedules=repr({kind: self.schedules[kind] for kind in sorted(self.schedules)}),
             **more,

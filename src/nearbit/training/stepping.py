@@ -13,7 +13,7 @@ from nearbit.methods import LossModule, Schedule
 from nearbit.training.compiling import compiled_forward, explained
 from nearbit.training.distributed.gradients import GradientExchange, gradient_exchange
 from nearbit.training.distributed.processes import Processes
-from nearbit.training.distributed.sync_batch_norm import sync_batch_norm
+from nearbit.training.distributed.sync_batch_norm import shared_layers, sync_batch_norm
 from nearbit.training.optimizers import make_optimizer
 from nearbit.training.options import Precision
 
@@ -71,8 +71,15 @@ class Stepper:
         """Let batch normalisation see the images of all processes, and sum up gradients over them, in the block."""
         own = [] if self.loss_module is None else [*self.loss_module.parameters()]
         weights = [*self.module.parameters(), *own]
-        with sync_batch_norm(self.module, self.processes), gradient_exchange(weights, self.processes) as self._exchange:
-            yield
+        shares = bool(shared_layers(self.module))
+        with (
+            sync_batch_norm(self.module, self.processes),
+            gradient_exchange(weights, self.processes, shares_norms=shares) as self._exchange,
+        ):
+            try:
+                yield
+            finally:
+                self._exchange = None
 
     def begin(self, epoch: int) -> float:
         """Set the learning rates of an epoch, counted from 0; return that of the head."""

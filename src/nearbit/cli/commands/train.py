@@ -267,25 +267,28 @@ def printing_callbacks(tensorboard: Path | None, progress: Progress = silent) ->
     from nearbit.training import Callbacks
     from nearbit.training.tensorboard import scalars_in
 
-    words = ["best so far"]
+    gone_on: list[int] = []  # the epoch from which the training goes on whose first epoch comes next
 
     def resumed(stage: str, done: int, total: int) -> None:
         if done < total:
             echo(f"{stage}: going on from epoch {done} of {total}")
-            words[0] = f"best since epoch {done}"
+            gone_on.append(done)
 
     def estimated(stage: str, seconds: float, epochs: int, steps: int) -> None:
         if seconds >= WORTH_SAYING:
             echo(f"{stage}: {about(seconds)} at most: {epochs} epochs of {steps} steps")
 
     best: dict[str, tuple[float, int]] = {}
+    words: dict[str, str] = {}
 
     def epoch(name: str, figures: dict[str, Any]) -> None:
+        if name not in words:
+            words[name] = f"best since epoch {gone_on.pop()}" if gone_on else "best so far"
         score = figures.get("validation_map")
         if score is not None and (name not in best or score > best[name][0]):
             best[name] = score, figures["epoch"]
         if isinstance(progress, Bars):
-            progress.note = f"{words[0]}: mAP {best[name][0]:.4f}, epoch {best[name][1]}" if name in best else ""
+            progress.note = f"{words[name]}: mAP {best[name][0]:.4f}, epoch {best[name][1]}" if name in best else ""
 
     if tensorboard is None:
         yield Callbacks(resumed=resumed, estimated=estimated, epoch=epoch)

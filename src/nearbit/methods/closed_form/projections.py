@@ -1,6 +1,6 @@
 """Codes from the signs of linear projections: principal components, ITQ's rotation of them, and random directions."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -10,7 +10,7 @@ import torch
 from nearbit.centers import Generator
 from nearbit.errors import InputError
 from nearbit.methods.baseline import Baseline, Fitted
-from nearbit.methods.method import TrainingImages, check_number
+from nearbit.methods.method import LATER, TrainingImages, check_number
 from nearbit.networks import Head
 
 Matrix = npt.NDArray[np.float64]
@@ -37,7 +37,7 @@ class ITQOptions:
     """
 
     iterations: int = 50
-    frame_from: int = 0
+    frame_from: int = field(default=0, metadata=LATER)
 
     def __post_init__(self) -> None:
         check_number("iterations", self.iterations, at_least=1, whole=True)

@@ -32,7 +32,9 @@ class GradientExchange:
     Only backward passes within `during` are exchanged; any other leaves gradients alone, and must not be in it.
     """
 
-    def __init__(self, weights: Iterable[Tensor], channel: Channel, bucket_bytes: int | None = None) -> None:
+    def __init__(
+        self, weights: Iterable[Tensor], channel: Channel, bucket_bytes: int | None = None, *, ahead: bool = True
+    ) -> None:
         """Sort the weights into buckets.
 
         Args:
@@ -40,11 +42,12 @@ class GradientExchange:
             channel: what sums over the processes, used by nothing else: what is exchanged within the backward pass
                 besides (batch normalisation) may come before a bucket in one process and after it in another.
             bucket_bytes: the size of a bucket; by default it follows that of all.
+            ahead: whether buckets are sent within the backward pass; otherwise all of them after it.
         """
         self._weights = [weight for weight in dict.fromkeys(weights) if weight.requires_grad][::-1]
         self._buckets = cut_buckets(self._weights, bucket_bytes)
         self._bucket_of = {weight: number for number, bucket in enumerate(self._buckets) for weight in bucket}
-        self._channel, self._armed = channel, False
+        self._channel, self._ahead, self._armed = channel, ahead, False
         self._missing: list[set[Tensor]] = []
         self._sent: list[Callable[[], Tensor]] = []
 
@@ -86,7 +89,8 @@ class GradientExchange:
                 "process"
             )
         self._missing[number].discard(weight)
-        self._send()
+        if self._ahead:
+            self._send()
 
     def _send(self) -> None:
         """Send what is ready, unless one before it is not."""
@@ -95,13 +99,23 @@ class GradientExchange:
 
 
 @contextmanager
-def gradient_exchange(weights: Iterable[Tensor], processes: Processes) -> Iterator[GradientExchange | None]:
-    """Give an exchange of the gradients of weights for the block; None where the process is alone."""
+def gradient_exchange(
+    weights: Iterable[Tensor], processes: Processes, *, shares_norms: bool = False
+) -> Iterator[GradientExchange | None]:
+    """Give an exchange of the gradients of weights for the block; None where the process is alone.
+
+    Args:
+        weights: as for `GradientExchange`.
+        processes: those that exchange.
+        shares_norms: whether batch normalisation is summed up within the backward pass. Over NCCL, where two channels
+            at once may wait for each other for ever, buckets are then sent after it.
+    """
     if not processes.several:
         yield None
         return
     with processes.channel() as channel:
-        exchange = GradientExchange(weights, channel)
+        ahead = processes.keeps_channels_apart or not shares_norms
+        exchange = GradientExchange(weights, channel, ahead=ahead)
         with exchange.hooked():
             yield exchange
 

@@ -78,6 +78,11 @@ class Processes:
                 dist.all_reduce(total)
         return total.to(tensor.device)
 
+    @property
+    def keeps_channels_apart(self) -> bool:
+        """Whether sums of two channels may be under way at once, in any order: not over NCCL."""
+        return not _speak_over_nccl()
+
     @contextmanager
     def channel(self) -> Iterator[Channel]:
         """Give a channel of its own to the block: its sums wait for one another, and for no other exchange."""
@@ -222,8 +227,12 @@ def _together() -> Iterator[None]:
 
 def _movable(tensor: Tensor) -> Tensor:
     """Return a copy that the processes can exchange: on the GPU where they speak over NCCL."""
-    on_gpu = dist.is_available() and dist.is_initialized() and dist.get_backend() == "nccl"
-    return tensor.detach().clone(memory_format=torch.contiguous_format).to("cuda" if on_gpu else tensor.device)
+    device = "cuda" if _speak_over_nccl() else tensor.device
+    return tensor.detach().clone(memory_format=torch.contiguous_format).to(device)
+
+
+def _speak_over_nccl() -> bool:
+    return dist.is_available() and dist.is_initialized() and bool(dist.get_backend() == "nccl")
 
 
 def _device_of(name: str, local_rank: int) -> torch.device:

@@ -31,13 +31,18 @@ def _total(tensor: Tensor, processes: Processes) -> Tensor:
     return total
 
 
+def shared_layers(module: nn.Module) -> list[nn.Module]:
+    """Return the layers of a module whose sums go over all processes."""
+    return [layer for layer in module.modules() if type(layer) in PLAIN]
+
+
 @contextmanager
 def sync_batch_norm(module: nn.Module, processes: Processes) -> Iterator[None]:
     """Let the batch normalisation of a module see the images of all processes, within the block.
 
     Weights, buffers and their names stay what they are. One process changes nothing.
     """
-    layers = [layer for layer in module.modules() if type(layer) in PLAIN] if processes.several else []
+    layers = shared_layers(module) if processes.several else []
     for layer in layers:
         layer.forward = _Shared(layer, processes)
     try:

@@ -12,7 +12,7 @@ import weakref
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
-from typing import Any, final
+from typing import Any, Self, final
 
 import numpy as np
 import numpy.typing as npt
@@ -32,13 +32,33 @@ DEFAULT_MEGABYTES = 2000
 """What is kept at most where nothing was asked for."""
 SAMPLE = 32
 """Images from whose size that of all is guessed."""
-AHEAD = 64
 _NAME = "decoded.rgb"
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES)
 
 
 class _TooMuch(Exception):
     """More is to be kept than may be; the text says how much that is."""
+
+
+@final
+class _Map:
+    """A file of pixels, mapped when it is first read; each process maps it itself."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"path": self.path}
+
+    @cached_property
+    def pixels(self) -> npt.NDArray[np.uint8]:
+        """All of it."""
+        return np.memmap(self.path, np.uint8, "r")
+
+    def remove(self) -> None:
+        """Remove the file; what is mapped is let go of before, as some systems want it."""
+        vars(self).pop("pixels", None)
+        remove(self.path)
 
 
 @final
@@ -61,15 +81,11 @@ class DecodedImages:
     ) -> None:
         """Take the kept rows, ascending, and the height and width of each: int64 `(n, 2)`."""
         self.source, self.at_least, self.path = source, at_least, path
-        self._rows, self._sizes = rows, sizes
+        self._rows, self._sizes, self._map = rows, sizes, _Map(path)
         self._ends = np.cumsum(3 * sizes.prod(axis=1))
 
     def __len__(self) -> int:
         return len(self.source)
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Leave the mapped pixels out: each process maps them itself."""
-        return {name: value for name, value in vars(self).items() if name != "_pixels"}
 
     @property
     def n_bytes(self) -> int:
@@ -88,9 +104,10 @@ class DecodedImages:
         rows, sizes = np.array(told["rows"], np.int64), np.array(told["sizes"], np.int64).reshape(-1, 2)
         return cls(source, told["at_least"], Path(told["path"]), rows, sizes)
 
-    @cached_property
-    def _pixels(self) -> npt.NDArray[np.uint8]:
-        return np.memmap(self.path, np.uint8, "r", shape=(self.n_bytes,))
+    def removed_at_last(self) -> Self:
+        """Let the file be removed when this object is no longer used."""
+        weakref.finalize(self, self._map.remove)
+        return self
 
     def read(self, row: int, at_least: int | None = None) -> Image.Image:
         """Return one image in mode "RGB", upright: the kept one where it is there, else that of the source."""
@@ -100,7 +117,7 @@ class DecodedImages:
         height, width = self._sizes[place].tolist()
         end = int(self._ends[place])
         try:
-            pixels = self._pixels[end - 3 * height * width : end]
+            pixels = self._map.pixels[end - 3 * height * width : end]
         except (OSError, ValueError):  # the cache was cleared, or lies on another machine
             return self.source.read(row, at_least)
         return Image.fromarray(np.asarray(pixels).reshape(height, width, 3))
@@ -175,11 +192,14 @@ class DecodedParts:
 
     def _room(self) -> int:
         """Return how many bytes may be kept besides those that are."""
-        if self._megabytes is None:
-            most = min(DEFAULT_MEGABYTES * MEGABYTE, shutil.disk_usage(self._folder or ".").free // 2)
-        else:
-            most = self._megabytes * MEGABYTE
-        return most - sum(one.n_bytes for one in self._kept.values() if isinstance(one, DecodedImages))
+        kept = sum(one.n_bytes for one in self._kept.values() if isinstance(one, DecodedImages))
+        if self._megabytes is not None:
+            return self._megabytes * MEGABYTE - kept
+        return min(DEFAULT_MEGABYTES * MEGABYTE - kept, shutil.disk_usage(self._folder or ".").free // 2)
+
+    def forget(self) -> None:
+        """Keep nothing more: files go with the sources that are still used."""
+        self._kept.clear()
 
 
 def _check_size(source: ImageSource, rows: npt.NDArray[np.int64], at_least: int, most: int) -> None:
@@ -216,8 +236,9 @@ def _kept(
     found, sizes, size = [], [], 0
     try:
         with open(path, "xb") as handle, ThreadPoolExecutor(min(MOST_READERS, n_threads())) as pool:
-            for start in range(0, len(rows), AHEAD):
-                part = rows[start : start + AHEAD].tolist()
+            ahead = 2 * min(MOST_READERS, n_threads())
+            for start in range(0, len(rows), ahead):
+                part = rows[start : start + ahead].tolist()
                 for row, image in zip(part, pool.map(lambda row: _decoded(source, row, at_least), part), strict=True):
                     if image is None:
                         continue
@@ -227,11 +248,9 @@ def _kept(
                     handle.write(image.content)
                     found.append(row)
                     sizes.append(image.size)
-                progress("Decoding", min(start + AHEAD, len(rows)), len(rows))
+                progress("Decoding", min(start + ahead, len(rows)), len(rows))
     except BaseException:
         path.unlink(missing_ok=True)
         raise
     places = np.array(sizes, np.int64).reshape(-1, 2)
-    kept = DecodedImages(source, at_least, path, np.array(found, np.int64), places)
-    weakref.finalize(kept, remove, path)
-    return kept
+    return DecodedImages(source, at_least, path, np.array(found, np.int64), places).removed_at_last()

@@ -47,7 +47,8 @@ def reencode(index_path: Path, model_path: Path | None, device: str, cache: Path
     with Bars() as progress:
         n_items = encode_anew(index_path, model, notes=notes, device=device, cache=cache, progress=progress)
     with open_index(index_path, read_only=True) as index:
-        now, warnings = same_codes(index), collapse_lines(index, model.classes, before) if n_items else []
+        now = same_codes(index) if n_items else before
+        warnings = collapse_lines(index, model.classes, before=before, now=now) if n_items else []
     for line in warnings:
         echo(f"nearbit: warning: {line}")
     about = {

@@ -96,8 +96,8 @@ def start_lines(index_path: "Place", sources: Sequence[str], model: Any) -> list
 
 def _few_lines(model: Any, index_path: "Place", sources: Sequence[str]) -> list[str]:
     """Return how much codes lose that were made from few images or from images that are all alike, and what helps."""
-    n_images, is_random = model.record.get("n_train", 0), model.method == "random"
-    if not is_random and n_images > model.n_bits:
+    is_random, n_directions = model.method == "random", model.record.get("n_directions", model.n_bits)
+    if not is_random and n_directions >= model.n_bits:
         return []
     what = "random directions: these images vary" if is_random else "a frame of ITQ: the images that it saw vary"
     return [
