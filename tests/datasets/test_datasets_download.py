@@ -69,7 +69,7 @@ MAKERS = {
     "coco2017": partial(coco, year=2017),
     "mirflickr25k": partial(mirflickr, labels=MIRFLICKR_LABELS),
     "flowers102": flowers,
-    "pets": pets,
+    "oxford-pets": pets,
 }
 
 
@@ -312,7 +312,7 @@ def test_what_is_not_fetched_is_said_with_what_to_do(name: str, tmp_path: Path, 
 
 
 def test_from_cache_names_the_folder(tmp_path: Path, stands_in) -> None:
-    stands_in("pets", pets(tmp_path / "pets"))
+    stands_in("oxford-pets", pets(tmp_path / "pets"))
     options = ReadingOptions(cache=tmp_path / "cache", download=True)
-    assert from_cache("pets", options) == tmp_path / "cache" / "datasets" / "pets"
+    assert from_cache("oxford-pets", options) == tmp_path / "cache" / "datasets" / "oxford-pets"
     assert [size_in_words(n) for n in (512, 19_173_078, 19_336_861_798)] == ["512 bytes", "19.2 MB", "19.3 GB"]

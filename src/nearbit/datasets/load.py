@@ -34,7 +34,7 @@ def load_dataset(source: str | Path, options: ReadingOptions = _USUAL, **given: 
 
     Args:
         source: a name ("digits", "shapes", "cifar10", "cifar100", "cub200", "coco2014", "coco2017", "mirflickr25k",
-            "flowers102", "pets"), or a path of: a folder with one folder a class; a labels file (`.csv`, `.tsv`,
+            "flowers102", "oxford-pets"), or a path of: a folder with one folder a class; a labels file (`.csv`, `.tsv`,
             `.jsonl`, or COCO's `.json`) or the folder that holds it; text lists of paths and classes (`train.txt`,
             `test.txt`, …) or one of them; the folder of a CIFAR archive in its binary layout; one of those sets,
             NABirds, or Stanford Cars with its devkit as it was published; shards (WebDataset `.tar`, `.parquet`), one

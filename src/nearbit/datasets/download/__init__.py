@@ -6,7 +6,6 @@ from pathlib import Path
 
 from nearbit.datasets.download.archives import NOT_FETCHED, SETS, Archive, ArchiveSet
 from nearbit.datasets.download.transfer import claimed, download, read_ahead
-from nearbit.datasets.download.unpack import unpack
 from nearbit.errors import DataError
 from nearbit.files.writing import whole_folder
 from nearbit.progress import Progress, silent
@@ -56,6 +55,8 @@ def fetch(archive: Archive, target: Path, progress: Progress = silent) -> Path:
     place = place_of(archive, target)
     if place.exists():
         return place
+    from nearbit.datasets.download.unpack import unpack
+
     packed = place if archive.is_plain else target / archive.name
     try:
         download(archive, packed, progress)

@@ -188,7 +188,7 @@ _PETS = (
         checksum="sha256:52425fb6de5c424942b7626b428656fcbd798db970a937df61750c0f1d358e91",
         published=_TFDS,
         n_bytes=19_173_078,
-        folder="pets/annotations",
+        folder="oxford-pets/annotations",
         inside="annotations",
         files=dict.fromkeys(("list.txt", "trainval.txt", "test.txt"), _TABLE_MOST),
     ),
@@ -197,7 +197,7 @@ _PETS = (
         checksum="sha256:67195c5e1c01f1ab5f9b6a5d22b8c27a580d896ece458917e61d459337fa318d",
         published=_TFDS,
         n_bytes=791_918_971,
-        folder="pets/images",
+        folder="oxford-pets/images",
         inside="images",
         files={},
         pictures="*",
@@ -214,7 +214,7 @@ SETS = {
     "coco2017": ArchiveSet(folder="coco2017", archives=_COCO2017, terms=_FLICKR),
     "mirflickr25k": ArchiveSet(folder="mirflickr25k", archives=_MIRFLICKR, terms="Creative Commons"),
     "flowers102": ArchiveSet(folder="flowers102", archives=_FLOWERS),
-    "pets": ArchiveSet(folder="pets", archives=_PETS, terms="CC BY-SA 4.0"),
+    "oxford-pets": ArchiveSet(folder="oxford-pets", archives=_PETS, terms="CC BY-SA 4.0"),
 }
 """What is fetched, by the name of the data set; URLs are those that the owners' pages give."""
 

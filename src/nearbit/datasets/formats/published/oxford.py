@@ -92,7 +92,7 @@ def list_pets(folder: Path, options: ReadingOptions) -> Listing:
             if key is not None:
                 items.append(ListedImage(key, (breed,), part))
     return Listing(
-        "pets",
+        "oxford-pets",
         folder,
         tuple(items),
         classes=tuple(sorted(parents)),
@@ -116,4 +116,4 @@ def _pet(words: list[str], where: str) -> tuple[str, str]:
 FLOWERS = Format(name="Oxford's 102 flowers as published", read=list_flowers, find=find_flowers, refuses=FOR_PUBLISHED)
 PETS = Format(name="Oxford's pets as published", read=list_pets, find=find_pets, refuses=FOR_PUBLISHED)
 FLOWERS102 = fetched("flowers102", list_flowers)
-OXFORD_PETS = fetched("pets", list_pets)
+OXFORD_PETS = fetched("oxford-pets", list_pets)
