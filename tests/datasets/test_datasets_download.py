@@ -1,8 +1,10 @@
 """Official archives fetched by their names, over `file://` and, where a download goes on, from a server on loopback."""
 
+import errno
 import hashlib
 import io
 import json
+import os
 import re
 import shutil
 import stat
@@ -316,3 +318,58 @@ def test_from_cache_names_the_folder(tmp_path: Path, stands_in) -> None:
     options = ReadingOptions(cache=tmp_path / "cache", download=True)
     assert from_cache("oxford-pets", options) == tmp_path / "cache" / "datasets" / "oxford-pets"
     assert [size_in_words(n) for n in (512, 19_173_078, 19_336_861_798)] == ["512 bytes", "19.2 MB", "19.3 GB"]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(errno.ENOSPC, "No space left on device")])
+def test_an_archive_is_kept_where_unpacking_was_stopped(tmp_path: Path, stands_in, monkeypatch, error) -> None:
+    (_, archive) = stands_in("oxford-pets", pets(tmp_path / "pets"))
+    kept = tmp_path / "cache"
+
+    def stopped(*_: object) -> None:
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "copyfileobj", stopped)
+        with pytest.raises((KeyboardInterrupt, DataError)) as caught:
+            fetch(archive, kept)
+    assert isinstance(error, KeyboardInterrupt) or "cannot be written: No space left on device" in str(caught.value)
+    assert [path.name for path in kept.rglob("*") if path.is_file()] == [archive.name]
+    shutil.rmtree(tmp_path / "served")
+    assert list(fetch(archive, kept).iterdir())
+    assert not (kept / archive.name).exists()
+
+
+def test_the_longest_leftover_is_taken_and_the_others_are_removed(tmp_path: Path, stands_in) -> None:
+    (_, archive) = stands_in("oxford-pets", pets(tmp_path / "pets"))
+    content = (tmp_path / "served" / archive.name).read_bytes()
+    kept = tmp_path / "cache"
+    kept.mkdir()
+    of_the_dead = beside(kept / archive.name)
+    of_the_dead = of_the_dead.with_name(of_the_dead.name.replace(f"-{os.getpid()}-", "-999999999-"))
+    of_the_dead.write_bytes(content)
+    (kept / f"{archive.name}.part").write_bytes(content[:10])
+    shutil.rmtree(tmp_path / "served")
+    fetch(archive, kept)
+    assert not [path for path in kept.iterdir() if path.is_file()]
+
+
+def test_of_two_that_fetch_one_set_the_second_waits(tmp_path: Path, stands_in) -> None:
+    (_, archive) = stands_in("oxford-pets", pets(tmp_path / "pets"))
+    second, found = [], []
+
+    def progress(*said: object) -> None:
+        if not second:  # while the first unpacks or downloads, another begins
+            second.append(
+                threading.Thread(
+                    target=lambda: found.append(fetch(archive, tmp_path / "cache", lambda *said: steps.append(said)))
+                )
+            )
+            second[0].start()
+            second[0].join(0.2)
+
+    steps: list[object] = []
+    place = fetch(archive, tmp_path / "cache", progress)
+    second[0].join(60)
+    assert found == [place]
+    assert not steps
+    assert [path.name for path in (tmp_path / "cache").iterdir()] == ["oxford-pets"]

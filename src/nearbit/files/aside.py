@@ -55,11 +55,10 @@ def remove_orphans(folder: Path, name: str | None = None) -> None:
 
 
 def left_behind(path: Path) -> list[Path]:
-    """Return what writers of `path` on this machine that run no more left unfinished, the longest file first."""
+    """Return what writers of `path` on this machine that run no more left unfinished: files only."""
     if not path.parent.is_dir():
         return []
-    found = [other for other, _, is_old in _orphans(path.parent, path.name) if not is_old and other.is_file()]
-    return sorted(found, key=lambda other: (-other.stat().st_size, other.name))
+    return sorted(other for other, _, is_old in _orphans(path.parent, path.name) if not is_old and other.is_file())
 
 
 def _orphans(folder: Path, name: str | None) -> Iterator[tuple[Path, str, bool]]:

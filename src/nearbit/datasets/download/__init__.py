@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nearbit.datasets.download.archives import NOT_FETCHED, SETS, Archive, ArchiveSet
-from nearbit.datasets.download.transfer import claimed, download, read_ahead
+from nearbit.datasets.download.transfer import download, read_ahead
 from nearbit.errors import DataError
+from nearbit.files.locking import locked
 from nearbit.files.writing import whole_folder
 from nearbit.progress import Progress, silent
 from nearbit.reading import ReadingOptions
@@ -39,7 +40,8 @@ def from_cache(name: str, options: ReadingOptions) -> Path:
 def fetch(archive: Archive, target: Path, progress: Progress = silent) -> Path:
     """Download an archive and put its files into `target / archive.folder`, whole or not at all.
 
-    A download that was cut short, or killed, goes on where it ended.
+    A download that was cut short, or killed, goes on where it ended. Of several processes one fetches, and the others
+    wait for it.
 
     Args:
         archive: what to fetch.
@@ -55,21 +57,34 @@ def fetch(archive: Archive, target: Path, progress: Progress = silent) -> Path:
     place = place_of(archive, target)
     if place.exists():
         return place
-    from nearbit.datasets.download.unpack import unpack
-
-    packed = place if archive.is_plain else target / archive.name
+    packed = _packed(archive, target)
     try:
-        download(archive, packed, progress)
-        if archive.is_plain:
-            return place
-        try:
-            with whole_folder(place) as folder:
-                unpack(archive, packed, folder, progress)
-        finally:
-            packed.unlink(missing_ok=True)
+        packed.parent.mkdir(parents=True, exist_ok=True)
+        with locked(packed.with_name(f".{packed.name}.lock")):
+            if not place.exists():  # else another process has fetched it meanwhile
+                _fetch(archive, packed, place, progress)
     except OSError as error:
         raise DataError(f"{error.filename or target}: cannot be written: {error.strerror or error}") from error
     return place
+
+
+def _fetch(archive: Archive, packed: Path, place: Path, progress: Progress) -> None:
+    from nearbit.datasets.download.unpack import unpack
+
+    download(archive, packed, progress)
+    if archive.is_plain:
+        return
+    try:
+        with whole_folder(place) as folder:
+            unpack(archive, packed, folder, progress)
+    except DataError:  # what is in it is wrong; after any other end it is whole, and the next try takes it
+        packed.unlink(missing_ok=True)
+        raise
+    packed.unlink(missing_ok=True)
+
+
+def _packed(archive: Archive, target: Path) -> Path:
+    return place_of(archive, target) if archive.is_plain else target / archive.name
 
 
 def place_of(archive: Archive, target: Path) -> Path:
@@ -90,7 +105,7 @@ def _check_room(name: str, missing: Sequence[Archive], kept: Path) -> None:
     """Refuse a download for which the disk has no room; each archive is removed once it is unpacked."""
     needed = done = 0
     for archive in missing:
-        here = read_ahead(claimed(place_of(archive, kept) if archive.is_plain else kept / archive.name))
+        here = read_ahead(_packed(archive, kept))
         unpacked = 0 if archive.is_plain else archive.n_unpacked
         needed = max(needed, done + archive.n_bytes - here + unpacked)
         done += unpacked or archive.n_bytes

@@ -1,9 +1,9 @@
 """One file from its address to the disk: whole and checked, or kept as a part that the next try goes on with."""
 
+import contextlib
 import errno
 import hashlib
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,22 +18,25 @@ _NOT_SATISFIABLE = 416
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
-def claimed(file: Path) -> list[Path]:
-    """Return what there may be of a file already: itself, what a failed try kept, and what a killed one left."""
-    found = [file, _part(file), *left_behind(file)]
-    return [one for one in found if one.is_file()]
-
-
-def read_ahead(parts: Sequence[Path]) -> int:
+def read_ahead(file: Path) -> int:
     """Return how many bytes of a download are here already, of the part that would be taken."""
-    return parts[0].stat().st_size if parts else 0
+    return next((n_bytes for n_bytes, _ in _leftovers(file)), 0)
+
+
+def _leftovers(file: Path) -> list[tuple[int, Path]]:
+    """Return what there is of a file already, the longest first: itself, what a failed try or a killed one left."""
+    found = []
+    for one in (file, _part(file), *left_behind(file)):
+        with contextlib.suppress(FileNotFoundError):  # its writer was faster
+            found.append((one.stat().st_size, one))
+    return sorted(found, key=lambda leftover: -leftover[0])
 
 
 def download(archive: Archive, file: Path, progress: Progress) -> None:
     """Fetch an archive to `file`, whole and with the right checksum.
 
-    What came before an interruption is kept beside it, and the next call goes on from there; only one process can take
-    it, by a rename.
+    What came before an interruption is kept beside it, and the next call goes on from there. The caller holds the lock
+    of the file.
 
     Raises:
         DataError: no connection, an end before all bytes came, or other bytes than were published.
@@ -41,12 +44,8 @@ def download(archive: Archive, file: Path, progress: Progress) -> None:
     """
     file.parent.mkdir(parents=True, exist_ok=True)
     aside = beside(file)
-    for part in claimed(file):
-        try:
-            part.rename(aside)
-            break
-        except FileNotFoundError:  # another process was faster
-            continue
+    for _, part in _leftovers(file)[:1]:
+        part.rename(aside)
     try:
         came = _completed(archive, aside, progress)
         if came != archive.checksum:
@@ -56,6 +55,8 @@ def download(archive: Archive, file: Path, progress: Progress) -> None:
                 "try again"
             )
         aside.replace(file)
+        for part in (_part(file), *left_behind(file)):
+            part.unlink(missing_ok=True)
     finally:
         if aside.exists():
             aside.replace(_part(file))

@@ -1,5 +1,6 @@
 """Expected files taken out of a tar or zip archive by their names; whatever else is in there is never looked at."""
 
+import errno
 import re
 import shutil
 import stat
@@ -49,6 +50,8 @@ def unpack(archive: Archive, packed: Path, folder: Path, progress: Progress) -> 
                 _put(member, folder / name)
                 progress(f"unpacking {archive.name}", done, len(chosen))
     except _DAMAGED as error:
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):  # the disk's, not the archive's
+            raise
         raise DataError(f"{archive.url}: the archive cannot be unpacked: {error}") from error
 
 

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import final
 
 from nearbit.errors import IndexBusyError, IndexFileError
+from nearbit.files.locking import give_back, is_at, try_lock
 from nearbit.index.storage.open_file import OpenFile
 from nearbit.json_text import read_json
 
@@ -102,7 +103,7 @@ class WriterLock:
         file = self._opened()
         if file is not None:
             try:
-                is_ours = _locked(file) and _is_at(file, self._path)  # else its holder removed it in the meantime
+                is_ours = try_lock(file) and is_at(file, self._path)  # else its holder removed it in the meantime
             except OSError:  # a file system without locks: SQLite's own lock is left
                 is_ours = True
             if not is_ours:
@@ -112,7 +113,7 @@ class WriterLock:
                 _write_facts(file)
         if not _locked_itself(self._target.descriptor):
             if file is not None:
-                self._give_back(file)
+                give_back(file, self._path)
             return False
         self._file = file
         return True
@@ -131,16 +132,9 @@ class WriterLock:
     def _let_go(self) -> None:
         _unlock_itself(self._target.descriptor)
         if self._file is not None:
-            self._give_back(self._file)
+            give_back(self._file, self._path)
             self._file = None
         self._target.writer.release()
-
-    def _give_back(self, file: int) -> None:
-        """Remove the lock file while it is held, so that none lies about; a waiter then makes a new one."""
-        if sys.platform != "win32":  # there an open file cannot be removed
-            with contextlib.suppress(OSError):  # left behind it locks nothing
-                self._path.unlink()
-        os.close(file)
 
 
 def _own_facts() -> dict[str, str | int]:
@@ -177,38 +171,8 @@ def _held_by(index: Path, facts: dict[str, str | int]) -> IndexBusyError:
     )
 
 
-def _is_at(file: int, path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(file), path.stat())
-    except OSError:
-        return False
-
-
-if sys.platform == "win32":
-    import msvcrt
-
-    _LOCKED_BYTE = 1 << 30  # beyond the text, so that others can read who holds the lock
-
-    def _locked(file: int) -> bool:
-        os.lseek(file, _LOCKED_BYTE, os.SEEK_SET)
-        try:
-            msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
-        except PermissionError:
-            return False
-        return True
-
-else:
-    import fcntl
-
-    def _locked(file: int) -> bool:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
-
-
 if sys.platform == "linux":
+    import fcntl
 
     def _locked_itself(descriptor: int) -> bool:
         """Lock the index itself: on Linux this is apart from SQLite's locks; a file system without it locks nothing."""
