@@ -71,6 +71,9 @@ def test_the_superclasses_of_the_data_grade_relevance(model):
         for hierarchy in ("given", tree, flat)
     )
     assert given == named != without
+    own_name = replace(dataset, parents=("a", "a", "c"))  # as COCO's person is the one class of person
+    for_it = evaluate(model, own_name, split, hierarchy="given", device="cpu").to_dict()["hierarchical_ndcg_at_100"]
+    assert for_it == given
 
 
 def test_another_split_takes_the_place_of_the_recorded_one(model):

@@ -31,6 +31,8 @@ SHOWN = ("tie_aware_map", "map_database_order")
 """Figures that are shown as text."""
 
 _ROOT = ""
+_ABOVE = "\0"
+"""Begins the name of a superclass as a node, so that a class of the same name is another node below it."""
 """What superclasses lie below; no class has a blank name."""
 
 
@@ -167,7 +169,8 @@ def _tree(hierarchy: Mapping[str, str] | str, dataset: Dataset) -> Mapping[str, 
             f"{dataset.name} gives the class {lacking!r} no superclass: leave the hierarchy out, or name a file of it "
             "(--hierarchy FILE)"
         )
-    return dict.fromkeys(parents.values(), _ROOT) | parents
+    above = {name: f"{_ABOVE}{parent}" for name, parent in parents.items()}
+    return dict.fromkeys(above.values(), _ROOT) | above
 
 
 def measured_split(model: Model, dataset: Dataset, split: Split | None) -> Split:

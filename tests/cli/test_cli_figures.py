@@ -128,6 +128,15 @@ def test_evaluate_takes_a_tree_with_the_parent_first(as_json, refused, place):
     for text, message in wrong.items():
         (place / "is_a.txt").write_text(text)
         assert re.search(message, refused("evaluate", "--codes", "codes.npz", "--hierarchy", "is_a.txt"))
+    (place / "is_a.txt").write_text("0,x\n1, y\ny 2\nall x\ny,all\n")
+    mixed = as_json("evaluate", "--codes", "codes.npz", "--hierarchy", "is_a.txt")
+    assert mixed["hierarchical_ndcg_at_100"] == tables[0]["hierarchical_ndcg_at_100"]
+    (place / "tree.csv").rename(place / "given")
+    named = as_json("evaluate", "--codes", "codes.npz", "--hierarchy", "./given")
+    assert named["hierarchical_ndcg_at_100"] == tables[0]["hierarchical_ndcg_at_100"]
+    (place / "given").unlink()
+    (place / "given").mkdir()
+    assert "takes the superclasses of DATA" in refused("evaluate", "--codes", "codes.npz", "--hierarchy", "given")
 
 
 def test_the_health_of_codes_is_told_of_models_indexes_and_files(as_json, nearbit, refused, place):

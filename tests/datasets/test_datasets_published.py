@@ -1,5 +1,7 @@
 """Data sets in the layout in which their owners publish them."""
 
+import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -231,7 +233,7 @@ def test_flowers_as_they_are_published(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"setid\.mat: trnid names the picture 9, but 6 have a label"):
         load(root)
     savemat(root / "setid.mat", {name: np.array([[1, 2]]) for name in ("trnid", "valid", "tstid")})
-    with pytest.raises(DataError, match=r"the picture 1 is in two parts, or twice in valid"):
+    with pytest.raises(DataError, match=r"setid\.mat, valid: the picture jpg/image_00001\.jpg is in two lists"):
         load(root)
     savemat(root / "imagelabels.mat", {"labels": np.array([[0.5]])})
     with pytest.raises(DataError, match=r"imagelabels\.mat: expected a row of whole numbers named 'labels'"):
@@ -250,3 +252,63 @@ def test_pets_as_they_are_published(tmp_path: Path) -> None:
     (root / "annotations" / "test.txt").write_text("Abyssinian 1 1 1\n")
     with pytest.raises(DataError, match=r"test\.txt, line 1: expected BREED_NUMBER"):
         load(root)
+    (root / "annotations" / "test.txt").write_text("#\nAbyssinian_1 1 1 1\n")
+    with pytest.raises(DataError, match=r"test\.txt, line 2: the picture images/Abyssinian_1\.jpg is in two lists"):
+        load(root)
+
+
+def test_a_car_is_listed_once(tmp_path: Path) -> None:
+    root = cars(tmp_path / "cars")
+    rows = [annotation(1, "00001.jpg"), annotation(2, "00001.jpg")]
+    savemat(root / "devkit" / "cars_train_annos.mat", {"annotations": structs(rows)})
+    with pytest.raises(DataError, match=r"train_annos\.mat, annotation 2: the picture cars_train/00001\.jpg is in two"):
+        load(root)
+
+
+def element(kind: int, content: bytes) -> bytes:
+    """Return an element of a MATLAB file."""
+    return struct.pack("<II", kind, len(content)) + content + bytes(-len(content) % 8)
+
+
+def array(kind: int, *rest: bytes, flags: bytes | None = None, shape: bytes | None = None) -> bytes:
+    """Return an array named "a", by default of one element in two dimensions."""
+    head = flags or element(6, struct.pack("<II", kind, 0))
+    return element(14, head + (shape or dims(1, 1)) + element(1, b"a") + b"".join(rest))
+
+
+def dims(*lengths: int) -> bytes:
+    """Return the element of a shape."""
+    return element(5, struct.pack(f"<{len(lengths)}i", *lengths))
+
+
+INF = element(9, struct.pack("<dd", float("inf"), 1.0))
+EMPTY = element(14, b"")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (array(6, element(9, bytes(8)), flags=INF), "broken numbers stand where whole ones belong"),
+        (array(6, element(9, bytes(8)), shape=INF), "broken numbers stand where whole ones belong"),
+        (array(4, element(16, b"x"), shape=dims()), r"an array has the shape \[\]"),
+        (array(6, element(9, bytes(8)), shape=dims(*[2**31 - 1] * 400_000)), "an array has the shape"),
+        (array(6, element(9, bytes(8)), shape=dims(1, -1)), "an array has the shape"),
+        (array(1, EMPTY, shape=dims(8_000, 8_000)), "it names 64,000,000 elements, and 8 bytes are left"),
+        (array(2, element(5, b"\x01\0\0\0"), element(1, b"ab"), EMPTY * 3, shape=dims(1, 2)), "names 4 elements"),
+        (array(2, element(9, struct.pack("<d", float("inf"))), element(1, b"b"), EMPTY), "broken numbers"),
+        (array(2, element(5, b"\x01\0\0\0"), element(1, b"b" * 3_000_000)), "structs have no names of fields"),
+    ],
+)
+def test_what_a_mat_file_names_is_bounded_by_what_it_holds(tmp_path: Path, content: bytes, message: str) -> None:
+    file = tmp_path / "a.mat"
+    file.write_bytes(bytes(126) + b"IM" + content)
+    with pytest.raises(DataError, match=rf"a\.mat: expected a MATLAB file of version 5, .*{message}"):
+        read_mat(file, "a")
+
+
+def test_a_mat_file_has_a_bound_of_elements(tmp_path: Path) -> None:
+    file = tmp_path / "a.mat"
+    packed = zlib.compress(array(1, EMPTY * 1_100_000, shape=dims(1, 1_100_000)))
+    file.write_bytes(bytes(126) + b"IM" + struct.pack("<II", 15, len(packed)) + packed)
+    with pytest.raises(DataError, match="it has more than 1,000,000 elements"):
+        read_mat(file, "a")

@@ -60,10 +60,10 @@ WITH_CODES = ("codes_path", "figures", "convention", "k", "hierarchy_path", "plo
 @click.option("-k", type=click.IntRange(1), help="How many ranks that convention counts. [default: all]")
 @click.option(
     "--hierarchy",
-    "hierarchy_path",
-    type=click.Path(path_type=Path, dir_okay=False),
+    "hierarchy_text",
+    metavar="FILE",
     help="Also grade relevance: by a CSV file of lines class,parent (with --codes: class numbers), a text file of "
-    "lines PARENT CHILD, NABirds' hierarchy.txt, or by the superclasses of DATA (given).",
+    "lines PARENT CHILD, NABirds' hierarchy.txt, or by the superclasses of DATA (given; a file so named: ./given).",
 )
 @click.option(
     "--plots",
@@ -83,7 +83,7 @@ def command(
     figures: str | None,
     convention: str | None,
     k: int | None,
-    hierarchy_path: Path | None,
+    hierarchy_text: str | None,
     plots_folder: Path | None,
     device: str,
     as_json: bool,
@@ -103,8 +103,8 @@ def command(
     if split_path is not None and protocol is not None:
         raise InputError("--split names a split that is made: leave --protocol out")
     _check_options(codes_path, convention, k, plots_folder)
-    kinds = _figures(figures, with_hierarchy=hierarchy_path is not None)
-    hierarchy = None if hierarchy_path is None else _hierarchy(hierarchy_path, with_data=codes_path is None)
+    kinds = _figures(figures, with_hierarchy=hierarchy_text is not None)
+    hierarchy = None if hierarchy_text is None else _hierarchy(hierarchy_text, with_data=codes_path is None)
     chosen = {"figures": kinds, "convention": convention, "k": k, "hierarchy": hierarchy}
     with Bars() as progress:
         options = ReadingOptions(cache=cache, progress=progress, **reading)
@@ -196,12 +196,12 @@ def _figures(text: str | None, *, with_hierarchy: bool) -> list[str] | None:
     return names
 
 
-def _hierarchy(path: Path, *, with_data: bool) -> dict[str, str] | str:
+def _hierarchy(text: str, *, with_data: bool) -> dict[str, str] | str:
     """Return the tree of a file, or "given" for the superclasses that the data come with."""
     from nearbit.datasets.formats.hierarchy import GIVEN, read_hierarchy
 
-    if str(path) != GIVEN:
-        return read_hierarchy(path)
+    if text != GIVEN:
+        return read_hierarchy(Path(text))
     if not with_data:
         raise InputError("--hierarchy given takes the superclasses of DATA: with --codes name a file")
     return GIVEN

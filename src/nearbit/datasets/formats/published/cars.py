@@ -4,7 +4,7 @@ from pathlib import Path
 
 from nearbit.datasets.formats.format import FOR_PUBLISHED, Format
 from nearbit.datasets.formats.labels_file import Places
-from nearbit.datasets.formats.published.counts import short
+from nearbit.datasets.formats.published.counts import add_once, short
 from nearbit.datasets.formats.published.mat import Value, read_mat, whole_numbers
 from nearbit.datasets.listing import ListedImage, Listing
 from nearbit.errors import DataError
@@ -54,21 +54,21 @@ def list_cars(place: Path, options: ReadingOptions) -> Listing:
             "apart from the devkit, whose cars_test_annos.mat has no labels"
         )
     places = Places(kit / _META, place)
-    items = [
-        ListedImage(key, (names[number - 1],), part)
-        for file, images, part in ((kit / _TRAIN, "cars_train", "train"), (test, "cars_test", "query"))
-        for path, number in _annotations(file, len(names))
-        if (key := places.find(f"{_inner(place, images)}/{path}", str(file))) is not None
-    ]
+    items: dict[str, ListedImage] = {}
+    for file, images, part in ((kit / _TRAIN, "cars_train", "train"), (test, "cars_test", "query")):
+        for row, (path, number) in enumerate(_annotations(file, len(names)), start=1):
+            key = places.find(f"{_inner(place, images)}/{path}", str(file))
+            if key is not None:
+                add_once(items, ListedImage(key, (names[number - 1],), part), f"{file}, annotation {row}")
     return Listing(
         "cars196",
         place,
-        tuple(items),
+        tuple(items.values()),
         classes=names,
         parents={name: maker_of(name) for name in names},
         problems=tuple(places.problems),
         read_as=f"the tables of the devkit of Stanford Cars ({_TRAIN}, {test.name}, {_META})",
-        notes=short(items, _OFFICIAL),
+        notes=short(items.values(), _OFFICIAL),
     )
 
 

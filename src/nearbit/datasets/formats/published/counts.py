@@ -1,10 +1,22 @@
-"""How many images an official set has, and what is said of a folder with fewer or more."""
+"""The images of an official set: each once, and what is said of a folder with fewer or more than were published."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from nearbit.datasets.dataset import parts_in
 from nearbit.datasets.listing import ListedImage
+from nearbit.errors import DataError
+
+
+def add_once(items: dict[str, ListedImage], image: ListedImage, where: str) -> None:
+    """Add an image to those found, by its key.
+
+    Raises:
+        DataError: it is there already; `where` says which table, or line of it, names it again.
+    """
+    if image.key in items:
+        raise DataError(f"{where}: the picture {image.key} is in two lists, or twice in one; fetch the tables again")
+    items[image.key] = image
 
 
 def short(items: Iterable[ListedImage], official: Mapping[str, int]) -> tuple[str, ...]:

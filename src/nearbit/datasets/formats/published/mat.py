@@ -8,6 +8,7 @@ import math
 import struct
 import zlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,10 @@ from nearbit.errors import DataError
 _FILE_MOST = 4_000_000
 _CONTENT_MOST = 64_000_000
 _DEPTH_MOST = 8
+_ELEMENTS_MOST = 1_000_000
+_FIELDS_MOST = 1_000
+_DIMENSIONS = range(2, 9)
+_TAG = 8
 _HEADER = 128
 _MATRIX, _COMPRESSED = 14, 15
 _CELL, _STRUCT, _CHAR, _NUMBERS = 1, 2, 4, range(6, 16)
@@ -44,7 +49,7 @@ def read_mat(file: Path, name: str) -> Value:
         form = _FORMS.get(content[126:128])
         if form is None:
             raise ValueError("its header is another")
-        found = dict(_variables(_Reader(content[_HEADER:], form)))
+        found = dict(_variables(_Reader(content[_HEADER:], form, _Bound(_ELEMENTS_MOST))))
     except (ValueError, struct.error, zlib.error) as error:
         raise DataError(f"{file}: expected a MATLAB file of version 5, as it was published: {error}") from error
     if name not in found:
@@ -70,14 +75,24 @@ def _content(file: Path) -> bytes:
         raise DataError(f"{file}: cannot be read: {error.strerror}") from error
 
 
+@dataclass
+class _Bound:
+    """How many elements of a file may still be taken."""
+
+    left: int
+
+
 class _Reader:
     """Takes elements from the front of some bytes."""
 
-    def __init__(self, content: bytes, form: str) -> None:
-        self.left, self.form = memoryview(content), form
+    def __init__(self, content: bytes, form: str, bound: _Bound) -> None:
+        self.left, self.form, self.bound = memoryview(content), form, bound
 
     def element(self) -> tuple[int, memoryview]:
         """Take one element: its kind and its content."""
+        self.bound.left -= 1
+        if self.bound.left < 0:
+            raise ValueError(f"it has more than {_ELEMENTS_MOST:,} elements")
         (kind,) = struct.unpack_from(f"{self.form}I", self.left)
         if kind >> 16:  # up to four bytes lie beside their tag
             length, start, end = kind >> 16, 4, 8
@@ -99,6 +114,18 @@ class _Reader:
             raise ValueError(f"an element of kind {kind} stands where numbers belong")
         return np.frombuffer(content, np.dtype(f"{self.form}{dtype}"))
 
+    def integers(self) -> list[int]:
+        """Take an element of whole numbers; of many, the first few."""
+        numbers = self.numbers()
+        if numbers.dtype.kind not in "iu":
+            raise ValueError("broken numbers stand where whole ones belong")
+        return [int(number) for number in numbers[: _DIMENSIONS.stop]]
+
+    def holds(self, count: int) -> None:
+        """Refuse a number of elements for which there are not enough bytes left."""
+        if count > len(self.left) // _TAG:
+            raise ValueError(f"it names {count:,} elements, and {len(self.left):,} bytes are left")
+
     def text(self) -> str:
         """Take an element of letters."""
         kind, content = self.element()
@@ -109,7 +136,7 @@ class _Reader:
 
     def inner(self, content: memoryview) -> "_Reader":
         """Return a reader of the content of an element."""
-        return _Reader(bytes(content), self.form)
+        return _Reader(bytes(content), self.form, self.bound)
 
 
 def _variables(reader: _Reader) -> Iterator[tuple[str, Value]]:
@@ -121,7 +148,7 @@ def _variables(reader: _Reader) -> Iterator[tuple[str, Value]]:
             left -= len(unpacked)
             if left < 0:
                 raise ValueError(f"it unpacks to more than {_CONTENT_MOST:,} bytes")
-            kind, content = _Reader(unpacked, reader.form).element()
+            kind, content = _Reader(unpacked, reader.form, reader.bound).element()
         if kind == _MATRIX:
             yield _matrix(reader.inner(content), 0)
 
@@ -132,26 +159,32 @@ def _matrix(reader: _Reader, depth: int) -> tuple[str, Value]:
         raise ValueError(f"arrays lie more than {_DEPTH_MOST} deep in each other")
     if not reader.left:
         return "", np.empty(0)
-    flags = reader.numbers()
-    if not len(flags):
-        raise ValueError("an array has no flags")
-    kind = int(flags[0]) & 0xFF
-    shape = [int(length) for length in reader.numbers()]
-    name, count = reader.text(), math.prod(shape)
-    if min(shape, default=0) < 0 or count > _CONTENT_MOST:
-        raise ValueError(f"an array has the shape {shape}")
+    flags, shape, name = _head(reader)
+    kind, count = flags & 0xFF, math.prod(shape)
     if kind == _CELL:
+        reader.holds(count)
         return name, [_within(reader, depth) for _ in range(count)]
     if kind == _STRUCT:
         return name, _structs(reader, count, depth)
     if kind == _CHAR and shape[0] <= 1:
         return name, reader.text() if reader.left else ""
-    if kind in _NUMBERS and not int(flags[0]) & _COMPLEX:
+    if kind in _NUMBERS and not flags & _COMPLEX:
         numbers = reader.numbers()
         if len(numbers) != count:
             raise ValueError(f"an array of the shape {shape} has {len(numbers)} numbers")
         return name, numbers
     raise ValueError(f"an array of kind {kind} is not among annotations")
+
+
+def _head(reader: _Reader) -> tuple[int, list[int], str]:
+    """Take flags, shape and name of an array."""
+    flags = reader.integers()
+    if not flags:
+        raise ValueError("an array has no flags")
+    shape = reader.integers()
+    if len(shape) not in _DIMENSIONS or min(shape) < 0 or math.prod(shape) > _CONTENT_MOST:
+        raise ValueError(f"an array has the shape {shape}")
+    return flags[0], shape, reader.text()
 
 
 def _within(reader: _Reader, depth: int) -> Value:
@@ -162,10 +195,10 @@ def _within(reader: _Reader, depth: int) -> Value:
 
 
 def _structs(reader: _Reader, count: int, depth: int) -> list[dict[str, Value]]:
-    lengths = reader.numbers()
-    width = int(lengths[0]) if len(lengths) else 0
+    width = next(iter(reader.integers()), 0)
     letters = reader.text()
-    if width < 1 or len(letters) % width:
+    if width < 1 or len(letters) % width or len(letters) // width > _FIELDS_MOST:
         raise ValueError("its structs have no names of fields")
     names = [letters[place : place + width].split("\0")[0] for place in range(0, len(letters), width)]
+    reader.holds(count * len(names))
     return [{name: _within(reader, depth) for name in names} for _ in range(count if names else 0)]

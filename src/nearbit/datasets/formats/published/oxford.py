@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from nearbit.datasets.formats.format import FOR_PUBLISHED, Format
 from nearbit.datasets.formats.labels_file import Places, text_of
-from nearbit.datasets.formats.published.counts import short
+from nearbit.datasets.formats.published.counts import add_once, short
 from nearbit.datasets.formats.published.fetched import fetched
 from nearbit.datasets.formats.published.mat import read_mat, whole_numbers
 from nearbit.datasets.listing import ListedImage, Listing
@@ -42,10 +42,9 @@ def list_flowers(folder: Path, options: ReadingOptions) -> Listing:
             if not 1 <= number <= len(labels):
                 raise DataError(f"{folder / _SETS}: {name} names the picture {number}, but {len(labels)} have a label")
             key = places.find(f"jpg/image_{number:05d}.jpg", f"{folder / _SETS}, {name}")
-            if key in items:
-                raise DataError(f"{folder / _SETS}: the picture {number} is in two parts, or twice in {name}")
             if key is not None:
-                items[key] = ListedImage(key, (str(labels[number - 1]),), part)
+                image = ListedImage(key, (str(labels[number - 1]),), part)
+                add_once(items, image, f"{folder / _SETS}, {name}")
     return Listing(
         "flowers102",
         folder,
@@ -77,7 +76,7 @@ def list_pets(folder: Path, options: ReadingOptions) -> Listing:
         DataError: a table is in another form; with the line number.
     """
     places = Places(folder / "annotations" / "list.txt", folder)
-    items: list[ListedImage] = []
+    items: dict[str, ListedImage] = {}
     parents: dict[str, str] = {}
     for name, part in _PET_PARTS.items():
         file = folder / "annotations" / name
@@ -90,16 +89,16 @@ def list_pets(folder: Path, options: ReadingOptions) -> Listing:
                 raise DataError(f"{file}, line {line}: {breed!r} is a cat here and a dog before")
             key = places.find(f"images/{words[0]}.jpg", f"{file}, line {line}")
             if key is not None:
-                items.append(ListedImage(key, (breed,), part))
+                add_once(items, ListedImage(key, (breed,), part), f"{file}, line {line}")
     return Listing(
         "oxford-pets",
         folder,
-        tuple(items),
+        tuple(items.values()),
         classes=tuple(sorted(parents)),
         parents=parents,
         problems=tuple(places.problems),
         read_as=f"the tables {' and '.join(_PET_PARTS)} of Oxford's pets",
-        notes=short(items, _PETS_OFFICIAL),
+        notes=short(items.values(), _PETS_OFFICIAL),
     )
 
 
