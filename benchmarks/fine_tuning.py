@@ -1,7 +1,8 @@
 """What a step of fine-tuning takes an image, with channels last as nearbit trains and as torch does by default.
 
     python benchmarks/fine_tuning.py --backbones hf:MOBILENET resnet18 --size 96
-    python benchmarks/fine_tuning.py --backbones hf:MOBILENET --compile --out fine-tuning-compiled.json
+    python benchmarks/fine_tuning.py --backbones hf:MOBILENET --compile \
+        --out benchmarks/results/fine-tuning-compiled.json
 
 Forward pass of backbone and linear head, a squared loss, backward pass and fused Adam on random pixels, one thread,
 processor time: the least of the rounds, all ways in turn. With --compile a third way is that of `nearbit train

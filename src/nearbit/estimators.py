@@ -199,6 +199,7 @@ class Estimator:
 class ITQ(Estimator):
     """Principal components, rotated so that their signs lose least; needs no labels.
 
+    With `frame_from` above 0, features that vary in fewer directions than bits, but in so many at least, get a frame.
     Source: Gong and Lazebnik, CVPR 2011. Deterministic for a seed.
 
     Example:
@@ -209,8 +210,11 @@ class ITQ(Estimator):
 
     baseline = ITQ_METHOD
 
-    def __init__(self, n_bits: int = 64, *, iterations: int = 50, output: str = "codes", seed: int = 0) -> None:
+    def __init__(
+        self, n_bits: int = 64, *, iterations: int = 50, frame_from: int = 0, output: str = "codes", seed: int = 0
+    ) -> None:
         self.n_bits, self.iterations, self.output, self.seed = n_bits, iterations, output, seed
+        self.frame_from = frame_from
 
 
 @suggesting

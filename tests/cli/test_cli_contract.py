@@ -69,7 +69,10 @@ def test_version(nearbit):
         (["train", "digits", "-o", "x", "--split", "s", "--query", "2"], "leave --protocol and the sizes out"),
         (["train", "digits", "-o", "x", "--split", "s", "--allow-overlap"], "and --allow-overlap, too"),
         (["data", "digits", "--download"], "digits is built in: leave it out"),
-        (["data", ".", "--download"], "coco2014, coco2017, mirflickr25k, flowers102 and oxford-pets; leave it out for ."),
+        (
+            ["data", ".", "--download"],
+            "coco2014, coco2017, mirflickr25k, flowers102 and oxford-pets; leave it out for .",
+        ),
         (["data", "nabirds", "--download"], "nabirds is not fetched: NABirds is given by the Cornell Lab"),
         (["train", "digits", "-o", "x", "--split", "s"], "but s cannot be read"),
         (["train", "dgits", "-o", "x"], "Did you mean 'digits'?"),
