@@ -68,7 +68,7 @@ def untrained_model(
             model = made(ITQ, frame_from=FEWEST_DIRECTIONS)
         except InputError:  # more images, but so alike that they vary in fewer directions
             model = made(RANDOM)
-    directions = int(np.linalg.matrix_rank(model.network.head.layers[0].weight.detach().numpy()))
+    directions = int(np.linalg.matrix_rank(model.network.head.state_dict()["layers.0.weight"].numpy()))
     return replace(model, split=None, record=model.record | {"untrained": True, "n_directions": directions})
 
 
