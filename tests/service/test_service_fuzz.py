@@ -24,7 +24,10 @@ def test_no_request_made_from_the_contract_fails(tmp_path):
         bearer = {"Authorization": f"Bearer {TOKEN}"}
         contract = site("GET", "/openapi.json", headers=bearer).json
         operations = [one.ok() for one in schemathesis.openapi.from_dict(contract).get_all_operations()]
-        assert len(operations) == 18
+        methods = [
+            name for one in contract["paths"].values() for name in one if name in ("get", "post", "put", "delete")
+        ]
+        assert len(operations) == len(methods) > 18
         checks = schemathesis.checks.CHECKS.get_by_names(list(CHECKS))
         sent = [0]
         for operation in operations:
@@ -38,7 +41,10 @@ def test_no_request_made_from_the_contract_fails(tmp_path):
 
                 strategy = operation.as_strategy(generation_mode=mode)
                 bounds = settings(
-                    max_examples=CASES // 18, deadline=None, database=None, suppress_health_check=list(HealthCheck)
+                    max_examples=CASES // len(operations),
+                    deadline=None,
+                    database=None,
+                    suppress_health_check=list(HealthCheck),
                 )
                 with contextlib.suppress(Unsatisfiable):  # a route without parameters has no wrong ones
                     bounds(given(strategy)(ask))()
