@@ -77,14 +77,14 @@ def test_a_killed_holder_holds_nothing(path, holder):
 
 def test_a_lock_file_that_was_taken_away_while_it_was_waited_for_is_not_the_lock(path, monkeypatch):
     """The holder removes its file and lets go between our opening it and our locking it."""
-    lock, locked, removed = path.with_name("a.index-writer"), writer_lock._locked, []
+    lock, locked, removed = path.with_name("a.index-writer"), writer_lock.try_lock, []
 
     def late(file):
         if not removed:
             removed.append(lock.unlink())
         return locked(file)
 
-    monkeypatch.setattr(writer_lock, "_locked", late)
+    monkeypatch.setattr(writer_lock, "try_lock", late)
     with open_index(path) as index, index.writing():
         assert json.loads(lock.read_text())["pid"] == os.getpid()
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from nearbit.model.bundle import Model
 
 CODES = ("query_codes", "query_labels", "database_codes", "database_labels")
-WITH_CODES = ("codes_path", "figures", "convention", "k", "hierarchy_path", "plots_folder", "as_json")
+WITH_CODES = ("codes_path", "figures", "convention", "k", "hierarchy_text", "plots_folder", "as_json")
 """Parameters that have a use with --codes."""
 
 
