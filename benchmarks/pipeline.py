@@ -1,12 +1,12 @@
 """What share of a training step is waiting for images: decoded by threads, or by 1, 2 and 4 processes.
 
-    python benchmarks/pipeline.py FOLDER --step 40 --batches 20
+    python benchmarks/pipeline.py FOLDER
 
-The device is simulated: after each batch the loop sleeps for as long as a GPU would compute. Images come from the
-folder (one folder a class), are cut and augmented as in training. Wall times, for waiting is what counts; on a machine
-that has other work they say little, and the load average is written beside them. Before, the processor time that one
-image takes is measured, which other work hardly changes: from it follows how many processes keep a step fed. It is
-measured twice, in turns: decoded in each epoch, and decoded once and kept (`--keep-decoded`).
+The device is simulated: after each batch the loop sleeps for as long as a GPU would compute (40 and 100 ms). 400 images
+of the folder (one folder a class) are cut and augmented as in training; decoded in each epoch, and decoded once and
+kept (`--keep-decoded`). Waiting is measured by wall time; on a machine that has other work it says little, and the load
+average is written beside it. Before, the processor time that one image takes is measured in turns, which other work
+hardly changes: from it follows how many cores keep a step fed. About two minutes on two idle cores.
 """
 
 import argparse
@@ -64,48 +64,65 @@ def processor_times(readers: dict[str, PixelReader], rows: np.ndarray, rounds: i
     return {name: min(seconds) for name, seconds in taken.items()}
 
 
-def main() -> None:
+def simulated(
+    inputs_of: dict[str, PixelInputs], n_workers: int, batch: int, n_batches: int, steps: list[float]
+) -> list[dict[str, float | str]]:
+    """Print and return a row for each way of reading and each step (milliseconds)."""
+    rows: list[dict[str, float | str]] = []
+    for step in steps:
+        for name, inputs in inputs_of.items():
+            load = os.getloadavg()[0]
+            found = measured(inputs, batch, n_batches, step / 1000)
+            rows.append({"images": name, "step_ms": step, "workers": n_workers, "load": load, **found})
+            print("  ".join(f"{key} {value if key == 'images' else f'{value:.3g}'}" for key, value in rows[-1].items()))
+    return rows
+
+
+def main(arguments: list[str] | None = None) -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--batch", type=int, default=64)
-    parser.add_argument("--batches", type=int, default=20)
-    parser.add_argument("--step", type=float, nargs="+", default=[0, 100], help="Milliseconds of a simulated step.")
+    parser.add_argument("--batches", type=int, default=10)
+    parser.add_argument("--step", type=float, nargs="+", default=[40, 100], help="Milliseconds of a simulated step.")
     parser.add_argument("--workers", type=int, nargs="+", default=[0, 1, 2, 4])
     parser.add_argument("--size", type=int, default=224)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/pipeline.json"))
-    given = parser.parse_args()
+    given = parser.parse_args(arguments)
     dataset = load_dataset(given.folder)
     seen = Preprocessing(size=given.size, resize=given.size * 8 // 7, **IMAGENET)
     reader = PixelReader(dataset.source, dataset.keys, seen, augment=True, mirror=True)
-    parts = {"train": np.arange(len(dataset))}
     drawn = np.random.default_rng(0).permutation(len(dataset))[:400]
     with tempfile.TemporaryDirectory() as folder:
         begun = time.process_time()
-        source = DecodedParts(dataset.source, Path(folder), 2000).source_of(drawn, seen.augment_side)
+        source = DecodedParts(dataset.source, Path(folder), 2000).source_of({seen.augment_side: drawn})
         keeping = (time.process_time() - begun) / len(drawn)
         kept_mb = getattr(source, "n_bytes", 0) / len(drawn) / 1e6
-        taken = processor_times({"anew": reader, "kept": replace(reader, source=source)}, drawn)
-    one = taken["anew"]
-    print(f"an image takes {1000 * one:.2f} ms of a core, a batch of {given.batch} {1000 * one * given.batch:.0f} ms")
-    print(f"decoded once: {1000 * taken['kept']:.2f} ms; {1000 * keeping:.2f} ms and {kept_mb:.2f} MB to keep it")
-    rows = []
-    for step in given.step:
+        readers = {"anew": reader, "kept": replace(reader, source=source)}
+        taken = processor_times(readers, drawn)
+        anew, kept = taken["anew"], taken["kept"]
+        of_batch = 1000 * anew * given.batch
+        print(f"an image takes {1000 * anew:.2f} ms of a core, a batch of {given.batch} {of_batch:.0f} ms")
+        print(f"decoded once: {1000 * kept:.2f} ms; {1000 * keeping:.2f} ms and {kept_mb:.2f} MB to keep it")
+        rows = []
         for n_workers in given.workers:
-            inputs = PixelInputs(dataset, reader, parts, torch.device("cpu"), n_workers=n_workers)
-            row = {"step_ms": step, "workers": n_workers, "load": os.getloadavg()[0]}
-            if step:
-                row["cores_to_keep_up"] = one * given.batch / (step / 1000)
-            rows.append(row | measured(inputs, given.batch, given.batches, step / 1000))
-            print("  ".join(f"{name} {value:.3g}" for name, value in rows[-1].items()), flush=True)
+            inputs = {
+                name: PixelInputs(dataset, one, {"train": drawn}, torch.device("cpu"), n_workers=n_workers)
+                for name, one in readers.items()
+            }
+            rows += simulated(inputs, n_workers, given.batch, given.batches, given.step)
     about = {
         "images": len(dataset),
         "batch": given.batch,
         "size": given.size,
-        "read_ms": 1000 * one,
-        "read_kept_ms": 1000 * taken["kept"],
+        "read_ms": 1000 * anew,
+        "read_kept_ms": 1000 * kept,
         "keep_ms": 1000 * keeping,
         "kept_mb": kept_mb,
+        "cores_to_keep_up": {
+            name: {f"{step:g} ms": seconds * given.batch / (step / 1000) for step in given.step if step}
+            for name, seconds in taken.items()
+        },
         "cores": os.cpu_count(),
         "rows": rows,
     }

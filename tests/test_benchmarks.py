@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from nearbit.metrics import evaluate_codes
 
@@ -74,6 +75,25 @@ def test_a_head_is_trained_beside_a_bare_loop(tmp_path, capsys):
     cases = json.loads(out.read_text())["cases"]
     assert list(cases) == list(training.CASES)
     assert all(len(case["rounds"]) == 2 and min(map(min, case["rounds"])) > 0 for case in cases.values())
+
+
+def test_waiting_is_told_for_images_decoded_in_each_epoch_and_once(tmp_path, capsys):
+    pipeline = script("pipeline")
+    for number in range(4):
+        folder = tmp_path / "images" / "ab"[number % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((9, 12, 3), number, np.uint8)).save(folder / f"{number}.png")
+    out = tmp_path / "pipeline.json"
+    few = ["--batch", "2", "--batches", "2", "--step", "0", "1", "--workers", "0", "--size", "8"]
+    pipeline.main([str(tmp_path / "images"), *few, "--out", str(out)])
+    told = json.loads(out.read_text())
+    assert told["kept_mb"] == pytest.approx(9 * 12 * 3 / 1e6)
+    assert [(row["images"], row["step_ms"]) for row in told["rows"]] == [
+        ("anew", 0), ("kept", 0), ("anew", 1), ("kept", 1),
+    ]  # fmt: skip
+    assert all(0 <= row["waiting"] <= 1 for row in told["rows"])
+    assert list(told["cores_to_keep_up"]["kept"]) == ["1 ms"]
+    assert len(capsys.readouterr().out.splitlines()) == 6
 
 
 @pytest.fixture

@@ -81,14 +81,18 @@ def enough_memory(what: str) -> Iterator[None]:
 
 @torch.no_grad()
 def run_batches(module: nn.Module, pixels: npt.NDArray[np.generic], device: torch.device) -> FloatRows:
-    """Return the float32 outputs `(n, width)` of a module in evaluation mode for inputs of any kind, batch by batch."""
+    """Return the float32 outputs `(n, width)` of a module in evaluation mode for inputs of any kind, batch by batch.
+
+    They stay on the device until all are there, so that it does not wait for each batch to be read.
+    """
     parts = []
     size = _batch_size(pixels.shape[1:], device)
     for start in range(0, len(pixels), size):
         batch = torch.from_numpy(pixels[start : start + size]).to(device)
         with enough_memory(f"a batch of {len(batch)} images; take another --device, such as cpu"):
-            parts.append(module(batch).float().cpu().numpy())
-    return np.concatenate(parts)
+            parts.append(module(batch).float())
+    outputs: FloatRows = torch.cat(parts).cpu().numpy()
+    return outputs
 
 
 def _batch_size(shape: tuple[int, ...], device: torch.device) -> int:

@@ -26,7 +26,7 @@ from nearbit.progress import Progress, silent
 from nearbit.training.compiling import check_compiler
 from nearbit.training.criterion import Criterion, is_trained_on, searched_by_validation
 from nearbit.training.distributed.processes import Processes, current_processes
-from nearbit.training.inputs.batches import FeatureInputs, PixelInputs, TrainingInputs
+from nearbit.training.inputs.batches import FeatureInputs, PixelInputs, Positions, TrainingInputs
 from nearbit.training.inputs.decoded import DecodedParts
 from nearbit.training.inputs.feeding import PixelReader
 from nearbit.training.options import (
@@ -185,21 +185,37 @@ class RunContext:
             by_heart=searched == "train" and not is_trained_on(self.split),
         )
 
-    def inputs(self, backbone: Backbone, progress: Progress) -> TrainingInputs:
-        """Return what a network of that backbone is trained on: features where it is frozen, else pixels."""
+    def inputs(self, backbone: Backbone, progress: Progress, *, all_plain: bool = False) -> TrainingInputs:
+        """Return what a network of that backbone is trained on: features where it is frozen, else pixels.
+
+        Args:
+            backbone: of the network.
+            progress: told of what is computed or decoded before.
+            all_plain: whether plain outputs of all training images are wanted in each epoch, not only of those that
+                validation searches.
+        """
         if self.regime == "frozen":
             return self.feature_inputs(progress)
         seen = of_pixels(backbone.preprocessing, "training on images")
         train, validation = self.parts["train"], self.parts["validation"]
-        plain = {"validation": self._decoded.source_of(validation, seen.resize, progress)}
+        plain = {"validation": self._decoded.source_of({seen.resize: validation}, progress)}
+        wanted = {seen.augment_side: train}
+        wanted.setdefault(seen.resize, train if all_plain else train[self._searched()])
+        plain["train"] = self._decoded.source_of(wanted, progress)
         reader = PixelReader(
-            self._decoded.source_of(train, seen.augment_side, progress),
+            plain["train"],
             self.dataset.keys,
             seen,
             augment=self.options.augment != "none",
             mirror=mirrors(self.options, dataset_mirror=self.dataset.mirror),
         )
         return PixelInputs(self.dataset, reader, self.parts, self.device, n_workers=self.options.workers, plain=plain)
+
+    def _searched(self) -> Positions:
+        """Return which training images validation searches."""
+        criterion = self.criterion(1)  # of images: the length of codes has no part in it
+        none = np.zeros(0, np.int64)
+        return none if criterion is None else criterion.positions().get("train", none)
 
     def forget_decoded(self) -> None:
         """Remove what is kept of decoded images: nothing more is trained on them here."""

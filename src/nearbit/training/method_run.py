@@ -34,6 +34,7 @@ from nearbit.training.checkpoint import TrainState
 from nearbit.training.context import RunContext
 from nearbit.training.criterion import Criterion, validation_condition
 from nearbit.training.distributed.centers import broadcast_centers
+from nearbit.training.inputs.batches import TrainingInputs
 from nearbit.training.learner import Learner, Stage
 from nearbit.training.options import check_augmentation, head_candidates, resolve_patience, resolve_schedule
 from nearbit.training.seeds import generator
@@ -255,7 +256,7 @@ class TrainingRun:
         if prepared.committee:
             beside = ExpectedCenter([copy.deepcopy(head) for head in prepared.committee], self.task.n_bits)
             network.head.expect(beside.to(context.device))
-        inputs = context.inputs(network.backbone, progress)
+        inputs = self._inputs(network, progress)
         frozen = context.regime == "frozen"
         if frozen:
             network.head.standardize(context.feature_inputs(progress).views[0])
@@ -297,9 +298,12 @@ class TrainingRun:
             state.best.validation_map = mixture.score
         return network, state
 
+    def _inputs(self, network: HashNetwork, progress: Progress) -> TrainingInputs:
+        return self.context.inputs(network.backbone, progress, all_plain=self.method.refresh is not None)
+
     def _condition(self, network: HashNetwork, centers: npt.NDArray[np.int8]) -> dict[str, Any] | None:
         """Return how codes of validation images lie around the centers of their own classes; None without either."""
-        inputs = self.context.inputs(network.backbone, silent)
+        inputs = self._inputs(network, silent)
         module = network.head if self.context.regime == "frozen" else network
         return validation_condition(inputs, module, self.context.labels["validation"], centers)
 
