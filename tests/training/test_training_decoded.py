@@ -241,7 +241,9 @@ def test_too_much_is_not_kept_or_refused_where_it_was_asked_for(large, tmp_path,
     assert source.reads.total() <= 40  # no more than the sample
     assert DecodedParts(source, tmp_path / "cache", 2).source_of({8: np.arange(40)}) is not source
     monkeypatch.setattr(decoded, "DEFAULT_MEGABYTES", 1)
-    with pytest.warns(UserWarning, match=r"not once: they take about 2 MB, and 1 may be kept .*\(--keep-decoded MB"):
+    with pytest.warns(
+        UserWarning, match=r"not once: they take about 2 MB, and 1 may be kept unasked; --keep-decoded MB allows more"
+    ):
         assert DecodedParts(source, tmp_path / "cache", None).source_of({8: np.arange(40)}) is source
     monkeypatch.setattr(decoded, "SAMPLE", 1)  # the guess is right only by chance: it is looked again as they come
     Image.fromarray(np.zeros((2, 2, 3), np.uint8)).save(tmp_path / "0.png")
@@ -275,7 +277,9 @@ def test_a_full_disk_is_done_without_or_said_where_it_was_asked_for(large, tmp_p
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(decoded, "open", lambda path, mode: Full(path.open(mode)), raising=False)
-    with pytest.warns(UserWarning, match=r"not once: they cannot be kept in .*decoded: No space left on device"):
+    with pytest.warns(
+        UserWarning, match=r"not once: they cannot be kept in .*decoded: No space left on device; make room"
+    ):
         assert DecodedParts(large, tmp_path / "cache", None).source_of({8: np.arange(40)}) is large
     with pytest.raises(InputError, match=r"cannot be kept in .*decoded: No space left on device; make room"):
         DecodedParts(large, tmp_path / "cache", 9).source_of({8: np.arange(40)})

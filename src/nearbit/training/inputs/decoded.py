@@ -182,7 +182,9 @@ class DecodedParts:
             return _kept(images, beside(self._folder / _NAME), most, partial(progress, stage))
         except _TooMuch as error:
             if not asked:
-                _warn(f"they take {error}, and {most / MEGABYTE:,.0f} may be kept where nothing is said")
+                _warn(
+                    f"they take {error}, and {most / MEGABYTE:,.0f} may be kept unasked; --keep-decoded MB allows more"
+                )
                 return None
             raise InputError(
                 f"the decoded images take {error}, and keep_decoded (--keep-decoded) allows {self._megabytes:,}: allow "
@@ -190,7 +192,10 @@ class DecodedParts:
             ) from error
         except OSError as error:
             if not asked and error.errno in _NO_ROOM:
-                _warn(f"they cannot be kept in {self._folder}: {error.strerror}")
+                _warn(
+                    f"they cannot be kept in {self._folder}: {error.strerror}; make room, or name another cache folder "
+                    "(--cache, NEARBIT_CACHE)"
+                )
                 return None
             raise InputError(
                 f"decoded images cannot be kept in {self._folder}: {error.strerror or error}; make room, name another "
@@ -211,10 +216,7 @@ class DecodedParts:
 
 def _warn(why: str) -> None:
     """Say that images are not kept."""
-    warnings.warn(
-        f"images are decoded in each epoch, not once: {why} (--keep-decoded MB allows more, 0 asks for this)",
-        stacklevel=2,
-    )
+    warnings.warn(f"images are decoded in each epoch, not once: {why} (--keep-decoded 0 says no more)", stacklevel=2)
 
 
 class _Decoded(NamedTuple):
