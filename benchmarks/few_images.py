@@ -4,9 +4,9 @@
     python benchmarks/few_images.py PHOTOS --backbone hf:MOBILENET
 
 Of a folder of photographs 60 are drawn, again and again; each way makes codes of their features alone. Recall counts
-which of the nearest by the cosine of the features are among the nearest by codes: within the
-60 (5 nearest), for 100 other photographs that search the 60 (5), and once the index has grown to 600 (10). Ties in
-distance go to the first. Prints a table of means and deviations over the draws, and writes all of them.
+which of the nearest by the cosine of the features are among the nearest by codes: within the 60 (5 nearest), for 100
+other photographs that search the 60 (5), and once the index has grown to 600 (10). Ties in distance go to the first.
+Prints a table of means and deviations over the draws, and writes all of them.
 """
 
 import argparse

@@ -155,11 +155,11 @@ def test_a_begun_index_of_another_model_is_not_gone_on_with(index, monkeypatch):
     other = random_model(n_bits=16, seed=2)
 
     def interrupted(*_):
-        raise KeyboardInterrupt
+        raise KeyboardInterrupt("at the end")
 
     with monkeypatch.context() as patch:
         patch.setattr(reencoding, "succeed", interrupted)
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(KeyboardInterrupt, match="at the end"):
             reencode(index, other)
     assert Path(f"a.index{ENDING}").is_file()
     reencode(index, NEW)

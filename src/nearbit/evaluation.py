@@ -31,9 +31,9 @@ SHOWN = ("tie_aware_map", "map_database_order")
 """Figures that are shown as text."""
 
 _ROOT = ""
+"""What superclasses lie below; no class has a blank name."""
 _ABOVE = "\0"
 """Begins the name of a superclass as a node, so that a class of the same name is another node below it."""
-"""What superclasses lie below; no class has a blank name."""
 
 
 @dataclass(frozen=True, repr=False)

@@ -71,11 +71,11 @@ def test_an_import_that_was_ended_is_gone_on_with(codes, monkeypatch):
     def ends(index, *arguments, **options):
         calls.append(1)
         if len(calls) == 3:
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt("third call")
         return add(index, *arguments, **options)
 
     monkeypatch.setattr(Index, "add", ends)
-    with made_for(codes) as index, pytest.raises(KeyboardInterrupt):
+    with made_for(codes) as index, pytest.raises(KeyboardInterrupt, match="third call"):
         import_folder(index, read_folder(codes))
     monkeypatch.setattr(Index, "add", add)
     with open_index("made.index") as index:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from interrupted import Interrupted
 from same_models import assert_same, history_of
 
 from nearbit.attacks import Budget, pgd
@@ -13,10 +14,6 @@ from nearbit.training.distributed.processes import Processes
 from nearbit.training.terms.adversary import Adversary, check_adversarial
 
 ON = {"adversarial": 8.0, "adversarial_steps": 2, "head": "linear"}
-
-
-class Interrupted(Exception):
-    """Raised from the progress callback."""
 
 
 class Flat(torch.nn.Module):

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from interrupted import Interrupted, stop_after
 from same_models import assert_same
 from torch import nn
 from torch._dynamo.utils import counters
@@ -16,17 +17,9 @@ from tiny_data import tiny_dataset, tiny_split
 CPU = torch.device("cpu")
 
 
-class Interrupted(RuntimeError):
-    """Stands for a process that is killed."""
-
-
 @pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # torch's own, while inductor traces
 @pytest.mark.parametrize("backend", ["aot_eager", pytest.param("inductor", marks=pytest.mark.slow)])
 def test_a_compiled_run_is_the_plain_one_but_for_roundings_and_resumes(run, tmp_path, monkeypatch, backend):
-    def stop(stage, done, total):
-        if stage.startswith("Training") and done == 2:
-            raise Interrupted(stage)
-
     monkeypatch.setattr(compiling, "BACKEND", backend)  # without a C++ compiler in the quick one
     monkeypatch.setattr("nearbit.training.context.check_compiler", lambda device: None)
     monkeypatch.setattr(trainer, "CHECKPOINT_SECONDS", 0.0)
@@ -41,7 +34,7 @@ def test_a_compiled_run_is_the_plain_one_but_for_roundings_and_resumes(run, tmp_
     assert (plain.record["options"].get("compile"), compiled.record["options"]["compile"]) == (None, True)
     assert plain.record["run_key"] != compiled.record["run_key"]
     with pytest.raises(Interrupted, match="Training"):
-        run("csq", "scratch", epochs=3, compile=True, checkpoint=tmp_path / "kept", progress=stop)
+        run("csq", "scratch", epochs=3, compile=True, checkpoint=tmp_path / "kept", progress=stop_after(2))
     assert_same(run("csq", "scratch", epochs=3, compile=True, checkpoint=tmp_path / "kept"), compiled)
     compiled.save(tmp_path / "a.model")
     assert load_model(tmp_path / "a.model").model_id == compiled.model_id

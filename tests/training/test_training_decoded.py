@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from interrupted import Interrupted, stop_after
 from PIL import Image
 from same_models import assert_same
 
@@ -120,13 +121,6 @@ def test_batches_and_plain_outputs_are_those_without(photos, tmp_path, workers):
 
 
 def test_a_run_is_the_same_with_and_without_and_goes_on_the_other_way(run, photos, tmp_path, monkeypatch):
-    class Interrupted(Exception):
-        pass
-
-    def stop(stage, done, total):
-        if stage.startswith("Training") and done == 2:
-            raise Interrupted(stage)
-
     data = replace(photos, source=Counting(photos.source))
     monkeypatch.setattr(trainer, "CHECKPOINT_SECONDS", 0.0)
     without = run("csq", "scratch", data=data, epochs=3, keep_decoded=0)
@@ -139,7 +133,7 @@ def test_a_run_is_the_same_with_and_without_and_goes_on_the_other_way(run, photo
     assert max(data.source.reads.values()) <= 2  # once to guess the size, once to keep
     assert data.source.reads.total() <= decoded_anew - 2 * train - validation + min(train, 2 * decoded.SAMPLE)
     with pytest.raises(Interrupted, match="Training"):
-        run("csq", "scratch", data=data, epochs=3, keep_decoded=0, checkpoint=tmp_path / "c", progress=stop)
+        run("csq", "scratch", data=data, epochs=3, keep_decoded=0, checkpoint=tmp_path / "c", progress=stop_after(2))
     assert_same(run("csq", "scratch", data=data, epochs=3, keep_decoded=5, checkpoint=tmp_path / "c"), without)
 
 

@@ -6,6 +6,7 @@ import signal
 import numpy as np
 import pytest
 import torch
+from interrupted import Interrupted, stop_after
 from PIL import Image
 from same_models import assert_same
 
@@ -52,17 +53,10 @@ def test_batches_are_the_same_however_many_processes_decode_them():
 
 @pytest.mark.slow
 def test_a_run_with_workers_is_the_run_without_and_goes_on_with_another_number(run, tmp_path, monkeypatch):
-    class Interrupted(Exception):
-        pass
-
-    def stop(stage, done, total):
-        if stage.startswith("Training") and done == 2:
-            raise Interrupted(stage)
-
     monkeypatch.setattr(trainer, "CHECKPOINT_SECONDS", 0.0)
     undisturbed = run("csq", "scratch", epochs=3)
     with pytest.raises(Interrupted, match="Training"):
-        run("csq", "scratch", epochs=3, workers=2, checkpoint=tmp_path, progress=stop)
+        run("csq", "scratch", epochs=3, workers=2, checkpoint=tmp_path, progress=stop_after(2))
     resumed = run("csq", "scratch", epochs=3, workers=1, checkpoint=tmp_path)
     assert_same(resumed, undisturbed)
     assert "workers" not in resumed.record["options"]

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 import torch
+from interrupted import Interrupted, stop_after
 from same_models import assert_same
 from torch import nn
 
@@ -114,20 +115,12 @@ def test_weights_of_a_loss_are_learnt_and_become_centers_and_nothing_more_of_the
     assert not [name for name in model.network.state_dict() if "vectors" in name]
 
 
-class Interrupted(Exception):
-    """Raised from the progress callback."""
-
-
 def test_weights_of_a_loss_resume_to_the_last_bit(frozen, feature_cache, tmp_path, monkeypatch):
     monkeypatch.setattr(trainer, "CHECKPOINT_SECONDS", 0.0)
 
-    def interrupt(stage, done, total):
-        if stage.startswith("Training") and done == 2:
-            raise Interrupted(stage)
-
     undisturbed = train_with(proxy_method(), frozen, feature_cache)
     with pytest.raises(Interrupted, match="Training own"):
-        train_with(proxy_method(), frozen, feature_cache, checkpoint=tmp_path, progress=interrupt)
+        train_with(proxy_method(), frozen, feature_cache, checkpoint=tmp_path, progress=stop_after(2))
     assert_same(train_with(proxy_method(), frozen, feature_cache, checkpoint=tmp_path), undisturbed)
 
 

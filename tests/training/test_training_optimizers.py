@@ -4,6 +4,7 @@ from dataclasses import fields, replace
 
 import pytest
 import torch
+from interrupted import Interrupted, stop_after
 from same_models import assert_same
 from torch import nn
 
@@ -68,18 +69,11 @@ def test_steps_are_those_of_the_formulas(name):
 
 @pytest.mark.parametrize("name", ["sgd", "rmsprop"])
 def test_training_goes_on_from_a_checkpoint_to_the_same_bits(run, tmp_path, monkeypatch, name):
-    class Interrupted(Exception):
-        pass
-
-    def stop(stage, done, total):
-        if stage.startswith("Training") and done == 3:
-            raise Interrupted(stage)
-
     monkeypatch.setattr(trainer, "CHECKPOINT_SECONDS", 0.0)
     settings = {"epochs": 4, "optimizer": name, "learning_rate": 1e-3, "weight_decay": 0.1}
     undisturbed = run("csq", "scratch", **settings)
     with pytest.raises(Interrupted, match="Training"):
-        run("csq", "scratch", checkpoint=tmp_path, progress=stop, **settings)
+        run("csq", "scratch", checkpoint=tmp_path, progress=stop_after(3), **settings)
     assert_same(run("csq", "scratch", checkpoint=tmp_path, **settings), undisturbed)
     assert undisturbed.record["schedule"]["optimizer"] == name
     assert undisturbed.record["options"]["optimizer"] == name

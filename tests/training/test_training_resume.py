@@ -2,16 +2,13 @@
 
 import pytest
 import torch
+from interrupted import Interrupted
 from safetensors.torch import save
 from same_models import assert_same
 
 from nearbit.errors import TrainingError
 from nearbit.files.writing import write_checked
 from nearbit.training import checkpoint, trainer
-
-
-class Interrupted(Exception):
-    """Raised from the progress callback."""
 
 
 def after_epoch(number, head=""):

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from interrupted import Interrupted
 from same_models import assert_same
 
 from nearbit.centers import certify, similarity_correlation
@@ -16,10 +17,6 @@ from nearbit.training import TrainOptions, plan, train, trainer
 from nearbit.training.baseline import UNUSED, UNUSED_BY_PROJECTIONS
 from nearbit.training.stages.given import reference_similarity
 from tiny_data import dataset_of, tiny_dataset, tiny_labels, tiny_pixels, tiny_split
-
-
-class Interrupted(Exception):
-    """Raised from the progress callback."""
 
 
 @pytest.fixture

@@ -103,11 +103,17 @@ _CUB200 = Archive(
 )
 
 
-def _coco_pictures(part: str, sha256: str, n_bytes: int) -> Archive:
+def _pictures(url: str, checksum: str, n_bytes: int, folder: str, *, published: str = _TFDS) -> Archive:
+    """Return an archive of the JPEGs of one folder, which keeps its name."""
     return Archive(
-        url=f"http://images.cocodataset.org/zips/{part}.zip", checksum=f"sha256:{sha256}", published=_TFDS,
-        n_bytes=n_bytes, folder=f"coco{part[-4:]}/{part}", inside=part, files={}, pictures="*",
+        url=url, checksum=checksum, published=published, n_bytes=n_bytes, folder=folder,
+        inside=folder.rpartition("/")[2], files={}, pictures="*",
     )  # fmt: skip
+
+
+def _coco_pictures(part: str, sha256: str, n_bytes: int) -> Archive:
+    url = f"http://images.cocodataset.org/zips/{part}.zip"
+    return _pictures(url, f"sha256:{sha256}", n_bytes, f"coco{part[-4:]}/{part}")
 
 
 def _coco_annotations(year: int, sha256: str, n_bytes: int, most: int) -> Archive:
@@ -147,15 +153,12 @@ _MIRFLICKR = (
         folder="mirflickr25k/annotations",
         files={f"{label}.txt": 1_000_000 for label in MIRFLICKR_LABELS},
     ),
-    Archive(
-        url="https://press.liacs.nl/mirflickr/mirflickr25k.v3b/mirflickr25k.zip",
-        checksum="md5:a23d0a8564ee84cda5622a6c2f947785",
+    _pictures(
+        "https://press.liacs.nl/mirflickr/mirflickr25k.v3b/mirflickr25k.zip",
+        "md5:a23d0a8564ee84cda5622a6c2f947785",
+        3_069_184_257,
+        "mirflickr25k/mirflickr",
         published=_OWN_PAGE,
-        n_bytes=3_069_184_257,
-        folder="mirflickr25k/mirflickr",
-        inside="mirflickr",
-        files={},
-        pictures="*",
     ),
 )
 
@@ -170,15 +173,11 @@ def _flowers(name: str, sha256: str, n_bytes: int) -> Archive:
 _FLOWERS = (
     _flowers("imagelabels.mat", "4903e94206bac23bf772aadf06451916df56b58fc483a62db32a97b82656651d", 502),
     _flowers("setid.mat", "46b8678f91fd95d3c8f4feab80d271a6c834a1dd896fe29fd3e6ad9ce5c8dccd", 14_989),
-    Archive(
-        url="https://www.robots.ox.ac.uk/~vgg/data/flowers/102/102flowers.tgz",
-        checksum="sha256:2d01ecc807db462958cfe3d92f57a8c252b4abd240eb955770201e45f783b246",
-        published=_TFDS,
-        n_bytes=344_862_509,
-        folder="flowers102/jpg",
-        inside="jpg",
-        files={},
-        pictures="*",
+    _pictures(
+        "https://www.robots.ox.ac.uk/~vgg/data/flowers/102/102flowers.tgz",
+        "sha256:2d01ecc807db462958cfe3d92f57a8c252b4abd240eb955770201e45f783b246",
+        344_862_509,
+        "flowers102/jpg",
     ),
 )
 
@@ -192,15 +191,11 @@ _PETS = (
         inside="annotations",
         files=dict.fromkeys(("list.txt", "trainval.txt", "test.txt"), _TABLE_MOST),
     ),
-    Archive(
-        url="https://www.robots.ox.ac.uk/~vgg/data/pets/data/images.tar.gz",
-        checksum="sha256:67195c5e1c01f1ab5f9b6a5d22b8c27a580d896ece458917e61d459337fa318d",
-        published=_TFDS,
-        n_bytes=791_918_971,
-        folder="oxford-pets/images",
-        inside="images",
-        files={},
-        pictures="*",
+    _pictures(
+        "https://www.robots.ox.ac.uk/~vgg/data/pets/data/images.tar.gz",
+        "sha256:67195c5e1c01f1ab5f9b6a5d22b8c27a580d896ece458917e61d459337fa318d",
+        791_918_971,
+        "oxford-pets/images",
     ),
 )
 
