@@ -1,4 +1,7 @@
-"""Several processes that work on tasks; what becomes of the task of one that dies is decided by who gave it."""
+"""Several processes that work on tasks: in any order, or in that of the tasks, some ahead of what is asked for.
+
+Each has a pipe of its own and they share no lock, so that the death of one never keeps anyone waiting.
+"""
 
 import os
 import signal
@@ -6,10 +9,11 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from multiprocessing import get_context, parent_process
+from multiprocessing import AuthenticationError, get_context, parent_process
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, final
+from weakref import finalize
 
 Task = TypeVar("Task")
 Answer = TypeVar("Answer")
@@ -71,6 +75,64 @@ def run_in_processes(
                     _give(workers[place], waiting)
 
 
+class ProcessDied(Exception):
+    """A process ended without a word; `exit_code` is that of a signal, the number below 0."""
+
+    def __init__(self, exit_code: int | None) -> None:
+        self.exit_code = exit_code
+        super().__init__(f"a process ended without a word (exit code {exit_code})")
+
+
+@final
+class OrderedPool(Generic[Task, Answer]):
+    """Processes that answer tasks in the order of these, each some ahead of the one that is asked for.
+
+    They start with the first tasks and stay until this object goes, or one of them dies.
+    """
+
+    def __init__(self, make: Make[Task, Answer], n_processes: int, *, ahead: int) -> None:
+        """Take what makes, in each process, what works on tasks, how many processes, and how many tasks each has."""
+        self._start = _Start(make, {})
+        self._n_processes, self._ahead = n_processes, ahead
+        self.workers: list[Worker[Task]] = []
+        self._owed: list[Worker[Task]] = []
+        self._end = finalize(self, _end, self.workers)
+
+    def answers(self, tasks: Sequence[Task]) -> Iterator[Answer]:
+        """Yield what came of each task. What an earlier call was left with goes unread.
+
+        Raises:
+            ProcessDied: a process ended; other tasks can be given again, to new ones.
+        """
+        while len(self.workers) < self._n_processes:
+            self.workers.append(self._start())
+        while self._owed:
+            self._take()
+        n_ahead = self._n_processes * self._ahead
+        for place in range(min(n_ahead, len(tasks))):
+            self._send(place, tasks[place])
+        for place in range(len(tasks)):
+            answer: Answer = self._take()
+            if place + n_ahead < len(tasks):
+                self._send(place + n_ahead, tasks[place + n_ahead])
+            yield answer
+
+    def _send(self, place: int, task: Task) -> None:
+        worker = self.workers[place % self._n_processes]
+        _give(worker, [task])
+        self._owed.append(worker)
+
+    def _take(self) -> Any:
+        """Return the answer that is due next."""
+        worker = self._owed.pop(0)
+        answer = _answer(worker)
+        if answer is None:
+            self._owed.clear()
+            _end(self.workers)
+            raise ProcessDied(worker.process.exitcode)
+        return answer[0]
+
+
 @dataclass(frozen=True)
 class _Start:
     """Starts processes."""
@@ -97,7 +159,7 @@ def _answer(worker: Worker[Any]) -> tuple[Any] | None:
     """Return what a worker says of its task, in a tuple; None where it died."""
     try:
         return (worker.line.recv(),)
-    except (EOFError, OSError):
+    except (EOFError, OSError, AuthenticationError):  # the last two: of a tensor whose process is no longer there
         return None
 
 
@@ -107,12 +169,19 @@ def _workers(start: _Start, number: int) -> Iterator[list[Worker[Any]]]:
     try:
         yield workers
     finally:
-        for worker in workers:
-            worker.line.close()
-            worker.process.join(timeout=1)
-            if worker.process.is_alive():
-                worker.process.terminate()
-                worker.process.join()
+        _end(workers)
+
+
+def _end(workers: list[Worker[Any]]) -> None:
+    """End processes: those that have nothing to do by themselves, others that do not end soon by a signal."""
+    for worker in workers:
+        worker.line.close()
+    for worker in workers:
+        worker.process.join(timeout=1)
+        if worker.process.is_alive():
+            worker.process.terminate()
+            worker.process.join()
+    workers.clear()
 
 
 def _work(environment: dict[str, str], make: Make[Any, Any], line: Connection) -> None:

@@ -66,7 +66,7 @@ def test_a_run_with_workers_is_the_run_without_and_goes_on_with_another_number(r
 def test_a_damaged_image_is_named(tmp_path):
     for number in range(4):
         Image.fromarray(np.full((9, 9, 3), number, np.uint8)).save(tmp_path / f"{number}.png")
-    workers = Workers(reader_of(FileImages(tmp_path, ("0.png", "1.png", "2.png", "3.png"))), 1, CPU)
+    workers = Workers(reader_of(FileImages(tmp_path, ("0.png", "1.png", "2.png", "3.png"))), 1)
     plan = [[Shown(0, 0, 0, 0), Shown(1, 0, 0, 0)], [Shown(2, 0, 0, 0), Shown(3, 0, 0, 0)]]
     assert [tuple(batch.shape) for batch in workers.batches(plan)] == [(2, 3, 8, 8)] * 2
     (tmp_path / "2.png").write_bytes(b"no image")
@@ -75,15 +75,31 @@ def test_a_damaged_image_is_named(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_process_that_is_killed_is_an_error_that_says_what_to_do():
-    workers = Workers(reader_of(noise(40)), 1, CPU)
+def test_a_process_that_is_killed_is_an_error_that_says_what_to_do_where_the_next_batch_is_asked_for():
+    reader = reader_of(noise(40))
     plan = [[Shown(row, 0, epoch, 0) for row in range(40)] for epoch in range(30)]
-    batches = workers.batches(plan)
-    next(batches)
-    for process in workers._loader._iterator._workers:
-        os.kill(process.pid, signal.SIGKILL)
-    with pytest.raises(TrainingError, match=r"a process that decodes images has died .*--workers"):
-        list(batches)
+    for n_workers, n_seen in ((1, 1), (2, 3)):
+        workers = Workers(reader, n_workers)
+        batches = workers.batches(plan)
+        for _ in range(n_seen):
+            next(batches)
+        for worker in workers._pool.workers:
+            os.kill(worker.process.pid, signal.SIGKILL)
+            worker.process.join()  # nothing is raised here, nor by what training does before it asks
+        with pytest.raises(TrainingError, match=r"ended without a word \(exit code -9\).* \(--workers\)"):
+            list(batches)
+        assert len(list(workers.batches(plan[:2]))) == 2  # others take their place
+
+
+@pytest.mark.slow
+def test_an_epoch_that_is_left_halfway_is_not_seen_in_the_next():
+    reader = reader_of(noise(6))
+    plan = [[Shown(row, 0, epoch, 0) for row in range(6)] for epoch in range(20)]
+    workers = Workers(reader, 2)
+    next(workers.batches(plan))
+    expected = [np.stack([reader.read(shown) for shown in batch]) for batch in plan[5:8]]
+    for one, other in zip(workers.batches(plan[5:8]), expected, strict=True):
+        assert np.array_equal(one.numpy(), other)
 
 
 def test_threads_and_the_cpu_pass_batches_on_as_they_are():

@@ -108,7 +108,7 @@ class PixelInputs:
         """
         self.plain = plain or {}
         self.dataset, self.reader, self.parts, self.device = dataset, reader, parts, device
-        self._workers = Workers(reader, n_workers, device) if n_workers else None
+        self._workers = Workers(reader, n_workers) if n_workers else None
 
     def batches(self, batches: Sequence[Positions], seed: int, epoch: int, n_views: int = 1) -> Iterator[Tensor]:
         """Yield uint8 pixels `(n, 3, size, size)`."""

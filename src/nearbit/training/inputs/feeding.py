@@ -4,18 +4,18 @@ What an image becomes depends on the seed, the epoch, its row and the view alone
 bit however many processes decode them, and after an interruption.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, final
+from typing import NamedTuple, final
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
 
 from nearbit.datasets import ImageSource
 from nearbit.errors import ImageError, TrainingError
 from nearbit.networks import Pixels, Preprocessing
+from nearbit.pool import OrderedPool, ProcessDied
 
 PREFETCHED = 4
 """Batches that each process has ready."""
@@ -54,38 +54,28 @@ class PixelReader:
         return self.preprocessing.augment(image, rng, mirror=self.mirror)
 
 
-class _Images(Dataset[Any]):
-    """What a process decodes: an image, or why it cannot be read."""
+@dataclass(frozen=True)
+class _Decoder:
+    """Makes, in a process, what decodes a batch into memory that this one shares with the first."""
 
-    def __init__(self, reader: PixelReader) -> None:
-        self.reader = reader
+    reader: PixelReader
 
-    def __getitem__(self, shown: Shown) -> Pixels | str:
-        try:
-            return self.reader.read(shown)
-        except ImageError as error:
-            return str(error)
+    def __call__(self) -> Callable[[list[Shown]], Tensor | str]:
+        torch.set_num_threads(1)
+        return self._decode
 
-
-class _Plan(Sampler[list[Shown]]):
-    """The batches of the epoch to come; the processes stay from one epoch to the next."""
-
-    def __init__(self) -> None:
-        self.batches: Sequence[list[Shown]] = ()
-
-    def __iter__(self) -> Iterator[list[Shown]]:
-        return iter(self.batches)
-
-    def __len__(self) -> int:
-        return len(self.batches)
-
-
-def _stacked(images: list[Pixels | str]) -> Tensor | str:
-    """Return the batch, or what is said of the first image in it that cannot be read."""
-    pixels = [image for image in images if not isinstance(image, str)]
-    if len(pixels) < len(images):
-        return next(image for image in images if isinstance(image, str))
-    return torch.from_numpy(np.stack(pixels))
+    def _decode(self, batch: list[Shown]) -> Tensor | str:
+        """Return the pixels, or what is said of the first image that cannot be read."""
+        size = self.reader.preprocessing.size
+        pixels = torch.empty((len(batch), 3, size, size), dtype=torch.uint8)
+        pixels.share_memory_()  # type: ignore[no-untyped-call]
+        places = pixels.numpy()
+        for place, shown in enumerate(batch):
+            try:
+                places[place] = self.reader.read(shown)
+            except ImageError as error:
+                return str(error)
+        return pixels
 
 
 @final
@@ -96,18 +86,8 @@ class Workers:
     `if __name__ == "__main__":`.
     """
 
-    def __init__(self, reader: PixelReader, n_workers: int, device: torch.device) -> None:
-        self._plan = _Plan()
-        self._loader: DataLoader[Any] = DataLoader(
-            _Images(reader),
-            batch_sampler=self._plan,
-            num_workers=n_workers,
-            collate_fn=_stacked,
-            pin_memory=device.type == "cuda",
-            prefetch_factor=PREFETCHED,
-            persistent_workers=True,
-            multiprocessing_context="spawn",
-        )
+    def __init__(self, reader: PixelReader, n_workers: int) -> None:
+        self._pool: OrderedPool[list[Shown], Tensor | str] = OrderedPool(_Decoder(reader), n_workers, ahead=PREFETCHED)
 
     def batches(self, plan: Sequence[list[Shown]]) -> Iterator[Tensor]:
         """Yield the pixels of each batch, uint8 `(n, 3, size, size)`, in order.
@@ -115,16 +95,15 @@ class Workers:
         Raises:
             TrainingError: an image cannot be read, or a process has died.
         """
-        self._plan.batches = plan
         try:
-            for batch in self._loader:
+            for batch in self._pool.answers(plan):
                 if isinstance(batch, str):
                     raise TrainingError(UNREADABLE.format(batch))
                 yield batch
-        except RuntimeError as error:
+        except ProcessDied as error:
             raise TrainingError(
-                f"a process that decodes images has died ({error}): repeat the command to go on, with fewer of them "
-                "(--workers) where memory is short"
+                f"a process that decodes images ended without a word (exit code {error.exit_code}), perhaps for want "
+                "of memory or of room in /dev/shm: repeat the command to go on, with fewer of them (--workers)"
             ) from error
 
 
