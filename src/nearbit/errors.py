@@ -72,13 +72,14 @@ def said_of(error: Exception) -> str:
 def did_you_mean(name: str, known: list[str] | tuple[str, ...]) -> str:
     """Return " Did you mean 'x'?" for the known name nearest to `name`, or an empty string where none is near.
 
-    Of equally near ones it is one that begins alike: the first letter is seldom mistyped.
+    Capitals count for nothing. Of equally near ones it is one that begins alike: the first letter is seldom mistyped.
     """
     import difflib
 
-    near = difflib.get_close_matches(name, known, n=3)
+    name, spelled = name.lower(), {one.lower(): one for one in known}
+    near = difflib.get_close_matches(name, spelled, n=3)
     if not near:
         return ""
     nearest = difflib.SequenceMatcher(None, near[0], name).ratio()
     equal = [one for one in near if difflib.SequenceMatcher(None, one, name).ratio() >= nearest - 1e-9]
-    return f" Did you mean {next((one for one in equal if one[:1] == name[:1]), near[0])!r}?"
+    return f" Did you mean {spelled[next((one for one in equal if one[:1] == name[:1]), near[0])]!r}?"

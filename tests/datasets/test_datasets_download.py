@@ -353,6 +353,20 @@ def test_the_longest_leftover_is_taken_and_the_others_are_removed(tmp_path: Path
     assert not [path for path in kept.iterdir() if path.is_file()]
 
 
+def test_each_part_of_the_work_is_told(tmp_path: Path, stands_in) -> None:
+    (_, archive) = stands_in("oxford-pets", pets(tmp_path / "pets"))
+    told: dict[str, list[tuple[int, int]]] = {}
+    place = fetch(archive, tmp_path / "cache", lambda stage, *at: told.setdefault(stage, []).append(at))
+    n_files = sum(path.is_file() for path in place.rglob("*"))
+    assert list(told) == [
+        f"{part} {archive.name}{end}"
+        for part, end in (("downloading", ""), ("unpacking", ""), ("writing", " to the disk"))
+    ]
+    for part in ("unpacking", "writing"):
+        (steps,) = (steps for stage, steps in told.items() if stage.startswith(part))
+        assert steps == [(done, n_files) for done in range(1, n_files + 1)]
+
+
 def test_of_two_that_fetch_one_set_the_second_waits(tmp_path: Path, stands_in) -> None:
     (_, archive) = stands_in("oxford-pets", pets(tmp_path / "pets"))
     second, found = [], []
@@ -371,5 +385,6 @@ def test_of_two_that_fetch_one_set_the_second_waits(tmp_path: Path, stands_in) -
     place = fetch(archive, tmp_path / "cache", progress)
     second[0].join(60)
     assert found == [place]
-    assert not steps
+    waiting = f"waiting for the process that fetches {archive.name}"
+    assert steps == [(waiting, 0, 1), (waiting, 1, 1)]
     assert [path.name for path in (tmp_path / "cache").iterdir()] == ["oxford-pets"]

@@ -101,6 +101,7 @@ def test_random_weights_follow_torchs_seed():
     [
         ("resnet-18", r" Did you mean 'resnet18'\?"),
         ("resnet19", r" Did you mean 'resnet18'\?"),
+        ("ResNet-34", r" Did you mean 'resnet34'\?"),
         ("smal", r" Did you mean 'small'\?"),
         ("efficientnet", ""),
         ("hf:", ""),

@@ -248,6 +248,8 @@ class Bars:
         now = time.monotonic()
         if stage != self._stage:
             self._stage, self._began, self._said, self._first = stage, now, now, done
+            if stage.startswith("waiting"):
+                echo(stage)
         if now - self._said >= LOG_SECONDS and self._first < done < total:
             self._said = now
             left = (now - self._began) / (done - self._first) * (total - done)

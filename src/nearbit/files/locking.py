@@ -4,7 +4,7 @@ import contextlib
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,16 +12,24 @@ _POLL_SECONDS = 0.05
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
+def locked(path: Path, waits: Callable[[bool], None] = lambda _: None) -> Iterator[None]:
     """Hold a lock file, which is removed afterwards; who comes meanwhile waits.
 
     On a file system without locks nothing is locked.
 
+    Args:
+        path: the lock file.
+        waits: called where another holds it: with True before waiting for it, and with False after that.
+
     Raises:
         OSError: the lock file cannot be made.
     """
-    while (file := _taken(path)) is None:
-        time.sleep(_POLL_SECONDS)
+    file = _taken(path)
+    if file is None:
+        waits(True)
+        while (file := _taken(path)) is None:
+            time.sleep(_POLL_SECONDS)
+        waits(False)
     try:
         yield
     finally:

@@ -145,12 +145,16 @@ def write_json(path: Path, value: Any, *, indent: int | None = 2) -> None:
 
 
 @contextmanager
-def whole_folder(path: Path) -> Iterator[Path]:
+def whole_folder(path: Path, synced: Callable[[int, int], None] = lambda *_: None) -> Iterator[Path]:
     """Give a folder to fill beside `path`; on success it takes the place of `path`, on failure it is removed.
 
     At each instant `path` is the folder that stood there or the new one, whole: the two change places in one step.
     Where the system has no such step (Windows, some network drives), a kill in between leaves the old folder beside
     `path`, and who opens `path` next puts it back; see `restore_folder`. Of a link, what it leads to is replaced.
+
+    Args:
+        path: where the folder is to stand.
+        synced: called with (files done, files in all) as what was filled in is made durable.
     """
     target = behind_links(path)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -160,7 +164,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
         aside.mkdir()
         try:
             yield aside
-            _sync_all(aside)
+            _sync_all(aside, synced)
             put_in_place(aside, target)
             sync_folder(target.parent)
             remove_orphans(target.parent, target.name)
@@ -168,13 +172,17 @@ def whole_folder(path: Path) -> Iterator[Path]:
             remove(aside)
 
 
-def _sync_all(folder: Path) -> None:
+def _sync_all(folder: Path, synced: Callable[[int, int], None]) -> None:
     """Make a folder with all that is in it durable."""
-    for place, _, names in os.walk(folder):
+    found = [(Path(place), names) for place, _, names in os.walk(folder)]
+    done, total = 0, sum(len(names) for _, names in found)
+    for place, names in found:
         for name in names:
-            with open(Path(place, name), "rb+") as handle:
+            with open(place / name, "rb+") as handle:
                 os.fsync(handle.fileno())
-        sync_folder(Path(place))
+            done += 1
+            synced(done, total)
+        sync_folder(place)
 
 
 def behind_links(path: Path) -> Path:

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from nearbit.datasets.download.archives import NOT_FETCHED, SETS, Archive, ArchiveSet
@@ -46,7 +47,8 @@ def fetch(archive: Archive, target: Path, progress: Progress = silent) -> Path:
     Args:
         archive: what to fetch.
         target: the folder that keeps it; what stands there already is left as it is.
-        progress: called as ("downloading …", bytes done, bytes in all) and ("unpacking …", files done, files).
+        progress: called as ("downloading …", bytes done, bytes in all), ("unpacking …", files done, files) and
+            ("writing … to the disk", files done, files); ("waiting for …", 0, 1) where another process fetches it.
 
     Returns:
         The folder of the files, or the plain file.
@@ -60,7 +62,9 @@ def fetch(archive: Archive, target: Path, progress: Progress = silent) -> Path:
     packed = _packed(archive, target)
     try:
         packed.parent.mkdir(parents=True, exist_ok=True)
-        with locked(packed.with_name(f".{packed.name}.lock")):
+        waiting = f"waiting for the process that fetches {archive.name}"
+        lock = packed.with_name(f".{packed.name}.lock")
+        with locked(lock, lambda begins: progress(waiting, 0 if begins else 1, 1)):
             if not place.exists():  # else another process has fetched it meanwhile
                 _fetch(archive, packed, place, progress)
     except OSError as error:
@@ -75,7 +79,8 @@ def _fetch(archive: Archive, packed: Path, place: Path, progress: Progress) -> N
     if archive.is_plain:
         return
     try:
-        with whole_folder(place) as folder:
+        synced = partial(progress, f"writing {archive.name} to the disk")
+        with whole_folder(place, synced) as folder:
             unpack(archive, packed, folder, progress)
     except DataError:  # what is in it is wrong; after any other end it is whole, and the next try takes it
         packed.unlink(missing_ok=True)
