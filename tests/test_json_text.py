@@ -40,6 +40,15 @@ def test_text_that_can_be_used_is_its_value(text, value):
     assert parse_json(text, "it", DataError) == value
 
 
+def test_members_that_nobody_asked_for_are_dropped(tmp_path):
+    text = '{"a": {"x": 1.5, "b": [{"x": [2, {"a": 3}], "b": 4}, 5]}, "x": null}'
+    kept = {"a": {"b": [{"b": 4}, 5]}}
+    assert parse_json(text, "it", DataError, members=("a", "b")) == kept
+    (tmp_path / "a.json").write_text(text)
+    assert read_json(tmp_path / "a.json", "the description", DataError, members=("a", "b")) == kept
+    assert parse_json(text, "it", DataError, members=()) == {}
+
+
 def test_a_file_that_cannot_be_read_is_the_same_error(tmp_path):
     with pytest.raises(BundleError, match=r"the description .*none\.json cannot be read: No such file"):
         read_json(tmp_path / "none.json", "the description", BundleError)

@@ -2,6 +2,8 @@
 
 import json
 import re
+from collections.abc import Collection
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,14 @@ _ESCAPED = re.compile(r"\\u(?:0000|[dD][89abAB][0-9a-fA-F]{2}|[dD][c-fC-F][0-9a-
 """An escape that may give a NUL or half of a surrogate pair: only then the texts are looked at one by one."""
 
 
-def parse_json(text: str | bytes, what: str, error: type[NearbitError], *, any_text: bool = False) -> Any:
+def parse_json(
+    text: str | bytes,
+    what: str,
+    error: type[NearbitError],
+    *,
+    any_text: bool = False,
+    members: Collection[str] | None = None,
+) -> Any:
     """Return the value that a JSON text stands for.
 
     Args:
@@ -19,6 +28,7 @@ def parse_json(text: str | bytes, what: str, error: type[NearbitError], *, any_t
         what: names the text in messages, such as "the split file birds.json".
         error: the class of error to raise.
         any_text: pass on texts that cannot be kept: for a reader that leaves out single rows, by `unstorable`.
+        members: names of what objects are to have; whatever else they have takes no memory. None: all.
 
     Raises:
         NearbitError: of the class `error`: not UTF-8, not JSON, NaN or an infinity, a number or a nesting beyond what
@@ -27,7 +37,8 @@ def parse_json(text: str | bytes, what: str, error: type[NearbitError], *, any_t
     try:
         if isinstance(text, bytes):
             text = text.decode("utf-8-sig")
-        value = json.loads(text, parse_constant=_refuse_constant)
+        pairs = None if members is None else partial(_only, frozenset(members))
+        value = json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=pairs)
         if not any_text and (_ESCAPED.search(text) or unstorable(text)):
             _check_texts(value)
     except UnicodeDecodeError as wrong:
@@ -43,7 +54,14 @@ def parse_json(text: str | bytes, what: str, error: type[NearbitError], *, any_t
     return value
 
 
-def read_json(path: Path, what: str, error: type[NearbitError], *, any_text: bool = False) -> Any:
+def read_json(
+    path: Path,
+    what: str,
+    error: type[NearbitError],
+    *,
+    any_text: bool = False,
+    members: Collection[str] | None = None,
+) -> Any:
     """Return the value in a JSON file; see `parse_json`. A file that cannot be opened is the same error.
 
     Args:
@@ -51,13 +69,17 @@ def read_json(path: Path, what: str, error: type[NearbitError], *, any_text: boo
         what: names its kind in messages, such as "the split file"; the path is added.
         error: the class of error to raise.
         any_text: as for `parse_json`.
+        members: as for `parse_json`.
     """
+    return parse_json(_content(path, what, error), f"{what} {path}", error, any_text=any_text, members=members)
+
+
+def _content(path: Path, what: str, error: type[NearbitError]) -> bytes:
     try:
-        content = path.read_bytes()
+        return path.read_bytes()
     except (OSError, MemoryError) as wrong:
         said = wrong.strerror if isinstance(wrong, OSError) else "it does not fit into memory"
         raise error(f"{what} {path} cannot be read: {said}") from wrong
-    return parse_json(content, f"{what} {path}", error, any_text=any_text)
 
 
 def json_or_text(text: str, what: str, error: type[NearbitError]) -> Any:
@@ -84,6 +106,10 @@ def unstorable(text: str) -> str | None:
     except UnicodeEncodeError as wrong:
         return f"it has half of a surrogate pair or a byte that is not UTF-8 (at character {wrong.start + 1})"
     return None
+
+
+def _only(members: frozenset[str], pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    return {name: value for name, value in pairs if name in members}
 
 
 def _refuse_constant(name: str) -> None:
