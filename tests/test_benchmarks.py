@@ -89,11 +89,33 @@ def test_waiting_is_told_for_images_decoded_in_each_epoch_and_once(tmp_path, cap
     told = json.loads(out.read_text())
     assert told["kept_mb"] == pytest.approx(9 * 12 * 3 / 1e6)
     assert [(row["images"], row["step_ms"]) for row in told["rows"]] == [
-        ("anew", 0), ("kept", 0), ("anew", 1), ("kept", 1),
+        ("anew", 0), ("kept", 0), ("bare loop", 0), ("anew", 1), ("kept", 1), ("bare loop", 1),
     ]  # fmt: skip
     assert all(0 <= row["waiting"] <= 1 for row in told["rows"])
     assert list(told["cores_to_keep_up"]["kept"]) == ["1 ms"]
-    assert len(capsys.readouterr().out.splitlines()) == 6
+    assert len(capsys.readouterr().out.splitlines()) == 9
+
+
+def test_the_bare_loop_shows_the_images_of_its_plan(tmp_path):
+    pipeline = script("pipeline")
+    paths = []
+    for number in range(3):
+        paths.append(str(tmp_path / f"{number}.png"))
+        Image.fromarray(np.full((9, 12, 3), number, np.uint8)).save(paths[-1])
+    loop = pipeline.BareLoop(pipeline.BareImages(paths, 8), 0)
+    for plan in ([np.array([2, 0]), np.array([1, 1])], [np.array([0, 1])]):
+        batches = list(loop.batches(plan, 0, 0))
+        assert [tuple(batch.shape) for batch in batches] == [(2, 3, 8, 8)] * len(plan)
+        assert [batch[:, 0, 0, 0].tolist() for batch in batches] == [one.tolist() for one in plan]
+
+
+def test_made_annotations_are_read_by_both_sides(tmp_path):
+    annotations = script("annotations")
+    annotations.make(tmp_path / "instances.json", 3)
+    read = annotations.by_json(tmp_path / "instances.json")
+    assert len(read["images"]) == 3
+    assert len(read["annotations"]) == 21
+    assert len(annotations.by_nearbit(tmp_path / "instances.json").problems) == 3
 
 
 @pytest.fixture

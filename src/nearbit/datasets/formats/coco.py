@@ -10,7 +10,6 @@ from nearbit.errors import DataError
 from nearbit.json_text import read_json
 from nearbit.reading import ReadingOptions
 
-
 _MEMBERS = frozenset(
     {"images", "annotations", "categories", "id", "file_name", "name", "supercategory", "image_id", "category_id"}
 )
