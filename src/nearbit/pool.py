@@ -159,7 +159,7 @@ def _answer(worker: Worker[Any]) -> tuple[Any] | None:
     """Return what a worker says of its task, in a tuple; None where it died."""
     try:
         return (worker.line.recv(),)
-    except (EOFError, OSError, AuthenticationError):  # the last two: of a tensor whose process is no longer there
+    except (EOFError, ConnectionError, FileNotFoundError, AuthenticationError):  # of its line, or of memory it shared
         return None
 
 
@@ -190,12 +190,21 @@ def _work(environment: dict[str, str], make: Make[Any, Any], line: Connection) -
     os.environ.update(environment)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     run: Callable[[Any], Any] | None = None
+    while (task := _task(line)) is not None:
+        run = run or make()
+        answer = run(task)
+        try:
+            line.send(answer)
+        except ConnectionError:
+            return
+
+
+def _task(line: Connection) -> Any:
+    """Return the next task; None where there is none, or nobody any more who gives one."""
     try:
-        while (task := line.recv()) is not None:
-            run = run or make()
-            line.send(run(task))
+        return line.recv()
     except (EOFError, ConnectionError):
-        return
+        return None
 
 
 def _end_with_parent() -> None:

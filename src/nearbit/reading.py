@@ -78,6 +78,12 @@ class ReadingOptions:
     max_pixels: int | None = None
 
     def __post_init__(self) -> None:
+        for name in ("split_file", "images", "cache"):
+            given = getattr(self, name)
+            if isinstance(given, str):
+                object.__setattr__(self, name, Path(given))
+            elif given is not None and not isinstance(given, Path):
+                raise InputError(f"{name} must be a path, not {type(given).__name__}")
         level = self.class_level
         whole = isinstance(level, int) and not isinstance(level, bool) and level >= 1
         if level is not None and level not in ("first", "leaf") and not whole:

@@ -353,6 +353,17 @@ def test_the_longest_leftover_is_taken_and_the_others_are_removed(tmp_path: Path
     assert not [path for path in kept.iterdir() if path.is_file()]
 
 
+def test_an_archive_that_a_kill_left_beside_its_files_goes(tmp_path: Path, stands_in) -> None:
+    (*_, archive) = stands_in("oxford-pets", pets(tmp_path / "pets"))
+    options = ReadingOptions(cache=tmp_path / "cache", download=True)
+    kept = from_cache("oxford-pets", options).parent
+    whole = sorted(kept.rglob("*"))
+    for get in (lambda: fetch(archive, kept), lambda: from_cache("oxford-pets", options)):
+        (kept / archive.name).write_bytes(b"left")
+        get()
+        assert sorted(kept.rglob("*")) == whole
+
+
 def test_each_part_of_the_work_is_told(tmp_path: Path, stands_in) -> None:
     (_, archive) = stands_in("oxford-pets", pets(tmp_path / "pets"))
     told: dict[str, list[tuple[int, int]]] = {}

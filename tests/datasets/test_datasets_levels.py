@@ -8,6 +8,7 @@ from awkward_images import encoded, noisy
 
 from nearbit.datasets import Dataset, Split, load_dataset, load_images, make_split
 from nearbit.errors import DataError, InputError
+from nearbit.reading import ReadingOptions
 
 PARTS = ("train/cat/1.png", "train/dog/2.png", "train/dog/3.png", "val/cat/4.png", "test/dog/5.png", "test/cat/6.png")
 
@@ -110,6 +111,13 @@ def test_the_level_that_is_asked_for_is_taken(tmp_path: Path) -> None:
 def test_a_level_that_is_none_is_refused(tmp_path: Path, level: Any) -> None:
     with pytest.raises(InputError, match="class_level must be 'first', 'leaf' or the number of a folder from 1"):
         load_dataset(tmp_path, class_level=level)
+
+
+def test_a_path_may_be_a_text_and_nothing_else(tmp_path: Path) -> None:
+    options = ReadingOptions(images=str(tmp_path), cache=str(tmp_path), split_file=None)  # type: ignore[arg-type]
+    assert (options.images, options.cache) == (tmp_path, tmp_path)
+    with pytest.raises(InputError, match="images must be a path, not int"):
+        ReadingOptions(images=3)  # type: ignore[arg-type]
 
 
 def test_a_level_is_for_folders_only(tmp_path: Path) -> None:

@@ -69,6 +69,25 @@ def test_a_new_snapshot_takes_the_place_of_the_old_one(tmp_path, address):
         assert len(other) == 49
 
 
+def test_whatever_else_lies_there_stays(tmp_path):
+    folder = tmp_path / "birds"
+    folder.mkdir()
+    with filled(folder / "index-birds.sqlite") as index:
+        put(folder, "index-notes.sqlite", b"mine")
+        first = save_snapshot(index, folder)
+        index.remove([1])
+        second = save_snapshot(index, folder)
+        assert not (folder / first["file"]).exists()
+    assert {"index-birds.sqlite", "index-notes.sqlite", second["file"]} <= set(names_at(folder))
+    with open_index(folder / second["file"]) as index:  # somebody works on what is a snapshot
+        index.remove([2])
+        third = save_snapshot(index, folder)
+        expected = content(index)
+    with open_index(folder / second["file"]) as index:
+        assert content(index) == expected
+    assert restore_snapshot(tmp_path / "b.index", folder) == third
+
+
 @pytest.mark.parametrize("stage", ["aside", "file", "manifest"])
 def test_an_upload_that_is_cut_short_leaves_the_old_snapshot(tmp_path, address, monkeypatch, stage):
     with filled(tmp_path / "a.index") as index:

@@ -40,6 +40,20 @@ def test_a_compiled_run_is_the_plain_one_but_for_roundings_and_resumes(run, tmp_
     assert load_model(tmp_path / "a.model").model_id == compiled.model_id
 
 
+def test_many_runs_of_one_process_are_compiled(run, monkeypatch):
+    monkeypatch.setattr(compiling, "BACKEND", "eager")
+    monkeypatch.setattr("nearbit.training.context.check_compiler", lambda device: None)
+    for n_bits in (12, 13, 14, 15, 16, 17):  # of two sizes of a batch each: torch takes eight variants of a module
+        assert run("csq", "scratch", epochs=1, n_bits=n_bits, compile=True).n_bits == n_bits
+
+
+def test_too_many_variants_within_a_run_are_explained():
+    forward = compiled_forward(nn.Identity())
+    said = r"torch cannot compile this network \(.+\): leave --compile out"
+    with pytest.raises(TrainingError, match=said), explained():
+        _ = [forward(torch.zeros(size)) for size in range(2, 20)]
+
+
 def test_a_network_that_cannot_be_compiled_whole_says_so(tmp_path, monkeypatch):
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
 
@@ -69,7 +83,7 @@ def test_compiling_is_refused_where_it_would_do_nothing_or_is_not_possible(run, 
 
 
 def test_a_compiler_that_is_missing_is_an_error_before_training(monkeypatch, tmp_path, capsys):
-    monkeypatch.setenv("CXX", "no-such-compiler")
+    monkeypatch.setenv("CXX", " no-such-compiler")
     with pytest.raises(InputError, match=r"needs a C\+\+ compiler, and there is no no-such-compiler: install one"):
         check_compiler(CPU)
     arguments = ["--method", "csq", "--device", "cpu", "--bits", "12", "--backbone", "small", "--compile"]

@@ -63,6 +63,12 @@ def test_a_run_with_workers_is_the_run_without_and_goes_on_with_another_number(r
 
 
 @pytest.mark.slow
+def test_a_term_that_looks_at_other_images_leaves_the_batches_of_workers_alone(run):
+    given = {"epochs": 3, "n_bits": 40, "candidate_weight": 0.5, "radius_weight": 0.5}
+    assert_same(run("csq", "scratch", workers=2, **given), run("csq", "scratch", **given))
+
+
+@pytest.mark.slow
 def test_a_damaged_image_is_named(tmp_path):
     for number in range(4):
         Image.fromarray(np.full((9, 9, 3), number, np.uint8)).save(tmp_path / f"{number}.png")

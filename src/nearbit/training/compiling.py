@@ -31,7 +31,7 @@ def check_compiler(device: torch.device) -> None:
             )
     elif device.type != "cpu":
         raise InputError(f"networks are compiled for cpu and cuda, not for {device.type}: leave --compile out")
-    compiler = os.environ.get("CXX") or SYSTEM_COMPILERS.get(sys.platform, "g++")
+    compiler = os.environ.get("CXX", "").strip() or SYSTEM_COMPILERS.get(sys.platform, "g++")
     if shutil.which(shlex.split(compiler)[0]) is None:
         raise InputError(
             f"compiling a network (--compile) needs a C++ compiler, and there is no {compiler}: install one (Debian: "
@@ -42,19 +42,23 @@ def check_compiler(device: torch.device) -> None:
 def compiled_forward(module: nn.Module) -> Callable[[Tensor], Tensor]:
     """Return the forward pass of a module, to be compiled when it is called first; its weights stay the module's.
 
-    It is compiled whole, and anew for each size of a batch: what a step computes depends on no step before.
+    It is compiled whole, and anew for each size of a batch: what a step computes depends on no step before. What was
+    compiled before in this process is forgotten, since torch counts the variants of one kind of module together, and
+    takes no more than a few.
     """
+    torch.compiler.reset()
     return cast("Callable[[Tensor], Tensor]", torch.compile(module, fullgraph=True, dynamic=False, backend=BACKEND))
 
 
 @contextmanager
 def explained() -> Iterator[None]:
     """Turn a failure to compile within a block into a `TrainingError` that says what to do."""
-    from torch._dynamo.exc import TorchDynamoException  # takes a second, and torch tells of it nowhere else
+    from torch._dynamo import exc  # takes a second, and torch tells of them nowhere else
 
+    too_many = getattr(exc, "FailOnRecompileLimitHit", exc.TorchDynamoException)  # sizes of batches
     try:
         yield
-    except TorchDynamoException as error:
+    except (exc.TorchDynamoException, too_many) as error:
         said = [line.strip() for line in str(error).splitlines() if line.strip()]
         reason = " ".join(said[:2]) or type(error).__name__  # the first line may be no more than who says it
         raise TrainingError(f"torch cannot compile this network ({reason}): leave --compile out") from error

@@ -154,3 +154,18 @@ def test_what_is_made_of_a_file_alone_is_refused_of_a_server_with_the_way_there(
     with create_index(tmp_path / "copy.index", 8, model_id="m1") as copy:
         assert import_items(copy, read_file(tmp_path / "items.npz", None)) == 1
         assert of_a_file(copy, "snapshots") is copy
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "postgresql://me:se/cret@db/photos",
+        "postgresql://me:se#cret@db/photos",
+        "postgresql://me:se?cret=x@db/photos",
+        "postgresql://me@corp:se/cret@db/photos",
+    ],
+)
+def test_a_password_that_is_not_written_as_one_is_refused_and_not_shown(text):
+    with pytest.raises(InputError, match=r"postgresql://… has an @ behind its host: write .* as %2F %3F %23") as info:
+        place_of(text)
+    assert "se" not in str(info.value).replace("user", "").replace("elsewhere", "")

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -23,7 +24,7 @@ def from_cache(name: str, options: ReadingOptions) -> Path:
         DataError: it is not there whole, or cannot be fetched.
     """
     known, kept = SETS[name], options.kept / "datasets"
-    missing = [archive for archive in known.archives if not place_of(archive, kept).exists()]
+    missing = [archive for archive in known.archives if not _stands(archive, kept)]
     if missing and not options.download:
         n_bytes = sum(archive.n_bytes for archive in missing)
         terms = f"; {known.terms}" if known.terms else ""
@@ -57,7 +58,7 @@ def fetch(archive: Archive, target: Path, progress: Progress = silent) -> Path:
         DataError: no connection, another checksum, or a file missing, too long or not a plain file.
     """
     place = place_of(archive, target)
-    if place.exists():
+    if _stands(archive, target):
         return place
     packed = _packed(archive, target)
     try:
@@ -70,6 +71,15 @@ def fetch(archive: Archive, target: Path, progress: Progress = silent) -> Path:
     except OSError as error:
         raise DataError(f"{error.filename or target}: cannot be written: {error.strerror or error}") from error
     return place
+
+
+def _stands(archive: Archive, target: Path) -> bool:
+    """Say whether the files of an archive are there; the archive, which a kill may have left beside them, then goes."""
+    there = place_of(archive, target).exists()
+    if there and not archive.is_plain:
+        with suppress(OSError):
+            _packed(archive, target).unlink(missing_ok=True)
+    return there
 
 
 def _fetch(archive: Archive, packed: Path, place: Path, progress: Progress) -> None:

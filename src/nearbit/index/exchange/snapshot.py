@@ -1,11 +1,12 @@
 """A whole index at an address and back: what arrived is read again and compared, and its manifest comes last.
 
 A snapshot is a folder with `index-DIGEST.sqlite`, the file of the index at one moment, and `snapshot.json`, which names
-it with its length and SHA-256. While a new one is uploaded, the old one stays whole.
+it with its length and SHA-256. While a new one is uploaded, the old one stays whole. Whatever else lies there stays.
 """
 
 import hashlib
 import json
+import re
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from nearbit.index.replacing import copy_of
 from nearbit.json_text import parse_json
 
 MANIFEST = "snapshot.json"
+_OWN_FILE = re.compile(r"index-[0-9a-f]{16}\.sqlite")
 FORMAT, VERSION = "nearbit-snapshot", 1
 LARGEST_MANIFEST = 2**16
 FIELDS = {"file": str, "bytes": int, "sha256": str, "items": int, "n_bits": int, "model_id": str | None}
@@ -42,6 +44,7 @@ def save_snapshot(index: Home, address: str | Path) -> dict[str, Any]:
         DataError: the place cannot be reached or written, or what arrived is not what was sent.
     """
     index, place = of_a_file(index, "snapshots"), FilePlace.of(address).checked()
+    former = _former(place)
     with tempfile.TemporaryDirectory(prefix="nearbit-") as folder:
         copy = Path(folder) / "copy.index"
         copy_of(index, copy)
@@ -62,10 +65,22 @@ def save_snapshot(index: Home, address: str | Path) -> dict[str, Any]:
         if _digest_of(target) != digest:
             raise DataError(f"{target}: what arrived is not what was sent; there is no new snapshot: try again")
     place.child(MANIFEST).write((json.dumps(about, indent=2, sort_keys=True) + "\n").encode())
-    for name in place.files():
-        if name.startswith("index-") and name.endswith(".sqlite") and name != about["file"]:
-            place.child(name).remove()
+    if former is not None and former != target and former.found() is not None and not _is(former, index.path):
+        former.remove()
     return about
+
+
+def _former(place: FilePlace) -> FilePlace | None:
+    """Return the file of the snapshot that is there, where it has the name of such a file."""
+    try:
+        name = _manifest(place)["file"]
+    except DataError:
+        return None
+    return place.child(name) if _OWN_FILE.fullmatch(name) else None
+
+
+def _is(place: FilePlace, path: Path | None) -> bool:
+    return path is not None and place.local is not None and place.local.samefile(path)
 
 
 def restore_snapshot(path: str | Path, address: str | Path) -> dict[str, Any]:

@@ -51,6 +51,11 @@ class Address:
             raise InputError(
                 f"{_scheme_of(text)}://… is no address: expected SCHEME://USER@HOST/DATABASE?index=NAME"
             ) from None
+        if "@" in parts.path + parts.fragment or ("@" in parts.query and "@" not in parts.netloc):
+            raise InputError(
+                f"{_scheme_of(text)}://… has an @ behind its host: write the characters / ? # of a user or a password "
+                "as %2F %3F %23, and @ elsewhere as %40"
+            )
         name, folder = given.pop("index", DEFAULT_NAME), given.pop("folder", None)
         if not _NAME.fullmatch(name):
             raise InputError(

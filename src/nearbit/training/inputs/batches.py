@@ -117,7 +117,8 @@ class PixelInputs:
             [Shown(row, seed, epoch, view) for view in range(n_views) for row in rows[batch].tolist()]
             for batch in batches
         ]
-        read = self._decoded if self._workers is None else self._workers.batches
+        alone = len(plan) == 1  # beside an epoch whose batches the processes may be at
+        read = self._decoded if self._workers is None or alone else self._workers.batches
         return on_device(read(plan), self.device)
 
     def _decoded(self, plan: Sequence[list[Shown]]) -> Iterator[Tensor]:
