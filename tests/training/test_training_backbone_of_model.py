@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import nearbit as nb
+from nearbit.datasets.splits.split import fingerprint_of
 from nearbit.errors import BundleError, InputError
 from nearbit.training import TrainOptions
 from tiny_data import tiny_dataset, tiny_split
@@ -72,6 +73,19 @@ def test_a_backbone_that_saw_images_which_measure_is_refused(folder, part):
     turned = replace(split, **parts)
     with pytest.raises(InputError, match=rf"was trained on \d+ of the \d+ {part} images.*the same split"):
         nb.train(dataset, turned, method="csq", n_bits=8, options=options(folder))
+
+
+def test_a_double_that_the_split_was_allowed_to_have_is_no_hindrance(tmp_path):
+    dataset = tiny_dataset()
+    split, digests = tiny_split(dataset), list(dataset.digests)
+    digests[split.query[0]] = digests[split.train[0]]
+    dataset = replace(dataset, digests=tuple(digests))
+    fingerprint = fingerprint_of(dataset.keys, dataset.digests, dataset.labels, dataset.classes)
+    recipe = {**split.recipe, "allow_overlap": True}
+    split = replace(split, digests=dataset.digests, fingerprint=fingerprint, recipe=recipe)
+    given = TrainOptions(image_size=8, epochs=1, batch_size=8, device="cpu")
+    nb.train(dataset, split, method="csq", n_bits=8, options=given).save(tmp_path / "a.model")
+    assert nb.train(dataset, split, method="csq", n_bits=8, options=options(tmp_path / "a.model")).n_bits == 8
 
 
 def test_weights_beside_it_are_refused(folder, tmp_path):

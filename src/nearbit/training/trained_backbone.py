@@ -36,10 +36,14 @@ def backbone_of_model(name: str, split: Split, *, image_size: int | None = None)
 
 
 def _check_unseen(place: str, model: Model, split: Split) -> None:
-    """Refuse a backbone that has been trained on images which are to measure or to choose."""
+    """Refuse a backbone that has been trained on images which are to measure or to choose.
+
+    Images with a double among the training images of this run, which its split was allowed to have, are none the worse.
+    """
     if model.split is None:
         return
-    trained_on = {model.split.digests[row] for row in model.split.train}
+    here = {split.digests[row] for row in split.train}
+    trained_on = {model.split.digests[row] for row in model.split.train} - here
     for part in ("query", "validation"):
         seen = sum(split.digests[row] in trained_on for row in getattr(split, part))
         if seen:
