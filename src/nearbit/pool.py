@@ -96,7 +96,7 @@ class OrderedPool(Generic[Task, Answer]):
         self._n_processes, self._ahead = n_processes, ahead
         self.workers: list[Worker[Task]] = []
         self._owed: list[Worker[Task]] = []
-        self._end = finalize(self, _end, self.workers)
+        finalize(self, _end, self.workers)
 
     def answers(self, tasks: Sequence[Task]) -> Iterator[Answer]:
         """Yield what came of each task. What an earlier call was left with goes unread.

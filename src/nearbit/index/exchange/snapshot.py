@@ -23,9 +23,9 @@ from nearbit.index.replacing import copy_of
 from nearbit.json_text import parse_json
 
 MANIFEST = "snapshot.json"
-_OWN_FILE = re.compile(r"index-[0-9a-f]{16}\.sqlite")
 FORMAT, VERSION = "nearbit-snapshot", 1
 LARGEST_MANIFEST = 2**16
+_OWN_FILE = re.compile(r"index-[0-9a-f]{16}\.sqlite")
 FIELDS = {"file": str, "bytes": int, "sha256": str, "items": int, "n_bits": int, "model_id": str | None}
 
 
@@ -80,7 +80,7 @@ def _former(place: FilePlace) -> FilePlace | None:
 
 
 def _is(place: FilePlace, path: Path | None) -> bool:
-    return path is not None and place.local is not None and place.local.samefile(path)
+    return path is not None and path.exists() and place.local is not None and place.local.samefile(path)
 
 
 def restore_snapshot(path: str | Path, address: str | Path) -> dict[str, Any]:
