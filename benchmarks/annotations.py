@@ -2,8 +2,8 @@
 
     python benchmarks/annotations.py --images 72000
 
-A made file of the form of `instances_train2014.json` (72,000 images: 454 MB, as the official one); each side reads it
-in a process of its own, where what it adds to the process at its peak is noted.
+A made file of the form of `instances_train2014.json` (72,000 images: 440 MB, about as the official one); each side
+reads it in a process of its own, where what it adds to the process at its peak is noted.
 """
 
 import argparse

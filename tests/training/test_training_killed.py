@@ -40,20 +40,7 @@ trainer.CHECKPOINT_SECONDS = 0.0
 Workers.batches = batches
 sys.exit(run(sys.argv[2:]))
 """
-TRAIN = [
-    "--method",
-    "csq",
-    "--bits",
-    "12",
-    "--image-size",
-    "8",
-    "--epochs",
-    "4",
-    "--batch-size",
-    "7",
-    "--patience",
-    "0",
-]
+TRAIN = ["--method", "csq", "--bits", "12", "--image-size", "8", "--epochs", "4", "--batch-size", "7"]
 
 
 def train(folder, batches, output, *given):

@@ -248,7 +248,7 @@ class Bars:
         now = time.monotonic()
         if stage != self._stage:
             self._stage, self._began, self._said, self._first = stage, now, now, done
-            if stage.startswith("waiting"):
+            if (done, total) == (0, 1):  # of one step nothing more can be told
                 echo(stage)
         if now - self._said >= LOG_SECONDS and self._first < done < total:
             self._said = now

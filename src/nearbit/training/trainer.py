@@ -306,7 +306,7 @@ class Trainer:
         They are those of evaluation, without dropout and without what classifiers say: any number of images will do,
         and they leave no trace in batch normalisation.
         """
-        inputs = next(iter(self.inputs.batches([places.cpu().numpy()], self.seed, epoch)))
+        inputs = self.inputs.besides(places.cpu().numpy(), self.seed, epoch)
         self.module.eval()
         outputs: Tensor = self.module.own_outputs(inputs) if isinstance(self.module, Head) else self.module(inputs)
         self.module.train()

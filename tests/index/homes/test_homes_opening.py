@@ -159,13 +159,13 @@ def test_what_is_made_of_a_file_alone_is_refused_of_a_server_with_the_way_there(
 @pytest.mark.parametrize(
     "text",
     [
-        "postgresql://me:se/cret@db/photos",
-        "postgresql://me:se#cret@db/photos",
-        "postgresql://me:se?cret=x@db/photos",
-        "postgresql://me@corp:se/cret@db/photos",
+        "postgresql://me:qz/x@db/photos",
+        "postgresql://me:qz#x@db/photos",
+        "postgresql://me:qz?x=y@db/photos",
+        "postgresql://me@corp:qz/x@db/photos",
     ],
 )
 def test_a_password_that_is_not_written_as_one_is_refused_and_not_shown(text):
     with pytest.raises(InputError, match=r"postgresql://… has an @ behind its host: write .* as %2F %3F %23") as info:
         place_of(text)
-    assert "se" not in str(info.value).replace("user", "").replace("elsewhere", "")
+    assert "qz" not in str(info.value)

@@ -30,6 +30,10 @@ class TrainingInputs(Protocol):
         """
         ...
 
+    def besides(self, positions: Positions, seed: int, epoch: int) -> Tensor:
+        """Return inputs for any training images while the batches of an epoch are under way."""
+        ...
+
     def outputs(self, module: nn.Module, part: str, positions: Positions) -> FloatRows:
         """Return plain outputs float32 `(n, n_bits)` of positions of "train" or "validation", in evaluation mode."""
         ...
@@ -63,6 +67,10 @@ class FeatureInputs:
         for batch, shown in zip(batches, np.split(drawn, np.cumsum(sizes)[:-1]), strict=True):
             views = [self._shown(batch, numbers) for numbers in shown.T]
             yield views[0] if n_views == 1 else torch.cat(views)
+
+    def besides(self, positions: Positions, seed: int, epoch: int) -> Tensor:
+        """Return features; each image shows a view that is drawn as for a batch."""
+        return next(self.batches([positions], seed, epoch))
 
     def _drawn(self, n: int, rng: np.random.Generator, n_views: int) -> npt.NDArray[np.int64]:
         """Return which views each of n images shows: `(n, n_views)`, no view of an image twice."""
@@ -117,9 +125,13 @@ class PixelInputs:
             [Shown(row, seed, epoch, view) for view in range(n_views) for row in rows[batch].tolist()]
             for batch in batches
         ]
-        alone = len(plan) == 1  # beside an epoch whose batches the processes may be at
-        read = self._decoded if self._workers is None or alone else self._workers.batches
+        read = self._decoded if self._workers is None else self._workers.batches
         return on_device(read(plan), self.device)
+
+    def besides(self, positions: Positions, seed: int, epoch: int) -> Tensor:
+        """Return pixels that this process decodes, since others may be at an epoch's."""
+        shown = [Shown(row, seed, epoch, 0) for row in self.parts["train"][positions].tolist()]
+        return next(on_device(self._decoded([shown]), self.device))
 
     def _decoded(self, plan: Sequence[list[Shown]]) -> Iterator[Tensor]:
         """Yield batches that threads of this process decode."""
