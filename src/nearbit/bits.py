@@ -11,9 +11,9 @@ from nearbit.metrics.kept import share_of
 from nearbit.model.bundle import Model
 from nearbit.progress import Progress, silent
 from nearbit.training import AUTO, AnyRun, TrainOptions, plan
-from nearbit.training.auto import AutoRun
 from nearbit.training.context import RunContext
 from nearbit.training.criterion import Criterion
+from nearbit.training.runs.auto import AutoRun
 
 WITHIN = 0.02
 """The shortest length within this share of the best figure is recommended."""

@@ -10,7 +10,7 @@ from nearbit.errors import InputError
 from nearbit.methods import METHODS
 from nearbit.model.bundle import load_model
 from nearbit.training import AutoRun, TrainOptions, differences, plan, train
-from nearbit.training.auto import CANDIDATES
+from nearbit.training.runs.auto import CANDIDATES
 from tiny_data import dataset_of, few_split, tiny_dataset, tiny_labels, tiny_pixels, tiny_split
 
 

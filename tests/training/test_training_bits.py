@@ -73,7 +73,7 @@ def test_lengths_that_the_method_cannot_have_are_named(frozen, feature_cache):
 
 def _closed(options):
     from nearbit.methods import ITQ
-    from nearbit.training.baseline import useful_options
+    from nearbit.training.runs.baseline import useful_options
 
     return useful_options(ITQ, options)
 

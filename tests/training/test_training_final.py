@@ -11,7 +11,7 @@ from nearbit.errors import DataError, InputError
 from nearbit.evaluation import evaluate
 from nearbit.model.bundle import load_model
 from nearbit.training import Callbacks, FinalRun, TrainOptions, differences, plan, train, trainer
-from nearbit.training.final import NOTE
+from nearbit.training.runs.final import NOTE
 from tiny_data import few_split, tiny_dataset, tiny_split
 
 SMALL = {"members": 2, "member_epochs": 2, "member_hidden": 8}

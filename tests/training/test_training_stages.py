@@ -14,7 +14,7 @@ from nearbit.errors import InputError, TrainingError
 from nearbit.methods import BASELINES, find_method
 from nearbit.model.bundle import load_model
 from nearbit.training import TrainOptions, plan, train, trainer
-from nearbit.training.baseline import UNUSED, UNUSED_BY_PROJECTIONS
+from nearbit.training.runs.baseline import UNUSED, UNUSED_BY_PROJECTIONS
 from nearbit.training.stages.given import reference_similarity
 from tiny_data import dataset_of, tiny_dataset, tiny_labels, tiny_pixels, tiny_split
 

@@ -57,6 +57,7 @@ def report(model: "Model", output: Path, errors: str | None, as_json: bool) -> N
         "validation_map": score,
         "auto": record.get("auto"),
         "final": record.get("final"),
+        "tuning": tuning_figures(record),
         "split": sizes,
         "seconds": record["seconds"],
         "errors_file": errors,
@@ -67,6 +68,7 @@ def report(model: "Model", output: Path, errors: str | None, as_json: bool) -> N
         lines=[
             f"{output}: {model.method}, {model.n_bits} bits, {record['regime']}, {model.head['kind']} head "
             f"on {record['options']['backbone']}",
+            *about_tuning(record),
             f"epoch {about['selected_epoch']} of {about['epochs']}"
             + _about_end(record)
             + (f", validation mAP {score:.4f} (tie-aware)" if score is not None else ", no validation"),
@@ -85,6 +87,24 @@ def _about_end(record: dict[str, Any]) -> str:
     if not patience or trained == record["schedule"]["epochs"]:
         return ""
     return f" (ended after {trained}: no gain in {patience}, --patience)"
+
+
+def tuning_figures(record: dict[str, Any]) -> dict[str, Any] | None:
+    """Return what a model's record says of the first of two steps, without its epochs; None where there was one."""
+    tuning = record.get("tuning")
+    return None if tuning is None else {name: value for name, value in tuning.items() if name != "history"}
+
+
+def about_tuning(record: dict[str, Any]) -> list[str]:
+    """Return what a model's record says of the first of two steps, in a line for people; none where there was one."""
+    tuning = record.get("tuning")
+    if tuning is None:
+        return []
+    right, epochs = tuning["validation_accuracy"], tuning["schedule"]["epochs"]
+    figure = "" if right is None else f", which was right on {right:.1%} of the validation images"
+    return [
+        f"backbone: tuned as a classifier, epoch {tuning['selected_epoch']} of {epochs}{figure}; the head after it:"
+    ]
 
 
 def about_final(record: dict[str, Any]) -> list[str]:

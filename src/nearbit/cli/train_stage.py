@@ -16,8 +16,13 @@ def write_stage(run: "AnyRun", only: str, output: Path, overwrite: bool, progres
     import numpy as np
 
     from nearbit.files.writing import write_whole
-    from nearbit.training import TrainingRun
+    from nearbit.training import TrainingRun, TwoStepRun
 
+    if isinstance(run, TwoStepRun):
+        raise InputError(
+            f"--only {only} is a stage of one step, and in two steps a backbone is tuned before: leave --only or "
+            "--regime two-step out"
+        )
     if not isinstance(run, TrainingRun):
         raise InputError(f"this method has no stage {only!r}: leave --only out")
     if only == "centers" and run.method.make_centers is None:

@@ -47,7 +47,9 @@ _OPTIONS = (
     ),
     click.option("--weights", type=FILE, help="Pretrained weights (.safetensors)."),
     click.option("--image-size", type=click.IntRange(1), help="Pixels a side. [default: the backbone's own]"),
-    click.option("--regime", type=click.Choice(["auto", "frozen", "fine-tuned"]), default="auto", show_default=True),
+    click.option(
+        "--regime", type=click.Choice(["auto", "frozen", "fine-tuned", "two-step"]), default="auto", show_default=True
+    ),
     click.option("--epochs", type=click.IntRange(1), help="[default: the method's]"),
     click.option("--batch-size", type=click.IntRange(2), help="[default: the method's]"),
     click.option("--learning-rate", type=float, help="[default: the method's]"),

@@ -26,8 +26,11 @@ from nearbit.methods import Baseline
 from nearbit.model.bundle import Model
 from nearbit.model.manifest import TRAINED, read_manifest
 from nearbit.progress import Progress, silent
-from nearbit.training import TrainOptions, plan
-from nearbit.training.baseline import useful_options
+from nearbit.training import NO_CALLBACKS, TrainOptions, plan
+from nearbit.training.context import RunContext
+from nearbit.training.runs.baseline import useful_options
+from nearbit.training.runs.two_step import context_on
+from nearbit.training.stages.tuning import Tuning
 
 Outcome = Literal["done", "kept", "failed"]
 
@@ -84,6 +87,24 @@ class Bench:
         if outcome == "failed":
             write_failure(self.work.folder, cell, line)
         return outcome, line
+
+    def tune(self, seed: int, progress: Progress = silent) -> str | None:
+        """Fine-tune the backbone of a seed, and compute its features, so that its cells find both in the cache.
+
+        Return what went wrong, or None. The cells then say it, too.
+        """
+        try:
+            options, split = replace(self.work.options, seed=seed), self.split(seed)
+            context = RunContext(self.dataset, split, options, self.feature_store)
+            checkpoint = self.work.folder / "checkpoints" / f"tuning-seed{seed}"
+            checkpoint.mkdir(parents=True, exist_ok=True)
+            backbone, _ = Tuning(context).trained(checkpoint, progress, NO_CALLBACKS)
+            shutil.rmtree(checkpoint, ignore_errors=True)
+            rows = sorted({int(row) for part in split.sizes() for row in split.rows(part)})
+            context_on(backbone, context).cache_features(rows, progress)
+        except NearbitError as error:
+            return str(error)
+        return None
 
     def split(self, seed: int) -> Split:
         """Return the split of a seed; the last one is kept."""

@@ -1,7 +1,8 @@
 """`compare`: methods x heads x lengths x seeds on one data set, resumable, one file a run."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from nearbit.compare.soundness import sound
 from nearbit.compare.specs import parse_spec
 from nearbit.compare.statistics import small_set_notes
 from nearbit.compare.time_left import TimeLeft, seconds_of
-from nearbit.compare.workers import Told, run_cells
+from nearbit.compare.workers import Told, run_cells, tune_backbones
 from nearbit.datasets import Dataset, Split, other_protocol
 from nearbit.encoding.torch_backend import library_versions
 from nearbit.errors import DataError, InputError
@@ -134,6 +135,8 @@ def compare(
         processes = min(MOST_PROCESSES, n_threads()) if context.device.type == "cpu" else 1
     told = _teller(work.folder, cells, processes, progress, say, after_seed)
     work = work if context.device.type == "cpu" else replace(work, threads=None)
+    if work.options.regime == "two-step" and work.cache is not None:
+        _tune(work, dataset, sorted({cell.seed for cell in cells}), processes, progress, say)
     if processes == 1:
         _run_here(work, dataset, cells, told)
     else:
@@ -177,13 +180,35 @@ def _known_seconds(folder: Path, cells: Sequence[Cell]) -> dict[Cell, float]:
 
 
 def _run_here(work: Work, dataset: Dataset, cells: Sequence[Cell], told: Any) -> None:
+    with _own_threads():
+        bench = Bench(work, dataset)
+        for cell in cells:
+            told(cell, *bench.run(cell))
+
+
+def _tune(work: Work, dataset: Dataset, seeds: Sequence[int], processes: int, progress: Progress, say: Any) -> None:
+    """Fine-tune the backbone of each seed, which all cells of the seed then share."""
+
+    def tuned(seed: int, error: str | None) -> None:
+        say(f"seed {seed}: its backbone is fine-tuned" if error is None else f"seed {seed}: {error}")
+
+    if processes == 1:
+        with _own_threads():
+            bench = Bench(work, dataset)
+            for seed in seeds:
+                tuned(seed, bench.tune(seed, progress))
+    else:
+        tune_backbones(work, seeds, processes, tuned)
+
+
+@contextmanager
+def _own_threads() -> Iterator[None]:
+    """Let the block set torch's threads for itself."""
     import torch
 
     threads = torch.get_num_threads()
     try:
-        bench = Bench(work, dataset)
-        for cell in cells:
-            told(cell, *bench.run(cell))
+        yield
     finally:
         torch.set_num_threads(threads)
 

@@ -27,5 +27,21 @@ def run_cells(work: Work, cells: Sequence[Cell], n_processes: int, told: Told) -
     )
 
 
+def tune_backbones(
+    work: Work, seeds: Sequence[int], n_processes: int, tuned: Callable[[int, str | None], None]
+) -> None:
+    """Fine-tune the backbone of each seed in that many processes, and tell what went wrong with each, or None."""
+
+    def died(seed: int, code: int | None) -> bool:
+        tuned(seed, f"its process ended without a word (exit code {code}), perhaps for want of memory")
+        return False
+
+    run_in_processes(partial(_tuner, work), seeds, n_processes, answered=tuned, died=died)
+
+
+def _tuner(work: Work) -> Callable[[int], str | None]:
+    return Bench(work).tune
+
+
 def _bench(work: Work) -> Callable[[Cell], tuple[Outcome, str]]:
     return Bench(work).run

@@ -1,14 +1,15 @@
 """Training: the public function `train` and its options."""
 
-from nearbit.training.auto import AutoRun
-from nearbit.training.baseline import BaselineRun, unused_options, useful_options
 from nearbit.training.callbacks import NO_CALLBACKS, Callbacks
-from nearbit.training.difference import differences
 from nearbit.training.distributed.processes import Processes, joined_processes
-from nearbit.training.final import FinalRun
-from nearbit.training.method_run import TrainingRun
 from nearbit.training.options import TrainOptions
-from nearbit.training.run import AUTO, AnyRun, plan, train
+from nearbit.training.run import AUTO, plan, train
+from nearbit.training.runs.auto import AutoRun
+from nearbit.training.runs.baseline import BaselineRun, unused_options, useful_options
+from nearbit.training.runs.difference import differences
+from nearbit.training.runs.final import AnyRun, FinalRun
+from nearbit.training.runs.method_run import TrainingRun
+from nearbit.training.runs.two_step import TwoStepRun
 
 __all__ = [
     "AUTO",
@@ -21,6 +22,7 @@ __all__ = [
     "Processes",
     "TrainOptions",
     "TrainingRun",
+    "TwoStepRun",
     "differences",
     "joined_processes",
     "plan",

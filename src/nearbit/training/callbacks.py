@@ -19,8 +19,9 @@ class Callbacks:
         resumed: with (stage, epochs done, epochs in all) where training goes on from a checkpoint.
         estimated: with (stage, seconds, epochs left, steps of an epoch), once, after the first steps of a training that
             takes some seconds: it will take about so long, validation left out, and less where it ends early.
-        epoch: with (name, figures) after each epoch: the name is "linear", "hidden" or "classifier" ("final-hidden"
-            and so on in the final training), and the figures are what `record["history"]` holds of the epoch.
+        epoch: with (name, figures) after each epoch: the name is "linear", "hidden", "classifier" or "tuning"
+            ("final-hidden" and so on in the final training), and the figures are what `record["history"]` holds of the
+            epoch.
     """
 
     resumed: Callable[[str, int, int], None] = _nothing

@@ -4,7 +4,7 @@ import copy
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self, final
+from typing import Any, Literal, Self, final
 
 import numpy as np
 import torch
@@ -52,12 +52,19 @@ class RunContext:
         device: where the networks are.
         backbone: as it starts.
         regime, precision: what the options mean for that backbone and device.
+        is_second: whether it is of the second of two steps, whose options say something of the first, too.
     """
 
     def __init__(
-        self, dataset: Dataset, split: Split, options: TrainOptions, cache: Path | FeatureStore | None
+        self,
+        dataset: Dataset,
+        split: Split,
+        options: TrainOptions,
+        cache: Path | FeatureStore | None,
+        *,
+        is_second: bool = False,
     ) -> None:
-        self.dataset, self.split, self.options = dataset, split, options
+        self.dataset, self.split, self.options, self.is_second = dataset, split, options, is_second
         self._computed: dict[tuple[int, str], FeatureInputs] = {}
         self._references: dict[tuple[str, int], float] = {}
         self.feature_store = feature_store_of(cache)
@@ -170,7 +177,7 @@ class RunContext:
             ).to(self.device)
         return HashNetwork(backbone, head).to(self.device)
 
-    def criterion(self, n_bits: int) -> Criterion | None:
+    def criterion(self, n_bits: int, by: Literal["codes", "cosine"] = "codes") -> Criterion | None:
         """Return what scores validation images by codes of a length; None without labelled validation images."""
         labels = self.labels["validation"]
         if not labels.any():
@@ -183,6 +190,7 @@ class RunContext:
             n_bits=n_bits,
             seed=self.options.seed,
             by_heart=searched == "train" and not is_trained_on(self.split),
+            by=by,
         )
 
     def inputs(self, backbone: Backbone, progress: Progress, *, all_plain: bool = False) -> TrainingInputs:

@@ -35,6 +35,7 @@ class Criterion:
         train_labels, validation_labels: bool `(n, n_classes)`.
         n_bits: length of the codes.
         seed: draws which training images are searched where there are more than 5,000.
+        by: what ranks them: "codes", the signs of outputs, or the "cosine" of outputs as they are.
         by_heart: whether these are training images that queries will not search: then a score says how well they were
             learnt, and nothing of what queries get.
     """
@@ -45,6 +46,7 @@ class Criterion:
     n_bits: int
     seed: int
     by_heart: bool = False
+    by: Literal["codes", "cosine"] = "codes"
 
     def positions(self) -> dict[str, Positions]:
         """Return which images of "train" and "validation" `score` wants the outputs of."""
@@ -55,6 +57,8 @@ class Criterion:
 
     def score(self, outputs: dict[str, FloatRows]) -> float:
         """Return the tie-aware mAP for outputs float `(n, n_bits)` of `positions`."""
+        if self.by == "cosine":
+            return self.float_score(outputs)
         codes = {part: binarize(values) for part, values in outputs.items()}
         if self.searched == "validation":
             values = leave_one_out_average_precision(codes["validation"], self.validation_labels, self.n_bits)
@@ -129,3 +133,13 @@ def validation_condition(
     codes = binarize(inputs.outputs(module, "validation", np.arange(len(labels))))
     found = center_condition(codes, labels, pack(centers), centers.shape[1])
     return None if found is None else found.to_dict()
+
+
+def accuracy(logits: FloatRows, labels: npt.NDArray[np.bool_]) -> float:
+    """Return the share of images one of whose labels has the largest logit.
+
+    Args:
+        logits: float `(n, n_classes)`.
+        labels: bool `(n, n_classes)`.
+    """
+    return float(labels[np.arange(len(labels)), logits.argmax(axis=1)].mean())

@@ -39,7 +39,8 @@ class TrainOptions:
             module of your own, as `backbone_of` returns it or, with an `image_size`, as it is.
         weights: a safetensors file of pretrained weights.
         image_size: side of the square that the backbone sees, in pixels; None for the backbone's own.
-        regime: "frozen" (features computed once, only the head is trained), "fine-tuned" (all of it), or "auto":
+        regime: "frozen" (features computed once, only the head is trained), "fine-tuned" (all of it), "two-step" (the
+            backbone is fine-tuned as a classifier, and the head then trained on its frozen features), or "auto":
             frozen for pretrained backbones, and all of it from scratch for others.
         head: "linear", "hidden", or "auto": for frozen features both are trained and the better one on validation is
             kept; else linear, as in the papers.
@@ -82,7 +83,7 @@ class TrainOptions:
     backbone: str | nn.Module = "small"
     weights: Path | None = None
     image_size: int | None = None
-    regime: Literal["auto", "frozen", "fine-tuned"] = "auto"
+    regime: Literal["auto", "frozen", "fine-tuned", "two-step"] = "auto"
     head: Literal["auto", "linear", "hidden"] = "auto"
     hidden: int = 1024
     dropout: float = 0.5
@@ -116,7 +117,7 @@ class TrainOptions:
     def __post_init__(self) -> None:
         if not isinstance(self.backbone, str | nn.Module):
             raise InputError(f"backbone must be a name or a torch module, not {type(self.backbone).__name__}")
-        _among("regime", self.regime, ("auto", "frozen", "fine-tuned"))
+        _among("regime", self.regime, ("auto", "frozen", "fine-tuned", "two-step"))
         _among("head", self.head, ("auto", *HEADS))
         _among("select", self.select, ("validation", "last"))
         _among("validate_against", self.validate_against, ("auto", "train", "validation"))
@@ -249,7 +250,7 @@ def _refuse_images(dataset: Dataset, options: TrainOptions) -> None:
                 f"{name}={shown} is for images, and {dataset.name} is features, which are trained on as they are: "
                 "leave it out"
             )
-    if options.regime == "fine-tuned":
+    if options.regime in ("fine-tuned", "two-step"):
         raise InputError(
             f"{dataset.name} is features, and there is no backbone to fine-tune: leave regime out, or give the images"
         )
@@ -264,7 +265,7 @@ def resolve_regime(options: TrainOptions, *, pretrained: bool) -> Regime:
             "frozen features of a backbone with random weights mean nothing: give --weights, choose a "
             "pretrained backbone (timm:NAME, hf:FOLDER), or train all of it (--regime fine-tuned)"
         )
-    if options.regime == "fine-tuned":
+    if options.regime in ("fine-tuned", "two-step"):
         return "fine-tuned" if pretrained else "scratch"
     return "frozen"
 
@@ -326,7 +327,7 @@ def check_augmentation(options: TrainOptions, regime: Regime) -> None:
                 f"{name} is for a network that is trained whole, and on features of a frozen backbone a head alone is: "
                 f"leave {name} (--{name.replace('_', '-')}) out, or train all of the network (--regime fine-tuned)"
             )
-    if options.views > 1 and regime != "frozen":
+    if options.views > 1 and regime != "frozen" and options.regime != "two-step":
         raise InputError(
             f"cached views are for frozen features, and this run is {regime}, which augments anew in every epoch: "
             "leave views (--views) out"

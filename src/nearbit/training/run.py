@@ -1,6 +1,7 @@
 """`train`: from a data set and a split to a model."""
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +16,15 @@ from nearbit.keywords import suggesting
 from nearbit.methods import BASELINES, ITQ, METHODS, Baseline, Method, Task, find_method
 from nearbit.model.bundle import Model
 from nearbit.progress import Progress, silent
-from nearbit.training.auto import AutoRun
-from nearbit.training.baseline import BaselineRun, useful_options
 from nearbit.training.callbacks import NO_CALLBACKS, Callbacks
 from nearbit.training.context import RunContext
-from nearbit.training.final import FinalRun
-from nearbit.training.method_run import TrainingRun
 from nearbit.training.options import TrainOptions
+from nearbit.training.runs.auto import AutoRun
+from nearbit.training.runs.baseline import BaselineRun, useful_options
+from nearbit.training.runs.final import AnyRun, FinalRun
+from nearbit.training.runs.method_run import TrainingRun
+from nearbit.training.runs.two_step import TwoStepRun
 from nearbit.training.stages.given import given_centers, given_similarity
-
-AnyRun = TrainingRun | BaselineRun | AutoRun | FinalRun
 
 AUTO = "auto"
 """The name under which a few methods are tried, and the best is kept."""
@@ -118,7 +118,10 @@ def plan(
     if similarity is not None and centers is not None:
         raise InputError("give a similarity, or centers that were made from it, not both")
     context = RunContext(dataset, split, options or TrainOptions(), cache)
-    run = _plan(context, n_bits, method, method_options=method_options, similarity=similarity, centers=centers)
+    planned = partial(
+        _plan, n_bits=n_bits, method=method, method_options=method_options, similarity=similarity, centers=centers
+    )
+    run = TwoStepRun(context, planned) if context.options.regime == "two-step" else planned(context)
     return FinalRun(run) if final else run
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nearbit.cli.console import ModelPath, address_in, emit, json_option
-from nearbit.cli.train_outcome import about_final
+from nearbit.cli.train_outcome import about_final, about_tuning, tuning_figures
 from nearbit.errors import InputError
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def command(path: "Place", verify: bool, k: int, plot: Path | None, as_json: boo
         _plot(path, plot)
     about = _index(path, verify, k) if not isinstance(path, Path) else _of_path(path, verify, k)
     lines = [f"{name}: {_short(value)}" for name, value in about.items() if not isinstance(value, dict | list | None)]
-    lines += about_final(about) if about["kind"] == "model" else []
+    lines += [*about_tuning(about), *about_final(about)] if about["kind"] == "model" else []
     lines += _condition_lines(about.get("center_condition"))
     lines += _health_lines(about["health"], set(about)) if "health" in about else []
     emit(about, as_json=as_json, lines=lines)
@@ -132,6 +132,7 @@ def _model(path: Path) -> dict[str, Any]:
         "n_train": record.get("n_train"),
         "validation_map": record.get("validation_map"),
         "final": record.get("final"),
+        "tuning": tuning_figures(record),
         "split_hash": model.split.hash if model.split is not None else None,
         "center_distance_min": None if distances is None else int(distances.min()),
         "center_distance_mean": None if distances is None else round(float(distances.mean()), 2),

@@ -140,7 +140,7 @@ def command(
         options = TrainOptions(seed=seed, preset=preset, **{name: given.pop(name) for name in (*TRAINING, "head")})
         agreed = given.pop("yes")
         _check_together(options, split_path, dividing)
-        _refuse_unused(method)
+        _refuse_unused(method, options.regime)
         _check_stage(only, tensorboard, final)
         with processes.main_first():
             dataset = _read(source, method, ReadingOptions(cache=cache, progress=progress, **given))
@@ -326,7 +326,7 @@ def _is_baseline(method: str) -> bool:
     return method != AUTO and isinstance(find_method(method), Baseline)
 
 
-def _refuse_unused(method: str) -> None:
+def _refuse_unused(method: str, regime: str) -> None:
     """Refuse options that would do nothing for a baseline."""
     from nearbit.methods import Baseline, find_method
     from nearbit.training import AUTO, unused_options
@@ -335,7 +335,9 @@ def _refuse_unused(method: str) -> None:
         return
     chosen = find_method(method)
     if isinstance(chosen, Baseline):
-        unused = {*unused_options(chosen)} | (set() if chosen.needs_labels else {"tensorboard"})
+        unused = {*unused_options(chosen, regime=regime)}
+        if not chosen.needs_labels and regime != "two-step":
+            unused.add("tensorboard")
         names = {str(option.name) for option in click.get_current_context().command.params}
         refuse_options(names - unused, f"would do nothing for {method}, which trains no hash network")
 

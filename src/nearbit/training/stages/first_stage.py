@@ -19,6 +19,7 @@ from nearbit.networks import HashNetwork, Head
 from nearbit.progress import Progress
 from nearbit.training.callbacks import NO_CALLBACKS, Callbacks
 from nearbit.training.context import RunContext
+from nearbit.training.criterion import Criterion, accuracy
 from nearbit.training.inputs.batches import TrainingInputs
 from nearbit.training.learner import Learner, Stage
 from nearbit.training.seeds import generator
@@ -86,8 +87,8 @@ class FirstStage:
         else:
             with tensors_read("the classifier's logits in the cache (delete the folder 'stages' there)", DataError):
                 logits = load(content)
-        accuracy = {part: _accuracy(values, self.context.labels[part]) for part, values in logits.items()}
-        self.found = {"epochs": schedule.epochs, "accuracy": accuracy}
+        shares = {part: accuracy(values, self.context.labels[part]) for part, values in logits.items()}
+        self.found = {"epochs": schedule.epochs, "accuracy": shares}
         return logits["train"]
 
     def classifier(self, epochs: int | None) -> Head:
@@ -134,9 +135,17 @@ class FirstStage:
 
 
 def classifier_trainer(
-    context: RunContext, module: nn.Module, inputs: TrainingInputs, schedule: Schedule, stage: Stage, seed: int
+    context: RunContext,
+    module: nn.Module,
+    inputs: TrainingInputs,
+    schedule: Schedule,
+    stage: Stage,
+    seed: int,
+    *,
+    criterion: Criterion | None = None,
+    patience: int = 0,
 ) -> Trainer:
-    """Return what trains a module of `n_classes` outputs as a classifier, to the last epoch."""
+    """Return what trains a module of `n_classes` outputs as a classifier, to the last epoch where nothing scores it."""
     n_classes = context.dataset.n_classes
     task = Task(n_classes=n_classes, n_bits=n_classes, multi_label=False)
     learner = Learner(
@@ -146,9 +155,13 @@ def classifier_trainer(
         schedule=schedule,
         start=lambda: CLASSIFIER.first_centers(task, CLASSIFIER.options, generator(seed, "centers")),
     )
-    return Trainer(context=context, learner=learner, stage=stage, module=module, inputs=inputs, seed=seed)
-
-
-def _accuracy(logits: FloatRows, labels: npt.NDArray[np.bool_]) -> float:
-    """Return the share of images one of whose labels has the largest logit."""
-    return float(labels[np.arange(len(labels)), logits.argmax(axis=1)].mean())
+    return Trainer(
+        context=context,
+        learner=learner,
+        stage=stage,
+        module=module,
+        inputs=inputs,
+        seed=seed,
+        criterion=criterion,
+        patience=patience,
+    )

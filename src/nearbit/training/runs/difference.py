@@ -5,16 +5,16 @@ from dataclasses import asdict
 from typing import Any
 
 from nearbit.model.bundle import Model
-from nearbit.training.auto import AutoRun
-from nearbit.training.baseline import BaselineRun
-from nearbit.training.final import FinalRun
-from nearbit.training.method_run import TrainingRun
+from nearbit.training.runs.auto import AutoRun
+from nearbit.training.runs.baseline import BaselineRun
+from nearbit.training.runs.final import AnyRun, FinalRun
+from nearbit.training.runs.two_step import TwoStepRun
 
 MACHINE = ("dataset_fingerprint", "device", "precision", "processes", "threads")
 """What a record holds besides options that decides a model."""
 
 
-def differences(model: Model, run: TrainingRun | BaselineRun | AutoRun | FinalRun) -> list[str]:
+def differences(model: Model, run: AnyRun) -> list[str]:
     """Return what of method, bits, options, data and machine is not what the run asks: "seed 0 instead of 1".
 
     The weights of the backbone, arrays that were given and the versions of libraries are not compared.
@@ -50,15 +50,16 @@ def _of_model(model: Model) -> dict[str, Any]:
     return _named(method, model.n_bits, options, split, model.record) | {"final": is_final}
 
 
-def _of_run(run: TrainingRun | BaselineRun | AutoRun | FinalRun) -> dict[str, Any]:
+def _of_run(run: AnyRun) -> dict[str, Any]:
     is_final, run = isinstance(run, FinalRun), run.chooser if isinstance(run, FinalRun) else run
+    context, run = run.context, run.second if isinstance(run, TwoStepRun) else run
     if isinstance(run, AutoRun):
         method, n_bits, options = "auto", run.n_bits, {}
     elif isinstance(run, BaselineRun):
         method, n_bits, options = run.baseline.name, run.n_bits, asdict(run.method_options)
     else:
         method, n_bits, options = run.method.name, run.task.n_bits, asdict(run.method_options)
-    return _named(method, n_bits, options, run.context.split.hash, run.context.record()) | {"final": is_final}
+    return _named(method, n_bits, options, context.split.hash, context.record()) | {"final": is_final}
 
 
 def _named(

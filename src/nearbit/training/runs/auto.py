@@ -16,12 +16,12 @@ from nearbit.methods import Baseline, find_method
 from nearbit.metrics.kept import FEW_IMAGES, images_per_class
 from nearbit.model.bundle import Model
 from nearbit.progress import Progress
-from nearbit.training.baseline import BaselineRun, useful_options
 from nearbit.training.callbacks import NO_CALLBACKS, Callbacks
 from nearbit.training.checkpoint import folder_in
 from nearbit.training.context import RunContext
 from nearbit.training.criterion import is_trained_on, searched_by_validation, shares_labels
-from nearbit.training.method_run import TrainingRun
+from nearbit.training.runs.baseline import BaselineRun, useful_options
+from nearbit.training.runs.method_run import TrainingRun
 
 CANDIDATES = ("ech", "ridge", "itq")
 """What is tried on frozen features: a hash network, and two closed forms that take a second."""

@@ -22,6 +22,7 @@ from nearbit.training.criterion import Criterion
 from nearbit.training.options import TrainOptions
 from nearbit.training.seeds import generator
 from nearbit.training.stages.first_stage import FirstStage
+from nearbit.training.stages.tuning import OF_HEADS
 
 UNUSED = (
     "epochs",
@@ -44,15 +45,18 @@ UNUSED_BY_PROJECTIONS = ("batch_size", "views", "augment", "precision")
 """Options that must keep their defaults, for all baselines and for those that train no classifier either."""
 
 
-def unused_options(baseline: Baseline) -> tuple[str, ...]:
-    """Return the names in `TrainOptions` that would do nothing for a baseline."""
-    return UNUSED if baseline.trains_classifier else UNUSED + UNUSED_BY_PROJECTIONS
+def unused_options(baseline: Baseline, *, regime: str = "auto") -> tuple[str, ...]:
+    """Return the names in `TrainOptions` that would do nothing for a baseline, in the regime that is asked for."""
+    names = UNUSED if baseline.trains_classifier else UNUSED + UNUSED_BY_PROJECTIONS
+    if regime != "two-step":
+        return names
+    return tuple(name for name in names if name in OF_HEADS)
 
 
 def useful_options(baseline: Baseline, options: TrainOptions) -> TrainOptions:
     """Return options that are meant for other methods too, without those that would do nothing for a baseline."""
-    own = TrainOptions()
-    return replace(options, **{name: getattr(own, name) for name in ("head", *unused_options(baseline))})
+    own, unused = TrainOptions(), unused_options(baseline, regime=options.regime)
+    return replace(options, **{name: getattr(own, name) for name in ("head", *unused)})
 
 
 @final
@@ -66,7 +70,8 @@ class BaselineRun:
                 f"{baseline.name} makes codes of frozen features, and this run is {context.regime}: take a pretrained "
                 "backbone (--weights, timm:NAME, hf:FOLDER), and leave --regime out"
             )
-        for name in unused_options(baseline):
+        regime = "two-step" if context.is_second else context.options.regime
+        for name in unused_options(baseline, regime=regime):
             if getattr(context.options, name) != getattr(TrainOptions(), name):
                 raise InputError(f"{baseline.name} trains no hash network, so {name} would do nothing: leave it out")
         if context.options.head == "hidden":

@@ -13,12 +13,13 @@ from nearbit.files.writing import json_digest
 from nearbit.metrics.kept import images_per_class
 from nearbit.model.bundle import Model
 from nearbit.progress import Progress
-from nearbit.training.auto import AutoRun
-from nearbit.training.baseline import BaselineRun
 from nearbit.training.callbacks import NO_CALLBACKS, Callbacks
 from nearbit.training.checkpoint import folder_in
 from nearbit.training.context import RunContext
-from nearbit.training.method_run import TrainingRun
+from nearbit.training.runs.auto import AutoRun
+from nearbit.training.runs.baseline import BaselineRun
+from nearbit.training.runs.method_run import TrainingRun
+from nearbit.training.runs.two_step import TwoStepRun
 
 NOTE = (
     "trained on all images of the split that the method can be trained on: no figure of this model can be measured on "
@@ -40,7 +41,7 @@ class FinalRun:
         without_labels: how many images of the parts are left out because the method needs labels.
     """
 
-    def __init__(self, chooser: TrainingRun | BaselineRun | AutoRun) -> None:
+    def __init__(self, chooser: TrainingRun | BaselineRun | AutoRun | TwoStepRun) -> None:
         self.chooser, self.context = chooser, chooser.context
         self.split, self.without_labels = _whole(self.context.dataset, self.context.split, chooser.needs_labels)
 
@@ -82,6 +83,10 @@ class FinalRun:
             },
             "note": NOTE,
         }
+
+
+AnyRun = TrainingRun | BaselineRun | AutoRun | TwoStepRun | FinalRun
+"""What `plan` returns."""
 
 
 def _whole(dataset: Dataset, split: Split, needs_labels: bool) -> tuple[Split, int]:
