@@ -139,7 +139,7 @@ def test_an_image_that_cannot_be_read_any_more_is_named():
         ({"learning_rate": float("nan")}, "learning_rate must be above 0"),
         ({"dropout": 1.0}, "dropout must be at least 0 and below 1"),
         ({"seed": -1}, "seed must be at least 0"),
-        ({"regime": "cold"}, "regime must be one of auto, frozen, fine-tuned, not 'cold'"),
+        ({"regime": "cold"}, "regime must be one of auto, frozen, fine-tuned, two-step, not 'cold'"),
         ({"head": "deep"}, "head must be one of auto, linear, hidden, not 'deep'"),
         ({"select": "query"}, "select must be one of validation, last, not 'query'"),
         ({"augment": "mirror"}, "augment must be one of auto, none, crop, "),
