@@ -102,9 +102,7 @@ def about_tuning(record: dict[str, Any]) -> list[str]:
         return []
     right, epochs = tuning["validation_accuracy"], tuning["schedule"]["epochs"]
     figure = "" if right is None else f", which was right on {right:.1%} of the validation images"
-    return [
-        f"backbone: tuned as a classifier, epoch {tuning['selected_epoch']} of {epochs}{figure}; the head after it:"
-    ]
+    return [f"backbone: tuned as a classifier, epoch {tuning['selected_epoch']} of {epochs}{figure}; then the head:"]
 
 
 def about_final(record: dict[str, Any]) -> list[str]:
