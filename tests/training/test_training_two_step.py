@@ -157,7 +157,10 @@ def test_the_model_serves_as_any_other(planned, tmp_path):
     rows = np.arange(6)
     assert np.array_equal(*(one.encode_dataset(tiny_dataset(), rows).outputs for one in (model, opened)))
     assert nb.evaluate(opened, tiny_dataset()).report.tie_aware_map > 0.5
-    assert "The backbone has seen the training images only." in card_of_folder(tmp_path / "two.model")
+    card = card_of_folder(tmp_path / "two.model")
+    assert "The backbone has seen the training images only." in card
+    tuned = model.record["tuning"]["selected_epoch"]
+    assert f"| backbone, before | tuned as a classifier, epoch {tuned} of 2 |" in card
     assert json.loads((tmp_path / "two.model" / "bundle.json").read_text())["record"]["tuning"]["selected_epoch"] > 0
 
 

@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from nearbit.centers import certify
 from nearbit.encoding.preprocessing import AnyInput, FeatureInput
@@ -132,6 +133,7 @@ def _training(model: Model) -> Iterator[str]:
     options, schedule = record.get("options") or {}, record.get("schedule") or {}
     facts = [
         ("regime", record.get("regime")),
+        ("backbone, before", _tuned(record.get("tuning"))),
         *((name.replace("_", " "), schedule.get(name)) for name in SCHEDULE),
         ("augmentation", options.get("augment")),
         ("selected epoch", record.get("selected_epoch")),
@@ -139,6 +141,13 @@ def _training(model: Model) -> Iterator[str]:
         ("device", record.get("device")),
     ]
     yield from ("## Training", "", *_table(("what", "value"), [fact for fact in facts if fact[1] is not None]))
+
+
+def _tuned(tuning: Mapping[str, Any] | None) -> str | None:
+    """Return what is said of the first of two steps; None where there was one."""
+    if tuning is None:
+        return None
+    return f"tuned as a classifier, epoch {tuning['selected_epoch']} of {tuning['schedule']['epochs']}"
 
 
 def _figures(model: Model) -> Iterator[str]:
