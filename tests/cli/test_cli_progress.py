@@ -50,6 +50,18 @@ def test_a_log_gets_a_line_each_half_minute_with_the_time_left(clock, capsys):
     ]
 
 
+def test_a_stage_that_comes_again_has_a_time_of_its_own(clock, capsys):
+    with Bars() as show:
+        for done in range(1, 4):
+            show("Training", done, 3)
+            clock[0] += 10
+        clock[0] += 1000
+        show("Training", 1, 3)
+        clock[0] += 31
+        show("Training", 2, 3)
+    assert capsys.readouterr().err.splitlines() == ["Training: 2 of 3, about 31 s left"]
+
+
 def test_an_estimate_stands_at_the_start_and_an_early_end_in_the_result(nearbit, tmp_path, monkeypatch):
     monkeypatch.setattr("nearbit.progress.MEASURED_SECONDS", 0.0)
     monkeypatch.setattr("nearbit.cli.commands.train.WORTH_SAYING", 0.0)

@@ -254,6 +254,8 @@ class Bars:
             self._said = now
             left = (now - self._began) / (done - self._first) * (total - done)
             echo(f"{stage}: {done} of {total}, {about(left)} left{f'; {self.note}' if self.note else ''}")
+        if done >= total:
+            self._stage = ""  # what comes next under the same name has a time of its own
 
     def _open(self, stage: str, total: int) -> None:
         from tqdm import tqdm
