@@ -9,9 +9,10 @@ SOURCE = Path(nearbit.__file__).parent
 OWN_VALUES = {
     "json_text.py",  # the one reader
     "networks/backbones.py",  # there and back, as a file would keep a value
-    "training/difference.py",  # there and back
+    "training/runs/difference.py",  # there and back
     "compare/bench.py",  # there and back
     "training/checkpoint.py",  # text that the same run wrote, behind a checksum
+    "training/stages/tuning.py",  # text that a run of the same machine wrote, behind a checksum
     "model/manifest.py",  # there and back
     "extras.py",  # what the installer of packages noted
 }

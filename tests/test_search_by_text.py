@@ -211,11 +211,13 @@ def test_a_model_without_words_is_refused_before_it_is_loaded(here, model, tmp_p
     config = {key: value for key, value in described["backbone"]["config"].items() if key != "projected"}
     plain = altered("plain", backbone=described["backbone"] | {"config": config})
     moved = altered("moved", record=described["record"] | {"regime": "fine-tune"})
+    tuned = altered("tuned", record=described["record"] | {"tuning": {"selected_epoch": 1}})
     exported = altered("exported", kind="nearbit-onnx")
     monkeypatch.setattr("nearbit.model.bundle.load_model", lambda *_: pytest.fail("it was loaded"))
     for folder, why in (
         (plain, "its backbone hf:clip is not the image part of a model of images and text"),
-        (moved, "its image part was trained further with the codes"),
+        (moved, "its image part was trained further, before the codes or with them"),
+        (tuned, "its image part was trained further, before the codes or with them"),
         (exported, "it is a network exported for ONNX Runtime"),
     ):
         with pytest.raises(InputError, match=f"takes no words: {why}"):

@@ -10,7 +10,7 @@ from nearbit.errors import InputError
 from nearbit.metrics.kept import share_of
 from nearbit.model.bundle import Model
 from nearbit.progress import Progress, silent
-from nearbit.training import AUTO, AnyRun, TrainOptions, plan
+from nearbit.training import AUTO, AnyRun, TrainOptions, TwoStepRun, plan
 from nearbit.training.context import RunContext
 from nearbit.training.criterion import Criterion
 from nearbit.training.runs.auto import AutoRun
@@ -118,13 +118,14 @@ def length_curve(
     first = plan(dataset, split, method=method, n_bits=middle, options=options, cache=cache)
     criterion = _criterion(first.context, middle)
     models: dict[int, Model] = {}
-    if isinstance(first, AutoRun):
+    chooses = isinstance(first.second if isinstance(first, TwoStepRun) else first, AutoRun)
+    if chooses:
         models[middle] = first.train(None, progress)
         method = models[middle].method
     refused: dict[int, str] = {}
     for n_bits in (n_bits for n_bits in ordered if n_bits not in models):
         try:
-            if isinstance(first, AutoRun):
+            if chooses and isinstance(first, AutoRun | TwoStepRun):
                 run: AnyRun = first.planned(first.context, n_bits, method)
             else:
                 run = plan(dataset, split, method=method, n_bits=n_bits, options=options, cache=cache)
@@ -133,7 +134,7 @@ def length_curve(
             refused[n_bits] = str(error)
     if not models:
         raise InputError(f"{method} can be trained at none of these lengths: {'; '.join(refused.values())}")
-    reference = first.context.reference()
+    reference = next(iter(models.values())).record["reference"]
     whole = None if reference is None else reference["float_cosine_map"]
     figures = tuple(_figure(n_bits, models[n_bits], whole) for n_bits in sorted(models))
     return LengthCurve(method=method, searched=criterion.searched, float_map=whole, figures=figures, refused=refused)

@@ -39,6 +39,8 @@ def list_skipped(run: "AnyRun", output: Path) -> str | None:
 
 def report(model: "Model", output: Path, errors: str | None, as_json: bool) -> None:
     """Print what was trained, why, and how well it does on validation."""
+    from nearbit.model.description import tuning_figures
+
     record = model.record
     split = model.split
     sizes = part_sizes(split) if split is not None else {}
@@ -89,12 +91,6 @@ def _about_end(record: dict[str, Any]) -> str:
     return f" (ended after {trained}: no gain in {patience}, --patience)"
 
 
-def tuning_figures(record: dict[str, Any]) -> dict[str, Any] | None:
-    """Return what a model's record says of the first of two steps, without its epochs; None where there was one."""
-    tuning = record.get("tuning")
-    return None if tuning is None else {name: value for name, value in tuning.items() if name != "history"}
-
-
 def about_tuning(record: dict[str, Any]) -> list[str]:
     """Return what a model's record says of the first of two steps, in a line for people; none where there was one."""
     tuning = record.get("tuning")
@@ -120,9 +116,13 @@ def about_final(record: dict[str, Any]) -> list[str]:
     if final["left_out_without_labels"]:
         lines.append(
             f"final: {final['left_out_without_labels']} images without labels are left out: "
-            f"{final['recipe']['method']} cannot be trained on them"
+            f"{_what_needs_labels(record)} cannot be trained on them"
         )
     return lines
+
+
+def _what_needs_labels(record: dict[str, Any]) -> str:
+    return "the classifier" if record.get("tuning") is not None else str(record["final"]["recipe"]["method"])
 
 
 def about_choice(record: dict[str, Any], n_bits: int) -> list[str]:

@@ -5,7 +5,7 @@ import platform
 import shutil
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, cast, final
@@ -24,13 +24,12 @@ from nearbit.evaluation import Evaluation, evaluate
 from nearbit.files.writing import write_json, write_whole
 from nearbit.methods import Baseline
 from nearbit.model.bundle import Model
+from nearbit.model.description import tuning_figures
 from nearbit.model.manifest import TRAINED, read_manifest
 from nearbit.progress import Progress, silent
-from nearbit.training import NO_CALLBACKS, TrainOptions, plan
-from nearbit.training.context import RunContext
+from nearbit.training import NO_CALLBACKS, AnyRun, TrainOptions, TwoStepRun, plan
 from nearbit.training.runs.baseline import useful_options
 from nearbit.training.runs.two_step import context_on
-from nearbit.training.stages.tuning import Tuning
 
 Outcome = Literal["done", "kept", "failed"]
 
@@ -88,23 +87,38 @@ class Bench:
             write_failure(self.work.folder, cell, line)
         return outcome, line
 
-    def tune(self, seed: int, progress: Progress = silent) -> str | None:
-        """Fine-tune the backbone of a seed, and compute its features, so that its cells find both in the cache.
+    def tune(self, cells: Sequence[Cell], progress: Progress = silent) -> tuple[Outcome, str]:
+        """Fine-tune the backbone that cells of one seed share, and compute its features: they find both in the cache.
 
-        Return what went wrong, or None. The cells then say it, too.
+        Cells that stand, and those that cannot be run, need none.
         """
         try:
-            options, split = replace(self.work.options, seed=seed), self.split(seed)
-            context = RunContext(self.dataset, split, options, self.feature_store)
-            checkpoint = self.work.folder / "checkpoints" / f"tuning-seed{seed}"
-            checkpoint.mkdir(parents=True, exist_ok=True)
-            backbone, _ = Tuning(context).trained(checkpoint, progress, NO_CALLBACKS)
-            shutil.rmtree(checkpoint, ignore_errors=True)
-            rows = sorted({int(row) for part in split.sizes() for row in split.rows(part)})
-            context_on(backbone, context).cache_features(rows, progress)
+            outcome, line = self._tune(cells, progress)
         except NearbitError as error:
-            return str(error)
-        return None
+            outcome, line = "failed", str(error)
+        except Exception as error:  # noqa: BLE001 - other seeds go on; it is shown
+            traceback.print_exc()
+            outcome, line = "failed", f"{type(error).__name__}: {error}"
+        return outcome, line
+
+    def _tune(self, cells: Sequence[Cell], progress: Progress) -> tuple[Outcome, str]:
+        for cell in cells:
+            try:
+                run = self._planned(cell)
+            except NearbitError:
+                continue  # it will say so itself
+            if isinstance(run, TwoStepRun) and self._standing(cell, run.key()) is None:
+                break
+        else:
+            return "kept", "no run needs its backbone"
+        checkpoint = self.work.folder / "checkpoints" / f"tuning-seed{cell.seed}"
+        checkpoint.mkdir(parents=True, exist_ok=True)
+        backbone, _ = run.tuning.trained(checkpoint, progress, NO_CALLBACKS)
+        shutil.rmtree(checkpoint, ignore_errors=True)
+        split = run.context.split
+        rows = sorted({int(row) for part in split.sizes() for row in split.rows(part)})
+        context_on(backbone, run.context).cache_features(rows, progress)
+        return "done", "its backbone is fine-tuned"
 
     def split(self, seed: int) -> Split:
         """Return the split of a seed; the last one is kept."""
@@ -114,12 +128,7 @@ class Bench:
 
     def _run(self, cell: Cell, progress: Progress) -> tuple[Outcome, str]:
         forget_peak()
-        spec, split = parse_spec(cell.method), self.split(cell.seed)
-        options = options_for(spec, self.work.options, cell)
-        run = plan(
-            self.dataset, split, method=spec.method, n_bits=cell.n_bits, options=options,
-            method_options=spec.values or None, cache=self.feature_store,
-        )  # fmt: skip
+        run = self._planned(cell)
         known = self._standing(cell, run.key())
         if known is not None:
             return "kept", f"mAP {known.figure('tie_aware_map'):.4f}"
@@ -129,6 +138,14 @@ class Bench:
         self._write(cell, model, run.key(), progress)
         shutil.rmtree(checkpoint, ignore_errors=True)
         return "done", f"mAP {read_cell(self.work.folder, cell).figure('tie_aware_map'):.4f}"
+
+    def _planned(self, cell: Cell) -> AnyRun:
+        spec, split = parse_spec(cell.method), self.split(cell.seed)
+        options = options_for(spec, self.work.options, cell)
+        return plan(
+            self.dataset, split, method=spec.method, n_bits=cell.n_bits, options=options,
+            method_options=spec.values or None, cache=self.feature_store,
+        )  # fmt: skip
 
     def _standing(self, cell: Cell, key: str) -> CellResult | None:
         """Return what was found by this very run before; None where a file of it is missing, damaged or of another."""
@@ -213,6 +230,7 @@ def _facts(model: Model, found: Evaluation) -> dict[str, Any]:
         "head_candidates": record["head_candidates"],
         "method_options": model.method_options,
         "regime": record["regime"],
+        **({"tuning": tuning_figures(record)} if "tuning" in record else {}),
         "schedule": record["schedule"],
         "selected_epoch": record["selected_epoch"],
         "validation_map": record["validation_map"],

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from nearbit.compare.folder import (
     read_about,
     read_cell,
     read_folder,
+    write_failure,
 )
 from nearbit.compare.references import references_of
 from nearbit.compare.soundness import sound
@@ -136,7 +138,7 @@ def compare(
     told = _teller(work.folder, cells, processes, progress, say, after_seed)
     work = work if context.device.type == "cpu" else replace(work, threads=None)
     if work.options.regime == "two-step" and work.cache is not None:
-        _tune(work, dataset, sorted({cell.seed for cell in cells}), processes, progress, say)
+        cells = _tune(work, dataset, cells, processes, progress, say, told)
     if processes == 1:
         _run_here(work, dataset, cells, told)
     else:
@@ -186,19 +188,31 @@ def _run_here(work: Work, dataset: Dataset, cells: Sequence[Cell], told: Any) ->
             told(cell, *bench.run(cell))
 
 
-def _tune(work: Work, dataset: Dataset, seeds: Sequence[int], processes: int, progress: Progress, say: Any) -> None:
-    """Fine-tune the backbone of each seed, which all cells of the seed then share."""
+def _tune(
+    work: Work, dataset: Dataset, cells: Sequence[Cell], processes: int, progress: Progress, say: Any, told: Told
+) -> list[Cell]:
+    """Fine-tune the backbones that the cells of each seed share; return the cells that can be run.
 
-    def tuned(seed: int, error: str | None) -> None:
-        say(f"seed {seed}: its backbone is fine-tuned" if error is None else f"seed {seed}: {error}")
+    Those of a seed whose backbone cannot be tuned fail.
+    """
+    seeds = [tuple(group) for _, group in groupby(cells, key=lambda cell: cell.seed)]
+    failed: list[Cell] = []
+
+    def tuned(of_seed: tuple[Cell, ...], outcome: Outcome, line: str) -> None:
+        say(f"seed {of_seed[0].seed}: {line}")
+        for cell in of_seed if outcome == "failed" else ():
+            failed.append(cell)
+            write_failure(work.folder, cell, line)
+            told(cell, outcome, line)
 
     if processes == 1:
         with _own_threads():
             bench = Bench(work, dataset)
-            for seed in seeds:
-                tuned(seed, bench.tune(seed, progress))
+            for of_seed in seeds:
+                tuned(of_seed, *bench.tune(of_seed, progress))
     else:
         tune_backbones(work, seeds, processes, tuned)
+    return [cell for cell in cells if cell not in failed]
 
 
 @contextmanager

@@ -8,6 +8,8 @@ from nearbit.compare.folder import Cell, write_failure
 from nearbit.pool import run_in_processes
 
 Told = Callable[[Cell, Outcome, str], None]
+Seed = tuple[Cell, ...]
+"""The cells of one seed."""
 
 
 def run_cells(work: Work, cells: Sequence[Cell], n_processes: int, told: Told) -> None:
@@ -28,18 +30,20 @@ def run_cells(work: Work, cells: Sequence[Cell], n_processes: int, told: Told) -
 
 
 def tune_backbones(
-    work: Work, seeds: Sequence[int], n_processes: int, tuned: Callable[[int, str | None], None]
+    work: Work, seeds: Sequence[Seed], n_processes: int, told: Callable[[Seed, Outcome, str], None]
 ) -> None:
-    """Fine-tune the backbone of each seed in that many processes, and tell what went wrong with each, or None."""
+    """Fine-tune the backbone that the cells of each seed share, in that many processes, and tell what became of it."""
 
-    def died(seed: int, code: int | None) -> bool:
-        tuned(seed, f"its process ended without a word (exit code {code}), perhaps for want of memory")
+    def died(cells: Seed, code: int | None) -> bool:
+        told(cells, "failed", f"its process ended without a word (exit code {code}), perhaps for want of memory")
         return False
 
-    run_in_processes(partial(_tuner, work), seeds, n_processes, answered=tuned, died=died)
+    run_in_processes(
+        partial(_tuner, work), seeds, n_processes, answered=lambda cells, answer: told(cells, *answer), died=died
+    )
 
 
-def _tuner(work: Work) -> Callable[[int], str | None]:
+def _tuner(work: Work) -> Callable[[Seed], tuple[Outcome, str]]:
     return Bench(work).tune
 
 

@@ -27,10 +27,10 @@ def why_no_text(about: dict[str, Any]) -> str | None:
             "among its codes: make the index with such a one (--backbone hf:… of CLIP or SigLIP)"
         )
     record = about.get("record")
-    if not isinstance(record, dict) or record.get("regime") != "frozen":
+    if not isinstance(record, dict) or record.get("regime") != "frozen" or "tuning" in record:
         return (
-            "its image part was trained further with the codes, so that the words of its text part point elsewhere: "
-            "train it with --regime frozen"
+            "its image part was trained further, before the codes or with them, so that the words of its text part "
+            "point elsewhere: train it with --regime frozen"
         )
     return None
 

@@ -288,12 +288,16 @@ class RunContext:
 
     @cached_property
     def way(self) -> Way:
-        """What computes the features of a frozen backbone, the same for all of a run."""
+        """What computes the features of a frozen backbone, the same for all of a run.
+
+        In the second of two steps what lies in the cache has no say, since the backbone is another when it is planned.
+        """
         if self.regime != "frozen":
             return "torch"
         rows = np.concatenate(list(self.parts.values())).tolist()
         digests = [self.dataset.digests[row] for row in rows]
-        return chosen_way(self.backbone.preprocessing, self.device, len(rows), self._caches(), digests)
+        caches = None if self.is_second else self._caches()
+        return chosen_way(self.backbone.preprocessing, self.device, len(rows), caches, digests)
 
     def _augmented(self, view: int, mirror: bool) -> Any:
         preprocessing = of_pixels(self.backbone.preprocessing, "an augmented view")

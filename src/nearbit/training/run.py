@@ -121,7 +121,15 @@ def plan(
     planned = partial(
         _plan, n_bits=n_bits, method=method, method_options=method_options, similarity=similarity, centers=centers
     )
-    run = TwoStepRun(context, planned) if context.options.regime == "two-step" else planned(context)
+    if context.options.regime != "two-step":
+        return FinalRun(planned(context)) if final else planned(context)
+    if dataset.n_classes < 2:
+        raise TrainingError(
+            f"two steps begin with a classifier, which needs images of at least 2 classes, and {dataset.name} has "
+            f"{dataset.n_classes}: add labels, or leave regime 'two-step' (--regime) out"
+        )
+    _check_labels(dataset, split, needed=True)
+    run = TwoStepRun(context, planned)
     return FinalRun(run) if final else run
 
 

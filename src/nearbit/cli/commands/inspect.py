@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nearbit.cli.console import ModelPath, address_in, emit, json_option
-from nearbit.cli.train_outcome import about_final, about_tuning, tuning_figures
+from nearbit.cli.train_outcome import about_final, about_tuning
 from nearbit.errors import InputError
 
 if TYPE_CHECKING:
@@ -110,6 +110,7 @@ def _exported(path: Path) -> dict[str, Any]:
 def _model(path: Path) -> dict[str, Any]:
     from nearbit.centers import pairwise_distances
     from nearbit.model.bundle import load_model
+    from nearbit.model.description import tuning_figures
 
     model = load_model(path)
     centers, record = model.centers.centers, model.record

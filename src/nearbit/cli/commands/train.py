@@ -144,7 +144,8 @@ def command(
         _check_stage(only, tensorboard, final)
         with processes.main_first():
             dataset = _read(source, method, ReadingOptions(cache=cache, progress=progress, **given))
-            options = with_backbone(options, None if _is_baseline(method) else dataset.source, agreed=agreed)
+            wants_pretrained = _is_baseline(method) and options.regime != "two-step"
+            options = with_backbone(options, None if wants_pretrained else dataset.source, agreed=agreed)
         if processes.is_main:
             say_notes(dataset)
         split = load_split(split_path) if split_path is not None else build_split(dataset, seed=seed, **dividing)

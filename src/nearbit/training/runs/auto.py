@@ -51,7 +51,9 @@ class AutoRun:
     choice is rehearsed: some training images join the validation images until most of them share a label, each
     method is trained without them (ECH with one classifier) and scored on them, all with fewer bits where closed forms
     cannot have as many of so few images, and the best one is then trained on all. Of the two heads ECH gets the hidden
-    layer, unless the options name one. With fewer than five training images a class ECH is left to its closed form.
+    layer, unless the options name one. With fewer than five training images a class ECH is left to its closed form. In
+    the second of two steps nothing is rehearsed, for the backbone has seen the images that would be moved: the method
+    is taken by the number of images a class, as without validation images.
     """
 
     needs_labels = True
@@ -59,6 +61,9 @@ class AutoRun:
     def __init__(self, context: RunContext, n_bits: int, plan_one: PlanOne) -> None:
         self.context, self.n_bits, self._plan_one = context, n_bits, plan_one
         rehearsed = _rehearsal(context)
+        self._knows_all = context.is_second and rehearsed is not None
+        if self._knows_all:
+            rehearsed = None
         self.is_rehearsed = rehearsed is not None
         stage = context
         if rehearsed is not None:
@@ -93,7 +98,7 @@ class AutoRun:
         names = tuple(name for name in CANDIDATES if name not in self.refused)
         if not names:
             raise InputError(f"no method can be trained here: {'; '.join(self.refused.values())}")
-        if self.context.criterion(self.n_bits) is not None:
+        if self.context.criterion(self.n_bits) is not None and not self._knows_all:
             return names
         wanted = "ech" if self.images_per_class >= FEW_IMAGES else "ridge"
         return (wanted if wanted in names else names[0],)

@@ -12,6 +12,7 @@ from nearbit.errors import InputError
 from nearbit.files.writing import json_digest
 from nearbit.metrics.kept import images_per_class
 from nearbit.model.bundle import Model
+from nearbit.model.description import tuning_figures
 from nearbit.progress import Progress
 from nearbit.training.callbacks import NO_CALLBACKS, Callbacks
 from nearbit.training.checkpoint import folder_in
@@ -80,6 +81,7 @@ class FinalRun:
                 "model_id": chosen.model_id,
                 "split_hash": self.context.split.hash,
                 **{name: chosen.record[name] for name in measured},
+                **({"tuning": tuning_figures(chosen.record)} if "tuning" in chosen.record else {}),
             },
             "note": NOTE,
         }

@@ -53,6 +53,12 @@ class TwoStepRun:
         """Name the run: runs of equal keys make equal models."""
         return json_digest({"tuning": self.tuning.key(), "second": self.second.key()})
 
+    def planned(self, context: RunContext, n_bits: int, name: str) -> "TwoStepRun":
+        """Return the run of one method of an `auto` second step, at a length, on the same backbone."""
+        second = self.second
+        assert isinstance(second, AutoRun)  # noqa: S101 - nothing else chooses a method, and then asks for its lengths
+        return TwoStepRun(context, lambda on: second.planned(on, n_bits, name))
+
     def again(self, context: RunContext, model: Model) -> "TwoStepRun":
         """Return the run of what a model of this run was chosen to be, on the images of another context.
 
@@ -81,4 +87,6 @@ class TwoStepRun:
 def context_on(backbone: Backbone, context: RunContext) -> RunContext:
     """Return the context of the second step, on features of a backbone that the first one tuned."""
     options = replace(without(context.options, OF_TUNING), regime="frozen", backbone=backbone)
+    if options.views == 1:
+        options = replace(options, augment="auto")  # what it says is of the first step
     return RunContext(context.dataset, context.split, options, context.feature_store, is_second=True)

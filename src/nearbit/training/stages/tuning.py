@@ -11,17 +11,18 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
-from nearbit.errors import DataError
+from nearbit.errors import DataError, InputError
 from nearbit.files.tensors import tensors_read
 from nearbit.files.writing import read_checked, write_checked
 from nearbit.methods import CLASSIFIER, Schedule
 from nearbit.networks import Backbone
 from nearbit.progress import Progress
 from nearbit.training.callbacks import Callbacks
+from nearbit.training.checkpoint import copy_weights
 from nearbit.training.context import RunContext
 from nearbit.training.criterion import accuracy
 from nearbit.training.learner import Stage
-from nearbit.training.options import OF_SCHEDULES, TrainOptions, resolve_patience, resolve_schedule
+from nearbit.training.options import OF_SCHEDULES, TrainOptions, mirrors, resolve_patience, resolve_schedule
 from nearbit.training.stages.first_stage import classifier_trainer
 
 TUNING = replace(
@@ -63,13 +64,19 @@ class Tuning:
             TUNING, options, context.regime, "linear", len(context.split.train), multi_label=multi_label
         )
         self.criterion = context.criterion(1, by="cosine")
-        chooses = options.select == "validation" and self.criterion is not None
+        chooses = options.select == "validation"
+        if chooses and self.criterion is None:
+            raise InputError(
+                "the epoch of the backbone is chosen on validation images with labels and the split has none: make a "
+                "split with such, or train to the end (select 'last', --select last)"
+            )
         self.patience = resolve_patience(options, context.regime, chooses=chooses)
 
     def key(self) -> str:
         """Name what comes out: equal keys make equal backbones."""
         more = {"patience": self.patience} if self.patience else {}
-        return self.context.key(stage="tuning", schedule=repr(self.schedule), **more)
+        mirror = mirrors(self.context.options, dataset_mirror=self.context.dataset.mirror)
+        return self.context.key(stage="tuning", schedule=repr(self.schedule), mirror=mirror, **more)
 
     def start(self) -> Backbone:
         """Return the backbone as it will be but for its weights, to check against what is to be done with it."""
@@ -88,14 +95,15 @@ class Tuning:
         backbone, record = self._train(checkpoint, progress, callbacks)
         written = json.dumps(record).encode()
         if kept is not None:
-            weights = {name: value.cpu().contiguous() for name, value in backbone.module.state_dict().items()}
-            write_checked(kept, save(weights | {"record": torch.from_numpy(np.frombuffer(written, np.uint8).copy())}))
+            tensors = {f"module/{name}": value for name, value in copy_weights(backbone.module).items()}
+            tensors["about"] = torch.from_numpy(np.frombuffer(written, np.uint8).copy())
+            write_checked(kept, save({name: value.contiguous() for name, value in tensors.items()}))
         return backbone, json.loads(written)
 
     def _restored(self, tensors: dict[str, Tensor]) -> tuple[Backbone, dict[str, Any]]:
-        record = json.loads(tensors.pop("record").numpy().tobytes())
+        record = json.loads(tensors.pop("about").numpy().tobytes())
         backbone = self._frozen(self.context.network(1, "linear").backbone)
-        backbone.module.load_state_dict(tensors)
+        backbone.module.load_state_dict({name.removeprefix("module/"): value for name, value in tensors.items()})
         return backbone, record
 
     def _train(
@@ -124,8 +132,9 @@ class Tuning:
         state = trainer.run(progress)
         assert state.best is not None  # noqa: S101 - Trainer.run always leaves one
         labels = context.labels["validation"]
+        known = np.flatnonzero(labels.any(axis=1))
         with torch.no_grad():
-            logits = trainer.outputs("validation", np.arange(len(labels)))
+            logits = trainer.outputs("validation", known)
         context.forget_decoded()
         record = {
             "schedule": asdict(self.schedule),
@@ -133,7 +142,7 @@ class Tuning:
             "epochs_trained": state.epoch,
             "selected_epoch": state.best.epoch,
             "validation_map": state.best.validation_map,
-            "validation_accuracy": accuracy(logits, labels) if len(labels) else None,
+            "validation_accuracy": accuracy(logits, labels[known]) if len(known) else None,
             "history": state.history,
             "seconds": round(time.monotonic() - began, 3),
         }
