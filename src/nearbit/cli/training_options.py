@@ -48,7 +48,12 @@ _OPTIONS = (
     click.option("--weights", type=FILE, help="Pretrained weights (.safetensors)."),
     click.option("--image-size", type=click.IntRange(1), help="Pixels a side. [default: the backbone's own]"),
     click.option(
-        "--regime", type=click.Choice(["auto", "frozen", "fine-tuned", "two-step"]), default="auto", show_default=True
+        "--regime",
+        type=click.Choice(["auto", "frozen", "fine-tuned", "two-step"]),
+        default="auto",
+        show_default=True,
+        help="What is trained: a head on frozen features; all of it; or the backbone first, as a classifier, and then a "
+        "head on its features (two-step).",
     ),
     click.option("--epochs", type=click.IntRange(1), help="[default: the method's]"),
     click.option("--batch-size", type=click.IntRange(2), help="[default: the method's]"),
