@@ -52,7 +52,7 @@ _OPTIONS = (
         type=click.Choice(["auto", "frozen", "fine-tuned", "two-step"]),
         default="auto",
         show_default=True,
-        help="What is trained: a head on frozen features; all of it; or the backbone first, as a classifier, and then a "
+        help="What is trained: a head on frozen features; all of it; or first the backbone, as a classifier, then a "
         "head on its features (two-step).",
     ),
     click.option("--epochs", type=click.IntRange(1), help="[default: the method's]"),
