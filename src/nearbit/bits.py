@@ -118,15 +118,15 @@ def length_curve(
     first = plan(dataset, split, method=method, n_bits=middle, options=options, cache=cache)
     criterion = _criterion(first.context, middle)
     models: dict[int, Model] = {}
-    chooses = isinstance(first.second if isinstance(first, TwoStepRun) else first, AutoRun)
-    if chooses:
-        models[middle] = first.train(None, progress)
+    chooser = _chooser(first)
+    if chooser is not None:
+        models[middle] = chooser.train(None, progress)
         method = models[middle].method
     refused: dict[int, str] = {}
     for n_bits in (n_bits for n_bits in ordered if n_bits not in models):
         try:
-            if chooses and isinstance(first, AutoRun | TwoStepRun):
-                run: AnyRun = first.planned(first.context, n_bits, method)
+            if chooser is not None:
+                run: AnyRun = chooser.planned(chooser.context, n_bits, method)
             else:
                 run = plan(dataset, split, method=method, n_bits=n_bits, options=options, cache=cache)
             models[n_bits] = run.train(None, progress)
@@ -138,6 +138,13 @@ def length_curve(
     whole = None if reference is None else reference["float_cosine_map"]
     figures = tuple(_figure(n_bits, models[n_bits], whole) for n_bits in sorted(models))
     return LengthCurve(method=method, searched=criterion.searched, float_map=whole, figures=figures, refused=refused)
+
+
+def _chooser(run: AnyRun) -> AutoRun | TwoStepRun | None:
+    """Return the run if it chooses among methods, in one step or in the second of two; else None."""
+    if isinstance(run, AutoRun) or (isinstance(run, TwoStepRun) and isinstance(run.second, AutoRun)):
+        return run
+    return None
 
 
 def _criterion(context: RunContext, n_bits: int) -> Criterion:

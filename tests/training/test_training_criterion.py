@@ -53,6 +53,16 @@ def criterion_of(searched, outputs, labels):
 
 
 @pytest.mark.parametrize("searched", ["train", "validation"])
+def test_by_cosine_the_outputs_rank_as_they_are(searched):
+    rng = np.random.default_rng(3)
+    outputs = {part: rng.normal(size=(n, 12)).astype(np.float32) for part, n in (("train", 20), ("validation", 9))}
+    labels = {part: rng.integers(0, 3, len(rows))[:, None] == np.arange(4) for part, rows in outputs.items()}
+    by_codes = criterion_of(searched, outputs, labels)
+    by_cosine = replace(by_codes, by="cosine")
+    assert by_cosine.score(outputs) == by_codes.float_score(outputs) != by_codes.score(outputs)
+
+
+@pytest.mark.parametrize("searched", ["train", "validation"])
 def test_the_score_is_the_mean_of_what_each_image_finds(searched):
     rng = np.random.default_rng(4)
     outputs = {part: rng.normal(size=(n, 12)).astype(np.float32) for part, n in (("train", 20), ("validation", 9))}

@@ -205,6 +205,12 @@ FOR_IMAGES = ("backbone", "weights", "image_size", "augment", "views")
 """Options that say what becomes of images."""
 
 
+def without(options: TrainOptions, names: tuple[str, ...]) -> TrainOptions:
+    """Return options of which those named are as they are where nothing is said."""
+    usual = TrainOptions()
+    return replace(options, **{name: getattr(usual, name) for name in names})
+
+
 def starting_backbone(dataset: Dataset, split: Split, options: TrainOptions) -> Backbone:
     """Return the backbone of the options; for a data set of features what stands in its place.
 

@@ -1,7 +1,7 @@
 """A run of a baseline: features, a head made from them in one go, and the model."""
 
 import time
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, final
 
@@ -19,7 +19,7 @@ from nearbit.progress import Progress
 from nearbit.training.callbacks import NO_CALLBACKS, Callbacks
 from nearbit.training.context import RunContext
 from nearbit.training.criterion import Criterion
-from nearbit.training.options import TrainOptions
+from nearbit.training.options import TrainOptions, without
 from nearbit.training.seeds import generator
 from nearbit.training.stages.first_stage import FirstStage
 from nearbit.training.stages.tuning import OF_HEADS
@@ -55,8 +55,7 @@ def unused_options(baseline: Baseline, *, regime: str = "auto") -> tuple[str, ..
 
 def useful_options(baseline: Baseline, options: TrainOptions) -> TrainOptions:
     """Return options that are meant for other methods too, without those that would do nothing for a baseline."""
-    own, unused = TrainOptions(), unused_options(baseline, regime=options.regime)
-    return replace(options, **{name: getattr(own, name) for name in ("head", *unused)})
+    return without(options, ("head", *unused_options(baseline, regime=options.regime)))
 
 
 @final
@@ -70,8 +69,7 @@ class BaselineRun:
                 f"{baseline.name} makes codes of frozen features, and this run is {context.regime}: take a pretrained "
                 "backbone (--weights, timm:NAME, hf:FOLDER), and leave --regime out"
             )
-        regime = "two-step" if context.is_second else context.options.regime
-        for name in unused_options(baseline, regime=regime):
+        for name in unused_options(baseline, regime="two-step" if context.is_second else "auto"):
             if getattr(context.options, name) != getattr(TrainOptions(), name):
                 raise InputError(f"{baseline.name} trains no hash network, so {name} would do nothing: leave it out")
         if context.options.head == "hidden":

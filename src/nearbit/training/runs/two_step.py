@@ -13,10 +13,11 @@ from nearbit.progress import Progress
 from nearbit.training.callbacks import NO_CALLBACKS, Callbacks
 from nearbit.training.checkpoint import folder_in
 from nearbit.training.context import RunContext
+from nearbit.training.options import without
 from nearbit.training.runs.auto import AutoRun
 from nearbit.training.runs.baseline import BaselineRun
 from nearbit.training.runs.method_run import TrainingRun
-from nearbit.training.stages.tuning import OF_TUNING, Tuning, without
+from nearbit.training.stages.tuning import OF_TUNING, Tuning
 
 OneStep = TrainingRun | BaselineRun | AutoRun
 

@@ -22,7 +22,7 @@ from nearbit.training.checkpoint import copy_weights
 from nearbit.training.context import RunContext
 from nearbit.training.criterion import accuracy
 from nearbit.training.learner import Stage
-from nearbit.training.options import OF_SCHEDULES, TrainOptions, mirrors, resolve_patience, resolve_schedule
+from nearbit.training.options import OF_SCHEDULES, mirrors, resolve_patience, resolve_schedule, without
 from nearbit.training.stages.first_stage import classifier_trainer
 
 TUNING = replace(
@@ -154,9 +154,3 @@ class Tuning:
         source = f"{start}, tuned as a classifier of the training images"
         spec = replace(backbone.spec, pretrained=True, source=source)
         return Backbone(backbone.module, backbone.preprocessing, spec)
-
-
-def without(options: TrainOptions, names: tuple[str, ...]) -> TrainOptions:
-    """Return options of which those named are as they are where nothing is said."""
-    usual = TrainOptions()
-    return replace(options, **{name: getattr(usual, name) for name in names})
