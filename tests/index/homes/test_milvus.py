@@ -189,6 +189,16 @@ def test_a_writer_waits_for_one_that_lives_and_then_gives_up(place, monkeypatch)
 
 
 @pytest.mark.slow
+def test_a_sign_of_life_beside_a_change_does_not_bring_back_the_state_before_it(place, monkeypatch):
+    monkeypatch.setattr(state, "BEAT", 0.0005)  # as good as always one beside each change
+    with create_index(place(), 16) as index:
+        with index.writing():
+            ids = [int(index.add(CODE)[0]) for _ in range(8)]
+        assert ids == list(range(1, 9))
+        assert (len(index), index.verify()) == (8, [])
+
+
+@pytest.mark.slow
 def test_writers_side_by_side_get_ids_of_their_own(place):
     address, given, wrong = place(), [], []
     create_index(address, 16).close()

@@ -97,19 +97,14 @@ class Turn:
         self._beats = threading.Thread(target=self._live, daemon=True)
         self._beats.start()
 
-    def become(self, mark: Mark) -> None:
-        """Let the index have another state, at once and for all; raise `IndexFileError` where the turn was lost."""
-        with self._guard:
-            if not self._server.rename(self.mark.name_of(self._index), mark.name_of(self._index)):
-                raise IndexFileError(
-                    f"another program took over writing to {self._server.address}, since this one gave no sign of life "
-                    f"for {STALE:.0f} s; nothing was kept: do it again"
-                )
-            self.mark = mark
-
     def keep(self, mark: Mark) -> None:
-        """Let what was written be seen: another state, with a token of its own."""
-        self.become(replace(mark, token=secrets.randbits(62)))
+        """Let what was written be seen, at once and for all: another state, with a token of its own.
+
+        Raises:
+            IndexFileError: where the turn was lost.
+        """
+        token = secrets.randbits(62)
+        self._become(lambda held: replace(mark, token=token, owner=held.owner, beat=held.beat))
         self.is_changed = False
 
     def end(self) -> None:
@@ -117,7 +112,7 @@ class Turn:
         self._over.set()
         self._beats.join()
         if self.mark.owner:
-            self.become(replace(self.mark, owner="", beat=0))
+            self._become(lambda held: replace(held, owner="", beat=0))
 
     def abandon(self) -> None:
         """Leave the index as it is, to whoever takes over."""
@@ -127,7 +122,18 @@ class Turn:
     def _live(self) -> None:
         while not self._over.wait(BEAT):
             with suppress(IndexFileError):  # who writes next in this turn finds out
-                self.become(replace(self.mark, beat=self.mark.beat + 1))
+                self._become(lambda held: replace(held, beat=held.beat + 1))
+
+    def _become(self, following: Callable[[Mark], Mark]) -> None:
+        """Let the state be followed by another: the one held by then, whichever thread of this turn came before."""
+        with self._guard:
+            mark = following(self.mark)
+            if not self._server.rename(self.mark.name_of(self._index), mark.name_of(self._index)):
+                raise IndexFileError(
+                    f"another program took over writing to {self._server.address}, since this one gave no sign of life "
+                    f"for {STALE:.0f} s; nothing was kept: do it again"
+                )
+            self.mark = mark
 
 
 @final
