@@ -141,6 +141,14 @@ def test_the_card_says_what_codes_keep_of_the_float_features(tmp_path, reference
     assert said in "".join(card["advice"])
 
 
+def test_the_card_says_how_the_backbone_was_tuned_before(tmp_path):
+    tuning = {"selected_epoch": 3, "schedule": {"epochs": 4}, "history": [{"loss": 1.0}] * 4}
+    bundle(tmp_path, np.ones((3, N_BITS), np.int8), tuning=tuning)
+    assert card_of(tmp_path)["tuning"] == {"selected_epoch": 3, "schedule": {"epochs": 4}}
+    bundle(tmp_path, np.ones((3, N_BITS), np.int8), tuning="damaged")
+    assert card_of(tmp_path)["tuning"] is None
+
+
 def test_damaged_centers_are_told_without_the_folder(tmp_path):
     path = write_index(tmp_path)
     bundle(tmp_path / "fake.model", np.ones((3, N_BITS), np.int8))

@@ -39,7 +39,7 @@ def list_skipped(run: "AnyRun", output: Path) -> str | None:
 
 def report(model: "Model", output: Path, errors: str | None, as_json: bool) -> None:
     """Print what was trained, why, and how well it does on validation."""
-    from nearbit.model.description import tuning_figures
+    from nearbit.model.manifest import tuning_figures
 
     record = model.record
     split = model.split

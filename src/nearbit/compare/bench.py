@@ -24,8 +24,7 @@ from nearbit.evaluation import Evaluation, evaluate
 from nearbit.files.writing import write_json, write_whole
 from nearbit.methods import Baseline
 from nearbit.model.bundle import Model
-from nearbit.model.description import tuning_figures
-from nearbit.model.manifest import TRAINED, read_manifest
+from nearbit.model.manifest import TRAINED, read_manifest, tuning_figures
 from nearbit.progress import Progress, silent
 from nearbit.training import NO_CALLBACKS, AnyRun, TrainOptions, TwoStepRun, plan
 from nearbit.training.runs.baseline import useful_options

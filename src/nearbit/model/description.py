@@ -1,6 +1,5 @@
 """What `bundle.json` says of a model that is saved."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from nearbit.encoding.torch_backend import library_versions
@@ -8,12 +7,6 @@ from nearbit.model.manifest import FORMAT_VERSIONS, TRAINED
 from nearbit.networks import Backbone
 from nearbit.networks.backbones import OWN
 from nearbit.networks.own import probe_of
-
-
-def tuning_figures(record: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return what a model's record says of the first of two steps, without its epochs; None where there was one."""
-    tuning = record.get("tuning")
-    return None if tuning is None else {name: value for name, value in tuning.items() if name != "history"}
 
 
 def description_of(backbone: Backbone, about: dict[str, Any], files: dict[str, str]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import json
 import math
 import os
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
@@ -160,6 +160,14 @@ def _instead(kind: str) -> str:
     if kind == TRAINED:
         return " exported for ONNX Runtime but the trained one: export it first (nearbit export)"
     return ""
+
+
+def tuning_figures(record: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return what a model's record says of the first of two steps, without its epochs; None where there was one."""
+    tuning = record.get("tuning")
+    if not isinstance(tuning, dict):
+        return None
+    return {name: value for name, value in tuning.items() if name != "history"}
 
 
 def class_names(folder: Path, description: dict[str, Any]) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from nearbit.datasets.splits.split import load_split
 from nearbit.errors import BundleError, DataError
 from nearbit.metrics.health import health_of
 from nearbit.metrics.kept import advice_of, share_of
-from nearbit.model.manifest import SPLIT, read_class_signs, read_manifest
+from nearbit.model.manifest import SPLIT, read_class_signs, read_manifest, tuning_figures
 from nearbit.service.contract.answers import BesideFloats, CardAnswer, CenterAnswer, CentersAnswer, HealthAnswer
 
 HEALTH_ITEMS = 200_000
@@ -200,6 +200,7 @@ def card_of(folder: Path) -> CardAnswer:
         "preprocessing": about.get("preprocessing"),
         "head": about.get("head"),
         "regime": record.get("regime"),
+        "tuning": tuning_figures(record),
         "options": {name: options[name] for name in CARD_OPTIONS if name in options},
         "dataset": record.get("dataset"),
         "n_train": record.get("n_train"),

@@ -110,7 +110,7 @@ def _exported(path: Path) -> dict[str, Any]:
 def _model(path: Path) -> dict[str, Any]:
     from nearbit.centers import pairwise_distances
     from nearbit.model.bundle import load_model
-    from nearbit.model.description import tuning_figures
+    from nearbit.model.manifest import tuning_figures
 
     model = load_model(path)
     centers, record = model.centers.centers, model.record

@@ -260,6 +260,10 @@ class CardAnswer(BesideFloats):
     preprocessing: Any
     head: Any
     regime: Any
+    tuning: Annotated[
+        dict[str, Any] | None,
+        More(description="How the backbone was tuned before, as a classifier, where training had two steps."),
+    ]
     options: dict[str, Any]
     dataset: Any
     n_train: Any

@@ -23,7 +23,7 @@ const DIGITS = 12;
 
 const NAMES = {
   n_bits: "Bits a code", n_train: "Images trained on", n_validation: "Images validated on", validation_map: "mAP on validation",
-  file_bytes: "Bytes of the file", cache_bytes: "Bytes of the cache", k: "Most results of a query",
+  file_bytes: "Bytes of the file", cache_bytes: "Bytes of the cache", k: "Most results of a query", tuning: "Backbone, tuned before as a classifier",
   added_since_merge: "Added since the last merge", removed_since_merge: "Removed since the last merge",
 };
 

@@ -12,7 +12,7 @@ from nearbit.errors import InputError
 from nearbit.files.writing import json_digest
 from nearbit.metrics.kept import images_per_class
 from nearbit.model.bundle import Model
-from nearbit.model.description import tuning_figures
+from nearbit.model.manifest import tuning_figures
 from nearbit.progress import Progress
 from nearbit.training.callbacks import NO_CALLBACKS, Callbacks
 from nearbit.training.checkpoint import folder_in
