@@ -34,6 +34,7 @@ _RESNET34: dict[str, Any] = {
 }  # fmt: skip
 _SELECTION = "the paper keeps the epoch that is best on the query images; here it is the best on validation images"
 _CLIPPED = "gradients are clipped to norm 1"
+_CROP = "the random square has 70 to 100 % of the shorter side, where the paper cuts 224 of 256 pixels"
 
 
 def _shc(name: str, learning_rate: float) -> Preset:
@@ -47,7 +48,7 @@ def _shc(name: str, learning_rate: float) -> Preset:
             "weight_decay": 1e-5, "backbone_factor": 1.0,
         },
         citation="Deep Hashing with Semantic Hash Centers for Image Retrieval, ACM TOIS 2025, arXiv 2507.08404",
-        differs=(_SELECTION, _CLIPPED, "the learning rate falls to 0 and not to 1e-7"),
+        differs=(_SELECTION, _CLIPPED, _CROP, "the learning rate falls to 0 and not to 1e-7"),
     )  # fmt: skip
 
 
