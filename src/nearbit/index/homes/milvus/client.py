@@ -116,12 +116,21 @@ class Server:
         try:
             self.client().rename_collection(old, new, timeout=SECONDS)
         except (MilvusException, *LOST) as error:
-            if new in self.collections():
-                return True
-            if old in self.collections():
+            names = self._names_after_all()
+            if old in names:
                 raise plain_error(self.address, error) from None
-            return False
+            return new in names
         return True
+
+    def _names_after_all(self) -> list[str]:
+        """Return the names of all collections after a renaming that failed, or whose answer was lost."""
+        try:
+            return self.collections()
+        except IndexFileError:
+            raise IndexFileError(
+                f"the server of {self.address} was lost in the middle of a change, and is still away: see that it "
+                "runs, then look whether the change is there before you make it again"
+            ) from None
 
     def query(self, name: str, condition: str, fields: Sequence[str], since: int | None) -> list[Row]:
         """Return the fields of all rows that meet a condition, in any order.

@@ -227,7 +227,7 @@ class MilvusIndex(AnyIndex):
     def set_notes(self, notes: Mapping[str, str]) -> None:
         """Keep texts by name beside the items, durably; a note of the same name is replaced."""
         checked = arguments.check_notes(notes)
-        self._write(lambda _: put_notes(self._server, self._name, checked))
+        self._write(lambda turn: put_notes(self._server, self._name, checked, turn.make_sure))
 
     def writing(self) -> AbstractContextManager[None]:
         """Stay the only writer for several calls of this thread."""

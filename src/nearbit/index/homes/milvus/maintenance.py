@@ -1,7 +1,7 @@
 """Looking after an index in Milvus: segments, notes, and facts about it."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from nearbit.errors import IndexFileError
@@ -30,9 +30,10 @@ def notes_of(server: Server, name: str) -> dict[str, str]:
     return dict(sorted(notes.items()))
 
 
-def put_notes(server: Server, name: str, notes: Mapping[str, str]) -> None:
-    """Write notes, each in the place of the one of its name."""
+def put_notes(server: Server, name: str, notes: Mapping[str, str], make_sure: Callable[[], None]) -> None:
+    """Write notes, each in the place of the one of its name; `make_sure` raises where another program may write."""
     text = json.dumps(notes_of(server, name) | dict(notes), ensure_ascii=False)
+    make_sure()
     server.call(lambda client: client.alter_collection_properties(name, {NOTES: text}, timeout=SECONDS))
 
 

@@ -58,8 +58,8 @@ class Writer:
             arguments.refuse_present(present)
         is_new = ~np.isin(ids, present)
         turn.is_changed = True
-        self._add(_parts(ids, new, is_new), mark.revision + 1)
-        self._put(rows_of(*_parts(ids, new, ~is_new), mark.revision))
+        self._add(turn, _parts(ids, new, is_new), mark.revision + 1)
+        self._put(turn, rows_of(*_parts(ids, new, ~is_new), mark.revision))
         items, last_id = mark.items + int(is_new.sum()), max(mark.last_id, int(ids.max()))
         turn.keep(self._after(turn.mark, items=items, last_id=last_id, added=1))
         return ids
@@ -71,7 +71,7 @@ class Writer:
             arguments.refuse_absent(ids, present, "nothing was removed")
         if len(present):
             turn.is_changed = True
-            self._delete(present)
+            self._delete(turn, present)
             turn.keep(self._after(turn.mark, items=turn.mark.items - len(present)))
         return len(present)
 
@@ -85,25 +85,28 @@ class Writer:
             return
         turn.is_changed = True
         revision = turn.mark.revision
-        self._put(row_of(one, found[one], own, revision) for one, own in zip(ids.tolist(), fields, strict=True))
+        rows = (row_of(one, found[one], own, revision) for one, own in zip(ids.tolist(), fields, strict=True))
+        self._put(turn, rows)
         turn.keep(self._after(turn.mark))
 
-    def repaired(self, mark: Mark) -> Mark:
+    def repaired(self, turn: Turn) -> Mark:
         """Delete what additions that were cut short have left, count anew, and return the state that follows."""
+        mark = turn.mark
         hidden = f"revision > {mark.revision} and id >= 0"
         while self._server.count(self._name, hidden, None):  # a query leaves rows out where an id is there twice
             left = self._server.query(self._name, hidden, ["id"], None)
-            self._delete(np.array([row["id"] for row in left], np.int64))
+            self._delete(turn, np.array([row["id"] for row in left], np.int64))
         items = self._server.count(self._name, visible(mark), None)
-        return self._after(mark, items=items)
+        return self._after(turn.mark, items=items)
 
-    def _add(self, part: Part, revision: int) -> None:
+    def _add(self, turn: Turn, part: Part, revision: int) -> None:
         """Write new rows; raise `IndexFileError` unless each of them is there once."""
         rows, n = rows_of(*part, revision), len(part[0])
         if n <= FEW:
-            self._put(rows)
+            self._put(turn, rows)
             return
         for batch in _batches(rows):
+            turn.make_sure()
             self._server.insert(self._name, batch)
         there = self._server.count(self._name, f"revision == {revision}", None)
         if there != n:
@@ -112,12 +115,14 @@ class Writer:
                 "the way; nothing was added: do it again"
             )
 
-    def _put(self, rows: Iterable[Row]) -> None:
+    def _put(self, turn: Turn, rows: Iterable[Row]) -> None:
         for batch in _batches(rows):
+            turn.make_sure()
             self._server.upsert(self._name, batch)
 
-    def _delete(self, ids: Ids) -> None:
+    def _delete(self, turn: Turn, ids: Ids) -> None:
         for begin in range(0, len(ids), ROWS_PER_REQUEST):
+            turn.make_sure()
             self._server.delete(self._name, among(ids[begin : begin + ROWS_PER_REQUEST]))
 
     def _after(self, mark: Mark, *, items: int | None = None, last_id: int | None = None, added: int = 0) -> Mark:
