@@ -14,7 +14,7 @@ from nearbit.index import Address, create_index, open_index
 
 pytest.importorskip("pymilvus", reason="pymilvus is not installed: Milvus is not tested")
 
-from nearbit.index.homes.milvus import client, faults, state, writing
+from nearbit.index.homes.milvus import client, faults, opening, state, writing
 from nearbit.index.homes.milvus.state import Mark, marks_in
 
 CODE = np.zeros((1, 2), np.uint8)
@@ -223,6 +223,69 @@ def test_writers_side_by_side_get_ids_of_their_own(place):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("is_patient", [True, False])
+def test_two_that_make_an_index_at_once_make_one(place, monkeypatch, is_patient):
+    monkeypatch.setattr(opening, "MAKING_SECONDS", 60.0 if is_patient else 0.0)
+    address, added, looked, lasting = place(), [], threading.Event(), []
+    create_state, has_state, started = opening.create_state, opening._has_state, []
+
+    def makes():
+        try:
+            lasting.append(create_index(address, 16, exist_ok=True))
+            added.extend(lasting[0].add(codes_of(3)).tolist())
+        finally:
+            looked.set()
+
+    other = threading.Thread(target=makes)
+
+    def looks(server):
+        if threading.current_thread() is other:
+            started.append(1)
+            if len(started) > 2 and is_patient:  # it saw half an index, and waits
+                looked.set()
+        return has_state(server)
+
+    def late(server, name):
+        if not other.ident:
+            other.start()
+            looked.wait()
+        create_state(server, name)
+
+    monkeypatch.setattr(opening, "_has_state", looks)
+    monkeypatch.setattr(opening, "create_state", late)
+    with create_index(address, 16) as index:
+        other.join()
+        added.extend(index.add(codes_of(3)).tolist())
+        assert sorted(added) == [1, 2, 3, 4, 5, 6]
+        assert (len(index), index.verify()) == (6, [])
+        assert len(marks_in(index._server.collections(), index._name)) == (1 if is_patient else 2)
+        lasting[0].close()
+
+
+@pytest.mark.slow
+def test_a_writer_that_was_cut_off_takes_nothing_of_the_next_one_away(place, monkeypatch):
+    address = place()
+    with create_index(address, 16) as index, open_index(address) as other:
+        index.add(codes_of(4))
+        monkeypatch.setattr(state, "BEAT", 1e6)
+        upsert = index._server.upsert
+
+        def overtaken(name, rows):
+            time = upsert(name, rows)
+            if len(rows) == 5:
+                monkeypatch.setattr(state, "STALE", 0.0)
+                assert other.add(codes_of(7)).tolist() == list(range(5, 12))
+                monkeypatch.setattr(state, "STALE", 30.0)
+            return time
+
+        monkeypatch.setattr(index._server, "upsert", overtaken)
+        with pytest.raises(IndexFileError, match="another program took over writing"):
+            index.add(codes_of(5, seed=1))
+        assert (len(other), other.verify()) == (11, [])
+        assert np.array_equal(other.codes()[1][4:], codes_of(7))
+
+
+@pytest.mark.slow
 def test_a_reader_beside_a_writer_sees_all_of_an_addition_or_nothing(place, monkeypatch):
     monkeypatch.setattr(writing, "ROWS_PER_REQUEST", 20)
     monkeypatch.setattr(writing, "FEW", 0)
@@ -285,7 +348,7 @@ def test_approximate_search_is_asked_for_and_said(place):
 
 
 @pytest.mark.slow
-def test_collections_that_are_no_index_or_half_of_one_are_told_apart(place, milvus):
+def test_collections_that_are_no_index_or_half_of_one_are_told_apart(place, milvus, monkeypatch):
     from pymilvus import MilvusClient
 
     address = place()
@@ -296,6 +359,7 @@ def test_collections_that_are_no_index_or_half_of_one_are_told_apart(place, milv
         with pytest.raises(IndexFileError, match=f"the collection {name} is there and is of no index of nearbit"):
             call()
     direct.drop_collection(name)
+    monkeypatch.setattr(opening, "MAKING_SECONDS", 0.0)  # nobody else makes it just now
     with create_index(address, 16, model_id="m1") as index:
         told = index._ledger.read().name_of(name)
         direct.drop_collection(told)

@@ -1,5 +1,7 @@
 """Making and opening indexes in Milvus."""
 
+import time
+
 from nearbit.errors import IndexFileError, InputError
 from nearbit.index.homes.address import Address
 from nearbit.index.homes.milvus.client import Server
@@ -13,8 +15,11 @@ from nearbit.index.homes.milvus.schema import (
     loaded,
     read_facts,
 )
-from nearbit.index.homes.milvus.state import first_mark, marks_in
+from nearbit.index.homes.milvus.state import LOOK_AGAIN, first_mark, marks_in
 from nearbit.index.homes.recorded import check_model, check_same
+
+MAKING_SECONDS = 5.0
+"""How long another program may take from the collection of a new index to its state; after it, half one is finished."""
 
 
 def create(address: Address, n_bits: int, *, model_id: str | None, outputs: str | None, exist_ok: bool) -> MilvusIndex:
@@ -30,13 +35,14 @@ def create(address: Address, n_bits: int, *, model_id: str | None, outputs: str 
         is_whole = _has_state(server)
         found = read_facts(server, address.name)
         if found is not None:
+            is_whole = is_whole or _gets_state(server)
             check_same(address, found, new, exist_ok=exist_ok or not is_whole)
         else:
             create_collection(server, address.name, new, way.shards)
         facts = found or new
-        loaded(server, address.name, facts)
-        if not is_whole:
+        if not is_whole and not _has_state(server):
             create_state(server, first_mark(facts["index_id"]).name_of(address.name))
+        loaded(server, address.name, facts)
         return MilvusIndex(server, facts, read_only=False, way=_checked(address, facts, way))
     except BaseException:
         server.close()
@@ -77,6 +83,16 @@ def exists(address: Address) -> bool:
 
 def _has_state(server: Server) -> bool:
     return bool(marks_in(server.collections(), server.address.name))
+
+
+def _gets_state(server: Server) -> bool:
+    """Return whether an index without a state gets one: who makes it just now is given the time to finish."""
+    end = time.monotonic() + MAKING_SECONDS
+    while not _has_state(server):
+        if time.monotonic() > end:
+            return False
+        time.sleep(LOOK_AGAIN)
+    return True
 
 
 def _checked(address: Address, facts: dict[str, str], way: Way) -> Way:
