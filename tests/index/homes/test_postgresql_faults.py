@@ -1,6 +1,9 @@
 """The server is away, restarted, read-only, refuses, or is lost: plain errors, nothing lost, nothing twice."""
 
 import json
+import threading
+import time
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -12,7 +15,7 @@ from nearbit.index.homes import exists
 from nearbit.index.homes.address import Address
 
 psycopg = pytest.importorskip("psycopg", reason="psycopg is not installed: PostgreSQL is not tested")
-from nearbit.index.homes.postgresql import connections, writing  # noqa: E402 - need psycopg
+from nearbit.index.homes.postgresql import connections, opening, writing  # noqa: E402 - need psycopg
 
 CODE = np.zeros((1, 1), np.uint8)
 NUMBERS = iter(range(1000))
@@ -40,6 +43,19 @@ def end_others(server):
     with psycopg.connect(server.get_uri(), autocommit=True) as connection:
         others = "pid <> pg_backend_pid() AND usename IS NOT NULL"
         connection.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}")
+
+
+def count(server, question):
+    with psycopg.connect(server.get_uri(), autocommit=True) as connection:
+        return connection.execute(f"SELECT count(*) FROM {question}").fetchone()[0]
+
+
+def wait_for(server, question, expected):
+    """Wait until the server counts so many."""
+    end = time.monotonic() + 60
+    while (found := count(server, question)) != expected:
+        assert time.monotonic() < end, f"{found} of {question}"
+        time.sleep(0.01)
 
 
 def test_an_index_goes_on_after_the_server_was_restarted(own_server, address):
@@ -138,6 +154,112 @@ def test_a_change_whose_end_cannot_be_learned_is_an_error_that_says_so(own_serve
             monkeypatch.setattr(psycopg.Connection, "execute", execute)
             own_server.ensure_postgres_running()
         assert len(index) == 0
+
+
+@pytest.mark.parametrize("ends", [True, False])
+@pytest.mark.parametrize("in_turn", [False, True])
+def test_a_change_that_the_server_still_keeps_is_made_once(own_server, address, monkeypatch, ends, in_turn):
+    execute, lost, told = psycopg.Connection.execute, [], []
+    monkeypatch.setattr(connections, "RESTART_SECONDS", 60.0 if ends else 0.3)
+
+    def losing(connection, statement, *given, **options):
+        if statement == "COMMIT" and not lost:
+            lost.append(connection)
+            raise psycopg.errors.AdminShutdown("the client hears no more of it")
+        done = execute(connection, statement, *given, **options)
+        if "pg_xact_status" in statement:
+            told.append(execute(connection, statement, *given).fetchone()[0])
+            if ends and len(told) == 2:
+                execute(lost[0], "COMMIT")
+        return done
+
+    with create_index(address, 8) as index:
+        monkeypatch.setattr(psycopg.Connection, "execute", losing)
+        with index.writing() if in_turn else nullcontext():
+            if ends:
+                assert index.add(CODE).tolist() == [1]
+                assert told == ["in progress", "in progress", "committed"]
+            else:
+                with pytest.raises(IndexFileError, match="look whether the change is there before you make it again"):
+                    index.add(CODE)
+                assert set(told) == {"in progress"}
+        assert len(index) == (1 if ends else 0)
+
+
+REPEATABLE = "&options=-c%20default_transaction_isolation%3Drepeatable%5C%20read"
+WAITING = "pg_locks WHERE locktype = 'advisory' AND NOT granted"
+
+
+def test_a_writer_that_waited_sees_what_the_other_one_did(own_server, address):
+    create_index(address, 8).close()
+    given = []
+    with open_index(address) as one, open_index(address + REPEATABLE) as other:
+        thread = threading.Thread(target=lambda: given.extend(other.add(CODE).tolist()))
+        with one.writing():
+            thread.start()
+            wait_for(own_server, WAITING, 1)
+            assert one.add(CODE).tolist() == [1]
+        thread.join()
+        assert given == [2]
+
+
+def test_who_waited_for_another_that_makes_the_index_finds_it(own_server, address, monkeypatch):
+    create_tables, made = opening.create_tables, []
+    thread = threading.Thread(target=lambda: made.append(create_index(address + REPEATABLE, 8, exist_ok=True)))
+
+    def slowly(*given):
+        if not thread.ident:
+            thread.start()
+            wait_for(own_server, WAITING, 1)
+        create_tables(*given)
+
+    monkeypatch.setattr(opening, "create_tables", slowly)
+    with create_index(address, 8) as index:
+        thread.join()
+        index.add(CODE)
+        assert [len(one) for one in made] == [1]
+        made[0].close()
+
+
+@pytest.mark.parametrize(
+    ("work", "statements"),
+    [
+        ("add", ["BEGIN ISO"]),
+        ("add", ["BEGIN ISO", "ROLLBACK"]),
+        ("add", ["pg_advisory_xact_lock"]),
+        ("read", ["BEGIN ISO"]),
+        ("read", ["COMMIT"]),
+        ("writing", ["pg_advisory_lock"]),
+        ("writing", ["pg_advisory_unlock"]),
+        ("writing", ["pg_advisory_lock", "pg_advisory_unlock"]),
+    ],
+)
+@pytest.mark.parametrize("is_done", [True, False])
+def test_an_interrupt_leaves_no_lock_and_no_transaction(own_server, address, monkeypatch, work, statements, is_done):
+    execute, left = psycopg.Connection.execute, list(statements)
+
+    def interrupted(connection, statement, *given, **options):
+        if not left or left[0] not in statement:
+            return execute(connection, statement, *given, **options)
+        left.pop(0)
+        if is_done:
+            execute(connection, statement, *given, **options)
+        raise KeyboardInterrupt
+
+    def holds():
+        with index.writing():
+            index.add(CODE)
+
+    with create_index(address, 8) as index:
+        index.search(CODE)
+        monkeypatch.setattr(psycopg.Connection, "execute", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            {"add": lambda: index.add(CODE), "read": index.codes, "writing": holds}[work]()
+        assert left == []
+        wait_for(own_server, "pg_locks WHERE locktype = 'advisory'", 0)
+        wait_for(own_server, "pg_stat_activity WHERE state LIKE 'idle in transaction%'", 0)
+        index.add(CODE)
+        assert index.verify() == []
 
 
 def test_a_server_that_only_reads_is_named(own_server, address):

@@ -4,12 +4,13 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from typing import TypeVar, final
 from urllib.parse import quote, urlencode
 
 import psycopg
 from psycopg import errors
+from psycopg.pq import TransactionStatus
 
 from nearbit.errors import IndexFileError
 from nearbit.index.homes.address import Address
@@ -28,7 +29,12 @@ LOCK_SECONDS = 10
 RESTART_SECONDS = 10.0
 """How long a server that was there may be away before a read or a write gives up."""
 
+LOOK_AGAIN = 0.1
+
 READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+
+WRITE = "BEGIN ISOLATION LEVEL READ COMMITTED"
+"""Said, as a database may have another default: who waited for another writer must see what that one did."""
 
 
 def connect(address: Address) -> Connection:
@@ -80,15 +86,14 @@ class Connections:
             yield
             return
         with self._use() as connection:
-            with plain_errors(self.address):
-                connection.execute("SELECT pg_advisory_lock(%s)", (self.lock,))
-            self._held.connection = connection
             try:
+                with plain_errors(self.address):
+                    connection.execute("SELECT pg_advisory_lock(%s)", (self.lock,))
+                self._held.connection = connection
                 yield
             finally:
                 self._held.connection = None
-                with suppress(psycopg.Error):  # a lost connection holds no lock
-                    connection.execute("SELECT pg_advisory_unlock(%s)", (self.lock,))
+                self._unlock(connection)
 
     def plainly(self, statement: str) -> None:
         """Run one statement that takes no transaction, such as VACUUM."""
@@ -102,6 +107,17 @@ class Connections:
             idle, self._idle = self._idle, []
         if self._process == os.getpid():
             for connection in idle:
+                connection.close()
+
+    def _unlock(self, connection: Connection) -> None:
+        """Let others write again; a connection that cannot be asked to is closed, which does it too."""
+        is_done = False
+        try:
+            with suppress(psycopg.Error):
+                connection.execute("SELECT pg_advisory_unlock(%s)", (self.lock,))
+                is_done = True
+        finally:
+            if not is_done:
                 connection.close()
 
     def _again(self, work: Callable[[Connection], Result]) -> Result:
@@ -121,8 +137,8 @@ class Connections:
             return work(connection)
 
     def _write(self, connection: Connection, work: Callable[[Connection], Result]) -> Result:
-        connection.execute("BEGIN")
         try:
+            connection.execute(WRITE)
             connection.execute("SELECT pg_advisory_xact_lock(%s)", (self.lock,))
             row = connection.execute("SELECT pg_current_xact_id()::text").fetchone()
             result = work(connection)
@@ -137,17 +153,24 @@ class Connections:
         return result
 
     def _was_committed(self, number: str) -> bool:
-        """Return whether a transaction is durable whose connection was lost before its end was told."""
+        """Return whether a transaction is durable whose connection was lost before its end was told.
+
+        The server may not have noticed yet, or still be about to end it (on its disk, on a standby): it is waited for.
+        """
         self._forget()
-        try:
-            with self._use(RESTART_SECONDS) as connection:
+        end = time.monotonic() + RESTART_SECONDS
+        with suppress(psycopg.Error, IndexFileError), closing(self._new(RESTART_SECONDS)) as connection:
+            while True:
                 row = connection.execute("SELECT pg_xact_status(%s::xid8)", (number,)).fetchone()
-        except (psycopg.Error, IndexFileError):
-            raise IndexFileError(
-                f"the server of {self.address} was lost as it was told to keep the change, and is still away: look "
-                "whether the change is there before you make it again"
-            ) from None
-        return row is not None and row[0] == "committed"
+                if row is not None and row[0] in ("committed", "aborted"):
+                    return row[0] == "committed"
+                if time.monotonic() > end:
+                    break
+                time.sleep(LOOK_AGAIN)
+        raise IndexFileError(
+            f"the server of {self.address} was lost as it was told to keep the change, and does not say since whether "
+            "it did: look whether the change is there before you make it again"
+        )
 
     @contextmanager
     def _use(self, patience: float = 0.0) -> Iterator[Connection]:
@@ -175,11 +198,9 @@ class Connections:
         return None
 
     def _give_back(self, connection: Connection) -> None:
-        if connection.closed or connection.broken:
-            connection.close()
-            return
+        is_idle = connection.info.transaction_status == TransactionStatus.IDLE  # not so where an interrupt came between
         with self._guard:
-            if not self.is_closed:
+            if is_idle and not self.is_closed:
                 self._idle.append(connection)
                 return
         connection.close()
@@ -201,7 +222,7 @@ class Connections:
                 limit = starting if _is_starting(error) else end
                 if not isinstance(error, psycopg.OperationalError) or time.monotonic() >= limit:
                     raise plain_error(self.address, error) from None
-            time.sleep(0.1)
+            time.sleep(LOOK_AGAIN)
 
 
 def _is_starting(error: psycopg.Error) -> bool:
@@ -209,8 +230,8 @@ def _is_starting(error: psycopg.Error) -> bool:
 
 
 def _transaction(connection: Connection, begin: str, work: Callable[[Connection], Result]) -> Result:
-    connection.execute(begin)
     try:
+        connection.execute(begin)
         result = work(connection)
     except BaseException:
         _roll_back(connection)

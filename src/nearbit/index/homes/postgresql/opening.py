@@ -1,5 +1,7 @@
 """Making and opening indexes in PostgreSQL."""
 
+from psycopg import IsolationLevel
+
 from nearbit.errors import IndexFileError, InputError
 from nearbit.index.homes.address import Address
 from nearbit.index.homes.postgresql.connections import Connection, connect
@@ -32,6 +34,7 @@ def create(
     new = facts_of(address, n_bits, model_id, outputs)
     with plain_errors(address), connect(address) as connection:
         check_server(connection, address)
+        connection.isolation_level = IsolationLevel.READ_COMMITTED  # who waited must see what the other one made
         with connection.transaction():
             connection.execute("SELECT pg_advisory_xact_lock(%s)", (lock_of(address.name),))
             found = read_facts(connection, address)
