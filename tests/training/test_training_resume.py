@@ -1,5 +1,7 @@
 """An interrupted run that is repeated ends in the model of an undisturbed one, to the last bit."""
 
+import warnings
+
 import pytest
 import torch
 from interrupted import Interrupted
@@ -70,12 +72,66 @@ def test_a_finished_run_is_not_trained_again(run, tmp_path, epochs_done):
     assert epochs_done == []
 
 
-def test_a_checkpoint_of_another_run_is_ignored(run, tmp_path, epochs_done):
-    undisturbed = run("csq", seed=1)
-    run("csq", seed=0, checkpoint=tmp_path)
+OTHER = r"linear\.checkpoint is of another run \(other options, images, number of threads, .* is kept as .*"
+
+
+def other_files(folder):
+    """Return the names of what was moved aside in a folder."""
+    return sorted(file.name for file in folder.iterdir() if ".other-" in file.name)
+
+
+def test_a_checkpoint_of_another_run_is_kept_and_gone_on_with_later(run, tmp_path, epochs_done):
+    undisturbed, other = run("csq", seed=0), run("csq", seed=1)
+    with pytest.raises(Interrupted, match="Training"):
+        run("csq", seed=0, checkpoint=tmp_path, progress=after_epoch(3))
+    newest = (tmp_path / "linear.checkpoint").read_bytes()
     epochs_done.clear()
-    assert_same(run("csq", seed=1, checkpoint=tmp_path), undisturbed)
+    with (
+        pytest.warns(UserWarning, match=OTHER + r"\.other-[0-9a-f]{8}: training begins anew"),
+        pytest.raises(Interrupted, match="Training"),
+    ):
+        run("csq", seed=1, checkpoint=tmp_path, progress=after_epoch(3))
     assert epochs_done == [0, 1, 2]
+    [kept] = other_files(tmp_path)
+    assert (tmp_path / kept).read_bytes() == newest
+    epochs_done.clear()
+    with pytest.warns(UserWarning, match=OTHER + "training goes on from the one of this run"):
+        assert_same(run("csq", seed=0, checkpoint=tmp_path), undisturbed)
+    assert epochs_done == [2]
+    assert len(other_files(tmp_path)) == 1
+    assert kept not in other_files(tmp_path)
+    epochs_done.clear()
+    with pytest.warns(UserWarning, match=OTHER + "training goes on from the one of this run"):
+        assert_same(run("csq", seed=1, checkpoint=tmp_path), other)
+    assert epochs_done == [2]
+    assert other_files(tmp_path) == [kept]
+
+
+def test_what_was_moved_aside_comes_back_where_nothing_took_its_place(run, tmp_path, epochs_done):
+    undisturbed = run("csq", seed=0)
+    for seed in (0, 1):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            with pytest.raises(Interrupted, match="Training"):
+                run("csq", seed=seed, checkpoint=tmp_path, progress=after_epoch(2 - seed))
+    assert not (tmp_path / "linear.checkpoint").exists()
+    epochs_done.clear()
+    assert_same(run("csq", seed=0, checkpoint=tmp_path), undisturbed)
+    assert epochs_done == [1, 2]
+    assert other_files(tmp_path) == []
+
+
+def test_the_checkpoint_before_the_newest_may_be_the_run_s_own(run, tmp_path, epochs_done):
+    folders = [tmp_path / "0", tmp_path / "1"]
+    for seed, folder in enumerate(folders):
+        folder.mkdir()
+        with pytest.raises(Interrupted, match="Training"):
+            run("csq", seed=seed, checkpoint=folder, progress=after_epoch(2))
+    (folders[1] / "linear.checkpoint").replace(folders[0] / "linear.checkpoint.before")
+    epochs_done.clear()
+    with pytest.warns(UserWarning, match=OTHER + "training goes on from the one of this run"):
+        run("csq", seed=1, checkpoint=folders[0])
+    assert epochs_done == [1, 2]
 
 
 @pytest.mark.parametrize("damage", ["byte in the weights", "byte in the header", "cut short", "empty", "text"])

@@ -123,9 +123,27 @@ def save_checkpoint(path: Path, key: str, trained: Trained, state: TrainState) -
     write_checked(path, content, before=_before(path))
 
 
-def read_checkpoint(path: Path) -> bytes | None:
-    """Return the content of the newest sound checkpoint; a damaged one is passed over with a warning."""
-    return _read(path) or _read(_before(path))
+def read_checkpoint(path: Path, key: str) -> bytes | None:
+    """Return the content of a run's newest sound checkpoint; a damaged one is passed over with a warning.
+
+    What lies there of another run is moved aside, one file a run, and a warning says so; what was moved aside of this
+    run comes back.
+
+    Args:
+        path: the file.
+        key: names the run.
+    """
+    moved: dict[str, Path] = {}
+    own = _own_or_moved(path, key, moved) or _brought_back(path, key)
+    if moved:
+        kept = " and ".join(str(place) for place in moved.values())
+        then = "training begins anew" if own is None else "training goes on from the one of this run"
+        warnings.warn(
+            f"the checkpoint {path} is of another run (other options, images, number of threads, libraries or device) "
+            f"and is kept as {kept}: {then}",
+            stacklevel=3,
+        )
+    return own
 
 
 def restore_checkpoint(content: bytes | None, key: str, trained: Trained) -> TrainState | None:
@@ -204,6 +222,47 @@ def _read(path: Path) -> bytes | None:
     if content is None:
         warnings.warn(f"the checkpoint {path} is damaged; training goes on from an earlier state", stacklevel=4)
     return content
+
+
+def _own_or_moved(path: Path, key: str, moved: dict[str, Path]) -> bytes | None:
+    """Return what is there of a run, or is no checkpoint at all; move aside what is of others, and note it by key."""
+    for place in (path, _before(path)):
+        content = _read(place)
+        if content is None:
+            continue
+        found = _key_of(content)
+        if found is None or found == key:
+            return content
+        if found in moved:
+            place.unlink()  # the one before the newest one
+        else:
+            moved[found] = place.replace(_aside(path, found))
+    return None
+
+
+def _brought_back(path: Path, key: str) -> bytes | None:
+    """Return what was moved aside of a run, back in its place; None where there is no such thing."""
+    aside = _aside(path, key)
+    content = _read(aside)
+    if content is None or _key_of(content) != key:
+        return None
+    aside.replace(path)
+    return content
+
+
+def _aside(path: Path, key: str) -> Path:
+    """Return where the checkpoint of a run lies while another one is trained in its place."""
+    return path.with_name(f"{path.name}.other-{key[:8]}")
+
+
+def _key_of(content: bytes) -> str | None:
+    """Return the key of the run that a checkpoint is of, without reading its tensors; None where it names none."""
+    try:
+        begin = 8 + int.from_bytes(content[:8], "little")
+        first, last = json.loads(content[8:begin])["about"]["data_offsets"]
+        return str(json.loads(content[begin + first : begin + last])["key"])
+    except (LookupError, TypeError, ValueError):
+        return None
 
 
 def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

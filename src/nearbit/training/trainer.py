@@ -178,7 +178,8 @@ class Trainer:
         """Return the state of the checkpoint, and bring module and stepper to it; without one, the first state."""
         state = None
         if self.stage.checkpoint is not None:
-            content = read_checkpoint(self.stage.checkpoint) if self.context.processes.is_main else None
+            is_main = self.context.processes.is_main
+            content = read_checkpoint(self.stage.checkpoint, self.stage.key) if is_main else None
             content = self.context.processes.broadcast_bytes(content)
             state = restore_checkpoint(content, self.stage.key, self._trained(stepper))
         if state is None:
