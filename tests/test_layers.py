@@ -74,7 +74,7 @@ ROOMS = {
     "encoding": (
         "preprocessing", "inputs", "feature_cache", "pipeline", "session", "torch_backend", "exporting", "fast",
     ),
-    "model": ("manifest", "arrays", "hub", "text_part", "by_text", "description", "bundle", "onnx", "*"),
+    "model": ("manifest", "arrays", "hub", "text_part", "by_text", "description", "seen", "bundle", "onnx", "*"),
     "training": ("distributed", "seeds", "inputs", "*"),
     "grouping": ("same_codes", "same_pictures", "duplicates", "clusters", "pages", "tables"),
     "cli": ("*", "commands", "main"),

@@ -20,6 +20,7 @@ from nearbit.metrics.figures import ASYMMETRIC, figures_asked
 from nearbit.metrics.health import Health, health_of
 from nearbit.metrics.separation import CenterCondition, center_condition
 from nearbit.model.bundle import Model
+from nearbit.model.seen import seen_in
 from nearbit.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -46,8 +47,8 @@ class Evaluation:
         split_hash: of the split.
         health: of the codes of the database, around the centers of the model.
         problems: the images that could not be read.
-        queries_seen_in_training: query images whose content is among the model's own training or validation images or
-            those of a class that was added, which makes every figure too good; None where the model records no split.
+        queries_seen_in_training: query images whose content is among the model's training or validation images, those
+            of a model that its backbone comes from, or those of a class that was added, which makes every figure too good; None where the model records no split.
         average_precision: float64 `(n_query,)`, tie-aware, of each query that could be read, where `each_query` asked
             for it.
         reference: what the float features of a frozen backbone give without codes; None elsewhere.
@@ -306,7 +307,7 @@ def _why_none(model: Model, split: Split) -> str:
 def _seen(model: Model, split: Split) -> int | None:
     if model.split is None:
         return None
-    rows = [*model.split.train.tolist(), *model.split.validation.tolist()]
-    known = {model.split.digests[row] for row in rows}
+    seen = seen_in(model.split) | model.seen_before
+    known = {*seen.trained, *seen.validated}
     known.update(digest for added in model.record.get("added_classes", []) for digest in added["digests"])
     return sum(split.digests[row] in known for row in split.query.tolist())

@@ -132,6 +132,9 @@ def about_choice(record: dict[str, Any], n_bits: int) -> list[str]:
         return []
     if None in auto["scores"].values():
         lines = [f"auto: {auto['chosen']}; there are no validation images to choose another method by"]
+    elif auto.get("knows_all"):
+        why = "the backbone was trained on the training images, so that nothing can be rehearsed"
+        lines = [f"auto: {auto['chosen']}, by the number of training images a class: {why}"]
     else:
         scores = ", ".join(f"{name} {score:.3f}" for name, score in auto["scores"].items())
         searched = "each other" if auto["searched"] == "validation" else "training images"

@@ -17,6 +17,7 @@ from nearbit.files.tensors import header_of, tensors_read
 from nearbit.json_text import parse_json
 from nearbit.model.manifest import (
     NETWORK,
+    SEEN,
     SPLIT,
     UNFIT,
     check_declared,
@@ -34,7 +35,7 @@ Shapes = dict[str, tuple[int, ...]]
 
 WEIGHTS, SIMILARITY = "weights.safetensors", "similarity.npy"
 ARRAYS = ("centers", "tie_break", "codebook", "assignment")
-KNOWN_FILES = frozenset({WEIGHTS, NETWORK, SPLIT, SIMILARITY, *(f"{name}.npy" for name in ARRAYS)})
+KNOWN_FILES = frozenset({WEIGHTS, NETWORK, SPLIT, SEEN, SIMILARITY, *(f"{name}.npy" for name in ARRAYS)})
 
 CODE_KEYS = ("auto_map", "attn_implementation", "_attn_implementation", "experts_implementation", "quantization_config")
 """Settings of a transformers configuration that can name code to be fetched or imported."""

@@ -1,7 +1,7 @@
 """A trained model: what it is in memory, and how it lies on disk as a folder without pickle.
 
 The folder holds `bundle.json` (what the model is, with the SHA-256 of every other file), `weights.safetensors`,
-`centers.npy` and, where there are, `codebook.npy`, `assignment.npy`, `tie_break.npy`, `similarity.npy`, `split.json`.
+`centers.npy` and, where there are, `codebook.npy`, `assignment.npy`, `tie_break.npy`, `similarity.npy`, `split.json`, `seen.json`.
 """
 
 import warnings
@@ -19,7 +19,7 @@ from torch import nn
 
 from nearbit.centers import CenterState, certify
 from nearbit.codes import Codes, binarize, check_n_bits
-from nearbit.datasets import Dataset, ImageSource, Split, load_split
+from nearbit.datasets import Dataset, ImageSource, Split
 from nearbit.encoding.fast import RowCaches, encode_frozen
 from nearbit.encoding.feature_cache import FeatureStore, FloatRows
 from nearbit.encoding.inputs import GivenImage
@@ -46,18 +46,19 @@ from nearbit.model.description import description_of
 from nearbit.model.hub import model_folder
 from nearbit.model.manifest import (
     NETWORK,
+    SEEN,
     SPLIT,
     TRAINED,
     UNFIT,
     check_files,
     check_target,
-    checked_bytes,
     class_names,
     opened_whole,
     or_damaged,
     read_manifest,
     with_digest,
 )
+from nearbit.model.seen import NONE_SEEN, SeenImages, read_seen, read_split
 from nearbit.names import counted
 from nearbit.networks import BackboneSpec, HashNetwork, Head
 from nearbit.networks.backbones import OWN
@@ -79,6 +80,7 @@ class Model:
         centers: the centers that the saved weights were trained towards.
         similarity: float64 `(n_classes, n_classes)`: what the centers followed, where they followed one.
         split: the split it was trained on, where it is known.
+        seen_before: what its backbone had seen before, but for that, in the models that it comes from.
         record: how it was trained: options, history, validation figures, times, versions.
     """
 
@@ -91,6 +93,7 @@ class Model:
     centers: CenterState
     similarity: npt.NDArray[np.float64] | None = None
     split: Split | None = None
+    seen_before: SeenImages = NONE_SEEN
     record: dict[str, Any] = field(default_factory=dict)
 
     def __repr__(self) -> str:
@@ -300,6 +303,8 @@ class Model:
                 np.save(folder / SIMILARITY, self.similarity, allow_pickle=False)
             if self.split is not None:
                 self.split.save(folder / SPLIT)
+            if self.seen_before:
+                self.seen_before.save(folder / SEEN)
             if network is not None:
                 (folder / NETWORK).write_bytes(network)
             files = {file.name: sha256_of(file) for file in sorted(folder.iterdir())}
@@ -357,12 +362,7 @@ def _assemble(folder: Path, description: dict[str, Any], backbone: nn.Module | N
     files, n_bits = description["files"], check_n_bits(description["n_bits"])
     check_files(folder, files, KNOWN_FILES)
     classes = class_names(folder, description)
-    split = None
-    if SPLIT in files:
-        checked_bytes(folder, files, SPLIT)
-        split = load_split(folder / SPLIT)
-    if (None if split is None else split.hash) != description["split_hash"]:
-        raise BundleError(f"{folder}: the split is not the one that bundle.json names")
+    split = read_split(folder, files, description["split_hash"])
     model = Model(
         network=_network(folder, description, n_bits, backbone),
         head=dict(description["head"]),
@@ -373,6 +373,7 @@ def _assemble(folder: Path, description: dict[str, Any], backbone: nn.Module | N
         centers=read_centers(folder, files, len(classes), n_bits),
         similarity=read_similarity(folder, files, len(classes)),
         split=split,
+        seen_before=read_seen(folder, files),
         record=dict(description["record"]),
     )
     if model.model_id != description["model_id"]:

@@ -28,6 +28,8 @@ NETWORK = "network.onnx"
 """The network for ONNX Runtime: of every exported one, and of a trained model that was given one."""
 SPLIT = "split.json"
 """What a trained model was trained, validated and measured on, where that is known."""
+SEEN = "seen.json"
+"""What its backbone had seen before, in other models, where it began with the backbone of one."""
 
 FORMAT_VERSIONS = {TRAINED: 1, EXPORTED: 1}
 """The format of each kind that this nearbit writes and reads."""

@@ -21,6 +21,7 @@ from nearbit.errors import InputError, TrainingError
 from nearbit.files.writing import json_digest
 from nearbit.methods import Regime
 from nearbit.metrics.kept import images_per_class
+from nearbit.model.seen import NONE_SEEN, SeenImages, seen_in
 from nearbit.networks import Backbone, HashNetwork, Head, HeadKind
 from nearbit.progress import Progress, silent
 from nearbit.training.compiling import check_compiler
@@ -35,9 +36,9 @@ from nearbit.training.options import (
     mirrors,
     resolve_precision,
     resolve_regime,
-    starting_backbone,
 )
 from nearbit.training.seeds import torch_seeded
+from nearbit.training.starting import starting_backbone
 
 
 @final
@@ -53,6 +54,7 @@ class RunContext:
         backbone: as it starts.
         regime, precision: what the options mean for that backbone and device.
         is_second: whether it is of the second of two steps, whose options say something of the first, too.
+        seen_before: the images that the backbone has seen before the run, in trained models that it comes from.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class RunContext:
         cache: Path | FeatureStore | None,
         *,
         is_second: bool = False,
+        seen_before: SeenImages = NONE_SEEN,
     ) -> None:
         self.dataset, self.split, self.options, self.is_second = dataset, split, options, is_second
         self._computed: dict[tuple[int, str], FeatureInputs] = {}
@@ -75,7 +78,8 @@ class RunContext:
         self._decoded = DecodedParts(dataset.source, self.cache, options.keep_decoded, self.processes)
         self.device = self.processes.device(options.device)
         with torch_seeded(options.seed, "backbone"):
-            self.backbone = starting_backbone(dataset, split, options)
+            self.backbone, seen = starting_backbone(dataset, split, options)
+        self.seen_before = seen_before | seen
         self._start = self.backbone.fingerprint()
         self.backbone.to(self.device)
         self.regime: Regime = resolve_regime(options, pretrained=self.backbone.spec.pretrained)
@@ -96,6 +100,16 @@ class RunContext:
         other.options = options
         other.precision = resolve_precision(options.precision, self.device, self.regime)
         return other
+
+    @property
+    def knows_training_images(self) -> bool:
+        """Whether the backbone was trained on some of the training images before the run."""
+        trained = (self.split.digests[row] for row in self.split.train.tolist())
+        return self.is_second or not self.seen_before.trained.isdisjoint(trained)
+
+    def seen_elsewhere(self) -> SeenImages:
+        """Return the images that the backbone has seen before the run and that the split does not name as seen."""
+        return self.seen_before - seen_in(self.split)
 
     def key(self, **more: Any) -> str:
         """Name a run by all that decides its result: data, options, backbone, libraries, and what is given besides."""

@@ -52,8 +52,9 @@ class AutoRun:
     method is trained without them (ECH with one classifier) and scored on them, all with fewer bits where closed forms
     cannot have as many of so few images, and the best one is then trained on all. Of the two heads ECH gets the hidden
     layer, unless the options name one. With fewer than five training images a class ECH is left to its closed form. In
-    the second of two steps nothing is rehearsed, for the backbone has seen the images that would be moved: the method
-    is taken by the number of images a class, as without validation images.
+    the second of two steps, and on the backbone of a model that was trained on training images of this run, nothing is
+    rehearsed, for the backbone has seen the images that would be moved: the method is taken by the number of images a
+    class, as without validation images.
     """
 
     needs_labels = True
@@ -61,7 +62,7 @@ class AutoRun:
     def __init__(self, context: RunContext, n_bits: int, plan_one: PlanOne) -> None:
         self.context, self.n_bits, self._plan_one = context, n_bits, plan_one
         rehearsed = _rehearsal(context)
-        self._knows_all = context.is_second and rehearsed is not None
+        self._knows_all = rehearsed is not None and context.knows_training_images
         if self._knows_all:
             rehearsed = None
         self.is_rehearsed = rehearsed is not None
@@ -131,6 +132,7 @@ class AutoRun:
                 "refused": self.refused,
                 "searched": models[best].record["validation_searched"],
                 "rehearsed": self.is_rehearsed,
+                "knows_all": self._knows_all,
                 "bits_tried": self.bits_tried,
                 "images_per_class": self.images_per_class,
                 "seconds": round(time.monotonic() - began, 3),

@@ -132,6 +132,7 @@ class BaselineRun:
             method_options=asdict(self.method_options),
             centers=state,
             split=self.context.split,
+            seen_before=self.context.seen_elsewhere(),
             record=record,
         )
 

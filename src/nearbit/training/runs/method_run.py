@@ -342,6 +342,7 @@ class TrainingRun:
             centers=state.best.centers.of_classes(),
             similarity=similarity,
             split=self.context.split,
+            seen_before=self.context.seen_elsewhere(),
             record=record,
         )
 

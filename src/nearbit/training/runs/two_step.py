@@ -90,4 +90,5 @@ def context_on(backbone: Backbone, context: RunContext) -> RunContext:
     options = replace(without(context.options, OF_TUNING), regime="frozen", backbone=backbone)
     if options.views == 1:
         options = replace(options, augment="auto")  # what it says is of the first step
-    return RunContext(context.dataset, context.split, options, context.feature_store, is_second=True)
+    given = (context.dataset, context.split, options, context.feature_store)
+    return RunContext(*given, is_second=True, seen_before=context.seen_before)

@@ -1,0 +1,75 @@
+"""What a run begins with: the backbone that the options name, and which images it has seen before."""
+
+import copy
+from typing import NamedTuple
+
+from torch import nn
+
+from nearbit.datasets import Dataset, FeatureRows, Split
+from nearbit.errors import InputError
+from nearbit.model.seen import NONE_SEEN, SeenImages
+from nearbit.networks import Backbone, backbone_of, features_backbone, make_backbone
+from nearbit.networks.image_size import fitting_size
+from nearbit.training.options import TrainOptions
+from nearbit.training.trained_backbone import MODEL, backbone_of_model
+
+FOR_IMAGES = ("backbone", "weights", "image_size", "augment", "views")
+"""Options that say what becomes of images."""
+
+
+class Start(NamedTuple):
+    """A backbone, and the images that models it is from were trained on and chosen by."""
+
+    backbone: Backbone
+    seen: SeenImages = NONE_SEEN
+
+
+def starting_backbone(dataset: Dataset, split: Split, options: TrainOptions) -> Start:
+    """Return the backbone of the options; for a data set of features what stands in its place.
+
+    Raises:
+        InputError: an option that does nothing for features, or that the backbone cannot take; see `backbone_of_model`.
+        DataError, MissingExtraError: see `make_backbone`.
+    """
+    if isinstance(dataset.source, FeatureRows):
+        _refuse_images(dataset, options)
+        return Start(features_backbone(dataset.source.width))
+    if isinstance(options.backbone, nn.Module):
+        return Start(_own(options.backbone, options))
+    if options.backbone.startswith(MODEL):
+        if options.weights is not None:
+            raise InputError("the backbone of a model brings its own weights: leave --weights out")
+        return Start(*backbone_of_model(options.backbone, split, image_size=options.image_size))
+    size = options.image_size
+    if size is None and options.backbone == "small":
+        size = fitting_size(dataset.source)
+    return Start(make_backbone(options.backbone, weights=options.weights, image_size=size))
+
+
+def _own(module: nn.Module, options: TrainOptions) -> Backbone:
+    if options.weights is not None:
+        raise InputError("a module has its weights already: load them into it, and leave weights out")
+    if not isinstance(module, Backbone):
+        if options.image_size is None:
+            raise InputError("a module needs an image_size; backbone_of(module, image_size=…) takes mean and std, too")
+        return backbone_of(module, image_size=options.image_size)
+    if options.image_size not in (None, module.preprocessing.takes.shape[-1]):
+        raise InputError("the image_size of a backbone is that of backbone_of: leave it out of the options")
+    return copy.deepcopy(module)
+
+
+def _refuse_images(dataset: Dataset, options: TrainOptions) -> None:
+    usual = TrainOptions()
+    allowed = {"backbone": ("features",), "augment": ("none",)}
+    for name in FOR_IMAGES:
+        value = getattr(options, name)
+        if value != getattr(usual, name) and value not in allowed.get(name, ()):
+            shown = type(value).__name__ if isinstance(value, nn.Module) else repr(value)
+            raise InputError(
+                f"{name}={shown} is for images, and {dataset.name} is features, which are trained on as they are: "
+                "leave it out"
+            )
+    if options.regime in ("fine-tuned", "two-step"):
+        raise InputError(
+            f"{dataset.name} is features, and there is no backbone to fine-tune: leave regime out, or give the images"
+        )
