@@ -48,7 +48,8 @@ class Evaluation:
         health: of the codes of the database, around the centers of the model.
         problems: the images that could not be read.
         queries_seen_in_training: query images whose content is among the model's training or validation images, those
-            of a model that its backbone comes from, or those of a class that was added, which makes every figure too good; None where the model records no split.
+            of a model that its backbone comes from, or those of a class that was added, which makes every figure too
+            good; None where the model records no split.
         average_precision: float64 `(n_query,)`, tie-aware, of each query that could be read, where `each_query` asked
             for it.
         reference: what the float features of a frozen backbone give without codes; None elsewhere.

@@ -42,8 +42,8 @@ def everything(split):
     return replace(split, train=rows, validation=rows[:0], query=rows[:0], database=rows[:0])
 
 
-@pytest.mark.parametrize("method", ["crh", "shc"])
-def test_it_is_what_one_would_train_by_hand(planned, method):
+@pytest.mark.parametrize(("method", "first"), [("crh", None), ("shc", {"classifier_epochs": 4})])
+def test_it_is_what_one_would_train_by_hand(planned, method, first):
     dataset = tiny_dataset()
     split = tiny_split(dataset)
     chosen = planned(method, final=False, epochs=4).train(None, silent)
@@ -52,6 +52,7 @@ def test_it_is_what_one_would_train_by_hand(planned, method):
         method,
         split=everything(split),
         final=False,
+        method_options=first,
         head=chosen.head["kind"],
         epochs=chosen.record["selected_epoch"],
         select="last",
@@ -60,6 +61,19 @@ def test_it_is_what_one_would_train_by_hand(planned, method):
     assert model.model_id != chosen.model_id
     assert model.split.train.tolist() == list(range(30))
     assert model.split.sizes() == {"train": 30, "validation": 0, "query": 0, "database": 0}
+
+
+@pytest.mark.parametrize("method", ["shc", "hclm"])
+def test_the_classifier_before_the_network_is_trained_for_as_long_as_it_was(planned, method):
+    run = planned(method, final=False, head="linear", epochs=3)
+    chosen = run.train(None, silent)
+    earlier = replace(chosen, record=chosen.record | {"selected_epoch": 1})
+    again = run.again(run.context, earlier)
+    model = again.train(None, silent)
+    assert (model.record["schedule"]["epochs"], model.record["classifier"]["epochs"]) == (1, 3)
+    assert again.key() != planned(method, final=False, head="linear", epochs=1, select="last").key()
+    once_more = again.again(run.context, earlier).train(None, silent)
+    assert once_more.record["classifier"]["epochs"] == 3
 
 
 def test_the_record_says_what_was_measured_and_that_this_model_cannot_be(planned, tmp_path):

@@ -1,7 +1,8 @@
 """A trained model: what it is in memory, and how it lies on disk as a folder without pickle.
 
 The folder holds `bundle.json` (what the model is, with the SHA-256 of every other file), `weights.safetensors`,
-`centers.npy` and, where there are, `codebook.npy`, `assignment.npy`, `tie_break.npy`, `similarity.npy`, `split.json`, `seen.json`.
+`centers.npy` and, where there are, `codebook.npy`, `assignment.npy`, `tie_break.npy`, `similarity.npy`, `split.json`,
+`seen.json`.
 """
 
 import warnings

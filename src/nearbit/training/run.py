@@ -59,8 +59,8 @@ def train(
         options: see `TrainOptions`.
         method_options: options of the method by name, such as {"margin": 0.3}.
         checkpoint: a folder for checkpoints: an interrupted run that is repeated goes on from there, and ends with the
-            weights of an undisturbed one (on the CPU, with the same number of threads, to the last bit). That of another
-            run is kept beside, with a warning.
+            weights of an undisturbed one (on the CPU, with the same number of threads, to the last bit). One of
+            another run is kept beside, with a warning.
         cache: a folder that keeps features of frozen backbones by content, or a `FeatureStore` that many runs share.
         similarity: of the classes, `(n_classes, n_classes)`, for a method whose centers follow one: its first stage is
             then left out.

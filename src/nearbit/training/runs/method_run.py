@@ -58,7 +58,8 @@ class _Prepared(NamedTuple):
 class TrainingRun:
     """One training run of a method, checked and ready; `plan` makes it. Each of its stages can be run alone.
 
-    A `mixture` says how classifiers join the outputs, where that is not to be chosen.
+    A `mixture` says how classifiers join the outputs, where that is not to be chosen; `first_epochs` how long the
+    classifier before the hash network is trained, where that is not as long as the network.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class TrainingRun:
         similarity: Similarity | None,
         centers: npt.NDArray[np.int8] | None,
         mixture: Mixture | None = None,
+        first_epochs: int | None = None,
     ) -> None:
         context = _with_views(context, method)
         self.context, self.method, self.method_options, self.task = context, method, method_options, task
@@ -111,6 +113,7 @@ class TrainingRun:
             )
         chooses = method.needs_labels and options.select == "validation"
         self.patience = resolve_patience(options, context.regime, chooses=chooses)
+        self._given_first_epochs = first_epochs
         smallest = min(self.schedules[kind].batch_size for kind in self.kinds)
         if smallest < context.processes.count:
             raise InputError(
@@ -131,6 +134,8 @@ class TrainingRun:
         }
         if self._given_mixture is not None:
             given["mixture"] = repr(self._given_mixture)
+        if self._given_first_epochs is not None:
+            given["first_epochs"] = str(self._given_first_epochs)
         more = {name: value for name, value in (("given", given), ("patience", self.patience)) if value}
         return self.context.key(
             method=self.method.name,
@@ -144,6 +149,7 @@ class TrainingRun:
         """Return the run of what a model of this run was chosen to be, on the images of another context.
 
         It has that model's head, as many epochs as the model's was the chosen one, and joins classifiers as it does.
+        What comes before the hash network was not chosen by the epoch, and is trained for as long as here.
         """
         joined = model.record.get("expected_center")
         kind = "auto" if self.method.head is not None else model.head["kind"]
@@ -159,7 +165,17 @@ class TrainingRun:
             self._given_similarity,
             self._given_centers,
             None if joined is None else Mixture(**(joined | {"score": None})),
+            self._first_epochs if self._has_first_stage else None,
         )
+
+    @property
+    def _has_first_stage(self) -> bool:
+        return self.method.similarity is not None or self.method.prepare is not None
+
+    @property
+    def _first_epochs(self) -> int:
+        """How many epochs a classifier before the hash network has, where its method says nothing else."""
+        return self._given_first_epochs or max(self.schedules[kind].epochs for kind in self.kinds)
 
     def similarity(self, checkpoint: Path | None = None, progress: Progress = silent) -> Similarity | None:
         """Run the first stage alone: the similarity of classes that the centers will follow; None where they do not."""
@@ -206,8 +222,7 @@ class TrainingRun:
             return self._given_similarity, None
         if self.method.similarity is None or self._given_centers is not None:
             return None, None
-        epochs = max(self.schedules[kind].epochs for kind in self.kinds)
-        images = FirstStage(self.context, epochs, checkpoint, progress, callbacks)
+        images = FirstStage(self.context, self._first_epochs, checkpoint, progress, callbacks)
         similarity = self.method.similarity(images, self.task, self.method_options)
         return similarity, images.found or None
 
@@ -232,8 +247,7 @@ class TrainingRun:
         """Return what the method computes of the training images before; nothing for most methods."""
         if self.method.prepare is None:
             return {}
-        epochs = max(self.schedules[kind].epochs for kind in self.kinds)
-        images = FirstStage(self.context, epochs, checkpoint, progress, callbacks)
+        images = FirstStage(self.context, self._first_epochs, checkpoint, progress, callbacks)
         rng = generator(self.context.options.seed, "prepare")
         arrays = self.method.prepare(images, self.task, self.method_options, rng)
         return {name: torch.from_numpy(np.asarray(array)).to(self.context.device) for name, array in arrays.items()}
