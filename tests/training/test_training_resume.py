@@ -1,6 +1,7 @@
 """An interrupted run that is repeated ends in the model of an undisturbed one, to the last bit."""
 
 import warnings
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,7 +11,8 @@ from same_models import assert_same
 
 from nearbit.errors import TrainingError
 from nearbit.files.writing import write_checked
-from nearbit.training import checkpoint, trainer
+from nearbit.training import checkpoint, plan, trainer
+from tiny_data import tiny_dataset, tiny_split
 
 
 def after_epoch(number, head=""):
@@ -194,3 +196,35 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(run, tmp_path
     with pytest.raises(OSError, match=r"No space left on device: '.*linear\.checkpoint'"):
         run("crh", checkpoint=tmp_path)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == files
+
+
+def test_a_run_whose_images_are_not_mirrored_is_another_run(run, tmp_path):
+    mirrored = tiny_dataset()
+    plain = replace(mirrored, mirror=False)
+    undisturbed = run("csq", data=plain)
+    run("csq", data=mirrored, checkpoint=tmp_path)
+    with pytest.warns(UserWarning, match=OTHER + "training begins anew"):
+        assert_same(run("csq", data=plain, checkpoint=tmp_path), undisturbed)
+
+
+@pytest.mark.parametrize(
+    ("regime", "given", "is_other"),
+    [
+        ("scratch", {}, True),
+        ("scratch", {"augment": "crop"}, False),
+        ("scratch", {"augment": "none"}, False),
+        ("frozen", {}, False),
+        ("frozen", {"views": 2}, True),
+        ("frozen", {"views": 2, "augment": "crop+mirror"}, False),
+    ],
+)
+def test_whether_images_are_mirrored_is_in_a_key_where_the_data_set_decides_it(frozen, regime, given, is_other):
+    whole = {"backbone": "small", "weights": None, "image_size": 8, "hidden": 1024}
+    options = replace(frozen, **given, **(whole if regime == "scratch" else {}))
+    mirrored = tiny_dataset()
+    plans = [
+        plan(dataset, tiny_split(dataset), method="ech" if regime == "frozen" else "csq", n_bits=8, options=options)
+        for dataset in (mirrored, replace(mirrored, mirror=False))
+    ]
+    assert (plans[0].key() != plans[1].key()) == is_other
+    assert (plans[0].context.key(stage="committee") != plans[1].context.key(stage="committee")) == is_other

@@ -126,8 +126,18 @@ class RunContext:
                 "processes": self.processes.count,
             }
             | ({} if self.way == "torch" else {"encoder": self.way})
+            | ({} if self._mirrors_as_usual else {"mirror": False})
             | more
         )
+
+    @property
+    def _mirrors_as_usual(self) -> bool:
+        """Whether the data set leaves mirroring as it is where it says nothing, or has no say in it.
+
+        Keys name the data set by its images and labels, and not by this.
+        """
+        augments = self.regime != "frozen" or self.options.views > 1
+        return self.dataset.mirror or self.options.augment != "auto" or not augments
 
     def _place(self) -> str:
         """Name the device: with several processes, which have a GPU each, only what kind it is."""
