@@ -57,6 +57,20 @@ def test_a_card_holds_the_facts_of_the_folder(tmp_path):
     assert "$ nearbit index add photos.index photos/ --model birds.model" in body
 
 
+@pytest.mark.parametrize(
+    ("record", "said"),
+    [
+        ({"validation_searched": "validation"}, "queries,\nand searched each other, each left out once. Choices"),
+        ({"validation_searched": "train"}, "queries,\nand training images, at most 5,000, the database. Choices"),
+        ({}, "queries,\nand training images, at most 5,000, the database. Choices"),
+    ],
+)
+def test_a_card_says_what_validation_images_searched(record, said):
+    model = random_model()
+    model.record.update(record, validation_map=0.5)
+    assert said in model_card(model, {}, "x")
+
+
 def test_a_card_leaves_out_what_the_folder_does_not_hold():
     model = random_model(split=False)
     text = model_card(model, {}, "x")

@@ -166,9 +166,16 @@ def _figures(model: Model) -> Iterator[str]:
         yield "None: the model was made without validation images that have labels."
     else:
         yield f"Tie-aware mean average precision on validation: {float(score):.4f}. Validation images were the queries,"
-        yield "and training images, at most 5,000, the database. Choices made by this figure favour it;"
+        yield f"{_searched(model.record.get('validation_searched'))}. Choices made by this figure favour it;"
         yield "`nearbit evaluate` measures on images that training has not seen."
     yield ""
+
+
+def _searched(searched: object) -> str:
+    """Return what validation images searched; older models, which do not tell, had them search training images."""
+    if searched == "validation":
+        return "and searched each other, each left out once"
+    return "and training images, at most 5,000, the database"
 
 
 def _centers(model: Model) -> Iterator[str]:
