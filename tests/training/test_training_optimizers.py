@@ -11,9 +11,10 @@ from torch import nn
 from nearbit.errors import InputError
 from nearbit.methods import METHODS, Schedule
 from nearbit.methods.presets import PRESETS, preset_named
-from nearbit.training import TrainOptions, trainer
+from nearbit.training import TrainOptions, plan, trainer
 from nearbit.training.optimizers import make_optimizer
 from nearbit.training.options import resolve_schedule
+from tiny_data import tiny_dataset, tiny_split
 
 
 class Two(nn.Module):
@@ -116,3 +117,18 @@ def test_the_recipes_are_those_of_the_papers():
     assert many.epochs == 30
     with pytest.raises(InputError, match=r"the preset must be one of .*, not 'shc-papr'\. Did you mean 'shc-paper'"):
         preset_named("shc-papr")
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"regime": "auto"}, "the recipe shc-paper trains the whole network, .* or leave the preset .* out"),
+        ({}, "thumbnail has no weights .*, and the recipe shc-paper trains the whole network: take another backbone"),
+    ],
+)
+def test_a_backbone_that_a_recipe_cannot_train_is_refused_by_the_name_of_the_recipe(given, message):
+    dataset, recipe = tiny_dataset(), preset_named("shc-paper").options
+    options = TrainOptions(preset="shc-paper", **{**recipe, "backbone": "thumbnail", "image_size": None, **given})
+    with pytest.raises(InputError, match=message) as found:
+        plan(dataset, tiny_split(dataset), method="shc", options=options)
+    assert "factor" not in str(found.value)

@@ -74,7 +74,8 @@ def test_a_run_that_ends_early_is_resumed_to_the_last_bit(run, scores, tmp_path,
         run("crh", epochs=10, patience=2, checkpoint=tmp_path, progress=stop)
     assert_same(run("crh", epochs=10, patience=2, checkpoint=tmp_path), undisturbed)
     scores.clear()
-    assert_same(run("crh", epochs=10, patience=2, checkpoint=tmp_path), undisturbed)
+    told = Callbacks(resumed=lambda *given: pytest.fail(f"{given} was told of a training that had ended"))
+    assert_same(run("crh", epochs=10, patience=2, checkpoint=tmp_path, callbacks=told), undisturbed)
     assert scores == []  # it knows that it has ended
 
 

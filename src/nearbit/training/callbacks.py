@@ -16,7 +16,7 @@ class Callbacks:
     """What is called as networks are trained; by default nothing.
 
     Attributes:
-        resumed: with (stage, epochs done, epochs in all) where training goes on from a checkpoint.
+        resumed: with (stage, epochs done, epochs in all) where training goes on from a checkpoint, and has not ended.
         estimated: with (stage, seconds, epochs left, steps of an epoch), once, after the first steps of a training that
             takes some seconds: it will take about so long, validation left out, and less where it ends early.
         epoch: with (name, figures) after each epoch: the name is "linear", "hidden", "classifier" or "tuning"

@@ -84,10 +84,7 @@ class RunContext:
         self.backbone.to(self.device)
         self.regime: Regime = resolve_regime(options, pretrained=self.backbone.spec.pretrained)
         if self.regime == "fine-tuned" and not any(True for _ in self.backbone.parameters()):
-            raise InputError(
-                f"the backbone {self.backbone.spec.name} has no weights that could be trained: leave regime "
-                "'fine-tuned' (--regime) out"
-            )
+            raise _nothing_to_train(self.backbone.spec.name, options)
         check_augmentation(options, self.regime)
         if options.compile:
             _check_compile(self.processes, self.device)
@@ -347,6 +344,17 @@ def _complete(encoded: Encoded) -> FloatRows:
         problem = encoded.problems[0]
         raise TrainingError(f"an image cannot be read any more: {problem.path}: {problem.reason}")
     return encoded.outputs
+
+
+def _nothing_to_train(backbone: str, options: TrainOptions) -> InputError:
+    """Return the error of a backbone that has no weights, where all of a network is to be trained."""
+    what = f"the backbone {backbone} has no weights that could be trained"
+    if options.preset is not None:
+        return InputError(
+            f"{what}, and the recipe {options.preset} trains the whole network: take another backbone (--backbone), or "
+            "leave the preset (--preset) out"
+        )
+    return InputError(f"{what}: leave regime {options.regime!r} (--regime) out")
 
 
 def _check_compile(processes: Processes, device: torch.device) -> None:

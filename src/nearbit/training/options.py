@@ -265,6 +265,12 @@ def check_augmentation(options: TrainOptions, regime: Regime) -> None:
             "(--adversarial) out"
         )
     if options.backbone_factor is not None and regime == "frozen":
+        if options.preset is not None:
+            raise InputError(
+                f"the recipe {options.preset} trains the whole network, and here a head alone would be, on features of "
+                "a frozen backbone: leave the regime as the recipe has it (--regime fine-tuned), or leave the preset "
+                "(--preset) out"
+            )
         raise InputError(
             "a frozen backbone has no learning rate: leave backbone_factor (--backbone-factor) out, or train all of "
             "the network (--regime fine-tuned)"

@@ -186,7 +186,8 @@ class Trainer:
             return TrainState(epoch=0, centers=self._learnt(self.learner.start()))
         if state.scaler:
             stepper.scaler.load_state_dict(state.scaler)
-        self.stage.callbacks.resumed(self.stage.title, state.epoch, self.learner.schedule.epochs)
+        if not self._is_done(state):
+            self.stage.callbacks.resumed(self.stage.title, state.epoch, self.learner.schedule.epochs)
         return state
 
     def _epoch(self, state: TrainState, stepper: Stepper) -> None:

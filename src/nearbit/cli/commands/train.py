@@ -271,9 +271,8 @@ def printing_callbacks(tensorboard: Path | None, progress: Progress = silent) ->
     gone_on: list[int] = []  # the epoch from which the training goes on whose first epoch comes next
 
     def resumed(stage: str, done: int, total: int) -> None:
-        if done < total:
-            echo(f"{stage}: going on from epoch {done} of {total}")
-            gone_on.append(done)
+        echo(f"{stage}: going on from epoch {done} of {total}")
+        gone_on.append(done)
 
     def estimated(stage: str, seconds: float, epochs: int, steps: int) -> None:
         if seconds >= WORTH_SAYING:
