@@ -11,7 +11,7 @@ from nearbit.files.hub import PREFIX, parsed, snapshot
 _SNAPSHOT = re.compile(r"models--(?P<repository>.+)/snapshots/(?P<revision>[0-9a-f]{40})")
 CARD = "README.md"
 MODEL_FILES = (
-    "bundle.json", "weights.safetensors", "network.onnx", "split.json", "similarity.npy", "centers.npy",
+    "bundle.json", "weights.safetensors", "network.onnx", "split.json", "seen.json", "similarity.npy", "centers.npy",
     "tie_break.npy", "codebook.npy", "assignment.npy",
 )  # fmt: skip
 """What of a repository is fetched, with the card, and replaced: whatever else lies there is no part of a model."""
