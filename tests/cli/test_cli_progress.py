@@ -1,6 +1,7 @@
 """What a training says of its time: an estimate at its start, lines in a log, and that it ended early."""
 
 import re
+from types import SimpleNamespace
 
 import pytest
 
@@ -31,7 +32,7 @@ def test_durations_in_words(seconds, words):
 def clock(monkeypatch):
     """A clock that stands until it is moved: `clock[0] += 1`."""
     now = [50.0]
-    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    monkeypatch.setattr("nearbit.cli.console.time", SimpleNamespace(monotonic=lambda: now[0]))
     return now
 
 

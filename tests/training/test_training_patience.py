@@ -1,6 +1,7 @@
 """When a training ends before its last epoch, at what size images are seen, and what is told of the time."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -149,7 +150,7 @@ def test_the_median_of_images_that_can_be_read_decides():
 
 def test_the_time_is_estimated_once_from_the_steps_after_the_first(monkeypatch):
     clock, told = iter([100.0, 101.0, 102.5, 200.0]), []
-    monkeypatch.setattr("time.monotonic", lambda: next(clock))
+    monkeypatch.setattr("nearbit.progress.time", SimpleNamespace(monotonic=lambda: next(clock)))
     estimate = Estimate(lambda *given: told.append(given))
     for number in (1, 2, 3, 4):  # the first takes no part; the next two take 2.5 s
         estimate.step(number, 5, 4)

@@ -71,6 +71,7 @@ def driver(tmp_path_factory):
     options.add_experimental_option("prefs", {"download.default_directory": str(tmp_path_factory.mktemp("downloads"))})
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     browser = webdriver.Chrome(options=options, service=Service(control))
+    browser.set_script_timeout(180)
     yield browser
     browser.quit()
 

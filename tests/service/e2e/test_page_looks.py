@@ -16,10 +16,15 @@ VIEWS = {
 }
 SHIFTS = """
 const done = arguments[0];
-new PerformanceObserver((list, observer) => { observer.disconnect();
-  done(list.getEntries().reduce((sum, entry) => sum + (entry.hadRecentInput ? 0 : entry.value), 0));
-}).observe({type: "layout-shift", buffered: true});
-setTimeout(() => done(0), 600);
+let sum = 0;
+const observer = new PerformanceObserver((list) => {
+  for (const entry of list.getEntriesByType("layout-shift")) sum += entry.hadRecentInput ? 0 : entry.value;
+  if (list.getEntriesByType("navigation").length === 0) return;  // each page has one: told after the shifts
+  observer.disconnect();
+  done(sum);
+});
+const look = () => ["layout-shift", "navigation"].forEach((type) => observer.observe({type, buffered: true}));
+requestAnimationFrame(() => requestAnimationFrame(look));
 """
 
 
