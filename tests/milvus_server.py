@@ -132,7 +132,7 @@ def serve(folder, port, health):
     finally:
         server.server_proc.terminate()
         try:
-            server.server_proc.wait(10)
+            server.server_proc.wait(60)
         except subprocess.TimeoutExpired:
             server.server_proc.kill()
             server.server_proc.wait()

@@ -199,7 +199,8 @@ def test_a_sign_of_life_beside_a_change_does_not_bring_back_the_state_before_it(
 
 
 @pytest.mark.slow
-def test_writers_side_by_side_get_ids_of_their_own(place):
+def test_writers_side_by_side_get_ids_of_their_own(place, monkeypatch):
+    monkeypatch.setattr(state, "PATIENCE", 300.0)  # a slow server is no fault of theirs
     address, given, wrong = place(), [], []
     create_index(address, 16).close()
 
@@ -378,7 +379,8 @@ def test_collections_that_are_no_index_or_half_of_one_are_told_apart(place, milv
 
 
 @pytest.mark.slow
-def test_a_server_that_is_started_again_holds_what_was_acknowledged(place, milvus):
+def test_a_server_that_is_started_again_holds_what_was_acknowledged(place, milvus, monkeypatch):
+    monkeypatch.setattr(client, "LOADING_SECONDS", 300.0)
     if not hasattr(milvus, "stop"):
         pytest.skip("the server is of somebody else: it is not stopped")
     address = place()
