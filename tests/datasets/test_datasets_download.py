@@ -379,19 +379,19 @@ def test_each_part_of_the_work_is_told(tmp_path: Path, stands_in) -> None:
 
 def test_of_two_that_fetch_one_set_the_second_waits(tmp_path: Path, stands_in) -> None:
     (_, archive) = stands_in("oxford-pets", pets(tmp_path / "pets"))
-    second, found = [], []
+    second, found, met = [], [], threading.Event()
+    steps: list[object] = []
+
+    def waits(*said: object) -> None:
+        steps.append(said)
+        met.set()
 
     def progress(*said: object) -> None:
         if not second:  # while the first unpacks or downloads, another begins
-            second.append(
-                threading.Thread(
-                    target=lambda: found.append(fetch(archive, tmp_path / "cache", lambda *said: steps.append(said)))
-                )
-            )
+            second.append(threading.Thread(target=lambda: found.append(fetch(archive, tmp_path / "cache", waits))))
             second[0].start()
-            second[0].join(0.2)
+            assert met.wait(20)
 
-    steps: list[object] = []
     place = fetch(archive, tmp_path / "cache", progress)
     second[0].join(60)
     assert found == [place]

@@ -3,6 +3,7 @@
 import os
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -13,7 +14,7 @@ from PIL import Image
 from model_makers import random_model
 from nearbit.codes import pack, signs_of
 from nearbit.datasets import ArrayImages
-from nearbit.encoding import torch_backend
+from nearbit.encoding import pipeline, torch_backend
 from nearbit.encoding.pipeline import EncodeRequest, decoded_chunks, plain_reader
 from nearbit.encoding.torch_backend import encode_images, find_device
 from nearbit.errors import ImageError, InputError
@@ -280,18 +281,29 @@ def test_encoding_leaves_the_network_in_evaluation_mode(model):
     assert np.array_equal(before, model.outputs(list(PIXELS[:4])))
 
 
-def test_decoding_stops_when_its_reader_is_closed():
-    read = []
+def test_decoding_stops_when_its_reader_is_closed(monkeypatch):
+    """Both threads stand still at an image of the second chunk until those behind it are called off."""
+    monkeypatch.setenv("NEARBIT_THREADS", "2")
+    read, called_off = [], threading.Event()
+
+    class Pool(ThreadPoolExecutor):
+        def shutdown(self, wait=True, *, cancel_futures=False):
+            super().shutdown(wait=False, cancel_futures=cancel_futures)
+            called_off.set()
+            super().shutdown(wait=wait)
 
     def reader(row):
-        time.sleep(0.004)
         read.append(row)
+        if row >= 50:
+            called_off.wait(20)
         return PIXELS[0]
 
+    monkeypatch.setattr(pipeline, "ThreadPoolExecutor", Pool)
     chunks = decoded_chunks(reader, range(100_000), 50)
     assert len(next(chunks)) == 50
     chunks.close()
-    assert len(read) < 90
+    assert called_off.is_set()
+    assert len(read) <= 52
 
 
 def test_a_reader_takes_the_place_of_the_plain_one(model):
