@@ -4,7 +4,6 @@ import io
 import socket
 import struct
 import threading
-import time
 import zlib
 from dataclasses import replace
 from pathlib import Path
@@ -161,23 +160,30 @@ def test_idle_connections_are_closed_and_do_not_stand_in_the_way(tight):
     assert tight.get("items/1/neighbors").status == 200
 
 
-def test_more_requests_than_there_is_room_for_are_told_to_come_again(tight):
+@pytest.fixture
+def patient(small):
+    """A service that works on few requests at once, and waits long for what they bring."""
+    limits = replace(TIGHT, body_seconds=60, idle_seconds=60)
+    with running(ServiceOptions(index=small, limits=limits)) as client:
+        yield client
+
+
+def test_more_requests_than_there_is_room_for_are_told_to_come_again(patient):
     body, kind = form_of([("image", "a.png", png((1, 2, 3)))])
     head = b"POST /api/v1/search/image HTTP/1.1\r\nHost: localhost\r\nContent-Type: %b\r\nContent-Length: %d\r\n\r\n"
-    waiting = [socket.create_connection(("127.0.0.1", tight.port), timeout=10) for _ in range(TIGHT.requests)]
+    waiting = [socket.create_connection(("127.0.0.1", patient.port), timeout=20) for _ in range(TIGHT.requests)]
     for connection in waiting:
         connection.sendall(head % (kind.encode(), len(body)))
-    deadline = time.monotonic() + 0.4
-    answer = tight.get("labels")
-    while answer.status == 200 and time.monotonic() < deadline:
-        answer = tight.get("labels")
+    wait_until(lambda: patient.service.counters.working == TIGHT.requests)
+    answer = patient.get("labels")
     assert (answer.status, answer.code, answer.headers["retry-after"]) == (503, "busy", "1")
-    assert tight("GET", "/livez").status == 200
+    assert patient("GET", "/livez").status == 200
     for connection in waiting:
         connection.sendall(body)
         assert b" 200 " in connection.recv(200)
         connection.close()
-    assert tight.get("labels").status == 200
+    wait_until(lambda: patient.service.counters.working == 0)
+    assert patient.get("labels").status == 200
 
 
 def test_a_full_queue_of_images_answers_503(small, monkeypatch):

@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 
 import pytest
 from service_site import TOKEN, Client, png, wait_until, write_index, write_manifest
@@ -92,6 +91,15 @@ class Program:
         return status, self.journal.read_text().splitlines()
 
 
+def is_refused(port):
+    """Say whether nobody listens at a port."""
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=20).close()
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_the_service_after_what_is_under_way(tmp_path, sign):
@@ -102,13 +110,14 @@ def test_a_signal_ends_the_service_after_what_is_under_way(tmp_path, sign):
     body = json.dumps({"queries": [{"id": 1}]}).encode()
     head = (
         f"POST /api/v1/search HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\n"
-        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\nExpect: 100-continue\r\n\r\n"
     )
     with socket.create_connection(("127.0.0.1", client.port), timeout=20) as connection:
-        connection.sendall(head.encode() + body[:5])
-        time.sleep(0.3)
+        connection.sendall(head.encode())
+        assert connection.recv(200) == b"HTTP/1.1 100 Continue\r\n\r\n", "it is worked on"
+        connection.sendall(body[:5])
         program.process.send_signal(sign)
-        time.sleep(0.5)
+        wait_until(lambda: is_refused(client.port), 60)
         connection.sendall(body[5:])
         assert b" 200 " in connection.recv(200)
     program.process.wait(60)

@@ -17,6 +17,7 @@ from nearbit.index import create_index
 from nearbit.model.manifest import EXPORTED
 from nearbit.service import collection as collection_module
 from nearbit.service.collection import Collection, shown_path
+from nearbit.service.http.connection import Connection
 from nearbit.service.images.originals import Originals
 from nearbit.service.info import card_of
 from nearbit.service.settings import Limits, ServiceOptions
@@ -46,40 +47,77 @@ def ask_whether_it_lives(connection):
         answer += came
 
 
-def test_a_later_request_whose_head_dribbles_in_is_closed(small):
-    limits = replace(Limits(), idle_seconds=0.2)
+PATIENT = replace(Limits(), idle_seconds=60)
+
+
+@pytest.fixture
+def look(monkeypatch):
+    """Look at the one connection of a test, as the service does whenever its idle time has passed; returns it."""
+    made, begin = [], Connection.connection_made
+
+    def kept(self, transport):
+        begin(self, transport)
+        made.append(self)
+
+    def call(times):
+        wait_until(lambda: made)
+        (one,) = made
+        for _ in range(times):
+            done = threading.Event()
+            one.loop.call_soon_threadsafe(lambda: (one._look(), done.set()))
+            assert done.wait(20)
+        return one
+
+    monkeypatch.setattr(Connection, "connection_made", kept)
+    return call
+
+
+def test_a_later_request_whose_head_dribbles_in_is_closed(small, look):
     with (
-        running(ServiceOptions(index=small, limits=limits)) as site,
-        socket.create_connection(("127.0.0.1", site.port), timeout=8) as connection,
+        running(ServiceOptions(index=small, limits=PATIENT)) as site,
+        socket.create_connection(("127.0.0.1", site.port), timeout=20) as connection,
     ):
         for _ in range(2):
             ask_whether_it_lives(connection)
         connection.sendall(b"GET /livez HTTP/1.1\r\nHost: loc")
+        wait_until(lambda: look(0)._is_in_head)
+        look(1)
+        assert not look(0).transport.is_closing(), "it may have begun a moment ago"
+        look(1)
         assert connection.recv(10) == b""
 
 
-def test_a_silent_connection_is_kept_for_its_next_request(small):
-    limits = replace(Limits(), idle_seconds=0.1)
+def test_a_silent_connection_is_kept_for_its_next_request(small, look):
     with (
-        running(ServiceOptions(index=small, limits=limits)) as site,
-        socket.create_connection(("127.0.0.1", site.port), timeout=8) as connection,
+        running(ServiceOptions(index=small, limits=PATIENT)) as site,
+        socket.create_connection(("127.0.0.1", site.port), timeout=20) as connection,
     ):
         for _ in range(2):
             ask_whether_it_lives(connection)
-            assert not threading.Event().wait(0.3)
+            look(5)
 
 
-def test_an_answer_that_nobody_reads_is_given_up(tmp_path):
+def test_a_connection_is_looked_at_again_and_again(small, monkeypatch):
+    looks, look = [], Connection._look
+    monkeypatch.setattr(Connection, "_look", lambda self: (looks.append(self), look(self)))
+    with (
+        running(ServiceOptions(index=small, limits=replace(Limits(), idle_seconds=0.05))) as site,
+        socket.create_connection(("127.0.0.1", site.port), timeout=20) as connection,
+    ):
+        assert connection.recv(10) == b""
+        wait_until(lambda: len(looks) >= 2)
+
+
+def test_an_answer_that_nobody_reads_is_given_up(tmp_path, look):
     path = write_index(tmp_path, 2)
     with open(tmp_path / "photos" / "00.png", "ab") as file:
         file.write(bytes(30_000_000))
-    limits = replace(Limits(), idle_seconds=0.1)
-    with running(ServiceOptions(index=path, limits=limits)) as site, socket.socket() as connection:
+    with running(ServiceOptions(index=path, limits=PATIENT)) as site, socket.socket() as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         connection.connect(("127.0.0.1", site.port))
         connection.sendall(b"GET /api/v1/items/1/original HTTP/1.1\r\nHost: localhost\r\n\r\n")
         wait_until(lambda: site.service.counters.working == 1)
-        wait_until(lambda: site.service.counters.working == 0)
+        wait_until(lambda: look(1) and site.service.counters.working == 0)
 
 
 def test_a_filter_of_very_many_keys_is_the_senders_mistake(site):
