@@ -16,7 +16,7 @@ from nearbit.cli.main import run
 from nearbit.index import create_index, open_index
 from nearbit.indexing import index_dataset
 from nearbit.model.bundle import load_model
-from nearbit.service.serving import listen
+from nearbit.service.serving import Multiprocess, listen, serve
 from nearbit.service.settings import ServiceOptions
 from tiny_data import tiny_dataset
 
@@ -145,6 +145,15 @@ def test_several_processes_answer_alike_and_end_together(tmp_path):
     assert status == 0
     with pytest.raises(ConnectionRefusedError, match="refused"):
         socket.create_connection(("127.0.0.1", program.client.port), timeout=1)
+
+
+def test_a_process_that_is_slow_to_start_is_not_replaced_for_it(small, monkeypatch):
+    seen = []
+    monkeypatch.setattr(Multiprocess, "run", lambda self: seen.append(self.config.timeout_worker_healthcheck))
+    options = ServiceOptions(index=small, port=0, workers=2)
+    with listen(options) as listening:
+        serve(options, listening)
+    assert seen == [60]
 
 
 @pytest.mark.slow

@@ -26,6 +26,8 @@ from nearbit.service.settings import ServiceOptions, bracketed
 BACKLOG = 512
 STOPPING_SECONDS = 2
 """How much of the time to stop is left for threads and files, after requests had theirs."""
+ANSWERING_SECONDS = 60
+"""So long one of several processes may be silent before another takes its place: a slow machine takes that to start it."""
 SWITCH_SECONDS = 0.0005
 """How long a thread may keep the interpreter while others wait: searches take less, and answers should not wait."""
 
@@ -167,6 +169,7 @@ def _config(options: ServiceOptions, app: Any) -> uvicorn.Config:
         server_header=False,
         proxy_headers=False,
         timeout_keep_alive=15,
+        timeout_worker_healthcheck=ANSWERING_SECONDS,
         timeout_graceful_shutdown=max(1, limits.drain_seconds - STOPPING_SECONDS),
         h11_max_incomplete_event_size=limits.head_bytes,
         backlog=BACKLOG,
