@@ -56,6 +56,15 @@ def wait_for(process, **expected):
             return found
 
 
+def wait_until(holds, *processes):
+    """Wait until something holds, for which these processes have to run."""
+    end = time.monotonic() + 300
+    while not holds():
+        assert [process.poll() for process in processes] == [None] * len(processes)
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
 def picture(path, seed=0):
     Path(path).parent.mkdir(exist_ok=True)
     Image.fromarray(np.random.default_rng(seed).integers(0, 256, (12, 12, 3), np.uint8)).save(path)
@@ -76,9 +85,7 @@ def test_files_are_followed_and_what_is_damaged_is_said_once_until_a_signal_and_
     found = wait_for(process, moved=1)
     assert found["items"] == 10
     Path("photos/a/broken.png").write_bytes(Path("photos/a/000.png").read_bytes()[:60])
-    while "broken.png" not in Path("errors0.txt").read_text():
-        time.sleep(0.05)
-        assert process.poll() is None
+    wait_until(lambda: "broken.png" in Path("errors0.txt").read_text(), process)
     Path("photos/b/moved.png").unlink()
     wait_for(process, items=9)
     assert paths() == before
@@ -121,8 +128,7 @@ def test_two_on_one_index_take_turns(watch):
     wait_for(first, items=9)
     wait_for(second, items=9)
     picture("photos/a/new.png")
-    while "photos/a/new.png" not in paths():
-        time.sleep(0.05)
+    wait_until(lambda: "photos/a/new.png" in paths(), first, second)
     with open_index("a.index") as index:
         assert len(index) == 10
         assert index.verify() == []

@@ -110,7 +110,7 @@ def wait_until(holds, seconds=10):
     end = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < end
-        time.sleep(0.02)
+        time.sleep(0.005)
 
 
 def png(color, side=24):
@@ -166,11 +166,10 @@ def running(options, is_ready=lambda service: service.is_ready):
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
     try:
-        assert started.wait(20)
+        assert started.wait(60)
         client = Client(listening.getsockname()[1])
         client.service = server.config.app.parts
-        while not is_ready(client.service):
-            time.sleep(0.005)
+        wait_until(lambda: is_ready(client.service), 60)
         yield client
     finally:
         server.should_exit = True

@@ -30,8 +30,7 @@ def test_files_that_come_move_and_go_are_seen_without_a_restart(tmp_path, monkey
         Path(photos / "c" / "004.png").unlink()
         write_folder(tmp_path / "more", per_class=1, seed=5)
         Path(tmp_path / "more" / "a" / "000.png").rename(photos / "c" / "new.png")
-        while follower.look().is_late:
-            pass
+        wait_until(lambda: not follower.look().is_late, 60)
         wait_until(lambda: "photos/c/new.png" in shown(site))
         now = shown(site)
         assert now["photos/b/moved.png"] == before["photos/a/000.png"]

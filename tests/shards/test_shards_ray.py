@@ -31,16 +31,25 @@ def start(codes):
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def workers():
-    """Return the processes of this user in which Ray encodes: it names them after the task."""
-    found = []
-    for one in Path("/proc").iterdir():
+def workers_of(driver):
+    """Return the processes below a driver in which Ray encodes: it names them after the task."""
+    parents, found = {}, []
+    for one in Path("/proc").glob("[0-9]*"):
         try:
-            if one.name.isdigit() and (one / "cmdline").read_bytes().startswith(b"ray::_encode"):
+            parents[int(one.name)] = int((one / "stat").read_text().rpartition(")")[2].split()[1])
+            if (one / "cmdline").read_bytes().startswith(b"ray::_encode"):
                 found.append(int(one.name))
         except OSError:
             continue
-    return found
+    return [pid for pid in found if driver in line_of(pid, parents)]
+
+
+def line_of(pid, parents):
+    """Return the processes above one."""
+    line = []
+    while pid := parents.get(pid, 0):
+        line.append(pid)
+    return line
 
 
 @pytest.mark.slow
@@ -48,11 +57,10 @@ def test_ray_gives_the_same_files_whatever_is_killed(place):
     pytest.importorskip("ray", reason="Ray needs the extra ray")
     write_shards(place / "many", n_shards=N_SHARDS, per_shard=20)
     encode_shards("a.model", ["many"], "whole", device="cpu")
-    before = set(workers())
     driver, killed = start("codes"), 0
     try:
         while driver.poll() is None and killed < 2:
-            mine = [pid for pid in workers() if pid not in before]
+            mine = workers_of(driver.pid)
             if mine:
                 os.kill(mine[0], signal.SIGKILL)
                 killed += 1
