@@ -3,9 +3,9 @@
 Kernels are compiled before they are asked, so that each test knows which form it tests; those of NumPy's form say
 `monkeypatch.setenv("NEARBIT_COMPILE", "never")`, those of the choice "auto".
 
-What the environment of the one who runs the tests says to nearbit and to git does not reach them, but for `KEPT`; no proxy
-stands between them and their own servers. What Hypothesis tries is the same each time, and no example has a limit of time;
-`--hypothesis-profile=search` tries others.
+What the environment of the one who runs the tests says to nearbit and to git does not reach them, but for `KEPT`; no
+proxy stands between them and their own servers. What Hypothesis tries is the same each time, and no example has a limit
+of time; `--hypothesis-profile=search` tries others.
 """
 
 import os

@@ -273,11 +273,11 @@ def test_a_reader_keeps_its_view_while_others_write(path):
 
 
 def open_below(folder):
-    """Return the files below a folder that this process has open, once for each descriptor; other threads open others."""
+    """Return the files below a folder that this process has open, once for each descriptor; threads open others."""
     found = []
     for descriptor in Path("/proc/self/fd").iterdir():
         with contextlib.suppress(OSError):  # it was closed meanwhile
-            found.append(os.readlink(descriptor))
+            found.append(str(descriptor.readlink()))
     return sorted(file for file in found if file.startswith(f"{folder.resolve()}/"))
 
 

@@ -62,10 +62,11 @@ def look(monkeypatch):
     def call(times):
         wait_until(lambda: made)
         (one,) = made
+        done = threading.Event()
         for _ in range(times):
-            done = threading.Event()
-            one.loop.call_soon_threadsafe(lambda: (one._look(), done.set()))
-            assert done.wait(20)
+            one.loop.call_soon_threadsafe(one._look)
+        one.loop.call_soon_threadsafe(done.set)
+        assert done.wait(20)
         return one
 
     monkeypatch.setattr(Connection, "connection_made", kept)

@@ -11,8 +11,8 @@ from nearbit.errors import ImageError
 def main(fault: str, arguments: list[str]) -> int:
     """Run the command line; process 1 meets the fault at its first image of the third epoch.
 
-    Process 0 writes a checkpoint after each epoch: the one of the first is there, because steps of the second, which both
-    take together, came after it. With NEARBIT_TEST_BUCKET gradients are exchanged in buckets of so many bytes.
+    Process 0 writes a checkpoint after each epoch: the one of the first is there, because steps of the second, which
+    both take together, came after it. With NEARBIT_TEST_BUCKET gradients are exchanged in buckets of so many bytes.
     """
     from nearbit.training import trainer
     from nearbit.training.distributed import gradients

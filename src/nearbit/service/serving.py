@@ -27,7 +27,7 @@ BACKLOG = 512
 STOPPING_SECONDS = 2
 """How much of the time to stop is left for threads and files, after requests had theirs."""
 ANSWERING_SECONDS = 60
-"""So long one of several processes may be silent before another takes its place: a slow machine takes that to start it."""
+"""So long one of several processes may be silent before another takes its place: on a slow machine it starts slowly."""
 SWITCH_SECONDS = 0.0005
 """How long a thread may keep the interpreter while others wait: searches take less, and answers should not wait."""
 
