@@ -82,15 +82,18 @@ def _writing(service: Service) -> Service:
 
 
 def _add(service: Service, data: bytes, outputs: npt.NDArray[np.float32], about: dict[str, Any]) -> int:
-    """Keep the file, then add the item; return its id."""
+    """Keep the file, then add the item; return its id.
+
+    Nobody else writes meanwhile: another service before this index would remove a file that no item has yet.
+    """
     folder = _folder(service)
     digest = content_digest(data)
     kind = image_format(data)
     file = folder / f"{digest}.{SUFFIXES.get(kind, kind.lower())}"
-    if not file.exists():
-        write_whole(file, lambda aside: _write(aside, data))
     facts = {**about, "path": f"{folder.name}/{file.name}", "digest": digest, "added": int(time.time())}
-    with service.collection.use() as index:
+    with service.collection.use() as index, index.writing():
+        if not file.exists():
+            write_whole(file, lambda aside: _write(aside, data))
         kept = outputs[None] if index.outputs is not None else None
         ids = index.add(binarize(outputs[None]), metadata=[facts], outputs=kept)
     service.collection.fresh()
@@ -98,16 +101,17 @@ def _add(service: Service, data: bytes, outputs: npt.NDArray[np.float32], about:
 
 
 def _remove(service: Service, item_id: int) -> None:
-    with service.collection.use() as index:
+    """Remove an item, and its uploaded file with the last item that has it, before anybody else can add one."""
+    with service.collection.use() as index, index.writing():
         item = items_of(index, [item_id])[0]
         index.remove([item_id])
         is_last = not len(index.matching({"digest": item.digest}))
+        file = service.collection.pictures.file_of(item)
+        if is_last:
+            service.thumbnails.forget(item)
+            if file is not None and file.parent == _folder(service).resolve():
+                file.unlink(missing_ok=True)
     service.collection.fresh()
-    file = service.collection.pictures.file_of(item)
-    if is_last:
-        service.thumbnails.forget(item)
-        if file is not None and file.parent == _folder(service).resolve():
-            file.unlink(missing_ok=True)
 
 
 def _folder(service: Service) -> Path:
