@@ -5,16 +5,19 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from service_site import N_BITS, png
+from service_site import N_BITS, TOKEN, FakeEncoder, png, running, write_index
 
 from nearbit.errors import IndexBusyError
-from nearbit.index import create_index, open_index
+from nearbit.index import create_index, open_index, replace_index
 from nearbit.index.index import Index
 from nearbit.service.collection import Collection
 from nearbit.service.images.originals import Originals
 from nearbit.service.routes import write
 from nearbit.service.service import Service
+from nearbit.service.settings import ServiceOptions
+from nearbit.service.words import Words
 
+BEARER = {"Authorization": f"Bearer {TOKEN}"}
 IMAGE = png((250, 3, 77))
 OUTPUTS = np.ones(N_BITS, np.float32)
 
@@ -92,3 +95,34 @@ def test_the_last_item_of_a_picture_that_goes_while_it_comes_again_leaves_the_fi
     one.add()
     assert missing_files(path) == []
     assert len(told) == 1
+
+
+@pytest.fixture
+def replaced_meanwhile(tmp_path, monkeypatch):
+    """A service whose index gives its place to one of another model while the first request is encoded."""
+    monkeypatch.setattr("nearbit.service.collection.LOOK_SECONDS", 0.0)
+    path, new, left = write_index(tmp_path), tmp_path / "new.index", ["the index"]
+    usual, model = FakeEncoder.outputs, FakeEncoder()
+    with create_index(new, N_BITS, model_id="other") as index:
+        index.add(np.zeros((1, 2), np.uint8))
+
+    def outputs(self, images):
+        if left:
+            left.pop()
+            replace_index(path, new)
+        return usual(self, images)
+
+    with running(ServiceOptions(index=path, token=TOKEN, allow_write=True)) as site:
+        monkeypatch.setattr(FakeEncoder, "outputs", outputs)
+        monkeypatch.setattr(Words, "outputs", lambda self, text: (model, model.outputs([np.zeros((2, 2, 3))])[0]))
+        site.index = path
+        yield site
+
+
+@pytest.mark.parametrize("place", ["items", "search/image", "search/text?text=birds"])
+def test_what_a_model_made_reaches_no_index_of_another_one_that_came_meanwhile(replaced_meanwhile, place):
+    site = replaced_meanwhile
+    answer = site.get(place, **BEARER) if "text" in place else site.form(place, IMAGE, headers=BEARER)
+    assert (answer.status, answer.code) == (409, "other_model")
+    with open_index(site.index, read_only=True) as index:
+        assert (index.model_id, len(index)) == ("other", 1)

@@ -133,6 +133,21 @@ class Service:
                 code="other_model",
             )
 
+    def of_model(
+        self,
+        model: "Encoder | Model",
+        work: Callable[Arguments, Value],
+        *arguments: Arguments.args,
+        **options: Arguments.kwargs,
+    ) -> Value:
+        """Do work with what a model made, before an index of this model; raise `ApiError` (409) where it is of another.
+
+        The index may have been replaced while an image was encoded, or waited. What is checked is what `work` uses.
+        """
+        with self.collection.use():
+            self.check_model(model)
+            return work(*arguments, **options)
+
     async def searching(
         self, work: Callable[Arguments, Value], *arguments: Arguments.args, **options: Arguments.kwargs
     ) -> Value:

@@ -111,7 +111,8 @@ async def search_image(call: Call[Nothing, Upload[SearchParams]]) -> Response:
         model=loaded - asked, upload=began - loaded, decode=halfway - began, encode=time.perf_counter() - halfway
     )
     code = binarize(outputs[None])[0]
-    body, spent = await service.searching(service.searcher.by_outputs, outputs, code, upload.said, spent)
+    search = service.searcher.by_outputs
+    body, spent = await service.searching(service.of_model, model, search, outputs, code, upload.said, spent)
     return _answer(call, body, spent)
 
 
@@ -120,10 +121,9 @@ async def search_text(call: Call[SearchText, None]) -> Response:
     """Search by words, where the model of the index takes them (`takes_text` of the index)."""
     service, began = call.service, time.perf_counter()
     model, outputs = await service.searching(service.words.outputs, call.asked.text)
-    await service.searching(service.check_model, model)
     spent = Seconds(encode=time.perf_counter() - began)
-    code = binarize(outputs[None])[0]
-    body, spent = await service.searching(service.searcher.by_outputs, outputs, code, call.asked, spent)
+    code, search = binarize(outputs[None])[0], service.searcher.by_outputs
+    body, spent = await service.searching(service.of_model, model, search, outputs, code, call.asked, spent)
     return _answer(call, body, spent)
 
 

@@ -53,7 +53,7 @@ async def add_item(call: Call[Nothing, Upload[AboutNew]]) -> Response:
     await service.searching(service.check_model, model)
     outputs = await service.encoding.outputs(image)
     about = {**upload.said.metadata, "labels": _labels(upload.said.labels)}
-    item_id = await service.changing(_add, service, upload.data, outputs, about)
+    item_id = await service.changing(service.of_model, model, _add, service, upload.data, outputs, about)
     rendered = await service.searching(service.collection.rendered, [item_id])
     place = f"/api/v1/items/{item_id}"
     return Response(b"{" + rendered[0].json, 201, media_type="application/json", headers={"Location": place})
