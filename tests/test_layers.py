@@ -68,8 +68,8 @@ ROOMS = {
         "clustering", "any_index", "stats", "verify", "changes", "index", "homes", "opening", "replacing", "exchange",
     ),
     "datasets": (
-        "decoding", "images", "dataset", "arrays", "listing", "check_cache", "check", "scan", "assemble", "download",
-        "shards", "formats", "load", "splits",
+        "decoding", "check_cache", "known_files", "images", "dataset", "arrays", "listing", "check", "scan", "assemble",
+        "download", "shards", "formats", "load", "splits",
     ),
     "encoding": (
         "preprocessing", "inputs", "feature_cache", "pipeline", "session", "torch_backend", "exporting", "fast",

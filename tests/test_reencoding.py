@@ -215,3 +215,18 @@ def test_killed_at_any_step_it_goes_on_and_loses_nothing(index, number):
     reencode(index, NEW, notes={"model_path": "new.model"})
     check(index, before, NEW)
     shutil.rmtree("new.model")
+
+
+def test_a_file_that_changes_after_it_was_hashed_is_named_and_the_index_stays(index, monkeypatch):
+    usual = reencoding.check_files
+
+    def hashed_then_changed(files, cache):
+        found = usual(files, cache)
+        Image.new("RGB", (9, 9)).save(files[0])
+        return found
+
+    monkeypatch.setattr(reencoding, "check_files", hashed_then_changed)
+    with pytest.raises(DataError, match="item 1: .*: changed since it was first read"):
+        reencode(index, NEW)
+    with open_index(index, model_id=OLD.model_id) as opened:
+        assert len(opened) == 22

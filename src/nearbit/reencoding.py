@@ -10,6 +10,7 @@ import numpy as np
 from nearbit.codes import binarize
 from nearbit.datasets import Dataset
 from nearbit.datasets.check import Checked, check_files
+from nearbit.datasets.known_files import KnownFiles
 from nearbit.encoding.inputs import GivenImages
 from nearbit.encoding.pipeline import CHUNK
 from nearbit.encoding.preprocessing import of_pixels
@@ -120,13 +121,15 @@ class _Work:
         self._note(items, checked)
         if not good:
             return
+        digests = tuple(checked[number].digest for number in good)
+        known = KnownFiles(digests, [checked[number].stamp for number in good])
         images = Dataset(
             name=self.index.path.name,
-            source=GivenImages(tuple(files[number] for number in good)),
+            source=GivenImages(tuple(files[number] for number in good), known),
             keys=tuple(f"item {items[number].id}: {items[number].path}" for number in good),
             labels=np.zeros((len(good), 0), np.bool_),
             classes=(),
-            digests=tuple(checked[number].digest for number in good),
+            digests=digests,
         )
         encoded = self.model.encode_dataset(images, device=self.device, cache=rows)
         self.problems += [f"{one.path}: {one.reason}" for one in encoded.problems]

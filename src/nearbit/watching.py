@@ -196,9 +196,7 @@ class Follower:
         problems = (*dataset.problems, *(Problem(key, "is being written") for key in sorted(waiting)))
         return replace(
             dataset,
-            source=replace(source, paths=tuple(source.paths[row] for row in rows))
-            if isinstance(source, FileImages)
-            else source,
+            source=source.of_rows(rows) if isinstance(source, FileImages) else source,
             keys=tuple(dataset.keys[row] for row in rows),
             labels=dataset.labels[rows],
             digests=tuple(dataset.digests[row] for row in rows),

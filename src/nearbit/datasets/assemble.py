@@ -5,9 +5,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from nearbit.datasets.check import check_files
+from nearbit.datasets.check import Checked, check_files
 from nearbit.datasets.dataset import Dataset, Problem
 from nearbit.datasets.images import FileImages
+from nearbit.datasets.known_files import KnownFiles
 from nearbit.datasets.listing import NO_LABEL, ListedImage, Listing, tidied
 from nearbit.errors import DataError
 from nearbit.reading import ReadingOptions
@@ -28,7 +29,7 @@ def assemble(listing: Listing, options: ReadingOptions, *, keep_unlabelled: bool
     paths = [listing.root / item.key for item in items]
     checked = check_files(paths, options.kept, options.progress, options.max_pixels)
     problems += [Problem(item.key, one.reason) for item, one in zip(items, checked, strict=True) if one.reason]
-    good = [(item, one.digest) for item, one in zip(items, checked, strict=True) if one.digest]
+    good = [(item, one) for item, one in zip(items, checked, strict=True) if one.digest]
     if not good:
         raise DataError(_nothing_left(listing, problems, labelled=not keep_unlabelled))
     classes, dropped = _classes(listing, [item for item, _ in good])
@@ -38,7 +39,7 @@ def assemble(listing: Listing, options: ReadingOptions, *, keep_unlabelled: bool
 
 def _dataset(
     listing: Listing,
-    good: Sequence[tuple[ListedImage, str]],
+    good: Sequence[tuple[ListedImage, Checked]],
     classes: tuple[str, ...],
     problems: list[Problem],
     max_pixels: int | None,
@@ -49,13 +50,15 @@ def _dataset(
     for row, (item, _) in enumerate(good):
         labels[row, [column[name] for name in item.names]] = True
     parts = tuple(item.part for item, _ in good)
+    digests = tuple(one.digest for _, one in good)
+    known = KnownFiles(digests, [one.stamp for _, one in good])
     return Dataset(
         name=listing.name,
-        source=FileImages(listing.root, keys, max_pixels),
+        source=FileImages(listing.root, keys, max_pixels, known),
         keys=keys,
         labels=labels,
         classes=classes,
-        digests=tuple(digest for _, digest in good),
+        digests=digests,
         problems=tuple(problems),
         given_parts=parts if any(parts) else None,
         parents=tuple(listing.parents.get(name, "") for name in classes) if listing.parents else None,
@@ -66,18 +69,18 @@ def _dataset(
     )
 
 
-def _copies(good: Sequence[tuple[ListedImage, str]]) -> list[str]:
+def _copies(good: Sequence[tuple[ListedImage, Checked]]) -> list[str]:
     """Return a note where files of equal content have different labels."""
     first: dict[str, ListedImage] = {}
     differing = []
-    for item, digest in good:
-        other = first.setdefault(digest, item)
+    for item, one in good:
+        other = first.setdefault(one.digest, item)
         if item.names and other.names and set(item.names) != set(other.names):
             differing.append((other, item))
     if not differing:
         return []
-    one, two = differing[0]
-    pair = f"{one.key!r} ({', '.join(one.names)}) and {two.key!r} ({', '.join(two.names)})"
+    left, right = differing[0]
+    pair = f"{left.key!r} ({', '.join(left.names)}) and {right.key!r} ({', '.join(right.names)})"
     return [
         f"{len(differing)} {'picture is a copy' if len(differing) == 1 else 'pictures are copies'} with another label, "
         f"the first: {pair}; each keeps its own"

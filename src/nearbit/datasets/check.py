@@ -4,10 +4,10 @@ import hashlib
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from nearbit.datasets.check_cache import CheckCache, Stamp
+from nearbit.datasets.check_cache import SETTLED_NS, CheckCache, Stamp
 from nearbit.datasets.decoding.decode import open_image, open_regular
 from nearbit.datasets.decoding.pixel_limit import pixel_limit
 from nearbit.errors import ImageError
@@ -15,16 +15,21 @@ from nearbit.progress import Progress, silent
 from nearbit.threads import n_threads
 
 _BLOCK = 256
-_SETTLED_NS = 2_000_000_000
-"""A file changed less than this many nanoseconds ago is not remembered: it may change again at the same time stamp."""
 
 
 @dataclass(frozen=True)
 class Checked:
-    """A file that was decoded: the SHA-256 of its bytes, or the reason why it is no image (the other is empty)."""
+    """A file that was decoded.
+
+    Attributes:
+        digest: the SHA-256 of its bytes; empty where it is no image.
+        reason: why it is no image; empty where it is one.
+        stamp: what it keeps as long as it is the same; None where it was changed too short a time before to tell.
+    """
 
     digest: str = ""
     reason: str = ""
+    stamp: Stamp | None = None
 
 
 def check_files(
@@ -72,13 +77,14 @@ def _check_block(paths: Sequence[Path], known: CheckCache, pool: ThreadPoolExecu
     stamps = [_stamp(path) for path in absolute]
     digests = [known.get(path, stamp) if stamp else None for path, stamp in zip(absolute, stamps, strict=True)]
     fresh = [row for row, digest in enumerate(digests) if digest is None]
-    checked = [Checked(digest=digest or "") for digest in digests]
-    newest = time.time_ns() - _SETTLED_NS
+    checked = [Checked(digest or "", stamp=stamp) for digest, stamp in zip(digests, stamps, strict=True)]
+    newest = time.time_ns() - SETTLED_NS
     results = pool.map(check_file, [absolute[row] for row in fresh], [limit] * len(fresh))
     for row, result in zip(fresh, results, strict=True):
         checked[row] = result
         stamp = stamps[row]
         if result.digest and stamp is not None and stamp.mtime_ns < newest and stamp == _stamp(absolute[row]):
+            checked[row] = replace(result, stamp=stamp)
             known.put(absolute[row], stamp, result.digest)
     known.commit()
     return checked

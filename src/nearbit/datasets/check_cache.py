@@ -8,6 +8,9 @@ from types import TracebackType
 
 from nearbit.datasets.decoding.pixel_limit import MAX_PIXELS
 
+SETTLED_NS = 2_000_000_000
+"""A file changed less than this many nanoseconds ago may change again at the same time stamp."""
+
 _VERSION = 2  # of what is taken for a good file
 _TABLE = """CREATE TABLE IF NOT EXISTS checked (
     path BLOB PRIMARY KEY, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, digest TEXT NOT NULL) WITHOUT ROWID"""

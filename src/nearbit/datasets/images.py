@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -11,6 +11,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from nearbit.datasets.decoding.decode import open_image, open_regular
+from nearbit.datasets.known_files import KnownFiles
 from nearbit.errors import InputError
 
 Pixels = npt.NDArray[np.uint8]
@@ -38,11 +39,15 @@ class ImageSource(Protocol):
 
 @dataclass(frozen=True)
 class FileImages:
-    """Images in files: `paths` are relative to `root`, parted by "/"; `max_pixels` as for `open_image`."""
+    """Images in files: `paths` are relative to `root`, parted by "/"; `max_pixels` as for `open_image`.
+
+    With `known`, what the files held before, a file that holds something else now cannot be read.
+    """
 
     root: Path
     paths: tuple[str, ...]
     max_pixels: int | None = None
+    known: KnownFiles | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         for path in self.paths:
@@ -54,7 +59,15 @@ class FileImages:
 
     def read(self, row: int, at_least: int | None = None) -> Image.Image:
         """Return one image in mode "RGB", upright; raise `ImageError` with the reason where it cannot be read."""
-        return open_image(self.root / self.paths[row], at_least, max_pixels=self.max_pixels)
+        path = self.root / self.paths[row]
+        if self.known is None:
+            return open_image(path, at_least, max_pixels=self.max_pixels)
+        return self.known.read(row, path, at_least, self.max_pixels)
+
+    def of_rows(self, rows: Sequence[int]) -> "FileImages":
+        """Return these files alone."""
+        known = None if self.known is None else self.known.of_rows(rows)
+        return replace(self, paths=tuple(self.paths[row] for row in rows), known=known)
 
 
 @dataclass(frozen=True, eq=False)

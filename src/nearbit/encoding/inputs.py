@@ -1,6 +1,6 @@
 """Images as a person gives them to a model: paths, Pillow images or arrays, mixed in one list."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from nearbit.datasets.arrays import pixel_array
 from nearbit.datasets.decoding.decode import one_reason
 from nearbit.datasets.decoding.orientation import upright
 from nearbit.datasets.decoding.pixels import decoded_rgb
+from nearbit.datasets.known_files import KnownFiles
 from nearbit.errors import InputError
 
 GivenImage = str | Path | Image.Image | npt.NDArray[np.uint8]
@@ -20,9 +21,13 @@ GivenImage = str | Path | Image.Image | npt.NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class GivenImages:
-    """An image source over a list of paths, Pillow images and uint8 arrays."""
+    """An image source over a list of paths, Pillow images and uint8 arrays.
+
+    With `known`, where all are paths: what the files held before; one that holds something else now cannot be read.
+    """
 
     images: tuple[Any, ...]
+    known: KnownFiles | None = field(default=None, compare=False, repr=False)
 
     @classmethod
     def of(cls, images: Any) -> "GivenImages":
@@ -51,7 +56,8 @@ class GivenImages:
         """Return one image in RGB, upright: a Pillow image is treated as the file it would be (see `open_image`)."""
         image = self.images[row]
         if isinstance(image, str | Path):
-            return open_image(Path(image), at_least)
+            path = Path(image)
+            return open_image(path, at_least) if self.known is None else self.known.read(row, path, at_least)
         if isinstance(image, Image.Image):
             return _from_pillow(image)
         if isinstance(image, np.ndarray):

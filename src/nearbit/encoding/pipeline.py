@@ -4,7 +4,7 @@ Rows with known content hashes can be cached: an interrupted run goes on where i
 an undisturbed one.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -191,10 +191,10 @@ def encode_rows(
         fresh = _computed(compute, read, request, positions, chunk, unread, stage, progress)
         outputs, features = _finished((rows for _, rows in fresh), finish, len(positions), keep=keep)
     else:
-        unread, positions = {}, cache.missing(digests)
-        for places, rows in _computed(compute, read, request, positions, chunk, unread, stage, progress):
-            cache.add([digests[place] for place in places], rows)
-        unread = _of_same_content(request, digests, unread)
+        unread = {}
+        for positions in _to_compute(cache, digests, unread):
+            for places, rows in _computed(compute, read, request, positions, chunk, unread, stage, progress):
+                cache.add([digests[place] for place in places], rows)
         kept = [digest for place, digest in enumerate(digests) if place not in unread]
         outputs, features = _finished(_gathered(cache, kept), finish, len(kept), keep=keep)
     read_rows = [row for place, row in enumerate(request.rows) if place not in unread]
@@ -229,14 +229,14 @@ def _computed(
         progress(stage, min((number + 1) * chunk, len(positions)), len(positions))
 
 
-def _of_same_content(request: EncodeRequest, digests: Sequence[str], unread: dict[int, Problem]) -> dict[int, Problem]:
-    """Return the problems of all images whose content is that of one that could not be read."""
-    reasons = {digests[place]: problem.reason for place, problem in unread.items()}
-    return {
-        place: Problem(request.keys[place], reasons[digest])
-        for place, digest in enumerate(digests)
-        if digest in reasons
-    }
+def _to_compute(cache: FeatureCache, digests: Sequence[str], unread: Collection[int]) -> Iterator[list[int]]:
+    """Yield the positions of what the cache lacks, then those of the copies of what could not be read of them.
+
+    The file of a copy may be whole where another one of the same content was damaged, or changed, since.
+    """
+    yield cache.missing(digests)
+    failed = {digests[place] for place in unread}
+    yield [place for place, digest in enumerate(digests) if digest in failed and place not in unread]
 
 
 def _gathered(cache: FeatureCache, digests: Sequence[str]) -> Iterator[FloatRows]:

@@ -18,6 +18,7 @@ from nearbit.datasets.dataset import Dataset, Problem
 from nearbit.datasets.decoding.decode import open_image
 from nearbit.datasets.formats.format import Format
 from nearbit.datasets.images import content_digest
+from nearbit.datasets.known_files import CHANGED, digest_rows, has_digest
 from nearbit.datasets.listing import NO_LABEL
 from nearbit.datasets.scan import may_be_image
 from nearbit.datasets.shards import ENDINGS, Passed, Sample, is_shard, read_shard
@@ -40,6 +41,7 @@ class PackedImages:
         files: the files.
         numbers: int32 `(n,)`: in which of them each image lies; `starts` and `sizes`, int64 `(n,)`, where and how long.
         max_pixels: as for `open_image`.
+        digests: the SHA-256 of each image's bytes, uint8 `(n, 32)`; one that has another now cannot be read.
     """
 
     files: tuple[Path, ...]
@@ -47,6 +49,7 @@ class PackedImages:
     starts: npt.NDArray[np.int64]
     sizes: npt.NDArray[np.int64]
     max_pixels: int | None = None
+    digests: npt.NDArray[np.uint8] | None = None
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -58,11 +61,16 @@ class PackedImages:
             content = place.part(int(self.starts[row]), int(self.sizes[row]))
         except DataError as error:
             raise ImageError(f"its shard cannot be read: {error}") from error
+        if self.digests is not None and not has_digest(content, self.digests[row]):
+            raise ImageError(CHANGED)
         return open_image(content, at_least, max_pixels=self.max_pixels)
 
     def of_rows(self, rows: npt.NDArray[np.int64]) -> "PackedImages":
         """Return these rows alone."""
-        return replace(self, numbers=self.numbers[rows], starts=self.starts[rows], sizes=self.sizes[rows])
+        digests = None if self.digests is None else self.digests[rows]
+        return replace(
+            self, numbers=self.numbers[rows], starts=self.starts[rows], sizes=self.sizes[rows], digests=digests
+        )
 
 
 @dataclass(frozen=True)
@@ -149,17 +157,18 @@ def _dataset(
     labels = np.zeros((len(kept), len(classes)), np.bool_)
     for row, one in enumerate(kept):
         labels[row, [column[label] for label in one.sample.labels]] = True
+    digests = tuple(one.digest for one in kept)
     source = PackedImages(
         tuple(files),
         np.array([one.number for one in kept], np.int32),
         np.array([one.start for one in kept], np.int64),
         np.array([one.size for one in kept], np.int64),
         options.max_pixels,
+        digest_rows(digests),
     )
     keys = tuple(one.sample.path for one in kept)
     over = ", ".join(f"{count} {kind}" for kind, count in sorted(passed.items()))
     notes = (f"passed over in the shards: {over}",) if over else ()
-    digests = tuple(one.digest for one in kept)
     return Dataset(name, source, keys, labels, classes, digests, tuple(problems), read_as="shards", notes=notes)
 
 
