@@ -226,7 +226,7 @@ def test_a_file_that_changes_after_it_was_hashed_is_named_and_the_index_stays(in
         return found
 
     monkeypatch.setattr(reencoding, "check_files", hashed_then_changed)
-    with pytest.raises(DataError, match="item 1: .*: changed since it was first read"):
+    with pytest.raises(DataError, match=r"item 1: .*: changed since it was first read"):
         reencode(index, NEW)
     with open_index(index, model_id=OLD.model_id) as opened:
         assert len(opened) == 22

@@ -368,8 +368,8 @@ class Index(AnyIndex):
         Raises:
             IndexFileError: the file is so damaged that it cannot be read at all.
         """
-        with self._store.read() as connection:
-            return list(problems(connection, self._manager, self.n_bits, self.outputs))
+        with self._manager.looking() as (connection, searched):
+            return list(problems(connection, searched, self.n_bits, self.outputs))
 
     def is_in_place(self) -> bool:
         """Return whether the file at `path` is the one that is open; not where it was deleted, moved or replaced."""

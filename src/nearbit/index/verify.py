@@ -1,7 +1,7 @@
 """What is wrong with an index, in words."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -9,7 +9,6 @@ import numpy as np
 from nearbit.codes import n_bytes
 from nearbit.errors import IndexFileError
 from nearbit.index.engine.structure import brute_force_search
-from nearbit.index.live.manager import SnapshotManager
 from nearbit.index.live.snapshot import Snapshot
 from nearbit.index.storage import key_filters
 from nearbit.index.storage.damage import Damage
@@ -22,9 +21,9 @@ SAMPLE, NEAREST = 20, 100
 
 
 def problems(
-    connection: sqlite3.Connection, manager: SnapshotManager, n_bits: int, outputs: str | None
+    connection: sqlite3.Connection, searched: Callable[[], Snapshot | None], n_bits: int, outputs: str | None
 ) -> Iterator[str]:
-    """Yield what is wrong: SQLite's own check, the rows, then the search structure against the rows."""
+    """Yield what is wrong: SQLite's own check, the rows, then what is `searched` against the rows."""
     for (line,) in connection.execute("PRAGMA integrity_check"):
         if line != "ok":
             yield f"SQLite: {line}"
@@ -35,7 +34,7 @@ def problems(
     if not wrong:
         for key in key_filters.wrong_keys(connection):
             yield f"the filter by {key!r} is not that of the items: drop it, and create it again"
-        yield from _search(connection, manager, n_bits)
+        yield from _search(connection, searched(), n_bits)
 
 
 def _rows(connection: sqlite3.Connection, n_bits: int) -> Iterator[str]:
@@ -99,9 +98,8 @@ def _all_rows(connection: sqlite3.Connection, sql: str) -> Iterator[tuple[Any, .
         connection.text_factory = plain
 
 
-def _search(connection: sqlite3.Connection, manager: SnapshotManager, n_bits: int) -> Iterator[str]:
+def _search(connection: sqlite3.Connection, snapshot: Snapshot | None, n_bits: int) -> Iterator[str]:
     """Yield how what is searched differs from the rows of the file."""
-    snapshot = manager.at(connection)
     truth = load_all(connection, n_bits, None)
     if snapshot is None:
         raise IndexFileError("the index was written to while it was verified; verify it again")

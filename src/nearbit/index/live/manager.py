@@ -53,8 +53,21 @@ class SnapshotManager:
         self._labels_fit = True
         self._merging: threading.Thread | None = None
 
-    def at(self, connection: Connection) -> Snapshot | None:
-        """Return the snapshot of the state that a reading transaction sees; None where ours is newer: read again."""
+    @contextmanager
+    def looking(self) -> Iterator[tuple[Connection, Callable[[], Snapshot | None]]]:
+        """Give a reading transaction, and what returns the snapshot of the state that it sees.
+
+        That is None where a writer of this process made ours newer meanwhile: look again.
+        """
+        held = self.latest()
+        with self._store.read() as connection:
+            yield connection, lambda: self._at(connection, held)
+
+    def _at(self, connection: Connection, held: Snapshot | None) -> Snapshot | None:
+        """Return the snapshot of the state that a transaction sees, which began when `held` was the one that was here.
+
+        Where that one is newer than the file all the same, an older copy was put over the file.
+        """
         self._find_cache(connection)
         state = read_state(connection)
         snapshot = self.latest()
@@ -70,15 +83,16 @@ class SnapshotManager:
             self._take_along(snapshot.state, state, dirty, now)
             latest = self.latest()
             return latest if latest is not None and latest.state == state else None
-        if -1 not in (state.token, snapshot.state.token) and state.revision < snapshot.state.revision:
+        is_newer = -1 not in (state.token, snapshot.state.token) and state.revision < snapshot.state.revision
+        if is_newer and (held is None or held.state != snapshot.state):
             return None
         return self._begun(connection, state)
 
     def view(self, wanted: Filter | None = None) -> tuple[Snapshot, Subset | None]:
         """Return the present snapshot and the items that pass a filter, both of one state of the file."""
         while wanted is None:
-            with self._store.read() as connection:
-                present = self.at(connection)
+            with self.looking() as (_, seen):
+                present = seen()
             if present is not None:
                 return present, None
         with self.reading(wanted) as (_, snapshot, only):
@@ -88,8 +102,8 @@ class SnapshotManager:
     def reading(self, wanted: Filter | None = None) -> Iterator[tuple[Connection, Snapshot, Subset | None]]:
         """Give one state of the file: the transaction that sees it, its snapshot and the items that pass a filter."""
         while True:
-            with self._store.read() as connection:
-                snapshot = self.at(connection)
+            with self.looking() as (connection, seen):
+                snapshot = seen()
                 if snapshot is None:  # a writer of this process was faster: look again
                     continue
                 if wanted is not None and wanted.labels is not None:
@@ -168,10 +182,10 @@ class SnapshotManager:
 
     def prepare_next_opening(self) -> None:
         """Write the cache file where so much changed that the next opening would be slow without."""
-        with self._store.read() as connection:
+        with self.looking() as (connection, seen):
             if not self._needs_saving(connection):
                 return
-            self.at(connection)
+            seen()
         self.merge()
         self.save()
 
