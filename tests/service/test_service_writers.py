@@ -1,5 +1,6 @@
 """Several services that change one index: what one is doing when the other comes is done whole before."""
 
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,6 +11,7 @@ from service_site import N_BITS, TOKEN, FakeEncoder, png, running, write_index
 from nearbit.errors import IndexBusyError
 from nearbit.index import create_index, open_index, replace_index
 from nearbit.index.index import Index
+from nearbit.service import collection
 from nearbit.service.collection import Collection
 from nearbit.service.images.originals import Originals
 from nearbit.service.routes import write
@@ -126,3 +128,27 @@ def test_what_a_model_made_reaches_no_index_of_another_one_that_came_meanwhile(r
     assert (answer.status, answer.code) == (409, "other_model")
     with open_index(site.index, read_only=True) as index:
         assert (index.model_id, len(index)) == ("other", 1)
+
+
+def test_what_was_read_before_a_change_is_not_kept_for_after_it(tmp_path, monkeypatch):
+    """More items are kept than may be, so that others take their place, as the state of the index changes."""
+    monkeypatch.setattr(collection, "KEPT_ITEMS", 2)
+    monkeypatch.setattr(collection, "LOOK_SECONDS", 0.0)
+    path, usual = write_index(tmp_path), collection.items_of
+    served = Parts(path).collection
+    served.rendered([1, 2, 3])
+
+    def read_then_changed(index, ids):
+        found = usual(index, ids)
+        monkeypatch.setattr(collection, "items_of", usual)
+        with open_index(path) as other:
+            other.update([4], metadata=[{"labels": ["new"]}])
+        another_request = threading.Thread(target=served.labels)
+        another_request.start()
+        another_request.join()
+        return found
+
+    monkeypatch.setattr(collection, "items_of", read_then_changed)
+    served.rendered([4])
+    assert b'"labels":["new"]' in served.rendered([4])[0].json
+    served.close()

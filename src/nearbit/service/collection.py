@@ -104,11 +104,17 @@ class Collection:
             missing = [item_id for item_id in ids if item_id not in found]
             if missing:
                 for item in items_of(opened.index, missing):
-                    found[item.id] = self._render(item)
-                if len(kept) > KEPT_ITEMS:  # others may be reading it: a new one takes its place
-                    opened.rendered = kept = {}
-                kept.update(found)
+                    found[item.id] = self._render(item, opened.index)
+                self._keep(opened, kept, found)
             return [found[item_id] for item_id in ids]
+
+    def _keep(self, opened: _Opened, kept: dict[int, Rendered], found: dict[int, Rendered]) -> None:
+        """Keep items among those of the state that they were asked for in, which may be the present one no more."""
+        with self._lock:
+            if len(kept) <= KEPT_ITEMS:
+                kept.update(found)
+            elif opened.rendered is kept:  # others may be reading it: a new one takes its place
+                opened.rendered = dict(found)
 
     def items(self, ids: Sequence[int]) -> list[Item]:
         """Return items by id, in the order asked; raise `ApiError` (404) where one is not there."""
@@ -117,7 +123,8 @@ class Collection:
 
     def render(self, items: Sequence[Item]) -> bytes:
         """Return items as a JSON list."""
-        return b"[" + b",".join(b"{" + self._render(item).json for item in items) + b"]"
+        with self._using() as opened:
+            return b"[" + b",".join(b"{" + self._render(item, opened.index).json for item in items) + b"]"
 
     def once(self, name: str, make: Callable[[Home], Any]) -> Any:
         """Return what `make(index)` gives for the present state of the items; it is made once for each state."""
@@ -208,11 +215,11 @@ class Collection:
     def _open(self) -> _Opened:
         return _Opened(open_index(self.path, read_only=not self._writable, outlives=True))
 
-    def _render(self, item: Item) -> Rendered:
-        return Rendered(item.code, ready_json(self.facts_of(item))[1:])
+    def _render(self, item: Item, index: Home) -> Rendered:
+        return Rendered(item.code, ready_json(self._facts_of(item, index))[1:])
 
-    def facts_of(self, item: Item) -> ItemAnswer:
-        """Return what is said of an item."""
+    def _facts_of(self, item: Item, index: Home) -> ItemAnswer:
+        """Return what is said of an item of an index, which another one may have replaced meanwhile."""
         has_file, is_gone = self.pictures.look(item)
         trained = self._trained
         is_seen = has_file or self.pictures.is_built_in(item)
@@ -227,7 +234,7 @@ class Collection:
             "thumbnail": f"{place}/thumbnail?v={version_of(item)}" if is_seen else None,
             "has_original": has_file,
             "missing": not is_seen and is_gone,
-            "trained_on": None if trained is None else trained.has(self._opened.index.model_id, item.digest),
+            "trained_on": None if trained is None else trained.has(index.model_id, item.digest),
         }
 
 

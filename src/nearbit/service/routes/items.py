@@ -185,10 +185,11 @@ async def _stat(service: Service, file: Path) -> os.stat_result:
 def _page(service: Service, after: int, limit: int) -> bytes:
     with service.collection.use() as index:
         found = index.items_after(after, limit)
+        items = service.collection.render(found)
     following = found[-1].id if len(found) == limit else None
     next_id, text = (None, None) if following is None else (exact(following), str(following))
     last = ready_json({"next_after": next_id, "next_after_text": text})
-    return b'{"items":' + service.collection.render(found) + b"," + last[1:]
+    return b'{"items":' + items + b"," + last[1:]
 
 
 def _sample(service: Service, n: int, seed: int | None) -> bytes:
