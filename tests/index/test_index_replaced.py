@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -217,6 +218,30 @@ def test_a_forked_child_uses_nothing_of_its_parent(live):
     index.add(CODE, metadata=[{"labels": ["old"]}])
     index.close()
     check(live, "old", 5)
+
+
+@pytest.mark.parametrize("call", ["labels", "codes", "state", "verify", "compact"])
+def test_a_child_forked_while_another_thread_reads_is_told_so(live, call):
+    reads, done = threading.Event(), threading.Event()
+
+    def read(index):
+        with index._manager._lock, index._store.read():
+            reads.set()
+            done.wait()
+
+    def child():
+        signal.alarm(20)  # else it would wait for ever
+        with pytest.raises(IndexFileError, match="of which this one is a fork"):
+            getattr(index, call)()
+
+    with open_index(live) as index:
+        reader = threading.Thread(target=read, args=(index,))
+        reader.start()
+        reads.wait()
+        status = in_child(child)
+        done.set()
+        reader.join()
+    assert status == 0
 
 
 def test_a_forked_child_does_not_keep_the_lock_of_a_writer_that_ended(live):

@@ -1,11 +1,14 @@
 """An older copy of an index, put over the open file as `cp` of a backup does: it is what the index holds then."""
 
 import shutil
+import threading
 
 import numpy as np
 import pytest
 
+from nearbit.errors import IndexFileError
 from nearbit.index import create_index, open_index
+from nearbit.index.storage import store
 
 CODE = np.array([[7]], np.uint8)
 OLD = {"labels": ["old"]}
@@ -72,11 +75,47 @@ def test_a_writer_that_is_faster_than_a_search_is_not_taken_for_a_copy(live, mon
 
         def late():
             begun.append(len(begun))
-            if len(begun) == 2:  # in the reading transaction, which has seen its state
+            if len(begun) == 1:  # in the reading transaction, which has seen its state
                 index.add(CODE)
             return usual()
 
         monkeypatch.setattr(index._manager, "latest", late)
         assert found(index) == [1, 2, 3, 4]
         assert index._manager._snapshot.main.state.revision == 2
-        assert len(begun) > 2
+        assert len(begun) > 1
+
+
+def test_a_write_while_the_connections_are_made_anew_waits_for_them(live, backup, monkeypatch):
+    """The write has come as far as the lock of writers when a search finds that the file was overwritten."""
+    came, told = threading.Event(), []
+    with open_index(live) as index:
+        lock = index._store.writer_lock
+        held, usual = lock.held, store.check_header
+
+        def coming(seconds):
+            came.set()
+            return held(seconds)
+
+        def write():
+            try:
+                index.add(CODE, metadata=[OLD])
+            except IndexFileError as error:
+                told.append(error)
+            finally:
+                came.set()
+
+        def between(path, file):
+            if not came.is_set():
+                writer.start()
+                came.wait()
+            usual(path, file)
+
+        writer = threading.Thread(target=write)
+        index.add(CODE, metadata=[OLD])
+        assert found(index) == [1, 2, 3, 4]
+        shutil.copyfile(backup, live)
+        monkeypatch.setattr(lock, "held", coming)
+        monkeypatch.setattr(store, "check_header", between)
+        assert len(index.labels()) == 1
+        writer.join()
+        assert (told, found(index)) == ([], [1, 2, 3, 4])

@@ -59,7 +59,7 @@ class SnapshotManager:
 
         That is None where a writer of this process made ours newer meanwhile: look again.
         """
-        held = self.latest()
+        held = self._snapshot  # without its lock, which a forked child may never get
         with self._store.read() as connection:
             yield connection, lambda: self._at(connection, held)
 

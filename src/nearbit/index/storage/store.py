@@ -87,6 +87,7 @@ class Store:
         Raises:
             IndexFileError: the file cannot be read, or was deleted or replaced (but for a store that `outlives` it).
         """
+        self._check_open()  # before the lock, which a forked child may never get
         for attempt in (1, 2):
             with self._reading:
                 if not self._outlives:
@@ -111,7 +112,7 @@ class Store:
             IndexFileError: the file cannot be written, or was deleted or replaced: nothing is acknowledged.
         """
         self.check_writable()
-        self._open(self._writer)
+        self._check_open()
         seconds = BUSY_SECONDS if wait is None else wait
         with self.writer_lock.held(seconds), self._writing:  # in the order of those who hold the lock for several calls
             stamp = None
@@ -146,6 +147,7 @@ class Store:
 
     def vacuum(self) -> None:
         """Write the file anew without the room that removed items left."""
+        self._check_open()
         with self.writer_lock.held(BUSY_SECONDS), self._writing:
             self._check_place()
             with plain_errors(self.path):
@@ -237,6 +239,13 @@ class Store:
         self._open(self._reader)
 
     def _open(self, connection: Connection | None) -> Connection:
+        """Return a connection, of which only who holds its lock can tell whether it is there."""
+        self._check_open()
+        if connection is None:
+            raise self._closed()
+        return connection
+
+    def _check_open(self) -> None:
         if self._process != os.getpid():
             raise IndexFileError(
                 f"the index {self.path} was opened by process {self._process}, of which this one is a fork; "
@@ -247,9 +256,11 @@ class Store:
                 f"another index was copied over {self.path} while it was open; open it again (open_index), and put an "
                 "index in its place with nearbit index replace INDEX NEW"
             )
-        if connection is None or not self._is_held:
-            raise IndexFileError(f"the index {self.path} is closed; open_index opens it again")
-        return connection
+        if not self._is_held:
+            raise self._closed()
+
+    def _closed(self) -> IndexFileError:
+        return IndexFileError(f"the index {self.path} is closed; open_index opens it again")
 
     def _check_place(self) -> None:
         self._open(self._reader)
