@@ -91,7 +91,7 @@ def command(
             follower = Follower(
                 index_path,
                 folder,
-                _encoder(index_path, model_path, named),
+                _encoder(index_path, model_path, named, keep_outputs),
                 options=options,
                 keep_outputs=keep_outputs,
                 device=device,
@@ -105,8 +105,13 @@ def command(
             signal.signal(one, handler)
 
 
-def _encoder(index_path: Path, given: Path | None, named: Path) -> "Callable[[], Model | OnnxModel]":
-    """Return what gives the model of an index, loaded again where the index has moved over to another one."""
+def _encoder(
+    index_path: Path, given: Path | None, named: Path, keep_outputs: str | None
+) -> "Callable[[], Model | OnnxModel]":
+    """Return what gives the model of an index, loaded again where the index has moved over to another one.
+
+    It makes an index that is missing, with the note of its model.
+    """
     from nearbit.model.load import load_any_model, model_of_index, note_of_model
 
     loaded = [load_any_model(named)]
@@ -116,7 +121,7 @@ def _encoder(index_path: Path, given: Path | None, named: Path) -> "Callable[[],
 
         if not index_path.exists():
             one = loaded[0]
-            with create_index(index_path, one.n_bits, model_id=one.model_id) as index:
+            with create_index(index_path, one.n_bits, model_id=one.model_id, outputs=keep_outputs) as index:
                 index.set_notes(note_of_model(index, named))
         with open_index(index_path, read_only=True) as index:
             if index.model_id not in (None, loaded[0].model_id):
