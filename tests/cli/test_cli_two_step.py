@@ -23,7 +23,9 @@ def photos(tmp_path, monkeypatch, as_json):
 def test_it_says_how_the_backbone_was_tuned_and_finds_it_again(nearbit, as_json, photos):
     status, out, _ = nearbit(*TRAIN, "--method", "csq", "--bits", "8", "--head", "hidden", "-o", "a.model")
     assert status == 0
+    assert out.startswith("a.model: csq, 8 bits, two-step, hidden head on small")
     about = as_json("inspect", "a.model")
+    assert about["regime"] == "two-step"
     right = about["tuning"]["validation_accuracy"]
     said = (
         f"backbone: tuned as a classifier, epoch {about['tuning']['selected_epoch']} of 2, which was right on "
@@ -34,7 +36,7 @@ def test_it_says_how_the_backbone_was_tuned_and_finds_it_again(nearbit, as_json,
     status, _, err = nearbit(*TRAIN, "--method", "csq", "--bits", "8", "--head", "hidden", "-o", "a.model")
     assert (status, "a.model is this very model already" in err) == (0, True)
     other = as_json(*TRAIN, "--method", "itq", "--bits", "4", "-o", "b.model")
-    assert other["tuning"] == about["tuning"]
+    assert (other["tuning"], other["regime"]) == (about["tuning"], "two-step")
     assert as_json("evaluate", "b.model", "photos")["n_bits"] == 4
     assert as_json("index", "add", "a.index", "photos", "--model", "a.model")["added"] == 36
 

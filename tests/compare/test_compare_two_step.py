@@ -41,6 +41,7 @@ def test_all_cells_of_a_seed_share_one_backbone(work, monkeypatch):
     lines = []
     found = compare(work, GRID, processes=1, say=lines.append)
     assert [result.status for result in found.results] == ["done"] * 8
+    assert {result.facts["regime"] for result in found.results} == {"two-step"}
     assert len(set(trained)) == len(trained) == len(tuned_in(work)) == 2
     assert lines[:2] == ["seed 0: its backbone is fine-tuned", "seed 1: its backbone is fine-tuned"]
     assert not list((work.folder / "checkpoints").glob("tuning*"))

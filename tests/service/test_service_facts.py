@@ -143,10 +143,25 @@ def test_the_card_says_what_codes_keep_of_the_float_features(tmp_path, reference
 
 def test_the_card_says_how_the_backbone_was_tuned_before(tmp_path):
     tuning = {"selected_epoch": 3, "schedule": {"epochs": 4}, "history": [{"loss": 1.0}] * 4}
-    bundle(tmp_path, np.ones((3, N_BITS), np.int8), tuning=tuning)
-    assert card_of(tmp_path)["tuning"] == {"selected_epoch": 3, "schedule": {"epochs": 4}}
+    bundle(tmp_path, np.ones((3, N_BITS), np.int8), tuning=tuning, regime="frozen")
+    card = card_of(tmp_path)
+    assert (card["tuning"], card["regime"]) == ({"selected_epoch": 3, "schedule": {"epochs": 4}}, "two-step")
     bundle(tmp_path, np.ones((3, N_BITS), np.int8), tuning="damaged")
     assert card_of(tmp_path)["tuning"] is None
+
+
+@pytest.mark.parametrize("steps", [1, 2])
+@pytest.mark.parametrize(
+    "schedule", [{"epochs": 90, "batch_size": 32, "learning_rate": 0.1, "clip_norm": 1.0}, {"epochs": 0}, {}]
+)
+def test_the_card_says_by_what_the_codes_were_trained(tmp_path, schedule, steps):
+    options = {"epochs": 3, "batch_size": None, "learning_rate": 0.5, "augment": "auto", "seed": 7}
+    tuning = {"tuning": {"schedule": {"epochs": 3}}} if steps == 2 else {}
+    bundle(tmp_path, np.ones((3, N_BITS), np.int8), options=options, schedule=schedule, regime="frozen", **tuning)
+    card = card_of(tmp_path)
+    done = {name: value for name, value in schedule.items() if name != "clip_norm"}
+    assert card["options"] == ({"augment": "auto", "seed": 7} if steps == 2 else options) | done
+    assert card["regime"] == ("frozen" if steps == 1 else "two-step")
 
 
 def test_damaged_centers_are_told_without_the_folder(tmp_path):

@@ -39,7 +39,7 @@ def list_skipped(run: "AnyRun", output: Path) -> str | None:
 
 def report(model: "Model", output: Path, errors: str | None, as_json: bool) -> None:
     """Print what was trained, why, and how well it does on validation."""
-    from nearbit.model.manifest import tuning_figures
+    from nearbit.model.manifest import regime_of, tuning_figures
 
     record = model.record
     split = model.split
@@ -50,7 +50,7 @@ def report(model: "Model", output: Path, errors: str | None, as_json: bool) -> N
         "model_id": model.model_id,
         "method": model.method,
         "n_bits": model.n_bits,
-        "regime": record["regime"],
+        "regime": regime_of(record),
         "head": model.head["kind"],
         "head_candidates": record["head_candidates"],
         "selected_epoch": record["selected_epoch"],
@@ -68,7 +68,7 @@ def report(model: "Model", output: Path, errors: str | None, as_json: bool) -> N
         about,
         as_json=as_json,
         lines=[
-            f"{output}: {model.method}, {model.n_bits} bits, {record['regime']}, {model.head['kind']} head "
+            f"{output}: {model.method}, {model.n_bits} bits, {about['regime']}, {model.head['kind']} head "
             f"on {record['options']['backbone']}",
             *about_tuning(record),
             f"epoch {about['selected_epoch']} of {about['epochs']}"

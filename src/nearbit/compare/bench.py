@@ -24,7 +24,7 @@ from nearbit.evaluation import Evaluation, evaluate
 from nearbit.files.writing import write_json, write_whole
 from nearbit.methods import Baseline
 from nearbit.model.bundle import Model
-from nearbit.model.manifest import TRAINED, read_manifest, tuning_figures
+from nearbit.model.manifest import TRAINED, read_manifest, regime_of, tuning_figures
 from nearbit.progress import Progress, silent
 from nearbit.training import NO_CALLBACKS, AnyRun, TrainOptions, TwoStepRun, plan
 from nearbit.training.runs.baseline import useful_options
@@ -228,7 +228,7 @@ def _facts(model: Model, found: Evaluation) -> dict[str, Any]:
         "head": model.head["kind"],
         "head_candidates": record["head_candidates"],
         "method_options": model.method_options,
-        "regime": record["regime"],
+        "regime": regime_of(record),
         **({"tuning": tuning_figures(record)} if "tuning" in record else {}),
         "schedule": record["schedule"],
         "selected_epoch": record["selected_epoch"],

@@ -11,7 +11,7 @@ from nearbit.centers import certify
 from nearbit.encoding.preprocessing import AnyInput, FeatureInput
 from nearbit.methods import BASELINES, METHODS
 from nearbit.model.bundle import Model, load_model
-from nearbit.model.manifest import TRAINED, read_manifest
+from nearbit.model.manifest import TRAINED, read_manifest, regime_of
 from nearbit.names import counted
 
 MOST_CLASSES = 200
@@ -132,7 +132,7 @@ def _training(model: Model) -> Iterator[str]:
     record = model.record
     options, schedule = record.get("options") or {}, record.get("schedule") or {}
     facts = [
-        ("regime", record.get("regime")),
+        ("regime", regime_of(record)),
         ("backbone, before", _tuned(record.get("tuning"))),
         *((name.replace("_", " "), schedule.get(name)) for name in SCHEDULE),
         ("augmentation", options.get("augment")),

@@ -172,6 +172,14 @@ def tuning_figures(record: Mapping[str, Any]) -> dict[str, Any] | None:
     return {name: value for name, value in tuning.items() if name != "history"}
 
 
+def regime_of(record: Mapping[str, Any]) -> Any:
+    """Return what a model's record says was trained, for people; None where it says nothing.
+
+    In two steps the record's own "regime" is that of the second one, whose backbone is frozen.
+    """
+    return "two-step" if isinstance(record.get("tuning"), dict) else record.get("regime")
+
+
 def class_names(folder: Path, description: dict[str, Any]) -> tuple[str, ...]:
     """Return the names of the classes; raise `BundleError` unless they are a list of texts."""
     names = description.get("classes")

@@ -12,13 +12,16 @@ from nearbit.datasets.splits.split import load_split
 from nearbit.errors import BundleError, DataError
 from nearbit.metrics.health import health_of
 from nearbit.metrics.kept import advice_of, share_of
-from nearbit.model.manifest import SPLIT, read_class_signs, read_manifest, tuning_figures
+from nearbit.model.manifest import SPLIT, read_class_signs, read_manifest, regime_of, tuning_figures
 from nearbit.service.contract.answers import BesideFloats, CardAnswer, CenterAnswer, CentersAnswer, HealthAnswer
 
 HEALTH_ITEMS = 200_000
 """Beyond so many items, health is measured on evenly spaced ones."""
 
 CARD_OPTIONS = ("backbone", "image_size", "epochs", "batch_size", "learning_rate", "augment", "seed")
+
+SCHEDULED = ("epochs", "batch_size", "learning_rate")
+"""Of these, what has a value of its own in the schedule by which the codes were trained, asked for or the method's."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,7 +187,7 @@ def card_of(folder: Path) -> CardAnswer:
     """Return the facts of a model that people ask for."""
     description = description_of(folder)
     about = {**description.get("about", {}), **description}  # an exported network keeps there what its source said
-    record, options = about.get("record", {}), about.get("record", {}).get("options", {})
+    record = about.get("record", {})
     backbone = about.get("backbone", {})
     if isinstance(backbone, str):
         backbone = {"name": backbone}
@@ -199,9 +202,9 @@ def card_of(folder: Path) -> CardAnswer:
         "backbone": {name: backbone.get(name) for name in ("name", "feature_dim", "pretrained")},
         "preprocessing": about.get("preprocessing"),
         "head": about.get("head"),
-        "regime": record.get("regime"),
+        "regime": regime_of(record),
         "tuning": tuning_figures(record),
-        "options": {name: options[name] for name in CARD_OPTIONS if name in options},
+        "options": _card_options(record),
         "dataset": record.get("dataset"),
         "n_train": record.get("n_train"),
         "n_validation": record.get("n_validation"),
@@ -211,6 +214,14 @@ def card_of(folder: Path) -> CardAnswer:
         "split_hash": about.get("split_hash"),
         "libraries": about.get("libraries"),
     }
+
+
+def _card_options(record: dict[str, Any]) -> dict[str, Any]:
+    """Return what training was told, and what it was done by: in two steps the options were for the first."""
+    options, schedule = record.get("options", {}), record.get("schedule", {})
+    foreign = SCHEDULED if regime_of(record) == "two-step" else ()
+    told = {name: options[name] for name in CARD_OPTIONS if name in options and name not in foreign}
+    return told | {name: schedule[name] for name in SCHEDULED if name in schedule}
 
 
 def _beside_floats(about: dict[str, Any], record: dict[str, Any]) -> BesideFloats:

@@ -110,7 +110,7 @@ def _exported(path: Path) -> dict[str, Any]:
 def _model(path: Path) -> dict[str, Any]:
     from nearbit.centers import pairwise_distances
     from nearbit.model.bundle import load_model
-    from nearbit.model.manifest import tuning_figures
+    from nearbit.model.manifest import regime_of, tuning_figures
 
     model = load_model(path)
     centers, record = model.centers.centers, model.record
@@ -125,7 +125,7 @@ def _model(path: Path) -> dict[str, Any]:
         "n_bits": model.n_bits,
         "n_classes": len(model.classes),
         "backbone": model.network.backbone.spec.name,
-        "regime": record.get("regime"),
+        "regime": regime_of(record),
         "head": model.head["kind"],
         "image_size": getattr(model.preprocessing, "size", None),
         "seed": record.get("options", {}).get("seed"),

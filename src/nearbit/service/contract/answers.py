@@ -259,12 +259,21 @@ class CardAnswer(BesideFloats):
     backbone: dict[str, Any]
     preprocessing: Any
     head: Any
-    regime: Any
+    regime: Annotated[
+        Any,
+        More(
+            description="What was trained: `frozen` (the head alone), `fine-tuned` or `scratch` (all of it), or "
+            "`two-step` (the backbone as a classifier before, see `tuning`, then the head)."
+        ),
+    ]
     tuning: Annotated[
         dict[str, Any] | None,
         More(description="How the backbone was tuned before, as a classifier, where training had two steps."),
     ]
-    options: dict[str, Any]
+    options: Annotated[
+        dict[str, Any],
+        More(description="How the model was trained; in two steps, epochs, batch size and rate are of the second one."),
+    ]
     dataset: Any
     n_train: Any
     n_validation: Any
