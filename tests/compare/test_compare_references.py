@@ -10,7 +10,7 @@ import torch
 from cell_files import write_comparison_folder
 from safetensors.torch import save_file
 
-from nearbit.compare import references
+from nearbit.compare import references, run
 from nearbit.compare.bench import Work
 from nearbit.compare.charts import length_charts
 from nearbit.compare.findings import find
@@ -19,6 +19,8 @@ from nearbit.compare.run import Grid, compare
 from nearbit.compare.tables import quality_table
 from nearbit.compare.write import write_comparison
 from nearbit.evaluation import evaluate
+from nearbit.files.locking import _taken
+from nearbit.files.writing import write_json
 from nearbit.model.bundle import load_model
 from nearbit.networks import ResNet
 from nearbit.training import TrainOptions
@@ -61,6 +63,35 @@ def test_each_seed_has_the_figures_that_evaluate_finds(work, monkeypatch):
     compare(replace(work, options=replace(work.options, weights=other_weights(work))), Grid(
         methods=("pca",), bits=(4,), seeds=(5,)), processes=1)  # fmt: skip
     assert read_folder(work.folder).about["references"]["5"] != again.about["references"]["5"]
+
+
+def test_a_second_command_in_the_same_folder_keeps_its_methods(work, monkeypatch):
+    real, begun = run.references_of, []
+
+    def meanwhile(*given):
+        if not begun:
+            begun.append("the second command")
+            compare(work, Grid(methods=("pca",), bits=(4,), seeds=(4,)), command="two", processes=1)
+        return real(*given)
+
+    monkeypatch.setattr(run, "references_of", meanwhile)
+    found = compare(work, Grid(methods=("itq",), bits=(4,), seeds=(3,)), command="one", processes=1)
+    assert found.about["methods"] == ["itq", "pca"]
+    assert found.about["commands"] == ["one", "two"]
+    assert set(found.about["references"]) == {"3", "4"}
+
+
+def test_no_two_commands_read_and_write_the_description_at_once(work, monkeypatch):
+    held = []
+
+    def writing(path, value):
+        held.append(_taken(work.folder / run.LOCK) is None)
+        write_json(path, value)
+
+    monkeypatch.setattr(run, "write_json", writing)
+    compare(work, Grid(methods=("itq",), bits=(4,), seeds=(3,)), processes=1)
+    assert held == [True, True], "as it begins, and with what features give"
+    assert not (work.folder / run.LOCK).exists()
 
 
 def other_weights(work):

@@ -30,6 +30,7 @@ from nearbit.compare.workers import Told, run_cells, tune_backbones
 from nearbit.datasets import Dataset, Split, other_protocol
 from nearbit.encoding.torch_backend import library_versions
 from nearbit.errors import DataError, InputError
+from nearbit.files.locking import locked
 from nearbit.files.writing import write_json
 from nearbit.networks import HEADS
 from nearbit.progress import Progress, silent
@@ -37,6 +38,8 @@ from nearbit.progress import about as about_words
 from nearbit.threads import n_threads
 from nearbit.training.context import RunContext
 
+LOCK = "comparison.lock"
+"""Of a folder: held while its description is read and written again."""
 GRID = ("methods", "bits", "heads", "seeds")
 MERGED = (*GRID, "baselines", "commands", "also")
 """What an older comparison in the same folder had besides, beside its splits."""
@@ -122,14 +125,12 @@ def compare(
     splits = {seed: work.split(dataset, seed) for seed in grid.seeds}
     others = [other_protocol(dataset, split, name) for split in splits.values() for name in work.also]
     context = RunContext(dataset, splits[grid.seeds[0]], replace(work.options, seed=grid.seeds[0]), work.cache)
-    about = _described(work.folder, _about(dataset, splits, grid, context, command) | {"also": list(work.also)})
-    (work.folder / "cells").mkdir(parents=True, exist_ok=True)
-    write_json(work.folder / DESCRIPTION, about)
+    about = _begun(work.folder, _about(dataset, splits, grid, context, command) | {"also": list(work.also)})
     _compute_features(context, [*splits.values(), *others], progress)
     references = references_of(context, dataset, splits, about["references"], progress)
     if references != about["references"]:
         about["references"] = references
-        write_json(work.folder / DESCRIPTION, about)
+        _write_references(work.folder, {str(seed): references.get(str(seed)) for seed in grid.seeds})
     for line in small_set_notes(about):
         warn(line)
     cells = sorted(_asked(about, grid), key=lambda cell: (cell.seed, cell.n_bits))
@@ -274,10 +275,32 @@ def _hash_facts(hashes: dict[str, str]) -> dict[str, Any]:
     return {"hashes": hashes} | ({"hash": shared.pop()} if len(shared) == 1 < len(hashes) else {})
 
 
+def _begun(folder: Path, asked: dict[str, Any]) -> dict[str, Any]:
+    """Write what is asked for beside what the folder holds already, and return both.
+
+    Another command may begin in the same folder: one after the other, so that neither loses what the other asked for.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder / LOCK):
+        about = _described(folder, asked)
+        write_json(folder / DESCRIPTION, about)
+    (folder / "cells").mkdir(exist_ok=True)
+    return about
+
+
+def _write_references(folder: Path, found: dict[str, Any]) -> None:
+    """Put what float features give at some seeds, None for nothing, into the description as another may have left it."""
+    with locked(folder / LOCK):
+        about = read_about(folder)
+        references = about.get("references", {}) | found
+        references = {seed: figures for seed, figures in references.items() if figures is not None}
+        write_json(folder / DESCRIPTION, about | {"references": references})
+
+
 def _described(folder: Path, asked: dict[str, Any]) -> dict[str, Any]:
     """Return the description to write: the one asked for, with what an older one of the same data had besides."""
     if not (folder / DESCRIPTION).exists():
-        if folder.is_dir() and any(folder.iterdir()):
+        if any(path.name != LOCK for path in folder.iterdir()):
             raise InputError(f"{folder} holds other things than a comparison: choose another -o, or empty it")
         return asked
     known = read_about(folder)
