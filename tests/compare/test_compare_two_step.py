@@ -1,7 +1,12 @@
 """A comparison in two steps: the backbone of a seed is tuned once, and all its cells are trained on its features."""
 
+import os
+import shutil
+import signal
 from dataclasses import replace
 from functools import partial
+from multiprocessing import parent_process
+from pathlib import Path
 
 import pytest
 
@@ -98,6 +103,45 @@ def test_a_backbone_that_cannot_be_tuned_fails_the_cells_of_its_seed_at_once(wor
     assert {(result.cell.seed, result.status) for result in found.results} == {(0, "done"), (1, "failed")}
     assert lines[1] == "seed 1: the loss became not finite"
     assert tried == [0, 1]
+
+
+def without_a_place(work):
+    """Take the tuned backbones away, and let no other be kept."""
+    shutil.rmtree(work.cache / "stages")
+    (work.cache / "stages").touch()
+
+
+@pytest.mark.parametrize("processes", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_a_backbone_that_cannot_be_tuned_leaves_what_stands_and_errors_of_a_cells_own(work, processes):
+    compare(work, replace(GRID, bits=(8,), methods=("csq",), seeds=(0,)), processes=1)
+    without_a_place(work)
+    lines = []
+    grid = Grid(methods=("csq", "ech:nested=9", "itq"), bits=(8,), heads=("hidden",), seeds=(0,))
+    found = compare(work, grid, processes=processes, say=lines.append)
+    csq, ech, itq = found.results
+    assert csq.status == "done"
+    assert "nested lengths must increase" in ech.facts["error"]
+    assert "stages" in itq.facts["error"]
+    assert sorted(line.split()[0] for line in lines[1:]) == ["1/3", "2/3", "3/3"]
+
+
+def killed_once(dataset, seed):
+    """Stand for a process that the system ends, as it tunes; the processes after it live."""
+    mark = Path(os.environ["NEARBIT_TEST_KILLED"])
+    if parent_process() is not None and not mark.exists():
+        mark.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return split_of(dataset, seed)
+
+
+@pytest.mark.slow
+def test_a_process_that_dies_as_it_tunes_leaves_what_stands(work, monkeypatch, tmp_path):
+    monkeypatch.setenv("NEARBIT_TEST_KILLED", str(tmp_path / "killed"))
+    compare(work, replace(GRID, bits=(8,), methods=("csq",), seeds=(0,)), processes=1)
+    grid = replace(GRID, bits=(8,), methods=("csq", "itq"), seeds=(0,))
+    found = compare(replace(work, split=killed_once), grid, processes=2)
+    assert [result.status for result in found.results] == ["done", "failed"]
+    assert "ended without a word (exit code -9)" in found.results[1].facts["error"]
 
 
 def test_what_no_cell_can_be_is_said_before_a_backbone_is_tuned(work, monkeypatch):

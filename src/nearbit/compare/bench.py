@@ -5,7 +5,7 @@ import platform
 import shutil
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, cast, final
@@ -100,15 +100,19 @@ class Bench:
             outcome, line = "failed", f"{type(error).__name__}: {error}"
         return outcome, line
 
-    def _tune(self, cells: Sequence[Cell], progress: Progress) -> tuple[Outcome, str]:
+    def needing(self, cells: Sequence[Cell]) -> Iterator[tuple[Cell, TwoStepRun]]:
+        """Yield those of some cells that are to be trained on a backbone that is fine-tuned first, with their runs."""
         for cell in cells:
             try:
                 run = self._planned(cell)
-            except NearbitError:
-                continue  # it will say so itself
+            except Exception:  # noqa: BLE001, S112 - it will say so itself, where it is run
+                continue
             if isinstance(run, TwoStepRun) and self._standing(cell, run.key()) is None:
-                break
-        else:
+                yield cell, run
+
+    def _tune(self, cells: Sequence[Cell], progress: Progress) -> tuple[Outcome, str]:
+        cell, run = next(self.needing(cells), (None, None))
+        if cell is None or run is None:
             return "kept", "no run needs its backbone"
         checkpoint = self.work.folder / "checkpoints" / f"tuning-seed{cell.seed}"
         checkpoint.mkdir(parents=True, exist_ok=True)

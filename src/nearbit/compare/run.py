@@ -194,25 +194,25 @@ def _tune(
 ) -> list[Cell]:
     """Fine-tune the backbones that the cells of each seed share; return the cells that can be run.
 
-    Those of a seed whose backbone cannot be tuned fail.
+    Of a seed whose backbone cannot be tuned those fail that need it; results that stand are kept.
     """
     seeds = [tuple(group) for _, group in groupby(cells, key=lambda cell: cell.seed)]
     failed: list[Cell] = []
 
     def tuned(of_seed: tuple[Cell, ...], outcome: Outcome, line: str) -> None:
         say(f"seed {of_seed[0].seed}: {line}")
-        for cell in of_seed if outcome == "failed" else ():
+        for cell, _ in bench.needing(of_seed) if outcome == "failed" else ():
             failed.append(cell)
             write_failure(work.folder, cell, line)
             told(cell, outcome, line)
 
-    if processes == 1:
-        with _own_threads():
-            bench = Bench(work, dataset)
+    with _own_threads():
+        bench = Bench(work, dataset)
+        if processes == 1:
             for of_seed in seeds:
                 tuned(of_seed, *bench.tune(of_seed, progress))
-    else:
-        tune_backbones(work, seeds, processes, tuned)
+        else:
+            tune_backbones(work, seeds, processes, tuned)
     return [cell for cell in cells if cell not in failed]
 
 
