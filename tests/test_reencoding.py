@@ -17,6 +17,7 @@ from nearbit.codes import binarize
 from nearbit.datasets import load_images
 from nearbit.errors import DataError, IndexBusyError
 from nearbit.index import create_index, open_index
+from nearbit.index.replacing import begin_successor, remove_successor
 from nearbit.indexing import index_dataset
 from nearbit.reencoding import ENDING, reencode
 from tiny_data import write_folder
@@ -176,6 +177,36 @@ def test_two_at_once_are_refused(index, monkeypatch):
         reencode(index, NEW)
     with open_index(index, model_id=OLD.model_id) as opened:
         assert len(opened) == 22
+
+
+@pytest.mark.parametrize("model", [OLD, random_model(n_bits=16, seed=2)], ids=["of the index", "another"])
+def test_another_model_leaves_what_a_running_one_has_filled(index, monkeypatch, model):
+    original, refused = reencoding.succeed, []
+
+    def meanwhile(*given):
+        with pytest.raises(IndexBusyError, match=r"a.index is being encoded anew by another process: wait"):
+            reencode(index, model)
+        refused.append(Path(f"a.index{ENDING}").stat().st_size)
+        return original(*given)
+
+    with open_index(index) as opened:
+        before = facts(opened)
+    monkeypatch.setattr(reencoding, "succeed", meanwhile)
+    assert reencode(index, NEW) == 22
+    assert len(refused) == 1
+    check(index, before, NEW)
+
+
+def test_what_is_written_to_is_never_removed(index):
+    aside = Path(f"a.index{ENDING}")
+    with open_index(index) as opened, create_index(aside, 20, model_id=NEW.model_id) as begun:
+        with begun.writing():
+            for remove in (lambda: begin_successor(opened, aside, 16, "other"), lambda: remove_successor(aside)):
+                with pytest.raises(IndexBusyError, match=r"reencoding cannot be written: process \d+ .* is writing"):
+                    remove()
+            assert begun.add(np.zeros((1, 3), np.uint8)).tolist() == [1]
+    remove_successor(aside)
+    assert not [file for file in Path().iterdir() if ENDING in file.name]
 
 
 KILLED = """

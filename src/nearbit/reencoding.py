@@ -1,6 +1,7 @@
 """Give all items of an index the codes of another model: ids, labels, metadata and notes stay."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
@@ -14,7 +15,8 @@ from nearbit.datasets.known_files import KnownFiles
 from nearbit.encoding.inputs import GivenImages
 from nearbit.encoding.pipeline import CHUNK
 from nearbit.encoding.preprocessing import of_pixels
-from nearbit.errors import DataError
+from nearbit.errors import DataError, IndexBusyError
+from nearbit.files.locking import locked
 from nearbit.files.writing import cache_folder
 from nearbit.index import Index, Item, open_index
 from nearbit.index.homes.embedded import of_a_file
@@ -66,22 +68,52 @@ def reencode(
     """
     of_pixels(model.preprocessing, "an index of images")
     folder = file_of(path)
-    aside = folder.with_name(folder.name + ENDING)
-    while True:
-        with open_index(folder) as opened:
-            index = of_a_file(opened, "codes of another model")
-            if index.model_id == model.model_id:
-                remove_successor(aside)
-                return 0
-            index.set_notes({})  # a file of an old format becomes one whose changes can be told
-            state = index.state()
-            _check_files_are_there(index)
-            work = _Work(index, model, device, cache or cache_folder(), progress)
-            with begin_successor(index, aside, model.n_bits, model.model_id) as new, new.writing():
-                n_items = work.fill(new)
-        if succeed(folder, aside, state, notes or {}):
+    with _alone(folder):
+        while True:
+            n_items = _reencoded(folder, model, notes or {}, device, cache or cache_folder(), progress)
+            if n_items is not None:
+                return n_items
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Let nobody else encode an index anew meanwhile: what one has filled for hours would be another's to remove.
+
+    Raises:
+        IndexBusyError: another process does so.
+    """
+
+    def refuse(_: bool) -> None:
+        raise IndexBusyError(
+            f"the index {path} is being encoded anew by another process: wait until it is done, then try again"
+        )
+
+    with ExitStack() as stack:
+        with suppress(OSError):  # no such folder, or one that cannot be written: opening the index says so
+            stack.enter_context(locked(path.with_name(f"{path.name}{ENDING}-lock"), refuse))
+        yield
+
+
+def _reencoded(
+    path: Path, model: "Model | OnnxModel", notes: Mapping[str, str], device: str, cache: Path, progress: Progress
+) -> int | None:
+    """Encode an index anew as it is now; return how many items have new codes, None where it was changed meanwhile."""
+    aside = path.with_name(path.name + ENDING)
+    with open_index(path) as opened:
+        index = of_a_file(opened, "codes of another model")
+        if index.model_id == model.model_id:
             remove_successor(aside)
-            return n_items
+            return 0
+        index.set_notes({})  # a file of an old format becomes one whose changes can be told
+        state = index.state()
+        _check_files_are_there(index)
+        work = _Work(index, model, device, cache, progress)
+        with begin_successor(index, aside, model.n_bits, model.model_id) as new, new.writing():
+            n_items = work.fill(new)
+    if not succeed(path, aside, state, notes):
+        return None
+    remove_successor(aside)
+    return n_items
 
 
 @final

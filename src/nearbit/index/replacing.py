@@ -15,6 +15,7 @@ from nearbit.index.storage.connecting import plain_errors
 from nearbit.index.storage.log_owner import put_away
 from nearbit.index.storage.open_file import OpenFile, hold, let_go, opening
 from nearbit.index.storage.store import Store
+from nearbit.index.storage.writer_lock import kept_from_writers
 
 
 def replace_index(path: str | Path | Address, new: str | Path) -> int:
@@ -54,6 +55,9 @@ def begin_successor(index: Index, path: Path, n_bits: int, model_id: str) -> Ind
     """Return the index at `path` that is to take the place of another one, whose items get new codes.
 
     One of the same model that was begun before is gone on with; any other file there is removed.
+
+    Raises:
+        IndexBusyError: another process writes to it.
     """
     try:
         return embedded.create(path, n_bits, model_id=model_id, outputs=index.outputs, exist_ok=True, cache=False)
@@ -65,9 +69,16 @@ def begin_successor(index: Index, path: Path, n_bits: int, model_id: str) -> Ind
 
 
 def remove_successor(path: Path) -> None:
-    """Remove what `begin_successor` made, with the files beside it."""
-    for suffix in ("", "-wal", "-shm"):
-        path.with_name(path.name + suffix).unlink(missing_ok=True)
+    """Remove what `begin_successor` made, with the files beside it.
+
+    Raises:
+        IndexBusyError: another process writes to it: the work of hours may be in it.
+    """
+    files = [path.with_name(path.name + suffix) for suffix in ("", "-wal", "-shm")]
+    if any(file.exists() for file in files):
+        with kept_from_writers(path):
+            for file in files:
+                file.unlink(missing_ok=True)
 
 
 def succeed(path: Path, new: Path, state: State, notes: Mapping[str, str]) -> bool:

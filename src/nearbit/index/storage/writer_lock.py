@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import final
 
 from nearbit.errors import IndexBusyError, IndexFileError
-from nearbit.files.locking import give_back, is_at, try_lock
+from nearbit.files.locking import give_back, is_at, locked, try_lock
 from nearbit.index.storage.open_file import OpenFile
 from nearbit.json_text import read_json
 
@@ -41,7 +41,7 @@ class WriterLock:
         """Name the index by its real path, and the file that it is; nothing is locked yet."""
         self._index = index
         self._target = target
-        self._path = target.path.with_name(f"{target.path.name}-writer")
+        self._path = _lock_path(target.path)
         self._threads = threading.RLock()
         self._depth = 0
         self._file: int | None = None
@@ -135,6 +135,26 @@ class WriterLock:
             give_back(self._file, self._path)
             self._file = None
         self._target.writer.release()
+
+
+@contextmanager
+def kept_from_writers(index: Path) -> Iterator[None]:
+    """Hold the lock file of an index, without opening that, as long as it takes to remove it.
+
+    Raises:
+        IndexBusyError: somebody writes to the index; the message names the process.
+    """
+    path = _lock_path(index)
+
+    def refuse(_: bool) -> None:
+        raise _held_by(index, _read_facts(path))
+
+    with locked(path, refuse):
+        yield
+
+
+def _lock_path(index: Path) -> Path:
+    return index.with_name(f"{index.name}-writer")
 
 
 def _own_facts() -> dict[str, str | int]:
