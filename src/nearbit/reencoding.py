@@ -1,7 +1,6 @@
 """Give all items of an index the codes of another model: ids, labels, metadata and notes stay."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
@@ -16,7 +15,7 @@ from nearbit.encoding.inputs import GivenImages
 from nearbit.encoding.pipeline import CHUNK
 from nearbit.encoding.preprocessing import of_pixels
 from nearbit.errors import DataError, IndexBusyError
-from nearbit.files.locking import locked
+from nearbit.files.locking import alone
 from nearbit.files.writing import cache_folder
 from nearbit.index import Index, Item, open_index
 from nearbit.index.homes.embedded import of_a_file
@@ -68,30 +67,14 @@ def reencode(
     """
     of_pixels(model.preprocessing, "an index of images")
     folder = file_of(path)
-    with _alone(folder):
+    busy = IndexBusyError(
+        f"the index {folder} is being encoded anew by another process: wait until it is done, then try again"
+    )
+    with alone(folder.with_name(f"{folder.name}{ENDING}-lock"), busy):  # what one has filled is another's to remove
         while True:
             n_items = _reencoded(folder, model, notes or {}, device, cache or cache_folder(), progress)
             if n_items is not None:
                 return n_items
-
-
-@contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """Let nobody else encode an index anew meanwhile: what one has filled for hours would be another's to remove.
-
-    Raises:
-        IndexBusyError: another process does so.
-    """
-
-    def refuse(_: bool) -> None:
-        raise IndexBusyError(
-            f"the index {path} is being encoded anew by another process: wait until it is done, then try again"
-        )
-
-    with ExitStack() as stack:
-        with suppress(OSError):  # no such folder, or one that cannot be written: opening the index says so
-            stack.enter_context(locked(path.with_name(f"{path.name}{ENDING}-lock"), refuse))
-        yield
 
 
 def _reencoded(

@@ -36,6 +36,27 @@ def locked(path: Path, waits: Callable[[bool], None] = lambda _: None) -> Iterat
         give_back(file, path)
 
 
+@contextmanager
+def alone(path: Path, busy: Exception) -> Iterator[None]:
+    """Hold a lock file as `locked` does, but do not wait where another holds it.
+
+    Where no lock file can be made, in a folder that is not there or cannot be written, nothing is locked: whoever
+    writes there says so.
+
+    Args:
+        path: the lock file.
+        busy: raised where another holds it.
+    """
+
+    def refuse(_: bool) -> None:
+        raise busy
+
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):
+            stack.enter_context(locked(path, refuse))
+        yield
+
+
 def _taken(path: Path) -> int | None:
     file = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
     try:

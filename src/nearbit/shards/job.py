@@ -57,6 +57,7 @@ class Encoded:
         passed: members or columns that were passed over, by kind.
         bytes: length of the shard.
         head: SHA-256 of its first bytes: with the length it tells it from others of its name.
+        number: the number of the shard that its ids were made with; None in older files, which do not say it.
         error: why it could not be encoded at all; "" where it was.
     """
 
@@ -65,6 +66,7 @@ class Encoded:
     passed: dict[str, int] = field(default_factory=dict)
     bytes: int = 0
     head: str = ""
+    number: int | None = None
     error: str = ""
 
 

@@ -105,7 +105,7 @@ class _Task:
     def encoded(self) -> Encoded:
         passed = dict(sorted(self._passed.items()))
         counts: dict[str, Any] = {"items": self._items, "problems": len(self._problems), "passed": passed}
-        return Encoded(bytes=self._size, head=self._head, **counts)
+        return Encoded(bytes=self._size, head=self._head, number=self._shard.number, **counts)
 
     def write(self, aside: Path) -> None:
         """Write the codes of the shard to a file, and what was skipped to its own place."""

@@ -138,13 +138,14 @@ def file_of_codes(place: FilePlace, about: CodesAbout) -> Encoded | None:
 def _encoded(text: bytes, n_items: int, place: FilePlace) -> Encoded:
     said = parse_json(text, f"what {place} says of its shard", DataError)
     passed = said.get("passed") if isinstance(said, dict) else None
-    if not isinstance(passed, dict) or not _are(said, {"problems": int, "bytes": int, "head": str}):
+    kinds = {"problems": int, "bytes": int, "head": str, "number": int | None}
+    if not isinstance(passed, dict) or not _are(said, kinds):
         raise DataError(f"{place} says of its shard what cannot be: {str(said)[:100]}")
-    facts = {name: said[name] for name in ("problems", "bytes", "head")}
+    facts = {name: said.get(name) for name in kinds}
     return Encoded(items=n_items, passed=passed, **facts)
 
 
-def _are(said: dict[str, Any], kinds: dict[str, type]) -> bool:
+def _are(said: dict[str, Any], kinds: dict[str, Any]) -> bool:
     return all(isinstance(said.get(name), kind) for name, kind in kinds.items())
 
 

@@ -2,8 +2,9 @@
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -14,6 +15,7 @@ from nearbit.datasets.shards import ENDINGS, is_shard
 from nearbit.datasets.shards.table import has_id_column
 from nearbit.errors import DataError, InputError
 from nearbit.files.addresses import FilePlace, address_of
+from nearbit.files.locking import alone
 from nearbit.files.writing import remove_orphans
 from nearbit.index.exchange.codes_table import CodesAbout
 from nearbit.index.exchange.folder import SUCCESS
@@ -37,6 +39,8 @@ ENGINES = ("plain", "ray")
 MOST_DEATHS = 5
 """How often a process may die over one shard before it is given up."""
 
+LOCK = "_encode.lock"
+"""Of a folder of codes: held while shards are encoded into it."""
 READERS = 16
 STAGE = "Encoding shards"
 _USUAL = ReadingOptions()
@@ -88,20 +92,44 @@ def encode_shards(
     if engine == "ray" or workers > 1:
         _refuse_memory([folder, *places])
     about = _about(model, outputs=outputs)
-    plan, shards = _planned(folder, places, about, options)
-    job = Job(
-        model=str(Path(model).absolute()), about=about, output=_whole(folder), device=device, has_ids=plan.has_ids,
-        options=replace(options, progress=silent),
-    )  # fmt: skip
-    done = _done(folder, plan)
-    _check_sources(shards, done, folder)
-    missing = [shard for shard in shards if shard.name not in done]
-    if missing or folder.child(SUCCESS).found() is None:
-        _begin(folder, plan)
-        run = _engine(engine, job, workers, ray_address)
-        _run(run, missing, len(shards), done, progress)
-        _end(folder, plan, done)
+    with _alone(folder):
+        plan, shards = _planned(folder, places, about, options)
+        job = Job(
+            model=str(Path(model).absolute()), about=about, output=_whole(folder), device=device, has_ids=plan.has_ids,
+            options=replace(options, progress=silent),
+        )  # fmt: skip
+        done = _done(folder, plan)
+        _check_sources(shards, done, folder)
+        missing = [shard for shard in shards if shard.name not in done]
+        if missing or folder.child(SUCCESS).found() is None:
+            _begin(folder, plan)
+            run = _engine(engine, job, workers, ray_address)
+            _run(run, missing, len(shards), done, progress)
+            _end(folder, plan, done)
     return success_of(plan, done) | {"encoded_now": len(missing)}
+
+
+@contextmanager
+def _alone(folder: FilePlace) -> Iterator[None]:
+    """Let no other command of this machine encode into a folder meanwhile: both would give the same numbers to shards.
+
+    Raises:
+        DataError: another one does so.
+    """
+    local = folder.local
+    if local is None:
+        yield
+        return
+    was_there = local.exists()
+    with suppress(OSError):  # what cannot be made is named where something is to be written there
+        local.mkdir(parents=True, exist_ok=True)
+    try:
+        with alone(local / LOCK, DataError(f"{folder} is being filled by another command: repeat this one after it")):
+            yield
+    finally:
+        with suppress(OSError):  # it goes only where it is empty
+            if not was_there:
+                local.rmdir()
 
 
 def _listed(sources: Sequence[str | Path]) -> list[FilePlace]:
@@ -165,12 +193,17 @@ def _planned(
 
 
 def _done(folder: FilePlace, plan: Plan) -> dict[str, Encoded]:
-    """Return the shards whose codes are there, by the names of their files."""
+    """Return the shards whose codes are there, by the names of their files.
+
+    Those made with another number, in a folder that two commands filled at once, have ids of another shard: they are
+    missing.
+    """
     there = folder.files()
     names = [name for name in plan.names if name in there]
     with ThreadPoolExecutor(READERS) as pool:
         found = list(pool.map(lambda name: file_of_codes(folder.child(name), plan.about), names))
-    return {name: one for name, one in zip(names, found, strict=True) if one is not None}
+    numbers = {name: (None, number) for number, name in enumerate(plan.names)}
+    return {name: one for name, one in zip(names, found, strict=True) if one and one.number in numbers[name]}
 
 
 def _check_sources(shards: Sequence[Shard], done: dict[str, Encoded], folder: FilePlace) -> None:
