@@ -199,12 +199,11 @@ def test_another_model_leaves_what_a_running_one_has_filled(index, monkeypatch, 
 
 def test_what_is_written_to_is_never_removed(index):
     aside = Path(f"a.index{ENDING}")
-    with open_index(index) as opened, create_index(aside, 20, model_id=NEW.model_id) as begun:
-        with begun.writing():
-            for remove in (lambda: begin_successor(opened, aside, 16, "other"), lambda: remove_successor(aside)):
-                with pytest.raises(IndexBusyError, match=r"reencoding cannot be written: process \d+ .* is writing"):
-                    remove()
-            assert begun.add(np.zeros((1, 3), np.uint8)).tolist() == [1]
+    with open_index(index) as opened, create_index(aside, 20, model_id=NEW.model_id) as begun, begun.writing():
+        for remove in (lambda: begin_successor(opened, aside, 16, "other"), lambda: remove_successor(aside)):
+            with pytest.raises(IndexBusyError, match=r"reencoding cannot be written: process \d+ .* is writing"):
+                remove()
+        assert begun.add(np.zeros((1, 3), np.uint8)).tolist() == [1]
     remove_successor(aside)
     assert not [file for file in Path().iterdir() if ENDING in file.name]
 

@@ -9,6 +9,8 @@ import pytest
 from PIL import Image
 
 from hub_stand_in import Repository
+from nearbit.cli.commands.index import images, start
+from nearbit.files.locking import _taken
 from nearbit.index import open_index
 from nearbit.model.load import load_any_model
 from nearbit.networks import make_backbone, pretrained
@@ -237,6 +239,33 @@ def test_a_run_cut_short_before_there_is_an_index_begins_again(photos_and_model,
     first = as_json(*started)
     Path("b.index").unlink()
     assert as_json(*started)["model_id"] == first["model_id"]
+
+
+def test_two_commands_that_begin_one_index_take_one_model(photos_and_model, as_json, monkeypatch):
+    photographs(Path("others"), n=20)
+    began, read = [], images._read_new
+
+    def meanwhile(*given):
+        if not began:
+            began.append(True)
+            began.append(as_json("index", "add", "b.index", "others", "--backbone", "thumbnail"))
+        return read(*given)
+
+    monkeypatch.setattr(images, "_read_new", meanwhile)
+    about = as_json("index", "add", "b.index", "photos")
+    assert about["model_id"] == began[1]["model_id"] == load_any_model(Path("b.index.model")).model_id
+    assert about["items"] == began[1]["added"] + about["added"]
+
+
+def test_nobody_else_begins_an_index_whose_model_is_made(photos_and_model, as_json, monkeypatch):
+    held, make = [], start._model_beside
+    lock = Path("b.index.model-lock")
+    monkeypatch.setattr(
+        start, "_model_beside", lambda *given, **more: held.append(_taken(lock)) or make(*given, **more)
+    )
+    as_json("index", "add", "b.index", "photos", "--backbone", "thumbnail")
+    assert held == [None]
+    assert not lock.exists()
 
 
 def test_images_all_alike_have_codes_of_random_directions(tmp_path, monkeypatch, as_json):

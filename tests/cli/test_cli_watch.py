@@ -143,6 +143,15 @@ def test_without_news_it_looks_every_so_often_and_a_new_index_needs_no_model(wat
     assert Path("a.index.model/bundle.json").is_file()
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("named", [("--model", "a.model"), ("--backbone", "thumbnail", "--bits", "8")])
+def test_a_new_index_keeps_the_outputs_that_are_asked_for(watch, named):
+    process = watch("--keep-outputs", "int8", *named)
+    wait_for(process, items=9)
+    with open_index("a.index", read_only=True) as index:
+        assert index.outputs == "int8"
+
+
 def test_what_cannot_be_watched_is_one_line(photos_and_model, refused):
     assert "'nothing' does not exist" in refused("watch", "nothing", "a.index")
     assert "is a file" in refused("watch", "photos/a/000.png", "a.index")

@@ -105,7 +105,7 @@ class Bench:
         for cell in cells:
             try:
                 run = self._planned(cell)
-            except Exception:  # noqa: BLE001, S112 - it will say so itself, where it is run
+            except Exception:  # noqa: BLE001 - it will say so itself, where it is run
                 continue
             if isinstance(run, TwoStepRun) and self._standing(cell, run.key()) is None:
                 yield cell, run

@@ -289,7 +289,7 @@ def _begun(folder: Path, asked: dict[str, Any]) -> dict[str, Any]:
 
 
 def _write_references(folder: Path, found: dict[str, Any]) -> None:
-    """Put what float features give at some seeds, None for nothing, into the description as another may have left it."""
+    """Put what float features give at some seeds, None for nothing, into the description as others left it."""
     with locked(folder / LOCK):
         about = read_about(folder)
         references = about.get("references", {}) | found

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nearbit.cli.commands.index.start import Start, model_beside, start_lines, start_options
+from nearbit.cli.commands.index.start import Start, begun_model, model_folder_of, start_lines, start_options
 from nearbit.cli.console import (
     Bars,
     Data,
@@ -131,7 +131,7 @@ def put_images(
         options = ReadingOptions(cache=kept, progress=progress, **given)
         if folder is None:
             dataset = _read_new(sources, part, index_path, options)
-            folder = model_beside(index_path, dataset, start, device=device, cache=kept, progress=progress)
+            folder = begun_model(index_path, dataset, start, keep_outputs, device=device, cache=kept, progress=progress)
         else:
             start.refuse(folder)
         model = load_any_model(folder)
@@ -185,23 +185,6 @@ def _errors_file(place: "Place") -> Path:
     if isinstance(place, Path):
         return place.with_name(place.name + ".errors.jsonl")
     return Path(f"{place.name}.errors.jsonl")
-
-
-def model_folder_of(index_path: "Place", given: Path | None) -> Path | None:
-    """Return the folder of the model whose codes go into an index: the one given, else the one that the index names.
-
-    One that is given is checked as it is opened. None for a new index for which none is given.
-    """
-    from nearbit.index import open_index
-    from nearbit.index.homes import exists
-    from nearbit.model.load import model_of_index
-
-    if given is not None:
-        return given
-    if not exists(index_path):
-        return None
-    with open_index(index_path, read_only=True) as index:
-        return model_of_index(index)
 
 
 def _read_new(sources: Sequence[str], part: str | None, index_path: "Place", options: ReadingOptions) -> "Dataset":

@@ -50,15 +50,68 @@ class Start:
                 )
 
 
-def model_beside(
-    index_path: "Place", dataset: "Dataset", start: Start, *, device: str, cache: Path, progress: Progress
+def model_folder_of(index_path: "Place", given: Path | None) -> Path | None:
+    """Return the folder of the model whose codes go into an index: the one given, else the one that the index names.
+
+    One that is given is checked as it is opened. None for a new index for which none is given.
+    """
+    from nearbit.index import open_index
+    from nearbit.index.homes import exists
+    from nearbit.model.load import model_of_index
+
+    if given is not None:
+        return given
+    if not exists(index_path):
+        return None
+    with open_index(index_path, read_only=True) as index:
+        return model_of_index(index)
+
+
+def begun_model(
+    index_path: "Place",
+    dataset: "Dataset",
+    start: Start,
+    keep_outputs: str | None,
+    *,
+    device: str,
+    cache: Path,
+    progress: Progress,
+) -> Path:
+    """Make a model without training for a new index, and the index, still empty; return the folder of the model.
+
+    One command at a time does so: a second one waits, and then takes the model that the first one made.
+    """
+    from nearbit.files.locking import locked
+    from nearbit.index import create_index
+    from nearbit.model.load import note_of_model
+    from nearbit.model.manifest import read_manifest
+
+    if not isinstance(index_path, Path):
+        raise InputError(f"{index_path} lies in a server, beside which no model can be made: name one (--model FOLDER)")
+    index_path.parent.mkdir(parents=True, exist_ok=True)
+    waiting = f"waiting for the command that begins {index_path.name}"
+    lock = index_path.with_name(f"{index_path.name}.model-lock")
+    with locked(lock, lambda begins: progress(waiting, 0 if begins else 1, 1)):
+        folder = model_folder_of(index_path, None)
+        if folder is not None:  # another command has begun it meanwhile
+            start.refuse(folder)
+            return folder
+        folder = _model_beside(index_path, dataset, start, device=device, cache=cache, progress=progress)
+        said = read_manifest(folder)
+        with create_index(
+            index_path, said["n_bits"], model_id=said["model_id"], outputs=keep_outputs, exist_ok=True
+        ) as index:
+            index.set_notes(note_of_model(index, folder))
+    return folder
+
+
+def _model_beside(
+    index_path: Path, dataset: "Dataset", start: Start, *, device: str, cache: Path, progress: Progress
 ) -> Path:
     """Make a model without training for a new index, save it as INDEX.model, and return that folder."""
     from nearbit.encoding.fast import network_of
     from nearbit.untrained import N_BITS, untrained_model
 
-    if not isinstance(index_path, Path):
-        raise InputError(f"{index_path} lies in a server, beside which no model can be made: name one (--model FOLDER)")
     folder = index_path.with_name(index_path.name + ".model")
     _check_place(folder)
     name = start.backbone

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nearbit.cli.commands.index.images import COUNTS, keep_outputs_option, model_folder_of
-from nearbit.cli.commands.index.start import Start, model_beside, start_options
+from nearbit.cli.commands.index.images import COUNTS, keep_outputs_option
+from nearbit.cli.commands.index.start import Start, begun_model, model_folder_of, start_options
 from nearbit.cli.console import (
     Bars,
     device_option,
@@ -85,7 +85,9 @@ def command(
             named = model_folder_of(index_path, model_path)
             if named is None:
                 images = read_images([str(folder)], options)
-                named = model_beside(index_path, images, start, device=device, cache=kept, progress=progress)
+                named = begun_model(
+                    index_path, images, start, keep_outputs, device=device, cache=kept, progress=progress
+                )
             else:
                 start.refuse(named)
             follower = Follower(
@@ -110,7 +112,7 @@ def _encoder(
 ) -> "Callable[[], Model | OnnxModel]":
     """Return what gives the model of an index, loaded again where the index has moved over to another one.
 
-    It makes an index that is missing, with the note of its model.
+    A new index is made as it is first called.
     """
     from nearbit.model.load import load_any_model, model_of_index, note_of_model
 
