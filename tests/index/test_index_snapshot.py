@@ -8,6 +8,7 @@ import pytest
 
 from nearbit.errors import DataError, IndexFileError
 from nearbit.files.addresses import FilePlace
+from nearbit.files.locking import _taken
 from nearbit.index import create_index, open_index
 from nearbit.index.exchange.snapshot import restore_snapshot, save_snapshot
 
@@ -181,6 +182,38 @@ def test_a_damaged_index_is_not_sent(tmp_path, address, monkeypatch):
     with filled(tmp_path / "a.index") as index, pytest.raises(IndexFileError, match="no snapshot was made: item 3"):
         save_snapshot(index, address)
     assert names_at(address) == []
+
+
+@pytest.mark.parametrize("slow", ["the unchanged index", "the newer index"])
+def test_of_two_snapshots_at_once_the_manifest_names_a_file_that_is_there(tmp_path, address, monkeypatch, slow):
+    monkeypatch.setattr("nearbit.files.locking.try_lock", lambda _: True)  # as at an object store
+    write, came = FilePlace.write, []
+
+    def meanwhile(place, content):
+        is_first = not came
+        came.append(place)
+        if slow == "the unchanged index" and is_first:  # before its file is named again the newer one removes it
+            save_snapshot(newer, address)
+        write(place, content)
+        if slow == "the newer index" and is_first:  # before it removes the file that file is named again
+            save_snapshot(index, address)
+
+    with filled(tmp_path / "a.index") as index, filled(tmp_path / "b.index", seed=1) as newer:
+        save_snapshot(index, address)
+        monkeypatch.setattr(FilePlace, "write", meanwhile)
+        save_snapshot(index if slow == "the unchanged index" else newer, address)
+    assert len(came) == 2
+    restore_snapshot(tmp_path / "c.index", address)
+
+
+def test_snapshots_into_a_folder_come_one_after_another(tmp_path, monkeypatch):
+    held, write = [], FilePlace.write
+    lock = tmp_path / "birds" / "snapshot.lock"
+    monkeypatch.setattr(FilePlace, "write", lambda *given: held.append(_taken(lock)) or write(*given))
+    with filled(tmp_path / "a.index") as index:
+        made = save_snapshot(index, tmp_path / "birds")
+    assert held == [None]
+    assert names_at(tmp_path / "birds") == [made["file"], "snapshot.json"]
 
 
 def test_nothing_that_stands_is_replaced(tmp_path, address):

@@ -8,21 +8,24 @@ import hashlib
 import json
 import re
 import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from nearbit.codes import check_n_bits
 from nearbit.errors import DataError, IndexFileError, InputError
-from nearbit.files.addresses import FilePlace
+from nearbit.files.addresses import FilePlace, reaching
 from nearbit.files.aside import beside, remove
-from nearbit.files.writing import remove_orphans, sha256_of, sync_folder
+from nearbit.files.locking import locked
+from nearbit.files.writing import behind_links, remove_orphans, sha256_of, sync_folder
 from nearbit.index.homes.contract import Home
 from nearbit.index.homes.embedded import of_a_file
 from nearbit.index.opening import file_of, open_index
 from nearbit.index.replacing import copy_of
 from nearbit.json_text import parse_json
 
-MANIFEST = "snapshot.json"
+MANIFEST, LOCK = "snapshot.json", "snapshot.lock"
 FORMAT, VERSION = "nearbit-snapshot", 1
 LARGEST_MANIFEST = 2**16
 _OWN_FILE = re.compile(r"index-[0-9a-f]{16}\.sqlite")
@@ -44,7 +47,6 @@ def save_snapshot(index: Home, address: str | Path) -> dict[str, Any]:
         DataError: the place cannot be reached or written, or what arrived is not what was sent.
     """
     index, place = of_a_file(index, "snapshots"), FilePlace.of(address).checked()
-    former = _former(place)
     with tempfile.TemporaryDirectory(prefix="nearbit-") as folder:
         copy = Path(folder) / "copy.index"
         copy_of(index, copy)
@@ -59,15 +61,44 @@ def save_snapshot(index: Home, address: str | Path) -> dict[str, Any]:
             "model_id": index.model_id,
             "file": f"index-{digest[:16]}.sqlite",
         }
-        target = place.child(str(about["file"]))
-        if _digest_of(target) != digest:
-            target.fill(lambda aside: _copied(copy, aside))
-        if _digest_of(target) != digest:
-            raise DataError(f"{target}: what arrived is not what was sent; there is no new snapshot: try again")
-    place.child(MANIFEST).write((json.dumps(about, indent=2, sort_keys=True) + "\n").encode())
-    if former is not None and former != target and former.found() is not None and not _is(former, index.path):
-        former.remove()
+        with _locked(place):
+            _put(place, copy, about, index.path)
     return about
+
+
+@contextmanager
+def _locked(place: FilePlace) -> Iterator[None]:
+    """Let one snapshot at a time be put into a folder of this machine; at addresses there are no locks."""
+    with ExitStack() as stack:
+        if place.local is not None:
+            with reaching(place.text):
+                behind_links(place.local).mkdir(parents=True, exist_ok=True)
+                stack.enter_context(locked(place.local / LOCK))
+        yield
+
+
+def _put(place: FilePlace, copy: Path, about: dict[str, Any], own: Path | None) -> None:
+    """Send a copy, name it in the manifest, and remove the file that was named before, unless it is the index itself.
+
+    Where nothing is locked another snapshot may be made meanwhile: what the manifest names then is not removed, and
+    what that one removed before it was named again is sent again.
+    """
+    former, target = _former(place), place.child(about["file"])
+    _send(copy, target, about["sha256"])
+    place.child(MANIFEST).write((json.dumps(about, indent=2, sort_keys=True) + "\n").encode())
+    if target.found() is None:
+        _send(copy, target, about["sha256"])
+    if former is None or former in (target, _former(place)):
+        return
+    if former.found() is not None and not _is(former, own):
+        former.remove()
+
+
+def _send(copy: Path, target: FilePlace, digest: str) -> None:
+    if _digest_of(target) != digest:
+        target.fill(lambda aside: _copied(copy, aside))
+    if _digest_of(target) != digest:
+        raise DataError(f"{target}: what arrived is not what was sent; there is no new snapshot: try again")
 
 
 def _former(place: FilePlace) -> FilePlace | None:
