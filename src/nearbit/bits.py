@@ -1,9 +1,10 @@
 """`nearbit bits`: quality against code length for a data set, measured on validation images, and one length of them."""
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, final
 
 from nearbit.datasets import Dataset, Split
 from nearbit.errors import InputError
@@ -11,6 +12,7 @@ from nearbit.metrics.kept import share_of
 from nearbit.model.bundle import Model
 from nearbit.progress import Progress, silent
 from nearbit.training import AUTO, AnyRun, TrainOptions, TwoStepRun, plan
+from nearbit.training.checkpoint import remove_empty
 from nearbit.training.context import RunContext
 from nearbit.training.criterion import Criterion
 from nearbit.training.runs.auto import AutoRun
@@ -99,13 +101,15 @@ def length_curve(
 ) -> LengthCurve:
     """Train one method at several lengths, and score each on validation images; query images are not looked at.
 
+    Interrupted, the same call goes on where it stopped: checkpoints lie in the cache until all lengths are done.
+
     Args:
         dataset: images with labels.
         split: its training and validation part are used.
         lengths: numbers of bits, at least one.
         method: a name; with "auto" the best at the length nearest to 64 is trained at the others.
         options: see `TrainOptions`.
-        cache: a folder that keeps features and classifiers, which all lengths share.
+        cache: a folder that keeps features and classifiers, which all lengths share, and checkpoints meanwhile.
         progress: called as training goes on.
 
     Raises:
@@ -118,9 +122,9 @@ def length_curve(
     first = plan(dataset, split, method=method, n_bits=middle, options=options, cache=cache)
     criterion = _criterion(first.context, middle)
     models: dict[int, Model] = {}
-    chooser = _chooser(first)
+    chooser, checkpoints = _chooser(first), _Checkpoints(cache)
     if chooser is not None:
-        models[middle] = chooser.train(None, progress)
+        models[middle] = checkpoints.trained(chooser, progress)
         method = models[middle].method
     refused: dict[int, str] = {}
     for n_bits in (n_bits for n_bits in ordered if n_bits not in models):
@@ -129,15 +133,50 @@ def length_curve(
                 run: AnyRun = chooser.planned(chooser.context, n_bits, method)
             else:
                 run = plan(dataset, split, method=method, n_bits=n_bits, options=options, cache=cache)
-            models[n_bits] = run.train(None, progress)
+            models[n_bits] = checkpoints.trained(run, progress)
         except InputError as error:
             refused[n_bits] = str(error)
+    checkpoints.remove()
     if not models:
         raise InputError(f"{method} can be trained at none of these lengths: {'; '.join(refused.values())}")
     reference = next(iter(models.values())).record["reference"]
     whole = None if reference is None else reference["float_cosine_map"]
     figures = tuple(_figure(n_bits, models[n_bits], whole) for n_bits in sorted(models))
     return LengthCurve(method=method, searched=criterion.searched, float_map=whole, figures=figures, refused=refused)
+
+
+@final
+class _Checkpoints:
+    """The checkpoints of some runs in the cache, which all stay until the last run is done: none is kept otherwise."""
+
+    def __init__(self, cache: Path | None) -> None:
+        self._cache = cache
+        self._folders: list[Path] = []
+
+    def trained(self, run: AnyRun, progress: Progress) -> Model:
+        """Return the model of a run, which goes on from its checkpoint where there is one."""
+        folder = self._made(run)
+        try:
+            return run.train(folder, progress)
+        finally:
+            if folder is not None:
+                remove_empty(folder)
+
+    def remove(self) -> None:
+        """Remove them."""
+        for folder in self._folders:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _made(self, run: AnyRun) -> Path | None:
+        if self._cache is None:
+            return None
+        folder = self._cache / "checkpoints" / run.key()
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError:  # a cache that cannot be written keeps nothing else either
+            return None
+        self._folders.append(folder)
+        return folder
 
 
 def _chooser(run: AnyRun) -> AutoRun | TwoStepRun | None:

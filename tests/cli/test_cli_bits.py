@@ -51,6 +51,20 @@ def test_it_prints_each_length_and_writes_a_chart(here, as_json, nearbit):
     assert ElementTree.parse(here / "out" / "bits.svg").getroot().tag.endswith("svg")
 
 
+def test_a_folder_that_cannot_be_made_is_said_before_anything_is_read(here, refused, monkeypatch):
+    (here / "file").touch()
+    monkeypatch.setattr("nearbit.cli.commands.bits.read_dataset", lambda *_: pytest.fail("it was read"))
+    said = refused("bits", "photos", "--bits", "8", "-o", "file/out")
+    assert "the folder file/out (-o) cannot be made: Not a directory; name another one" in said
+
+
+def test_figures_are_printed_though_they_cannot_be_written(here, nearbit):
+    (here / "out" / "bits.svg").mkdir(parents=True)
+    status, out, err = nearbit("bits", "photos", "--bits", "8", "--method", "csq", *TINY, "-o", "out")
+    assert (status, "take 8 bits" in out) == (2, True)
+    assert "bits.svg is a folder" in err
+
+
 @pytest.mark.parametrize("text", ["", "16,", "0,8", "eight", "-4", "8.5"])
 def test_lengths_that_are_none_are_refused(here, capsys, text):
     assert run(["bits", "photos", "--bits", text]) == 2

@@ -11,6 +11,7 @@ from nearbit.metrics.cosine import cosine_average_precision
 from nearbit.model.bundle import Model
 from nearbit.progress import silent
 from nearbit.training import plan
+from nearbit.training.runs.method_run import TrainingRun
 from tiny_data import tiny_dataset, tiny_split
 
 
@@ -83,3 +84,35 @@ def _features(dataset, split, options, cache):
 
     model: Model = train(dataset, split, method="itq", n_bits=2, options=_closed(options), cache=cache)
     return model.encode_dataset(dataset, keep_features=True).features
+
+
+@pytest.mark.parametrize("method", ["csq", "auto"])
+def test_what_was_interrupted_goes_on_from_checkpoints_in_the_cache(frozen, feature_cache, monkeypatch, method):
+    dataset, given = tiny_dataset(), []
+    options, train = replace(frozen, epochs=1), TrainingRun.train
+
+    def interrupted(run, checkpoint, *more):
+        given.append(checkpoint)
+        (checkpoint / "of an epoch").touch()
+        if len(given) == 3:
+            raise KeyboardInterrupt
+        return train(run, checkpoint, *more)
+
+    monkeypatch.setattr(TrainingRun, "train", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        length_curve(dataset, tiny_split(dataset), [2, 3, 4], method=method, options=options, cache=feature_cache)
+    folder = feature_cache / "checkpoints"
+    assert {path.relative_to(folder).parts[0] for path in given} == {path.name for path in folder.iterdir()}
+    assert (given[0] / "of an epoch").exists(), "what is done is gone on with too: no model is kept"
+    length_curve(dataset, tiny_split(dataset), [2, 3, 4], method=method, options=options, cache=feature_cache)
+    assert given[3:6] == given[:3]
+    assert list(folder.iterdir()) == []
+
+
+def test_a_cache_that_cannot_be_written_keeps_no_checkpoints(frozen, feature_cache, monkeypatch):
+    (feature_cache / "checkpoints").touch()
+    dataset = tiny_dataset()
+    curve = length_curve(
+        dataset, tiny_split(dataset), [4], method="csq", options=replace(frozen, epochs=1), cache=feature_cache
+    )
+    assert len(curve.figures) == 1

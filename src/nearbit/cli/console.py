@@ -284,6 +284,14 @@ def refuse_options(besides: Collection[str], why: str) -> None:
             raise InputError(f"{option.opts[0]} {why}: leave it out")
 
 
+def make_folder(output: Path) -> None:
+    """Make the folder that -o names, before there is anything to lose."""
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"the folder {output} (-o) cannot be made: {error.strerror}; name another one") from error
+
+
 def echo(message: str) -> None:
     """Write one line for people, on standard error."""
     click.echo(printable(message), err=True)

@@ -210,6 +210,14 @@ def folder_in(checkpoint: Path | None, name: str) -> Path | None:
     return folder
 
 
+def remove_empty(folder: Path) -> None:
+    """Remove a folder for checkpoints that nothing was written to, and such folders in it."""
+    for inner in folder.glob("*/"):
+        remove_empty(inner)
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
+
+
 def _before(path: Path) -> Path:
     """Return where the checkpoint before the newest one lies."""
     return path.with_name(f"{path.name}.before")

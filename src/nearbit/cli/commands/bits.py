@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nearbit.cli.backbone_options import with_backbone
-from nearbit.cli.console import Bars, Data, data_options, emit, json_option, read_dataset, say_notes, table
+from nearbit.cli.console import Bars, Data, data_options, emit, json_option, make_folder, read_dataset, say_notes, table
 from nearbit.cli.split_options import DIVIDING, build_split, split_options
 from nearbit.cli.training_options import TRAINING, training_options
 from nearbit.errors import InputError
@@ -60,6 +60,8 @@ def command(
     from nearbit.training import TrainOptions
 
     wanted = _lengths(lengths)
+    if output is not None:
+        make_folder(output)
     dividing = {name: given.pop(name) for name in DIVIDING}
     options = TrainOptions(seed=seed, **{name: given.pop(name) for name in (*TRAINING, "head")})
     agreed = given.pop("yes")
@@ -71,9 +73,9 @@ def command(
             dataset, build_split(dataset, seed=seed, **dividing), wanted, method=method, options=options,
             cache=cache or cache_folder(), progress=progress,
         )  # fmt: skip
+    emit(curve.to_dict(), as_json=as_json, lines=_lines(curve))  # first: it may be what hours have made
     if output is not None:
         _write(curve, output)
-    emit(curve.to_dict(), as_json=as_json, lines=_lines(curve))
 
 
 def _lengths(text: str) -> list[int]:
@@ -107,7 +109,6 @@ def _write(curve: "LengthCurve", folder: Path) -> None:
     from nearbit.files.writing import write_json, write_whole
     from nearbit.report.svg import line_chart
 
-    folder.mkdir(parents=True, exist_ok=True)
     series = {curve.method: {figure.n_bits: figure.validation_map for figure in curve.figures}}
     if curve.float_map is not None:
         series["float cosine"] = {figure.n_bits: curve.float_map for figure in curve.figures}

@@ -248,6 +248,7 @@ def _going_on_from(checkpoint: Path) -> Iterator[None]:
 def _trained(run: "AnyRun", checkpoint: Path, tensorboard: Path | None, progress: Progress) -> "Model":
     """Train the model; what was interrupted leaves its checkpoint."""
     from nearbit.training import NO_CALLBACKS
+    from nearbit.training.checkpoint import remove_empty
 
     if not run.context.processes.is_main:
         return run.train(checkpoint, progress, NO_CALLBACKS)
@@ -256,7 +257,7 @@ def _trained(run: "AnyRun", checkpoint: Path, tensorboard: Path | None, progress
         with printing_callbacks(tensorboard, progress) as callbacks:
             return run.train(checkpoint, progress, callbacks)
     finally:
-        _remove_empty(checkpoint)
+        remove_empty(checkpoint)
 
 
 @contextmanager
@@ -353,11 +354,3 @@ def _read(source: str, method: str, options: ReadingOptions) -> "Dataset":
         if not images.labels.any():
             return images
     return read_dataset(source, options)
-
-
-def _remove_empty(folder: Path) -> None:
-    """Remove a checkpoint folder that nothing was written to, and such folders in it."""
-    for inner in folder.glob("*/"):
-        _remove_empty(inner)
-    if folder.is_dir() and not any(folder.iterdir()):
-        folder.rmdir()
