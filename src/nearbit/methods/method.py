@@ -190,12 +190,24 @@ def options_text(options: Any) -> str:
     return f"{type(options).__qualname__}({', '.join(f'{one.name}={getattr(options, one.name)!r}' for one in told)})"
 
 
-def check_number(name: str, value: object, *, at_least: float = 0, whole: bool = False) -> None:
-    """Raise `InputError` unless an option is a finite number of at least `at_least`, and a whole one if `whole`."""
+def check_number(
+    name: str, value: object, *, at_least: float = 0, whole: bool = False, is_positive: bool = False
+) -> None:
+    """Raise `InputError` unless an option is a finite number of at least `at_least`.
+
+    Args:
+        name: of the option.
+        value: as it was given.
+        at_least: the least that it may be.
+        whole: whether it must be a whole number.
+        is_positive: whether it must be above 0.
+    """
     kinds = (int,) if whole else (int, float)
-    if isinstance(value, bool) or not isinstance(value, kinds) or not math.isfinite(value) or value < at_least:
+    is_one = not isinstance(value, bool) and isinstance(value, kinds) and math.isfinite(value) and value >= at_least
+    if not is_one or (is_positive and not value):
         kind = "whole number" if whole else "number"
-        raise InputError(f"{name} must be a {kind} of at least {at_least}, not {value!r}")
+        least = "above 0" if is_positive else f"of at least {at_least}"
+        raise InputError(f"{name} must be a {kind} {least}, not {value!r}")
 
 
 LossFunction = Callable[[Tensor, Tensor, Targets, Task, Any], Tensor]

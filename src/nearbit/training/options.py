@@ -135,8 +135,8 @@ class TrainOptions:
         self._check_patience()
         if self.batch_size == 1:
             raise InputError("batch_size must be at least 2, because batch normalisation needs two images")
-        if self.learning_rate is not None and not self.learning_rate > 0:
-            raise InputError(f"learning_rate must be above 0, not {self.learning_rate}")
+        if self.learning_rate is not None:
+            check_number("learning_rate", self.learning_rate, is_positive=True)
         if not 0 <= self.dropout < 1:
             raise InputError(f"dropout must be at least 0 and below 1, not {self.dropout}")
         if self.seed < 0:
