@@ -62,7 +62,7 @@ def test_version(nearbit):
         (["train", "digits", "-o", "x", "--method", "chr"], "Did you mean 'crh'?"),
         (["train", "digits", "-o", "x", "--option", "margin"], "must read NAME=VALUE"),
         (["train", "digits", "-o", "x", "--option", "margn=1"], "Did you mean 'margin'?"),
-        (["train", "digits", "-o", "x", "--learning-rate", "0"], "learning_rate must be above 0"),
+        (["train", "digits", "-o", "x", "--learning-rate", "0"], "learning_rate must be a number above 0, not 0.0"),
         (["train", "digits", "-o", "x", "--device", "cuda:99"], "device 'cuda:99' is not there"),
         (["train", "digits", "-o", "x", "--backbone", "small", "--weights", "w"], "takes no weights"),
         (["train", "digits", "-o", "x", "--backbone", "resnet18", "--weights", "w"], "there is no weights file w"),
@@ -95,6 +95,29 @@ def test_a_mistake_is_one_line_and_status_2(refused, tmp_path, monkeypatch, argu
     monkeypatch.chdir(tmp_path)
     assert message in refused(*arguments)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("output", ["", ".", "/", "..", "a/.."])
+@pytest.mark.parametrize("command", ["train digits", "add-class no.model", "shorten no.model --bits 4"])
+def test_an_output_without_a_name_is_refused_before_anything_is_read(refused, tmp_path, monkeypatch, command, output):
+    monkeypatch.chdir(tmp_path)
+    said = refused(*command.split(), *(["photos"] if command.startswith("add") else []), "-o", output)
+    assert f"{output!r} names nothing new to write: give a name such as birds.model" in said
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", ["compare digits", "bits digits", "demo", "export no.model --onnx"])
+def test_an_empty_output_is_refused_before_anything_is_read(refused, tmp_path, monkeypatch, command):
+    monkeypatch.chdir(tmp_path)
+    assert "'' names nothing new to write" in refused(*command.split(), "-o", "")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("output", [".", "/", "there"])
+def test_codes_of_images_into_a_folder_are_refused_before_they_are_made(refused, tmp_path, monkeypatch, output):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "there").mkdir()
+    assert f"-o {output} is a folder, and" in refused("encode", "no.model", "digits", "-o", output)
 
 
 def test_a_place_that_cannot_be_written_is_a_mistake_found_before_the_work(refused, tmp_path, monkeypatch):

@@ -46,6 +46,24 @@ class ModelPath(click.Path):
         return model_folder(value) if asks else super().convert(value, param, ctx)
 
 
+class NewPath(click.Path):
+    """What -o names to be written, here or elsewhere, before anything is read; never an empty text."""
+
+    def __init__(self, *, file_okay: bool = True, may_be_here: bool = False) -> None:
+        """Say whether it may be a file, and whether the folder where one is, its parent or the root will do.
+
+        What is written beside it, and called after it, needs one with a name.
+        """
+        super().__init__(path_type=Path, file_okay=file_okay)
+        self._may_be_here = may_be_here
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        path = Path(value)
+        if not os.fspath(value) or (path.name in ("", "..") and not self._may_be_here):
+            self.fail(f"{os.fspath(value)!r} names nothing new to write: give a name such as birds.model", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 class IndexPlace(click.Path):
     """Where an index lies: the path of its file, or an address in a server such as `postgresql://…`."""
 

@@ -9,6 +9,7 @@ from nearbit.cli.console import (
     Bars,
     Data,
     ModelPath,
+    NewPath,
     device_option,
     emit,
     image_options,
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 @click.argument("model_path", metavar="MODEL", type=ModelPath())
 @click.argument("sources", metavar="IMAGES...", nargs=-1, required=True, type=Data())
 @click.option("--name", required=True, help="The name of the new class.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The model folder to write.")
+@click.option("-o", "--output", type=NewPath(), required=True, help="The model folder to write.")
 @click.option(
     "--keep",
     metavar="DATA",

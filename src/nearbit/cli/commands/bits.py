@@ -6,7 +6,18 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nearbit.cli.backbone_options import with_backbone
-from nearbit.cli.console import Bars, Data, data_options, emit, json_option, make_folder, read_dataset, say_notes, table
+from nearbit.cli.console import (
+    Bars,
+    Data,
+    NewPath,
+    data_options,
+    emit,
+    json_option,
+    make_folder,
+    read_dataset,
+    say_notes,
+    table,
+)
 from nearbit.cli.split_options import DIVIDING, build_split, split_options
 from nearbit.cli.training_options import TRAINING, training_options
 from nearbit.errors import InputError
@@ -33,7 +44,7 @@ STANDALONE = (
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=NewPath(file_okay=False, may_be_here=True),
     help="Write bits.svg and bits.json into this folder.",
 )
 @training_options

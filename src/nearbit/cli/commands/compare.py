@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nearbit.cli.backbone_options import AUTO, with_backbone
-from nearbit.cli.console import Bars, Data, data_options, echo, emit, json_option, read_dataset
+from nearbit.cli.console import Bars, Data, NewPath, data_options, echo, emit, json_option, read_dataset
 from nearbit.cli.split_options import DIVIDING, build_split, split_options
 from nearbit.cli.training_options import FILE, TRAINING, training_options
 from nearbit.errors import InputError
@@ -58,7 +58,7 @@ def spread(args: Sequence[str], options: Sequence[str]) -> list[str]:
 )
 @click.argument("source", metavar="DATA", type=Data())
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path, file_okay=False), required=True, help="The folder to write."
+    "-o", "--output", type=NewPath(file_okay=False, may_be_here=True), required=True, help="The folder to write."
 )
 @click.option(
     "--methods",

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from nearbit.cli.console import Bars, echo, emit, json_option, table
+from nearbit.cli.console import Bars, NewPath, echo, emit, json_option, table
 
 HEADER = ("dataset", "method", "bits", "mAP", "asymmetric", "database order", "distinct codes", "seconds")
 
@@ -16,7 +16,7 @@ HEADER = ("dataset", "method", "bits", "mAP", "asymmetric", "database order", "d
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=NewPath(file_okay=False, may_be_here=True),
     default=Path("nearbit-demo"),
     show_default=True,
     help="The folder to write.",

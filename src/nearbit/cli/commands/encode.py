@@ -10,6 +10,7 @@ from nearbit.cli.console import (
     Bars,
     Data,
     ModelPath,
+    NewPath,
     device_option,
     emit,
     image_options,
@@ -18,6 +19,7 @@ from nearbit.cli.console import (
     read_images,
     refuse_options,
 )
+from nearbit.errors import InputError
 from nearbit.reading import ReadingOptions
 
 
@@ -27,7 +29,7 @@ from nearbit.reading import ReadingOptions
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
+    type=NewPath(may_be_here=True),
     required=True,
     help="The file to write (.npz); of shards a folder.",
 )
@@ -128,6 +130,8 @@ def _encode_images(
     from nearbit.files.writing import cache_folder, write_whole
     from nearbit.model.load import load_any_model
 
+    if output.is_dir():
+        raise InputError(f"-o {output} is a folder, and of images that lie in no shards a file is written: name one")
     model = load_any_model(model_path)
     kept = cache or cache_folder()
     with Bars() as progress:

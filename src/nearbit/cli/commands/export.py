@@ -6,7 +6,17 @@ from typing import Any
 
 import click
 
-from nearbit.cli.console import Bars, Data, ModelPath, data_options, emit, json_option, read_dataset, refuse_options
+from nearbit.cli.console import (
+    Bars,
+    Data,
+    ModelPath,
+    NewPath,
+    data_options,
+    emit,
+    json_option,
+    read_dataset,
+    refuse_options,
+)
 from nearbit.errors import InputError
 from nearbit.reading import ReadingOptions
 
@@ -16,7 +26,7 @@ FOR_A_CARD = ("model_path", "output", "card", "as_json")
 
 @click.command("export", epilog="Example: nearbit export birds.model --onnx -o birds.onnx --check photos/")
 @click.argument("model_path", metavar="MODEL", type=ModelPath())
-@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The folder or file to write.")
+@click.option("-o", "--output", type=NewPath(), required=True, help="The folder or file to write.")
 @click.option("--onnx", is_flag=True, help="Write a folder with a network for ONNX Runtime, which needs no torch.")
 @click.option("--model-card", "card", is_flag=True, help="Write what is known of MODEL as a Markdown file.")
 @click.option("--int8", is_flag=True, help="With --onnx: 8-bit numbers. Smaller and faster; some bits differ.")

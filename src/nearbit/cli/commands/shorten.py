@@ -4,14 +4,14 @@ from pathlib import Path
 
 import click
 
-from nearbit.cli.console import ModelPath, emit, json_option
+from nearbit.cli.console import ModelPath, NewPath, emit, json_option
 from nearbit.errors import InputError
 
 
 @click.command("shorten", epilog="Example: nearbit shorten birds.model --bits 16 -o short.model")
 @click.argument("model_path", metavar="MODEL", type=ModelPath())
 @click.option("--bits", "n_bits", type=click.IntRange(1), required=True, help="How many of the first bits to keep.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The model folder to write.")
+@click.option("-o", "--output", type=NewPath(), required=True, help="The model folder to write.")
 @click.option("--overwrite", is_flag=True, help="Replace another model at OUTPUT.")
 @json_option
 def command(model_path: Path, n_bits: int, output: Path, overwrite: bool, as_json: bool) -> None:

@@ -12,6 +12,7 @@ from nearbit.cli.backbone_options import with_backbone
 from nearbit.cli.console import (
     Bars,
     Data,
+    NewPath,
     data_options,
     echo,
     json_option,
@@ -65,7 +66,7 @@ def _take_preset(context: click.Context, _: click.Parameter, name: str | None) -
 
 @click.command("train", epilog="Example: nearbit train photos/ --method crh --bits 64 -o birds.model")
 @click.argument("source", metavar="DATA", type=Data())
-@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The model folder to write.")
+@click.option("-o", "--output", type=NewPath(), required=True, help="The model folder to write.")
 @click.option(
     "--method",
     default="auto",
