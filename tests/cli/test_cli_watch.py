@@ -150,6 +150,7 @@ def test_a_new_index_keeps_the_outputs_that_are_asked_for(watch, named):
     wait_for(process, items=9)
     with open_index("a.index", read_only=True) as index:
         assert index.outputs == "int8"
+        assert index.kept_outputs([1, 9]).any(axis=1).all()
 
 
 def test_what_cannot_be_watched_is_one_line(photos_and_model, refused):
@@ -157,12 +158,3 @@ def test_what_cannot_be_watched_is_one_line(photos_and_model, refused):
     assert "is a file" in refused("watch", "photos/a/000.png", "a.index")
     assert "photographs want a pretrained backbone" in refused("watch", "photos", "a.index")
     assert not Path("a.index").exists()
-
-
-@pytest.mark.slow
-def test_an_index_that_is_made_keeps_the_outputs_that_are_asked_for(watch):
-    process = watch("--model", "a.model", "--keep-outputs", "int8")
-    wait_for(process, items=9)
-    with open_index("a.index", read_only=True) as index:
-        assert index.outputs == "int8"
-        assert index.kept_outputs([1, 9]).any(axis=1).all()
