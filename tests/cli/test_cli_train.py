@@ -149,7 +149,9 @@ def test_too_little_memory_anywhere_in_training_is_one_line(refused, photos, tmp
         message = refused("train", "photos", *FEW, "-o", "a.model")
         assert "too little memory for batches of 9 images; lower the batch size (--batch-size)" in message
     monkeypatch.setattr("nearbit.training.context.RunContext.network", greedy)
-    assert "the device has too little memory for this network" in refused("train", "photos", *FEW, "-o", "a.model")
+    for regime in ("auto", "two-step"):
+        message = refused("train", "photos", *FEW, "--regime", regime, "-o", "a.model")
+        assert "the device has too little memory for this network" in message
     assert nothing_is_left(tmp_path)
 
 

@@ -44,6 +44,9 @@ from nearbit.training.stages.given import reference_similarity
 from nearbit.training.terms.adversary import check_adversarial
 from nearbit.training.trainer import Trainer
 
+MEMORY = "this network and its images; lower --batch-size or --image-size, or take --device cpu"
+"""For what a device may have too little memory."""
+
 
 class _Prepared(NamedTuple):
     """What is there before a hash network is trained: a similarity, how to make centers, classifiers, and the rest."""
@@ -188,7 +191,7 @@ class TrainingRun:
     def train(self, checkpoint: Path | None, progress: Progress, callbacks: Callbacks = NO_CALLBACKS) -> Model:
         """Train, from the checkpoint where there is one of this very run, and return the model."""
         self.context.processes.check_alike(self.key())
-        with enough_memory("this network and its images; lower --batch-size or --image-size, or take --device cpu"):
+        with enough_memory(MEMORY):
             return self._trained(checkpoint, progress, callbacks)
 
     def _trained(self, checkpoint: Path | None, progress: Progress, callbacks: Callbacks) -> Model:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import final
 
+from nearbit.encoding.torch_backend import enough_memory
 from nearbit.errors import InputError
 from nearbit.files.writing import json_digest
 from nearbit.model.bundle import Model
@@ -16,7 +17,7 @@ from nearbit.training.context import RunContext
 from nearbit.training.options import without
 from nearbit.training.runs.auto import AutoRun
 from nearbit.training.runs.baseline import BaselineRun
-from nearbit.training.runs.method_run import TrainingRun
+from nearbit.training.runs.method_run import MEMORY, TrainingRun
 from nearbit.training.stages.tuning import OF_TUNING, Tuning
 
 OneStep = TrainingRun | BaselineRun | AutoRun
@@ -71,7 +72,8 @@ class TwoStepRun:
 
     def train(self, checkpoint: Path | None, progress: Progress, callbacks: Callbacks = NO_CALLBACKS) -> Model:
         """Fine-tune the backbone, or take it from the cache, and return the model that is trained on its features."""
-        backbone, tuned = self.tuning.trained(checkpoint, progress, callbacks)
+        with enough_memory(MEMORY):
+            backbone, tuned = self.tuning.trained(checkpoint, progress, callbacks)
         second = self._planned(context_on(backbone, self.context))
         model = second.train(folder_in(checkpoint, "second"), progress, callbacks)
         spec = model.network.backbone.spec  # for the second step its weights were given; all in all they may not be
