@@ -136,12 +136,12 @@ def length_curve(
             models[n_bits] = checkpoints.trained(run, progress)
         except InputError as error:
             refused[n_bits] = str(error)
-    checkpoints.remove()
     if not models:
         raise InputError(f"{method} can be trained at none of these lengths: {'; '.join(refused.values())}")
     reference = next(iter(models.values())).record["reference"]
     whole = None if reference is None else reference["float_cosine_map"]
     figures = tuple(_figure(n_bits, models[n_bits], whole) for n_bits in sorted(models))
+    checkpoints.remove()
     return LengthCurve(method=method, searched=criterion.searched, float_map=whole, figures=figures, refused=refused)
 
 

@@ -241,7 +241,8 @@ def test_a_run_cut_short_before_there_is_an_index_begins_again(photos_and_model,
     assert as_json(*started)["model_id"] == first["model_id"]
 
 
-def test_two_commands_that_begin_one_index_take_one_model(photos_and_model, as_json, monkeypatch):
+@pytest.mark.parametrize("asked", [(), ("--backbone", "thumbnail"), ("--backbone", "thumbnail", "--bits", "128")])
+def test_two_commands_that_begin_one_index_take_one_model(photos_and_model, as_json, monkeypatch, asked):
     photographs(Path("others"), n=20)
     began, read = [], images._read_new
 
@@ -252,9 +253,25 @@ def test_two_commands_that_begin_one_index_take_one_model(photos_and_model, as_j
         return read(*given)
 
     monkeypatch.setattr(images, "_read_new", meanwhile)
-    about = as_json("index", "add", "b.index", "photos")
+    about = as_json("index", "add", "b.index", "photos", *asked)
     assert about["model_id"] == began[1]["model_id"] == load_any_model(Path("b.index.model")).model_id
     assert about["items"] == began[1]["added"] + about["added"]
+
+
+def test_a_model_that_another_command_made_meanwhile_is_refused_where_it_is_not_as_asked(
+    photos_and_model, as_json, refused, monkeypatch
+):
+    photographs(Path("others"), n=20)
+    began, read = [], images._read_new
+
+    def meanwhile(*given):
+        if not began:
+            began.append(True)
+            as_json("index", "add", "b.index", "others", "--backbone", "thumbnail")
+        return read(*given)
+
+    monkeypatch.setattr(images, "_read_new", meanwhile)
+    assert "--bits is for a new index" in refused("index", "add", "b.index", "photos", "--bits", "64")
 
 
 def test_nobody_else_begins_an_index_whose_model_is_made(photos_and_model, as_json, monkeypatch):

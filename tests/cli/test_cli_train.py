@@ -185,6 +185,22 @@ def test_an_interrupted_stage_says_where_it_goes_on(nearbit, photos, tmp_path, s
     assert not (tmp_path / "a.model.checkpoint").exists()
 
 
+@pytest.mark.filterwarnings("default")
+def test_what_another_command_had_trained_so_far_outlives_this_one(nearbit, photos, tmp_path):
+    command = ["train", "photos", *TINY, "--method", "csq", "-o", "a.model"]
+    with pytest.MonkeyPatch.context() as patch:
+        interrupting(patch, "Training csq, 12 bits, linear head", 1)
+        assert nearbit(*command)[0] == 130
+    status, _, err = nearbit(*command, "--seed", "1")
+    assert status == 0
+    assert "is of another run" in err
+    assert [".other-" in file.name for file in (tmp_path / "a.model.checkpoint").iterdir()] == [True]
+    status, _, err = nearbit(*command, "--overwrite")
+    assert status == 0
+    assert "going on from epoch 1 of 2" in err
+    assert not (tmp_path / "a.model.checkpoint").exists()
+
+
 def test_a_refusal_to_overwrite_names_what_differs(refused, place):
     base = ["train", "photos", *TINY, "-o", "a.model"]
     assert "holds another model (crh, 12 bits), with seed 0 instead of 1, another split: choose" in refused(

@@ -214,7 +214,7 @@ REASONS = {
     "config code": "'auto_map', which can name code to run",
     "size huge": "image sizes must be whole numbers up to 8192, not 1000000000",
     "size a fraction": "image sizes must be whole numbers up to 8192, not 7.5",
-    "file outside": "which is no file of a model",
+    "file outside": "which is no file of a model that this nearbit knows: update",
     "file absolute": "which is no file of a model",
     "model id": "the weights are not those that bundle.json names",
 }

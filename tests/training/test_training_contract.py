@@ -178,7 +178,7 @@ def test_labels_outside_the_training_part_decide_nothing():
 
 
 def test_where_a_backbone_lies_is_not_recorded(run, monkeypatch):
-    from nearbit.training import options as module
+    from nearbit.training import starting as module
 
     make = module.make_backbone
 

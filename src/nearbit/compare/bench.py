@@ -2,7 +2,6 @@
 
 import json
 import platform
-import shutil
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -27,6 +26,7 @@ from nearbit.model.bundle import Model
 from nearbit.model.manifest import TRAINED, read_manifest, regime_of, tuning_figures
 from nearbit.progress import Progress, silent
 from nearbit.training import NO_CALLBACKS, AnyRun, TrainOptions, TwoStepRun, plan
+from nearbit.training.checkpoint import remove_own
 from nearbit.training.runs.baseline import useful_options
 from nearbit.training.runs.two_step import context_on
 
@@ -117,7 +117,7 @@ class Bench:
         checkpoint = self.work.folder / "checkpoints" / f"tuning-seed{cell.seed}"
         checkpoint.mkdir(parents=True, exist_ok=True)
         backbone, _ = run.tuning.trained(checkpoint, progress, NO_CALLBACKS)
-        shutil.rmtree(checkpoint, ignore_errors=True)
+        remove_own(checkpoint)
         split = run.context.split
         rows = sorted({int(row) for part in split.sizes() for row in split.rows(part)})
         context_on(backbone, run.context).cache_features(rows, progress)
@@ -139,7 +139,7 @@ class Bench:
         checkpoint.mkdir(parents=True, exist_ok=True)
         model = run.train(checkpoint, progress)
         self._write(cell, model, run.key(), progress)
-        shutil.rmtree(checkpoint, ignore_errors=True)
+        remove_own(checkpoint)
         return "done", f"mAP {read_cell(self.work.folder, cell).figure('tie_aware_map'):.4f}"
 
     def _planned(self, cell: Cell) -> AnyRun:

@@ -199,7 +199,9 @@ def check_files(folder: Path, files: dict[str, str], known: Collection[str]) -> 
     """Raise `BundleError` where a model names files that no model has, such as paths outside its folder."""
     unknown = sorted(set(files) - set(known))
     if unknown:
-        raise BundleError(f"{folder}: bundle.json names {unknown[0]!r}, which is no file of a model")
+        raise BundleError(
+            f"{folder}: bundle.json names {unknown[0]!r}, which is no file of a model that this nearbit knows: update"
+        )
 
 
 def checked_bytes(folder: Path, files: dict[str, str], name: str) -> bytes:

@@ -20,6 +20,9 @@ from nearbit.training.terms.adversary import Adversary
 from nearbit.training.terms.index_term import IndexTerm
 from nearbit.training.terms.memory_bank import MemoryBank
 
+OTHER = ".other-"
+"""In the name of a checkpoint that was moved aside for another run."""
+
 STEPS = "fused"
 """How the optimizer computes: a checkpoint of another way goes on with other last bits."""
 
@@ -210,6 +213,22 @@ def folder_in(checkpoint: Path | None, name: str) -> Path | None:
     return folder
 
 
+def has_own(folder: Path) -> bool:
+    """Return whether a folder for checkpoints holds any but those of other runs, which were moved aside."""
+    return any(True for _ in _own_files(folder))
+
+
+def remove_own(folder: Path) -> None:
+    """Remove the checkpoints of a run that is done, and the folder where it holds none of other runs."""
+    for file in _own_files(folder):
+        file.unlink(missing_ok=True)
+    remove_empty(folder)
+
+
+def _own_files(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file() and OTHER not in path.name]
+
+
 def remove_empty(folder: Path) -> None:
     """Remove a folder for checkpoints that nothing was written to, and such folders in it."""
     for inner in folder.glob("*/"):
@@ -260,7 +279,7 @@ def _brought_back(path: Path, key: str) -> bytes | None:
 
 def _aside(path: Path, key: str) -> Path:
     """Return where the checkpoint of a run lies while another one is trained in its place."""
-    return path.with_name(f"{path.name}.other-{key[:8]}")
+    return path.with_name(f"{path.name}{OTHER}{key[:8]}")
 
 
 def _key_of(content: bytes) -> str | None:

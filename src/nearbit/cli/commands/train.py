@@ -1,6 +1,5 @@
 """`nearbit train`: from images with labels to a model folder."""
 
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -216,6 +215,7 @@ def _train(
     """Train and save the model unless it is there, and report it; of several processes the main one writes."""
     from nearbit.encoding.fast import network_of
     from nearbit.files.writing import remove_orphans
+    from nearbit.training.checkpoint import remove_own
 
     processes, checkpoint = run.context.processes, output.with_name(output.name + ".checkpoint")
     model = finished_model(output, run, overwrite) if processes.is_main else None
@@ -231,17 +231,19 @@ def _train(
             remove_orphans(output.parent, output.name)
         else:
             model.save(output, network=network_of(model.network, model.preprocessing))
-    shutil.rmtree(checkpoint, ignore_errors=True)
+    remove_own(checkpoint)
     report(model, output, errors, as_json)
 
 
 @contextmanager
 def _going_on_from(checkpoint: Path) -> Iterator[None]:
     """Let an error within the block say that what was trained so far is kept, where it is."""
+    from nearbit.training.checkpoint import has_own
+
     try:
         yield
     except Exception as error:
-        if checkpoint.is_dir() and any(checkpoint.iterdir()):
+        if has_own(checkpoint):
             error.add_note(f"(What was trained so far stays in {checkpoint}: the same command goes on from there.)")
         raise
 

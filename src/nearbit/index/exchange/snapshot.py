@@ -47,7 +47,7 @@ def save_snapshot(index: Home, address: str | Path) -> dict[str, Any]:
         DataError: the place cannot be reached or written, or what arrived is not what was sent.
     """
     index, place = of_a_file(index, "snapshots"), FilePlace.of(address).checked()
-    with tempfile.TemporaryDirectory(prefix="nearbit-") as folder:
+    with _locked(place), tempfile.TemporaryDirectory(prefix="nearbit-") as folder:
         copy = Path(folder) / "copy.index"
         copy_of(index, copy)
         with open_index(copy, read_only=True, cache=False) as taken:
@@ -61,8 +61,7 @@ def save_snapshot(index: Home, address: str | Path) -> dict[str, Any]:
             "model_id": index.model_id,
             "file": f"index-{digest[:16]}.sqlite",
         }
-        with _locked(place):
-            _put(place, copy, about, index.path)
+        _put(place, copy, about, index.path)
     return about
 
 

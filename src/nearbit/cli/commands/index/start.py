@@ -41,6 +41,13 @@ class Start:
         """Return those among the options given, which are taken away from there."""
         return cls(**{one.name: given.pop(one.name) for one in fields(cls) if one.name in given})
 
+    def is_for(self, model: Path) -> bool:
+        """Return whether a model is as these options say."""
+        from nearbit.model.manifest import read_manifest
+
+        said = read_manifest(model)
+        return self.n_bits in (None, said["n_bits"]) and self.backbone in (AUTO, said["backbone"]["name"])
+
     def refuse(self, model: Path) -> None:
         """Raise `InputError` for options that would do nothing because there is a model."""
         for name, value in (("--backbone", None if self.backbone == AUTO else self.backbone), ("--bits", self.n_bits)):
@@ -94,7 +101,8 @@ def begun_model(
     with locked(lock, lambda begins: progress(waiting, 0 if begins else 1, 1)):
         folder = model_folder_of(index_path, None)
         if folder is not None:  # another command has begun it meanwhile
-            start.refuse(folder)
+            if not start.is_for(folder):
+                start.refuse(folder)
             return folder
         folder = _model_beside(index_path, dataset, start, device=device, cache=cache, progress=progress)
         said = read_manifest(folder)
