@@ -1,6 +1,5 @@
 """`nearbit bits`: quality against code length for a data set, measured on validation images, and one length of them."""
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from nearbit.metrics.kept import share_of
 from nearbit.model.bundle import Model
 from nearbit.progress import Progress, silent
 from nearbit.training import AUTO, AnyRun, TrainOptions, TwoStepRun, plan
-from nearbit.training.checkpoint import remove_empty
+from nearbit.training.checkpoint import remove_empty, remove_own
 from nearbit.training.context import RunContext
 from nearbit.training.criterion import Criterion
 from nearbit.training.runs.auto import AutoRun
@@ -165,7 +164,7 @@ class _Checkpoints:
     def remove(self) -> None:
         """Remove them."""
         for folder in self._folders:
-            shutil.rmtree(folder, ignore_errors=True)
+            remove_own(folder)
 
     def _made(self, run: AnyRun) -> Path | None:
         if self._cache is None:

@@ -241,36 +241,33 @@ def test_a_run_cut_short_before_there_is_an_index_begins_again(photos_and_model,
     assert as_json(*started)["model_id"] == first["model_id"]
 
 
-@pytest.mark.parametrize("asked", [(), ("--backbone", "thumbnail"), ("--backbone", "thumbnail", "--bits", "128")])
-def test_two_commands_that_begin_one_index_take_one_model(photos_and_model, as_json, monkeypatch, asked):
+def begun_by_another(as_json, monkeypatch):
+    """Let another command begin b.index as the first one reads its images; return what it printed, once it did."""
     photographs(Path("others"), n=20)
     began, read = [], images._read_new
 
     def meanwhile(*given):
         if not began:
-            began.append(True)
-            began.append(as_json("index", "add", "b.index", "others", "--backbone", "thumbnail"))
+            began.append({})
+            began[0] |= as_json("index", "add", "b.index", "others", "--backbone", "thumbnail")
         return read(*given)
 
     monkeypatch.setattr(images, "_read_new", meanwhile)
+    return began
+
+
+@pytest.mark.parametrize("asked", [(), ("--backbone", "thumbnail"), ("--backbone", "thumbnail", "--bits", "128")])
+def test_two_commands_that_begin_one_index_take_one_model(photos_and_model, as_json, monkeypatch, asked):
+    began = begun_by_another(as_json, monkeypatch)
     about = as_json("index", "add", "b.index", "photos", *asked)
-    assert about["model_id"] == began[1]["model_id"] == load_any_model(Path("b.index.model")).model_id
-    assert about["items"] == began[1]["added"] + about["added"]
+    assert about["model_id"] == began[0]["model_id"] == load_any_model(Path("b.index.model")).model_id
+    assert about["items"] == began[0]["added"] + about["added"]
 
 
 def test_a_model_that_another_command_made_meanwhile_is_refused_where_it_is_not_as_asked(
     photos_and_model, as_json, refused, monkeypatch
 ):
-    photographs(Path("others"), n=20)
-    began, read = [], images._read_new
-
-    def meanwhile(*given):
-        if not began:
-            began.append(True)
-            as_json("index", "add", "b.index", "others", "--backbone", "thumbnail")
-        return read(*given)
-
-    monkeypatch.setattr(images, "_read_new", meanwhile)
+    begun_by_another(as_json, monkeypatch)
     assert "--bits is for a new index" in refused("index", "add", "b.index", "photos", "--bits", "64")
 
 

@@ -66,6 +66,16 @@ def test_what_a_file_holds_now_is_not_taken_for_what_it_held(folder, first, then
     assert color_of(source.read(0)) == RED
 
 
+def test_a_file_of_another_size_is_refused_without_reading_it(folder, hashed):
+    write(folder / "a.png", RED, LONG_AGO)
+    source = read_again(folder).source
+    with open(folder / "a.png", "ab") as file:
+        file.write(b"x")
+    with pytest.raises(ImageError, match="changed since it was first read"):
+        source.read(0)
+    assert hashed == []
+
+
 def test_a_file_that_is_the_same_is_hashed_once_at_most(folder, hashed):
     write(folder / "a.png", RED, LONG_AGO)
     source, size = read_again(folder).source, (folder / "a.png").stat().st_size

@@ -99,15 +99,15 @@ def test_an_upload_that_is_cut_short_leaves_the_old_snapshot(tmp_path, address, 
 
         def cut(place, write):
             if stage == "aside":
-                raise KeyboardInterrupt
+                raise KeyboardInterrupt("pressed")
             if stage == "manifest" and place.name == "snapshot.json":
-                raise KeyboardInterrupt
+                raise KeyboardInterrupt("pressed")
             fill(place, write)
             if stage == "file":
-                raise KeyboardInterrupt
+                raise KeyboardInterrupt("pressed")
 
         monkeypatch.setattr(FilePlace, "fill", cut)
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(KeyboardInterrupt, match="pressed"):
             save_snapshot(index, address)
         monkeypatch.setattr(FilePlace, "fill", fill)
         restore_snapshot(tmp_path / "b.index", address)

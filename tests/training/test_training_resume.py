@@ -228,3 +228,18 @@ def test_whether_images_are_mirrored_is_in_a_key_where_the_data_set_decides_it(f
     ]
     assert (plans[0].key() != plans[1].key()) == is_other
     assert (plans[0].context.key(stage="committee") != plans[1].context.key(stage="committee")) == is_other
+
+
+def test_checkpoints_that_cannot_be_removed_are_no_error_of_a_run_that_is_done(tmp_path, monkeypatch):
+    for name in ("linear.checkpoint", "linear.checkpoint.before", "linear.checkpoint.other-01234567"):
+        (tmp_path / name).touch()
+    with monkeypatch.context() as patch:
+        patch.setattr(type(tmp_path), "unlink", raising_permission_error)
+        checkpoint.remove_own(tmp_path)
+    checkpoint.remove_own(tmp_path)
+    assert [file.name for file in tmp_path.iterdir()] == ["linear.checkpoint.other-01234567"]
+    assert not checkpoint.has_own(tmp_path)
+
+
+def raising_permission_error(*_, **__):
+    raise PermissionError("in use")

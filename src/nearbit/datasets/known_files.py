@@ -55,6 +55,8 @@ class KnownFiles:
                 if self._is_same(row, handle):
                     return image
             newest, before = time.time_ns() - SETTLED_NS, _stamp_of(handle)
+            if self._stamps[row, 0] not in (_UNKNOWN[0], before[0]):
+                raise ImageError(CHANGED)  # of another size, which may be any
             with one_reason():
                 handle.seek(0)
                 content = _NamedBytes(handle.read(), path)

@@ -1,6 +1,5 @@
 """The networks of the demo: planned, taken from the folder or trained, with an estimate of the time that is left."""
 
-import shutil
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -12,6 +11,7 @@ from nearbit.demo.stories import Story
 from nearbit.model.bundle import Model, load_model
 from nearbit.progress import Progress, about
 from nearbit.training import AnyRun, plan
+from nearbit.training.checkpoint import remove_own
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +78,7 @@ def _trained(network: Network, progress: Progress) -> Model:
     checkpoint = network.path.with_name(network.path.name + ".checkpoint")
     model = network.run.train(checkpoint, lambda stage, done, total: progress(f"{network.name}: {stage}", done, total))
     model.save(network.path)
-    shutil.rmtree(checkpoint, ignore_errors=True)
+    remove_own(checkpoint)
     return model
 
 

@@ -2,6 +2,7 @@
 
 import json
 import warnings
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -215,14 +216,18 @@ def folder_in(checkpoint: Path | None, name: str) -> Path | None:
 
 def has_own(folder: Path) -> bool:
     """Return whether a folder for checkpoints holds any but those of other runs, which were moved aside."""
-    return any(True for _ in _own_files(folder))
+    return bool(_own_files(folder))
 
 
 def remove_own(folder: Path) -> None:
-    """Remove the checkpoints of a run that is done, and the folder where it holds none of other runs."""
-    for file in _own_files(folder):
-        file.unlink(missing_ok=True)
-    remove_empty(folder)
+    """Remove the checkpoints of a run that is done, and the folder where it holds none of other runs.
+
+    What cannot be removed is left: the run has succeeded all the same.
+    """
+    with suppress(OSError):
+        for file in _own_files(folder):
+            file.unlink(missing_ok=True)
+        remove_empty(folder)
 
 
 def _own_files(folder: Path) -> list[Path]:

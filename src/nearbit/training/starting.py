@@ -1,7 +1,6 @@
 """What a run begins with: the backbone that the options name, and which images it has seen before."""
 
 import copy
-from typing import NamedTuple
 
 from torch import nn
 
@@ -17,15 +16,10 @@ FOR_IMAGES = ("backbone", "weights", "image_size", "augment", "views")
 """Options that say what becomes of images."""
 
 
-class Start(NamedTuple):
-    """A backbone, and the images that models it is from were trained on and chosen by."""
+def starting_backbone(dataset: Dataset, split: Split, options: TrainOptions) -> tuple[Backbone, SeenImages]:
+    """Return the backbone of the options, and the images that models it comes from have seen.
 
-    backbone: Backbone
-    seen: SeenImages = NONE_SEEN
-
-
-def starting_backbone(dataset: Dataset, split: Split, options: TrainOptions) -> Start:
-    """Return the backbone of the options; for a data set of features what stands in its place.
+    For a data set of features it is what stands in the place of one.
 
     Raises:
         InputError: an option that does nothing for features, or that the backbone cannot take; see `backbone_of_model`.
@@ -33,17 +27,17 @@ def starting_backbone(dataset: Dataset, split: Split, options: TrainOptions) -> 
     """
     if isinstance(dataset.source, FeatureRows):
         _refuse_images(dataset, options)
-        return Start(features_backbone(dataset.source.width))
+        return features_backbone(dataset.source.width), NONE_SEEN
     if isinstance(options.backbone, nn.Module):
-        return Start(_own(options.backbone, options))
+        return _own(options.backbone, options), NONE_SEEN
     if options.backbone.startswith(MODEL):
         if options.weights is not None:
             raise InputError("the backbone of a model brings its own weights: leave --weights out")
-        return Start(*backbone_of_model(options.backbone, split, image_size=options.image_size))
+        return backbone_of_model(options.backbone, split, image_size=options.image_size)
     size = options.image_size
     if size is None and options.backbone == "small":
         size = fitting_size(dataset.source)
-    return Start(make_backbone(options.backbone, weights=options.weights, image_size=size))
+    return make_backbone(options.backbone, weights=options.weights, image_size=size), NONE_SEEN
 
 
 def _own(module: nn.Module, options: TrainOptions) -> Backbone:

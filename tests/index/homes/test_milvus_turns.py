@@ -269,12 +269,12 @@ def test_a_writer_that_cannot_take_away_what_another_left_does_not_give_the_inde
 
 def test_a_second_interrupt_leaves_no_sign_of_life(held):
     def interrupt(*_):
-        raise KeyboardInterrupt
+        raise KeyboardInterrupt("pressed")
 
     index, before = opened(held), set(threading.enumerate())
     index._server.after["write"] = interrupt
     index._server.before["query"] = interrupt
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match="pressed"):
         index.add(codes(1, 1))
     assert [thread for thread in threading.enumerate() if thread not in before] == []
 

@@ -244,7 +244,7 @@ def test_an_interrupt_leaves_no_lock_and_no_transaction(own_server, address, mon
         left.pop(0)
         if is_done:
             execute(connection, statement, *given, **options)
-        raise KeyboardInterrupt
+        raise KeyboardInterrupt("pressed")
 
     def holds():
         with index.writing():
@@ -253,7 +253,7 @@ def test_an_interrupt_leaves_no_lock_and_no_transaction(own_server, address, mon
     with create_index(address, 8) as index:
         index.search(CODE)
         monkeypatch.setattr(psycopg.Connection, "execute", interrupted)
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(KeyboardInterrupt, match="pressed"):
             {"add": lambda: index.add(CODE), "read": index.codes, "writing": holds}[work]()
         assert left == []
         wait_for(own_server, "pg_locks WHERE locktype = 'advisory'", 0)
