@@ -2,7 +2,8 @@
 
 import os
 from collections import defaultdict, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -12,13 +13,14 @@ import numpy.typing as npt
 
 from nearbit.codes import binarize
 from nearbit.datasets import Dataset, Problem
-from nearbit.encoding.pipeline import CHUNK
+from nearbit.encoding.pipeline import CHUNK, Encoded
 from nearbit.errors import InputError
 from nearbit.files.writing import path_seen_from
 from nearbit.index import Home, Item
 from nearbit.indexing_places import is_gone
 from nearbit.json_text import unstorable
 from nearbit.keywords import suggesting
+from nearbit.model.load import staying
 from nearbit.names import escaped
 from nearbit.progress import Progress, silent
 
@@ -124,9 +126,7 @@ def _add(
     kept: Any = None if cache is None else model.row_cache(cache, device)
     added = replaced = 0
     problems: list[Problem] = []
-    for start in range(0, len(waiting), CHUNK):
-        chunk = waiting[start : start + CHUNK]
-        encoded = model.encode_dataset(dataset, chunk, device=device, cache=kept, total=len(waiting))
+    for encoded in _encoded(model, dataset, waiting, device, kept):
         here = [paths[row] for row in encoded.rows.tolist()]
         metadata = [item_metadata(dataset, row, paths[row]) for row in encoded.rows.tolist()]
         old = np.array([path in known for path in here], np.bool_)
@@ -134,10 +134,20 @@ def _add(
         _put(index, encoded.outputs[~old], [one for one, is_old in zip(metadata, old, strict=True) if not is_old], None)
         added, replaced = added + int((~old).sum()), replaced + int(old.sum())
         problems += encoded.problems
-        progress("Indexing", min(start + CHUNK, len(waiting)), len(waiting))
+        progress("Indexing", added + replaced + len(problems), len(waiting))
     same = [row for row in paths if known.get(paths[row], (0, None))[1] == dataset.digests[row]]
     relabelled = _relabel(index, dataset, {known[paths[row]][0]: row for row in same})
     return Indexed(added, replaced, len(same), 0, tuple(problems), relabelled)
+
+
+def _encoded(
+    model: "Model | OnnxModel", dataset: Dataset, rows: Sequence[int], device: str, cache: Any
+) -> Iterator[Encoded]:
+    """Yield the outputs of rows, a chunk at a time."""
+    with staying(model, device) if rows else nullcontext():
+        for start in range(0, len(rows), CHUNK):
+            chunk = rows[start : start + CHUNK]
+            yield model.encode_dataset(dataset, chunk, device=device, cache=cache, total=len(rows))
 
 
 def _put(

@@ -22,6 +22,7 @@ from nearbit.index.homes.embedded import of_a_file
 from nearbit.index.opening import file_of
 from nearbit.index.replacing import begin_successor, remove_successor, succeed
 from nearbit.indexing_places import is_gone, names_a_file
+from nearbit.model.load import staying
 from nearbit.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -91,7 +92,11 @@ def _reencoded(
         state = index.state()
         _check_files_are_there(index)
         work = _Work(index, model, device, cache, progress)
-        with begin_successor(index, aside, model.n_bits, model.model_id) as new, new.writing():
+        with (
+            staying(model, device),
+            begin_successor(index, aside, model.n_bits, model.model_id) as new,
+            new.writing(),
+        ):
             n_items = work.fill(new)
     if not succeed(path, aside, state, notes):
         return None

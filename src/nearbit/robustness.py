@@ -17,7 +17,7 @@ from nearbit.datasets import Dataset, Problem, Split
 from nearbit.encoding.feature_cache import FeatureStore, FloatRows
 from nearbit.encoding.pipeline import decoded_chunks, plain_reader
 from nearbit.encoding.preprocessing import Preprocessing
-from nearbit.encoding.torch_backend import enough_memory, find_device
+from nearbit.encoding.torch_backend import enough_memory, find_device, placed
 from nearbit.errors import DataError, ImageError, InputError
 from nearbit.evaluation import measured_split
 from nearbit.methods.method import check_choice, check_number
@@ -222,20 +222,20 @@ def _attacked(
     place, noise = find_device(device), torch.Generator().manual_seed(asked.seed)
     scale = float(np.abs(query.outputs).mean()) or 1.0
     budget = Budget(eps=asked.eps, steps=asked.steps, step_size=asked.step, scale=scale)
-    network = model.network.to(place).eval()
+    network = model.network.eval()
     parts, done = [], 0
-    for batch in _pixels(model, dataset, query.rows):
-        pixels, codes = batch.to(place), words[done : done + len(batch)].to(place)
-        moved = (
-            hag(network, pixels, codes, budget)
-            if asked.kind == "hag"
-            else pgd(network, pixels, codes, budget, toward=asked.targeted, noise=noise)
-        )
-        with torch.no_grad():
-            parts.append(network(moved).float().cpu().numpy())
-        done += len(batch)
-        progress("Attacking queries", done, len(query.rows))
-    network.cpu()
+    with placed(network, place):
+        for batch in _pixels(model, dataset, query.rows):
+            pixels, codes = batch.to(place), words[done : done + len(batch)].to(place)
+            perturbed = (
+                hag(network, pixels, codes, budget)
+                if asked.kind == "hag"
+                else pgd(network, pixels, codes, budget, toward=asked.targeted, noise=noise)
+            )
+            with torch.no_grad():
+                parts.append(network(perturbed).float().cpu().numpy())
+            done += len(batch)
+            progress("Attacking queries", done, len(query.rows))
     return np.concatenate(parts)
 
 

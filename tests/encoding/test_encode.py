@@ -16,7 +16,7 @@ from nearbit.codes import pack, signs_of
 from nearbit.datasets import ArrayImages
 from nearbit.encoding import pipeline, torch_backend
 from nearbit.encoding.pipeline import EncodeRequest, decoded_chunks, plain_reader
-from nearbit.encoding.torch_backend import encode_images, find_device
+from nearbit.encoding.torch_backend import encode_images, find_device, placed
 from nearbit.errors import ImageError, InputError
 from tiny_data import tiny_dataset, tiny_labels, tiny_pixels
 
@@ -322,6 +322,40 @@ def test_devices_by_name():
     for name in ("cuda:99", "quantum", ""):
         with pytest.raises(InputError, match=f"device '{name}' is not there .*take auto, cpu"):
             find_device(name)
+
+
+class Moves(torch.nn.Linear):
+    """A layer that says it moves."""
+
+    def __init__(self, *, too_large=False):
+        super().__init__(2, 2)
+        self.seen, self.too_large = [], too_large
+
+    def to(self, device):
+        self.seen.append(device.type)
+        if self.too_large and device.type == "meta":
+            raise torch.OutOfMemoryError
+        return self
+
+
+def test_a_network_comes_back_from_a_device_whatever_happens():
+    layer = Moves()
+    with pytest.raises(KeyboardInterrupt), placed(layer, torch.device("meta")):
+        raise KeyboardInterrupt
+    assert layer.seen == ["meta", "cpu"]
+    layer = Moves(too_large=True)
+    with pytest.raises(InputError, match="too little memory for the network"), placed(layer, torch.device("meta")):
+        pass
+    assert layer.seen == ["meta", "cpu"]
+
+
+def test_convolutions_are_whole_while_batches_run_on_a_gpu():
+    before, seen = torch.backends.cudnn.allow_tf32, []
+    for kind in ("cuda", "cpu"):
+        with torch_backend._whole_floats(torch.device(kind)):
+            seen.append(torch.backends.cudnn.allow_tf32)
+    assert seen == [False, before]
+    assert torch.backends.cudnn.allow_tf32 == before
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")

@@ -34,6 +34,14 @@ def test_gates_add_up_to_one_and_as_many_as_are_active_are_above_zero(n_experts,
     assert ((gates > 0).sum(dim=1) == active).all()
 
 
+def test_gates_of_short_numbers_are_what_softmax_makes_of_them(monkeypatch):
+    plain = torch.Tensor.softmax
+    monkeypatch.setattr(torch.Tensor, "softmax", lambda self, dim: plain(self.float(), dim))  # as a GPU's autocast does
+    gates = made().bfloat16().gate(features().bfloat16(), 0)
+    assert gates.dtype == torch.float32
+    assert torch.allclose(gates.sum(dim=1), torch.ones(6), rtol=1e-6)
+
+
 def test_equal_gates_leave_as_many_active_as_asked_for():
     experts = made()
     experts.gates.data.zero_()

@@ -146,6 +146,23 @@ def test_a_pooler_without_weights_is_left_out_also_when_rebuilt(tmp_path, librar
     assert torch.equal(features(rebuilt(backbone)), features(backbone))
 
 
+class Normed(Model):
+    """A model with layers of batch normalisation, of momenta as they come."""
+
+    momenta = (0.997, 0.9997, 0.01, 0.1, None)
+
+    def __init__(self, config):
+        super().__init__(config)
+        self.norms = nn.ModuleList(nn.BatchNorm2d(3, momentum=momentum) for momentum in self.momenta)
+
+
+def test_batch_normalisation_remembers_more_than_the_last_batch(tmp_path, library):
+    library.kind = Normed
+    backbone = make_backbone(folder(tmp_path))
+    for one in (backbone, rebuilt(backbone)):
+        assert [layer.momentum for layer in one.module.model.norms] == [0.1, 0.1, 0.01, 0.1, None]
+
+
 @pytest.mark.parametrize("missing", [["encoder.weight"], ["encoder.weight", "pooler.dense.weight"]])
 def test_other_missing_weights_are_refused(tmp_path, library, missing):
     library.missing = missing

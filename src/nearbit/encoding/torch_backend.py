@@ -11,7 +11,7 @@ from importlib.metadata import version
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from nearbit.encoding.feature_cache import FeatureCache, FloatRows
 from nearbit.encoding.pipeline import CHUNK, Encoded, EncodeRequest, Finish, Reader, encode_source
@@ -79,6 +79,40 @@ def enough_memory(what: str) -> Iterator[None]:
         raise InputError(f"the device has too little memory for {what}") from error
 
 
+@contextmanager
+def placed(module: nn.Module, device: torch.device) -> Iterator[None]:
+    """Have a module on a device within the block, and after it, whatever happens, where it was."""
+    before = next((value.device for value in [*module.parameters(), *module.buffers()]), device)
+    try:
+        with enough_memory("the network; take another --device, such as cpu"):
+            module.to(device)
+        yield
+    finally:
+        module.to(before)
+
+
+def moved(values: Tensor, device: torch.device) -> Tensor:
+    """Return values of the CPU on a device; a GPU goes on with what it was given before, and nobody waits for it."""
+    if device.type != "cuda":
+        return values.to(device)
+    return values.pin_memory().to(device, non_blocking=True)
+
+
+@contextmanager
+def _whole_floats(device: torch.device) -> Iterator[None]:
+    """Compute convolutions in whole float32 on a GPU, too: by default it rounds to TF32, which turns bits of codes."""
+    try:
+        before = torch.backends.cudnn.allow_tf32
+    except RuntimeError:  # set by torch's newer names, which do not go with this one: what was asked for holds
+        yield
+        return
+    torch.backends.cudnn.allow_tf32 = before and device.type != "cuda"
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
+
+
 @torch.no_grad()
 def run_batches(module: nn.Module, pixels: npt.NDArray[np.generic], device: torch.device) -> FloatRows:
     """Return the float32 outputs `(n, width)` of a module in evaluation mode for inputs of any kind, batch by batch.
@@ -87,11 +121,11 @@ def run_batches(module: nn.Module, pixels: npt.NDArray[np.generic], device: torc
     """
     parts = []
     size = _batch_size(pixels.shape[1:], device)
-    for start in range(0, len(pixels), size):
-        batch = torch.from_numpy(pixels[start : start + size]).to(device)
-        with enough_memory(f"a batch of {len(batch)} images; take another --device, such as cpu"):
-            parts.append(module(batch).float())
-    outputs: FloatRows = torch.cat(parts).cpu().numpy()
+    what = f"batches of {min(size, len(pixels))} images; take another --device, such as cpu"
+    with enough_memory(what), _whole_floats(device):
+        for start in range(0, len(pixels), size):
+            parts.append(module(moved(torch.from_numpy(pixels[start : start + size]), device)).float())
+        outputs: FloatRows = torch.cat(parts).cpu().numpy()
     return outputs
 
 

@@ -14,7 +14,7 @@ from nearbit.datasets import Dataset, Problem
 from nearbit.encoding.fast import RowCaches, encode_frozen
 from nearbit.encoding.feature_cache import FeatureStore, FloatRows
 from nearbit.encoding.pipeline import Encoded, EncodeRequest
-from nearbit.encoding.torch_backend import find_device
+from nearbit.encoding.torch_backend import find_device, placed
 from nearbit.errors import DataError, InputError, did_you_mean
 from nearbit.json_text import unstorable
 from nearbit.keywords import suggesting
@@ -215,10 +215,10 @@ def _features(
     keys, digests = [dataset.keys[row] for row in rows], [dataset.digests[row] for row in rows]
     job = EncodeRequest(dataset.source, rows.tolist(), keys, digests)
     kept = None if cache is None else RowCaches(FeatureStore(cache), "features", what, place)
-    backbone.to(place)
-    found = encode_frozen(backbone, model.preprocessing, job, what=what, device=place, caches=kept, progress=progress)
-    backbone.cpu()
-    return found
+    with placed(backbone, place):
+        return encode_frozen(
+            backbone, model.preprocessing, job, what=what, device=place, caches=kept, progress=progress
+        )
 
 
 def _solved(model: Model, new: FloatRows, old: FloatRows, word: Centers) -> Head:

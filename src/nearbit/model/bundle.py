@@ -26,7 +26,7 @@ from nearbit.encoding.feature_cache import FeatureStore, FloatRows
 from nearbit.encoding.inputs import GivenImage
 from nearbit.encoding.pipeline import Encoded, EncodeRequest, complete, request_of_given
 from nearbit.encoding.preprocessing import AnyInput, input_from_dict, of_pixels
-from nearbit.encoding.torch_backend import find_device
+from nearbit.encoding.torch_backend import find_device, placed
 from nearbit.errors import BundleError, MissingExtraError
 from nearbit.files.tensors import tensors_written
 from nearbit.files.writing import json_digest, sha256_of, whole_folder, write_json
@@ -216,21 +216,19 @@ class Model:
         place = find_device(device)
         request = EncodeRequest(source, rows, keys, digests)
         kept = self.row_cache(cache, device) if isinstance(cache, Path | FeatureStore) else cache
-        network = self.network.to(place)
-        module = network.backbone if self.is_frozen else network
-        encoded = encode_frozen(
-            module,
-            self.preprocessing,
-            request,
-            what=self._rows_of,
-            device=place,
-            caches=kept,
-            total=total,
-            finish=partial(apply_head, self.network.head, n_bits=self.n_bits) if self.is_frozen else None,
-            keep=keep_features and self.is_frozen,
-            progress=progress,
-        )
-        self.network.cpu()
+        with placed(self.network, place):
+            encoded = encode_frozen(
+                self.network.backbone if self.is_frozen else self.network,
+                self.preprocessing,
+                request,
+                what=self._rows_of,
+                device=place,
+                caches=kept,
+                total=total,
+                finish=partial(apply_head, self.network.head, n_bits=self.n_bits) if self.is_frozen else None,
+                keep=keep_features and self.is_frozen,
+                progress=progress,
+            )
         return replace(encoded, outputs=encoded.outputs.reshape(-1, self.n_bits))
 
     @property

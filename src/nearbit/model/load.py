@@ -64,6 +64,7 @@ class TorchEncoder:
     def __init__(self, model: "Model", *, threads: int, device: str) -> None:
         self.model, self._threads, self._device = model, threads, device
         self._lock = threading.Lock()
+        settle(model, device)
         self.n_bits, self.model_id, self.classes = model.n_bits, model.model_id, model.classes
         self.preprocessing = of_pixels(model.preprocessing, "a service that encodes images")
 
@@ -71,6 +72,28 @@ class TorchEncoder:
         """Return the outputs of images: float32 `(n, n_bits)`; see `Model.outputs`."""
         with self._lock, _torch_threads(self._threads):
             return self.model.outputs(images, device=self._device)
+
+
+def settle(model: "Model | OnnxModel", device: str) -> None:
+    """Move the network of a trained model to a device for good; an exported one has none that moves."""
+    network = getattr(model, "network", None)
+    if network is not None:
+        from nearbit.encoding.torch_backend import find_device
+
+        network.to(find_device(device))
+
+
+@contextmanager
+def staying(model: "Model | OnnxModel", device: str) -> Iterator[None]:
+    """Have the network of a trained model on a device for many calls; an exported one has none that moves."""
+    network = getattr(model, "network", None)
+    if network is None:
+        yield
+        return
+    from nearbit.encoding.torch_backend import find_device, placed
+
+    with placed(network, find_device(device)):
+        yield
 
 
 @contextmanager

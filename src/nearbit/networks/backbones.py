@@ -72,7 +72,7 @@ class Backbone(nn.Module):
         if isinstance(self.preprocessing, FeatureInput):
             return pixels.float()
         images = (pixels.float() - self.mean) / self.std
-        if self.training and self._turns:
+        if (self.training or images.is_cuda) and self._turns:
             images = images.contiguous(memory_format=torch.channels_last)
         features: Tensor = self.module(images)
         return features

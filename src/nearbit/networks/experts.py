@@ -42,7 +42,8 @@ class Experts(nn.Module):
             return own.to(features.dtype).expand(len(features), 2)
         logits = features @ self.gates[branch].T
         largest, places = logits.topk(self.active, dim=1)
-        return torch.zeros_like(logits).scatter(1, places, largest.softmax(dim=1))
+        shares = largest.softmax(dim=1)  # in float32 where autocast has the logits shorter
+        return shares.new_zeros(logits.shape).scatter(1, places, shares)
 
     def branch(self, features: Tensor, number: int) -> Tensor:
         """Return the outputs `(n, n_bits)` of a branch, 0 or 1."""

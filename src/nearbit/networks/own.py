@@ -64,7 +64,7 @@ def backbone_of(
         source="a module of one's own",
         config={},
     )
-    backbone = measured_backbone(copy.deepcopy(module), preprocessing, spec)
+    backbone = measured_backbone(copy.deepcopy(module).cpu(), preprocessing, spec)
     backbone.spec.config.update(
         {
             "class": f"{kind.__module__}.{kind.__qualname__}",
@@ -92,7 +92,7 @@ def probe_of(backbone: Backbone) -> list[float]:
 def rebuilt_own(given: nn.Module, spec: BackboneSpec, preprocessing: Preprocessing) -> Backbone:
     """Return a backbone of a module that was given to open a model, whose weights are put into it next."""
     module = given.module if isinstance(given, Backbone) else given
-    return Backbone(copy.deepcopy(module), preprocessing, spec)
+    return Backbone(copy.deepcopy(module).cpu(), preprocessing, spec)
 
 
 def check_probe(backbone: Backbone, expected: list[float]) -> None:

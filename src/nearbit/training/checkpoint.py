@@ -311,3 +311,7 @@ def _restore_optimizer(optimizer: torch.optim.Optimizer, saved: dict[str, Tensor
         number, _, kind = name.partition("/")
         state.setdefault(int(number), {})[kind] = value
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+    for weight, values in optimizer.state.items():
+        for name, value in values.items():
+            if value.shape == weight.shape:  # a fused step wants the moments laid out as the weights are
+                values[name] = torch.empty_like(weight).copy_(value)

@@ -16,7 +16,7 @@ def generator(seed: int, purpose: str, number: int = 0) -> np.random.Generator:
 @contextmanager
 def torch_seeded(seed: int, purpose: str, number: int = 0) -> Iterator[None]:
     """Run a block with torch's generators seeded for one purpose; the state before is restored after it."""
-    devices = list(range(torch.cuda.device_count()))
+    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []  # type: ignore[no-untyped-call]
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(int(generator(seed, purpose, number).integers(2**62)))
         yield

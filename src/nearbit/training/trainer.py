@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from nearbit.centers import CenterState
 from nearbit.centers.certificate import center_figures
 from nearbit.encoding.feature_cache import FloatRows
-from nearbit.encoding.torch_backend import enough_memory
+from nearbit.encoding.torch_backend import enough_memory, moved
 from nearbit.errors import TrainingError
 from nearbit.methods import CLASSIFIER, LossModule, Similarity, Targets
 from nearbit.networks import HashNetwork, Head
@@ -40,6 +40,7 @@ from nearbit.training.terms.index_term import IndexTerm
 from nearbit.training.terms.memory_bank import MemoryBank
 
 CHECKPOINT_SECONDS = 10.0
+"""Between two checkpoints; more where one takes longer to write than half a second."""
 FEW = 16
 """Training images whose outputs are looked at in the end where there are no validation images."""
 
@@ -97,17 +98,19 @@ class Trainer:
             compiles=context.options.compile,
         )
         state = self._begin(stepper)
-        saved = time.monotonic()
+        saved, wait = time.monotonic(), CHECKPOINT_SECONDS
         with stepper.joined():
             while not self._is_done(state):
                 self._epoch(state, stepper)
                 done, epochs = self._is_done(state), self.learner.schedule.epochs
                 progress(self.stage.title, epochs if done else state.epoch, epochs)
-                due = done or time.monotonic() - saved > CHECKPOINT_SECONDS
+                due = done or time.monotonic() - saved > wait
                 path = self.stage.checkpoint
                 if path is not None and due and self.context.processes.is_main:
+                    began = time.monotonic()
                     save_checkpoint(path, self.stage.key, self._trained(stepper), state)
                     saved = time.monotonic()
+                    wait = CHECKPOINT_SECONDS * max(1.0, 2 * (saved - began))
         assert state.best is not None  # noqa: S101 - the last epoch always leaves one
         self.module.load_state_dict(state.best.weights)
         self.module.eval()
@@ -274,7 +277,7 @@ class Trainer:
         shown = self.inputs.batches(parts, self.seed, epoch, views)
         for number, (inputs, part, batch) in enumerate(zip(shown, parts, batches, strict=True), start=1):
             rows = np.tile(part, views)
-            places = torch.from_numpy(rows).to(self._device)
+            places = moved(torch.from_numpy(rows), self._device)
             labels = self._label_rows.index_select(0, places).float()
             loss_of = partial(self._loss, labels=labels, targets=targets, places=places)
             term_of = partial(self._term, inputs=inputs, labels=labels, rows=rows, epoch=epoch)
@@ -328,7 +331,7 @@ class Trainer:
         beside = [one for one in (self._memory, self._adversary) if one is not None]
         terms = [one.term(inputs, outputs, labels, rows) for one in beside]
         if self._index_term is not None:
-            places = torch.from_numpy(rows[: len(rows) // self.learner.method.views]).to(outputs.device)
+            places = moved(torch.from_numpy(rows[: len(rows) // self.learner.method.views]), outputs.device)
             shown = outputs[: len(places), : self.learner.task.n_bits]
             terms.append(self._index_term.term(shown, places, partial(self._encode, epoch=epoch)))
         given = [term for term in terms if term is not None]

@@ -33,7 +33,7 @@ def confidence(distances: Tensor, of: Distances) -> Tensor:
     Source: CIMON (Luo et al., IJCAI 2021), as its authors' code computes it; the paper divides by Φ1(t) - Φ1(0) and
     Φ2(2) - Φ2(t).
     """
-    threshold = distances.new_tensor(of.threshold)
+    threshold = distances.new_full((), of.threshold)
     near, near_limit = (ndtr((value - of.mode) / of.below) for value in (distances, threshold))
     # 1 - Φ(x) is Φ(-x), which keeps its digits far out
     far, far_limit = (ndtr((of.mode - value) / of.above) for value in (distances, threshold))

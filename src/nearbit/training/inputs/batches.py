@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from nearbit.datasets import Dataset, ImageSource
 from nearbit.encoding.feature_cache import FloatRows
 from nearbit.encoding.pipeline import EncodeRequest, decoded_chunks
-from nearbit.encoding.torch_backend import encode_images
+from nearbit.encoding.torch_backend import encode_images, moved
 from nearbit.errors import ImageError, TrainingError
 from nearbit.networks import Pixels
 from nearbit.training.inputs.feeding import UNREADABLE, PixelReader, Shown, Workers, on_device
@@ -82,10 +82,10 @@ class FeatureInputs:
 
     def _shown(self, batch: Positions, numbers: npt.NDArray[np.int64]) -> Tensor:
         """Return one view of each image of a batch: `(n, feature_dim)`."""
-        chosen = torch.from_numpy(batch).to(self.views[0].device)
+        chosen = moved(torch.from_numpy(batch), self.views[0].device)
         inputs = self.views[0].index_select(0, chosen)
         for number, view in enumerate(self.views[1:], start=1):
-            mask = torch.from_numpy(numbers == number).to(inputs.device)
+            mask = moved(torch.from_numpy(numbers == number), inputs.device)
             inputs = torch.where(mask[:, None], view.index_select(0, chosen), inputs)
         return inputs
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from nearbit.datasets import ImageSource
+from nearbit.encoding.torch_backend import moved
 from nearbit.errors import ImageError, TrainingError
 from nearbit.networks import Pixels, Preprocessing
 from nearbit.pool import OrderedPool, ProcessDied
@@ -108,19 +109,16 @@ class Workers:
 
 
 def on_device(batches: Iterator[Tensor], device: torch.device) -> Iterator[Tensor]:
-    """Yield batches on the device; to a GPU the next one is copied while it computes with the one before."""
+    """Yield batches on the device; a GPU still computes with the one before as the next one is copied to it."""
     if device.type != "cuda":
         for batch in batches:
             yield batch.to(device)
         return
-    stream, ahead = torch.cuda.Stream(device), None  # type: ignore[no-untyped-call]
+    stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
     for batch in batches:
         with torch.cuda.stream(stream):
-            copied = batch.pin_memory().to(device, non_blocking=True)
-        if ahead is not None:
-            yield ahead
-        torch.cuda.current_stream(device).wait_stream(stream)
-        copied.record_stream(torch.cuda.current_stream(device))
-        ahead = copied
-    if ahead is not None:
-        yield ahead
+            copied = moved(batch, device)
+        computing = torch.cuda.current_stream(device)
+        computing.wait_stream(stream)
+        copied.record_stream(computing)
+        yield copied

@@ -99,6 +99,7 @@ class BaselineRun:
         images = FirstStage(self.context, epochs, checkpoint, progress, callbacks)
         rng = generator(self.context.options.seed, "centers")
         head, words = self.baseline.fit(images, self.n_bits, self.method_options, rng)
+        head.to(self.context.device)
         if not all(bool(value.isfinite().all()) for value in head.state_dict().values()):
             raise TrainingError(f"the head that {self.baseline.name} made is not finite; nothing was saved")
         signs = signs_of(apply_head(head, features, self.n_bits))

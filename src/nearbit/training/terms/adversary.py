@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from nearbit.attacks import Budget, center_codes, pgd
 from nearbit.centers.state import random_signs
+from nearbit.encoding.torch_backend import moved
 from nearbit.errors import InputError
 from nearbit.methods import Method
 from nearbit.training.distributed.processes import Processes
@@ -80,12 +81,12 @@ class Adversary(nn.Module):
         module.eval()
         perturbed = pgd(module, inputs, before, self._budget, toward=False, noise=self._noise)
         module.train()
-        places = torch.from_numpy(rows).to(outputs.device)
+        places = moved(torch.from_numpy(rows), outputs.device)
         n_bits = self.codes.shape[1]  # in training mode a head may give more than that
         self.codes[places] = torch.where(outputs.detach()[:, :n_bits] >= 0, 1.0, -1.0)
         self.labels[places] = labels
-        moved = module(perturbed).float()[:, :n_bits]
-        value = -(torch.tanh(moved) * self._center_codes(labels)).mean()
+        theirs = module(perturbed).float()[:, :n_bits]
+        value = -(torch.tanh(theirs) * self._center_codes(labels)).mean()
         self._mean.add(value, len(rows))
         return self._options.adversarial_weight * value
 

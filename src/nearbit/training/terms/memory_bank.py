@@ -6,6 +6,7 @@ from typing import Any, final
 import torch
 from torch import Tensor, nn
 
+from nearbit.encoding.torch_backend import moved
 from nearbit.methods import Memory, MemoryTerm
 from nearbit.training.inputs.batches import Positions
 from nearbit.training.terms.epoch_mean import EpochMean
@@ -70,7 +71,7 @@ class MemoryBank(nn.Module):
         if not self._writes:
             return None
         if self.momentum_encoder is not None:
-            self._write(self.momentum_encoder, inputs, labels, torch.from_numpy(rows).to(outputs.device))
+            self._write(self.momentum_encoder, inputs, labels, moved(torch.from_numpy(rows), outputs.device))
         if not self._counts or self._term.loss is None:
             return None
         value = self._term.loss(outputs, labels, self.outputs, self.labels)
