@@ -30,12 +30,12 @@ N_BITS = 64
 @contextmanager
 def in_tf32() -> Iterator[None]:
     """Leave convolutions as torch has them within the block."""
-    kept = torch_backend._whole_floats
-    torch_backend._whole_floats = lambda device: nullcontext()  # type: ignore[assignment, misc, return-value]
+    kept = torch_backend.whole_floats
+    torch_backend.whole_floats = lambda device: nullcontext()  # type: ignore[assignment, misc, return-value]
     try:
         yield
     finally:
-        torch_backend._whole_floats = kept
+        torch_backend.whole_floats = kept
 
 
 def measured(name: str, dataset: Dataset, size: int, n: int, device: torch.device) -> dict[str, Any]:

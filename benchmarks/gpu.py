@@ -48,6 +48,14 @@ from nearbit.networks import make_backbone
 from nearbit.training import Callbacks, TrainOptions
 
 N_BITS = 32
+WAYS = (
+    "bare step",
+    "bare loop",
+    "nearbit, threads",
+    "nearbit, processes",
+    "nearbit, decoded once",
+    "nearbit, decoded once, compiled",
+)
 WARM_UP = 2
 
 
@@ -292,7 +300,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=max(1, (os.cpu_count() or 1) - 2))
     parser.add_argument("--keep", type=int, default=8000, help="Megabytes of decoded images.")
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--ways", nargs="+", help="Only these, by their names.")
+    parser.add_argument("--ways", nargs="+", choices=WAYS, help="Only these, by their names.")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/gpu.json"))
     given = parser.parse_args()
     device = find_device(given.device)

@@ -1,6 +1,7 @@
 """Data sets into an index: new images are added, changed ones replaced, known ones passed over, bad ones listed."""
 
 import sys
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -47,6 +48,24 @@ def test_every_image_is_an_item_with_path_labels_and_digest(open_or_make, model)
     assert [item.labels for item in items] == [dataset.label_names(row) for row in range(30)]
     codes = pack(signs_of(model.encode_dataset(dataset).outputs))
     assert np.array_equal(np.stack([item.code for item in items]), codes)
+
+
+def test_a_network_stays_on_its_device_while_an_index_is_filled(open_or_make, model, monkeypatch):
+    moves, placed = [], torch_backend.placed
+
+    @contextmanager
+    def watched(module, device):
+        with placed(module, device):
+            moves.append("there")
+            yield
+            moves.append("back")
+
+    monkeypatch.setattr(torch_backend, "placed", watched)
+    monkeypatch.setattr(indexing, "CHUNK", 4)
+    with open_or_make() as index:
+        done = index_dataset(index, model, tiny_dataset(), device="cpu")
+    assert counts(done) == (len(tiny_dataset()), 0, 0)
+    assert moves == ["there", "back"]
 
 
 def test_a_second_time_nothing_changes(open_or_make, model):

@@ -17,7 +17,7 @@ from nearbit.datasets import Dataset, Problem, Split
 from nearbit.encoding.feature_cache import FeatureStore, FloatRows
 from nearbit.encoding.pipeline import decoded_chunks, plain_reader
 from nearbit.encoding.preprocessing import Preprocessing
-from nearbit.encoding.torch_backend import enough_memory, find_device, placed
+from nearbit.encoding.torch_backend import enough_memory, find_device, placed, whole_floats
 from nearbit.errors import DataError, ImageError, InputError
 from nearbit.evaluation import measured_split
 from nearbit.methods.method import check_choice, check_number
@@ -232,7 +232,7 @@ def _attacked(
                 if asked.kind == "hag"
                 else pgd(network, pixels, codes, budget, toward=asked.targeted, noise=noise)
             )
-            with torch.no_grad():
+            with torch.no_grad(), whole_floats(place):
                 parts.append(network(perturbed).float().cpu().numpy())
             done += len(batch)
             progress("Attacking queries", done, len(query.rows))

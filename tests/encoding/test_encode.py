@@ -4,6 +4,7 @@ import os
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -16,7 +17,7 @@ from nearbit.codes import pack, signs_of
 from nearbit.datasets import ArrayImages
 from nearbit.encoding import pipeline, torch_backend
 from nearbit.encoding.pipeline import EncodeRequest, decoded_chunks, plain_reader
-from nearbit.encoding.torch_backend import encode_images, find_device, placed
+from nearbit.encoding.torch_backend import encode_images, find_device, placed, whole_floats
 from nearbit.errors import ImageError, InputError
 from tiny_data import tiny_dataset, tiny_labels, tiny_pixels
 
@@ -349,13 +350,44 @@ def test_a_network_comes_back_from_a_device_whatever_happens():
     assert layer.seen == ["meta", "cpu"]
 
 
-def test_convolutions_are_whole_while_batches_run_on_a_gpu():
-    before, seen = torch.backends.cudnn.allow_tf32, []
-    for kind in ("cuda", "cpu"):
-        with torch_backend._whole_floats(torch.device(kind)):
-            seen.append(torch.backends.cudnn.allow_tf32)
-    assert seen == [False, before]
-    assert torch.backends.cudnn.allow_tf32 == before
+def is_rounded():
+    """Whether torch rounds convolutions on GPUs, by the switch that it has."""
+    cudnn = torch.backends.cudnn
+    return cudnn.conv.fp32_precision != "ieee" if hasattr(cudnn, "conv") else cudnn.allow_tf32
+
+
+def test_convolutions_are_whole_on_a_gpu_until_the_last_block_ends():
+    gpu, before = torch.device("cuda"), is_rounded()
+    with whole_floats(torch.device("cpu")):
+        assert is_rounded() == before
+    first, second = whole_floats(gpu), whole_floats(gpu)
+    with first:
+        second.__enter__()
+        assert not is_rounded()
+    assert not is_rounded()
+    second.__exit__(None, None, None)
+    assert is_rounded() == before
+
+
+@pytest.mark.skipif(not hasattr(torch.backends.cudnn, "conv"), reason="this torch has no such switch")
+@pytest.mark.parametrize("asked", ["tf32", "ieee"])
+def test_convolutions_are_whole_whatever_was_asked_for_before(asked):
+    convolutions = torch.backends.cudnn.conv
+    before = convolutions.fp32_precision
+    try:
+        convolutions.fp32_precision = asked
+        with whole_floats(torch.device("cuda")):
+            assert convolutions.fp32_precision == "ieee"
+        assert convolutions.fp32_precision == asked
+    finally:
+        convolutions.fp32_precision = before
+
+
+def test_batches_run_in_whole_floats(monkeypatch):
+    asked = []
+    monkeypatch.setattr(torch_backend, "whole_floats", lambda device: asked.append(device) or nullcontext())
+    torch_backend.run_batches(torch.nn.Flatten(), PIXELS[:3], torch.device("cpu"))
+    assert asked == [torch.device("cpu")]
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")

@@ -161,6 +161,9 @@ def test_batch_normalisation_remembers_more_than_the_last_batch(tmp_path, librar
     backbone = make_backbone(folder(tmp_path))
     for one in (backbone, rebuilt(backbone)):
         assert [layer.momentum for layer in one.module.model.norms] == [0.1, 0.1, 0.01, 0.1, None]
+        assert one.module.has_other_norms
+    library.kind = Model
+    assert not make_backbone(folder(tmp_path)).module.has_other_norms
 
 
 @pytest.mark.parametrize("missing", [["encoder.weight"], ["encoder.weight", "pooler.dense.weight"]])

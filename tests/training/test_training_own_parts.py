@@ -43,6 +43,15 @@ def every_epoch_is_kept(monkeypatch):
     monkeypatch.setattr(trainer, "CHECKPOINT_SECONDS", 0.0)
 
 
+@pytest.mark.parametrize("optimizer", ["adam", "sgd", "rmsprop"])
+def test_a_module_whose_weights_have_channels_last_resumes(run, tmp_path, optimizer):
+    torch.manual_seed(0)
+    layers = (torch.nn.Conv2d(3, 8, 3, padding=1), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(2), torch.nn.Flatten())
+    module = torch.nn.Sequential(*layers).to(memory_format=torch.channels_last)
+    given = {"backbone": module, "optimizer": optimizer, "learning_rate": 0.001}
+    assert_resumes(run, tmp_path, "csq", "scratch", **given)
+
+
 @pytest.mark.parametrize("surrogate", ["joint", "alternating", "random", "independent"])
 def test_lbhc_resumes_with_its_surrogate_which_is_no_part_of_the_model(run, tmp_path, surrogate):
     options = {"surrogate": surrogate, "permute_every": 2, "flips": 1}

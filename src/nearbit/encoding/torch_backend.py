@@ -4,9 +4,11 @@ How images are read ahead and rows cached, whatever computes them, is in `nearbi
 """
 
 import re
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
+from typing import Any, final
 
 import numpy as np
 import numpy.typing as npt
@@ -67,7 +69,8 @@ def cache_key(what: str, device: torch.device) -> str:
         what: names the weights and the preprocessing.
         device: where the rows are computed.
     """
-    return json_digest({"what": what, "device": device.type, "libraries": deciding_versions()})
+    about = {"what": what, "device": device.type, "libraries": deciding_versions()}
+    return json_digest(about | ({"convolutions": "float32"} if device.type == "cuda" else {}))
 
 
 @contextmanager
@@ -81,7 +84,7 @@ def enough_memory(what: str) -> Iterator[None]:
 
 @contextmanager
 def placed(module: nn.Module, device: torch.device) -> Iterator[None]:
-    """Have a module on a device within the block, and after it, whatever happens, where it was."""
+    """Have a module on a device within the block, and where it was after it, whatever happens; one thread at a time."""
     before = next((value.device for value in [*module.parameters(), *module.buffers()]), device)
     try:
         with enough_memory("the network; take another --device, such as cpu"):
@@ -98,19 +101,59 @@ def moved(values: Tensor, device: torch.device) -> Tensor:
     return values.pin_memory().to(device, non_blocking=True)
 
 
+@final
+class _WholeFloats:
+    """Convolutions on GPUs in whole float32 as long as anybody needs them so: a switch that all threads share."""
+
+    def __init__(self) -> None:
+        self._lock, self._needed = threading.Lock(), 0
+        self._before: str | bool = False
+
+    def begin(self) -> None:
+        with self._lock:
+            if not self._needed:
+                self._before = self._set(None)
+            self._needed += 1
+
+    def end(self) -> None:
+        with self._lock:
+            self._needed -= 1
+            if not self._needed:
+                self._set(self._before)
+
+    def _set(self, value: str | bool | None) -> str | bool:
+        """Set torch's switch, for None to whole float32, and return what it was.
+
+        From 2.9 on torch has one of convolutions alone, and the older one is deprecated.
+        """
+        cudnn: Any = torch.backends.cudnn
+        owner, name, whole = (
+            (cudnn.conv, "fp32_precision", "ieee")
+            if hasattr(getattr(cudnn, "conv", None), "fp32_precision")
+            else (cudnn, "allow_tf32", False)
+        )
+        before: str | bool = getattr(owner, name)
+        setattr(owner, name, whole if value is None else value)
+        return before
+
+
+_WHOLE_FLOATS = _WholeFloats()
+
+
 @contextmanager
-def _whole_floats(device: torch.device) -> Iterator[None]:
-    """Compute convolutions in whole float32 on a GPU, too: by default it rounds to TF32, which turns bits of codes."""
-    try:
-        before = torch.backends.cudnn.allow_tf32
-    except RuntimeError:  # set by torch's newer names, which do not go with this one: what was asked for holds
+def whole_floats(device: torch.device) -> Iterator[None]:
+    """Compute convolutions in whole float32 within the block on a GPU, too.
+
+    By default torch rounds to TF32 there, which turns bits of codes.
+    """
+    if device.type != "cuda":
         yield
         return
-    torch.backends.cudnn.allow_tf32 = before and device.type != "cuda"
+    _WHOLE_FLOATS.begin()
     try:
         yield
     finally:
-        torch.backends.cudnn.allow_tf32 = before
+        _WHOLE_FLOATS.end()
 
 
 @torch.no_grad()
@@ -122,7 +165,7 @@ def run_batches(module: nn.Module, pixels: npt.NDArray[np.generic], device: torc
     parts = []
     size = _batch_size(pixels.shape[1:], device)
     what = f"batches of {min(size, len(pixels))} images; take another --device, such as cpu"
-    with enough_memory(what), _whole_floats(device):
+    with enough_memory(what), whole_floats(device):
         for start in range(0, len(pixels), size):
             parts.append(module(moved(torch.from_numpy(pixels[start : start + size]), device)).float())
         outputs: FloatRows = torch.cat(parts).cpu().numpy()

@@ -22,22 +22,22 @@ WHOLE_FROM = 384
 """From this size on, image processors that name a `crop_pct` show the whole image."""
 SHARED = ("clip", "siglip", "chinese_clip", "metaclip_2")
 """Types of models of images and text whose features lie in one space; the image part is taken with its projection."""
-MOMENTUM = 0.1
-"""The share of a batch in what batch normalisation remembers, torch's own: in place of the .997 that MobileNets of
-transformers have, which was the share of the past in TensorFlow. With it a network that is trained remembers its last
-batch alone, and is measured by that."""
+BATCH_NORM_MOMENTUM = 0.1
+"""The share of a batch in what batch normalisation remembers, torch's own: in place of the .99 to .9997 that MobileNets
+and EfficientNets of transformers have, which were shares of the past in TensorFlow. With them a network that is trained
+remembers its last batch alone, and is measured by that."""
 NOT_OF_THE_LIBRARY = ("model_type", "add_pooling_layer", PROJECTED)
 PLACE = "_name_or_path"
 """Where a configuration was read from: no part of the network, so models do not depend on it or give it away."""
 
 
-def batch_norms(module: nn.Module) -> list[nn.BatchNorm1d | nn.BatchNorm2d]:
-    """Return the layers of batch normalisation of a module."""
-    return [layer for layer in module.modules() if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d)]
-
-
 class HuggingFaceBackbone(nn.Module):
-    """A transformers vision model as a backbone: its pooled output, or the mean of its last hidden states."""
+    """A transformers vision model as a backbone: its pooled output, or the mean of its last hidden states.
+
+    `has_other_norms` says whether layers of batch normalisation have another momentum than the library gives them.
+    """
+
+    has_other_norms = False
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
@@ -54,7 +54,12 @@ class HuggingFaceBackbone(nn.Module):
 
 
 class ImageTower(nn.Module):
-    """The image part of a model of images and text: features of length 1 in the space that both share."""
+    """The image part of a model of images and text: features of length 1 in the space that both share.
+
+    `has_other_norms` as in `HuggingFaceBackbone`.
+    """
+
+    has_other_norms = False
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
@@ -165,14 +170,15 @@ def _missing(model: nn.Module, report: dict[str, Any]) -> list[str]:
 
 
 def _image_backbone(model: nn.Module, config: dict[str, Any]) -> nn.Module:
-    for layer in batch_norms(model):
-        if layer.momentum is not None and layer.momentum > 0.5:
-            layer.momentum = MOMENTUM
-    return (
+    module = (
         ImageTower(model)
         if config.get(PROJECTED) is True
         else HuggingFaceBackbone(getattr(model, "vision_model", model))
     )
+    for layer in module.modules():
+        if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d) and (layer.momentum or 0) > 0.5:
+            layer.momentum, module.has_other_norms = BATCH_NORM_MOMENTUM, True
+    return module
 
 
 def build_hugging_face(config: dict[str, Any]) -> nn.Module:

@@ -23,7 +23,7 @@ from nearbit.methods import Regime
 from nearbit.metrics.kept import images_per_class
 from nearbit.model.seen import NONE_SEEN, SeenImages, seen_in
 from nearbit.networks import Backbone, HashNetwork, Head, HeadKind
-from nearbit.networks.external import MOMENTUM, batch_norms
+from nearbit.networks.external import BATCH_NORM_MOMENTUM
 from nearbit.progress import Progress, silent
 from nearbit.training.compiling import check_compiler
 from nearbit.training.criterion import Criterion, is_trained_on, searched_by_validation
@@ -125,15 +125,14 @@ class RunContext:
             }
             | ({} if self.way == "torch" else {"encoder": self.way})
             | ({} if self._mirrors_as_usual else {"mirror": False})
-            | ({"batch_norm": MOMENTUM} if self._trains_foreign_norms else {})
+            | ({"batch_norm": BATCH_NORM_MOMENTUM} if self._trains_other_norms else {})
             | more
         )
 
     @property
-    def _trains_foreign_norms(self) -> bool:
-        """Whether layers of transformers' networks are trained that nearbit gives a momentum of their own, or gave."""
-        spec = self.backbone.spec
-        return self.regime != "frozen" and spec.name.startswith("hf:") and bool(batch_norms(self.backbone))
+    def _trains_other_norms(self) -> bool:
+        """Whether batch normalisation is trained whose momentum is another than its library gives it."""
+        return self.regime != "frozen" and bool(getattr(self.backbone.module, "has_other_norms", False))
 
     @property
     def _mirrors_as_usual(self) -> bool:

@@ -20,3 +20,5 @@ def torch_seeded(seed: int, purpose: str, number: int = 0) -> Iterator[None]:
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(int(generator(seed, purpose, number).integers(2**62)))
         yield
+    if not devices:  # a GPU that has not begun keeps the seed that it was given last for later
+        torch.cuda.manual_seed_all(torch.initial_seed())

@@ -40,7 +40,7 @@ from nearbit.training.terms.index_term import IndexTerm
 from nearbit.training.terms.memory_bank import MemoryBank
 
 CHECKPOINT_SECONDS = 10.0
-"""Between two checkpoints; more where one takes longer to write than half a second."""
+"""Between two checkpoints; more, up to thirty times as many, where one takes longer to write than half a second."""
 FEW = 16
 """Training images whose outputs are looked at in the end where there are no validation images."""
 
@@ -110,7 +110,7 @@ class Trainer:
                     began = time.monotonic()
                     save_checkpoint(path, self.stage.key, self._trained(stepper), state)
                     saved = time.monotonic()
-                    wait = CHECKPOINT_SECONDS * max(1.0, 2 * (saved - began))
+                    wait = CHECKPOINT_SECONDS * min(max(2 * (saved - began), 1.0), 30.0)
         assert state.best is not None  # noqa: S101 - the last epoch always leaves one
         self.module.load_state_dict(state.best.weights)
         self.module.eval()
