@@ -226,6 +226,7 @@ def test_preprocessing_that_cannot_be_used_is_refused(tmp_path, library, text, m
         ({"size": 16, "do_center_crop": False, "crop_size": 8}, 16, 16),
         ({"size": 8, "do_center_crop": True, "crop_size": 16}, 16, 16),
         ({"size": {"shortest_edge": 16}, "crop_pct": 0.875}, 16, 18),
+        ({"size": 16, "do_center_crop": True, "crop_size": 16, "image_processor_type": "LevitImageProcessor"}, 16, 18),
     ],
 )
 def test_sizes_of_a_folder(tmp_path, library, settings, size, resize):
@@ -237,6 +238,19 @@ def test_sizes_of_a_folder(tmp_path, library, settings, size, resize):
 @pytest.mark.parametrize(("resample", "name"), [(0, "nearest"), (1, "lanczos"), (2, "bilinear"), (3, "bicubic")])
 def test_the_interpolation_of_a_folder(tmp_path, library, resample, name):
     assert make_backbone(folder(tmp_path, resample=resample)).preprocessing.interpolation == name
+
+
+@pytest.mark.parametrize(
+    ("settings", "std"),
+    [
+        ({"image_processor_type": "EfficientNetImageProcessor"}, 0.0625),
+        ({"include_top": True}, 0.0625),
+        ({"image_processor_type": "EfficientNetImageProcessor", "include_top": False}, 0.25),
+    ],
+)
+def test_what_is_divided_twice_by_the_deviation(tmp_path, library, settings, std):
+    preprocessing = make_backbone(folder(tmp_path, **settings)).preprocessing
+    assert (preprocessing.mean, preprocessing.std) == ((0.5,) * 3, (std,) * 3)
 
 
 def test_a_folder_that_does_not_normalize(tmp_path, library):
@@ -252,6 +266,10 @@ def test_a_folder_that_does_not_normalize(tmp_path, library):
         ({"resample": 9}, DataError, r"resample must be one of \[0, 1, 2, 3, 4, 5\], not 9"),
         ({"do_rescale": False}, DataError, "must scale pixels to 0 to 1"),
         ({"rescale_factor": 0.0078125}, DataError, "must scale pixels to 0 to 1"),
+        ({"rescale_offset": True}, DataError, "its rescale_offset moves them by -1"),
+        ({"do_flip_channel_order": True}, DataError, "wants blue before green and red.* from timm"),
+        ({"image_processor_type": "MobileViTImageProcessor"}, DataError, "wants blue before green and red"),
+        ({"feature_extractor_type": "MobileViTFeatureExtractor"}, DataError, "wants blue before green and red"),
         ({"size": {"longest_edge": 8}}, InputError, r"must name shortest_edge or height, not \['longest_edge'\]"),
     ],
 )

@@ -1,5 +1,7 @@
 """A module of one's own as a backbone: frozen and fine-tuned, cached by its weights, saved without its code."""
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
@@ -155,3 +157,13 @@ def test_a_data_set_of_features_takes_no_backbone():
     options = nb.TrainOptions(backbone=net())
     with pytest.raises(InputError, match="backbone=Net is for images"):
         nb.train(features, nb.make_split(features), n_bits=4, options=options)
+
+
+@pytest.mark.parametrize(("momentum", "is_warned_of"), [(0.997, True), (0.1, False), (None, False)])
+def test_norms_that_remember_the_last_batch_alone_are_warned_of(momentum, is_warned_of):
+    layers = (torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4, momentum=momentum), torch.nn.AdaptiveAvgPool2d(1))
+    module = torch.nn.Sequential(*layers, torch.nn.Flatten())
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        nb.backbone_of(module, image_size=SIZE)
+    assert [one.filename for one in caught if "momentum 0.997" in str(one.message)] == [__file__] * is_warned_of

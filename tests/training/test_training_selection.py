@@ -18,7 +18,7 @@ def test_the_epoch_that_is_best_on_validation_is_kept(run, method):
     model = run(method, epochs=5, learning_rate=0.02)
     scores = [epoch["validation_map"] for epoch in model.record["history"]]
     assert model.record["validation_map"] == max(scores)
-    assert model.record["selected_epoch"] == scores.index(max(scores)) + 1
+    assert model.record["selected_epoch"] == len(scores) - scores[::-1].index(max(scores))
 
 
 @pytest.mark.parametrize("select", ["validation", "last"])
@@ -51,9 +51,9 @@ def test_selection_and_last_differ_where_the_best_epoch_is_not_the_last(run, mon
     assert best.model_id != last.model_id
 
 
-def test_of_equal_scores_the_first_epoch_is_kept(run, monkeypatch):
+def test_of_equal_scores_the_last_epoch_is_kept(run, monkeypatch):
     monkeypatch.setattr(Trainer, "validation_map", lambda self: 0.0)
-    assert run("csq").record["selected_epoch"] == 1
+    assert run("csq").record["selected_epoch"] == 3
 
 
 def test_validation_is_looked_at_every_so_many_epochs_and_at_the_end(run):

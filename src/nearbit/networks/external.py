@@ -210,18 +210,31 @@ def _image_settings(source: str, folder: str) -> dict[str, Any]:
 
 
 def _hugging_face_preprocessing(settings: dict[str, Any]) -> Preprocessing:
+    kind = str(settings.get("image_processor_type") or settings.get("feature_extractor_type") or "").lower()
+    if settings.get("do_flip_channel_order", kind.startswith("mobilevit")):
+        raise DataError(
+            "preprocessor_config.json wants blue before green and red, and nearbit gives red first: take the network "
+            "from timm, whose weights want it so (timm:mobilevit_s, …)"
+        )
     resize = _side(settings.get("size", 224))
     cut = settings.get("do_center_crop") and settings.get("crop_size")
     size = _side(settings["crop_size"]) if cut else resize
     if settings.get("crop_pct") and size < WHOLE_FROM:
         resize = int(size / settings["crop_pct"])
+    if kind.startswith("levit"):
+        resize = int(resize * 256 / 224)
     mean, std = _normalization(settings)
+    if settings.get("include_top", kind.startswith("efficientnet")):
+        red, green, blue = std
+        std = (red * red, green * green, blue * blue)  # its processor divides twice
     return Preprocessing(size=size, resize=max(size, resize), mean=mean, std=std, interpolation=_filter(settings))
 
 
 def _normalization(settings: dict[str, Any]) -> tuple[Triple, Triple]:
     if not settings.get("do_rescale", True) or abs(255 * settings.get("rescale_factor", 1 / 255) - 1) > 1e-3:
         raise DataError("preprocessor_config.json must scale pixels to 0 to 1 (rescale_factor 1/255); it does not")
+    if settings.get("rescale_offset"):
+        raise DataError("preprocessor_config.json must scale pixels to 0 to 1, and its rescale_offset moves them by -1")
     if not settings.get("do_normalize", True):
         return (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
     try:

@@ -2,6 +2,7 @@
 
 import copy
 import hashlib
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,7 @@ def backbone_of(
     """
     if not isinstance(module, nn.Module):
         raise InputError(f"a backbone must be a torch module (torch.nn.Module), not {type(module).__name__}")
+    _warn_of_norms(module)
     kind = type(module)
     preprocessing = Preprocessing(
         size=image_size, resize=resize or image_size, mean=mean, std=std, interpolation=interpolation
@@ -73,6 +75,21 @@ def backbone_of(
         }
     )
     return backbone
+
+
+def _warn_of_norms(module: nn.Module) -> None:
+    momenta = [
+        layer.momentum
+        for layer in module.modules()
+        if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d) and layer.momentum
+    ]
+    if momenta and max(momenta) > 0.5:
+        warnings.warn(
+            f"batch normalisation of the module has momentum {max(momenta):g}, in torch the share of the last batch: a "
+            "network that is trained so is measured by that batch alone. Perhaps the number comes from TensorFlow: set "
+            "layer.momentum to 0.1 before training",
+            stacklevel=4,
+        )
 
 
 def probe_of(backbone: Backbone) -> list[float]:

@@ -31,7 +31,7 @@ from nearbit.training.context import RunContext
 from nearbit.training.criterion import Criterion
 from nearbit.training.distributed.centers import broadcast_centers
 from nearbit.training.distributed.class_means import ClassMeans
-from nearbit.training.inputs.batches import FeatureInputs, Positions, TrainingInputs, cut_batches
+from nearbit.training.inputs.batches import FEWEST, FeatureInputs, Positions, TrainingInputs, cut_batches
 from nearbit.training.learner import Learner, Stage
 from nearbit.training.seeds import generator, torch_seeded
 from nearbit.training.stepping import Stepper
@@ -122,7 +122,9 @@ class Trainer:
             return True
         if not self.patience or state.best is None or "validation_map" not in state.history[-1]:
             return False
-        return state.epoch - state.best.epoch >= self.patience
+        best = state.best.validation_map
+        gained = next(record["epoch"] for record in state.history if record.get("validation_map") == best)
+        return int(state.epoch - gained) >= self.patience
 
     @cached_property
     def _estimate(self) -> Estimate:
@@ -257,7 +259,7 @@ class Trainer:
         learner, rng = self.learner, generator(self.seed, "order", epoch)
         size, least = learner.schedule.batch_size, max(2, self.context.processes.count)
         if learner.method.batches is None:
-            return cut_batches(rng.permutation(len(self._labels)), size, least)
+            return cut_batches(rng.permutation(len(self._labels)), size, max(least, FEWEST))
         batches = learner.method.batches(self._labels, size, learner.method_options, rng)
         if not batches or min(map(len, batches)) < least:
             raise TrainingError(
@@ -359,7 +361,7 @@ class Trainer:
         if score is not None:
             record["validation_map"] = score
         known = state.best.validation_map if state.best is not None else None
-        better = score is not None and (known is None or score > known)
+        better = score is not None and (known is None or score >= known)
         chooses = self.criterion is not None and self.learner.method.needs_labels
         keeps_last = not chooses or self.context.options.select == "last"
         if last if keeps_last else better:
