@@ -88,7 +88,7 @@ def test_without_a_cache_it_is_the_same(planned):
 def test_of_its_epochs_the_best_by_cosine_is_kept(planned, tmp_path):
     record = stages_of(planned("itq", cache=tmp_path, epochs=4))[0].record["tuning"]
     scores = [epoch["validation_map"] for epoch in record["history"]]
-    assert record["selected_epoch"] == 1 + int(np.argmax(scores))
+    assert record["selected_epoch"] == len(scores) - int(np.argmax(scores[::-1]))
     last = stages_of(planned("itq", cache=tmp_path, epochs=4, select="last"))[0].record["tuning"]
     assert last["selected_epoch"] == 4
     assert [epoch["loss"] for epoch in last["history"]] == [epoch["loss"] for epoch in record["history"]]

@@ -267,7 +267,7 @@ def _trained(run: "AnyRun", checkpoint: Path, tensorboard: Path | None, progress
 def printing_callbacks(tensorboard: Path | None, progress: Progress = silent) -> Iterator["Callbacks"]:
     """Tell people when training goes on from a checkpoint and how long it takes, and TensorBoard of every epoch.
 
-    Bars say which epoch is the best so far by validation, the earliest of equals.
+    Bars say which epoch is the best so far by validation, the last of equals, which is kept.
     """
     from nearbit.training import Callbacks
     from nearbit.training.tensorboard import scalars_in
@@ -289,7 +289,7 @@ def printing_callbacks(tensorboard: Path | None, progress: Progress = silent) ->
         if name not in words:
             words[name] = f"best since epoch {gone_on.pop()}" if gone_on else "best so far"
         score = figures.get("validation_map")
-        if score is not None and (name not in best or score > best[name][0]):
+        if score is not None and (name not in best or score >= best[name][0]):
             best[name] = score, figures["epoch"]
         if isinstance(progress, Bars):
             progress.note = f"{words[name]}: mAP {best[name][0]:.4f}, epoch {best[name][1]}" if name in best else ""
