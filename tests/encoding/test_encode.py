@@ -353,7 +353,7 @@ def test_a_network_comes_back_from_a_device_whatever_happens():
 def is_rounded():
     """Whether torch rounds convolutions on GPUs, by the switch that it has."""
     cudnn = torch.backends.cudnn
-    return cudnn.conv.fp32_precision != "ieee" if hasattr(cudnn, "conv") else cudnn.allow_tf32
+    return cudnn.conv.fp32_precision == "tf32" if hasattr(cudnn, "conv") else cudnn.allow_tf32
 
 
 def test_convolutions_are_whole_on_a_gpu_until_the_last_block_ends():
@@ -367,6 +367,16 @@ def test_convolutions_are_whole_on_a_gpu_until_the_last_block_ends():
     assert not is_rounded()
     second.__exit__(None, None, None)
     assert is_rounded() == before
+
+
+def test_a_module_may_ask_for_switches_of_its_own_meanwhile():
+    before = torch.backends.cudnn.allow_tf32
+    with whole_floats(torch.device("cuda")):
+        assert torch.backends.cudnn.allow_tf32 is False
+        with torch.backends.cudnn.flags(enabled=False):
+            assert not torch.backends.cudnn.enabled
+        assert not is_rounded()
+    assert torch.backends.cudnn.allow_tf32 == before
 
 
 @pytest.mark.skipif(not hasattr(torch.backends.cudnn, "conv"), reason="this torch has no such switch")

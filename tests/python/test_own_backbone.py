@@ -160,10 +160,12 @@ def test_a_data_set_of_features_takes_no_backbone():
 
 
 @pytest.mark.parametrize(("momentum", "is_warned_of"), [(0.997, True), (0.1, False), (None, False)])
-def test_norms_that_remember_the_last_batch_alone_are_warned_of(momentum, is_warned_of):
+def test_norms_that_remember_the_last_batch_alone_are_warned_of_where_they_are_trained(momentum, is_warned_of):
     layers = (torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4, momentum=momentum), torch.nn.AdaptiveAvgPool2d(1))
-    module = torch.nn.Sequential(*layers, torch.nn.Flatten())
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        nb.backbone_of(module, image_size=SIZE)
-    assert [one.filename for one in caught if "momentum 0.997" in str(one.message)] == [__file__] * is_warned_of
+    backbone = nb.backbone_of(torch.nn.Sequential(*layers, torch.nn.Flatten()), image_size=SIZE)
+    for regime in ("fine-tuned", "frozen"):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            trained(backbone, regime=regime)
+        about = [one for one in caught if "momentum 0.997" in str(one.message)]
+        assert len(about) == (is_warned_of and regime == "fine-tuned")

@@ -37,6 +37,15 @@ def test_callbacks_hear_of_every_epoch_what_the_record_holds(run):
     assert told.resumed == []
 
 
+def test_what_a_callback_makes_of_its_figures_changes_no_record_and_no_end(run):
+    undisturbed = run("csq", epochs=6, patience=1)
+    spoilt = run("csq", epochs=6, patience=1, callbacks=Callbacks(epoch=lambda name, figures: figures.clear()))
+    assert spoilt.model_id == undisturbed.model_id
+    assert [epoch["loss"] for epoch in spoilt.record["history"]] == [
+        epoch["loss"] for epoch in undisturbed.record["history"]
+    ]
+
+
 def test_callbacks_hear_of_every_network_by_name(run):
     told = Told()
     run("shc", "frozen", epochs=1, seed=77, callbacks=told.callbacks)  # no other test has its classifier in the cache

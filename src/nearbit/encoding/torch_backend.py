@@ -6,7 +6,7 @@ How images are read ahead and rows cached, whatever computes them, is in `nearbi
 import re
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from typing import Any, final
 
@@ -101,40 +101,52 @@ def moved(values: Tensor, device: torch.device) -> Tensor:
     return values.pin_memory().to(device, non_blocking=True)
 
 
+_Switches = list[tuple[Any, str, Any]]
+"""Switches of torch: whose, by what name, and set to what."""
+
+
 @final
 class _WholeFloats:
-    """Convolutions on GPUs in whole float32 as long as anybody needs them so: a switch that all threads share."""
+    """Convolutions on GPUs in whole float32 as long as anybody needs them so: switches that all threads share."""
 
     def __init__(self) -> None:
         self._lock, self._needed = threading.Lock(), 0
-        self._before: str | bool = False
+        self._before: _Switches = []
 
     def begin(self) -> None:
         with self._lock:
             if not self._needed:
-                self._before = self._set(None)
+                wanted = _whole_switches()
+                self._before = [(owner, name, getattr(owner, name)) for owner, name, _ in wanted]
+                _set(wanted)
             self._needed += 1
 
     def end(self) -> None:
         with self._lock:
             self._needed -= 1
             if not self._needed:
-                self._set(self._before)
+                _set(self._before)
 
-    def _set(self, value: str | bool | None) -> str | bool:
-        """Set torch's switch, for None to whole float32, and return what it was.
 
-        From 2.9 on torch has one of convolutions alone, and the older one is deprecated.
-        """
-        cudnn: Any = torch.backends.cudnn
-        owner, name, whole = (
-            (cudnn.conv, "fp32_precision", "ieee")
-            if hasattr(getattr(cudnn, "conv", None), "fp32_precision")
-            else (cudnn, "allow_tf32", False)
-        )
-        before: str | bool = getattr(owner, name)
-        setattr(owner, name, whole if value is None else value)
-        return before
+def _whole_switches() -> _Switches:
+    """Return torch's switches as whole float32 has them: one for all of cuDNN, and from 2.9 on one for each operation.
+
+    They are to agree, since torch refuses to read the first one otherwise; where it refuses already, that one is left.
+    """
+    cudnn: Any = torch.backends.cudnn
+    switches: _Switches = []
+    with suppress(RuntimeError):
+        getattr(cudnn, "allow_tf32")  # noqa: B009 - whether it can be read
+        switches.append((cudnn, "allow_tf32", False))
+    for name in ("conv", "rnn"):
+        if hasattr(getattr(cudnn, name, None), "fp32_precision"):
+            switches.append((getattr(cudnn, name), "fp32_precision", "ieee"))
+    return switches
+
+
+def _set(switches: _Switches) -> None:
+    for owner, name, value in switches:
+        setattr(owner, name, value)
 
 
 _WHOLE_FLOATS = _WholeFloats()

@@ -22,6 +22,8 @@ WHOLE_FROM = 384
 """From this size on, image processors that name a `crop_pct` show the whole image."""
 SHARED = ("clip", "siglip", "chinese_clip", "metaclip_2")
 """Types of models of images and text whose features lie in one space; the image part is taken with its projection."""
+MOST_OF_A_BATCH = 0.5
+"""A momentum of batch normalisation above it is no share of a batch that anybody means."""
 BATCH_NORM_MOMENTUM = 0.1
 """The share of a batch in what batch normalisation remembers, torch's own: in place of the .99 to .9997 that MobileNets
 and EfficientNets of transformers have, which were shares of the past in TensorFlow. With them a network that is trained
@@ -176,7 +178,7 @@ def _image_backbone(model: nn.Module, config: dict[str, Any]) -> nn.Module:
         else HuggingFaceBackbone(getattr(model, "vision_model", model))
     )
     for layer in module.modules():
-        if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d) and (layer.momentum or 0) > 0.5:
+        if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d) and (layer.momentum or 0) > MOST_OF_A_BATCH:
             layer.momentum, module.has_other_norms = BATCH_NORM_MOMENTUM, True
     return module
 
@@ -213,18 +215,18 @@ def _hugging_face_preprocessing(settings: dict[str, Any]) -> Preprocessing:
     kind = str(settings.get("image_processor_type") or settings.get("feature_extractor_type") or "").lower()
     if settings.get("do_flip_channel_order", kind.startswith("mobilevit")):
         raise DataError(
-            "preprocessor_config.json wants blue before green and red, and nearbit gives red first: take the network "
-            "from timm, whose weights want it so (timm:mobilevit_s, …)"
+            "preprocessor_config.json wants blue before green and red, and nearbit gives red first: take another "
+            "backbone, perhaps a like one of timm's"
         )
     resize = _side(settings.get("size", 224))
     cut = settings.get("do_center_crop") and settings.get("crop_size")
     size = _side(settings["crop_size"]) if cut else resize
     if settings.get("crop_pct") and size < WHOLE_FROM:
         resize = int(size / settings["crop_pct"])
-    if kind.startswith("levit"):
+    if kind.startswith("levit") and "height" not in str(settings.get("size")):
         resize = int(resize * 256 / 224)
     mean, std = _normalization(settings)
-    if settings.get("include_top", kind.startswith("efficientnet")):
+    if kind.startswith("efficientnet") and settings.get("include_top", True):
         red, green, blue = std
         std = (red * red, green * green, blue * blue)  # its processor divides twice
     return Preprocessing(size=size, resize=max(size, resize), mean=mean, std=std, interpolation=_filter(settings))

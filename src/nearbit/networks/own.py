@@ -14,6 +14,7 @@ from nearbit.encoding.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preproce
 from nearbit.errors import BundleError, InputError
 from nearbit.keywords import suggesting
 from nearbit.networks.backbones import OWN, Backbone, BackboneSpec, measured_backbone
+from nearbit.networks.external import MOST_OF_A_BATCH
 
 PROBED = 32
 """So many features of one drawn image tell a module from another of equal weights."""
@@ -54,7 +55,6 @@ def backbone_of(
     """
     if not isinstance(module, nn.Module):
         raise InputError(f"a backbone must be a torch module (torch.nn.Module), not {type(module).__name__}")
-    _warn_of_norms(module)
     kind = type(module)
     preprocessing = Preprocessing(
         size=image_size, resize=resize or image_size, mean=mean, std=std, interpolation=interpolation
@@ -77,18 +77,19 @@ def backbone_of(
     return backbone
 
 
-def _warn_of_norms(module: nn.Module) -> None:
+def warn_of_norms(module: nn.Module) -> None:
+    """Warn of a module that is about to be trained, and whose batch normalisation remembers the last batch alone."""
     momenta = [
         layer.momentum
         for layer in module.modules()
         if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d) and layer.momentum
     ]
-    if momenta and max(momenta) > 0.5:
+    if momenta and max(momenta) > MOST_OF_A_BATCH:
         warnings.warn(
             f"batch normalisation of the module has momentum {max(momenta):g}, in torch the share of the last batch: a "
             "network that is trained so is measured by that batch alone. Perhaps the number comes from TensorFlow: set "
             "layer.momentum to 0.1 before training",
-            stacklevel=4,
+            stacklevel=2,
         )
 
 

@@ -81,6 +81,14 @@ class TrainState:
     history: list[dict[str, Any]] = field(default_factory=list)
     scaler: dict[str, Any] = field(default_factory=dict)
 
+    def last_gain(self) -> int:
+        """Return the first epoch whose validation figure is that of the best; 0 where none was validated."""
+        best = None if self.best is None else self.best.validation_map
+        found = (
+            record["epoch"] for record in self.history if best is not None and record.get("validation_map") == best
+        )
+        return int(next(found, 0))
+
 
 def copy_weights(module: nn.Module) -> dict[str, Tensor]:
     """Return a copy of a module's weights and buffers, on the CPU."""

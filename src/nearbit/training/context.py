@@ -23,7 +23,9 @@ from nearbit.methods import Regime
 from nearbit.metrics.kept import images_per_class
 from nearbit.model.seen import NONE_SEEN, SeenImages, seen_in
 from nearbit.networks import Backbone, HashNetwork, Head, HeadKind
+from nearbit.networks.backbones import OWN
 from nearbit.networks.external import BATCH_NORM_MOMENTUM
+from nearbit.networks.own import warn_of_norms
 from nearbit.progress import Progress, silent
 from nearbit.training.compiling import check_compiler
 from nearbit.training.criterion import Criterion, is_trained_on, searched_by_validation
@@ -86,6 +88,8 @@ class RunContext:
         self.regime: Regime = resolve_regime(options, pretrained=self.backbone.spec.pretrained)
         if self.regime == "fine-tuned" and not any(True for _ in self.backbone.parameters()):
             raise _nothing_to_train(self.backbone.spec.name, options)
+        if self.regime != "frozen" and self.backbone.spec.name.startswith(OWN):
+            warn_of_norms(self.backbone.module)
         check_augmentation(options, self.regime)
         if options.compile:
             _check_compile(self.processes, self.device)

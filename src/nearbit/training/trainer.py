@@ -31,7 +31,7 @@ from nearbit.training.context import RunContext
 from nearbit.training.criterion import Criterion
 from nearbit.training.distributed.centers import broadcast_centers
 from nearbit.training.distributed.class_means import ClassMeans
-from nearbit.training.inputs.batches import FEWEST, FeatureInputs, Positions, TrainingInputs, cut_batches
+from nearbit.training.inputs.batches import FeatureInputs, Positions, TrainingInputs, cut_batches
 from nearbit.training.learner import Learner, Stage
 from nearbit.training.seeds import generator, torch_seeded
 from nearbit.training.stepping import Stepper
@@ -122,9 +122,7 @@ class Trainer:
             return True
         if not self.patience or state.best is None or "validation_map" not in state.history[-1]:
             return False
-        best = state.best.validation_map
-        gained = next(record["epoch"] for record in state.history if record.get("validation_map") == best)
-        return int(state.epoch - gained) >= self.patience
+        return state.epoch - state.last_gain() >= self.patience
 
     @cached_property
     def _estimate(self) -> Estimate:
@@ -227,7 +225,7 @@ class Trainer:
         self._keep_best(state, kept, record)
         record["seconds"] = round(time.monotonic() - began, 3)
         state.history.append(record)
-        self.stage.callbacks.epoch(self.stage.name, record)
+        self.stage.callbacks.epoch(self.stage.name, dict(record))
 
     def _get_ready(self, epoch: int) -> None:
         """Let all that has a state of its own know that an epoch begins."""
@@ -259,7 +257,7 @@ class Trainer:
         learner, rng = self.learner, generator(self.seed, "order", epoch)
         size, least = learner.schedule.batch_size, max(2, self.context.processes.count)
         if learner.method.batches is None:
-            return cut_batches(rng.permutation(len(self._labels)), size, max(least, FEWEST))
+            return cut_batches(rng.permutation(len(self._labels)), size, least)
         batches = learner.method.batches(self._labels, size, learner.method_options, rng)
         if not batches or min(map(len, batches)) < least:
             raise TrainingError(

@@ -39,10 +39,6 @@ class TrainingInputs(Protocol):
         ...
 
 
-FEWEST = 4
-"""Images of a batch at the end of an epoch: of fewer, batch normalisation remembers what says little of the others."""
-
-
 def cut_batches(order: Positions, batch_size: int, least: int = 2) -> list[Positions]:
     """Cut an order into batches; a last one of fewer than `least` images joins the one before.
 
