@@ -40,22 +40,25 @@ from torch import Tensor, nn
 
 import nearbit as nb
 from nearbit.centers import random_signs
-from nearbit.datasets import Dataset, Split, load_dataset
+from nearbit.datasets import Dataset, load_dataset
 from nearbit.encoding.preprocessing import Preprocessing
 from nearbit.encoding.torch_backend import find_device
 from nearbit.losses import central_similarity, quantization
 from nearbit.networks import make_backbone
 from nearbit.training import Callbacks, TrainOptions
+from training import all_of
 
 N_BITS = 32
-WAYS = (
-    "bare step",
-    "bare loop",
-    "nearbit, threads",
-    "nearbit, processes",
-    "nearbit, decoded once",
-    "nearbit, decoded once, compiled",
-)
+KEPT_MB = 8000
+"""Megabytes of decoded images that are kept where they are decoded once."""
+OURS: dict[str, dict[str, Any]] = {
+    "nearbit, threads": {"workers": 0},
+    "nearbit, processes": {},
+    "nearbit, decoded once": {"keep_decoded": KEPT_MB},
+    "nearbit, decoded once, compiled": {"keep_decoded": KEPT_MB, "compile": True},
+}
+"""Ways of training by nearbit: what each changes of the options."""
+WAYS = ("bare step", "bare loop", *OURS)
 WARM_UP = 2
 
 
@@ -204,21 +207,9 @@ def bare_loop(training: BareTraining, images: BareImages, batch: int, n_workers:
 
 def ours(dataset: Dataset, options: TrainOptions, cache: Path) -> list[float]:
     """Return when each epoch of `nearbit.train` ended, the beginning first."""
-    none = np.empty(0, np.int64)
-    split = Split(
-        train=np.arange(len(dataset)),
-        validation=none,
-        query=none,
-        database=none,
-        dataset=dataset.name,
-        recipe={},
-        digests=dataset.digests,
-        keys=dataset.keys,
-        fingerprint=dataset.fingerprint,
-    )
     ended = [time.monotonic()]
     after = Callbacks(epoch=lambda name, figures: ended.append(time.monotonic()))
-    nb.train(dataset, split, method="csq", n_bits=N_BITS, options=options, cache=cache, callbacks=after)
+    nb.train(dataset, all_of(dataset), method="csq", n_bits=N_BITS, options=options, cache=cache, callbacks=after)
     return ended
 
 
@@ -266,19 +257,13 @@ def compared(backbone: str, given: argparse.Namespace, folder: Path, device: tor
         keep_decoded=0,
         device=given.device,
     )
-    options = {
-        "nearbit, threads": replace(usual, workers=0),
-        "nearbit, processes": usual,
-        "nearbit, decoded once": replace(usual, keep_decoded=given.keep),
-        "nearbit, decoded once, compiled": replace(usual, keep_decoded=given.keep, compile=True),
-    }
     bare = partial(BareTraining, backbone, given.size, n_classes, device)
     runs: dict[str, Callable[[], list[float]]] = {
         "bare step": lambda: bare_step(bare(), given.batch, given.size, n_classes, n_steps, epochs),
         "bare loop": lambda: bare_loop(bare(), images, given.batch, given.workers, epochs),
     }
-    for name, one in options.items():
-        runs[name] = partial(ours, dataset, one, folder.parent / "cache")
+    for name, changed in OURS.items():
+        runs[name] = partial(ours, dataset, replace(usual, **changed), folder.parent / "cache")
     whole = n_steps * given.batch
     n_images = {name: whole if name.startswith("bare") else len(dataset) for name in runs}
     shown = backbone.partition(":")[0] + ":" + Path(backbone).name if ":" in backbone else backbone
@@ -298,7 +283,6 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--epochs", type=int, default=3, help="That count, after two that do not.")
     parser.add_argument("--workers", type=int, default=max(1, (os.cpu_count() or 1) - 2))
-    parser.add_argument("--keep", type=int, default=8000, help="Megabytes of decoded images.")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--ways", nargs="+", choices=WAYS, help="Only these, by their names.")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/gpu.json"))

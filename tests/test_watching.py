@@ -344,10 +344,10 @@ def test_following_goes_on_over_a_folder_that_comes_back(monkeypatch):
     def told(found):
         looks.append(found)
         if not steps:
-            raise EndedError
+            raise EndedError("no step left")
         steps.pop(0)()
 
-    with pytest.raises(EndedError):
+    with pytest.raises(EndedError, match="no step left"):
         follow(follower(), told, polls=True)
     assert [look.done.unchanged if look.done else look.trouble[:14] for look in looks] == [
         0,

@@ -4,7 +4,6 @@ import os
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -17,7 +16,7 @@ from nearbit.codes import pack, signs_of
 from nearbit.datasets import ArrayImages
 from nearbit.encoding import pipeline, torch_backend
 from nearbit.encoding.pipeline import EncodeRequest, decoded_chunks, plain_reader
-from nearbit.encoding.torch_backend import encode_images, find_device, placed, whole_floats
+from nearbit.encoding.torch_backend import encode_images
 from nearbit.errors import ImageError, InputError
 from tiny_data import tiny_dataset, tiny_labels, tiny_pixels
 
@@ -315,89 +314,6 @@ def test_a_reader_takes_the_place_of_the_plain_one(model):
         model.network, model.preprocessing, job, device=torch.device("cpu"), reader=lambda row: plain(1 - row)
     )
     assert np.allclose(swapped.outputs, one_by_one(model, PIXELS[[1, 0]]), atol=1e-4)
-
-
-def test_devices_by_name():
-    assert find_device("cpu") == torch.device("cpu")
-    assert find_device("auto").type in ("cpu", "cuda", "mps")
-    for name in ("cuda:99", "quantum", ""):
-        with pytest.raises(InputError, match=f"device '{name}' is not there .*take auto, cpu"):
-            find_device(name)
-
-
-class Moves(torch.nn.Linear):
-    """A layer that says it moves."""
-
-    def __init__(self, *, too_large=False):
-        super().__init__(2, 2)
-        self.seen, self.too_large = [], too_large
-
-    def to(self, device):
-        self.seen.append(device.type)
-        if self.too_large and device.type == "meta":
-            raise torch.OutOfMemoryError
-        return self
-
-
-def test_a_network_comes_back_from_a_device_whatever_happens():
-    layer = Moves()
-    with pytest.raises(KeyboardInterrupt), placed(layer, torch.device("meta")):
-        raise KeyboardInterrupt
-    assert layer.seen == ["meta", "cpu"]
-    layer = Moves(too_large=True)
-    with pytest.raises(InputError, match="too little memory for the network"), placed(layer, torch.device("meta")):
-        pass
-    assert layer.seen == ["meta", "cpu"]
-
-
-def is_rounded():
-    """Whether torch rounds convolutions on GPUs, by the switch that it has."""
-    cudnn = torch.backends.cudnn
-    return cudnn.conv.fp32_precision == "tf32" if hasattr(cudnn, "conv") else cudnn.allow_tf32
-
-
-def test_convolutions_are_whole_on_a_gpu_until_the_last_block_ends():
-    gpu, before = torch.device("cuda"), is_rounded()
-    with whole_floats(torch.device("cpu")):
-        assert is_rounded() == before
-    first, second = whole_floats(gpu), whole_floats(gpu)
-    with first:
-        second.__enter__()
-        assert not is_rounded()
-    assert not is_rounded()
-    second.__exit__(None, None, None)
-    assert is_rounded() == before
-
-
-def test_a_module_may_ask_for_switches_of_its_own_meanwhile():
-    before = torch.backends.cudnn.allow_tf32
-    with whole_floats(torch.device("cuda")):
-        assert torch.backends.cudnn.allow_tf32 is False
-        with torch.backends.cudnn.flags(enabled=False):
-            assert not torch.backends.cudnn.enabled
-        assert not is_rounded()
-    assert torch.backends.cudnn.allow_tf32 == before
-
-
-@pytest.mark.skipif(not hasattr(torch.backends.cudnn, "conv"), reason="this torch has no such switch")
-@pytest.mark.parametrize("asked", ["tf32", "ieee"])
-def test_convolutions_are_whole_whatever_was_asked_for_before(asked):
-    convolutions = torch.backends.cudnn.conv
-    before = convolutions.fp32_precision
-    try:
-        convolutions.fp32_precision = asked
-        with whole_floats(torch.device("cuda")):
-            assert convolutions.fp32_precision == "ieee"
-        assert convolutions.fp32_precision == asked
-    finally:
-        convolutions.fp32_precision = before
-
-
-def test_batches_run_in_whole_floats(monkeypatch):
-    asked = []
-    monkeypatch.setattr(torch_backend, "whole_floats", lambda device: asked.append(device) or nullcontext())
-    torch_backend.run_batches(torch.nn.Flatten(), PIXELS[:3], torch.device("cpu"))
-    assert asked == [torch.device("cpu")]
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")

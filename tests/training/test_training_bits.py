@@ -95,11 +95,11 @@ def test_what_was_interrupted_goes_on_from_checkpoints_in_the_cache(frozen, feat
         given.append(checkpoint)
         (checkpoint / "of an epoch").touch()
         if len(given) == 3:
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt("pressed")
         return train(run, checkpoint, *more)
 
     monkeypatch.setattr(TrainingRun, "train", interrupted)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match="pressed"):
         length_curve(dataset, tiny_split(dataset), [2, 3, 4], method=method, options=options, cache=feature_cache)
     folder = feature_cache / "checkpoints"
     assert {path.relative_to(folder).parts[0] for path in given} == {path.name for path in folder.iterdir()}

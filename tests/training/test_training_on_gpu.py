@@ -73,10 +73,10 @@ def test_an_interrupted_training_goes_on(run, device, tmp_path, monkeypatch):
 
     def end(name, figures):
         if figures["epoch"] == 3:
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt("pressed")
 
     heard = []
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match="pressed"):
         run("crh", epochs=4, device=device, checkpoint=tmp_path, callbacks=Callbacks(epoch=end))
     resumed = Callbacks(resumed=lambda stage, done, epochs: heard.append((done, epochs)))
     model = run("crh", epochs=4, device=device, checkpoint=tmp_path, callbacks=resumed)

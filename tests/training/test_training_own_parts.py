@@ -14,6 +14,7 @@ from nearbit.errors import BundleError, InputError
 from nearbit.files.writing import write_json
 from nearbit.model.bundle import load_model
 from nearbit.model.manifest import with_digest
+from nearbit.networks import backbone_of
 from nearbit.training import TrainOptions, trainer
 from nearbit.training.terms.index_term import IndexTerm
 from tiny_data import tiny_dataset, tiny_split
@@ -48,8 +49,9 @@ def test_a_module_whose_weights_have_channels_last_resumes(run, tmp_path, optimi
     torch.manual_seed(0)
     layers = (torch.nn.Conv2d(3, 8, 3, padding=1), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(2), torch.nn.Flatten())
     module = torch.nn.Sequential(*layers).to(memory_format=torch.channels_last)
-    given = {"backbone": module, "optimizer": optimizer, "learning_rate": 0.001}
-    assert_resumes(run, tmp_path, "csq", "scratch", **given)
+    backbone = backbone_of(module, image_size=8, pretrained=False)
+    given = {"backbone": backbone, "optimizer": optimizer, "learning_rate": 0.001}
+    assert assert_resumes(run, tmp_path, "csq", "scratch", **given).record["regime"] == "scratch"
 
 
 @pytest.mark.parametrize("surrogate", ["joint", "alternating", "random", "independent"])

@@ -2,6 +2,7 @@
 
 import warnings
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -228,6 +229,26 @@ def test_whether_images_are_mirrored_is_in_a_key_where_the_data_set_decides_it(f
     ]
     assert (plans[0].key() != plans[1].key()) == is_other
     assert (plans[0].context.key(stage="committee") != plans[1].context.key(stage="committee")) == is_other
+
+
+def test_what_takes_long_to_write_is_written_less_often(run, tmp_path, monkeypatch):
+    clock, saved, epoch, save = [0.0], [], trainer.Trainer._epoch, trainer.save_checkpoint
+
+    def of_eleven_seconds(self, state, stepper):
+        epoch(self, state, stepper)
+        clock[0] += 11
+
+    def of_two_seconds(path, key, trained, state):
+        save(path, key, trained, state)
+        saved.append(state.epoch)
+        clock[0] += 2
+
+    monkeypatch.setattr(trainer, "CHECKPOINT_SECONDS", 10.0)
+    monkeypatch.setattr(trainer, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr(trainer.Trainer, "_epoch", of_eleven_seconds)
+    monkeypatch.setattr(trainer, "save_checkpoint", of_two_seconds)
+    run("csq", epochs=10, checkpoint=tmp_path)
+    assert saved == [1, 5, 9, 10], "after 10 seconds, then each 40, and at the end"
 
 
 def test_checkpoints_that_cannot_be_removed_are_no_error_of_a_run_that_is_done(tmp_path, monkeypatch):

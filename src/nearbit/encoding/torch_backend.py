@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib.metadata import version
-from typing import Any, final
+from typing import Any, NamedTuple, final
 
 import numpy as np
 import numpy.typing as npt
@@ -82,13 +82,18 @@ def enough_memory(what: str) -> Iterator[None]:
         raise InputError(f"the device has too little memory for {what}") from error
 
 
+def put_on(module: nn.Module, device: torch.device) -> None:
+    """Move a module to a device; raise `InputError` where that has too little memory."""
+    with enough_memory("the network; take another --device, such as cpu"):
+        module.to(device)
+
+
 @contextmanager
 def placed(module: nn.Module, device: torch.device) -> Iterator[None]:
     """Have a module on a device within the block, and where it was after it, whatever happens; one thread at a time."""
     before = next((value.device for value in [*module.parameters(), *module.buffers()]), device)
     try:
-        with enough_memory("the network; take another --device, such as cpu"):
-            module.to(device)
+        put_on(module, device)
         yield
     finally:
         module.to(before)
@@ -101,8 +106,13 @@ def moved(values: Tensor, device: torch.device) -> Tensor:
     return values.pin_memory().to(device, non_blocking=True)
 
 
-_Switches = list[tuple[Any, str, Any]]
-"""Switches of torch: whose, by what name, and set to what."""
+class _Switch(NamedTuple):
+    """A switch of torch: whose it is, its name, what it is set to now, and what it is for whole float32."""
+
+    owner: Any
+    name: str
+    before: Any
+    whole: Any
 
 
 @final
@@ -111,42 +121,38 @@ class _WholeFloats:
 
     def __init__(self) -> None:
         self._lock, self._needed = threading.Lock(), 0
-        self._before: _Switches = []
+        self._switches: list[_Switch] = []
 
     def begin(self) -> None:
         with self._lock:
             if not self._needed:
-                wanted = _whole_switches()
-                self._before = [(owner, name, getattr(owner, name)) for owner, name, _ in wanted]
-                _set(wanted)
+                self._switches = _switches()
+                for one in self._switches:
+                    setattr(one.owner, one.name, one.whole)
             self._needed += 1
 
     def end(self) -> None:
         with self._lock:
             self._needed -= 1
             if not self._needed:
-                _set(self._before)
+                for one in self._switches:
+                    setattr(one.owner, one.name, one.before)
 
 
-def _whole_switches() -> _Switches:
-    """Return torch's switches as whole float32 has them: one for all of cuDNN, and from 2.9 on one for each operation.
+def _switches() -> list[_Switch]:
+    """Return torch's switches: one for all of cuDNN, and from 2.9 on one for each operation.
 
     They are to agree, since torch refuses to read the first one otherwise; where it refuses already, that one is left.
     """
     cudnn: Any = torch.backends.cudnn
-    switches: _Switches = []
+    found = []
     with suppress(RuntimeError):
-        getattr(cudnn, "allow_tf32")  # noqa: B009 - whether it can be read
-        switches.append((cudnn, "allow_tf32", False))
-    for name in ("conv", "rnn"):
-        if hasattr(getattr(cudnn, name, None), "fp32_precision"):
-            switches.append((getattr(cudnn, name), "fp32_precision", "ieee"))
-    return switches
-
-
-def _set(switches: _Switches) -> None:
-    for owner, name, value in switches:
-        setattr(owner, name, value)
+        found.append(_Switch(cudnn, "allow_tf32", cudnn.allow_tf32, False))
+    owners: list[Any] = [getattr(cudnn, name, None) for name in ("conv", "rnn")]
+    for owner in owners:
+        if hasattr(owner, "fp32_precision"):
+            found.append(_Switch(owner, "fp32_precision", owner.fp32_precision, "ieee"))
+    return found
 
 
 _WHOLE_FLOATS = _WholeFloats()

@@ -64,7 +64,7 @@ class TorchEncoder:
     def __init__(self, model: "Model", *, threads: int, device: str) -> None:
         self.model, self._threads, self._device = model, threads, device
         self._lock = threading.Lock()
-        put_on(model, device)
+        settle(model, device)
         self.n_bits, self.model_id, self.classes = model.n_bits, model.model_id, model.classes
         self.preprocessing = of_pixels(model.preprocessing, "a service that encodes images")
 
@@ -74,7 +74,7 @@ class TorchEncoder:
             return self.model.outputs(images, device=self._device)
 
 
-def put_on(model: "Model | OnnxModel", device: str) -> None:
+def settle(model: "Model | OnnxModel", device: str) -> None:
     """Move the network of a trained model to a device for good; an exported one has none that moves.
 
     Raises:
@@ -82,10 +82,9 @@ def put_on(model: "Model | OnnxModel", device: str) -> None:
     """
     network = getattr(model, "network", None)
     if network is not None:
-        from nearbit.encoding.torch_backend import enough_memory, find_device
+        from nearbit.encoding.torch_backend import find_device, put_on
 
-        with enough_memory("the network; take another --device, such as cpu"):
-            network.to(find_device(device))
+        put_on(network, find_device(device))
 
 
 @contextmanager

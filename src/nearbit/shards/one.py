@@ -63,7 +63,7 @@ def encoder_of(job: Job) -> Callable[[Shard], Encoded]:
 
 def _opened(job: Job) -> "Model | OnnxModel":
     """Return the model of a job: on the CPU a trained one's own network for ONNX Runtime, where it has one."""
-    from nearbit.model.load import load_any_model, load_for_queries, put_on
+    from nearbit.model.load import load_any_model, load_for_queries, settle
     from nearbit.model.manifest import EXPORTED, kind_of
 
     device = job.device
@@ -74,7 +74,7 @@ def _opened(job: Job) -> "Model | OnnxModel":
     model = load_for_queries(job.model, device="cpu") if device == "cpu" else load_any_model(job.model)
     if model.model_id != job.about.model_id:
         raise BundleError(f"{job.model} is another model than the one that encoding began with: put that back")
-    put_on(model, device)
+    settle(model, device)
     return model
 
 
