@@ -33,6 +33,7 @@ def rows_of(body, section):
 
 def test_a_card_holds_the_facts_of_the_folder(tmp_path):
     model = random_model()
+    model = replace(model, split=replace(model.split, recipe={"protocol": "given", "seed": 3}))
     model.record.update(validation_map=0.45678, dataset="tiny", schedule={"epochs": 7}, selected_epoch=5)
     model.save(tmp_path / "birds.model")
     header, body = header_and_body(card_of_folder(tmp_path / "birds.model"))
@@ -44,6 +45,7 @@ def test_a_card_holds_the_facts_of_the_folder(tmp_path):
     assert "Citation: " in body
     assert f"Split: `{model.split.hash}`" in body
     assert rows_of(body, "Training data") == {name: str(size) for name, size in model.split.sizes().items()}
+    assert rows_of(body, "Split")["protocol"] == "given"
     assert rows_of(body, "Training") == {
         "regime": "scratch", "epochs": "7", "selected epoch": "5", "seed": "0"
     }  # fmt: skip

@@ -57,6 +57,7 @@ def report(model: "Model", output: Path, errors: str | None, as_json: bool) -> N
         "epochs": record["schedule"]["epochs"],
         "epochs_trained": record.get("epochs_trained"),
         "validation_map": score,
+        "published": record.get("published"),
         "auto": record.get("auto"),
         "final": record.get("final"),
         "tuning": tuning_figures(record),
@@ -74,6 +75,7 @@ def report(model: "Model", output: Path, errors: str | None, as_json: bool) -> N
             f"epoch {about['selected_epoch']} of {about['epochs']}"
             + _about_end(record)
             + (f", validation mAP {score:.4f} (tie-aware)" if score is not None else ", no validation"),
+            *about_published(record),
             *about_choice(record, model.n_bits),
             *about_final(record),
             "next: "
@@ -89,6 +91,19 @@ def _about_end(record: dict[str, Any]) -> str:
     if not patience or trained == record["schedule"]["epochs"]:
         return ""
     return f" (ended after {trained}: no gain in {patience}, --patience)"
+
+
+def about_published(record: dict[str, Any]) -> list[str]:
+    """Return what a model's record says of the epoch that papers would report; none where it was not measured."""
+    published = record.get("published")
+    if published is None:
+        return []
+    own = published["query_map_of_selected"]
+    figure = "" if own is None else f", and this model's is {own:.4f}"
+    return [
+        f"queries: mAP {published['query_map']:.4f} at their best, epoch {published['epoch']}, which is how papers "
+        f"choose{figure} (tie-aware)"
+    ]
 
 
 def about_tuning(record: dict[str, Any]) -> list[str]:

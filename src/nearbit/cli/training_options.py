@@ -21,6 +21,7 @@ TRAINING = (
     "optimizer",
     "weight_decay",
     "backbone_factor",
+    "batch_norm",
     "select",
     "patience",
     "validate_against",
@@ -68,6 +69,14 @@ _OPTIONS = (
         "--backbone-factor",
         type=click.FloatRange(0),
         help="Learning rate of a backbone that is trained, relative to the head's. [default: the method's]",
+    ),
+    click.option(
+        "--batch-norm",
+        type=click.Choice(["auto", "fixed", "batch"]),
+        default="auto",
+        show_default=True,
+        help="What batch normalisation of a trained backbone goes by: the statistics of its pretrained weights "
+        "(fixed), or those of each batch; auto: fixed where pretrained weights are fine-tuned.",
     ),
     click.option(
         "--select",

@@ -9,8 +9,11 @@ from typing import Any
 
 from nearbit.centers import certify
 from nearbit.encoding.preprocessing import AnyInput, FeatureInput
+from nearbit.files.writing import write_whole
 from nearbit.methods import BASELINES, METHODS
+from nearbit.methods.presets import PRESETS
 from nearbit.model.bundle import Model, load_model
+from nearbit.model.hub import CARD
 from nearbit.model.manifest import TRAINED, read_manifest, regime_of
 from nearbit.names import counted
 
@@ -18,7 +21,7 @@ MOST_CLASSES = 200
 """Classes that a card names; of more it names the first ones and says how many there are."""
 
 MARKDOWN = re.compile(r"([\\`*_{}\[\]#|~$:@])")
-SCHEDULE = ("epochs", "batch_size", "learning_rate", "weight_decay", "clip_norm")
+SCHEDULE = ("epochs", "batch_size", "optimizer", "learning_rate", "backbone_factor", "weight_decay", "clip_norm")
 
 
 def card_of_folder(folder: str | Path) -> str:
@@ -26,6 +29,19 @@ def card_of_folder(folder: str | Path) -> str:
     path = Path(folder)
     model = load_model(path)
     return model_card(model, read_manifest(path, TRAINED)["files"], path.absolute().name)
+
+
+def write_card(folder: str | Path, output: Path | None = None) -> None:
+    """Write the card of a model folder, whole or not at all: to `output`, or as the README.md of the folder.
+
+    What stands there is replaced. See `load_model` for what is raised.
+    """
+    content = card_of_folder(folder).encode()
+
+    def write(aside: Path) -> None:
+        aside.write_bytes(content)
+
+    write_whole(Path(folder) / CARD if output is None else output, write)
 
 
 def model_card(model: Model, files: Mapping[str, str], name: str) -> str:
@@ -90,11 +106,12 @@ def _training_data(model: Model) -> Iterator[str]:
     if model.split is not None:
         sizes = model.split.sizes()
         yield from _table(("part", "images"), list(sizes.items()))
-        yield f"Split: `{model.split.hash}`"
-        yield ""
+        yield from (f"Split: `{model.split.hash}`", "")
     shown = [escaped(one) for one in model.classes[:MOST_CLASSES]]
     more = f", and {len(model.classes) - MOST_CLASSES} more" if len(model.classes) > MOST_CLASSES else ""
     yield from (f"{counted(len(model.classes), 'class', 'classes')}{': ' if shown else ''}{', '.join(shown)}{more}", "")
+    if model.split is not None:
+        yield from ("## Split", "", *_table(("what", "value"), list(model.split.recipe.items())))
 
 
 def _method(model: Model) -> Iterator[str]:
@@ -136,11 +153,18 @@ def _training(model: Model) -> Iterator[str]:
         ("backbone, before", _tuned(record.get("tuning"))),
         *((name.replace("_", " "), schedule.get(name)) for name in SCHEDULE),
         ("augmentation", options.get("augment")),
+        ("precision", record.get("precision")),
+        ("published recipe", options.get("preset")),
+        ("epoch chosen by", options.get("select")),
         ("selected epoch", record.get("selected_epoch")),
         ("seed", options.get("seed")),
         ("device", record.get("device")),
     ]
     yield from ("## Training", "", *_table(("what", "value"), [fact for fact in facts if fact[1] is not None]))
+    preset = PRESETS.get(str(options.get("preset")))
+    if preset is not None:
+        yield from (f"The recipe is of: {escaped(preset.citation)}. It differs:", "")
+        yield from (*(f"- {escaped(line)}" for line in preset.differs), "")
 
 
 def _tuned(tuning: Mapping[str, Any] | None) -> str | None:
@@ -168,6 +192,18 @@ def _figures(model: Model) -> Iterator[str]:
         yield f"Tie-aware mean average precision on validation: {float(score):.4f}. Validation images were the queries,"
         yield f"{_searched(model.record.get('validation_searched'))}. Choices made by this figure favour it;"
         yield "`nearbit evaluate` measures on images that training has not seen."
+    yield ""
+    yield from _published(model.record.get("published"))
+
+
+def _published(published: Mapping[str, Any] | None) -> Iterator[str]:
+    """Say which epoch papers would have reported, where it was measured."""
+    if published is None:
+        return
+    yield f"On the queries themselves the best epoch was {published['epoch']}, with a tie-aware mean average precision"
+    yield f"of {published['query_map']:.4f}: so papers choose, and such a figure favours itself."
+    if published["query_map_of_selected"] is not None:
+        yield f"The epoch that validation chose has {published['query_map_of_selected']:.4f} on them."
     yield ""
 
 

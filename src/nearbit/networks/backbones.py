@@ -4,7 +4,7 @@ import hashlib
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -48,14 +48,23 @@ class BackboneSpec:
     config: dict[str, Any]
 
 
+NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+"""Layers of batch normalisation."""
+
+
 class Backbone(nn.Module):
     """A feature extractor together with its preprocessing: uint8 pixels in, features out.
 
     With a `FeatureInput` in the place of a preprocessing nothing is extracted: features in, the same features out.
+
+    Attributes:
+        keeps_statistics: whether batch normalisation goes by what it remembers while the backbone is trained, too, and
+            remembers nothing new: its scales and offsets are trained, its means and variances are not.
     """
 
     mean: Tensor
     std: Tensor
+    keeps_statistics = False
 
     def __init__(self, module: nn.Module, preprocessing: AnyInput, spec: BackboneSpec) -> None:
         super().__init__()
@@ -76,6 +85,14 @@ class Backbone(nn.Module):
             images = images.contiguous(memory_format=torch.channels_last)
         features: Tensor = self.module(images)
         return features
+
+    def train(self, mode: bool = True) -> Self:
+        """Set the module into training or evaluation mode; batch normalisation that keeps its statistics stays."""
+        super().train(mode)
+        for layer in self.module.modules() if mode and self.keeps_statistics else ():
+            if isinstance(layer, NORMS):
+                layer.eval()
+        return self
 
     def fingerprint(self) -> str:
         """Return a SHA-256 over weights, configuration and preprocessing: equal fingerprints give equal features."""

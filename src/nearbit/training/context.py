@@ -36,6 +36,7 @@ from nearbit.training.inputs.feeding import PixelReader
 from nearbit.training.options import (
     TrainOptions,
     check_augmentation,
+    keeps_statistics,
     mirrors,
     resolve_precision,
     resolve_regime,
@@ -88,7 +89,8 @@ class RunContext:
         self.regime: Regime = resolve_regime(options, pretrained=self.backbone.spec.pretrained)
         if self.regime == "fine-tuned" and not any(True for _ in self.backbone.parameters()):
             raise _nothing_to_train(self.backbone.spec.name, options)
-        if self.regime != "frozen" and self.backbone.spec.name.startswith(OWN):
+        self._keeps_statistics = keeps_statistics(options, self.regime)
+        if self.regime != "frozen" and not self._keeps_statistics and self.backbone.spec.name.startswith(OWN):
             warn_of_norms(self.backbone.module)
         check_augmentation(options, self.regime)
         if options.compile:
@@ -129,6 +131,7 @@ class RunContext:
             }
             | ({} if self.way == "torch" else {"encoder": self.way})
             | ({} if self._mirrors_as_usual else {"mirror": False})
+            | ({"batch_norm": "fixed"} if self._keeps_statistics else {})
             | ({"batch_norm": BATCH_NORM_MOMENTUM} if self._trains_other_norms else {})
             | more
         )
@@ -136,7 +139,8 @@ class RunContext:
     @property
     def _trains_other_norms(self) -> bool:
         """Whether batch normalisation is trained whose momentum is another than its library gives it."""
-        return self.regime != "frozen" and bool(getattr(self.backbone.module, "has_other_norms", False))
+        trains = self.regime != "frozen" and not self._keeps_statistics
+        return trains and bool(getattr(self.backbone.module, "has_other_norms", False))
 
     @property
     def _mirrors_as_usual(self) -> bool:
@@ -169,6 +173,7 @@ class RunContext:
             "processes": self.processes.count,
             "threads": torch.get_num_threads(),
             "encoder": self.way,
+            "keeps_statistics": self._keeps_statistics,
         }
 
     def reference(self) -> dict[str, Any] | None:
@@ -197,6 +202,7 @@ class RunContext:
         """Return a network that is about to be trained: the start's backbone (a copy unless frozen), and a new head."""
         frozen = self.regime == "frozen"
         backbone = self.backbone if frozen else copy.deepcopy(self.backbone)
+        backbone.keeps_statistics = self._keeps_statistics
         with torch_seeded(self.options.seed, "head"):
             head = Head(
                 backbone.spec.feature_dim,
@@ -249,7 +255,8 @@ class RunContext:
             augment=self.options.augment != "none",
             mirror=mirrors(self.options, dataset_mirror=self.dataset.mirror),
         )
-        return PixelInputs(self.dataset, reader, self.parts, self.device, n_workers=self.options.workers, plain=plain)
+        parts = self.parts | {"query": self.split.query, "database": self.split.database}
+        return PixelInputs(self.dataset, reader, parts, self.device, n_workers=self.options.workers, plain=plain)
 
     def _searched(self) -> Positions:
         """Return which training images validation searches."""

@@ -1,5 +1,6 @@
 """What epochs, heads and methods are chosen by: the tie-aware mAP of validation images, asked as queries will be."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -54,6 +55,10 @@ class Criterion:
         if self.searched == "validation":
             return own
         return {"train": validation_database(len(self.train_labels), self.seed), **own}
+
+    def measured(self, outputs: Callable[[str, Positions], FloatRows]) -> float:
+        """Return `score` of what gives outputs float `(n, n_bits)` of images of a part, by position."""
+        return self.score({part: outputs(part, at) for part, at in self.positions().items()})
 
     def score(self, outputs: dict[str, FloatRows]) -> float:
         """Return the tie-aware mAP for outputs float `(n, n_bits)` of `positions`."""

@@ -16,12 +16,16 @@ from nearbit.networks import HEADS, Backbone, HeadKind
 
 Precision = Literal["float32", "bfloat16", "float16"]
 PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16", "float16")
-ADDED = ("candidate_weight", "radius_weight", "optimizer", "weight_decay", "backbone_factor", "preset", "compile")
+ADDED = (
+    "candidate_weight", "radius_weight", "optimizer", "weight_decay", "backbone_factor", "preset", "compile",
+    "published_selection", "batch_norm",
+)  # fmt: skip
 """Options that came later, and are left out of records where they do nothing: older runs keep their keys."""
 
 PATIENCE = 15
 """Epochs without a gain on validation after which training on images ends, where nothing else is said."""
 
+BATCH_NORMS = ("auto", "fixed", "batch")
 AUGMENTATIONS = ("auto", "none", "crop", "crop+mirror")
 
 
@@ -45,6 +49,9 @@ class TrainOptions:
         optimizer: "adam", "sgd" (Nesterov momentum .9) or "rmsprop"; its learning rate is not that of the others.
         weight_decay: of the optimizer.
         backbone_factor: the learning rate of a backbone that is trained, relative to the head's.
+        batch_norm: what batch normalisation of a backbone goes by while it is trained: "fixed", the means and variances
+            that came with its pretrained weights; "batch", those of each batch, which it then remembers; or "auto":
+            fixed where pretrained weights are fine-tuned. It is a matter of training alone.
         preset: the name of the published recipe that these options come from (`nearbit.methods.presets`), for the
             record.
         select: "validation" keeps the epoch that is best on validation, "last" trains to the end.
@@ -52,6 +59,8 @@ class TrainOptions:
             images go through the network, and 0 for a preset, and on frozen features, where all methods have the same
             number of steps.
         validate_every: epochs between two looks at validation.
+        published_selection: whether the queries are measured, too, whenever validation is looked at, and the epoch that
+            is best on them is recorded, which is what the papers report. It chooses nothing.
         validate_against: what validation images search: "train", the training images; "validation", themselves, each
             left out once; or "auto": themselves where less than half of the database is trained on.
         augment: "crop", "crop+mirror", "none", or "auto": both, without mirroring where that changes the meaning.
@@ -89,10 +98,12 @@ class TrainOptions:
     optimizer: Optimizer | None = None
     weight_decay: float | None = None
     backbone_factor: float | None = None
+    batch_norm: Literal["auto", "fixed", "batch"] = "auto"
     preset: str | None = None
     select: Literal["validation", "last"] = "validation"
     patience: int | None = None
     validate_every: int = 5
+    published_selection: bool = False
     validate_against: Literal["auto", "train", "validation"] = "auto"
     augment: str = "auto"
     views: int = 1
@@ -117,6 +128,7 @@ class TrainOptions:
         _among("head", self.head, ("auto", *HEADS))
         _among("select", self.select, ("validation", "last"))
         _among("validate_against", self.validate_against, ("auto", "train", "validation"))
+        _among("batch_norm", self.batch_norm, BATCH_NORMS)
         _among("augment", self.augment, AUGMENTATIONS)
         _among("precision", self.precision, ("auto", *PRECISIONS))
         for name in ("epochs", "batch_size", "hidden", "validate_every", "views", "image_size"):
@@ -178,11 +190,12 @@ class TrainOptions:
         )
         written = values | {"backbone": name, "weights": None if self.weights is None else self.weights.name}
         off = self.adversarial is None
+        usual = {one.name: one.default for one in fields(self) if one.name in (*ADDED, "patience")}
         return {
             name: value
             for name, value in written.items()
-            if (value or name not in ADDED) and name not in UNRECORDED and not (off and name.startswith("adversarial"))
-            if (name, value) != ("patience", None)
+            if name not in UNRECORDED and not (off and name.startswith("adversarial"))
+            if name not in usual or value != usual[name]
         }
 
 
@@ -216,6 +229,20 @@ def resolve_regime(options: TrainOptions, *, pretrained: bool) -> Regime:
     if options.regime in ("fine-tuned", "two-step"):
         return "fine-tuned" if pretrained else "scratch"
     return "frozen"
+
+
+def keeps_statistics(options: TrainOptions, regime: Regime) -> bool:
+    """Tell whether batch normalisation of the backbone keeps its means and variances while it is trained.
+
+    Raises:
+        InputError: it is to, and has none, since its weights are random.
+    """
+    if options.batch_norm == "fixed" and regime == "scratch":
+        raise InputError(
+            "batch normalisation of a network with random weights has no means and variances that could be kept: leave "
+            "batch_norm 'fixed' (--batch-norm) out, or give pretrained weights (--weights)"
+        )
+    return regime == "fine-tuned" and options.batch_norm != "batch"
 
 
 def resolve_precision(asked: str, device: torch.device, regime: Regime) -> Precision:
@@ -275,8 +302,8 @@ def check_augmentation(options: TrainOptions, regime: Regime) -> None:
             "a frozen backbone has no learning rate: leave backbone_factor (--backbone-factor) out, or train all of "
             "the network (--regime fine-tuned)"
         )
-    for name in ("workers", "keep_decoded", "compile"):
-        if getattr(options, name) and regime == "frozen":
+    for name in ("workers", "keep_decoded", "compile", "published_selection", "batch_norm"):
+        if getattr(options, name) not in (None, 0, "auto") and regime == "frozen":
             raise InputError(
                 f"{name} is for a network that is trained whole, and on features of a frozen backbone a head alone is: "
                 f"leave {name} (--{name.replace('_', '-')}) out, or train all of the network (--regime fine-tuned)"

@@ -33,6 +33,7 @@ from nearbit.training.distributed.centers import broadcast_centers
 from nearbit.training.distributed.class_means import ClassMeans
 from nearbit.training.inputs.batches import FeatureInputs, Positions, TrainingInputs, cut_batches
 from nearbit.training.learner import Learner, Stage
+from nearbit.training.published import PublishedSelection
 from nearbit.training.seeds import generator, torch_seeded
 from nearbit.training.stepping import Stepper
 from nearbit.training.terms.adversary import Adversary
@@ -59,6 +60,7 @@ class Trainer:
         criterion: scores the validation images; None where nothing is validated, and the last epoch is kept.
         similarity: of the classes, to record how centers that change follow it; or None.
         patience: epochs without a gain on validation after which training ends; 0 for never.
+        published: measures the queries beside the criterion; or None.
     """
 
     context: RunContext
@@ -70,6 +72,7 @@ class Trainer:
     criterion: Criterion | None = None
     similarity: Similarity | None = None
     patience: int = 0
+    published: PublishedSelection | None = None
 
     @property
     def _labels(self) -> npt.NDArray[np.bool_]:
@@ -215,7 +218,7 @@ class Trainer:
             "learning_rate": rate,
         }
         if len(state.centers.centers):
-            record["centers_changed"] = _changed(trained_towards, state.centers)
+            record["centers_changed"] = int((trained_towards.centers != state.centers.centers).any(axis=1).sum())
         for beside in (self._memory, self._index_term, self._adversary):
             record |= {} if beside is None else beside.figures()
         kept = state.centers if learnt else trained_towards
@@ -352,12 +355,14 @@ class Trainer:
         if isinstance(self.module, Head) and self.module.expected_center is not None:
             self.module.expected_center.set_centers(torch.from_numpy(centers.expected()).to(self.context.device))
         last = state.epoch == self.learner.schedule.epochs
-        validates = self.criterion is not None and (last or state.epoch % self.context.options.validate_every == 0)
-        score = self.validation_map() if validates else None
-        if last and not validates:
+        due = last or state.epoch % self.context.options.validate_every == 0
+        score = self.validation_map() if due and self.criterion is not None else None
+        if last and score is None:
             self.outputs("train", np.arange(min(FEW, len(self._labels))))
         if score is not None:
             record["validation_map"] = score
+        if due and self.published is not None:
+            record["query_map"] = self.published.score(self.outputs)
         known = state.best.validation_map if state.best is not None else None
         better = score is not None and (known is None or score >= known)
         chooses = self.criterion is not None and self.learner.method.needs_labels
@@ -370,11 +375,11 @@ class Trainer:
     def validation_map(self) -> float:
         """Return what the criterion says of the validation images."""
         assert self.criterion is not None  # noqa: S101 - `_keep_best` asks only where there is one
-        score = self.criterion.score({part: self.outputs(part, at) for part, at in self.criterion.positions().items()})
-        return float(self.context.processes.broadcast(torch.tensor(score, dtype=torch.float64)))
+        score = torch.tensor(self.criterion.measured(self.outputs), dtype=torch.float64)
+        return float(self.context.processes.broadcast(score))
 
     def outputs(self, part: str, positions: Positions) -> FloatRows:
-        """Return plain outputs float32 `(n, n_bits)` of positions of "train" or "validation"; the work is shared."""
+        """Return plain outputs float32 `(n, n_bits)` of images of a part, by position; the work is shared."""
         if not self.context.processes.several:
             whole = self.inputs.outputs(self.module, part, positions)
         else:
@@ -393,7 +398,3 @@ class Trainer:
             f"{what} became not finite{after}: lower the learning rate (now {self.learner.schedule.learning_rate:g}); "
             "nothing was saved"
         )
-
-
-def _changed(before: CenterState, after: CenterState) -> int:
-    return int((before.centers != after.centers).any(axis=1).sum())

@@ -117,15 +117,9 @@ def _export(asked: _Request) -> tuple[dict[str, Any], list[str]]:
 
 
 def _card(model_path: Path, output: Path) -> tuple[dict[str, Any], list[str]]:
-    from nearbit.files.writing import write_whole
-    from nearbit.model.card import card_of_folder
+    from nearbit.model.card import write_card
 
     if output.exists():
         raise InputError(f"{output} is there already, and may hold someone's own words: choose another name")
-    text = card_of_folder(model_path)
-
-    def write(aside: Path) -> None:
-        aside.write_text(text, encoding="utf-8")
-
-    write_whole(output, write)
+    write_card(model_path, output)
     return {"model_card": str(output), "model": str(model_path)}, [f"{output}: the card of {model_path}"]

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from nearbit.training import AnyRun, Callbacks, TrainOptions
 
 
+OPTIONS = (*TRAINING, "head", "published_selection")
+"""Parameters of this command: fields of `TrainOptions`."""
 WORTH_SAYING = 10.0
 """Seconds of a training that are estimated aloud."""
 
@@ -99,6 +101,12 @@ def _take_preset(context: click.Context, _: click.Parameter, name: str | None) -
 @training_options
 @click.option("--head", type=click.Choice(["auto", "linear", "hidden"]), default="auto", show_default=True)
 @click.option(
+    "--published-selection/--no-published-selection",
+    default=False,
+    help="Measure the queries, too, at each look at validation, and write down the epoch that is best on them, as "
+    "papers report it; it chooses nothing. [default: off; on for a preset]",
+)
+@click.option(
     "--tensorboard",
     type=click.Path(path_type=Path, file_okay=False),
     help="Folder for the figures of each epoch, to look at in TensorBoard.",
@@ -137,7 +145,7 @@ def command(
     with joined_processes(given["device"]) as processes, Bars() as bars:
         progress = bars if processes.is_main else silent
         dividing = {name: given.pop(name) for name in DIVIDING}
-        options = TrainOptions(seed=seed, preset=preset, **{name: given.pop(name) for name in (*TRAINING, "head")})
+        options = TrainOptions(seed=seed, preset=preset, **{name: given.pop(name) for name in OPTIONS})
         agreed = given.pop("yes")
         _check_together(options, split_path, dividing)
         _refuse_unused(method, options.regime)
@@ -148,6 +156,7 @@ def command(
             options = with_backbone(options, None if wants_pretrained else dataset.source, agreed=agreed)
         if processes.is_main:
             say_notes(dataset)
+            _say_recipe(preset)
         split = load_split(split_path) if split_path is not None else build_split(dataset, seed=seed, **dividing)
         run = plan(
             dataset,
@@ -167,6 +176,18 @@ def command(
             _train(run, output, overwrite, tensorboard, progress, as_json)
             if processes.is_main and split_path is None:
                 say_few_images(dataset, split)
+
+
+def _say_recipe(preset: str | None) -> None:
+    """Say which paper a recipe is of, and what of the paper's it has not."""
+    if preset is None:
+        return
+    from nearbit.methods.presets import preset_named
+
+    recipe = preset_named(preset)
+    echo(f"recipe {recipe.name}: {recipe.citation}")
+    for line in recipe.differs:
+        echo(f"  differs: {line}")
 
 
 def _check_together(options: "TrainOptions", split_path: Path | None, dividing: dict[str, Any]) -> None:
@@ -215,6 +236,7 @@ def _train(
     """Train and save the model unless it is there, and report it; of several processes the main one writes."""
     from nearbit.encoding.fast import network_of
     from nearbit.files.writing import remove_orphans
+    from nearbit.model.card import write_card
     from nearbit.training.checkpoint import remove_own
 
     processes, checkpoint = run.context.processes, output.with_name(output.name + ".checkpoint")
@@ -231,6 +253,7 @@ def _train(
             remove_orphans(output.parent, output.name)
         else:
             model.save(output, network=network_of(model.network, model.preprocessing))
+        write_card(output)
     remove_own(checkpoint)
     report(model, output, errors, as_json)
 

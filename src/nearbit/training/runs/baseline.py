@@ -36,6 +36,8 @@ UNUSED = (
     "select",
     "patience",
     "validate_every",
+    "batch_norm",
+    "published_selection",
     "hidden",
     "dropout",
     "candidate_weight",

@@ -37,6 +37,7 @@ from nearbit.training.distributed.centers import broadcast_centers
 from nearbit.training.inputs.batches import TrainingInputs
 from nearbit.training.learner import Learner, Stage
 from nearbit.training.options import check_augmentation, head_candidates, resolve_patience, resolve_schedule
+from nearbit.training.published import PublishedSelection, published_choice
 from nearbit.training.seeds import generator
 from nearbit.training.stages.committee import Mixture, add_projection, choose_mixture, trained_committee
 from nearbit.training.stages.first_stage import FirstStage
@@ -114,6 +115,9 @@ class TrainingRun:
                 "the best epoch is chosen on validation images and the split has none: make a split with "
                 "validation images, or train to the end (select 'last', --select last)"
             )
+        self.published = (
+            PublishedSelection(context.dataset, split, task.n_bits) if options.published_selection else None
+        )
         chooses = method.needs_labels and options.select == "validation"
         self.patience = resolve_patience(options, context.regime, chooses=chooses)
         self._given_first_epochs = first_epochs
@@ -137,6 +141,8 @@ class TrainingRun:
         }
         if self._given_mixture is not None:
             given["mixture"] = repr(self._given_mixture)
+        if self.context.options.preset is not None and self._has_first_stage:
+            given["first_stage"] = "by the recipe"
         if self._given_first_epochs is not None:
             given["first_epochs"] = str(self._given_first_epochs)
         more = {name: value for name, value in (("given", given), ("patience", self.patience)) if value}
@@ -158,8 +164,9 @@ class TrainingRun:
         kind = "auto" if self.method.head is not None else model.head["kind"]
         head = cast(Literal["auto", "linear", "hidden"], kind)
         options = replace(
-            self.context.options, head=head, epochs=model.record["selected_epoch"], select="last", patience=None
-        )
+            self.context.options, head=head, epochs=model.record["selected_epoch"], select="last", patience=None,
+            published_selection=False,
+        )  # fmt: skip
         return TrainingRun(
             context.with_options(options),
             self.method,
@@ -305,6 +312,7 @@ class TrainingRun:
             criterion=self._criterion,
             similarity=similarity,
             patience=self.patience,
+            published=self.published,
         )
         state = trainer.run(progress)
         if network.head.expected_center is not None:
@@ -343,6 +351,7 @@ class TrainingRun:
             "validation_map": state.best.validation_map,
             "validation_searched": None if self._criterion is None else self._criterion.searched,
             "reference": self.context.reference(),
+            **({} if self.published is None else {"published": published_choice(state.history, state.best.epoch)}),
             **({} if state.best.mixture is None else {"expected_center": state.best.mixture}),
             "certificate": _certificate(state.best.centers, similarity),
             "center_condition": self._condition(network, state.best.centers.centers),

@@ -43,6 +43,11 @@ class TwoStepRun:
                 f"the preset {context.options.preset} is a recipe of one step: leave regime 'two-step' (--regime) or "
                 "the preset out"
             )
+        if context.options.published_selection:
+            raise InputError(
+                "published_selection measures queries while a whole network is trained for codes, and in two steps "
+                "none is: leave it or regime 'two-step' out (--published-selection, --regime)"
+            )
         self.tuning = Tuning(context)
         self.second = planned(context_on(self.tuning.start(), context))
 

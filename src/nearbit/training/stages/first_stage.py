@@ -25,6 +25,9 @@ from nearbit.training.learner import Learner, Stage
 from nearbit.training.seeds import generator
 from nearbit.training.trainer import Trainer
 
+OF_BOTH = ("batch_size", "learning_rate", "optimizer", "weight_decay", "backbone_factor")
+"""What a published recipe says of the classifier, too (SHC, section 4.1.4 and its released code)."""
+
 
 @final
 class FirstStage:
@@ -88,7 +91,7 @@ class FirstStage:
             with tensors_read("the classifier's logits in the cache (delete the folder 'stages' there)", DataError):
                 logits = load(content)
         shares = {part: accuracy(values, self.context.labels[part]) for part, values in logits.items()}
-        self.found = {"epochs": schedule.epochs, "accuracy": shares}
+        self.found = {**_recorded(schedule), "accuracy": shares}
         return logits["train"]
 
     def classifier(self, epochs: int | None) -> Head:
@@ -96,14 +99,19 @@ class FirstStage:
         if self.context.regime != "frozen":
             raise InputError("a classifier's head alone is for frozen features")
         network, _ = self._trained(self._schedule(epochs))
-        self.found = {"epochs": self._schedule(epochs).epochs}
+        self.found = _recorded(self._schedule(epochs))
         return network.head
 
     def _schedule(self, epochs: int | None) -> Schedule:
-        """Return the classifier's schedule; only the size of batches, which memory bounds, is the hash network's."""
+        """Return the classifier's schedule.
+
+        Only the size of batches, which memory bounds, is the hash network's; but a published recipe is one for both.
+        """
         schedule = CLASSIFIER.schedules[self.context.regime]
-        batch_size = self.context.options.batch_size or schedule.batch_size
-        return replace(schedule, epochs=self.epochs if epochs is None else epochs, batch_size=batch_size)
+        shared = ("batch_size",) if self.context.options.preset is None else OF_BOTH
+        values = {name: getattr(self.context.options, name) for name in shared}
+        given = {name: value for name, value in values.items() if value is not None}
+        return replace(schedule, epochs=self.epochs if epochs is None else epochs, **given)
 
     def _key(self, schedule: Schedule) -> str:
         return self.context.key(stage="classifier", schedule=repr(schedule))
@@ -132,6 +140,10 @@ class FirstStage:
         parts = {part: np.arange(len(rows)) for part, rows in self.context.parts.items() if len(rows)}
         with torch.no_grad():
             return {part: trainer.outputs(part, rows) for part, rows in parts.items()}
+
+
+def _recorded(schedule: Schedule) -> dict[str, Any]:
+    return {name: getattr(schedule, name) for name in ("epochs", "batch_size", "optimizer", "learning_rate")}
 
 
 def classifier_trainer(

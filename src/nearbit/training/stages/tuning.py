@@ -36,7 +36,17 @@ TUNING = replace(
 
 TITLE = "Fine-tuning the backbone"
 
-OF_TUNING = (*OF_SCHEDULES, "weights", "image_size", "patience", "workers", "keep_decoded", "precision", "compile")
+OF_TUNING = (
+    *OF_SCHEDULES,
+    "weights",
+    "image_size",
+    "patience",
+    "workers",
+    "keep_decoded",
+    "precision",
+    "compile",
+    "batch_norm",
+)
 """Options that in two steps are about the backbone."""
 
 OF_HEADS = ("head", "hidden", "dropout", "views", "candidate_weight", "radius_weight")

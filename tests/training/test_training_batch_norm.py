@@ -1,0 +1,107 @@
+"""What batch normalisation of a backbone goes by while it is trained: its own statistics, or those of each batch."""
+
+import copy
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+from nearbit.errors import InputError
+from nearbit.networks import ResNet
+from nearbit.networks.backbones import NORMS
+from nearbit.training import TrainOptions, plan
+from tiny_data import tiny_dataset, tiny_split
+
+
+def fine_tuned(frozen, method="csq", **given):
+    dataset = tiny_dataset()
+    given = {"regime": "fine-tuned", "head": "linear", "hidden": 1024, "epochs": 2} | given
+    return plan(dataset, tiny_split(dataset), method=method, n_bits=12, options=replace(frozen, **given))
+
+
+def norms_of(module):
+    """Return the buffers and the weights of batch normalisation."""
+    layers = [layer for layer in module.modules() if isinstance(layer, NORMS)]
+    buffers = torch.cat([value.double().flatten() for layer in layers for value in layer.buffers()])
+    return buffers, torch.cat([value.detach().flatten() for layer in layers for value in layer.parameters()])
+
+
+@pytest.mark.parametrize("adversarial", [None, 2.0])
+@pytest.mark.parametrize("method", ["csq", "shc"])
+@pytest.mark.parametrize(("asked", "stays"), [("auto", True), ("fixed", True), ("batch", False)])
+def test_statistics_of_pretrained_weights_stay_unless_asked_for_otherwise(frozen, asked, stays, method, adversarial):
+    given = {} if adversarial is None else {"adversarial": adversarial, "adversarial_steps": 1}
+    run = fine_tuned(frozen, method, batch_norm=asked, **given)
+    buffers, weights = norms_of(run.context.backbone.module)
+    model = run.train(None, lambda *_: None)
+    after, trained = norms_of(model.network.backbone.module)
+    assert torch.equal(after, buffers) is stays
+    assert not torch.equal(trained, weights)
+    assert model.record["keeps_statistics"] is stays
+    assert ("batch_norm" in model.record["options"]) is (asked != "auto")
+
+
+def test_outputs_of_training_are_those_of_evaluation_where_statistics_stay(frozen):
+    backbone = copy.deepcopy(fine_tuned(frozen).context.backbone)
+    pixels = torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8, generator=torch.manual_seed(0))
+    of_the_batch = backbone.train()(pixels)
+    plain = backbone.eval()(pixels)
+    assert not torch.allclose(of_the_batch, plain, atol=1e-3)
+    backbone.keeps_statistics = True
+    assert torch.allclose(backbone.train()(pixels), plain, atol=1e-4)
+    assert backbone.training
+    assert any(layer.training for layer in backbone.module.modules() if isinstance(layer, nn.Conv2d))
+
+
+def test_a_network_from_scratch_goes_by_its_batches(run):
+    model = run("csq", "scratch")
+    assert model.record["keeps_statistics"] is False
+    assert run("csq", "scratch", batch_norm="batch").record["keeps_statistics"] is False
+
+
+def test_the_first_of_two_steps_keeps_statistics_too(frozen):
+    backbones = {}
+    for asked in ("auto", "batch"):
+        run = fine_tuned(frozen, regime="two-step", batch_norm=asked)
+        buffers, _ = norms_of(run.context.backbone.module)
+        backbones[asked], _ = norms_of(run.train(None, lambda *_: None).network.backbone.module)
+    assert torch.equal(backbones["auto"], buffers)
+    assert not torch.equal(backbones["batch"], buffers)
+
+
+def test_runs_that_go_by_other_statistics_have_other_keys(frozen):
+    keys = {fine_tuned(frozen, batch_norm=asked).key() for asked in ("auto", "batch")}
+    assert len(keys) == 2
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"regime": "frozen", "batch_norm": "batch"}, r"batch_norm is for a network that is trained whole"),
+        ({"batch_norm": "frozen"}, r"batch_norm must be one of auto, fixed, batch, not 'frozen'"),
+    ],
+)
+def test_statistics_of_what_is_not_trained_are_not_chosen(frozen, asked, message):
+    with pytest.raises(InputError, match=message):
+        fine_tuned(frozen, **asked)
+
+
+def test_random_weights_have_no_statistics_to_keep():
+    dataset = tiny_dataset()
+    options = TrainOptions(image_size=8, batch_norm="fixed")
+    with pytest.raises(InputError, match=r"no means and variances that could be kept: leave batch_norm 'fixed'"):
+        plan(dataset, tiny_split(dataset), method="csq", n_bits=12, options=options)
+
+
+def test_a_module_of_ones_own_with_odd_momentum_is_warned_of_only_where_it_remembers(recwarn):
+    module = ResNet("resnet18")
+    for layer in module.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.momentum = 0.99
+    dataset = tiny_dataset()
+    options = TrainOptions(backbone=module, image_size=32, regime="fine-tuned", epochs=1)
+    plan(dataset, tiny_split(dataset), method="csq", n_bits=12, options=options)
+    assert not [one for one in recwarn if "momentum" in str(one.message)]
+    with pytest.warns(UserWarning, match=r"batch normalisation of the module has momentum 0\.99"):
+        plan(dataset, tiny_split(dataset), method="csq", n_bits=12, options=replace(options, batch_norm="batch"))

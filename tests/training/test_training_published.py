@@ -1,0 +1,89 @@
+"""The papers' choice of an epoch, on the queries: what is written down, and that it chooses nothing."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from same_models import history_of
+
+from nearbit.errors import InputError
+from nearbit.evaluation import evaluate
+from nearbit.methods.presets import preset_named
+from nearbit.model.card import model_card
+from nearbit.training import TrainOptions, plan
+from nearbit.training.published import published_choice
+from tiny_data import tiny_dataset, tiny_split
+
+
+def test_queries_are_measured_at_each_look_and_choose_nothing(run):
+    plain, model = run("csq", "scratch"), run("csq", "scratch", published_selection=True)
+    for name, value in plain.network.state_dict().items():
+        assert torch.equal(value, model.network.state_dict()[name]), name
+    measured = [entry.pop("query_map") for entry in model.record["history"]]
+    assert history_of(model) == history_of(plain)
+    assert len(measured) == 3
+    selected, published = model.record["selected_epoch"], model.record["published"]
+    assert published == {
+        "epoch": 1 + measured.index(max(measured)),
+        "query_map": max(measured),
+        "query_map_of_selected": measured[selected - 1],
+    }
+    dataset = tiny_dataset()
+    found = evaluate(model, dataset, tiny_split(dataset))
+    assert found.report.tie_aware_map == pytest.approx(measured[selected - 1], abs=1e-12)
+    assert "published" not in plain.record
+    assert "published_selection" not in plain.record["options"]
+
+
+def test_the_first_of_equally_good_epochs_is_the_published_one():
+    history = [
+        {"epoch": 1},
+        {"epoch": 2, "query_map": 0.5},
+        {"epoch": 4, "query_map": 0.5},
+        {"epoch": 6, "query_map": 0.25},
+    ]
+    assert published_choice(history, 6) == {"epoch": 2, "query_map": 0.5, "query_map_of_selected": 0.25}
+    assert published_choice(history, 5) == {"epoch": 2, "query_map": 0.5, "query_map_of_selected": None}
+    assert published_choice([{"epoch": 1}], 1) is None
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"regime": "frozen"}, r"published_selection is for a network that is trained whole"),
+        ({"regime": "two-step"}, r"in two steps none is: leave it or regime 'two-step' out"),
+    ],
+)
+def test_where_no_whole_network_is_trained_for_codes_queries_are_not_measured(frozen, given, message):
+    dataset = tiny_dataset()
+    options = replace(frozen, published_selection=True, **given)
+    with pytest.raises(InputError, match=message):
+        plan(dataset, tiny_split(dataset), method="csq", n_bits=12, options=options)
+
+
+def test_a_split_without_queries_has_nothing_to_measure():
+    dataset = tiny_dataset()
+    split = tiny_split(dataset)
+    options = TrainOptions(image_size=8, published_selection=True)
+    none = replace(split, query=split.query[:0], database=split.database[:0])
+    with pytest.raises(InputError, match=r"has no query and no database images .*--no-published-selection"):
+        plan(dataset, none, method="csq", n_bits=12, options=options)
+
+
+def test_a_recipe_is_one_for_the_classifier_too_and_its_card_says_all_of_it(run):
+    recipe = {name: value for name, value in preset_named("shc-paper-cifar100").options.items() if name != "image_size"}
+    del recipe["regime"]
+    given = recipe | {"preset": "shc-paper-cifar100", "backbone": "small", "epochs": 2}
+    model = run("shc", "scratch", **given)
+    record = model.record
+    assert (record["classifier"]["optimizer"], record["classifier"]["learning_rate"]) == ("rmsprop", 7e-5)
+    without = run("shc", "scratch", **(given | {"preset": None}))
+    assert (without.record["classifier"]["optimizer"], without.record["classifier"]["learning_rate"]) == ("adam", 2e-3)
+    card = model_card(model, {}, "x")
+    assert "| published recipe | shc-paper-cifar100 |" in card
+    assert "| optimizer | rmsprop |" in card
+    assert "| epoch chosen by | validation |" in card
+    assert "- gradients are clipped to norm 1" in card
+    published = record["published"]
+    assert f"the best epoch was {published['epoch']}, with a tie-aware mean average precision\nof" in card
+    assert f"validation chose has {published['query_map_of_selected']:.4f} on them" in card
