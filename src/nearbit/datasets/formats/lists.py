@@ -66,7 +66,7 @@ def list_lists(place: Path, options: ReadingOptions) -> Listing:
 
     Returns:
         Images in the order of the lists, each once: one that is in several lists is in all of their parts. Classes are
-        named by `classes.txt` beside the lists, one name a line, else by their numbers.
+        named by `classes.txt` beside the lists, one name a line, else by their numbers: see `class_names`.
 
     Raises:
         DataError: a list cannot be read as such, or gives an image other labels than another; with the line number.
@@ -74,8 +74,7 @@ def list_lists(place: Path, options: ReadingOptions) -> Listing:
     files = lists_in(place) if place.is_dir() else {"": place}
     rows = read_lists(files.values())
     folder = place if place.is_dir() else place.parent
-    numbers = [number for table in rows.rows.values() for row in table for number in row.classes]
-    names = class_names(folder, rows.n_columns, numbers)
+    names, notes = class_names(folder, rows.n_columns, (row for table in rows.rows.values() for row in table))
     gathered = _Gathered(names)
     paths = ListPaths(files, {file: [row.path for row in table] for file, table in rows.rows.items()}, options.images)
     for part, file in files.items():
@@ -88,7 +87,7 @@ def list_lists(place: Path, options: ReadingOptions) -> Listing:
         classes=tuple(names.values()),
         problems=tuple(paths.problems),
         read_as=f"lists of paths and {_form(rows.n_columns)}: {', '.join(file.name for file in files.values())}",
-        notes=(*paths.notes, *gathered.notes()),
+        notes=(*notes, *paths.notes, *gathered.notes()),
     )
 
 

@@ -1,9 +1,9 @@
 """Birds in their official layout (CUB-200-2011, NABirds): text tables that name images and classes by numbers."""
 
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from nearbit.datasets.formats.class_names import told_apart
 from nearbit.datasets.formats.format import FOR_FOLDERS, Format
 from nearbit.datasets.formats.labels_file import Places, text_of
 from nearbit.datasets.formats.published.fetched import fetched
@@ -67,9 +67,7 @@ def list_numbered(folder: Path, options: ReadingOptions) -> Listing:
 
 def names_of(folder: Path) -> dict[str, str]:
     """Return the name of each class by its number; with the number before it where two classes have one name."""
-    names = dict(_pairs(folder / _CLASSES))
-    several = Counter(names.values())
-    return {number: name if several[name] == 1 else f"{number} {name}" for number, name in names.items()}
+    return told_apart(dict(_pairs(folder / _CLASSES)))
 
 
 def read_numbered_hierarchy(file: Path) -> dict[str, str]:
