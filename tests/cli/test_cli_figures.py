@@ -111,7 +111,7 @@ def test_evaluate_grades_by_a_hierarchy(as_json, refused, place):
     assert "with --codes name a file" in refused("evaluate", "--codes", "codes.npz", "--hierarchy", "given")
 
 
-def test_evaluate_takes_a_tree_with_the_parent_first(as_json, refused, place):
+def test_evaluate_takes_a_tree_with_the_parent_first(as_json, nearbit, refused, place):
     codes = np.array([[0b1010_0000], [0b0101_0000], [0b0101_1000]] * 40, np.uint8)
     np.savez(
         place / "codes.npz", query_codes=codes[:3], query_labels=[0, 1, 2], database_codes=codes,
@@ -131,6 +131,12 @@ def test_evaluate_takes_a_tree_with_the_parent_first(as_json, refused, place):
     (place / "is_a.txt").write_text("0,x\n1, y\ny 2\nall x\ny,all\n")
     mixed = as_json("evaluate", "--codes", "codes.npz", "--hierarchy", "is_a.txt")
     assert mixed["hierarchical_ndcg_at_100"] == tables[0]["hierarchical_ndcg_at_100"]
+    (place / "outline.txt").write_text("all\n-- x\n---- crab\n-- y\n---- eel\n---- ray\n")
+    (place / "class_names.txt").write_text("0 crab\n1 eel\n2 ray\n")
+    outline = as_json("evaluate", "--codes", "codes.npz", "--hierarchy", "outline.txt")
+    assert outline["hierarchical_ndcg_at_100"] == tables[0]["hierarchical_ndcg_at_100"]
+    said = nearbit("evaluate", "--codes", "codes.npz", "--hierarchy", "outline.txt")[2]
+    assert "the names that class_names.txt gives to the numbers in their names: '0' is the node 'crab'" in said
     (place / "tree.csv").rename(place / "given")
     named = as_json("evaluate", "--codes", "codes.npz", "--hierarchy", "./given")
     assert named["hierarchical_ndcg_at_100"] == tables[0]["hierarchical_ndcg_at_100"]

@@ -1,5 +1,6 @@
 """`nearbit evaluate`: a model on its split, or codes that were made elsewhere."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ from nearbit.reading import ReadingOptions
 
 if TYPE_CHECKING:
     from nearbit.datasets import Dataset, Split
+    from nearbit.datasets.formats.hierarchy import Hierarchy
     from nearbit.model.bundle import Model
 
 CODES = ("query_codes", "query_labels", "database_codes", "database_labels")
@@ -62,8 +64,9 @@ WITH_CODES = ("codes_path", "figures", "convention", "k", "hierarchy_text", "plo
     "--hierarchy",
     "hierarchy_text",
     metavar="FILE",
-    help="Also grade relevance: by a CSV file of lines class,parent (with --codes: class numbers), a text file of "
-    "lines PARENT CHILD, NABirds' hierarchy.txt, or by the superclasses of DATA (given; a file so named: ./given).",
+    help="Also grade relevance: by a CSV file of lines class,parent (with --codes: class numbers), a text file with "
+    "an indented tree or lines PARENT CHILD, NABirds' hierarchy.txt, or by the superclasses of DATA (given; a file so "
+    "named: ./given).",
 )
 @click.option(
     "--plots",
@@ -196,7 +199,7 @@ def _figures(text: str | None, *, with_hierarchy: bool) -> list[str] | None:
     return names
 
 
-def _hierarchy(text: str, *, with_data: bool) -> dict[str, str] | str:
+def _hierarchy(text: str, *, with_data: bool) -> "Hierarchy | str":
     """Return the tree of a file, or "given" for the superclasses that the data come with."""
     from nearbit.datasets.formats.hierarchy import GIVEN, read_hierarchy
 
@@ -205,6 +208,14 @@ def _hierarchy(text: str, *, with_data: bool) -> dict[str, str] | str:
     if not with_data:
         raise InputError("--hierarchy given takes the superclasses of DATA: with --codes name a file")
     return GIVEN
+
+
+def _tree(hierarchy: "Hierarchy", classes: Sequence[str]) -> dict[str, str]:
+    """Return the parents of classes and of what lies above, after saying how classes were found by numbers."""
+    parents, how = hierarchy.of(classes)
+    if how:
+        echo(how)
+    return parents
 
 
 def _model(
@@ -221,6 +232,8 @@ def _model(
     model = load_model(model_path)
     dataset = read_dataset(source, options)
     split = _split(model, dataset, *asked)
+    if not isinstance(chosen["hierarchy"], str | None):
+        chosen = chosen | {"hierarchy": _tree(chosen["hierarchy"], dataset.classes)}
     evaluation = evaluate(model, dataset, split, **chosen, device=device, cache=options.kept, progress=options.progress)
     seen = evaluation.queries_seen_in_training
     if seen:
@@ -271,7 +284,7 @@ def _codes(path: Path, chosen: dict[str, Any], progress: Any) -> tuple[dict[str,
     if hierarchy is not None:
         arrays |= _numbered(arrays)
         names = arrays.pop("names")
-        grades = grades_of_tree(hierarchy, names)
+        grades = grades_of_tree(_tree(hierarchy, names), names)
     report = evaluate_codes(
         **arrays, n_bits=n_bits, **chosen, grades=grades, rng=np.random.default_rng(0), progress=progress
     )
