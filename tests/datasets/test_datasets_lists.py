@@ -158,7 +158,12 @@ def test_a_row_without_a_class_has_no_label(root: Path) -> None:
             r"test\.txt, line 1: .*6\.png' has other labels than in .*line 2",
         ),
         ("\n \n", r"train\.txt: no rows; expected a path and then 0 or 1 for each class"),
-        ("val2014/0.png 1 0 -1\n", r"train\.txt, line 1: expected a path and 3 numbers as in the other lines, came 0"),
+        (
+            "val2014/0.png 1 0 -1\n",
+            r"train\.txt, line 1: expected 0 or 1 .*'-1'; it stands for 0 only where every value",
+        ),
+        ("val2014/0.png 1 0 0.5\n", r"train\.txt, line 1: expected 0 or 1 for each of 3 classes, came '0\.5'"),
+        ("val2014/0.png 1 0 2\n", r"came '2'; where these are numbers of several classes, write 0 or 1 for each"),
     ],
 )
 def test_a_wrong_row_is_named(root: Path, text: str, message: str) -> None:

@@ -12,6 +12,8 @@ from nearbit.datasets.dataset import Dataset
 from nearbit.datasets.download import NOT_FETCHED
 from nearbit.datasets.formats.folder import ONE_IMAGE, list_files
 from nearbit.datasets.formats.format import Format, KnownDataset
+from nearbit.datasets.formats.list_names import unread_lists
+from nearbit.datasets.formats.lists import LISTS
 from nearbit.datasets.formats.parts import with_parts
 from nearbit.datasets.formats.shards import labelled, read_addresses
 from nearbit.errors import DataError, InputError, did_you_mean
@@ -113,23 +115,28 @@ def _load_path(source: str | Path, options: ReadingOptions, keep_unlabelled: boo
             raise DataError(f"{source} is not fetched: {NOT_FETCHED[str(source)]} (see docs/data.md)")
         hint = did_you_mean(str(source), BUILT_IN)
         raise DataError(f"{source}: no such file or folder, and not one of {', '.join(BUILT_IN)}.{hint}")
-    one, place = formats.recognised(path) or (ONE_IMAGE, path)
+    one, place = formats.recognised(path, as_folders=options.class_level is not None) or (ONE_IMAGE, path)
     if one is ONE_IMAGE and not keep_unlabelled:
         endings = ", ".join(formats.file_endings())
         raise DataError(f"{path}: expected a folder, or a labels file ending in {endings}")
-    _refuse_unused(one, place, options)
+    unread = [] if one is LISTS or not path.is_dir() else unread_lists(path)
+    _refuse_unused(one, place, options, unread)
     found = one.read(place, options)
+    found = replace(found, notes=(*found.notes, *unread))
     if isinstance(found, Dataset):
         return labelled(found, keep_unlabelled=keep_unlabelled)
     return assemble(with_parts(found, options.split_file), options, keep_unlabelled=keep_unlabelled)
 
 
-def _refuse_unused(one: Format | KnownDataset, path: str | Path, options: ReadingOptions) -> None:
-    """Raise `InputError` for an option that would do nothing."""
+def _refuse_unused(
+    one: Format | KnownDataset, path: str | Path, options: ReadingOptions, unread: Sequence[str] = ()
+) -> None:
+    """Raise `InputError` for an option that would do nothing; what lies there unread may be what it was meant for."""
     for name, why in one.refuses.items():
         value = getattr(options, name)
         if value is not None:
-            raise InputError(f"{name}={_shown(value)} {why.format(path=path)}")
+            meant = f"; {unread[0]}" if unread and name == "images" else ""
+            raise InputError(f"{name}={_shown(value)} {why.format(path=path)}{meant}")
     for name in ("download", "label_level"):
         value = getattr(options, name)
         if value != getattr(_USUAL, name) and name not in one.takes:

@@ -35,8 +35,10 @@ def file_endings() -> tuple[str, ...]:
     return tuple(ending for one in FORMATS for ending in one.endings)
 
 
-def recognised(path: Path) -> tuple[Format, Path] | None:
+def recognised(path: Path, *, as_folders: bool = False) -> tuple[Format, Path] | None:
     """Return the format of a folder or a file and the place that it is read from; None for a file of no format.
+
+    With `as_folders` (a level of folders is asked for) text lists beside them count for nothing.
 
     Raises:
         DataError: a folder with several labels files.
@@ -44,7 +46,8 @@ def recognised(path: Path) -> tuple[Format, Path] | None:
     if not path.is_dir():
         suffix = path.suffix.lower()
         return next(((one, path) for one in FORMATS if suffix in one.endings), None)
-    found = [(one, place) for one in FORMATS for place in _places(one, path)]
+    formats = [one for one in FORMATS if not (as_folders and one is LISTS)]
+    found = [(one, place) for one in formats for place in _places(one, path)]
     files = sorted(place.name for one, place in found if one.find is None)
     if found and found[0][0].find is None and len(files) > 1:
         raise DataError(f"{path}: holds {' and '.join(files)}; name the one to read instead of the folder")

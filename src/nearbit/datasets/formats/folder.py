@@ -6,6 +6,7 @@ from pathlib import Path
 from nearbit.datasets.dataset import Problem
 from nearbit.datasets.formats.class_level import LEAF, FolderLayout, layout_of
 from nearbit.datasets.formats.format import FOR_FOLDERS, Format
+from nearbit.datasets.formats.list_names import unread_lists
 from nearbit.datasets.images import common_root
 from nearbit.datasets.listing import NO_LABEL, ListedImage, Listing
 from nearbit.datasets.scan import Scan, scan_folder
@@ -27,7 +28,8 @@ def list_folder(root: Path, options: ReadingOptions) -> Listing:
     if not found.paths:
         first = [f" ({problem.path!r}: {problem.reason})" for problem in found.problems[:1]]
         expected = "images, in one folder a class where they have classes, or a labels file"
-        raise DataError(f"{root}: no images in it{''.join(first)}; expected {expected}")
+        unread = "".join(f"; {note}" for note in unread_lists(root))
+        raise DataError(f"{root}: no images in it{''.join(first)}; expected {expected}{unread}")
     layout = layout_of(found, options.class_level)
     items = tuple(_item(path, layout) for path in found.paths)
     if len({item.part for item in items if item.part and item.names}) < 2:  # one part alone divides nothing

@@ -165,7 +165,9 @@ def text_of(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise DataError(f"{file}: must be UTF-8 text, but byte {error.start} is not; save it as UTF-8") from error
+        line = error.object.count(b"\n", 0, error.start) + 1
+        where = f"{file}: must be UTF-8 text, but byte {error.start} (line {line}) is not"
+        raise DataError(f"{where}; save it as UTF-8") from error
     except OSError as error:
         raise DataError(f"{file}: cannot be read: {error.strerror}") from error
     except MemoryError as error:

@@ -1,7 +1,8 @@
 """The rows of text lists: which of the words of a line are its path and which its classes."""
 
+import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,13 @@ from nearbit.errors import DataError
 
 _MOST_CLASS = 1_000_000
 """Above it, a number after a path is no class."""
+
+_NUMBER = re.compile(r"[+-]?\d+(\.\d*)?(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
+_ROW = "expected a path and then 0 or 1 for each class, or a class number"
+_BLANKS = "put blanks between the path and its classes, and nothing else"
+_SHOWN = 80
+
+Lines = list[tuple[int, list[str]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,17 +31,18 @@ class ListRow:
 
 @dataclass(frozen=True)
 class ListRows:
-    """The rows of lists that belong together: 0 or 1 in each of `n_columns`, or class numbers where that is 1."""
+    """The rows of lists that belong together: `absent` or 1 in each of `n_columns`, or class numbers if that is 1."""
 
     n_columns: int
+    absent: str
     rows: dict[Path, list[ListRow]]
 
 
 def read_lists(files: Iterable[Path]) -> ListRows:
     """Read lists of one form.
 
-    The words at the end of a line that are whole numbers are its classes, as many as most lines have; what stands
-    before them is the path, blanks in it too.
+    The words at the end of a line that are numbers are its classes, as many as most lines have; what stands before them
+    is the path, blanks in it too. 0.0 and 1.0 are read as 0 and 1, and -1 as 0 where every value is -1 or 1.
 
     Raises:
         DataError: a list is empty, not UTF-8, or a line has fewer numbers than the others or, with several columns, one
@@ -43,18 +52,21 @@ def read_lists(files: Iterable[Path]) -> ListRows:
     counts = Counter(n_numbers(words) for table in lines.values() for _, words in table)
     for file, table in lines.items():
         if not table:
-            raise DataError(f"{file}: no rows; expected a path and then 0 or 1 for each class, or a class number")
+            raise DataError(f"{file}: no rows; {_ROW}; write them into it, or leave the list out")
     n_columns = max(counts, key=lambda count: (counts[count], -count))
     if not n_columns:
-        file, table = next(iter(lines.items()))
-        raise DataError(
-            f"{file}, line {table[0][0]}: expected a path and then 0 or 1 for each class, or a class number; came "
-            f"{' '.join(table[0][1])[:80]!r}"
-        )
+        raise DataError(_no_classes(*next(one for one in _each(lines) if not n_numbers(one[2]))))
+    absent = _absent(n_columns, lines.values())
     return ListRows(
         n_columns,
-        {file: [_row(file, line, words, n_columns) for line, words in table] for file, table in lines.items()},
+        absent,
+        {file: [_row(file, line, words, n_columns, absent) for line, words in table] for file, table in lines.items()},
     )
+
+
+def _each(lines: Mapping[Path, Lines]) -> Iterator[tuple[Path, int, list[str]]]:
+    for file, table in lines.items():
+        yield from ((file, line, words) for line, words in table)
 
 
 def _lines(file: Path) -> Iterator[tuple[int, list[str]]]:
@@ -64,31 +76,84 @@ def _lines(file: Path) -> Iterator[tuple[int, list[str]]]:
             yield line, words
 
 
+def is_number(word: str) -> bool:
+    """Say whether a word is a number as lists have them: 1, 1.0, -1, 1.000e+00."""
+    return word.isascii() and (word.isdecimal() or _NUMBER.fullmatch(word) is not None)
+
+
 def n_numbers(words: list[str]) -> int:
-    """Return how many words at the end are whole numbers; the first word is the path's at least."""
+    """Return how many words at the end are numbers; the first word is the path's at least."""
     count = 0
     for word in reversed(words[1:]):
-        if not (word.isascii() and word.isdecimal()):
+        if not is_number(word):
             break
         count += 1
     return count
 
 
-def _row(file: Path, line: int, words: list[str], n_columns: int) -> ListRow:
+def _plain(word: str) -> str:
+    """Return a number that is whole without its point: 1 for 1.0."""
+    if word.isdecimal():
+        return word
+    value = float(word)
+    return str(int(value)) if value.is_integer() and abs(value) <= _MOST_CLASS else word
+
+
+def _absent(n_columns: int, tables: Iterable[Lines]) -> str:
+    """Return what stands for a class that an image has not: -1 where all values are -1 or 1, else 0."""
+    if n_columns == 1:
+        return "0"
+    seen: set[str] = set()
+    for table in tables:
+        for _, words in table:
+            seen.update(words[-n_columns:])
+    return "-1" if {_plain(word) for word in seen if is_number(word)} in ({"-1", "1"}, {"-1"}) else "0"
+
+
+def _no_classes(file: Path, line: int, words: Sequence[str]) -> str:
+    """Return what is wrong with lists of which most lines have no number at the end."""
+    text = " ".join(words)
+    start = f"{file}, line {line}: {_ROW}; came {text[:_SHOWN]!r}"
+    if re.search(r"[,;|]\s*[+-]?\d[\d.]*$", text):
+        return f"{start}: {_BLANKS}"
+    if len(words) == 1:
+        return (
+            f"{start}, a list without labels: write the classes after each path; or read the folders as classes "
+            "(--class-level first, class_level=)"
+        )
+    return f"{start}; for names of classes write a table with the columns path and label (.csv)"
+
+
+def _row(file: Path, line: int, words: list[str], n_columns: int, absent: str) -> ListRow:
     came = n_numbers(words)
     if came < n_columns:
         raise DataError(
-            f"{file}, line {line}: expected a path and {n_columns} numbers as in the other lines, came {came}"
+            f"{file}, line {line}: expected a path and {n_columns} numbers as in the other lines, came {came}: "
+            f"{' '.join(words)[:_SHOWN]!r}; complete the line, or take it out"
         )
     path, values = " ".join(words[:-n_columns]), words[-n_columns:]
+    if path.endswith((",", ";", "|")):
+        raise DataError(f"{file}, line {line}: {_ROW}; came {' '.join(words)[:_SHOWN]!r}: {_BLANKS}")
     if n_columns == 1:
         return ListRow(line, path, (_class_number(file, line, values[0]),))
-    if wrong := next((value for value in values if value not in ("0", "1")), None):
-        raise DataError(f"{file}, line {line}: expected 0 or 1 for each of {n_columns} classes, came {wrong!r}")
-    return ListRow(line, path, tuple(column for column, value in enumerate(values) if value == "1"))
+    plain = [value if value in ("0", "1") else _plain(value) for value in values]
+    if wrong := next((value for value in plain if value not in (absent, "1")), None):
+        raise DataError(
+            f"{file}, line {line}: expected {absent} or 1 for each of {n_columns} classes, came {_why(wrong)}"
+        )
+    return ListRow(line, path, tuple(column for column, value in enumerate(plain) if value == "1"))
+
+
+def _why(value: str) -> str:
+    if value == "-1":
+        return "'-1'; it stands for 0 only where every value of all lists is -1 or 1"
+    if value.isdecimal():
+        return f"{value!r}; where these are numbers of several classes, write 0 or 1 for each class instead"
+    return repr(value)
 
 
 def _class_number(file: Path, line: int, text: str) -> int:
-    if len(text) > len(str(_MOST_CLASS)) or int(text) > _MOST_CLASS:
-        raise DataError(f"{file}, line {line}: expected a class number of at most {_MOST_CLASS:,}, came {text[:40]}")
-    return int(text)
+    plain = _plain(text)
+    if not plain.isdecimal() or len(plain) > len(str(_MOST_CLASS)) or int(plain) > _MOST_CLASS:
+        raise DataError(f"{file}, line {line}: expected a class number of 0 to {_MOST_CLASS:,}, came {text[:40]}")
+    return int(plain)

@@ -7,52 +7,12 @@ from pathlib import Path
 
 from nearbit.datasets.formats.class_names import class_names
 from nearbit.datasets.formats.format import FOR_FOLDERS, Format
+from nearbit.datasets.formats.list_names import EXPECTED, find_lists, lists_in
 from nearbit.datasets.formats.list_paths import ListPaths
-from nearbit.datasets.formats.list_rows import ListRow, n_numbers, read_lists
-from nearbit.datasets.formats.parts import PART_NAMES
+from nearbit.datasets.formats.list_rows import ListRow, ListRows, read_lists
 from nearbit.datasets.listing import ListedImage, Listing
 from nearbit.errors import DataError
 from nearbit.reading import ReadingOptions
-
-_PARTS = {stem: part for stem, part in PART_NAMES.items() if stem} | {"db": "database", "gallery": "database"}
-"""What the name of a list says of its images."""
-
-_ORDER = ("train", "validation", "query", "database")
-
-
-def find_lists(folder: Path) -> Path | None:
-    """Return the folder if it holds lists: `train.txt` and another part, and the first line of that is a row."""
-    found = lists_in(folder)
-    if "train" not in found or len(found) < 2:
-        return None
-    return folder if _begins_with_a_row(found["train"]) else None
-
-
-def lists_in(folder: Path) -> dict[str, Path]:
-    """Return the list of each part in a folder, in the order train, validation, query, database.
-
-    Raises:
-        DataError: two lists of one part.
-    """
-    found: dict[str, Path] = {}
-    for stem, part in _PARTS.items():
-        file = folder / f"{stem}.txt"
-        if not file.is_file():
-            continue
-        if part in found:
-            raise DataError(f"{folder}: both {found[part].name} and {file.name} are lists of the {part}; leave one out")
-        found[part] = file
-    return {part: found[part] for part in _ORDER if part in found}
-
-
-def _begins_with_a_row(file: Path) -> bool:
-    try:
-        with open(file, encoding="utf-8-sig") as handle:
-            first = next((line.split() for line in handle if line.strip()), [])
-    except (OSError, UnicodeDecodeError):
-        return False
-    count = n_numbers(first)
-    return count > 0 and any("." in word for word in first[:-count])
 
 
 def list_lists(place: Path, options: ReadingOptions) -> Listing:
@@ -60,7 +20,7 @@ def list_lists(place: Path, options: ReadingOptions) -> Listing:
 
     Args:
         place: a folder with `train.txt`, `test.txt` (the queries) and the like, or one such file. A row is a path and
-            then one 0 or 1 for each class, or one class number; the same in all lists.
+            then one 0 or 1 for each class (1.0 or -1 too), or one class number; the same in all lists.
         options: `images` is the folder that paths are relative to, as they are or without leading folders of the
             machine that the lists were written on; None takes the folder of the lists.
 
@@ -86,13 +46,19 @@ def list_lists(place: Path, options: ReadingOptions) -> Listing:
         gathered.items(),
         classes=tuple(names.values()),
         problems=tuple(paths.problems),
-        read_as=f"lists of paths and {_form(rows.n_columns)}: {', '.join(file.name for file in files.values())}",
-        notes=(*notes, *paths.notes, *gathered.notes()),
+        read_as=f"lists of paths and {_form(rows)}: {', '.join(file.name for file in files.values())}",
+        notes=(*notes, *paths.notes, *gathered.notes(), *_missing(files)),
     )
 
 
-def _form(n_columns: int) -> str:
-    return "class numbers" if n_columns == 1 else f"0 or 1 for each of {n_columns} classes"
+def _form(rows: ListRows) -> str:
+    return "class numbers" if rows.n_columns == 1 else f"{rows.absent} or 1 for each of {rows.n_columns} classes"
+
+
+def _missing(files: Mapping[str, Path]) -> list[str]:
+    """Say which list there is none of that a split needs; one list by its name gives no parts."""
+    missing = [part for part in ("train", "query") if part not in files and "" not in files]
+    return [f"no list of the {part} images lies here; lists are {EXPECTED}" for part in missing]
 
 
 @dataclass
