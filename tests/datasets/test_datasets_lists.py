@@ -181,6 +181,50 @@ def _listed(root: Path) -> None:
     list_lists(root, ReadingOptions())
 
 
+def test_a_varying_count_of_numbers_loses_no_image(root: Path) -> None:
+    text = "".join(f"val2014/{number}.png {' '.join(map(str, range(1 + number % 3)))}\n" for number in range(6))
+    write(root, train=text, test="val2014/6.png 2\nval2014/7.png 2\n")
+    with pytest.raises(DataError, match=r"train\.txt, line 2: 1 number more after 'val2014/1\.png' than in most lines"):
+        load(root)
+    (root / "val2014" / "1.png 0").write_bytes(encoded(noisy(90, 8)))  # a file that is so called is one
+    with pytest.raises(DataError, match=r"train\.txt, line 3: 2 numbers more after 'val2014/2\.png'.* in all lists"):
+        load(root)
+    write(root, train="val2014/0.png 3\nval2014/11 5 3\n", test="val2014/6.png 3\n")
+    assert [problem.path for problem in load(root).problems] == [
+        "val2014/11 5"
+    ]  # neither is there, nor a picture's name
+    (root / "val2014" / "11").write_bytes(encoded(noisy(91, 8)))
+    with pytest.raises(DataError, match=r"train\.txt, line 2: 1 number more after 'val2014/11' than"):
+        load(root)
+
+
+@pytest.mark.parametrize("lead", ["", "/home/someone/coco/"])
+def test_lists_of_two_forms_are_said_to_be_so(root: Path, lead: str) -> None:
+    numbers = "".join(f"{lead}val2014/{number}.png {number % 3}\n" for number in range(6))
+    write(root, train=numbers, test=rows(range(6, 8), lead=lead))
+    with pytest.raises(
+        DataError, match=r"test\.txt, line 1: 2 numbers more after '.*val2014/6\.png' than in most lines"
+    ):
+        load(root)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        ("val2014/", "val2014\\", r"the first: 'val2014\\\\0\.png'; write / between its folders, not \\$"),
+        (
+            "val2014/0.png",
+            '"val2014/0.png"',
+            r"the first: '\"val2014/0\.png\"'; write its paths without quotation marks$",
+        ),
+    ],
+)
+def test_why_no_path_is_found(root: Path, before: str, after: str, message: str) -> None:
+    write(root, train=rows(range(1)).replace(before, after), test=rows(range(6, 8)))
+    with pytest.raises(DataError, match=message):
+        load(root)
+
+
 def test_images_named_twice_count_once(root: Path) -> None:
     write(root, train=rows(range(4)) + rows(range(2)), test=rows(range(6, 8)))
     dataset = load(root)

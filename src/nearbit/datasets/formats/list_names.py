@@ -94,12 +94,17 @@ def _looks_like_a_list(file: Path) -> bool:
     return rows > 0 and 2 * rows >= len(lines)
 
 
+def is_picture(path: str) -> bool:
+    """Say whether a path ends as names of pictures do."""
+    return _PICTURE.search(path) is not None
+
+
 def _is_a_row(line: str) -> bool:
     """Say whether a line is a path with numbers, or begins with a picture; in quotes or between commas too."""
     words = [word for text in _BETWEEN.split(line) if (word := text.strip("\"'"))]
     if not words:
         return False
     count = n_numbers(words)
-    return bool(_PICTURE.search(words[0])) or (
+    return is_picture(words[0]) or (
         count > 0 and any(_PATH.search(word) and not is_number(word) for word in words[:-count])
     )

@@ -6,8 +6,10 @@ from pathlib import Path
 
 from nearbit.datasets.dataset import Problem
 from nearbit.datasets.formats.labels_file import Places
+from nearbit.datasets.formats.list_names import is_picture
 from nearbit.datasets.formats.list_rows import ListRow
 from nearbit.errors import DataError
+from nearbit.names import counted
 
 _TRIED = 200
 """So many paths of a list are looked for, spread over it, to tell how many leading folders to leave out."""
@@ -16,10 +18,10 @@ _TRIED = 200
 class ListPaths:
     """Finds the images that lists name, and gathers those not found."""
 
-    def __init__(self, files: Mapping[str, Path], paths: Mapping[Path, Sequence[str]], images: Path | None) -> None:
+    def __init__(self, files: Mapping[str, Path], rows: Mapping[Path, Sequence[ListRow]], images: Path | None) -> None:
         self._places = {file: Places(file, images) for file in files.values()}
         self.root = next(iter(self._places.values())).root
-        self._left_out = {file: self._leading(file, paths[file]) for file in files.values()}
+        self._left_out = {file: self._leading(file, rows[file]) for file in files.values()}
         self.notes = [
             f"{file.name}: the leading {text!r} of its paths is left out"
             for file, text in self._left_out.items()
@@ -32,24 +34,51 @@ class ListPaths:
         return list(dict.fromkeys(one for places in self._places.values() for one in places.problems))
 
     def find(self, file: Path, row: ListRow) -> str | None:
-        """Return the path of a row below the root, or None after noting the problem."""
+        """Return the path of a row below the root, or None after noting the problem.
+
+        Raises:
+            DataError: it has more numbers than the other rows, and only without them it may be the path of an image.
+        """
+        self._check_form(file, row, self._left_out[file])
         return self._places[file].find(row.path.removeprefix(self._left_out[file]), f"{file}, line {row.line}")
 
-    def _leading(self, file: Path, paths: Sequence[str]) -> str:
+    def _check_form(self, file: Path, row: ListRow, lead: str) -> None:
+        if not row.shorter or self._places[file].locate(row.path.removeprefix(lead)) is not None:
+            return
+        if is_picture(row.shorter) or self._places[file].locate(row.shorter.removeprefix(lead)) is not None:
+            more = counted(len(row.path.split()) - len(row.shorter.split()), "number", "numbers")
+            raise DataError(
+                f"{file}, line {row.line}: {more} more after {row.shorter!r} than in most lines; expected one form in "
+                "all lists: 0 or 1 for each class (for several classes, too), or one class number"
+            )
+
+    def _leading(self, file: Path, rows: Sequence[ListRow]) -> str:
         """Return what to leave out before the paths of a list: as few folders as make some of them be found.
 
         Raises:
             DataError: none is found, whatever is left out.
         """
-        some = list(islice(paths, 0, None, max(1, len(paths) // _TRIED)))
-        for text in dict.fromkeys(["", *(lead for path in some[:8] for lead in _leads(path))]):
-            rest = [path.removeprefix(text) for path in some if path.startswith(text)]
+        some = list(islice(rows, 0, None, max(1, len(rows) // _TRIED)))
+        for text in dict.fromkeys(["", *(lead for row in some[:8] for lead in _leads(row.path))]):
+            rest = [row.path.removeprefix(text) for row in some if row.path.startswith(text)]
             if any(not path.startswith("/") and self._places[file].locate(path) is not None for path in rest):
                 return text
+        for row in some:
+            self._check_form(file, row, "")
+        first = rows[0].path
         raise DataError(
             f"{file}: none of its paths is below {self.root}, with or without leading folders, the first: "
-            f"{paths[0]!r}; name the folder of the images (--images, images=)"
+            f"{first!r}; {_remedy(first)}"
         )
+
+
+def _remedy(path: str) -> str:
+    """Return what to do where no path is found: what is wrong with this one, if that is plain."""
+    if path[0] in "\"'":
+        return "write its paths without quotation marks"
+    if "\\" in path and "/" not in path:
+        return "write / between its folders, not \\"
+    return "name the folder of the images (--images, images=)"
 
 
 def _leads(path: str) -> list[str]:

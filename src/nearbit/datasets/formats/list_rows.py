@@ -22,11 +22,15 @@ Lines = list[tuple[int, list[str]]]
 
 @dataclass(frozen=True, slots=True)
 class ListRow:
-    """One line: its number, the path as written, and the numbers of its classes (none where all are 0)."""
+    """One line: its number, the path as written, and the numbers of its classes (none where all are 0).
+
+    `shorter` is the path without numbers at its end, where it has such: they may be meant as classes.
+    """
 
     line: int
     path: str
     classes: tuple[int, ...]
+    shorter: str = ""
 
 
 @dataclass(frozen=True)
@@ -134,14 +138,15 @@ def _row(file: Path, line: int, words: list[str], n_columns: int, absent: str) -
     path, values = " ".join(words[:-n_columns]), words[-n_columns:]
     if path.endswith((",", ";", "|")):
         raise DataError(f"{file}, line {line}: {_ROW}; came {' '.join(words)[:_SHOWN]!r}: {_BLANKS}")
+    shorter = " ".join(words[:-came]) if came > n_columns else ""
     if n_columns == 1:
-        return ListRow(line, path, (_class_number(file, line, values[0]),))
+        return ListRow(line, path, (_class_number(file, line, values[0]),), shorter)
     plain = [value if value in ("0", "1") else _plain(value) for value in values]
     if wrong := next((value for value in plain if value not in (absent, "1")), None):
         raise DataError(
             f"{file}, line {line}: expected {absent} or 1 for each of {n_columns} classes, came {_why(wrong)}"
         )
-    return ListRow(line, path, tuple(column for column, value in enumerate(plain) if value == "1"))
+    return ListRow(line, path, tuple(column for column, value in enumerate(plain) if value == "1"), shorter)
 
 
 def _why(value: str) -> str:

@@ -36,7 +36,7 @@ def list_lists(place: Path, options: ReadingOptions) -> Listing:
     folder = place if place.is_dir() else place.parent
     names, notes = class_names(folder, rows.n_columns, (row for table in rows.rows.values() for row in table))
     gathered = _Gathered(names)
-    paths = ListPaths(files, {file: [row.path for row in table] for file, table in rows.rows.items()}, options.images)
+    paths = ListPaths(files, rows.rows, options.images)
     for part, file in files.items():
         for row in rows.rows[file]:
             gathered.add(row, paths.find(file, row), part, file)
