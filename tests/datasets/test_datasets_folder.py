@@ -182,6 +182,15 @@ def test_missing_and_empty_folders_are_clear_errors(tmp_path: Path, cache: Path)
         load_dataset(tmp_path / "flat", label_level="coarse", cache=cache)
 
 
+@pytest.mark.parametrize(
+    ("name", "known"),
+    [("imagenet-100", "imagenet100"), ("nuswide", "nus-wide"), ("NUS_WIDE", "nus-wide"), ("cars-196", "cars196")],
+)
+def test_names_of_sets_that_are_not_fetched_are_suggested_too(name: str, known: str) -> None:
+    with pytest.raises(DataError, match=rf"{name}: no such file or folder.*Did you mean '{known}'"):
+        load_dataset(name)
+
+
 def test_load_images_keeps_what_has_no_label(tmp_path: Path, cache: Path) -> None:
     flat = load_images(fill(tmp_path / "flat", "b.png", "a.png"), cache=cache)
     assert flat.keys == ("a.png", "b.png")

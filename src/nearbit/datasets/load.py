@@ -113,7 +113,7 @@ def _load_path(source: str | Path, options: ReadingOptions, keep_unlabelled: boo
     if not path.exists():
         if str(source) in NOT_FETCHED:
             raise DataError(f"{source} is not fetched: {NOT_FETCHED[str(source)]} (see docs/data.md)")
-        hint = did_you_mean(str(source), BUILT_IN)
+        hint = did_you_mean(str(source), (*BUILT_IN, *NOT_FETCHED))
         raise DataError(f"{source}: no such file or folder, and not one of {', '.join(BUILT_IN)}.{hint}")
     one, place = formats.recognised(path, as_folders=options.class_level is not None) or (ONE_IMAGE, path)
     if one is ONE_IMAGE and not keep_unlabelled:
