@@ -8,7 +8,7 @@ from cell_files import FLIPS, Scene, write_comparison_folder, write_done, write_
 from nearbit.compare.findings import find
 from nearbit.compare.folder import Cell, read_folder
 from nearbit.compare.rendering import csv_text, latex_text, markdown_text, text_lines
-from nearbit.compare.statistics import small_set_notes
+from nearbit.compare.statistics import data_notes
 from nearbit.compare.tables import Table, TableEntry, p_text, quality_table, tables_of
 
 ODD = 'a_b & 50% of {x} | "y" <z> \\ #1 $2 ^3 ~4 *5*'
@@ -83,7 +83,7 @@ def test_precision_and_recall_that_no_cell_has_are_left_out(tmp_path):
     ],
 )
 def test_small_sets_are_told(sizes, dataset, words):
-    notes = small_set_notes({"split": {"sizes": sizes}, "dataset": dataset})
+    notes = data_notes({"split": {"sizes": sizes}, "dataset": dataset})
     assert len(notes) == len(words)
     assert all(re.search(word, note) for word, note in zip(words, notes, strict=True))
 

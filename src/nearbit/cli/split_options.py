@@ -105,6 +105,12 @@ def build_split(
     )
 
 
+def say_split_notes(split: "Split") -> None:
+    """Say on standard error what a person should know of how a split was made, where there is such."""
+    for note in split.notes:
+        echo(f"split: {note}")
+
+
 def say_few_images(dataset: "Dataset", split: "Split") -> None:
     """Say on standard error what a person should know of a split whose queries have few images to find."""
     labels = dataset.labels.astype(int)

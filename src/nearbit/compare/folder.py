@@ -101,10 +101,10 @@ class ComparisonFolder:
 
     Attributes:
         about: the JSON of `comparison.json`: "methods", "bits", "heads", "seeds", "dataset" ({"name", "images",
-            "classes", "labels_per_image", "fingerprint"}), "split" ({"recipe", "sizes": {part: images} of the first
-            seed, "hashes": {seed: hash}}, also "unseen": {seed: classes} where some are, and "hash" where all seeds
-            share one split), "references" ({seed: what float features give without codes}),
-            "train_options", "command" (the last one), "commands" (all), "versions", "machine".
+            "classes", "labels_per_image", "fingerprint"}), "split" ({"recipe", "sizes": {part: images} and "notes" of
+            the first seed, "hashes": {seed: hash}}, also "unseen": {seed: classes} where some are, and "hash" where all
+            seeds share one split), "references" ({seed: what float features give without codes}), "train_options",
+            "command" (the last one), "commands" (all), "versions", "machine".
         results: one for each cell that is wanted, in the order of methods, heads, bits, seeds.
     """
 

@@ -24,7 +24,7 @@ from nearbit.compare.folder import (
 from nearbit.compare.references import references_of
 from nearbit.compare.soundness import sound
 from nearbit.compare.specs import parse_spec
-from nearbit.compare.statistics import small_set_notes
+from nearbit.compare.statistics import data_notes
 from nearbit.compare.time_left import TimeLeft, seconds_of
 from nearbit.compare.workers import Told, run_cells, tune_backbones
 from nearbit.datasets import Dataset, Split, other_protocol
@@ -43,7 +43,7 @@ LOCK = "comparison.lock"
 GRID = ("methods", "bits", "heads", "seeds")
 MERGED = (*GRID, "baselines", "commands", "also")
 """What an older comparison in the same folder had besides, beside its splits."""
-EACH_SEEDS = ("sizes", "hash", "hashes", "unseen")
+EACH_SEEDS = ("sizes", "hash", "hashes", "unseen", "notes")
 """Of the splits: what seeds need not have in common."""
 STAGE = "Comparing"
 """What `progress` is told after each run."""
@@ -131,7 +131,7 @@ def compare(
     if references != about["references"]:
         about["references"] = references
         _write_references(work.folder, {str(seed): references.get(str(seed)) for seed in grid.seeds})
-    for line in small_set_notes(about):
+    for line in data_notes(about):
         warn(line)
     cells = sorted(_asked(about, grid), key=lambda cell: (cell.seed, cell.n_bits))
     if processes is None:
@@ -267,6 +267,7 @@ def _split_facts(splits: dict[int, Split]) -> dict[str, Any]:
         "sizes": first.sizes(),
         **_hash_facts({str(seed): split.hash for seed, split in splits.items()}),
         **({"unseen": unseen} if unseen else {}),
+        **({"notes": list(first.notes)} if first.notes else {}),
     }
 
 

@@ -87,14 +87,14 @@ def groups_of(results: Iterable[CellResult]) -> list[Group]:
     return [Group(row=row, n_bits=n_bits, results=tuple(own)) for (row, n_bits), own in cells.items()]
 
 
-def small_set_notes(about: Mapping[str, Any]) -> list[str]:
-    """Return what is to be said where the sets of a comparison are so small that chance may look like a difference.
+def data_notes(about: Mapping[str, Any]) -> list[str]:
+    """Return what is to be said of the split, and where sets are so small that chance may look like a difference.
 
     Args:
         about: the JSON of `comparison.json`; what is not in it is not judged.
     """
     sizes, dataset = about.get("split", {}).get("sizes", {}), about.get("dataset", {})
-    notes = []
+    notes = [str(note) for note in about.get("split", {}).get("notes", [])]
     queries = sizes.get("query")
     if queries and queries < FEW_QUERIES:
         moved = 1.96 * USUAL_DEVIATION / queries**0.5

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from nearbit.compare.findings import PRIMARY, SIGNIFICANT, Column, Findings, Tested
-from nearbit.compare.statistics import Group, Row, Spread, small_set_notes
+from nearbit.compare.statistics import Group, Row, Spread, data_notes
 from nearbit.metrics import FIGURES
 from nearbit.metrics.cosine import WITHOUT_CODES
 
@@ -256,7 +256,7 @@ def _difference_row(item: Tested) -> tuple[TableEntry, ...]:
 def _quality_notes(findings: Findings, at: Sequence[str]) -> list[str]:
     notes = [
         "Mean over seeds ± sample deviation (number of seeds), on the query split. Bold (*): the best of its column.",
-        *small_set_notes(findings.comparison.about),
+        *data_notes(findings.comparison.about),
     ]
     if at:
         notes.append(

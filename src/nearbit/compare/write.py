@@ -9,7 +9,7 @@ from nearbit.compare.folder import read_folder
 from nearbit.compare.page import comparison_page
 from nearbit.compare.rendering import csv_text, latex_text, markdown_text, text_lines
 from nearbit.compare.soundness import sound
-from nearbit.compare.statistics import small_set_notes
+from nearbit.compare.statistics import data_notes
 from nearbit.compare.tables import failure_table, quality_table, tables_of
 from nearbit.files.writing import write_whole
 
@@ -59,7 +59,7 @@ def summary_lines(folder: Path, findings: Findings | None = None) -> list[str]:
     with sound(folder):
         findings = findings or find(comparison)
         failed = failure_table(findings)
-        told = small_set_notes(comparison.about)
+        told = data_notes(comparison.about)
         table = quality_table(findings)
         table = replace(table, notes=tuple(note for note in table.notes if note not in told))
         return [*text_lines(table), *(["", *text_lines(failed)] if failed.rows else [])]

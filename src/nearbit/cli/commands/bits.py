@@ -18,7 +18,7 @@ from nearbit.cli.console import (
     say_notes,
     table,
 )
-from nearbit.cli.split_options import DIVIDING, build_split, split_options
+from nearbit.cli.split_options import DIVIDING, build_split, say_split_notes, split_options
 from nearbit.cli.training_options import TRAINING, training_options
 from nearbit.errors import InputError
 from nearbit.reading import ReadingOptions
@@ -80,10 +80,11 @@ def command(
         dataset = read_dataset(source, ReadingOptions(cache=cache, progress=progress, **given))
         say_notes(dataset)
         options = with_backbone(options, dataset.source, agreed=agreed)
+        split = build_split(dataset, seed=seed, **dividing)
+        say_split_notes(split)
         curve = length_curve(
-            dataset, build_split(dataset, seed=seed, **dividing), wanted, method=method, options=options,
-            cache=cache or cache_folder(), progress=progress,
-        )  # fmt: skip
+            dataset, split, wanted, method=method, options=options, cache=cache or cache_folder(), progress=progress
+        )
     emit(curve.to_dict(), as_json=as_json, lines=_lines(curve))  # first: it may be what hours have made
     if output is not None:
         _write(curve, output)

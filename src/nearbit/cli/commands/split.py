@@ -6,7 +6,14 @@ from typing import Any
 import click
 
 from nearbit.cli.console import Bars, Data, data_options, emit, json_option, list_problems, read_dataset, say_notes
-from nearbit.cli.split_options import DIVIDING, build_split, part_sizes, say_few_images, split_options
+from nearbit.cli.split_options import (
+    DIVIDING,
+    build_split,
+    part_sizes,
+    say_few_images,
+    say_split_notes,
+    split_options,
+)
 from nearbit.reading import ReadingOptions
 
 
@@ -29,7 +36,8 @@ def command(source: str, output: Path, as_json: bool, **options: Any) -> None:
     errors = list_problems(dataset.problems, output.with_name(output.name + ".errors.jsonl"))
     sizes = part_sizes(split)
     emit(
-        {"split": str(output), "hash": split.hash, "recipe": split.recipe, **sizes, "errors_file": errors},
+        {"split": str(output), "hash": split.hash, "recipe": split.recipe, **sizes, "errors_file": errors}
+        | {"notes": list(split.notes)},
         as_json=as_json,
         lines=[
             f"{output}: " + ", ".join(f"{number} {part}" for part, number in sizes.items()),
@@ -37,4 +45,5 @@ def command(source: str, output: Path, as_json: bool, **options: Any) -> None:
             f"hash {split.hash}",
         ],
     )
+    say_split_notes(split)
     say_few_images(dataset, split)

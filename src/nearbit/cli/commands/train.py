@@ -20,7 +20,7 @@ from nearbit.cli.console import (
     refuse_options,
     say_notes,
 )
-from nearbit.cli.split_options import DIVIDING, build_split, say_few_images, split_options
+from nearbit.cli.split_options import DIVIDING, build_split, say_few_images, say_split_notes, split_options
 from nearbit.cli.train_outcome import finished_model, list_skipped, report
 from nearbit.cli.train_stage import write_stage
 from nearbit.cli.training_options import FILE, TRAINING, training_options
@@ -158,6 +158,8 @@ def command(
             say_notes(dataset)
             _say_recipe(preset)
         split = load_split(split_path) if split_path is not None else build_split(dataset, seed=seed, **dividing)
+        if processes.is_main:
+            say_split_notes(split)
         run = plan(
             dataset,
             split,

@@ -1,12 +1,13 @@
 """`make_split`: from a data set to a split, by the parts it came with, by a named protocol, or by sizes a class."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from nearbit.datasets.dataset import PARTS, Dataset, parts_in
 from nearbit.datasets.splits.assign import RowNumbers, assign_rows, content_groups, fill_train, rarest_labels
+from nearbit.datasets.splits.given import given_parts
 from nearbit.datasets.splits.long_tail import Imbalance, thinned
 from nearbit.datasets.splits.protocols import Protocol, check_protocol, protocol_named
 from nearbit.datasets.splits.sizes import PLACES, Size, SplitSizes, counts_for
@@ -133,10 +134,10 @@ def _ordinary(
 ) -> Split:
     name = None if protocol is None else protocol.name
     recipe: dict[str, Any] = {"protocol": name, "seed": seed, "allow_overlap": allow_overlap}
-    rng = np.random.default_rng(seed)
+    rng, notes = np.random.default_rng(seed), list[str]()
     if protocol is not None and protocol.sizes is None:
         check_protocol(protocol, dataset, rarest_labels(dataset.labels))
-        parts = _given(dataset, rng)
+        parts, notes = _given(dataset, rng)
     else:
         sizes = sizes or _sizes_of(protocol, dataset)
         recipe["sizes"] = sizes.as_recipe()
@@ -144,7 +145,7 @@ def _ordinary(
     if tail is not None:
         train, validation, said = thinned(dataset, parts["train"], parts["validation"], tail, seed)
         parts, recipe = parts | {"train": train, "validation": validation}, recipe | {"imbalance": said}
-    return _checked(dataset, parts, recipe)
+    return _checked(dataset, parts, recipe, notes)
 
 
 def _by_kinds(
@@ -163,7 +164,8 @@ def _by_kinds(
         allow_overlap,
     )  # fmt: skip
     parts = keep_kinds(dataset, {part: whole.rows(part) for part in PARTS}, names, protocol.kinds)
-    return _checked(dataset, parts, whole.recipe | {"protocol": protocol.name, "unseen": list(names)})
+    recipe = whole.recipe | {"protocol": protocol.name, "unseen": list(names)}
+    return _checked(dataset, parts, recipe, whole.notes)
 
 
 def _unlabelled(
@@ -179,12 +181,14 @@ def _unlabelled(
     return _checked(dataset, parts, {"protocol": "unlabelled", "seed": seed, "allow_overlap": False})
 
 
-def _checked(dataset: Dataset, parts: dict[str, RowNumbers], recipe: dict[str, Any]) -> Split:
+def _checked(
+    dataset: Dataset, parts: dict[str, RowNumbers], recipe: dict[str, Any], notes: Sequence[str] = ()
+) -> Split:
     if dataset.class_level is not None:
         recipe = recipe | {"class_level": dataset.class_level}
     split = Split(
         **parts, dataset=dataset.name, recipe=recipe, digests=dataset.digests, keys=dataset.keys,
-        fingerprint=dataset.fingerprint,
+        fingerprint=dataset.fingerprint, notes=tuple(notes),
     )  # fmt: skip
     if not recipe["allow_overlap"]:
         refuse_overlap(split)
@@ -232,25 +236,11 @@ def _check_exact(dataset: Dataset, strata: RowNumbers, places: RowNumbers, count
         )
 
 
-def given_rows(dataset: Dataset) -> dict[str, RowNumbers]:
-    """Return the rows that were given to each part; a row may be in several (train and database)."""
-    named = np.array(dataset.given_parts or [""] * len(dataset))
-    own = {part: [given for given in set(named.tolist()) if part in parts_in(given)] for part in PARTS}
-    return {part: np.flatnonzero(np.isin(named, own[part])) for part in PARTS}
-
-
-def _given(dataset: Dataset, rng: np.random.Generator) -> dict[str, RowNumbers]:
-    """Return the given parts; if not given, the database is train, and validation a tenth taken out of train."""
-    if dataset.given_parts is None:
-        raise DataError(f"{dataset.name}: came without parts; add a split file (columns path, split) or name sizes")
-    parts = given_rows(dataset)
-    for part in ("train", "query"):
-        if not len(parts[part]):
-            raise DataError(f"{dataset.name}: its split gives no {part} images; add some to it, or name sizes instead")
-    if not len(parts["database"]):
-        parts["database"] = parts["train"]
+def _given(dataset: Dataset, rng: np.random.Generator) -> tuple[dict[str, RowNumbers], list[str]]:
+    """Return the given parts, a tenth of train as validation where none is given, and what is to be said of them."""
+    parts, notes = given_parts(dataset)
     if not len(parts["validation"]):
         places = _places(dataset, parts["train"], _GIVEN_VALIDATION, rng)
         parts["validation"] = np.flatnonzero(places == PLACES.index("validation"))
         parts["train"] = np.setdiff1d(parts["train"], parts["validation"])
-    return parts
+    return parts, notes

@@ -40,6 +40,7 @@ class Split:
         digests: SHA-256 of the content of all rows of the data set.
         keys: the names of all rows of the data set.
         fingerprint: of the data set.
+        notes: what a person should know of how it was made, a line each.
 
     Raises:
         DataError: rows out of range, not ascending or not unique, or digests and keys of different lengths.
@@ -54,6 +55,7 @@ class Split:
     digests: tuple[str, ...]
     keys: tuple[str, ...]
     fingerprint: str
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.keys) != len(self.digests):
@@ -108,7 +110,10 @@ class Split:
         parts = {part: self.rows(part).tolist() for part in PARTS}
         facts = {"dataset": self.dataset, "recipe": self.recipe, "fingerprint": self.fingerprint, "hash": self.hash}
         rows = {"keys": list(self.keys), "digests": list(self.digests)}
-        write_json(Path(path), {"format": FORMAT, "version": VERSION, **facts, "parts": parts, **rows}, indent=None)
+        said = {"notes": list(self.notes)} if self.notes else {}
+        write_json(
+            Path(path), {"format": FORMAT, "version": VERSION, **facts, **said, "parts": parts, **rows}, indent=None
+        )
 
     @classmethod
     def load(cls, path: Path) -> "Split":
@@ -162,7 +167,14 @@ def _from_json(text: Mapping[str, Any]) -> Split:
         digests=tuple(map(str, text["digests"])),
         keys=tuple(map(str, text["keys"])),
         fingerprint=str(text["fingerprint"]),
+        notes=_notes(text.get("notes", [])),
     )
+
+
+def _notes(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise TypeError("notes are no list")
+    return tuple(map(str, value))
 
 
 def _whole(row: Any) -> int:

@@ -1,0 +1,48 @@
+"""The parts that a data set came with: taken as they are, validation out of train."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from nearbit.datasets.dataset import PARTS, Dataset, parts_in
+from nearbit.datasets.splits.assign import RowNumbers
+from nearbit.errors import DataError
+
+
+def given_rows(dataset: Dataset) -> dict[str, RowNumbers]:
+    """Return the rows that were given to each part; a row may be in several (train and database)."""
+    named = np.array(dataset.given_parts or [""] * len(dataset))
+    own = {part: [given for given in set(named.tolist()) if part in parts_in(given)] for part in PARTS}
+    return {part: np.flatnonzero(np.isin(named, own[part])) for part in PARTS}
+
+
+def given_parts(dataset: Dataset) -> tuple[dict[str, RowNumbers], list[str]]:
+    """Return the given parts, and what is to be said of them.
+
+    If not given, the database is train. Validation is taken out of train: lists have it in both. It may be empty.
+
+    Raises:
+        DataError: there are none, no query images, or no train images beside those of validation.
+    """
+    if dataset.given_parts is None:
+        raise DataError(f"{dataset.name}: came without parts; add a split file (columns path, split) or name sizes")
+    parts = given_rows(dataset)
+    _check_not_empty(dataset, parts)
+    if not len(parts["database"]):
+        parts["database"] = parts["train"]
+    shared = np.intersect1d(parts["train"], parts["validation"])
+    if not len(shared):
+        return parts, []
+    parts["train"] = np.setdiff1d(parts["train"], shared)
+    if not len(parts["train"]):
+        raise DataError(f"{dataset.name}: all train images are in validation, too; leave some out of validation")
+    return parts, [
+        f"{len(shared):,} of {len(parts['validation']):,} validation images were given to train, too: train is the "
+        f"other {len(parts['train']):,}"
+    ]
+
+
+def _check_not_empty(dataset: Dataset, parts: Mapping[str, RowNumbers]) -> None:
+    for part in ("train", "query"):
+        if not len(parts[part]):
+            raise DataError(f"{dataset.name}: its split gives no {part} images; add some to it, or name sizes instead")
