@@ -274,7 +274,8 @@ def test_protocols_count_the_lists() -> None:
 
 def test_every_protocol_of_lists_says_its_counts() -> None:
     of_lists = [protocol for protocol in PROTOCOLS.values() if protocol.counts is not None]
-    assert len(of_lists) == 9
+    assert len(of_lists) == 11
     for protocol in of_lists:
         assert {"train", "query"} <= set(protocol.counts or {})
         assert all(f"{count:,} {part}" in protocol.description for part, count in (protocol.counts or {}).items())
+        assert all(f"at least {count:,} {part}" in protocol.description for part, count in protocol.least.items())

@@ -13,6 +13,7 @@ _MOST_CLASS = 1_000_000
 """Above it, a number after a path is no class."""
 
 _NUMBER = re.compile(r"[+-]?\d+(\.\d*)?(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
+_USUAL = frozenset("01")
 _ROW = "expected a path and then 0 or 1 for each class, or a class number"
 _BLANKS = "put blanks between the path and its classes, and nothing else"
 _SHOWN = 80
@@ -89,7 +90,7 @@ def n_numbers(words: list[str]) -> int:
     """Return how many words at the end are numbers; the first word is the path's at least."""
     count = 0
     for word in reversed(words[1:]):
-        if not is_number(word):
+        if not (word in _USUAL or is_number(word)):
             break
         count += 1
     return count
@@ -141,7 +142,7 @@ def _row(file: Path, line: int, words: list[str], n_columns: int, absent: str) -
     shorter = " ".join(words[:-came]) if came > n_columns else ""
     if n_columns == 1:
         return ListRow(line, path, (_class_number(file, line, values[0]),), shorter)
-    plain = [value if value in ("0", "1") else _plain(value) for value in values]
+    plain = values if _USUAL.issuperset(values) else [_plain(value) for value in values]
     if wrong := next((value for value in plain if value not in (absent, "1")), None):
         raise DataError(
             f"{file}, line {line}: expected {absent} or 1 for each of {n_columns} classes, came {_why(wrong)}"

@@ -16,10 +16,11 @@ def given_rows(dataset: Dataset) -> dict[str, RowNumbers]:
     return {part: np.flatnonzero(np.isin(named, own[part])) for part in PARTS}
 
 
-def given_parts(dataset: Dataset) -> tuple[dict[str, RowNumbers], list[str]]:
+def given_parts(dataset: Dataset, *, searches_all: bool = False) -> tuple[dict[str, RowNumbers], list[str]]:
     """Return the given parts, and what is to be said of them.
 
-    If not given, the database is train. Validation is taken out of train: lists have it in both. It may be empty.
+    If not given, the database is train, with `searches_all` the images of validation, too. Validation is taken out of
+    train: lists have it in both. It may be empty.
 
     Raises:
         DataError: there are none, no query images, or no train images beside those of validation.
@@ -29,7 +30,7 @@ def given_parts(dataset: Dataset) -> tuple[dict[str, RowNumbers], list[str]]:
     parts = given_rows(dataset)
     _check_not_empty(dataset, parts)
     if not len(parts["database"]):
-        parts["database"] = parts["train"]
+        parts["database"] = np.union1d(parts["train"], parts["validation"]) if searches_all else parts["train"]
     shared = np.intersect1d(parts["train"], parts["validation"])
     if not len(shared):
         return parts, []

@@ -135,11 +135,14 @@ def _ordinary(
     name = None if protocol is None else protocol.name
     recipe: dict[str, Any] = {"protocol": name, "seed": seed, "allow_overlap": allow_overlap}
     rng, notes = np.random.default_rng(seed), list[str]()
-    if protocol is not None and protocol.sizes is None:
+    if protocol is not None:
         check_protocol(protocol, dataset, rarest_labels(dataset.labels))
-        parts, notes = _given(dataset, rng)
+        notes += [protocol.note] if protocol.note else []
+        sizes = sizes or protocol.sizes
+    if sizes is None:
+        parts, more = _given(dataset, rng, searches_all=protocol is not None and protocol.searches_train)
+        notes += more
     else:
-        sizes = sizes or _sizes_of(protocol, dataset)
         recipe["sizes"] = sizes.as_recipe()
         parts = _by_sizes(dataset, sizes, rng)
     if tail is not None:
@@ -195,13 +198,6 @@ def _checked(
     return split
 
 
-def _sizes_of(protocol: Protocol | None, dataset: Dataset) -> SplitSizes:
-    assert protocol is not None  # noqa: S101 - sizes or a protocol: the caller has one of them
-    check_protocol(protocol, dataset, rarest_labels(dataset.labels))
-    assert protocol.sizes is not None  # noqa: S101 - those without go by given parts
-    return protocol.sizes
-
-
 def _by_sizes(dataset: Dataset, sizes: SplitSizes, rng: np.random.Generator) -> dict[str, RowNumbers]:
     places = _places(dataset, np.arange(len(dataset)), sizes, rng)
     parts = {part: np.flatnonzero(places == number) for number, part in enumerate(PARTS)}
@@ -236,9 +232,11 @@ def _check_exact(dataset: Dataset, strata: RowNumbers, places: RowNumbers, count
         )
 
 
-def _given(dataset: Dataset, rng: np.random.Generator) -> tuple[dict[str, RowNumbers], list[str]]:
+def _given(
+    dataset: Dataset, rng: np.random.Generator, *, searches_all: bool
+) -> tuple[dict[str, RowNumbers], list[str]]:
     """Return the given parts, a tenth of train as validation where none is given, and what is to be said of them."""
-    parts, notes = given_parts(dataset)
+    parts, notes = given_parts(dataset, searches_all=searches_all)
     if not len(parts["validation"]):
         places = _places(dataset, parts["train"], _GIVEN_VALIDATION, rng)
         parts["validation"] = np.flatnonzero(places == PLACES.index("validation"))

@@ -1,13 +1,15 @@
 """How papers split, by name: sizes a class, or the counts that the lists of the field must have."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from nearbit.datasets.dataset import Dataset, parts_in
+from nearbit.datasets.dataset import Dataset
+from nearbit.datasets.listing import NO_LABEL
+from nearbit.datasets.splits.given import given_rows
 from nearbit.datasets.splits.long_tail import Imbalance
 from nearbit.datasets.splits.sizes import SplitSizes
 from nearbit.errors import DataError, InputError, did_you_mean
@@ -32,7 +34,10 @@ class Protocol:
         imbalance: for a protocol with a long tail, that of its training and validation images.
         n_classes: for a protocol of lists, how many classes they have.
         counts: for a protocol of lists, how many images with a label each part has (train before validation is taken
-            out of it); a part that is not named may have any number.
+            out of it).
+        least: for a protocol of lists, how many at least, of parts of which several sizes are in use.
+        searches_train: for a protocol of lists, whether the database is train.
+        note: what a person should know of figures by it.
     """
 
     name: str
@@ -44,18 +49,37 @@ class Protocol:
     imbalance: Imbalance | None = None
     n_classes: int | None = None
     counts: Mapping[str, int] | None = None
+    least: Mapping[str, int] = field(default_factory=dict)
+    searches_train: bool = False
+    note: str = ""
 
 
-def _lists(name: str, n_classes: int, counts: Mapping[str, int], citation: str, remark: str = "") -> Protocol:
-    parts = ", ".join(f"{count:,} {part}" for part, count in counts.items())
+def _lists(
+    name: str, n_classes: int, counts: Mapping[str, int], citation: str, remark: str = "", *,
+    least: Mapping[str, int] | None = None, note: str = "",
+) -> Protocol:  # fmt: skip
+    """Return a protocol of lists; where they name no database, it is train."""
+    least = least or {}
+    parts = [f"{count:,} {part}" for part, count in counts.items()]
+    parts += [f"at least {count:,} {part}" for part, count in least.items()]
+    searches_train = "database" not in {**counts, **least}
+    database = "; the training images are the database" if searches_train else ""
     return Protocol(
-        name=name, n_classes=n_classes, counts=counts, citation=citation,
-        description=f"lists of {n_classes} classes: {parts}; a tenth of train becomes validation{remark}",
+        name=name, n_classes=n_classes, counts=counts, citation=citation, least=least, searches_train=searches_train,
+        note=note,
+        description=f"lists of {n_classes} classes: {', '.join(parts)}; a tenth of train becomes validation{database}"
+        f"{remark}",
     )  # fmt: skip
 
 
 _HASHNET = "the lists of HashNet (Cao et al., ICCV 2017, arXiv 1702.00758)"
-_NO_DATABASE = "; the training images are the database"
+_LARGE = {"database": 100_000}
+"""Of sets whose databases vary from copy to copy (NUS-WIDE's, of up to 223,496 images; 100 classes of ImageNet, of some
+1,300 each): a smaller one is cut short, and without one the few training images would be searched."""
+_IMAGENET = (
+    "its classes are ImageNet's: a backbone with weights that were trained on ImageNet has seen all 100 of them and "
+    "most of these images with their labels, so figures say nothing of new classes"
+)
 
 
 def _long_tail(factor: int, exponent: float, n_train: int) -> Protocol:
@@ -125,6 +149,17 @@ PROTOCOLS = {
             {"train": 13_000, "query": 5_000, "database": 128_503},
             _HASHNET,
             "; training images are in the database, and whatever was trained on ImageNet has seen them all",
+            note=_IMAGENET,
+        ),
+        _lists(
+            "imagenet100/10k",
+            100,
+            {"train": 10_000, "query": 5_000},
+            "the text of HashNet (Cao et al., ICCV 2017), 100 training images a class; the lists of VL-Group/modfire "
+            "(100 other classes)",
+            "; training images are in the database, and whatever was trained on ImageNet has seen them all",
+            least=_LARGE,
+            note=_IMAGENET,
         ),
         _lists(
             "coco/hashnet",
@@ -141,7 +176,22 @@ PROTOCOLS = {
             "; copies of the lists are in use that lack some 2,000 of the database",
         ),
         _lists(
-            "nus-wide/81", 81, {"train": 10_000, "query": 5_000}, _HASHNET, "; databases of several sizes are in use"
+            "nus-wide/21-m",
+            21,
+            {"train": 10_500, "query": 2_100},
+            "the lists nuswide_21_m of swuxyj/DeepHash-pytorch, of HashNet's 223,496 images",
+            "; databases of several sizes are in use, and CSQ's copy lacks 105 images of train and query",
+            least=_LARGE,
+        ),
+        _lists(
+            "nus-wide/81",
+            81,
+            {"train": 10_000, "query": 5_000},
+            "the lists nuswide_81 of thulab/DeepHash and nuswide_81_m of swuxyj/DeepHash-pytorch, of HashNet's 223,496 "
+            "images",
+            "; databases of several sizes are in use; HashNet's own lists are refused: 2,185 rows of train and 1,131 "
+            "of query have no label",
+            least=_LARGE,
         ),
         _lists(
             "mirflickr25k/38",
@@ -161,17 +211,13 @@ PROTOCOLS = {
             200,
             {"train": 5_994, "query": 5_794},
             "Wah et al., Caltech-UCSD Birds-200-2011, its own split",
-            _NO_DATABASE,
         ),
-        _lists(
-            "cars196", 196, {"train": 8_144, "query": 8_041}, "Krause et al., 3DRR 2013, its own split", _NO_DATABASE
-        ),
+        _lists("cars196", 196, {"train": 8_144, "query": 8_041}, "Krause et al., 3DRR 2013, its own split"),
         _lists(
             "nabirds",
             555,
             {"train": 23_929, "query": 24_633},
             "Van Horn et al., CVPR 2015, its own split",
-            _NO_DATABASE,
         ),
         _unseen("seen", "seen"),
         _unseen("seen", "all"),
@@ -206,21 +252,48 @@ def check_protocol(protocol: Protocol, dataset: Dataset, strata: npt.NDArray[np.
 
 def _check_counts(protocol: Protocol, counts: Mapping[str, int], dataset: Dataset) -> None:
     """Refuse lists that are short, or of other classes."""
-    given = [parts_in(text) for text in dataset.given_parts or ()]
-    came = {part: sum(part in parts for parts in given) for part in counts}
+    came = {part: len(rows) for part, rows in _rows_of_lists(dataset).items()}
     wrong = [
         f"{part} has {came[part]:,} images, not {count:,}" for part, count in counts.items() if came[part] != count
     ]
+    wrong += [
+        f"{part} has {came[part]:,} images, not {count:,} at least"
+        for part, count in protocol.least.items()
+        if came[part] < count
+    ]
+    if protocol.searches_train and came["database"] and not _searches_train(dataset):
+        wrong.append(f"database has {came['database']:,} images that are not those of train")
     if dataset.n_classes != protocol.n_classes:
         wrong.append(f"there are {dataset.n_classes} classes, not {protocol.n_classes}")
     if wrong:
-        lost = sum(not problem.is_class for problem in dataset.problems)
-        skipped = f"; {lost:,} were skipped while it was read (nearbit data lists them)" if lost else ""
         raise DataError(
             f"the protocol {protocol.name} is for {protocol.description}. "
-            f"In {dataset.name} {', '.join(wrong)}{skipped}. "
+            f"In {dataset.name} {', '.join(wrong)}{_left_out(dataset)}. "
             "Complete it, or leave the protocol out: then its parts count as they are (given)"
         )
+
+
+def _rows_of_lists(dataset: Dataset) -> dict[str, npt.NDArray[np.int64]]:
+    """Return the given rows of each part, those of validation in train: it is taken out of the published number."""
+    rows = given_rows(dataset)
+    return rows | {"train": np.union1d(rows["train"], rows["validation"])}
+
+
+def _searches_train(dataset: Dataset) -> bool:
+    rows = _rows_of_lists(dataset)
+    return np.array_equal(rows["database"], rows["train"])
+
+
+def _left_out(dataset: Dataset) -> str:
+    """Say which of the listed images are in no part because they have no label or cannot be read."""
+    problems = [problem for problem in dataset.problems if not problem.is_class]
+    unlabelled = [problem for problem in problems if problem.reason.startswith(NO_LABEL)]
+    said = ""
+    if unlabelled:
+        said += f"; {len(unlabelled):,} listed images have no label (all 0), the first: {unlabelled[0].path!r}"
+    if lost := len(problems) - len(unlabelled):
+        said += f"; skipped while it was read: {lost:,} (nearbit data lists them)"
+    return said
 
 
 def _check_whole(protocol: Protocol, expected: str, dataset: str, strata: npt.NDArray[np.int64]) -> None:
