@@ -93,3 +93,80 @@ def test_that_a_backbone_has_seen_the_classes_is_noted(name: str) -> None:
     (note,) = make_split(dataset, protocol=name).notes
     assert note.startswith("its classes are ImageNet's: a backbone with weights that were trained on ImageNet has seen")
     assert make_split(dataset).notes == ()
+
+
+CIFAR = {
+    "cifar10/i": (("train", 5_000), ("query", 1_000), ("database", 54_000)),
+    "cifar10/ii": (("train+database", 5_000), ("query", 1_000), ("database", 54_000)),
+    "cifar10/iii": (("train+database", 50_000), ("query", 10_000)),
+    "cifar100/shc": (("train", 9_000), ("validation", 1_000), ("query", 5_000), ("database", 45_000)),
+}
+OFFICIAL = (("train", 50_000), ("query", 10_000))
+
+
+def cifar(name: str, *parts: tuple[str, int]) -> Dataset:
+    return counted(100 if name.startswith("cifar100") else 10, *parts, name=name.split("/")[0])
+
+
+@pytest.mark.parametrize("name", CIFAR)
+def test_given_parts_of_the_sizes_of_a_protocol_are_taken(name: str) -> None:
+    dataset = cifar(name, *CIFAR[name])
+    split, given = make_split(dataset, protocol=name), np.array(dataset.given_parts)
+    assert set(given[split.query]) == {"query"}
+    assert len(split.query) == (given == "query").sum()
+    assert {part.split("+")[0] for part in given[np.union1d(split.train, split.validation)]} <= {"train", "validation"}
+    sizes = PROTOCOLS[name].sizes
+    assert sizes is not None
+    for part, size in (("train", sizes.train), ("validation", sizes.validation)):
+        assert (dataset.labels[split.rows(part)].sum(axis=0) == size).all()
+    assert split.database.tolist() == [row for row, part in enumerate(given) if "database" in part]
+    (note,) = split.notes
+    assert note.startswith(f"the parts that {dataset.name} came with (")
+    assert note.endswith(f"are those of {name}, and are taken")
+
+
+@pytest.mark.parametrize("name", CIFAR)
+def test_official_parts_are_put_together_and_that_is_said(name: str) -> None:
+    split = make_split(cifar(name, *OFFICIAL), protocol=name)
+    assert split.notes == (
+        f"the official parts (50,000 train, 10,000 query) are put together, and {name} draws its own by the seed",
+    )
+    free = data(cifar(name, *OFFICIAL).labels, name=name.split("/")[0])
+    assert make_split(free, protocol=name).notes == ()
+    assert np.array_equal(make_split(free, protocol=name).query, split.query)
+
+
+def test_the_superclasses_of_cifar100_beside_its_classes_change_nothing() -> None:
+    fine = cifar("cifar100", *OFFICIAL)
+    both = np.hstack([fine.labels, fine.labels.reshape(len(fine), 20, 5).any(axis=2)])
+    split = make_split(data(both, name="cifar100", given_parts=fine.given_parts), protocol="cifar100/shc")
+    assert split.sizes() == {"train": 9_000, "validation": 1_000, "query": 5_000, "database": 45_000}
+    assert len(split.notes) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("cifar10/i", (("train", 5_000), ("query", 900), ("database", 54_100))),
+        ("cifar10/i", (("train+database", 5_000), ("query", 1_000), ("database", 49_000), ("", 5_000))),
+        ("cifar10/i", CIFAR["cifar10/ii"]),
+        ("cifar10/ii", CIFAR["cifar10/i"]),
+        ("cifar10/iii", CIFAR["cifar10/i"]),
+        ("cifar10/i", (("train", 59_000), ("query", 1_000))),
+        ("cifar100/shc", (("train", 10_000), ("query", 5_000), ("database", 44_000), ("", 1_000))),
+        ("cifar100/lt-50", (("train", 10_000), ("query", 5_000), ("database", 45_000))),
+    ],
+)
+def test_given_parts_of_other_sizes_are_refused(name: str, parts: tuple[tuple[str, int], ...]) -> None:
+    with pytest.raises(DataError, match=rf"came with parts of its own \(.* train, .* which are not those of {name} \("):
+        make_split(cifar(name, *parts), protocol=name)
+
+
+def test_given_parts_of_unequal_classes_are_refused() -> None:
+    dataset = cifar("cifar10/i", *CIFAR["cifar10/i"])
+    parts = list(dataset.given_parts or ())
+    parts[0], parts[-1] = parts[-1], parts[0]  # rows of the classes 0 and 9
+    with pytest.raises(
+        DataError, match=r"\(5,000 train, 1,000 query, 54,000 database, the same number of each class\)"
+    ):
+        make_split(data(dataset.labels, name="cifar10", given_parts=tuple(parts)), protocol="cifar10/i")

@@ -9,6 +9,7 @@ from nearbit.datasets.dataset import PARTS, Dataset, parts_in
 from nearbit.datasets.splits.assign import RowNumbers, assign_rows, content_groups, fill_train, rarest_labels
 from nearbit.datasets.splits.given import given_parts
 from nearbit.datasets.splits.long_tail import Imbalance, thinned
+from nearbit.datasets.splits.pooled import keeps_given
 from nearbit.datasets.splits.protocols import Protocol, check_protocol, protocol_named
 from nearbit.datasets.splits.sizes import PLACES, Size, SplitSizes, counts_for
 from nearbit.datasets.splits.split import Split, refuse_overlap
@@ -134,12 +135,14 @@ def _ordinary(
 ) -> Split:
     name = None if protocol is None else protocol.name
     recipe: dict[str, Any] = {"protocol": name, "seed": seed, "allow_overlap": allow_overlap}
-    rng, notes = np.random.default_rng(seed), list[str]()
+    rng, notes, by_given = np.random.default_rng(seed), list[str](), False
     if protocol is not None:
-        check_protocol(protocol, dataset, rarest_labels(dataset.labels))
+        strata = rarest_labels(dataset.labels)
+        check_protocol(protocol, dataset, strata)
+        by_given, notes = keeps_given(protocol, dataset, strata)
         notes += [protocol.note] if protocol.note else []
         sizes = sizes or protocol.sizes
-    if sizes is None:
+    if sizes is None or by_given:
         parts, more = _given(dataset, rng, searches_all=protocol is not None and protocol.searches_train)
         notes += more
     else:
