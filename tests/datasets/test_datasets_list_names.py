@@ -88,7 +88,10 @@ def test_lists_of_paths_alone_are_said_to_have_no_labels(root: Path) -> None:
         file.write_text("\n".join(paths), encoding="utf-8")
     with pytest.raises(DataError, match=r"train\.txt, line 1: .*'train2014/0\.png', a list without labels: write the"):
         load(root)
-    assert load(root, class_level="first").classes == ("train2014", "val2014")  # as the message says
+    dataset = load(root, class_level="first")  # as the message says
+    assert dataset.classes == ("train2014", "val2014")
+    note = "database.txt, test.txt and train.txt look like text lists and are not read: the level of folders (--class-level"
+    assert dataset.notes[-1].startswith(note)
 
 
 def test_names_of_classes_in_a_list_are_pointed_to_a_table(root: Path) -> None:
@@ -115,13 +118,11 @@ def test_a_list_of_a_part_that_is_not_there_is_said(root: Path) -> None:
 
 def test_files_that_look_like_lists_and_are_not_read_are_said(root: Path) -> None:
     write(root, "{}_list.txt")
-    note = "database_list.txt and test_list.txt and train_list.txt look like text lists and are not read: lists are "
+    note = "database_list.txt, test_list.txt and train_list.txt look like text lists and are not read: lists are "
     (found,) = [note for note in load(root).notes if "text list" in note]
     assert found.startswith(note)
     write(root.parent / "lists", "{}_list.txt")
-    with pytest.raises(
-        InputError, match=r"images=.* goes with a labels file.*; database_list\.txt and .* are not read"
-    ):
+    with pytest.raises(InputError, match=r"images=.* goes with a labels file.*; database_list\.txt, .* are not read"):
         load(root.parent / "lists", images=root)
     with pytest.raises(DataError, match=r"no images in it; .* train_list\.txt look like text lists and are not read"):
         load(root.parent / "lists")
@@ -145,7 +146,7 @@ def test_official_tables_go_before_lists_and_that_is_said(root: Path) -> None:
     write(root)
     dataset = load(root)
     assert dataset.classes == ("wren", "owl")
-    assert "database.txt and test.txt and train.txt look like text lists and are not read" in dataset.notes[0]
+    assert "database.txt, test.txt and train.txt look like text lists and are not read" in dataset.notes[0]
 
 
 @pytest.mark.parametrize(

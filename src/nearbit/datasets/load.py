@@ -115,11 +115,12 @@ def _load_path(source: str | Path, options: ReadingOptions, keep_unlabelled: boo
             raise DataError(f"{source} is not fetched: {NOT_FETCHED[str(source)]} (see docs/data.md)")
         hint = did_you_mean(str(source), (*BUILT_IN, *NOT_FETCHED))
         raise DataError(f"{source}: no such file or folder, and not one of {', '.join(BUILT_IN)}.{hint}")
-    one, place = formats.recognised(path, as_folders=options.class_level is not None) or (ONE_IMAGE, path)
+    as_folders = options.class_level is not None
+    one, place = formats.recognised(path, as_folders=as_folders) or (ONE_IMAGE, path)
     if one is ONE_IMAGE and not keep_unlabelled:
         endings = ", ".join(formats.file_endings())
         raise DataError(f"{path}: expected a folder, or a labels file ending in {endings}")
-    unread = [] if one is LISTS or not path.is_dir() else unread_lists(path)
+    unread = [] if one is LISTS or not path.is_dir() else unread_lists(path, as_folders=as_folders)
     _refuse_unused(one, place, options, unread)
     found = one.read(place, options)
     found = replace(found, notes=(*found.notes, *unread))

@@ -48,17 +48,24 @@ def lists_in(folder: Path) -> dict[str, Path]:
     return {part: found[part] for part in _ORDER if part in found}
 
 
-def unread_lists(folder: Path) -> list[str]:
-    """Return a line on files that look like lists and are none by their names, or are alone, where there are such."""
+def unread_lists(folder: Path, *, as_folders: bool = False) -> list[str]:
+    """Return a line on files of a folder that look like lists and are not read, and why, where there are such.
+
+    With `as_folders` a level of folders was asked for; else other names, other tables, or being alone keep them out.
+    """
     files = [file for file in _texts(folder) if _part_in(file.stem) and _looks_like_a_list(file)]
     if not files:
         return []
-    names = " and ".join(sorted(file.name for file in files)[:4])
-    verb = "looks like a text list and is" if len(files) == 1 else "look like text lists and are"
-    return [
-        f"{names} {verb} not read: lists are called {EXPECTED} and lie together without other tables (--images names "
-        "the folder of the pictures); one alone is read by its own name"
-    ]
+    *most, last = sorted(file.name for file in files)
+    names = f"{', '.join(most)} and {last}" if most else last
+    verb = "look like text lists and are" if most else "looks like a text list and is"
+    why = (
+        "the level of folders (--class-level, class_level=) says what the classes are"
+        if as_folders
+        else f"lists are called {EXPECTED} and lie together without other tables (--images names the folder of the "
+        "pictures); one alone is read by its own name"
+    )
+    return [f"{names} {verb} not read: {why}"]
 
 
 def _named(folder: Path) -> Iterator[tuple[str, Path]]:
