@@ -90,7 +90,7 @@ def test_lists_of_paths_alone_are_said_to_have_no_labels(root: Path) -> None:
         load(root)
     dataset = load(root, class_level="first")  # as the message says
     assert dataset.classes == ("train2014", "val2014")
-    note = "database.txt, test.txt and train.txt look like text lists and are not read: the level of folders (--class-level"
+    note = "database.txt, test.txt and train.txt look like text lists and are not read: the level of folders"
     assert dataset.notes[-1].startswith(note)
 
 
