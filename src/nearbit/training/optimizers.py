@@ -16,8 +16,8 @@ def make_optimizer(
 ) -> torch.optim.Optimizer:
     """Return the optimizer of a schedule over the weights of a module, and of its loss where that has some.
 
-    Adam and SGD take their steps in torch's fused form, one pass over all weights; of RMSprop torch has none. The groups
-    have a "factor" each, by which their learning rate differs from that of the schedule.
+    Adam and SGD take their steps in torch's fused form, one pass over all weights; of RMSprop torch has none. The
+    groups have a "factor" each, by which their learning rate differs from that of the schedule.
     """
     rate = schedule.learning_rate
     named = list(module.named_parameters())
