@@ -13,7 +13,7 @@ from nearbit.methods import METHODS, Schedule
 from nearbit.methods.presets import PRESETS, preset_named
 from nearbit.training import TrainOptions, plan, trainer
 from nearbit.training.optimizers import make_optimizer
-from nearbit.training.options import resolve_schedule
+from nearbit.training.options import hurried, resolve_schedule
 from tiny_data import tiny_dataset, tiny_split
 
 
@@ -132,3 +132,21 @@ def test_a_backbone_that_a_recipe_cannot_train_is_refused_by_the_name_of_the_rec
     with pytest.raises(InputError, match=message) as found:
         plan(dataset, tiny_split(dataset), method="shc", options=options)
     assert "factor" not in str(found.value)
+
+
+@pytest.mark.parametrize(
+    ("method", "given", "said"),
+    [
+        ("shc", {"epochs": 16}, "16 epochs at the learning rate 0.0001, which shc has for 300: in few epochs"),
+        ("shc", {"epochs": 75}, "75 epochs at the learning rate"),
+        ("shc", {"epochs": 76}, None),
+        ("shc", {}, None),
+        ("shc", {"epochs": 16, "learning_rate": 1e-4}, None),
+        ("csq", {"epochs": 8}, "8 epochs at the learning rate 0.001, which csq has for 90"),
+    ],
+)
+def test_few_epochs_at_a_learning_rate_for_many_are_said(method, given, said):
+    found = hurried(METHODS[method], TrainOptions(**given), "fine-tuned")
+    assert (found is None) is (said is None)
+    assert said is None or found.startswith(said)
+    assert hurried(METHODS[method], TrainOptions(**given), "frozen") is None

@@ -22,6 +22,9 @@ ADDED = (
 )  # fmt: skip
 """Options that came later, and are left out of records where they do nothing: older runs keep their keys."""
 
+FEWER = 4
+"""So many times fewer epochs than a schedule has are few for its learning rate."""
+
 PATIENCE = 15
 """Epochs without a gain on validation after which training on images ends, where nothing else is said."""
 
@@ -344,6 +347,22 @@ def resolve_schedule(
         schedule
         if options.epochs is not None
         else replace(schedule, epochs=schedule.epochs_for(n_train, multi_label=multi_label))
+    )
+
+
+def hurried(method: Method, options: TrainOptions, regime: Regime) -> str | None:
+    """Return what to say of few epochs at a learning rate that is meant for many; None where there is nothing to say.
+
+    Schedules of fine-tuning are those of the papers, of 90 to 300 epochs.
+    """
+    schedule, epochs = method.schedules[regime], options.epochs
+    named = (options.learning_rate, options.preset)
+    if regime != "fine-tuned" or epochs is None or FEWER * epochs > schedule.epochs or named != (None, None):
+        return None
+    return (
+        f"{epochs} epochs at the learning rate {schedule.learning_rate:g}, which {method.name} has for "
+        f"{schedule.epochs}: in few epochs --learning-rate 1e-3 --backbone-factor 0.1 --head hidden learn more; or "
+        "tune the backbone alone (--regime two-step)"
     )
 
 

@@ -140,7 +140,7 @@ def command(
     """
     from nearbit.datasets import load_split
     from nearbit.files.writing import cache_folder
-    from nearbit.training import TrainOptions, joined_processes, plan
+    from nearbit.training import TrainingRun, TrainOptions, joined_processes, plan
 
     with joined_processes(given["device"]) as processes, Bars() as bars:
         progress = bars if processes.is_main else silent
@@ -172,6 +172,8 @@ def command(
             centers=_array_in(centers),
             final=final,
         )
+        if processes.is_main and isinstance(run, TrainingRun) and (note := run.hurried()):
+            echo(f"nearbit: note: {note}")
         if only is not None:
             write_stage(run, only, output, overwrite, progress, as_json)
         else:
