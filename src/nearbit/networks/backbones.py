@@ -48,8 +48,8 @@ class BackboneSpec:
     config: dict[str, Any]
 
 
-NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
-"""Layers of batch normalisation."""
+NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+"""Layers of batch normalisation; what derives from them is one, too."""
 
 
 class Backbone(nn.Module):
