@@ -11,6 +11,7 @@ from PIL import Image
 from hub_stand_in import Repository
 from model_makers import random_model
 from nearbit.files.writing import sha256_of
+from nearbit.model.card import write_card
 from nearbit.model.manifest import read_manifest, with_digest
 
 pytest.importorskip("huggingface_hub", reason="skipped: huggingface_hub is not installed (extra [hub])")
@@ -42,6 +43,21 @@ def test_a_model_is_published_and_opened_from_its_address(hub, nearbit, as_json)
     assert nearbit("encode", "hf:org/birds", a_photo(), "-o", "codes.npz")[0] == 0
     with np.load("codes.npz", allow_pickle=False) as codes:
         assert codes["codes"].shape == (1, 2)
+
+
+def test_a_card_that_nobody_touched_has_the_name_of_the_folder_that_is_published(hub, as_json):
+    random_model().save(Path("birds.model"))
+    write_card("birds.model")
+    Path("birds.model").rename("finches.model")
+    as_json("push", "finches.model", "org/finches")
+    card = Path("finches.model/README.md")
+    assert "# birds.model\n" in card.read_text(encoding="utf-8")
+    (pushed,) = hub.repositories["org/finches"].commits.values()
+    assert "# finches.model\n" in pushed["README.md"].decode()
+    card.write_text(card.read_text(encoding="utf-8").replace("# birds", "# Our birds"), encoding="utf-8")
+    as_json("push", "finches.model", "org/ours")
+    (pushed,) = hub.repositories["org/ours"].commits.values()
+    assert pushed["README.md"].decode() == card.read_text(encoding="utf-8")
 
 
 def test_an_index_names_the_commit_and_does_not_fetch_by_itself(hub, nearbit, as_json, refused):

@@ -113,6 +113,18 @@ def test_comparison_of_other_options_is_refused_by_name(work):
         )
 
 
+def test_comparison_from_before_statistics_were_kept_is_not_gone_on_with(work, feature_options):
+    tuned = replace(work, options=replace(feature_options, regime="fine-tuned", epochs=1))
+    grid = Grid(methods=("csq",), bits=(8,), seeds=(0,))
+    assert compare(tuned, grid, processes=1).about["train_options"]["batch_norm"] == "fixed"
+    path = work.folder / "comparison.json"
+    about = json.loads(path.read_text())
+    del about["train_options"]["batch_norm"]
+    write_json(path, about)
+    with pytest.raises(InputError, match=r"another train options \(batch_norm\): choose another -o"):
+        compare(tuned, grid, processes=1)
+
+
 def test_folder_with_other_things_is_left_alone(work):
     work.folder.mkdir()
     (work.folder / "photo.jpg").write_bytes(b"mine")

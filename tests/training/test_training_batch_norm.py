@@ -10,7 +10,7 @@ from torch import nn
 from nearbit.errors import InputError
 from nearbit.networks import ResNet
 from nearbit.networks.backbones import NORMS
-from nearbit.training import TrainOptions, plan
+from nearbit.training import TrainOptions, differences, plan
 from tiny_data import tiny_dataset, tiny_split
 
 
@@ -38,7 +38,7 @@ def test_statistics_of_pretrained_weights_stay_unless_asked_for_otherwise(frozen
     after, trained = norms_of(model.network.backbone.module)
     assert torch.equal(after, buffers) is stays
     assert not torch.equal(trained, weights)
-    assert model.record["keeps_statistics"] is stays
+    assert model.record["batch_norm"] == ("fixed" if stays else "batch")
     assert ("batch_norm" in model.record["options"]) is (asked != "auto")
 
 
@@ -56,8 +56,8 @@ def test_outputs_of_training_are_those_of_evaluation_where_statistics_stay(froze
 
 def test_a_network_from_scratch_goes_by_its_batches(run):
     model = run("csq", "scratch")
-    assert model.record["keeps_statistics"] is False
-    assert run("csq", "scratch", batch_norm="batch").record["keeps_statistics"] is False
+    assert model.record["batch_norm"] == "batch"
+    assert run("csq", "scratch", batch_norm="batch").record["batch_norm"] == "batch"
 
 
 def test_the_first_of_two_steps_keeps_statistics_too(frozen):
@@ -65,7 +65,9 @@ def test_the_first_of_two_steps_keeps_statistics_too(frozen):
     for asked in ("auto", "batch"):
         run = fine_tuned(frozen, regime="two-step", batch_norm=asked)
         buffers, _ = norms_of(run.context.backbone.module)
-        backbones[asked], _ = norms_of(run.train(None, lambda *_: None).network.backbone.module)
+        model = run.train(None, lambda *_: None)
+        backbones[asked], _ = norms_of(model.network.backbone.module)
+        assert model.record["batch_norm"] == ("fixed" if asked == "auto" else "batch")
     assert torch.equal(backbones["auto"], buffers)
     assert not torch.equal(backbones["batch"], buffers)
 
@@ -79,6 +81,10 @@ def test_runs_that_go_by_other_statistics_have_other_keys(frozen):
     ("asked", "message"),
     [
         ({"regime": "frozen", "batch_norm": "batch"}, r"batch_norm is for a network that is trained whole"),
+        (
+            {"backbone": nn.Sequential(nn.Conv2d(3, 8, 5, 4), nn.Flatten()), "weights": None, "batch_norm": "fixed"},
+            r"the backbone module:Sequential has no batch normalisation: leave batch_norm",
+        ),
         ({"batch_norm": "frozen"}, r"batch_norm must be one of auto, fixed, batch, not 'frozen'"),
     ],
 )
@@ -105,3 +111,19 @@ def test_a_module_of_ones_own_with_odd_momentum_is_warned_of_only_where_it_remem
     assert not [one for one in recwarn if "momentum" in str(one.message)]
     with pytest.warns(UserWarning, match=r"batch normalisation of the module has momentum 0\.99"):
         plan(dataset, tiny_split(dataset), method="csq", n_bits=12, options=replace(options, batch_norm="batch"))
+
+
+def test_a_backbone_without_batch_normalisation_is_trained_under_the_name_that_it_had():
+    dataset = tiny_dataset()
+    options = TrainOptions(
+        backbone=nn.Sequential(nn.Conv2d(3, 8, 5, 4), nn.Flatten()), image_size=16, regime="fine-tuned", epochs=1
+    )
+    run = plan(dataset, tiny_split(dataset), method="csq", n_bits=12, options=options)
+    assert run.context.batch_norm is None
+    assert "batch_norm" not in run.context.record()
+
+
+def test_a_model_from_before_differs_by_the_statistics_of_its_norms(frozen):
+    model = fine_tuned(frozen, epochs=1).train(None, lambda *_: None)
+    del model.record["batch_norm"]
+    assert differences(model, fine_tuned(frozen, epochs=1)) == ["batch_norm batch instead of fixed"]

@@ -143,6 +143,7 @@ def test_a_backbone_that_a_recipe_cannot_train_is_refused_by_the_name_of_the_rec
         ("shc", {}, None),
         ("shc", {"epochs": 16, "learning_rate": 1e-4}, None),
         ("csq", {"epochs": 8}, "8 epochs at the learning rate 0.001, which csq has for 90"),
+        ("csq", {"epochs": 8, "backbone_factor": 0.1}, None),
     ],
 )
 def test_few_epochs_at_a_learning_rate_for_many_are_said(method, given, said):

@@ -85,5 +85,23 @@ def test_a_recipe_is_one_for_the_classifier_too_and_its_card_says_all_of_it(run)
     assert "| epoch chosen by | validation |" in card
     assert "- gradients are clipped to norm 1" in card
     published = record["published"]
-    assert f"the best epoch was {published['epoch']}, with a tie-aware mean average precision\nof" in card
-    assert f"validation chose has {published['query_map_of_selected']:.4f} on them" in card
+    assert f"the best epoch was {published['epoch']}, with a tie-aware mean average\nprecision of" in card
+    assert f"The model's own epoch has {published['query_map_of_selected']:.4f} on them" in card
+    assert "- given for this model: epochs 2\n" in card
+    assert "- given for this model: backbone small\n" in card
+    assert "seed" not in record["recipe"]["instead"]
+    assert "recipe" not in without.record
+
+
+def test_a_final_model_says_what_the_queries_of_its_recipe_gave():
+    dataset = tiny_dataset()
+    options = TrainOptions(
+        image_size=8, epochs=2, batch_size=8, validate_every=1, device="cpu", published_selection=True
+    )
+    model = plan(dataset, tiny_split(dataset), method="csq", n_bits=12, options=options, final=True).train(
+        None, lambda *_: None
+    )
+    published = model.record["final"]["measured"]["published"]
+    assert published["epoch"] in (1, 2)
+    assert not any("query_map" in entry for entry in model.record["history"])
+    assert f"the best epoch was {published['epoch']}, with" in model_card(model, {}, "x")

@@ -234,7 +234,7 @@ def _asked(about: dict[str, Any], grid: Grid) -> list[Cell]:
 
 
 def _about(dataset: Dataset, splits: dict[int, Split], grid: Grid, context: RunContext, command: str) -> dict[str, Any]:
-    options = context.recorded_options()
+    options = context.recorded_options() | ({"batch_norm": "fixed"} if context.batch_norm == "fixed" else {})
     return {
         "format": FORMAT,
         "version": VERSION,

@@ -33,10 +33,7 @@ _RESNET34: dict[str, Any] = {
     "validate_every": 5, "select": "validation", "published_selection": True,
     "batch_norm": "batch",
 }  # fmt: skip
-_SELECTION = (
-    "the paper keeps the epoch that is best on the query images; here it is the best on validation images, and the "
-    "best on the queries is written down beside it"
-)
+_SELECTION = "the paper keeps the epoch that is best on the query images; here they choose nothing"
 _CLIPPED = "gradients are clipped to norm 1"
 _CROP = "the random square has 70 to 100 % of the shorter side, where the paper cuts 224 of 256 pixels"
 

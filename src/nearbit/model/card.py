@@ -11,9 +11,8 @@ from nearbit.centers import certify
 from nearbit.encoding.preprocessing import AnyInput, FeatureInput
 from nearbit.files.writing import write_whole
 from nearbit.methods import BASELINES, METHODS
-from nearbit.methods.presets import PRESETS
 from nearbit.model.bundle import Model, load_model
-from nearbit.model.hub import CARD
+from nearbit.model.hub import CARD, marked
 from nearbit.model.manifest import TRAINED, read_manifest, regime_of
 from nearbit.names import counted
 
@@ -21,6 +20,8 @@ MOST_CLASSES = 200
 """Classes that a card names; of more it names the first ones and says how many there are."""
 
 MARKDOWN = re.compile(r"([\\`*_{}\[\]#|~$:@])")
+FACTOR = "backbone_factor"
+_NORMS = {"fixed": "the statistics of the pretrained weights, kept", "batch": "the statistics of each batch"}
 SCHEDULE = ("epochs", "batch_size", "optimizer", "learning_rate", "backbone_factor", "weight_decay", "clip_norm")
 
 
@@ -36,7 +37,7 @@ def write_card(folder: str | Path, output: Path | None = None) -> None:
 
     What stands there is replaced. See `load_model` for what is raised.
     """
-    content = card_of_folder(folder).encode()
+    content = marked(card_of_folder(folder)).encode()
 
     def write(aside: Path) -> None:
         aside.write_bytes(content)
@@ -111,7 +112,7 @@ def _training_data(model: Model) -> Iterator[str]:
     more = f", and {len(model.classes) - MOST_CLASSES} more" if len(model.classes) > MOST_CLASSES else ""
     yield from (f"{counted(len(model.classes), 'class', 'classes')}{': ' if shown else ''}{', '.join(shown)}{more}", "")
     if model.split is not None:
-        yield from ("## Split", "", *_table(("what", "value"), list(model.split.recipe.items())))
+        yield from ("## Split", "", *_table(("what", "value"), [*_made(model.split.recipe)]))
 
 
 def _method(model: Model) -> Iterator[str]:
@@ -148,30 +149,42 @@ def _seen(preprocessing: AnyInput) -> list[tuple[str, object]]:
 def _training(model: Model) -> Iterator[str]:
     record = model.record
     options, schedule = record.get("options") or {}, record.get("schedule") or {}
+    frozen, chooses = record.get("regime") == "frozen", model.method not in BASELINES
     facts = [
         ("regime", regime_of(record)),
         ("backbone, before", _tuned(record.get("tuning"))),
-        *((name.replace("_", " "), schedule.get(name)) for name in SCHEDULE),
+        *((name.replace("_", " "), schedule.get(name)) for name in SCHEDULE if (name, frozen) != (FACTOR, True)),
         ("augmentation", options.get("augment")),
         ("precision", record.get("precision")),
+        ("batch normalisation by", _NORMS.get(str(record.get("batch_norm")))),
         ("published recipe", options.get("preset")),
-        ("epoch chosen by", options.get("select")),
-        ("selected epoch", record.get("selected_epoch")),
+        *(
+            (("epoch chosen by", options.get("select")), ("selected epoch", record.get("selected_epoch")))
+            if chooses
+            else ()
+        ),
         ("seed", options.get("seed")),
         ("device", record.get("device")),
     ]
     yield from ("## Training", "", *_table(("what", "value"), [fact for fact in facts if fact[1] is not None]))
-    preset = PRESETS.get(str(options.get("preset")))
-    if preset is not None:
-        yield from (f"The recipe is of: {escaped(preset.citation)}. It differs:", "")
-        yield from (*(f"- {escaped(line)}" for line in preset.differs), "")
+    recipe = record.get("recipe")
+    if recipe is not None:
+        yield from (f"The recipe is of: {escaped(recipe['citation'])}. What differs from the paper:", "")
+        yield from (f"- {escaped(line)}" for line in recipe["differs"])
+        yield from (
+            f"- given for this model: {escaped(name)} {escaped(_plain(value))}"
+            for name, value in recipe["instead"].items()
+        )
+        yield ""
 
 
 def _tuned(tuning: Mapping[str, Any] | None) -> str | None:
     """Return what is said of the first of two steps; None where there was one."""
     if tuning is None:
         return None
-    return f"tuned as a classifier, epoch {tuning['selected_epoch']} of {tuning['schedule']['epochs']}"
+    schedule = tuning["schedule"]
+    told = ", ".join(f"{name.replace('_', ' ')} {schedule[name]}" for name in SCHEDULE[1:] if name in schedule)
+    return f"tuned as a classifier, epoch {tuning['selected_epoch']} of {schedule['epochs']}; {told}"
 
 
 def _figures(model: Model) -> Iterator[str]:
@@ -193,18 +206,26 @@ def _figures(model: Model) -> Iterator[str]:
         yield f"{_searched(model.record.get('validation_searched'))}. Choices made by this figure favour it;"
         yield "`nearbit evaluate` measures on images that training has not seen."
     yield ""
-    yield from _published(model.record.get("published"))
+    final = model.record.get("final")
+    yield from _published(model.record.get("published") if final is None else final["measured"].get("published"))
 
 
 def _published(published: Mapping[str, Any] | None) -> Iterator[str]:
     """Say which epoch papers would have reported, where it was measured."""
     if published is None:
         return
-    yield f"On the queries themselves the best epoch was {published['epoch']}, with a tie-aware mean average precision"
-    yield f"of {published['query_map']:.4f}: so papers choose, and such a figure favours itself."
+    yield f"On the queries themselves the best epoch was {int(published['epoch'])}, with a tie-aware mean average"
+    yield f"precision of {published['query_map']:.4f}: so papers choose, and such a figure favours itself."
     if published["query_map_of_selected"] is not None:
-        yield f"The epoch that validation chose has {published['query_map_of_selected']:.4f} on them."
+        yield f"The model's own epoch has {published['query_map_of_selected']:.4f} on them."
     yield ""
+
+
+def _made(recipe: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
+    """Yield how a split was made; of many unseen classes their number."""
+    for name, value in recipe.items():
+        is_long = isinstance(value, list) and len(value) > MOST_CLASSES
+        yield name, counted(len(value), "entry", "entries") if is_long else value
 
 
 def _searched(searched: object) -> str:

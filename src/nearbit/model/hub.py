@@ -3,6 +3,7 @@
 Only the files of a model are fetched, and none is run: a folder from the hub is checked like any other.
 """
 
+import hashlib
 import re
 from pathlib import Path
 
@@ -10,11 +11,24 @@ from nearbit.files.hub import PREFIX, parsed, snapshot
 
 _SNAPSHOT = re.compile(r"models--(?P<repository>.+)/snapshots/(?P<revision>[0-9a-f]{40})")
 CARD = "README.md"
+_MARK = "<!-- written by nearbit, and untouched while the SHA-256 of what stands above is "
+"""Begins the last line of a card that nearbit wrote."""
 MODEL_FILES = (
     "bundle.json", "weights.safetensors", "network.onnx", "split.json", "seen.json", "similarity.npy", "centers.npy",
     "tie_break.npy", "codebook.npy", "assignment.npy",
 )  # fmt: skip
 """What of a repository is fetched, with the card, and replaced: whatever else lies there is no part of a model."""
+
+
+def marked(card: str) -> str:
+    """Return a card with a last line by which `is_untouched` knows it."""
+    return f"{card}{_MARK}{hashlib.sha256(card.encode()).hexdigest()} -->\n"
+
+
+def is_untouched(card: str) -> bool:
+    """Tell whether a card is as nearbit wrote it: then nothing in it is anybody's own words."""
+    text, mark, _ = card.rpartition(_MARK)
+    return bool(mark) and card == marked(text)
 
 
 def is_address(source: str | Path) -> bool:

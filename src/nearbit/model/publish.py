@@ -6,7 +6,7 @@ from pathlib import Path
 
 from nearbit.errors import InputError
 from nearbit.files.hub import ADDRESS, PREFIX, client, said
-from nearbit.model.hub import CARD, MODEL_FILES
+from nearbit.model.hub import CARD, MODEL_FILES, is_untouched
 from nearbit.model.manifest import EXPORTED, TRAINED, check_files, checked_bytes, kind_of, read_manifest
 
 
@@ -69,8 +69,9 @@ def _gather(path: Path, files: dict[str, str], aside: Path) -> None:
 
 
 def _card(path: Path) -> str:
-    if (path / CARD).is_file():
-        return (path / CARD).read_text(encoding="utf-8")
+    text = (path / CARD).read_text(encoding="utf-8") if (path / CARD).is_file() else ""
+    if text and not is_untouched(text):
+        return text
     if kind_of(path) == EXPORTED:
         return ""
     from nearbit.model.bundle import load_model

@@ -2,7 +2,7 @@
 
 from nearbit.training.callbacks import NO_CALLBACKS, Callbacks
 from nearbit.training.distributed.processes import Processes, joined_processes
-from nearbit.training.options import TrainOptions
+from nearbit.training.options import TrainOptions, hurried
 from nearbit.training.run import AUTO, plan, train
 from nearbit.training.runs.auto import AutoRun
 from nearbit.training.runs.baseline import BaselineRun, unused_options, useful_options
@@ -24,6 +24,7 @@ __all__ = [
     "TrainingRun",
     "TwoStepRun",
     "differences",
+    "hurried",
     "joined_processes",
     "plan",
     "train",

@@ -27,6 +27,7 @@ from nearbit.networks.backbones import OWN
 from nearbit.networks.external import BATCH_NORM_MOMENTUM
 from nearbit.networks.own import warn_of_norms
 from nearbit.progress import Progress, silent
+from nearbit.training.batch_norm import resolve_batch_norm
 from nearbit.training.compiling import check_compiler
 from nearbit.training.criterion import Criterion, is_trained_on, searched_by_validation
 from nearbit.training.distributed.processes import Processes, current_processes
@@ -36,7 +37,6 @@ from nearbit.training.inputs.feeding import PixelReader
 from nearbit.training.options import (
     TrainOptions,
     check_augmentation,
-    keeps_statistics,
     mirrors,
     resolve_precision,
     resolve_regime,
@@ -56,7 +56,7 @@ class RunContext:
         processes: those that share the work.
         device: where the networks are.
         backbone: as it starts.
-        regime, precision: what the options mean for that backbone and device.
+        regime, precision, batch_norm: what the options mean for that backbone and device.
         is_second: whether it is of the second of two steps, whose options say something of the first, too.
         seen_before: the images that the backbone has seen before the run, in trained models that it comes from.
     """
@@ -89,8 +89,8 @@ class RunContext:
         self.regime: Regime = resolve_regime(options, pretrained=self.backbone.spec.pretrained)
         if self.regime == "fine-tuned" and not any(True for _ in self.backbone.parameters()):
             raise _nothing_to_train(self.backbone.spec.name, options)
-        self._keeps_statistics = keeps_statistics(options, self.regime)
-        if self.regime != "frozen" and not self._keeps_statistics and self.backbone.spec.name.startswith(OWN):
+        self.batch_norm = resolve_batch_norm(options, self.regime, self.backbone)
+        if self.batch_norm == "batch" and self.backbone.spec.name.startswith(OWN):
             warn_of_norms(self.backbone.module)
         check_augmentation(options, self.regime)
         if options.compile:
@@ -131,7 +131,7 @@ class RunContext:
             }
             | ({} if self.way == "torch" else {"encoder": self.way})
             | ({} if self._mirrors_as_usual else {"mirror": False})
-            | ({"batch_norm": "fixed"} if self._keeps_statistics else {})
+            | ({"batch_norm": "fixed"} if self.batch_norm == "fixed" else {})
             | ({"batch_norm": BATCH_NORM_MOMENTUM} if self._trains_other_norms else {})
             | more
         )
@@ -139,8 +139,7 @@ class RunContext:
     @property
     def _trains_other_norms(self) -> bool:
         """Whether batch normalisation is trained whose momentum is another than its library gives it."""
-        trains = self.regime != "frozen" and not self._keeps_statistics
-        return trains and bool(getattr(self.backbone.module, "has_other_norms", False))
+        return self.batch_norm == "batch" and bool(getattr(self.backbone.module, "has_other_norms", False))
 
     @property
     def _mirrors_as_usual(self) -> bool:
@@ -173,7 +172,7 @@ class RunContext:
             "processes": self.processes.count,
             "threads": torch.get_num_threads(),
             "encoder": self.way,
-            "keeps_statistics": self._keeps_statistics,
+            **({} if self.batch_norm is None else {"batch_norm": self.batch_norm}),
         }
 
     def reference(self) -> dict[str, Any] | None:
@@ -202,7 +201,7 @@ class RunContext:
         """Return a network that is about to be trained: the start's backbone (a copy unless frozen), and a new head."""
         frozen = self.regime == "frozen"
         backbone = self.backbone if frozen else copy.deepcopy(self.backbone)
-        backbone.keeps_statistics = self._keeps_statistics
+        backbone.keeps_statistics = self.batch_norm == "fixed"
         with torch_seeded(self.options.seed, "head"):
             head = Head(
                 backbone.spec.feature_dim,

@@ -16,8 +16,7 @@ def make_optimizer(
 ) -> torch.optim.Optimizer:
     """Return the optimizer of a schedule over the weights of a module, and of its loss where that has some.
 
-    Adam and SGD take their steps in torch's fused form, one pass over all weights; of RMSprop torch has none. The
-    groups have a "factor" each, by which their learning rate differs from that of the schedule.
+    Its groups have a "factor" each, by which their learning rate differs from that of the schedule.
     """
     rate = schedule.learning_rate
     named = list(module.named_parameters())
@@ -32,7 +31,7 @@ def make_optimizer(
         groups.append({"params": [*loss_module.parameters()], "lr": rate * factor, "factor": factor})
     decay = schedule.weight_decay
     if schedule.optimizer == "sgd":
-        return torch.optim.SGD(groups, lr=rate, momentum=MOMENTUM, nesterov=True, weight_decay=decay, fused=True)
+        return torch.optim.SGD(groups, lr=rate, momentum=MOMENTUM, nesterov=True, weight_decay=decay)
     if schedule.optimizer == "rmsprop":
         return torch.optim.RMSprop(groups, lr=rate, weight_decay=decay)
     return torch.optim.Adam(groups, lr=rate, betas=schedule.betas, weight_decay=decay, fused=True)

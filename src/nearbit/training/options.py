@@ -234,20 +234,6 @@ def resolve_regime(options: TrainOptions, *, pretrained: bool) -> Regime:
     return "frozen"
 
 
-def keeps_statistics(options: TrainOptions, regime: Regime) -> bool:
-    """Tell whether batch normalisation of the backbone keeps its means and variances while it is trained.
-
-    Raises:
-        InputError: it is to, and has none, since its weights are random.
-    """
-    if options.batch_norm == "fixed" and regime == "scratch":
-        raise InputError(
-            "batch normalisation of a network with random weights has no means and variances that could be kept: leave "
-            "batch_norm 'fixed' (--batch-norm) out, or give pretrained weights (--weights)"
-        )
-    return regime == "fine-tuned" and options.batch_norm != "batch"
-
-
 def resolve_precision(asked: str, device: torch.device, regime: Regime) -> Precision:
     """Return the precision that the options mean.
 
@@ -356,8 +342,9 @@ def hurried(method: Method, options: TrainOptions, regime: Regime) -> str | None
     Schedules of fine-tuning are those of the papers, of 90 to 300 epochs.
     """
     schedule, epochs = method.schedules[regime], options.epochs
-    named = (options.learning_rate, options.preset)
-    if regime != "fine-tuned" or epochs is None or FEWER * epochs > schedule.epochs or named != (None, None):
+    if regime != "fine-tuned" or epochs is None or FEWER * epochs > schedule.epochs:
+        return None
+    if any(value is not None for value in (options.learning_rate, options.backbone_factor, options.preset)):
         return None
     return (
         f"{epochs} epochs at the learning rate {schedule.learning_rate:g}, which {method.name} has for "

@@ -13,6 +13,8 @@ from nearbit.errors import InputError
 from nearbit.metrics import tie_aware_average_precision
 from nearbit.training.inputs.batches import Positions
 
+Codes = npt.NDArray[np.uint8]
+
 PARTS = ("query", "database")
 
 
@@ -38,13 +40,16 @@ class PublishedSelection:
                 "(--no-published-selection)"
             )
 
-    def score(self, outputs: Callable[[str, Positions], FloatRows]) -> float:
-        """Return the tie-aware mAP of all queries over the whole database.
+    def codes(self, outputs: Callable[[str, Positions], FloatRows]) -> dict[str, Codes]:
+        """Return the codes of all images of `PARTS`: uint8 `(n, ceil(n_bits / 8))`.
 
         Args:
             outputs: gives outputs float `(n, n_bits)` of images of one of `PARTS`, by position.
         """
-        codes = {part: binarize(outputs(part, np.arange(len(labels)))) for part, labels in self.labels.items()}
+        return {part: binarize(outputs(part, np.arange(len(labels)))) for part, labels in self.labels.items()}
+
+    def score(self, codes: Mapping[str, Codes]) -> float:
+        """Return the tie-aware mAP of all queries over the whole database, of what `codes` returned."""
         query, database = ((codes[part], self.labels[part]) for part in PARTS)
         return float(tie_aware_average_precision(*query, *database, self.n_bits).mean())
 

@@ -140,7 +140,7 @@ def command(
     """
     from nearbit.datasets import load_split
     from nearbit.files.writing import cache_folder
-    from nearbit.training import TrainingRun, TrainOptions, joined_processes, plan
+    from nearbit.training import TrainOptions, joined_processes, plan
 
     with joined_processes(given["device"]) as processes, Bars() as bars:
         progress = bars if processes.is_main else silent
@@ -172,8 +172,8 @@ def command(
             centers=_array_in(centers),
             final=final,
         )
-        if processes.is_main and isinstance(run, TrainingRun) and (note := run.hurried()):
-            echo(f"nearbit: note: {note}")
+        if processes.is_main:
+            _say_hurried(run)
         if only is not None:
             write_stage(run, only, output, overwrite, progress, as_json)
         else:
@@ -192,6 +192,17 @@ def _say_recipe(preset: str | None) -> None:
     echo(f"recipe {recipe.name}: {recipe.citation}")
     for line in recipe.differs:
         echo(f"  differs: {line}")
+
+
+def _say_hurried(run: "AnyRun") -> None:
+    """Say where few epochs are asked for at a learning rate that is meant for many."""
+    from nearbit.training import FinalRun, TrainingRun, hurried
+
+    chooser = run.chooser if isinstance(run, FinalRun) else run
+    if isinstance(chooser, TrainingRun):
+        note = hurried(chooser.method, chooser.context.options, chooser.context.regime)
+        if note is not None:
+            echo(f"nearbit: note: {note}")
 
 
 def _check_together(options: "TrainOptions", split_path: Path | None, dividing: dict[str, Any]) -> None:
@@ -241,6 +252,7 @@ def _train(
     from nearbit.encoding.fast import network_of
     from nearbit.files.writing import remove_orphans
     from nearbit.model.card import write_card
+    from nearbit.model.hub import CARD
     from nearbit.training.checkpoint import remove_own
 
     processes, checkpoint = run.context.processes, output.with_name(output.name + ".checkpoint")
@@ -257,7 +269,8 @@ def _train(
             remove_orphans(output.parent, output.name)
         else:
             model.save(output, network=network_of(model.network, model.preprocessing))
-        write_card(output)
+        if not (output / CARD).exists():  # what stands there may be someone's own words
+            write_card(output)
     remove_own(checkpoint)
     report(model, output, errors, as_json)
 

@@ -21,7 +21,7 @@ Positions = npt.NDArray[np.int64]
 
 
 class TrainingInputs(Protocol):
-    """The images of a training run, by position in the training or the validation part."""
+    """The images of a training run, by position in a part; some have those of queries and database, too."""
 
     def batches(self, batches: Sequence[Positions], seed: int, epoch: int, n_views: int = 1) -> Iterator[Tensor]:
         """Yield inputs of the module that is trained for each batch of positions; augmented where asked.
@@ -35,7 +35,7 @@ class TrainingInputs(Protocol):
         ...
 
     def outputs(self, module: nn.Module, part: str, positions: Positions) -> FloatRows:
-        """Return plain outputs float32 `(n, n_bits)` of positions of "train" or "validation", in evaluation mode."""
+        """Return plain outputs float32 `(n, n_bits)` of images of a part, by position, in evaluation mode."""
         ...
 
 

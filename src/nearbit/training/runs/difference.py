@@ -10,7 +10,7 @@ from nearbit.training.runs.baseline import BaselineRun
 from nearbit.training.runs.final import AnyRun, FinalRun
 from nearbit.training.runs.two_step import TwoStepRun
 
-MACHINE = ("dataset_fingerprint", "device", "precision", "processes", "threads")
+MACHINE = ("dataset_fingerprint", "device", "precision", "processes", "threads", "batch_norm")
 """What a record holds besides options that decides a model."""
 
 
@@ -66,5 +66,7 @@ def _named(
     method: str, n_bits: int, options: dict[str, Any], split: str | None, record: dict[str, Any]
 ) -> dict[str, Any]:
     machine = {name: record.get(name) for name in MACHINE}
+    if machine["batch_norm"] is None and ("tuning" in record or record.get("regime") != "frozen"):
+        machine["batch_norm"] = "batch"  # so all went before records said it
     named = {"method": method, "bits": n_bits, **options, **record.get("options", {}), "split": split, **machine}
     return dict(json.loads(json.dumps(named)))

@@ -82,6 +82,7 @@ class FinalRun:
                 "split_hash": self.context.split.hash,
                 **{name: chosen.record[name] for name in measured},
                 **({"tuning": tuning_figures(chosen.record)} if "tuning" in chosen.record else {}),
+                **({"published": chosen.record["published"]} if "published" in chosen.record else {}),
             },
             "note": NOTE,
         }

@@ -36,8 +36,9 @@ from nearbit.training.criterion import Criterion, validation_condition
 from nearbit.training.distributed.centers import broadcast_centers
 from nearbit.training.inputs.batches import TrainingInputs
 from nearbit.training.learner import Learner, Stage
-from nearbit.training.options import check_augmentation, head_candidates, hurried, resolve_patience, resolve_schedule
+from nearbit.training.options import check_augmentation, head_candidates, resolve_patience, resolve_schedule
 from nearbit.training.published import PublishedSelection, published_choice
+from nearbit.training.recipes import recipe_of
 from nearbit.training.seeds import generator
 from nearbit.training.stages.committee import Mixture, add_projection, choose_mixture, trained_committee
 from nearbit.training.stages.first_stage import FirstStage
@@ -132,10 +133,6 @@ class TrainingRun:
     def needs_labels(self) -> bool:
         """Whether it can be trained only on images that have labels."""
         return self.method.needs_labels
-
-    def hurried(self) -> str | None:
-        """Return what to say of few epochs at a learning rate that is meant for many; None for nothing."""
-        return hurried(self.method, self.context.options, self.context.regime)
 
     def key(self) -> str:
         """Name the run: runs of equal keys train to equal weights."""
@@ -355,6 +352,7 @@ class TrainingRun:
             "validation_map": state.best.validation_map,
             "validation_searched": None if self._criterion is None else self._criterion.searched,
             "reference": self.context.reference(),
+            **recipe_of(self.context.options, self.method, self.method_options),
             **({} if self.published is None else {"published": published_choice(state.history, state.best.epoch)}),
             **({} if state.best.mixture is None else {"expected_center": state.best.mixture}),
             "certificate": _certificate(state.best.centers, similarity),

@@ -87,6 +87,7 @@ class TwoStepRun:
             "run_key": self.key(),
             "options": self.context.recorded_options(),
             "precision": self.context.precision,
+            **({} if self.context.batch_norm is None else {"batch_norm": self.context.batch_norm}),
             "tuning": tuned,
         }
         return replace(model, record=model.record | record)
