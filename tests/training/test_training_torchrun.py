@@ -104,6 +104,15 @@ def test_two_processes_train_what_was_chosen_on_all_images(photos):
     assert final.record["schedule"]["epochs"] == plain.record["selected_epoch"]
 
 
+def test_two_processes_measure_the_queries_together_and_one_writes_it_down(photos):
+    two(photos, *TRAIN, "--published-selection", "-o", "a.model")
+    model, _ = model_in(photos, "a.model")
+    published = model.record["published"]
+    assert published["epoch"] == 4  # the only one that is looked at
+    evaluated = json.loads(one(photos, "evaluate", "a.model", "photos", "--device", "cpu", "--json").stdout)
+    assert published["query_map_of_selected"] == pytest.approx(evaluated["tie_aware_map"], abs=1e-12)
+
+
 @pytest.mark.parametrize(
     ("fault", "message"),
     [
