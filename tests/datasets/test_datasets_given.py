@@ -155,6 +155,7 @@ def test_the_superclasses_of_cifar100_beside_its_classes_change_nothing() -> Non
         ("cifar10/i", (("train", 59_000), ("query", 1_000))),
         ("cifar100/shc", (("train", 10_000), ("query", 5_000), ("database", 44_000), ("", 1_000))),
         ("cifar100/lt-50", (("train", 10_000), ("query", 5_000), ("database", 45_000))),
+        ("cifar100/lt-50", (("train+database", 45_000), ("validation", 5_000), ("query", 10_000))),
     ],
 )
 def test_given_parts_of_other_sizes_are_refused(name: str, parts: tuple[tuple[str, int], ...]) -> None:
@@ -170,3 +171,16 @@ def test_given_parts_of_unequal_classes_are_refused() -> None:
         DataError, match=r"\(5,000 train, 1,000 query, 54,000 database, the same number of each class\)"
     ):
         make_split(data(dataset.labels, name="cifar10", given_parts=tuple(parts)), protocol="cifar10/i")
+
+
+@pytest.mark.parametrize("validation", ["validation", "train+validation", "validation+database"])
+@pytest.mark.parametrize("name", ["cifar100/lt-1", "cifar100/lt-100"])
+def test_all_but_the_queries_are_searched_where_a_long_tail_thins_given_validation_too(
+    name: str, validation: str
+) -> None:
+    train = "train+database" if "database" in validation else "train"
+    split = make_split(cifar(name, (train, 45_000), (validation, 5_000), ("query", 10_000)), protocol=name)
+    assert split.database.tolist() == list(range(50_000))
+    assert split.query.tolist() == list(range(50_000, 60_000))
+    if name == "cifar100/lt-1":
+        assert (len(split.train), len(split.validation)) == (45_000, 5_000)

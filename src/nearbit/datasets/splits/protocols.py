@@ -36,7 +36,8 @@ class Protocol:
         counts: for a protocol of lists, how many images with a label each part has (train before validation is taken
             out of it).
         least: for a protocol of lists, how many at least, of parts of which several sizes are in use.
-        searches_train: for a protocol of lists, whether the database is train.
+        searches_train: for a protocol of given parts, whether the database, where they name none, is train with
+            validation.
         note: what a person should know of figures by it.
     """
 
@@ -85,7 +86,7 @@ _IMAGENET = (
 def _long_tail(factor: int, exponent: float, n_train: int) -> Protocol:
     return Protocol(
         name=f"cifar100/lt-{factor}", dataset="cifar100", imbalance=Imbalance(factor=factor, exponent=exponent),
-        citation="Chen et al., Long-Tail Hashing, SIGIR 2021",
+        searches_train=True, citation="Chen et al., Long-Tail Hashing, SIGIR 2021",
         description=f"{n_train:,} training images, {factor} times as many of the first class as of the last (a tenth "
         "become validation), the official 10,000 test images as queries, all 50,000 others in the database",
     )  # fmt: skip
