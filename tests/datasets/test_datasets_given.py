@@ -184,3 +184,30 @@ def test_all_but_the_queries_are_searched_where_a_long_tail_thins_given_validati
     assert split.query.tolist() == list(range(50_000, 60_000))
     if name == "cifar100/lt-1":
         assert (len(split.train), len(split.validation)) == (45_000, 5_000)
+
+
+def test_what_helps_where_parts_are_refused_works() -> None:
+    parts = (("train", 10_000), ("query", 5_000), ("database", 45_000))
+    with pytest.raises(
+        DataError, match=r"take them as they are \(--protocol given --imbalance 50\), or give the official ones$"
+    ):
+        make_split(cifar("cifar100/lt-50", *parts), protocol="cifar100/lt-50")
+    make_split(cifar("cifar100/lt-50", *parts), protocol="given", imbalance=50)
+    make_split(cifar("cifar100/lt-50", *OFFICIAL), protocol="cifar100/lt-50")
+    with pytest.raises(DataError, match=r"\(--protocol given\), or give the images without parts$"):
+        make_split(cifar("cifar100/shc", *parts[:2], ("", 45_000)), protocol="cifar100/shc")
+
+
+@pytest.mark.parametrize(
+    ("name", "parts", "came", "remedy"),
+    [
+        ("cifar10/i", (("", 60_000),), "none of its images is in one", "give the images without parts"),
+        ("cifar100/lt-50", (("", 60_000),), "none of its images is in one", "give the official ones"),
+        ("cifar10/ii", (("train", 50_000), ("", 10_000)), "50,000 train", "give the images without parts"),
+    ],
+)
+def test_parts_that_are_no_split_are_not_to_be_taken_as_they_are(
+    name: str, parts: tuple[tuple[str, int], ...], came: str, remedy: str
+) -> None:
+    with pytest.raises(DataError, match=rf"parts of its own \({came}\), which .* of each class\): {remedy}$"):
+        make_split(cifar(name, *parts), protocol=name)

@@ -175,7 +175,9 @@ def test_options_that_make_no_sense() -> None:
         make_split(dataset, seed=-1)
     with pytest.raises(DataError, match=r"no image has a label"):
         make_split(data(np.zeros((3, 0))), sizes=SplitSizes())
-    with pytest.raises(DataError, match=r"came without parts; add a split file"):
+    with pytest.raises(
+        DataError, match=r"came without parts; add a split file .*, or name sizes in place of the protocol"
+    ):
         make_split(dataset, protocol="given")
 
 

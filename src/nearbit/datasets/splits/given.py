@@ -26,7 +26,10 @@ def given_parts(dataset: Dataset, *, searches_all: bool = False) -> tuple[dict[s
         DataError: there are none, no query images, or no train images beside those of validation.
     """
     if dataset.given_parts is None:
-        raise DataError(f"{dataset.name}: came without parts; add a split file (columns path, split) or name sizes")
+        raise DataError(
+            f"{dataset.name}: came without parts; add a split file (columns path, split), or name sizes in place of "
+            "the protocol"
+        )
     parts = given_rows(dataset)
     _check_not_empty(dataset, parts)
     if not len(parts["database"]):

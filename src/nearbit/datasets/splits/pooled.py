@@ -14,6 +14,8 @@ from nearbit.errors import DataError
 Parts = Mapping[str, RowNumbers]
 
 _OTHERS = ("query", "database")
+_NEEDED = ("train", "query")
+"""Parts without which given ones are no split."""
 
 
 def keeps_given(protocol: Protocol, dataset: Dataset, strata: RowNumbers) -> tuple[bool, list[str]]:
@@ -34,7 +36,7 @@ def keeps_given(protocol: Protocol, dataset: Dataset, strata: RowNumbers) -> tup
         return False, []
     rows = given_rows(dataset)
     parts = {"train": np.union1d(rows["train"], rows["validation"])} | {part: rows[part] for part in _OTHERS}
-    came = _said({part: len(own) for part, own in parts.items() if len(own)})
+    came = _said({part: len(own) for part, own in parts.items() if len(own)}) or "none of its images is in one"
     classes = np.unique(strata)
     a_class = len(dataset) // len(classes)
     wanted = _official(a_class) if protocol.sizes is None else _a_class(protocol.sizes, a_class)
@@ -45,10 +47,19 @@ def keeps_given(protocol: Protocol, dataset: Dataset, strata: RowNumbers) -> tup
         expected = _said({part: count * len(classes) for part, count in wanted.items() if count})
         raise DataError(
             f"{dataset.name} came with parts of its own ({came}), which are not those of {protocol.name} ({expected}, "
-            "the same number of each class): take them as they are (--protocol given), or give the images without parts"
+            f"the same number of each class): {_remedy(protocol, rows)}"
         )
     pooled = f"the official parts ({came}) are put together, and {protocol.name} draws its own by the seed"
     return False, [] if protocol.sizes is None else [pooled]
+
+
+def _remedy(protocol: Protocol, rows: Parts) -> str:
+    """Return what works where given parts are not those of a protocol; one without sizes draws none of its own."""
+    tail = "" if protocol.imbalance is None else f" --imbalance {protocol.imbalance.factor:g}"
+    without = "give the official ones" if protocol.sizes is None else "give the images without parts"
+    if not all(len(rows[part]) for part in _NEEDED):
+        return without
+    return f"take them as they are (--protocol given{tail}), or {without}"
 
 
 def _said(counts: Mapping[str, int]) -> str:
