@@ -80,6 +80,25 @@ def test_lines_that_begin_with_their_number_name_that_class(tmp_path: Path) -> N
     assert names(own) == ["crab", "eel"]
 
 
+@pytest.mark.parametrize("lacking", [None, 0, 1, 2, 3])
+@pytest.mark.parametrize(
+    ("first_name", "first_number", "first_folder"),
+    [(0, 0, 0), (0, 0, 1), (0, 1, 0), (1, 0, 1), (1, 1, 0), (1, 1, 1)],  # else nothing tells that names count otherwise
+)
+def test_a_class_that_a_list_lacks_changes_no_name(
+    tmp_path: Path, first_name: int, first_number: int, first_folder: int, lacking: int | None
+) -> None:
+    lines = [f"{first_name + place} {name}" for place, name in enumerate("abcd")]
+    present = [place for place in range(4) if place != lacking]
+    rows = {f"{first_folder + place:02}/{place}.png": first_number + place for place in present}
+    assert names(listed(tmp_path / "lists", lines, rows)) == ["abcd"[place] for place in present]
+
+
+def test_classes_in_a_row_of_many_are_named_by_their_folders(tmp_path: Path) -> None:
+    dataset = listed(tmp_path / "lists", BIRDS, {"0003/a.png": 0, "0004/b.png": 1, "0005/c.png": 2})
+    assert names(dataset) == ["Wren", "4 Eider", "Owl"]
+
+
 def test_numbers_that_belong_to_the_names_stay(tmp_path: Path) -> None:
     assert names(listed(tmp_path / "wheels", ["3 wheeler", "4 wheeler"], flat(0, 1))) == ["3 wheeler", "4 wheeler"]
     assert names(listed(tmp_path / "one", ["0", "1"], flat(0, 1))) == ["0", "1"]

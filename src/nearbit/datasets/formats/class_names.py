@@ -24,7 +24,8 @@ def class_names(folder: Path, n_columns: int, rows: Iterable[ListRow]) -> tuple[
             the line.
         n_columns: 1 for class numbers; else the number of classes, which are counted from 0.
         rows: of all lists. Where every class lies in a folder of its own, called by another number of `classes.txt`
-            than the class, that number names it: lists of NABirds number the 555 classes that have images anew.
+            than the class, that number names it: lists of NABirds number the 555 classes that have images anew. Not
+            where folders only count from 1 what lists and names count from 0, or from 0 what these count from 1.
 
     Names that are more than the classes, so that none can be told to be right, leave the numbers in their place, with a
     note; numbers count from 0 where 0 occurs, else from 1.
@@ -41,9 +42,11 @@ def class_names(folder: Path, n_columns: int, rows: Iterable[ListRow]) -> tuple[
     lines = lines_of(file)
     own = own_numbers(lines)
     if n_columns == 1 and own is not None:
-        if set(numbers) != set(own) and (folders := _folders(rows)) and set(folders.values()) <= set(own):
+        folders = _folders(rows)
+        is_shifted = _is_shifted(folders, first=min(own))
+        if set(numbers) != set(own) and folders and not is_shifted and set(folders.values()) <= set(own):
             return {number: own[folders[number]] for number in numbers}, _of_folders(folders, own)
-        if set(numbers) <= set(own) and numbers[-1] == max(own):
+        if set(numbers) <= set(own) and (numbers[-1] == max(own) or is_shifted):
             return {number: own[number] for number in sorted(own)}, []
     if own is not None and list(own) in (list(range(len(own))), list(range(1, len(own) + 1))):
         return _in_order(file, list(own.values()), n_columns, numbers)
@@ -109,6 +112,15 @@ def _folders(rows: Iterable[ListRow]) -> dict[int, int]:
         if not _is_number(folder) or found.setdefault(row.classes[0], int(folder)) != int(folder):
             return {}
     return found if len(set(found.values())) == len(found) else {}
+
+
+def _is_shifted(folders: Mapping[int, int], first: int) -> bool:
+    """Say whether folders count from 1 what names, the first of which has this number, count from 0; or from 0, from 1.
+
+    Then the numbers of the lists are those of the names. Were the names those of the folders, lists would begin at -1
+    or at 2. A list that lacks classes tells this as one that has all.
+    """
+    return first in (0, 1) and {folder - number for number, folder in folders.items()} == {1 - 2 * first}
 
 
 def _of_folders(folders: Mapping[int, int], names: Mapping[int, str]) -> list[str]:
