@@ -18,6 +18,12 @@ from nearbit.reading import ReadingOptions
 _COLUMNS = ("path_column", "label_column", "separator")
 """The reading options that name columns."""
 
+SHOWN = 80
+"""So much of a path or a line is shown in a message."""
+
+_LONGEST = 4096
+"""No system opens a longer path by its name, so none is looked for."""
+
 
 def list_labels_file(file: Path, options: ReadingOptions) -> Listing:
     """List the images of a labels file in the order of its rows.
@@ -41,7 +47,7 @@ def list_labels_file(file: Path, options: ReadingOptions) -> Listing:
         where = f"{file}, line {line}"
         key = places.find(path, where)
         if (key or path) in seen:
-            before = f"{path!r} was on line {seen[key or path]} already"
+            before = f"{path[:SHOWN]!r} was on line {seen[key or path]} already"
             raise DataError(f"{where}: {before}; give all labels of an image in one row")
         seen[key or path] = line
         if key is not None:
@@ -79,7 +85,7 @@ class Places:
         """Return the path below the root, or None after noting the problem: outside the folder, or no such file."""
         plain = "/".join(part for part in path.split("/") if part not in ("", "."))
         if not plain:
-            raise DataError(f"{where}: expected the path of an image, came {path!r}")
+            raise DataError(f"{where}: expected the path of an image, came {path[:SHOWN]!r}")
         if unstorable(path):
             reason = NOT_UTF8 if not is_utf8(path) else "no such file: its name has a NUL character"
             self.problems.append(Problem(escaped(path), reason))
@@ -94,6 +100,8 @@ class Places:
 
     def locate(self, path: str) -> str | None:
         """Return where below the root a relative path leads to something, or None."""
+        if len(path) > _LONGEST:
+            return None
         return next((prefix + path for prefix in self._prefixes if _is_there(self.root / (prefix + path))), None)
 
 

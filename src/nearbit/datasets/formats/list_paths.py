@@ -1,11 +1,12 @@
 """Where the paths of text lists lie: below one folder, as they are or without the folders of another machine."""
 
+import re
 from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 
 from nearbit.datasets.dataset import Problem
-from nearbit.datasets.formats.labels_file import Places
+from nearbit.datasets.formats.labels_file import SHOWN, Places
 from nearbit.datasets.formats.list_names import is_picture
 from nearbit.datasets.formats.list_rows import ListRow
 from nearbit.errors import DataError
@@ -13,6 +14,9 @@ from nearbit.names import counted
 
 _TRIED = 200
 """So many paths of a list are looked for, spread over it, to tell how many leading folders to leave out."""
+
+_DEEPEST = 64
+"""So many leading folders are left out at most."""
 
 
 class ListPaths:
@@ -23,7 +27,7 @@ class ListPaths:
         self.root = next(iter(self._places.values())).root
         self._left_out = {file: self._leading(file, rows[file]) for file in files.values()}
         self.notes = [
-            f"{file.name}: the leading {text!r} of its paths is left out"
+            f"{file.name}: the leading {text[:SHOWN]!r} of its paths is left out"
             for file, text in self._left_out.items()
             if text
         ]
@@ -48,8 +52,8 @@ class ListPaths:
         if is_picture(row.shorter) or self._places[file].locate(row.shorter.removeprefix(lead)) is not None:
             more = counted(len(row.path.split()) - len(row.shorter.split()), "number", "numbers")
             raise DataError(
-                f"{file}, line {row.line}: {more} more after {row.shorter!r} than in most lines; expected one form in "
-                "all lists: 0 or 1 for each class (for several classes, too), or one class number"
+                f"{file}, line {row.line}: {more} more after {row.shorter[:SHOWN]!r} than in most lines; expected one "
+                "form in all lists: 0 or 1 for each class (for several classes, too), or one class number"
             )
 
     def _leading(self, file: Path, rows: Sequence[ListRow]) -> str:
@@ -68,7 +72,7 @@ class ListPaths:
         first = rows[0].path
         raise DataError(
             f"{file}: none of its paths is below {self.root}, with or without leading folders, the first: "
-            f"{first!r}; {_remedy(first)}"
+            f"{first[:SHOWN]!r}; {_remedy(first)}"
         )
 
 
@@ -82,5 +86,5 @@ def _remedy(path: str) -> str:
 
 
 def _leads(path: str) -> list[str]:
-    """Return the beginnings of a path that end in "/", the short ones first."""
-    return [path[: place + 1] for place, letter in enumerate(path) if letter == "/"]
+    """Return the beginnings of a path that end in "/", the short ones first, no more than `_DEEPEST`."""
+    return [path[: found.end()] for found in islice(re.finditer("/", path), _DEEPEST)]

@@ -4,19 +4,22 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
-from nearbit.datasets.formats.labels_file import text_of
+from nearbit.datasets.formats.labels_file import SHOWN, text_of
 from nearbit.errors import DataError
 
 _MOST_CLASS = 1_000_000
 """Above it, a number after a path is no class."""
 
+_WORDS = 1024
+"""What was found of so many words is kept: lists say few numbers, millions of times."""
+
 _NUMBER = re.compile(r"[+-]?\d+(\.\d*)?(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 _USUAL = frozenset("01")
 _ROW = "expected a path and then 0 or 1 for each class, or a class number"
 _BLANKS = "put blanks between the path and its classes, and nothing else"
-_SHOWN = 80
 
 Lines = list[tuple[int, list[str]]]
 
@@ -81,6 +84,7 @@ def _lines(file: Path) -> Iterator[tuple[int, list[str]]]:
             yield line, words
 
 
+@lru_cache(maxsize=_WORDS)
 def is_number(word: str) -> bool:
     """Say whether a word is a number as lists have them: 1, 1.0, -1, 1.000e+00."""
     return word.isascii() and (word.isdecimal() or _NUMBER.fullmatch(word) is not None)
@@ -96,6 +100,7 @@ def n_numbers(words: list[str]) -> int:
     return count
 
 
+@lru_cache(maxsize=_WORDS)
 def _plain(word: str) -> str:
     """Return a number that is whole without its point: 1 for 1.0."""
     if word.isdecimal():
@@ -118,7 +123,7 @@ def _absent(n_columns: int, tables: Iterable[Lines]) -> str:
 def _no_classes(file: Path, line: int, words: Sequence[str]) -> str:
     """Return what is wrong with lists of which most lines have no number at the end."""
     text = " ".join(words)
-    start = f"{file}, line {line}: {_ROW}; came {text[:_SHOWN]!r}"
+    start = f"{file}, line {line}: {_ROW}; came {text[:SHOWN]!r}"
     if re.search(r"[,;|]\s*[+-]?\d[\d.]*$", text):
         return f"{start}: {_BLANKS}"
     if len(words) == 1:
@@ -134,11 +139,11 @@ def _row(file: Path, line: int, words: list[str], n_columns: int, absent: str) -
     if came < n_columns:
         raise DataError(
             f"{file}, line {line}: expected a path and {n_columns} numbers as in the other lines, came {came}: "
-            f"{' '.join(words)[:_SHOWN]!r}; complete the line, or take it out"
+            f"{' '.join(words)[:SHOWN]!r}; complete the line, or take it out"
         )
     path, values = " ".join(words[:-n_columns]), words[-n_columns:]
     if path.endswith((",", ";", "|")):
-        raise DataError(f"{file}, line {line}: {_ROW}; came {' '.join(words)[:_SHOWN]!r}: {_BLANKS}")
+        raise DataError(f"{file}, line {line}: {_ROW}; came {' '.join(words)[:SHOWN]!r}: {_BLANKS}")
     shorter = " ".join(words[:-came]) if came > n_columns else ""
     if n_columns == 1:
         return ListRow(line, path, (_class_number(file, line, values[0]),), shorter)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from nearbit.datasets.formats.class_names import class_names
 from nearbit.datasets.formats.format import FOR_FOLDERS, Format
+from nearbit.datasets.formats.labels_file import SHOWN
 from nearbit.datasets.formats.list_names import EXPECTED, find_lists, lists_in
 from nearbit.datasets.formats.list_paths import ListPaths
 from nearbit.datasets.formats.list_rows import ListRow, ListRows, read_lists
@@ -80,7 +81,7 @@ class _Gathered:
             self.labels[key], self.first[key], self.parts[key] = row.classes, where, []
         elif self.labels[key] != row.classes:
             raise DataError(
-                f"{where}: {row.path!r} has other labels than in {self.first[key]}; give each image the same"
+                f"{where}: {row.path[:SHOWN]!r} has other labels than in {self.first[key]}; give each image the same"
             )
         if part and part not in self.parts[key]:
             self.parts[key].append(part)
