@@ -112,3 +112,36 @@ def test_trees_in_no_form_are_refused_with_the_line(tmp_path: Path, text: str, m
     (tmp_path / "hierarchy.txt").write_text(text)
     with pytest.raises(DataError, match=rf"hierarchy\.txt, {message}"):
         read_hierarchy(tmp_path / "hierarchy.txt")
+
+
+@pytest.mark.parametrize("beside", ["class_names.txt", "classes.txt", "class_notes.txt"])
+def test_files_beside_a_tree_that_cannot_be_read_stop_nothing_and_are_said(tmp_path: Path, beside: str) -> None:
+    (tmp_path / beside).write_bytes("0 Möwe\n".encode("latin-1"))
+    (tmp_path / "classes_in_a_folder.txt").mkdir()
+    unread = f"; not looked into: {tmp_path / beside}: must be UTF-8 text, but byte 3 (line 1) is not; save it as UTF-8"
+    assert not graded(tmp_path, CLASSES, OUTLINE)
+    how = graded(tmp_path, ("000.Kreb", "001.Aal", "002.Eiche", "003.Eule"), PAIRS)
+    assert how.endswith(f"by the numbers in their names: '000.Kreb' is the node '0'{unread}")
+    how = graded(tmp_path, CLASSES, PAIRS, class_of_numbers=NAMES)
+    assert "by the numbers that class_of_numbers.txt gives to their names" in how
+    with pytest.raises(DataError, match=r"does not give the class 'fox' a parent") as told:
+        read_hierarchy(tmp_path / "tree.txt").of(["fox"])
+    assert str(told.value).endswith(unread)
+
+
+@pytest.mark.parametrize("text", ["", "\n  \n"])
+@pytest.mark.parametrize("name", ["tree.txt", "tree.csv", "hierarchy.txt"])
+def test_empty_trees_are_said_to_be_so(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_text(text)
+    (tmp_path / "classes.txt").write_text("crab\neel\n")
+    with pytest.raises(
+        DataError,
+        match=r": is empty, or has no node below another; expected lines node,parent \(\.csv\), an indented tree or",
+    ):
+        read_hierarchy(tmp_path / name)
+
+
+def test_trees_of_roots_are_said_to_be_so(tmp_path: Path) -> None:
+    (tmp_path / "tree.txt").write_text("- crab\n- eel\n")
+    with pytest.raises(DataError, match="has no node below another; expected"):
+        read_hierarchy(tmp_path / "tree.txt")

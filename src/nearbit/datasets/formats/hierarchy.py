@@ -20,6 +20,8 @@ _NAMES = "class*.txt"
 _OWN_NUMBER = re.compile(r"(\d{1,9})(?=$|[\W_])", re.ASCII)
 """The number that a class is called by, alone or before its name: `7`, `001.Black_footed_Albatross`."""
 
+_EXPECTED = "lines node,parent (.csv), an indented tree or lines PARENT CHILD (.txt)"
+
 _INDENT = re.compile(r"[-\s]*")
 
 
@@ -41,25 +43,27 @@ class Hierarchy:
         A class is the node of its name; else that whose number the name has in a file beside the tree (`class*.txt`,
         lines `NUMBER NAME`); else, among the nodes without children, that of the number with which the name of the
         class begins, or of the name that such a file gives this number. One of these holds for all classes, and is said
-        with an example; nothing is said where they are there under their names.
+        with an example and the files that cannot be read; nothing is said where they are there under their names.
 
         Raises:
             DataError: none gives each class a parent.
         """
         nearest: dict[str, str] = {}
-        for how, nodes in self._readings(classes):
+        tables, unread = self._names_beside()
+        for how, nodes in self._readings(classes, tables):
             found = {name: node for name, node in nodes.items() if node in self.parents}
             if len(found) == len(set(classes)):
                 called = {node: name for name, node in found.items()}
                 parents = {called.get(node, node): called.get(above, above) for node, above in self.parents.items()}
-                return parents, how and f"classes are found in {self.file} by {how}: {_first(found)}"
+                return parents, how and f"classes are found in {self.file} by {how}: {_first(found)}{unread}"
             nearest = max(nearest, found, key=len)
-        raise DataError(self._lacking(classes, nearest))
+        raise DataError(f"{self._lacking(classes, nearest)}{unread}")
 
-    def _readings(self, classes: Sequence[str]) -> Iterator[tuple[str, dict[str, str]]]:
+    def _readings(
+        self, classes: Sequence[str], tables: Mapping[str, Mapping[int, str]]
+    ) -> Iterator[tuple[str, dict[str, str]]]:
         """Yield ways to find classes, in words, and the node of each class that has one so."""
         yield "", {name: name for name in classes}
-        tables = self._names_beside()
         for file, table in tables.items():
             numbers = {name: str(number) for number, name in table.items()}
             nodes = {name: numbers[name] for name in classes if name in numbers}
@@ -70,9 +74,20 @@ class Hierarchy:
             nodes = {name: table[number] for name, number in own.items() if number in table}
             yield f"the names that {file} gives to the numbers in their names", self._leaves(nodes)
 
-    def _names_beside(self) -> dict[str, dict[int, str]]:
-        files = [file for file in sorted(self.file.parent.glob(_NAMES)) if file != self.file]
-        return {file.name: names for file in files if (names := own_numbers(lines_of(file)))}
+    def _names_beside(self) -> tuple[dict[str, dict[int, str]], str]:
+        """Return the names by numbers of each file that has such, and what is to be said of those not readable."""
+        tables, unread = dict[str, dict[int, str]](), list[str]()
+        for file in sorted(self.file.parent.glob(_NAMES)):
+            if file == self.file or not file.is_file():
+                continue
+            try:
+                names = own_numbers(lines_of(file))
+            except DataError as error:
+                unread.append(str(error))
+                continue
+            if names:
+                tables[file.name] = names
+        return tables, f"; not looked into: {'; '.join(unread)}" if unread else ""
 
     def _distinct(self, nodes: dict[str, str]) -> dict[str, str]:
         """Return nodes of classes; nothing where two have one, or where the name of a class is another node's."""
@@ -110,16 +125,24 @@ def read_hierarchy(file: Path) -> Hierarchy:
             relation and trees out of it are published; a line with a comma in it is `node,parent` there too.
 
     Raises:
-        DataError: the file cannot be read as such, or a node is there twice; with the line number.
+        DataError: the file cannot be read as such, or a node is there twice, with the line number; or no node is below
+            another.
     """
+    parents = _parents_in(file)
+    if not parents:
+        raise DataError(f"{file}: is empty, or has no node below another; expected {_EXPECTED}")
+    return Hierarchy(file, parents)
+
+
+def _parents_in(file: Path) -> dict[str, str]:
     if file.suffix.lower() != ".txt":
-        return Hierarchy(file, _of_table(file))
+        return _of_table(file)
     lines = text_of(file).split("\n")
     if _is_indented(lines):
-        return Hierarchy(file, _of_outline(lines, file))
+        return _of_outline(lines, file)
     if file.name == HIERARCHY and (file.parent / CLASSES).is_file() and _are_numbers(lines):
-        return Hierarchy(file, read_numbered_hierarchy(file))
-    return Hierarchy(file, _of_pairs(lines, file))
+        return read_numbered_hierarchy(file)
+    return _of_pairs(lines, file)
 
 
 def _is_indented(lines: Sequence[str]) -> bool:
@@ -131,7 +154,8 @@ def _is_indented(lines: Sequence[str]) -> bool:
 
 
 def _are_numbers(lines: Sequence[str]) -> bool:
-    return all(word.isascii() and word.isdecimal() for line in lines for word in line.split())
+    words = [word for line in lines for word in line.split()]
+    return bool(words) and all(word.isascii() and word.isdecimal() for word in words)
 
 
 def _of_outline(lines: Sequence[str], file: Path) -> dict[str, str]:
