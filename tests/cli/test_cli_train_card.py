@@ -43,6 +43,14 @@ def test_of_its_recipe_it_says_what_was_given_instead(as_json):
     assert "given for this model: optimizer" not in card
 
 
+def test_after_fine_tuning_a_head_that_is_trained_anew_is_spoken_of(nearbit):
+    assert "try: " not in nearbit(*TRAIN)[1]
+    tuned = ("--backbone", "model:birds.model", "--regime", "fine-tuned", "--allow-overlap", "-o", "tuned.model")
+    status, out, err = nearbit(*TRAIN[:4], *TINY[2:], *tuned)
+    assert status == 0, err
+    assert "is often better where training images are searched: nearbit train DATA --backbone model:tuned.model" in out
+
+
 def test_changed_words_are_not_taken_for_nearbits():
     assert not is_untouched("")
     assert not is_untouched("our own words")

@@ -78,6 +78,7 @@ def report(model: "Model", output: Path, errors: str | None, as_json: bool) -> N
             *about_published(record),
             *about_choice(record, model.n_bits),
             *about_final(record),
+            *_about_anew(record, output),
             "next: "
             + ("" if "final" in record or not model.classes else f"nearbit evaluate {output} DATA, or ")
             + f"nearbit index add NAME.index DATA --model {output}",
@@ -91,6 +92,16 @@ def _about_end(record: dict[str, Any]) -> str:
     if not patience or trained == record["schedule"]["epochs"]:
         return ""
     return f" (ended after {trained}: no gain in {patience}, --patience)"
+
+
+def _about_anew(record: dict[str, Any], output: Path) -> list[str]:
+    """Return what is to be tried with a network that was fine-tuned whole, in a line for people."""
+    if record["regime"] != "fine-tuned" or "final" in record:
+        return []
+    return [
+        "try: a head that is trained anew on the features of this network, in minutes, is often better where training "
+        f"images are searched: nearbit train DATA --backbone model:{output} …"
+    ]
 
 
 def about_published(record: dict[str, Any]) -> list[str]:
