@@ -39,7 +39,7 @@ def test_statistics_of_pretrained_weights_stay_unless_asked_for_otherwise(frozen
     assert torch.equal(after, buffers) is stays
     assert not torch.equal(trained, weights)
     assert model.record["batch_norm"] == ("fixed" if stays else "batch")
-    assert ("batch_norm" in model.record["options"]) is (asked != "auto")
+    assert ("batch_norm" in model.record["options"]) is not stays
 
 
 def test_outputs_of_training_are_those_of_evaluation_where_statistics_stay(frozen):
@@ -73,8 +73,8 @@ def test_the_first_of_two_steps_keeps_statistics_too(frozen):
 
 
 def test_runs_that_go_by_other_statistics_have_other_keys(frozen):
-    keys = {fine_tuned(frozen, batch_norm=asked).key() for asked in ("auto", "batch")}
-    assert len(keys) == 2
+    auto, fixed, batch = (fine_tuned(frozen, batch_norm=asked).key() for asked in ("auto", "fixed", "batch"))
+    assert auto == fixed != batch
 
 
 @pytest.mark.parametrize(
@@ -121,6 +121,9 @@ def test_a_backbone_without_batch_normalisation_is_trained_under_the_name_that_i
     run = plan(dataset, tiny_split(dataset), method="csq", n_bits=12, options=options)
     assert run.context.batch_norm is None
     assert "batch_norm" not in run.context.record()
+    key = run.key()
+    run.context.batch_norm = "fixed"
+    assert run.key() != key
 
 
 def test_a_model_from_before_differs_by_the_statistics_of_its_norms(frozen):

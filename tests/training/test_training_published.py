@@ -6,7 +6,8 @@ import pytest
 import torch
 from same_models import history_of
 
-from nearbit.errors import InputError
+from model_makers import random_model
+from nearbit.errors import BundleError, InputError
 from nearbit.evaluation import evaluate
 from nearbit.methods.presets import preset_named
 from nearbit.model.card import model_card
@@ -86,7 +87,7 @@ def test_a_recipe_is_one_for_the_classifier_too_and_its_card_says_all_of_it(run)
     assert "- gradients are clipped to norm 1" in card
     published = record["published"]
     assert f"the best epoch was {published['epoch']}, with a tie-aware mean average\nprecision of" in card
-    assert f"The model's own epoch has {published['query_map_of_selected']:.4f} on them" in card
+    assert f"The epoch that was kept had {published['query_map_of_selected']:.4f} on them" in card
     assert "- given for this model: epochs 2\n" in card
     assert "- given for this model: backbone small\n" in card
     assert "seed" not in record["recipe"]["instead"]
@@ -104,4 +105,30 @@ def test_a_final_model_says_what_the_queries_of_its_recipe_gave():
     published = model.record["final"]["measured"]["published"]
     assert published["epoch"] in (1, 2)
     assert not any("query_map" in entry for entry in model.record["history"])
-    assert f"the best epoch was {published['epoch']}, with" in model_card(model, {}, "x")
+    card = model_card(model, {}, "x")
+    assert f"the best epoch was {published['epoch']}, with" in card
+    assert f"The epoch that was kept had {published['query_map_of_selected']:.4f} on them" in card
+    assert "published" not in model.shortened(8).record
+
+
+def test_of_a_final_model_only_what_was_given_is_said(run):
+    dataset = tiny_dataset()
+    options = TrainOptions(image_size=8, epochs=2, batch_size=8, validate_every=1, device="cpu", preset="crh-paper")
+    model = plan(dataset, tiny_split(dataset), method="crh", n_bits=12, options=options, final=True).train(
+        None, lambda *_: None
+    )
+    assert model.record["recipe"]["instead"].get("select") is None
+    assert model.record["recipe"]["instead"]["epochs"] == 2
+
+
+def test_an_unknown_recipe_is_refused_before_anything_is_trained():
+    with pytest.raises(InputError, match=r"the preset must be one of .*, not 'my-own'"):
+        TrainOptions(preset="my-own")
+
+
+@pytest.mark.parametrize("damaged", [{"recipe": {}}, {"recipe": "x"}, {"published": {}}, {"published": "x"}])
+def test_a_record_that_nobody_trained_makes_no_card(damaged):
+    model = random_model()
+    model.record.update(damaged, validation_map=0.5)
+    with pytest.raises(BundleError, match=r"no card can be written of x: its record is not one that nearbit wrote"):
+        model_card(model, {}, "x")

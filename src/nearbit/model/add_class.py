@@ -249,7 +249,7 @@ def _with_class(model: Model, head: Head, name: str, word: Centers, digests: lis
     """Return the model with the class; what the method chose its centers from or by does not hold for it."""
     centers = np.concatenate([model.centers.centers, word[None]])
     event: dict[str, Any] = {"name": name, "digests": digests, "kept_images": n_kept}
-    record = {key: value for key, value in model.record.items() if key != "run_key"}
+    record = {key: value for key, value in model.record.items() if key not in ("run_key", "published")}
     record |= {
         "certificate": certify(centers).to_dict() if len(centers) > 1 else None,
         "added_classes": [*model.record.get("added_classes", []), event],

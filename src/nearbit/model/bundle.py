@@ -262,7 +262,7 @@ class Model:
         head, centers = self.network.head.shortened(n_bits), self.centers.shortened(n_bits)
         whole = {"model_id": self.model_id, "n_bits": self.n_bits, "validation_map": self.record.get("validation_map")}
         has_pairs = len(centers.centers) > 1
-        record = {key: value for key, value in self.record.items() if key != "run_key"} | {
+        record = {key: value for key, value in self.record.items() if key not in ("run_key", "published")} | {
             "validation_map": None,
             "certificate": certify(centers.centers, self.similarity).to_dict() if has_pairs else None,
             "shortened_from": self.record.get("shortened_from", whole),

@@ -9,11 +9,12 @@ from typing import Any
 
 from nearbit.centers import certify
 from nearbit.encoding.preprocessing import AnyInput, FeatureInput
+from nearbit.errors import BundleError
 from nearbit.files.writing import write_whole
 from nearbit.methods import BASELINES, METHODS
 from nearbit.model.bundle import Model, load_model
 from nearbit.model.hub import CARD, marked
-from nearbit.model.manifest import TRAINED, read_manifest, regime_of
+from nearbit.model.manifest import TRAINED, UNFIT, read_manifest, regime_of
 from nearbit.names import counted
 
 MOST_CLASSES = 200
@@ -52,12 +53,26 @@ def model_card(model: Model, files: Mapping[str, str], name: str) -> str:
         model: what the card is of.
         files: the SHA-256 of each of its files.
         name: what the model is called.
+
+    Raises:
+        BundleError: its record is none of a training.
     """
+    try:
+        return "\n".join(_lines(model, files, name))
+    except UNFIT as error:
+        raise BundleError(
+            f"no card can be written of {name}: its record is not one that nearbit wrote ({error!r}); train it again"
+        ) from error
+
+
+def _lines(model: Model, files: Mapping[str, str], name: str) -> Iterator[str]:
     sections = (
         _about(model, name), _use(name), _training_data(model), _method(model), _network(model),
         _training(model), _figures(model), _centers(model), _files(files), _limits(model),
     )  # fmt: skip
-    return "\n".join([*_header(model, name), *(line for section in sections for line in section)])
+    yield from _header(model, name)
+    for section in sections:
+        yield from section
 
 
 def escaped(text: object) -> str:
@@ -149,7 +164,8 @@ def _seen(preprocessing: AnyInput) -> list[tuple[str, object]]:
 def _training(model: Model) -> Iterator[str]:
     record = model.record
     options, schedule = record.get("options") or {}, record.get("schedule") or {}
-    frozen, chooses = record.get("regime") == "frozen", model.method not in BASELINES
+    known = METHODS.get(model.method)
+    frozen, chooses = record.get("regime") == "frozen", known is not None and known.needs_labels
     facts = [
         ("regime", regime_of(record)),
         ("backbone, before", _tuned(record.get("tuning"))),
@@ -217,7 +233,7 @@ def _published(published: Mapping[str, Any] | None) -> Iterator[str]:
     yield f"On the queries themselves the best epoch was {int(published['epoch'])}, with a tie-aware mean average"
     yield f"precision of {published['query_map']:.4f}: so papers choose, and such a figure favours itself."
     if published["query_map_of_selected"] is not None:
-        yield f"The model's own epoch has {published['query_map_of_selected']:.4f} on them."
+        yield f"The epoch that was kept had {published['query_map_of_selected']:.4f} on them."
     yield ""
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from nearbit.errors import InputError
 from nearbit.files.hub import ADDRESS, PREFIX, client, said
 from nearbit.model.hub import CARD, MODEL_FILES, is_untouched
-from nearbit.model.manifest import EXPORTED, TRAINED, check_files, checked_bytes, kind_of, read_manifest
+from nearbit.model.manifest import EXPORTED, check_files, checked_bytes, kind_of, read_manifest
 
 
 def push_model(
@@ -23,8 +23,8 @@ def push_model(
     The hub's own token is used (`hf auth login`, or `HF_TOKEN`). A repository that is not there is made.
 
     Args:
-        folder: what `nearbit train` or `nearbit export --onnx` wrote; every file is checked first. A `README.md` that
-            lies in it is taken for its card; otherwise a trained model's is written from its facts.
+        folder: what `nearbit train` or `nearbit export --onnx` wrote; every file is checked first. A `README.md` in it
+            that somebody changed is taken for its card; otherwise a trained model's is written from its facts.
         repository: "ORG/NAME".
         private: whether a repository that is made now is only for those who are let in.
         revision: a branch that is there; None for the main one.
@@ -74,7 +74,6 @@ def _card(path: Path) -> str:
         return text
     if kind_of(path) == EXPORTED:
         return ""
-    from nearbit.model.bundle import load_model
-    from nearbit.model.card import model_card
+    from nearbit.model.card import card_of_folder
 
-    return model_card(load_model(path), read_manifest(path, TRAINED)["files"], path.absolute().name)
+    return card_of_folder(path)

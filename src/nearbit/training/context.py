@@ -156,7 +156,10 @@ class RunContext:
 
     def recorded_options(self) -> dict[str, Any]:
         """Return the options as they are recorded: a backbone in a folder by its name, not by where it lies."""
-        return self.options.to_dict() | {"backbone": self.backbone.spec.name}
+        options = self.options.to_dict() | {"backbone": self.backbone.spec.name}
+        if self.batch_norm == ("fixed" if self.regime == "fine-tuned" else "batch"):  # as if nothing had been said
+            options.pop("batch_norm", None)
+        return options
 
     def record(self) -> dict[str, Any]:
         """Return what a model's record says of the run, whatever the method."""

@@ -12,6 +12,7 @@ from nearbit.errors import InputError
 from nearbit.keywords import suggesting
 from nearbit.methods import Method, Regime, Schedule
 from nearbit.methods.method import OPTIMIZERS, Optimizer, check_number
+from nearbit.methods.presets import preset_named
 from nearbit.networks import HEADS, Backbone, HeadKind
 
 Precision = Literal["float32", "bfloat16", "float16"]
@@ -141,6 +142,8 @@ class TrainOptions:
             check_number(name, getattr(self, name))
         if self.optimizer is not None:
             _among("optimizer", self.optimizer, OPTIMIZERS)
+        if self.preset is not None:
+            preset_named(self.preset)
         check_number("workers", self.workers, whole=True)
         if self.keep_decoded is not None:
             check_number("keep_decoded", self.keep_decoded, whole=True)

@@ -60,7 +60,7 @@ class FinalRun:
             lambda stage, done, total: progress(f"{stage}, all images", done, total),
             _of_final(callbacks),
         )
-        told = {"auto": chosen.record["auto"]} if "auto" in chosen.record else {}
+        told: dict[str, Any] = {name: chosen.record[name] for name in ("auto", "recipe") if name in chosen.record}
         record = {"run_key": self.key(), "options": self.context.recorded_options(), **told}
         return replace(model, record=model.record | record | {"final": self._said(model, chosen)})
 
