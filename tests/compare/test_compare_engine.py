@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from nearbit.cli.commands.compare import spread
 from nearbit.compare.bench import Bench, Work, options_for
@@ -114,6 +114,10 @@ def test_comparison_of_other_options_is_refused_by_name(work):
 
 
 def test_comparison_from_before_statistics_were_kept_is_not_gone_on_with(work, feature_options):
+    weights = load_file(feature_options.weights)
+    save_file(
+        {name: value + 0.1 if "running" in name else value for name, value in weights.items()}, feature_options.weights
+    )
     tuned = replace(work, options=replace(feature_options, regime="fine-tuned", epochs=1))
     grid = Grid(methods=("csq",), bits=(8,), seeds=(0,))
     assert compare(tuned, grid, processes=1).about["train_options"]["batch_norm"] == "fixed"
