@@ -49,9 +49,7 @@ def norms_of(module):
 @pytest.mark.parametrize("adversarial", [None, 2.0])
 @pytest.mark.parametrize("method", ["csq", "shc"])
 @pytest.mark.parametrize(("asked", "stays"), [("auto", True), ("fixed", True), ("batch", False)])
-def test_statistics_of_pretrained_weights_stay_unless_asked_for_otherwise(
-    pretrained, asked, stays, method, adversarial
-):
+def test_statistics_of_pretrained_weights_stay_unless_asked(pretrained, asked, stays, method, adversarial):
     given = {} if adversarial is None else {"adversarial": adversarial, "adversarial_steps": 1}
     run = fine_tuned(pretrained, method, batch_norm=asked, **given)
     buffers, weights = norms_of(run.context.backbone.module)
