@@ -163,7 +163,7 @@ def test_the_model_serves_as_any_other(planned, tmp_path):
     assert "The backbone has seen the training images only." in card
     tuned = model.record["tuning"]["selected_epoch"]
     assert "| regime | two-step |" in card
-    assert f"| backbone, before | tuned as a classifier, epoch {tuned} of 2 |" in card
+    assert f"| backbone, before | tuned as a classifier, epoch {tuned} of 2; batch size 8, optimizer adam, " in card
     assert json.loads((tmp_path / "two.model" / "bundle.json").read_text())["record"]["tuning"]["selected_epoch"] > 0
 
 
