@@ -69,9 +69,9 @@ def test_a_run_that_ends_early_is_resumed_to_the_last_bit(run, scores, tmp_path,
 
     def stop(stage, done, total):
         if done == interrupted:
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt("pressed")
 
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match="pressed"):
         run("crh", epochs=10, patience=2, checkpoint=tmp_path, progress=stop)
     assert_same(run("crh", epochs=10, patience=2, checkpoint=tmp_path), undisturbed)
     scores.clear()

@@ -109,9 +109,9 @@ def test_an_interrupted_run_goes_on_and_ends_as_an_undisturbed_one(planned, tmp_
 
     def interrupt(name, figures):
         if name == stopped and figures["epoch"] == 3:
-            raise Interrupted
+            raise Interrupted(name)
 
-    with pytest.raises(Interrupted):
+    with pytest.raises(Interrupted, match=stopped):
         planned(cache=None, epochs=4).train(tmp_path, silent, Callbacks(epoch=interrupt))
     resumed = []
     again = planned(cache=None, epochs=4).train(tmp_path, silent, Callbacks(resumed=lambda *told: resumed.append(told)))

@@ -21,7 +21,6 @@ MOST_CLASSES = 200
 """Classes that a card names; of more it names the first ones and says how many there are."""
 
 MARKDOWN = re.compile(r"([\\`*_{}\[\]#|~$:@])")
-FACTOR = "backbone_factor"
 _NORMS = {"fixed": "the statistics of the pretrained weights, kept", "batch": "the statistics of each batch"}
 SCHEDULE = ("epochs", "batch_size", "optimizer", "learning_rate", "backbone_factor", "weight_decay", "clip_norm")
 
@@ -169,7 +168,11 @@ def _training(model: Model) -> Iterator[str]:
     facts = [
         ("regime", regime_of(record)),
         ("backbone, before", _tuned(record.get("tuning"))),
-        *((name.replace("_", " "), schedule.get(name)) for name in SCHEDULE if (name, frozen) != (FACTOR, True)),
+        *(
+            (name.replace("_", " "), schedule.get(name))
+            for name in SCHEDULE
+            if not (frozen and name == "backbone_factor")
+        ),
         ("augmentation", options.get("augment")),
         ("precision", record.get("precision")),
         ("batch normalisation by", _NORMS.get(str(record.get("batch_norm")))),

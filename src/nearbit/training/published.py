@@ -13,8 +13,6 @@ from nearbit.errors import InputError
 from nearbit.metrics import tie_aware_average_precision
 from nearbit.training.inputs.batches import Positions
 
-Codes = npt.NDArray[np.uint8]
-
 PARTS = ("query", "database")
 
 
@@ -40,18 +38,19 @@ class PublishedSelection:
                 "(--no-published-selection)"
             )
 
-    def codes(self, outputs: Callable[[str, Positions], FloatRows]) -> dict[str, Codes]:
-        """Return the codes of all images of `PARTS`: uint8 `(n, ceil(n_bits / 8))`.
+    def figures(self, outputs: Callable[[str, Positions], FloatRows], *, writes: bool = True) -> dict[str, float]:
+        """Return the "query_map" of an epoch: the tie-aware mAP of all queries over the whole database.
 
         Args:
-            outputs: gives outputs float `(n, n_bits)` of images of one of `PARTS`, by position.
+            outputs: gives outputs float `(n, n_bits)` of images of one of `PARTS`, by position; several processes make
+                them together.
+            writes: whether this process keeps records; others have no use for the figure, and get none.
         """
-        return {part: binarize(outputs(part, np.arange(len(labels)))) for part, labels in self.labels.items()}
-
-    def score(self, codes: Mapping[str, Codes]) -> float:
-        """Return the tie-aware mAP of all queries over the whole database, of what `codes` returned."""
+        codes = {part: binarize(outputs(part, np.arange(len(labels)))) for part, labels in self.labels.items()}
+        if not writes:
+            return {}
         query, database = ((codes[part], self.labels[part]) for part in PARTS)
-        return float(tie_aware_average_precision(*query, *database, self.n_bits).mean())
+        return {"query_map": float(tie_aware_average_precision(*query, *database, self.n_bits).mean())}
 
 
 def published_choice(history: Sequence[Mapping[str, Any]], selected_epoch: int) -> dict[str, Any] | None:

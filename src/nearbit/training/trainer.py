@@ -361,9 +361,8 @@ class Trainer:
             self.outputs("train", np.arange(min(FEW, len(self._labels))))
         if score is not None:
             record["validation_map"] = score
-        codes = self.published.codes(self.outputs) if due and self.published is not None else None
-        if codes is not None and self.published is not None and self.context.processes.is_main:
-            record["query_map"] = self.published.score(codes)
+        if due and self.published is not None:
+            record |= self.published.figures(self.outputs, writes=self.context.processes.is_main)
         known = state.best.validation_map if state.best is not None else None
         better = score is not None and (known is None or score >= known)
         chooses = self.criterion is not None and self.learner.method.needs_labels

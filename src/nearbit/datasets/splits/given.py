@@ -16,6 +16,12 @@ def given_rows(dataset: Dataset) -> dict[str, RowNumbers]:
     return {part: np.flatnonzero(np.isin(named, own[part])) for part in PARTS}
 
 
+def published_rows(dataset: Dataset) -> dict[str, RowNumbers]:
+    """Return the given rows of each part, those of validation in train: it is taken out of the published number."""
+    rows = given_rows(dataset)
+    return rows | {"train": np.union1d(rows["train"], rows["validation"])}
+
+
 def given_parts(dataset: Dataset, *, searches_all: bool = False) -> tuple[dict[str, RowNumbers], list[str]]:
     """Return the given parts, and what is to be said of them.
 

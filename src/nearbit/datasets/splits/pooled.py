@@ -6,14 +6,13 @@ import numpy as np
 
 from nearbit.datasets.dataset import Dataset
 from nearbit.datasets.splits.assign import RowNumbers
-from nearbit.datasets.splits.given import given_rows
+from nearbit.datasets.splits.given import given_rows, published_rows
 from nearbit.datasets.splits.protocols import Protocol
 from nearbit.datasets.splits.sizes import SplitSizes
 from nearbit.errors import DataError
 
 Parts = Mapping[str, RowNumbers]
 
-_OTHERS = ("query", "database")
 _NEEDED = ("train", "query")
 """Parts without which given ones are no split."""
 
@@ -34,8 +33,8 @@ def keeps_given(protocol: Protocol, dataset: Dataset, strata: RowNumbers) -> tup
     """
     if dataset.given_parts is None or protocol.dataset is None:
         return False, []
-    rows = given_rows(dataset)
-    parts = {"train": np.union1d(rows["train"], rows["validation"])} | {part: rows[part] for part in _OTHERS}
+    rows = published_rows(dataset)
+    parts = {part: rows[part] for part in ("train", "query", "database")}
     came = _said({part: len(own) for part, own in parts.items() if len(own)}) or "none of its images is in one"
     classes = np.unique(strata)
     a_class = len(dataset) // len(classes)
@@ -47,7 +46,7 @@ def keeps_given(protocol: Protocol, dataset: Dataset, strata: RowNumbers) -> tup
         expected = _said({part: count * len(classes) for part, count in wanted.items() if count})
         raise DataError(
             f"{dataset.name} came with parts of its own ({came}), which are not those of {protocol.name} ({expected}, "
-            f"the same number of each class): {_remedy(protocol, rows)}"
+            f"the same number of each class): {_remedy(protocol, given_rows(dataset))}"
         )
     pooled = f"the official parts ({came}) are put together, and {protocol.name} draws its own by the seed"
     return False, [] if protocol.sizes is None else [pooled]

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from nearbit.datasets.dataset import Dataset
 from nearbit.datasets.listing import NO_LABEL
-from nearbit.datasets.splits.given import given_rows
+from nearbit.datasets.splits.given import published_rows
 from nearbit.datasets.splits.long_tail import Imbalance
 from nearbit.datasets.splits.sizes import SplitSizes
 from nearbit.errors import DataError, InputError, did_you_mean
@@ -253,7 +253,7 @@ def check_protocol(protocol: Protocol, dataset: Dataset, strata: npt.NDArray[np.
 
 def _check_counts(protocol: Protocol, counts: Mapping[str, int], dataset: Dataset) -> None:
     """Refuse lists that are short, or of other classes."""
-    came = {part: len(rows) for part, rows in _rows_of_lists(dataset).items()}
+    came = {part: len(rows) for part, rows in published_rows(dataset).items()}
     wrong = [
         f"{part} has {came[part]:,} images, not {count:,}" for part, count in counts.items() if came[part] != count
     ]
@@ -274,14 +274,8 @@ def _check_counts(protocol: Protocol, counts: Mapping[str, int], dataset: Datase
         )
 
 
-def _rows_of_lists(dataset: Dataset) -> dict[str, npt.NDArray[np.int64]]:
-    """Return the given rows of each part, those of validation in train: it is taken out of the published number."""
-    rows = given_rows(dataset)
-    return rows | {"train": np.union1d(rows["train"], rows["validation"])}
-
-
 def _searches_train(dataset: Dataset) -> bool:
-    rows = _rows_of_lists(dataset)
+    rows = published_rows(dataset)
     return np.array_equal(rows["database"], rows["train"])
 
 
