@@ -145,3 +145,32 @@ def test_trees_of_roots_are_said_to_be_so(tmp_path: Path) -> None:
     (tmp_path / "tree.txt").write_text("- crab\n- eel\n")
     with pytest.raises(DataError, match="has no node below another; expected"):
         read_hierarchy(tmp_path / "tree.txt")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("tree.csv", 'dog,mammal\ncat,"mammal\nmammal,animal\n', r"tree\.csv, line 3: unexpected end of data"),
+        ("tree.csv", f'dog,mammal\ncat,"{"mammal," * 30_000}\n', r"tree\.csv, line 2: field larger than field limit"),
+        ("tree.csv", 'dog,"mam\nmal"\ncat,mammal\n', r"tree\.csv, line 2: .* found a name over several lines"),
+        ("tree.csv", 'dog,mammal\n"a\nb",mammal,\n', r"tree\.csv, line 3: .* found a name over several lines"),
+        ("tree.csv", b"dog,mammal\ncat,m\xe9\n", r"tree\.csv: must be UTF-8 text, but byte 16 is not"),
+        ("tree.txt", 'dog,mammal\ncat,"mammal\n', r"tree\.txt, line 2: unexpected end of data"),
+    ],
+)
+def test_quotes_that_are_not_closed_take_no_lines_with_them(
+    tmp_path: Path, name: str, text: str | bytes, message: str
+) -> None:
+    file = tmp_path / name
+    file.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(DataError, match=message):
+        read_hierarchy(file)
+
+
+def test_the_line_of_a_table_is_that_of_the_file_and_sep_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "tree.csv"
+    file.write_text("sep=;\ndog;mammal\n\ncat;mammal\n", encoding="utf-8")
+    assert read_hierarchy(file).parents == {"dog": "mammal", "cat": "mammal"}
+    file.write_text("dog,mammal\n\ncat,mammal\ncat,bird\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"tree\.csv, line 4: .* found a second parent of one name"):
+        read_hierarchy(file)

@@ -76,8 +76,10 @@ def test_two_processes_train_what_one_trains(photos, method):
     (several, losses), (single, expected) = model_in(photos, "two.model"), model_in(photos, "one.model")
     assert losses[0] == pytest.approx(expected[0], rel=1e-3)
     assert (several.record["processes"], single.record["processes"]) == (2, 1)
-    same = np.array_equal(several.centers.centers, single.centers.centers)
+    agreement = np.mean(several.centers.centers == single.centers.centers)  # .5 where they have nothing in common
+    same = agreement == 1
     assert same or method != "orthohash", "only centers that follow the signs of outputs may turn on a rounding"
+    assert agreement > 0.75, "a rounding turns the centers of a class or two, and not those of most"
     if same:  # else the rest is training towards something else
         assert losses == pytest.approx(expected, rel=0.05)  # roundings differ, and Adam divides small by small
         weights, others = several.network.state_dict(), single.network.state_dict()

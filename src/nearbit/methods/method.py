@@ -301,7 +301,7 @@ class Method:
         needs_labels: whether the training images must have labels.
         prepare: (training images, task, options, rng) to arrays that its loss finds in `targets.prepared`.
         committee: for methods whose codes are joined with what classifiers say: (options) to the classifiers. Such a
-            method needs frozen features, and its centers stay as they are.
+            method needs frozen features.
         check: (task, options) raises `InputError` where the options do not fit the task; called before any training.
         distinct: whether every class has a word of its own, so that more classes than words are refused at once.
     """

@@ -1,6 +1,5 @@
 """Hierarchies of classes in files: what grades relevance, besides the superclasses that a data set comes with."""
 
-import csv
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from pathlib import Path
 from nearbit.datasets.formats.class_names import CLASSES, lines_of, own_numbers
 from nearbit.datasets.formats.labels_file import text_of
 from nearbit.datasets.formats.numbered import HIERARCHY, read_numbered_hierarchy
+from nearbit.datasets.formats.table import fields_of, read_fields
 from nearbit.errors import DataError, did_you_mean
 
 GIVEN = "given"
@@ -188,12 +188,8 @@ def _of_outline(lines: Sequence[str], file: Path) -> dict[str, str]:
 
 def _of_table(file: Path) -> dict[str, str]:
     parents: dict[str, str] = {}
-    try:
-        with open(file, newline="", encoding="utf-8-sig") as handle:
-            for number, row in enumerate(csv.reader(handle), start=1):
-                _add_row(parents, row, f"{file}, line {number}")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"the hierarchy {file} cannot be read as a CSV file: {error}") from error
+    for number, row in read_fields(file, lambda _: ","):
+        _add_row(parents, row, f"{file}, line {number}")
     return parents
 
 
@@ -201,8 +197,10 @@ def _add_row(parents: dict[str, str], row: list[str], where: str) -> None:
     names = [name.strip() for name in row]
     if not any(names):
         return
-    if len(names) != 2 or not all(names) or names[0] in parents:
+    broken = any("\n" in name or "\r" in name for name in names)
+    if len(names) != 2 or not all(names) or names[0] in parents or broken:
         what = "a second parent of one name" if names[0] in parents else f"{len(names)} fields"
+        what = "a name over several lines, so a quote that is not closed before" if broken else what
         raise DataError(f"{where}: expected class,parent, each class once; found {what}")
     parents[names[0]] = names[1]
 
@@ -211,7 +209,8 @@ def _of_pairs(lines: Sequence[str], file: Path) -> dict[str, str]:
     parents: dict[str, str] = {}
     for number, line in enumerate(lines, start=1):
         if "," in line:
-            _add_row(parents, next(csv.reader([line])), f"{file}, line {number}")
+            where = f"{file}, line {number}"
+            _add_row(parents, fields_of(line, where), where)
             continue
         words = line.split()
         if not words:
