@@ -1,6 +1,7 @@
 """Parts that came with a data set: validation out of train, and protocols that hold them to their counts."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +107,18 @@ OFFICIAL = (("train", 50_000), ("query", 10_000))
 
 def cifar(name: str, *parts: tuple[str, int]) -> Dataset:
     return counted(100 if name.startswith("cifar100") else 10, *parts, name=name.split("/")[0])
+
+
+@pytest.mark.parametrize("folder", ["CIFAR-10", "cifar_10", "lists"])
+def test_parts_of_the_sizes_are_taken_whatever_their_folder_is_called(folder: str) -> None:
+    split = make_split(counted(10, *CIFAR["cifar10/i"], name=folder), protocol="cifar10/i")
+    assert split.notes[0].endswith("are those of cifar10/i, and are taken")
+    whole = counted(10, ("", 60_000), name=folder)
+    if folder == "lists":
+        with pytest.raises(DataError, match=r"cifar10/i is for cifar10, but the data set is lists; leave it out"):
+            make_split(replace(whole, given_parts=None), protocol="cifar10/i")
+    else:
+        assert make_split(replace(whole, given_parts=None), protocol="cifar10/i").sizes()["query"] == 1_000
 
 
 @pytest.mark.parametrize("name", CIFAR)

@@ -116,18 +116,7 @@ def test_a_list_of_a_part_that_is_not_there_is_said(root: Path) -> None:
     )
 
 
-def test_files_that_look_like_lists_and_are_not_read_are_said(root: Path) -> None:
-    write(root, "{}_list.txt")
-    note = "database_list.txt, test_list.txt and train_list.txt look like text lists and are not read: lists are "
-    (found,) = [note for note in load(root).notes if "text list" in note]
-    assert found.startswith(note)
-    write(root.parent / "lists", "{}_list.txt")
-    with pytest.raises(InputError, match=r"images=.* goes with a labels file.*; database_list\.txt, .* are not read"):
-        load(root.parent / "lists", images=root)
-    with pytest.raises(DataError, match=r"no images in it; .* train_list\.txt look like text lists and are not read"):
-        load(root.parent / "lists")
-    for file in (root.parent / "lists").iterdir():
-        file.unlink()
+def test_a_list_alone_in_its_folder_is_not_read_and_that_is_said(root: Path) -> None:
     alone = write(root.parent / "lists")["train"]
     for part in ("test", "database"):
         (root.parent / "lists" / f"{part}.txt").unlink()
@@ -135,6 +124,8 @@ def test_files_that_look_like_lists_and_are_not_read_are_said(root: Path) -> Non
         InputError, match=r"train\.txt looks like a text list and is not read.*one alone is read by its"
     ):
         load(root.parent / "lists", images=root)
+    with pytest.raises(DataError, match=r"no images in it; .* train\.txt looks like a text list and is not read"):
+        load(root.parent / "lists")
     assert len(load(alone, images=root)) == 6
 
 

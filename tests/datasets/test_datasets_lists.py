@@ -234,7 +234,7 @@ def test_images_named_twice_count_once(root: Path) -> None:
 
 def test_two_lists_of_one_part_are_refused(root: Path) -> None:
     write(root, train=rows(range(4)), test=rows(range(6, 8)), query=rows(range(6, 8)))
-    with pytest.raises(DataError, match=r"both test\.txt and query\.txt are lists of the query; leave one out"):
+    with pytest.raises(DataError, match=r"both query\.txt and test\.txt are lists of the query; leave one out"):
         load(root)
 
 

@@ -10,9 +10,9 @@ from nearbit.datasets import formats
 from nearbit.datasets.assemble import assemble
 from nearbit.datasets.dataset import Dataset
 from nearbit.datasets.download import NOT_FETCHED
-from nearbit.datasets.formats.folder import ONE_IMAGE, list_files
+from nearbit.datasets.formats.folder import FOLDER, ONE_IMAGE, list_files
 from nearbit.datasets.formats.format import Format, KnownDataset
-from nearbit.datasets.formats.list_names import unread_lists
+from nearbit.datasets.formats.list_names import holds_unread_parts, unread_lists
 from nearbit.datasets.formats.lists import LISTS
 from nearbit.datasets.formats.parts import with_parts
 from nearbit.datasets.formats.shards import labelled, read_addresses
@@ -120,8 +120,12 @@ def _load_path(source: str | Path, options: ReadingOptions, keep_unlabelled: boo
     if one is ONE_IMAGE and not keep_unlabelled:
         endings = ", ".join(formats.file_endings())
         raise DataError(f"{path}: expected a folder, or a labels file ending in {endings}")
-    unread = [] if one is LISTS or not path.is_dir() else unread_lists(path, as_folders=as_folders)
+    unread = unread_lists(path, as_lists=one is LISTS, as_folders=as_folders) if path.is_dir() else []
     _refuse_unused(one, place, options, unread)
+    if one is FOLDER and not as_folders and not keep_unlabelled and holds_unread_parts(path):
+        raise DataError(
+            f"{path}: {unread[0]}. To read the folders as classes all the same, say so (--class-level, class_level=)"
+        )
     found = one.read(place, options)
     found = replace(found, notes=(*found.notes, *unread))
     if isinstance(found, Dataset):

@@ -1,5 +1,6 @@
 """The files below a folder that may be images, in one fixed order, whatever people keep in their folders."""
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
@@ -14,6 +15,8 @@ _OTHER = "mp3 wav mp4 mov avi mkv webm url lnk tmp part"
 SIDE_SUFFIXES = frozenset(f".{suffix}" for words in (_TEXT, _DATA, _OTHER) for suffix in words.split(" "))
 """Suffixes of files that are plainly not images: passed over without a word."""
 
+_PICTURE = re.compile(r"\.(jpe?g|jfif|png|bmp|gif|tiff?|webp|ppm|pgm|jp2|avif|heic)$", re.IGNORECASE)
+
 NOT_UTF8 = "its name is not UTF-8: rename it"
 """Why such a file is skipped: its name could be a key neither in JSON nor in a database."""
 
@@ -24,6 +27,11 @@ SIDE_FOLDERS = frozenset({
     "__macosx", "@eadir", "#recycle", "@recycle", "$recycle.bin", "system volume information", "lost+found",
 })  # fmt: skip
 """Folders that systems, archives and disk stations put beside people's own: passed over without a word."""
+
+
+def is_picture(path: str) -> bool:
+    """Say whether a path ends as names of pictures do."""
+    return _PICTURE.search(path) is not None
 
 
 @dataclass

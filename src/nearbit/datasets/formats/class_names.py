@@ -1,4 +1,4 @@
-"""The names of classes that lists give by numbers: `classes.txt` beside them, else the numbers themselves."""
+"""The names of classes that lists give by numbers: `classes.txt` or `class_names.txt` beside them, else the numbers."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,6 +10,7 @@ from nearbit.datasets.formats.list_rows import ListRow
 from nearbit.errors import DataError
 
 CLASSES = "classes.txt"
+_NAMES_FILES = (CLASSES, "class_names.txt")
 _MOST_DIGITS = 9
 """A word of more digits is no number of a class."""
 
@@ -20,8 +21,8 @@ def class_names(folder: Path, n_columns: int, rows: Iterable[ListRow]) -> tuple[
     """Return the name of each class number, and what a person should know about that.
 
     Args:
-        folder: of the lists; its `classes.txt`, where there is one, has a name a line, perhaps after the number of
-            the line.
+        folder: of the lists; its `classes.txt` (or else `class_names.txt`), where there is one, has a name a line,
+            perhaps after the number of the line.
         n_columns: 1 for class numbers; else the number of classes, which are counted from 0.
         rows: of all lists. Where every class lies in a folder of its own, called by another number of `classes.txt`
             than the class, that number names it: lists of NABirds number the 555 classes that have images anew. Not
@@ -36,8 +37,8 @@ def class_names(folder: Path, n_columns: int, rows: Iterable[ListRow]) -> tuple[
     """
     rows = list(rows)
     numbers = sorted({number for row in rows for number in row.classes})
-    file = folder / CLASSES
-    if not file.is_file():
+    file = next((folder / name for name in _NAMES_FILES if (folder / name).is_file()), None)
+    if file is None:
         return {number: str(number) for number in (range(n_columns) if n_columns > 1 else numbers)}, []
     lines = lines_of(file)
     own = own_numbers(lines)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from nearbit.datasets.dataset import Problem
 from nearbit.datasets.formats.labels_file import SHOWN, Places
-from nearbit.datasets.formats.list_names import is_picture
-from nearbit.datasets.formats.list_rows import ListRow
+from nearbit.datasets.formats.list_rows import ListRow, TextList
+from nearbit.datasets.scan import is_picture
 from nearbit.errors import DataError
 from nearbit.names import counted
 
@@ -22,10 +22,10 @@ _DEEPEST = 64
 class ListPaths:
     """Finds the images that lists name, and gathers those not found."""
 
-    def __init__(self, files: Mapping[str, Path], rows: Mapping[Path, Sequence[ListRow]], images: Path | None) -> None:
-        self._places = {file: Places(file, images) for file in files.values()}
+    def __init__(self, rows: Mapping[TextList, Sequence[ListRow]], images: Path | None) -> None:
+        self._places = {file: Places(file.file, images) for file in rows}
         self.root = next(iter(self._places.values())).root
-        self._left_out = {file: self._leading(file, rows[file]) for file in files.values()}
+        self._left_out = {file: self._leading(file, rows[file]) for file in rows}
         self.notes = [
             f"{file.name}: the leading {text[:SHOWN]!r} of its paths is left out"
             for file, text in self._left_out.items()
@@ -37,7 +37,7 @@ class ListPaths:
         """What was not found, list by list; each path once."""
         return list(dict.fromkeys(one for places in self._places.values() for one in places.problems))
 
-    def find(self, file: Path, row: ListRow) -> str | None:
+    def find(self, file: TextList, row: ListRow) -> str | None:
         """Return the path of a row below the root, or None after noting the problem.
 
         Raises:
@@ -46,7 +46,7 @@ class ListPaths:
         self._check_form(file, row, self._left_out[file])
         return self._places[file].find(row.path.removeprefix(self._left_out[file]), f"{file}, line {row.line}")
 
-    def _check_form(self, file: Path, row: ListRow, lead: str) -> None:
+    def _check_form(self, file: TextList, row: ListRow, lead: str) -> None:
         if not row.shorter or self._places[file].locate(row.path.removeprefix(lead)) is not None:
             return
         if is_picture(row.shorter) or self._places[file].locate(row.shorter.removeprefix(lead)) is not None:
@@ -56,7 +56,7 @@ class ListPaths:
                 "form in all lists: 0 or 1 for each class (for several classes, too), or one class number"
             )
 
-    def _leading(self, file: Path, rows: Sequence[ListRow]) -> str:
+    def _leading(self, file: TextList, rows: Sequence[ListRow]) -> str:
         """Return what to leave out before the paths of a list: as few folders as make some of them be found.
 
         Raises:
@@ -80,7 +80,7 @@ def _remedy(path: str) -> str:
     """Return what to do where no path is found: what is wrong with this one, if that is plain."""
     if path[0] in "\"'":
         return "write its paths without quotation marks"
-    if "\\" in path and "/" not in path:
+    if "\\" in path:
         return "write / between its folders, not \\"
     return "name the folder of the images (--images, images=)"
 

@@ -24,6 +24,22 @@ _BLANKS = "put blanks between the path and its classes, and nothing else"
 Lines = list[tuple[int, list[str]]]
 
 
+@dataclass(frozen=True)
+class TextList:
+    """A list: one file with paths and classes, or one of the paths and one of the labels, line by line."""
+
+    file: Path
+    labels: Path | None = None
+
+    @property
+    def name(self) -> str:
+        """The names of its files."""
+        return self.file.name if self.labels is None else f"{self.file.name} with {self.labels.name}"
+
+    def __str__(self) -> str:
+        return str(self.file) if self.labels is None else f"{self.file} with {self.labels.name}"
+
+
 @dataclass(frozen=True, slots=True)
 class ListRow:
     """One line: its number, the path as written, and the numbers of its classes (none where all are 0).
@@ -43,18 +59,19 @@ class ListRows:
 
     n_columns: int
     absent: str
-    rows: dict[Path, list[ListRow]]
+    rows: dict[TextList, list[ListRow]]
 
 
-def read_lists(files: Iterable[Path]) -> ListRows:
+def read_lists(files: Iterable[TextList]) -> ListRows:
     """Read lists of one form.
 
     The words at the end of a line that are numbers are its classes, as many as most lines have; what stands before them
-    is the path, blanks in it too. 0.0 and 1.0 are read as 0 and 1, and -1 as 0 where every value is -1 or 1.
+    is the path, blanks in it too. 0.0 and 1.0 are read as 0 and 1, and -1 as 0 where every value is -1 or 1. Where
+    labels stand in a file of their own, the lines of both that are not blank belong together one by one.
 
     Raises:
-        DataError: a list is empty, not UTF-8, or a line has fewer numbers than the others or, with several columns, one
-            that is neither 0 nor 1; with the line number.
+        DataError: a list is empty, not UTF-8, has more or fewer paths than labels, or a line has fewer numbers than the
+            others or, with several columns, one that is neither 0 nor 1; with the line number.
     """
     lines = {file: list(_lines(file)) for file in files}
     counts = Counter(n_numbers(words) for table in lines.values() for _, words in table)
@@ -64,6 +81,7 @@ def read_lists(files: Iterable[Path]) -> ListRows:
     n_columns = max(counts, key=lambda count: (counts[count], -count))
     if not n_columns:
         raise DataError(_no_classes(*next(one for one in _each(lines) if not n_numbers(one[2]))))
+    _refuse_dense(n_columns, lines)
     absent = _absent(n_columns, lines.values())
     return ListRows(
         n_columns,
@@ -72,16 +90,46 @@ def read_lists(files: Iterable[Path]) -> ListRows:
     )
 
 
-def _each(lines: Mapping[Path, Lines]) -> Iterator[tuple[Path, int, list[str]]]:
+def _refuse_dense(n_columns: int, lines: Mapping[TextList, Lines]) -> None:
+    """Refuse 0 and 1 for each class without blanks between (`0100`), which would be read as the number of a class."""
+    if n_columns != 1:
+        return
+    ends = {words[-1] for _, _, words in _each(lines)}
+    if not (all(re.fullmatch("[01]{2,}", word) for word in ends) and any(word[0] == "0" for word in ends)):
+        return
+    if len({len(word) for word in ends}) == 1:
+        file, line, words = next(_each(lines))
+        raise DataError(
+            f"{file}, line {line}: {_ROW}; came {words[-1][:SHOWN]!r} as in all lines, which may be 0 and 1 without "
+            "blanks: put blanks between them, or write class numbers without zeros before"
+        )
+
+
+def _each(lines: Mapping[TextList, Lines]) -> Iterator[tuple[TextList, int, list[str]]]:
     for file, table in lines.items():
         yield from ((file, line, words) for line, words in table)
 
 
-def _lines(file: Path) -> Iterator[tuple[int, list[str]]]:
-    """Yield the number and the words of each line that is not blank."""
+def _lines(one: TextList) -> Iterator[tuple[int, list[str]]]:
+    """Yield the number and the words of each line that is not blank; a path whose labels stand apart is one word."""
+    if one.labels is None:
+        yield from ((line, text.split()) for line, text in _full(one.file))
+        return
+    paths, labels = list(_full(one.file)), list(_full(one.labels))
+    if len(paths) != len(labels):
+        raise DataError(
+            f"{one.file}: has {len(paths):,} paths, but {one.labels.name} has {len(labels):,} lines of labels; "
+            "expected one for each path, in the same order: complete the shorter file, or leave one out"
+        )
+    for (line, path), (_, values) in zip(paths, labels, strict=True):
+        yield line, [path, *values.split()]
+
+
+def _full(file: Path) -> Iterator[tuple[int, str]]:
+    """Yield the number and the text of each line that is not blank."""
     for line, text in enumerate(text_of(file).split("\n"), start=1):
-        if words := text.split():
-            yield line, words
+        if text := text.strip():
+            yield line, text
 
 
 @lru_cache(maxsize=_WORDS)
@@ -120,12 +168,14 @@ def _absent(n_columns: int, tables: Iterable[Lines]) -> str:
     return "-1" if {_plain(word) for word in seen if is_number(word)} in ({"-1", "1"}, {"-1"}) else "0"
 
 
-def _no_classes(file: Path, line: int, words: Sequence[str]) -> str:
+def _no_classes(file: TextList, line: int, words: Sequence[str]) -> str:
     """Return what is wrong with lists of which most lines have no number at the end."""
     text = " ".join(words)
     start = f"{file}, line {line}: {_ROW}; came {text[:SHOWN]!r}"
     if re.search(r"[,;|]\s*[+-]?\d[\d.]*$", text):
         return f"{start}: {_BLANKS}"
+    if text.endswith(("]", ")", "}")):
+        return f"{start}: leave brackets out, and {_BLANKS}"
     if len(words) == 1:
         return (
             f"{start}, a list without labels: write the classes after each path; or read the folders as classes "
@@ -134,7 +184,7 @@ def _no_classes(file: Path, line: int, words: Sequence[str]) -> str:
     return f"{start}; for names of classes write a table with the columns path and label (.csv)"
 
 
-def _row(file: Path, line: int, words: list[str], n_columns: int, absent: str) -> ListRow:
+def _row(file: TextList, line: int, words: list[str], n_columns: int, absent: str) -> ListRow:
     came = n_numbers(words)
     if came < n_columns:
         raise DataError(
@@ -163,7 +213,7 @@ def _why(value: str) -> str:
     return repr(value)
 
 
-def _class_number(file: Path, line: int, text: str) -> int:
+def _class_number(file: TextList, line: int, text: str) -> int:
     plain = _plain(text)
     if not plain.isdecimal() or len(plain) > len(str(_MOST_CLASS)) or int(plain) > _MOST_CLASS:
         raise DataError(f"{file}, line {line}: expected a class number of 0 to {_MOST_CLASS:,}, came {text[:40]}")

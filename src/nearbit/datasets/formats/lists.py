@@ -1,16 +1,16 @@
 """Text lists of the field: a path, then 0 or 1 for each class, or the number of a class; one file a part."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from nearbit.datasets.formats.class_names import class_names
 from nearbit.datasets.formats.format import FOR_FOLDERS, Format
 from nearbit.datasets.formats.labels_file import SHOWN
-from nearbit.datasets.formats.list_names import EXPECTED, find_lists, lists_in
+from nearbit.datasets.formats.list_names import EXPECTED, find_lists, list_alone, lists_in
 from nearbit.datasets.formats.list_paths import ListPaths
-from nearbit.datasets.formats.list_rows import ListRow, ListRows, read_lists
+from nearbit.datasets.formats.list_rows import ListRow, ListRows, TextList, read_lists
 from nearbit.datasets.listing import ListedImage, Listing
 from nearbit.errors import DataError
 from nearbit.reading import ReadingOptions
@@ -21,24 +21,26 @@ def list_lists(place: Path, options: ReadingOptions) -> Listing:
 
     Args:
         place: a folder with `train.txt`, `test.txt` (the queries) and the like, or one such file. A row is a path and
-            then one 0 or 1 for each class (1.0 or -1 too), or one class number; the same in all lists.
+            then one 0 or 1 for each class (1.0 or -1 too), or one class number; the same in all lists. Labels may stand
+            in a file of their own (`test_img.txt`, `test_label.txt`).
         options: `images` is the folder that paths are relative to, as they are or without leading folders of the
             machine that the lists were written on; None takes the folder of the lists.
 
     Returns:
         Images in the order of the lists, each once: one that is in several lists is in all of their parts. Classes are
-        named by `classes.txt` beside the lists, one name a line, else by their numbers: see `class_names`.
+        named by `classes.txt` (or `class_names.txt`) beside the lists, one name a line, else by their numbers: see
+        `class_names`.
 
     Raises:
         DataError: a list cannot be read as such, or gives an image other labels than another; with the line number.
     """
-    files = lists_in(place) if place.is_dir() else {"": place}
-    rows = read_lists(files.values())
+    files = lists_in(place) if place.is_dir() else [("", list_alone(place))]
+    rows = read_lists(file for _, file in files)
     folder = place if place.is_dir() else place.parent
     names, notes = class_names(folder, rows.n_columns, (row for table in rows.rows.values() for row in table))
     gathered = _Gathered(names)
-    paths = ListPaths(files, rows.rows, options.images)
-    for part, file in files.items():
+    paths = ListPaths(rows.rows, options.images)
+    for part, file in files:
         for row in rows.rows[file]:
             gathered.add(row, paths.find(file, row), part, file)
     return Listing(
@@ -47,8 +49,8 @@ def list_lists(place: Path, options: ReadingOptions) -> Listing:
         gathered.items(),
         classes=tuple(names.values()),
         problems=tuple(paths.problems),
-        read_as=f"lists of paths and {_form(rows)}: {', '.join(file.name for file in files.values())}",
-        notes=(*notes, *paths.notes, *gathered.notes(), *_missing(files)),
+        read_as=f"lists of paths and {_form(rows)}: {', '.join(file.name for _, file in files)}",
+        notes=(*notes, *paths.notes, *gathered.notes(), *_missing({part for part, _ in files})),
     )
 
 
@@ -56,9 +58,9 @@ def _form(rows: ListRows) -> str:
     return "class numbers" if rows.n_columns == 1 else f"{rows.absent} or 1 for each of {rows.n_columns} classes"
 
 
-def _missing(files: Mapping[str, Path]) -> list[str]:
+def _missing(parts: Collection[str]) -> list[str]:
     """Say which list there is none of that a split needs; one list by its name gives no parts."""
-    missing = [part for part in ("train", "query") if part not in files and "" not in files]
+    missing = [part for part in ("train", "query") if part not in parts and "" not in parts]
     return [f"no list of the {part} images lies here; lists are {EXPECTED}" for part in missing]
 
 
@@ -72,7 +74,7 @@ class _Gathered:
     first: dict[str, str] = field(default_factory=dict)
     twice: Counter[str] = field(default_factory=Counter)
 
-    def add(self, row: ListRow, key: str | None, part: str, file: Path) -> None:
+    def add(self, row: ListRow, key: str | None, part: str, file: TextList) -> None:
         """Take a row in; its image may have come from another list."""
         if key is None:
             return

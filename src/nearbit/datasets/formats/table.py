@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TextIO
 
+from nearbit.datasets.scan import is_picture
 from nearbit.errors import DataError, did_you_mean
 
 DELIMITERS = (",", ";", "\t", "|")
@@ -101,6 +102,8 @@ def _check_header(file: Path, header: list[str], required: tuple[str, ...], opti
         if header.count(name) != 1:
             came = ", ".join(header) or "nothing"
             how = "must occur once" if name in header else "is missing"
+            if any(is_picture(field) for field in header):
+                came = f"{came[:80]}, a row and no names of columns; write such a line before it (path,label)"
             option = options.get(name)
             other = f" Another one is named by --{option.replace('_', '-')} ({option}=)" if option else ""
             raise DataError(

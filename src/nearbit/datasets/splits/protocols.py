@@ -1,5 +1,6 @@
 """How papers split, by name: sizes a class, or the counts that the lists of the field must have."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -248,7 +249,7 @@ def check_protocol(protocol: Protocol, dataset: Dataset, strata: npt.NDArray[np.
     if protocol.counts is not None:
         _check_counts(protocol, protocol.counts, dataset)
     elif protocol.dataset is not None:
-        _check_whole(protocol, protocol.dataset, dataset.name, strata)
+        _check_whole(protocol, protocol.dataset, dataset, strata)
 
 
 def _check_counts(protocol: Protocol, counts: Mapping[str, int], dataset: Dataset) -> None:
@@ -291,14 +292,18 @@ def _left_out(dataset: Dataset) -> str:
     return said
 
 
-def _check_whole(protocol: Protocol, expected: str, dataset: str, strata: npt.NDArray[np.int64]) -> None:
-    if dataset != expected:
-        raise DataError(f"the protocol {protocol.name} is for {expected}, but the data set is {dataset}; leave it out")
+def _check_whole(protocol: Protocol, expected: str, dataset: Dataset, strata: npt.NDArray[np.int64]) -> None:
+    """Refuse another data set, and a part of this one; parts that came with it tell by their sizes what they are of."""
+    is_named = re.sub(r"[\W_]", "", dataset.name.lower()) == expected  # CIFAR-10, cifar_10
+    if not is_named and dataset.given_parts is None:
+        raise DataError(
+            f"the protocol {protocol.name} is for {expected}, but the data set is {dataset.name}; leave it out"
+        )
     a_class = _PER_CLASS[expected]
     came = np.bincount(strata[strata >= 0])
     came = came[came > 0]
     if len(strata) != 60_000 or len(came) != 60_000 // a_class or (came != a_class).any():
         raise DataError(
-            f"the protocol {protocol.name} needs all 60,000 images of {dataset}, {a_class} of each of its "
-            f"{60_000 // a_class} (fine) classes; came {len(strata)} images of {len(came)} classes"
+            f"the protocol {protocol.name} needs all 60,000 images of {expected}, {a_class} of each of its "
+            f"{60_000 // a_class} (fine) classes; came {len(strata)} images of {len(came)} classes in {dataset.name}"
         )
