@@ -16,6 +16,7 @@ LAYERS = (
     (
         "extras",
         "errors",
+        "given",
         "keywords",
         "json_text",
         "names",
@@ -83,8 +84,8 @@ ROOMS = {
 
 ORDER = [name for layer in LAYERS for name in layer]
 NO_TORCH = (
-    "extras", "errors", "keywords", "json_text", "names", "files", "progress", "threads", "pool", "jit", "compiled",
-    "codes",
+    "extras", "errors", "given", "keywords", "json_text", "names", "files", "progress", "threads", "pool", "jit",
+    "compiled", "codes",
     "metrics", "centers", "index", "reading", "datasets", "encoding.preprocessing", "encoding.inputs",
     "encoding.feature_cache", "encoding.pipeline", "encoding.session", "model.manifest", "model.onnx", "indexing",
 )  # fmt: skip

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, final
 
+from nearbit.codes import check_n_bits
 from nearbit.datasets import Dataset, Split
 from nearbit.errors import InputError
+from nearbit.given import path_of
 from nearbit.metrics.kept import share_of
 from nearbit.model.bundle import Model
 from nearbit.progress import Progress, silent
@@ -95,7 +97,7 @@ def length_curve(
     *,
     method: str = AUTO,
     options: TrainOptions | None = None,
-    cache: Path | None = None,
+    cache: str | Path | None = None,
     progress: Progress = silent,
 ) -> LengthCurve:
     """Train one method at several lengths, and score each on validation images; query images are not looked at.
@@ -114,9 +116,9 @@ def length_curve(
     Raises:
         InputError: no lengths, no labelled validation images, or no length that the method can have.
     """
-    if not lengths:
+    ordered = sorted({check_n_bits(n_bits) for n_bits in lengths})
+    if not ordered:
         raise InputError("give at least one code length")
-    ordered = sorted(set(lengths))
     middle = min(ordered, key=lambda n_bits: abs(n_bits - AUTO_AT))
     first = plan(dataset, split, method=method, n_bits=middle, options=options, cache=cache)
     criterion = _criterion(first.context, middle)
@@ -148,8 +150,8 @@ def length_curve(
 class _Checkpoints:
     """The checkpoints of some runs in the cache, which all stay until the last run is done: none is kept otherwise."""
 
-    def __init__(self, cache: Path | None) -> None:
-        self._cache = cache
+    def __init__(self, cache: str | Path | None) -> None:
+        self._cache = None if cache is None else path_of("cache", cache)
         self._folders: list[Path] = []
 
     def trained(self, run: AnyRun, progress: Progress) -> Model:

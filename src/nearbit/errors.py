@@ -69,13 +69,15 @@ def said_of(error: Exception) -> str:
     return " ".join([said, *getattr(error, "__notes__", [])])
 
 
-def did_you_mean(name: str, known: list[str] | tuple[str, ...]) -> str:
-    """Return " Did you mean 'x'?" for the known name nearest to `name`, or an empty string where none is near.
+def did_you_mean(name: object, known: list[str] | tuple[str, ...]) -> str:
+    """Return " Did you mean 'x'?" for the known name nearest to `name`, or an empty string where none is, or no text.
 
     Capitals count for nothing. Of equally near ones it is one that begins alike: the first letter is seldom mistyped.
     """
     import difflib
 
+    if not isinstance(name, str):
+        return ""
     name, spelled = name.lower(), {one.lower(): one for one in known}
     near = difflib.get_close_matches(name, spelled, n=3)
     if not near:

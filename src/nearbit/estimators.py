@@ -22,6 +22,7 @@ from nearbit.encoding.feature_cache import FloatRows
 from nearbit.errors import BundleError, InputError, did_you_mean
 from nearbit.files.tensors import header_of, tensors_read, tensors_written
 from nearbit.files.writing import write_whole
+from nearbit.given import check_choice, plain
 from nearbit.json_text import parse_json
 from nearbit.keywords import generator_of, suggesting
 from nearbit.methods import ITQ as ITQ_METHOD
@@ -91,7 +92,7 @@ class Estimator:
             raise InputError(f"{type(self).__name__} needs labels y of at least 2 classes, one or more for each row")
         options = self.baseline.with_options(self._own_options())
         rng = generator_of(None, self.seed, needed=True)
-        self.head_ = self.baseline.fit(_Given(features, labels), self.n_bits, options, rng).head.eval()
+        self.head_ = self.baseline.fit(_Given(features, labels), check_n_bits(self.n_bits), options, rng).head.eval()
         self.n_features_in_ = features.shape[1]
         self.classes_ = np.array(classes)
         return self
@@ -146,7 +147,7 @@ class Estimator:
             "format": FORMAT,
             "version": VERSION,
             "estimator": type(self).__name__,
-            "parameters": json.dumps(self.get_params()),
+            "parameters": json.dumps({name: plain(value) for name, value in self.get_params().items()}),
             "classes": json.dumps(self.classes_.tolist()),
             "head": json.dumps(self.head_.spec),
             "width": str(self.n_features_in_),
@@ -190,8 +191,7 @@ class Estimator:
 
     def _check(self) -> None:
         check_n_bits(self.n_bits)
-        if self.output not in OUTPUTS:
-            raise InputError(f"output must be one of {', '.join(OUTPUTS)}, not {self.output!r}")
+        check_choice("output", self.output, OUTPUTS)
 
 
 @suggesting

@@ -101,7 +101,7 @@ def evaluate(
     k: int | None = None,
     hierarchy: Mapping[str, str] | str | None = None,
     device: str = "auto",
-    cache: Path | FeatureStore | None = None,
+    cache: str | Path | FeatureStore | None = None,
     each_query: bool = False,
     reference: bool = True,
     progress: Progress = silent,

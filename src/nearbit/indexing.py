@@ -61,7 +61,7 @@ def index_dataset(
     *,
     sync: bool = False,
     device: str = "auto",
-    cache: Path | None = None,
+    cache: str | Path | None = None,
     progress: Progress = silent,
 ) -> Indexed:
     """Encode images and add them, one durable transaction for each chunk of 512.
@@ -115,7 +115,7 @@ def _add(
     dataset: Dataset,
     rows: Sequence[int] | npt.NDArray[np.int64] | None,
     device: str,
-    cache: Path | None,
+    cache: str | Path | None,
     progress: Progress,
 ) -> Indexed:
     """Add what is new, replace what changed, and take in the labels of the rest."""

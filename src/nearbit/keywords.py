@@ -7,6 +7,7 @@ from types import FunctionType
 from typing import Any, TypeVar, cast
 
 from nearbit.errors import InputError, did_you_mean
+from nearbit.given import check_number
 
 Called = TypeVar("Called", bound=Callable[..., Any])
 
@@ -70,6 +71,4 @@ def generator_of(rng: Any, seed: Any, *, needed: bool) -> Any:
         if needed:
             raise InputError("give a source of randomness: seed=0, or rng=np.random.default_rng(0)")
         return None
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
-        raise InputError(f"seed must be a whole number of at least 0, not {seed!r}")
-    return np.random.default_rng(int(seed))
+    return np.random.default_rng(check_number("seed", seed, whole=True))

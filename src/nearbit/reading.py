@@ -10,6 +10,7 @@ from typing import Any, TypedDict
 
 from nearbit.errors import InputError
 from nearbit.files.writing import cache_folder
+from nearbit.given import path_of
 from nearbit.keywords import suggesting
 from nearbit.progress import Progress, silent
 
@@ -79,11 +80,8 @@ class ReadingOptions:
 
     def __post_init__(self) -> None:
         for name in ("split_file", "images", "cache"):
-            given = getattr(self, name)
-            if isinstance(given, str):
-                object.__setattr__(self, name, Path(given))
-            elif given is not None and not isinstance(given, Path):
-                raise InputError(f"{name} must be a path, not {type(given).__name__}")
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, path_of(name, getattr(self, name)))
         level = self.class_level
         whole = isinstance(level, int) and not isinstance(level, bool) and level >= 1
         if level is not None and level not in ("first", "leaf") and not whole:

@@ -17,6 +17,7 @@ from nearbit.encoding.preprocessing import of_pixels
 from nearbit.errors import DataError, IndexBusyError
 from nearbit.files.locking import alone
 from nearbit.files.writing import cache_folder
+from nearbit.given import path_of
 from nearbit.index import Index, Item, open_index
 from nearbit.index.homes.embedded import of_a_file
 from nearbit.index.opening import file_of
@@ -40,7 +41,7 @@ def reencode(
     *,
     notes: Mapping[str, str] | None = None,
     device: str = "auto",
-    cache: Path | None = None,
+    cache: str | Path | None = None,
     progress: Progress = silent,
 ) -> int:
     """Let an index hold codes of another model, whole or not at all, while others read it and write to it.
@@ -67,13 +68,13 @@ def reencode(
         IndexFileError: a file cannot be read or written: the index is as it was.
     """
     of_pixels(model.preprocessing, "an index of images")
-    folder = file_of(path)
+    folder, kept = file_of(path), cache_folder() if cache is None else path_of("cache", cache)
     busy = IndexBusyError(
         f"the index {folder} is being encoded anew by another process: wait until it is done, then try again"
     )
     with alone(folder.with_name(f"{folder.name}{ENDING}-lock"), busy):  # what one has filled is another's to remove
         while True:
-            n_items = _reencoded(folder, model, notes or {}, device, cache or cache_folder(), progress)
+            n_items = _reencoded(folder, model, notes or {}, device, kept, progress)
             if n_items is not None:
                 return n_items
 

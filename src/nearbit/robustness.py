@@ -20,9 +20,10 @@ from nearbit.encoding.preprocessing import Preprocessing
 from nearbit.encoding.torch_backend import enough_memory, find_device, placed, whole_floats
 from nearbit.errors import DataError, ImageError, InputError
 from nearbit.evaluation import measured_split
-from nearbit.methods.method import check_choice, check_number
+from nearbit.given import check_choice, check_flag, check_number, keep_plain
 from nearbit.metrics import tie_aware_average_precision
 from nearbit.model.bundle import Model
+from nearbit.names import counted
 from nearbit.progress import Progress, silent
 
 Labels = npt.NDArray[np.bool_]
@@ -59,6 +60,7 @@ class AttackOptions:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        keep_plain(self)
         check_choice("kind", self.kind, KINDS)
         check_choice("relevance", self.relevance, RELEVANCES)
         check_number("eps", self.eps)
@@ -67,6 +69,7 @@ class AttackOptions:
             check_number(name, getattr(self, name), at_least=1, whole=True)
         if self.step_size is not None:
             check_number("step_size", self.step_size)
+        check_flag("targeted", self.targeted)
         if self.kind == "hag" and self.targeted:
             raise InputError("hag moves a code toward its complement and has no target: take the kind pgd (--kind pgd)")
         if self.kind == "hag" and self.relevance != "shared":
@@ -129,7 +132,7 @@ def attack(
     *,
     options: AttackOptions | None = None,
     device: str = "auto",
-    cache: Path | FeatureStore | None = None,
+    cache: str | Path | FeatureStore | None = None,
     progress: Progress = silent,
 ) -> Robustness:
     """Perturb query images within a bound so that their codes find the wrong images, and measure the search by them.
@@ -192,9 +195,10 @@ def _targets(labels: Labels, known: Labels, rng: np.random.Generator) -> Labels:
     """Return, for each query, label vectors of the database that share no label with its own, drawn evenly."""
     distinct = np.unique(known[known.any(axis=1)], axis=0)
     foreign = ~(labels.astype(np.float32) @ distinct.T.astype(np.float32) > 0)
-    if not foreign.any(axis=1).all():
+    n_without = int((~foreign.any(axis=1)).sum())
+    if n_without:
         raise DataError(
-            f"{int((~foreign.any(axis=1)).sum())} queries share a label with every image of the database, so that "
+            f"{counted(n_without, 'query shares', 'queries share')} a label with every image of the database, so that "
             "nothing is left as their target: attack without a target (leave --targeted out)"
         )
     return np.stack([distinct[rng.choice(np.flatnonzero(row))] for row in foreign])

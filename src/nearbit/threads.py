@@ -3,6 +3,7 @@
 import os
 
 from nearbit.errors import InputError
+from nearbit.given import check_number
 
 
 def n_threads() -> int:
@@ -25,6 +26,4 @@ def given_threads(threads: int | None) -> int:
     Raises:
         InputError: it is below 1; or see `n_threads`.
     """
-    if threads is not None and threads < 1:
-        raise InputError(f"threads must be a whole number of at least 1, not {threads!r}")
-    return n_threads() if threads is None else threads
+    return n_threads() if threads is None else check_number("threads", threads, at_least=1, whole=True)

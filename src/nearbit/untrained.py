@@ -27,7 +27,7 @@ def untrained_model(
     *,
     n_bits: int = N_BITS,
     device: str = "auto",
-    cache: Path | None = None,
+    cache: str | Path | None = None,
     progress: Progress = silent,
 ) -> Model:
     """Return a model that nobody trained: signs of the features of a pretrained backbone, projected by ITQ.

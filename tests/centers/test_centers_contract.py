@@ -56,7 +56,7 @@ def test_centers_are_int8_signs_and_the_same_for_a_seed(kind, n_classes, n_bits)
 @pytest.mark.parametrize("kind", CENTERS)
 @pytest.mark.parametrize("n_classes", [1, 0, -1])
 def test_fewer_than_two_classes_are_refused(kind, n_classes):
-    with pytest.raises(InputError, match=f"at least 2 classes, not {n_classes}"):
+    with pytest.raises(InputError, match=f"n_classes must be a whole number of at least 2, not {n_classes}"):
         make_centers(kind, n_classes=n_classes, n_bits=16, rng=np.random.default_rng(0))
 
 

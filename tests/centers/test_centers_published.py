@@ -135,10 +135,10 @@ def test_the_benchmark_takes_the_same_steps():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"cycles": 0}, "cycles must be at least 1, not 0"),
-        ({"cycles": float("nan")}, "cycles must be at least 1, not nan"),
-        ({"inner": float("nan")}, "inner must be at least 1, not nan"),
-        ({"eta": 0}, "eta must be above 0, not 0"),
+        ({"cycles": 0}, "cycles must be a whole number of at least 1, not 0"),
+        ({"cycles": float("nan")}, "cycles must be a whole number of at least 1, not nan"),
+        ({"inner": float("nan")}, "inner must be a whole number of at least 1, not nan"),
+        ({"eta": 0}, "eta must be a number above 0, not 0"),
         ({"sweep": "row"}, "sweep must be one of class, round, not 'row'"),
         ({"keep": "first"}, "keep must be one of last, best, not 'first'"),
     ],

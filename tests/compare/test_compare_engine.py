@@ -192,7 +192,7 @@ def test_misspelt_methods_are_refused(spec, message):
         ({"methods": ()}, "needs at least one of its methods"),
         ({"bits": (8, 8)}, "bits of a comparison must differ"),
         ({"heads": ("wide",)}, "a head must be one of auto, linear, hidden"),
-        ({"bits": (0,)}, "bits must be at least 1"),
+        ({"bits": (0,)}, "bits must be a whole number of at least 1, not 0"),
     ],
 )
 def test_grids_that_mean_nothing_are_refused(given, message):

@@ -171,7 +171,7 @@ def test_options_that_make_no_sense() -> None:
         make_split(dataset, protocol="given", sizes=SplitSizes())
     with pytest.raises(InputError, match=r"must be one of given, cifar100/shc.*Did you mean 'cifar100/shc'"):
         make_split(dataset, protocol="cifar100/sch")
-    with pytest.raises(InputError, match=r"the seed must be"):
+    with pytest.raises(InputError, match=r"seed must be a whole number of at least 0, not"):
         make_split(dataset, seed=-1)
     with pytest.raises(DataError, match=r"no image has a label"):
         make_split(data(np.zeros((3, 0))), sizes=SplitSizes())

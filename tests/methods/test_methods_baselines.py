@@ -57,7 +57,7 @@ def test_what_a_baseline_says_of_itself(name):
     for option in fields(baseline.options):
         whole = isinstance(option.default, int)
         bad = 0 if whole and option.default else -1
-        least = f"{'whole ' if whole else ''}number of at least {bad + 1}, not {bad}"
+        least = f"{'whole ' if whole else ''}number (of at least {bad + 1}|above 0), not {bad}"
         with pytest.raises(InputError, match=f"{option.name} must be a {least}"):
             baseline.with_options({option.name: bad})
 

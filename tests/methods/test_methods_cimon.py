@@ -102,9 +102,9 @@ def test_the_loss_is_over_both_codes_with_each_similarity_and_never_looks_at_lab
 
 def test_wrong_options_are_refused():
     for given, match in (
-        ({"similar_share": 0.0}, r"similar_share must be above 0 and below 1, not 0\.0"),
-        ({"similar_share": 1.0}, r"similar_share must be above 0 and below 1, not 1\.0"),
-        ({"temperature": 0}, "temperature must be above 0, not 0"),
+        ({"similar_share": 0.0}, r"similar_share must be a number above 0 and below 1, not 0\.0"),
+        ({"similar_share": 1.0}, r"similar_share must be a number above 0 and below 1, not 1\.0"),
+        ({"temperature": 0}, "temperature must be a number above 0, not 0"),
         ({"threshold": -0.1}, r"threshold must be a number of at least 0, not -0\.1"),
         ({"clusters": 0}, "clusters must be a whole number of at least 1, not 0"),
         ({"contrast_weight": -1.0}, "contrast_weight must be a number of at least 0, not -1"),

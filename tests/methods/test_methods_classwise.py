@@ -176,13 +176,13 @@ def _targets_of(method):
 @pytest.mark.parametrize("bad", [1, 1.5])
 def test_a_balance_of_one_or_more_is_refused(bad):
     for method in (GREEDYHASH, LTHNET, CSQ, CRH):
-        with pytest.raises(InputError, match=r"class_balance must be below 1, such as 0\.99, not"):
+        with pytest.raises(InputError, match=r"class_balance must be a number of at least 0 and below 1, not"):
             method.with_options({"class_balance": bad})
 
 
 def test_a_sigma_of_zero_and_a_crowd_of_prototypes_are_refused():
     for method in (DCWH, IDCWH):
-        with pytest.raises(InputError, match="sigma must be above 0"):
+        with pytest.raises(InputError, match="sigma must be a number above 0, not 0: a sigma of 0"):
             method.with_options({"sigma": 0})
     with pytest.raises(InputError, match="prototypes must be at most 64 a class, not 65"):
         LTHNET.with_options({"prototypes": 65})

@@ -200,7 +200,8 @@ def test_an_option_with_a_wrong_value_is_refused(name, bad):
     for option in fields(ALL[name].options):
         if isinstance(option.default, str | tuple | bool):
             continue  # tried where the methods that have them are
-        with pytest.raises(InputError, match=f"{option.name} must be a (whole )?number of at least [012], not "):
+        kind = "(whole )?number (above 0|of at least [012])( and below 1)?"
+        with pytest.raises(InputError, match=f"{option.name} must be a {kind}, not "):
             ALL[name].with_options({option.name: bad})
 
 

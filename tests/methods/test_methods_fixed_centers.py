@@ -101,9 +101,9 @@ def test_distances_of_table_3_of_shc(n_classes, distances):
 
 
 @pytest.mark.parametrize(("make", "match"), [
-    (lambda: OrthoHashOptions(scale=0), "scale must be above 0"),
+    (lambda: OrthoHashOptions(scale=0), "scale must be a number above 0, not 0: a scale of 0 would make"),
     (lambda: OrthoHashOptions(targets="hadamard"), "targets must be one of bernoulli, maxhd, csq, not 'hadamard'"),
-    (lambda: MDSOptions(scale=0.0), "scale must be above 0"),
+    (lambda: MDSOptions(scale=0.0), r"scale must be a number above 0, not 0\.0: a scale of 0 would make"),
     (lambda: MDSOptions(pair_after=1.5), r"pair_after must be a whole number of at least 0, not 1\.5"),
 ])  # fmt: skip
 def test_options_that_make_no_sense_are_refused(make, match):

@@ -128,7 +128,7 @@ def test_below_the_share_of_bits_that_differ_one_label_takes_all(entropy_weight,
 
 
 @pytest.mark.parametrize(("given", "match"), [
-    ({"entropy_weight": 0}, "entropy_weight must be above 0"),
+    ({"entropy_weight": 0}, "entropy_weight must be a number above 0, not 0: at 0 one label"),
     ({"weights": "soft"}, "weights must be one of instance, equal, not 'soft'"),
 ])  # fmt: skip
 def test_options_that_make_no_sense_are_refused(given, match):

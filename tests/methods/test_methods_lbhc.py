@@ -94,7 +94,7 @@ def test_wrong_options_are_refused():
         ({"centers": "shc"}, "centers must be one of csq, mds, not 'shc'"),
         ({"block_bits": 13}, "block_bits must be at most 12, not 13: b bits have"),
         ({"block_bits": 0}, "block_bits must be a whole number of at least 1, not 0"),
-        ({"dropout": 1.0}, r"dropout must be below 1, not 1\.0"),
+        ({"dropout": 1.0}, r"dropout must be a number of at least 0 and below 1, not 1\.0"),
         ({"flips": -1}, "flips must be a whole number of at least 0, not -1"),
         ({"hidden": 0}, "hidden must be a whole number of at least 1, not 0"),
     ):

@@ -63,7 +63,7 @@ def test_wrong_options_are_refused():
         ({"experts": 65}, "experts must be at most 64, not 65"),
         ({"experts": 2, "active": 3}, "active must be at most the 2 experts, not 3"),
         ({"active": 0}, "active must be a whole number of at least 1, not 0"),
-        ({"trunk": 1}, "trunk must be true or false, not 1"),
+        ({"trunk": 1}, "trunk must be True or False, not 1"),
         ({"pair_weight": -1.0}, r"pair_weight must be a number of at least 0, not -1\.0"),
     ):
         with pytest.raises(InputError, match=match):

@@ -128,7 +128,7 @@ def test_the_papers_defaults():
     ({"similarity": "names"}, "similarity must be one of classifier, prototypes, not 'names'"),
     ({"order": "mine"}, "order must be one of paper, released, not 'mine'"),
     ({"centers": "mds"}, "centers must be one of search, paper, released, distance, semantics, not 'mds'"),
-    ({"effort": 0}, "effort must be above 0"),
+    ({"effort": 0}, "effort must be a number above 0, not 0: it multiplies"),
     ({"min_distance": 0}, "min_distance must be a whole number of at least 1, not 0"),
     ({"classifier_epochs": 1.5}, r"classifier_epochs must be a whole number of at least 1, not 1\.5"),
     ({"centers": "semantics", "min_distance": 3}, "centers 'semantics' take no min_distance"),

@@ -210,9 +210,9 @@ def test_several_runs_of_rslh_make_a_model_of_the_same_kind():
 
 
 @pytest.mark.parametrize(("make", "match"), [
-    (lambda: RSLHOptions(label_weight=0), "label_weight must be above 0"),
+    (lambda: RSLHOptions(label_weight=0), "label_weight must be a number above 0"),
     (lambda: RSLHOptions(runs=0), "runs must be a whole number of at least 1, not 0"),
-    (lambda: SSLHOptions(width=0), "width must be above 0"),
+    (lambda: SSLHOptions(width=0), "width must be a number above 0"),
     (lambda: SSLHOptions(sweeps=1.5), r"sweeps must be a whole number of at least 1, not 1\.5"),
 ])  # fmt: skip
 def test_options_that_make_no_sense_are_refused(make, match):

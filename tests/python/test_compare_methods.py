@@ -88,7 +88,7 @@ def test_one_split_may_serve_all_seeds(tmp_path):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"methods": "crh"}, r"methods must be a list of names: give \['crh'\]"),
+        ({"methods": "crh"}, r"methods must be a list: give \['crh'\]"),
         ({"methods": ["chr"]}, "Did you mean 'crh'"),
         ({"protocol": "given", "split": "s"}, "give a split, or a protocol or sizes"),
         ({"bit": [8]}, "compare_methods has no option 'bit'. Did you mean 'bits'"),

@@ -203,7 +203,7 @@ def test_several_labels_are_trained_whole(run):
 def test_what_is_no_choice_is_refused():
     with pytest.raises(InputError, match="base must be one of auto, shc, crh, sets, not 'csq'"):
         ECH.with_options({"base": "csq"})
-    with pytest.raises(InputError, match="member_dropout must be below 1, not 1"):
+    with pytest.raises(InputError, match="member_dropout must be a number of at least 0 and below 1, not 1"):
         ECH.with_options({"member_dropout": 1})
 
 

@@ -213,6 +213,7 @@ def make_centers(
     if kind not in known:
         raise InputError(f"unknown centers {kind!r}; known: {', '.join(known)}.{did_you_mean(kind, known)}")
     check_sizes(n_classes, n_bits)
+    n_classes, n_bits = int(n_classes), int(n_bits)
     if kind in SEMANTIC_CENTERS:
         if similarity is None:
             raise InputError(f"{kind!r} centers follow a similarity of classes: give one, or take 'separated' centers")

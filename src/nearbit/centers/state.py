@@ -6,7 +6,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from nearbit.codes import check_n_bits
 from nearbit.errors import InputError
+from nearbit.given import check_number
 
 Centers = npt.NDArray[np.int8]
 Generator = np.random.Generator
@@ -82,10 +84,7 @@ def random_signs(shape: tuple[int, ...], rng: Generator) -> Centers:
 
 def check_sizes(n_classes: int, n_bits: int, *, distinct: bool = False) -> None:
     """Raise `InputError` for fewer than two classes, no bits or, if `distinct`, more classes than words of n_bits."""
-    if n_classes < 2:
-        raise InputError(f"hash centers need at least 2 classes, not {n_classes}")
-    if n_bits < 1:
-        raise InputError(f"n_bits must be a whole number of at least 1, not {n_bits}")
+    n_classes, n_bits = check_number("n_classes", n_classes, at_least=2, whole=True), check_n_bits(n_bits)
     if distinct and n_bits < 63 and n_classes > 2**n_bits:
         raise InputError(
             f"{n_classes} classes need {n_classes} distinct words, but {n_bits} bits have only {2**n_bits}: "

@@ -1,6 +1,6 @@
 """`compare_methods`: a comparison from Python, in one call."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from html import escape
@@ -17,6 +17,7 @@ from nearbit.compare.write import write_comparison
 from nearbit.datasets import Dataset, Split, SplitSizes, load_dataset, make_split
 from nearbit.errors import InputError, MissingExtraError
 from nearbit.files.writing import cache_folder
+from nearbit.given import path_of, plain
 from nearbit.keywords import suggesting
 from nearbit.metrics.cosine import WITHOUT_CODES
 from nearbit.progress import Progress, silent
@@ -127,7 +128,7 @@ def compare_methods(
     sizes: SplitSizes | None = None,
     split: Split | None = None,
     options: TrainOptions | None = None,
-    cache: Path | None = None,
+    cache: str | Path | None = None,
     processes: int = 1,
     progress: Progress = silent,
 ) -> Compared:
@@ -158,23 +159,30 @@ def compare_methods(
     """
     if split is not None and (protocol is not None or sizes is not None):
         raise InputError("give a split, or a protocol or sizes to make one by, not both")
-    if isinstance(methods, str):
-        raise InputError(f"methods must be a list of names: give [{methods!r}]")
     loaded = dataset if isinstance(dataset, Dataset) else load_dataset(dataset, progress=progress)
-    chosen = tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds)
+    seeds = plain(seeds)
+    chosen = tuple(range(seeds)) if isinstance(seeds, int) else _listed("seeds", seeds)
     work = Work(
         load=partial(_same, loaded),
         split=partial(_split, split, protocol, sizes),
         options=options or TrainOptions(),
-        folder=Path(out),
-        cache=cache or cache_folder(),
-        also=tuple(also),
+        folder=path_of("out", out),
+        cache=cache_folder() if cache is None else path_of("cache", cache),
+        also=_listed("also", also),
     )
-    grid = Grid(methods=tuple(methods), bits=tuple(bits), heads=tuple(heads), seeds=chosen)
+    listed = {"methods": methods, "bits": bits, "heads": heads}
+    grid = Grid(seeds=chosen, **{name: _listed(name, values) for name, values in listed.items()})
     comparison = compare(work, grid, processes=processes, progress=progress, after_seed=partial(_so_far, work.folder))
     with sound(work.folder):
         write_comparison(work.folder, find(comparison))
     return Compared(work.folder, comparison)
+
+
+def _listed(name: str, values: Any) -> tuple[Any, ...]:
+    """Return several values as a tuple; raise `InputError` for a single one, and for a text, whose letters are many."""
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise InputError(f"{name} must be a list: give [{values!r}]")
+    return tuple(values)
 
 
 def _so_far(folder: Path, seed: int) -> None:

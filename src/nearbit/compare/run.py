@@ -32,6 +32,8 @@ from nearbit.encoding.torch_backend import library_versions
 from nearbit.errors import DataError, InputError
 from nearbit.files.locking import locked
 from nearbit.files.writing import write_json
+from nearbit.given import check_choice, check_number
+from nearbit.names import counted
 from nearbit.networks import HEADS
 from nearbit.progress import Progress, silent
 from nearbit.progress import about as about_words
@@ -77,10 +79,10 @@ class Grid:
         for spec in self.methods:
             parse_spec(spec)
         for head in self.heads:
-            if head not in ("auto", *HEADS):
-                raise InputError(f"a head must be one of auto, {', '.join(HEADS)}, not {head!r}")
-        if min(self.bits) < 1 or min(self.seeds) < 0:
-            raise InputError(f"bits must be at least 1 and seeds at least 0, not {self.bits} and {self.seeds}")
+            check_choice("a head", head, ("auto", *HEADS))
+        for name, least in (("bits", 1), ("seeds", 0)):
+            numbers = tuple(check_number(name, value, at_least=least, whole=True) for value in getattr(self, name))
+            object.__setattr__(self, name, numbers)
 
 
 def compare(
@@ -116,12 +118,13 @@ def compare(
         InputError: the folder holds a comparison of other data, splits or options; or fewer than 1 process.
         DataError: the split cannot be made.
     """
-    if processes is not None and processes < 1:
-        raise InputError(f"a comparison needs at least 1 process, not {processes}")
+    if processes is not None:
+        processes = check_number("processes", processes, at_least=1, whole=True)
     dataset = work.load()
     if dataset.problems:
         first = dataset.problems[0]
-        say(f"{len(dataset.problems)} images cannot be read and are left out; the first: {first.path}: {first.reason}")
+        unread = counted(len(dataset.problems), "image cannot be read and is", "images cannot be read and are")
+        say(f"{unread} left out; the first: {first.path}: {first.reason}")
     splits = {seed: work.split(dataset, seed) for seed in grid.seeds}
     others = [other_protocol(dataset, split, name) for split in splits.values() for name in work.also]
     context = RunContext(dataset, splits[grid.seeds[0]], replace(work.options, seed=grid.seeds[0]), work.cache)

@@ -16,6 +16,7 @@ from safetensors.numpy import load, save
 
 from nearbit.errors import InputError
 from nearbit.files.writing import read_checked, remove_orphans, write_checked
+from nearbit.given import path_of
 from nearbit.json_text import parse_json
 
 FloatRows = npt.NDArray[np.float32]
@@ -205,10 +206,13 @@ class FeatureStore:
 
     Args:
         folder: where the caches lie.
+
+    Raises:
+        InputError: the folder is no path.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = path_of("cache", folder)
         self._open: dict[tuple[str, str], FeatureCache] = {}
 
     def rows(self, kind: str, key: str) -> FeatureCache:
@@ -218,6 +222,6 @@ class FeatureStore:
         return self._open[kind, key]
 
 
-def feature_store_of(cache: "Path | FeatureStore | None") -> FeatureStore | None:
+def feature_store_of(cache: "str | Path | FeatureStore | None") -> FeatureStore | None:
     """Return a feature store for a cache folder; None for none."""
-    return FeatureStore(cache) if isinstance(cache, Path) else cache
+    return cache if cache is None or isinstance(cache, FeatureStore) else FeatureStore(cache)

@@ -12,6 +12,7 @@ import numpy as np
 from nearbit.codes import hamming_distances
 from nearbit.datasets.decoding.decode import image_size
 from nearbit.errors import ImageError, InputError
+from nearbit.given import check_choice
 from nearbit.grouping.same_pictures import groups_that_look_alike
 from nearbit.index import Home, Item
 from nearbit.index.results import Ids
@@ -160,8 +161,7 @@ def find_duplicates(
         InputError: no such radius or rule.
         IndexFileError: the index cannot be read.
     """
-    if keep not in get_args(Keep):
-        raise InputError(f"keep must be one of {', '.join(get_args(Keep))}, not {keep!r}")
+    check_choice("keep", keep, get_args(Keep))
     groups, unread = list(index.groups(radius)), 0
     if confirm:
         groups, unread = groups_that_look_alike(index, groups, radius, progress)

@@ -45,7 +45,7 @@ def create_index(
         IndexFileError: something is there already (without `exist_ok`), or an index of another length or model, or
             it cannot be written.
     """
-    check_n_bits(n_bits)
+    n_bits = check_n_bits(n_bits)
     check_kind(outputs)
     if path is None:
         return embedded.in_memory(n_bits, model_id, outputs)

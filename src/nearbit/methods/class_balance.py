@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from nearbit.centers import Generator
-from nearbit.errors import InputError
 from nearbit.losses import class_weights
 from nearbit.methods.method import Targets, Task, TrainingImages, check_number
 
@@ -18,9 +17,7 @@ NAME = "class_weights"
 
 def check_balance(value: object) -> None:
     """Raise `InputError` unless the option `class_balance` is at least 0 and below 1."""
-    check_number("class_balance", value)
-    if isinstance(value, int | float) and value >= 1:
-        raise InputError(f"class_balance must be below 1, such as 0.99, not {value!r}")
+    check_number("class_balance", value, below=1)
 
 
 def prepare_balance(

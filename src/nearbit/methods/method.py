@@ -13,6 +13,9 @@ from torch import Tensor, nn
 from nearbit.centers import CenterState, Generator, LabelSets
 from nearbit.centers.state import no_centers
 from nearbit.errors import InputError, did_you_mean
+from nearbit.given import check_choice as check_choice
+from nearbit.given import check_number as check_number
+from nearbit.given import plain
 from nearbit.networks import Head, HeadKind
 
 Regime = Literal["frozen", "fine-tuned", "scratch"]
@@ -171,12 +174,6 @@ class Schedule:
         return max(epochs, math.ceil(self.least_steps / math.ceil(n_train / self.batch_size)))
 
 
-def check_choice(name: str, value: object, known: tuple[str, ...]) -> None:
-    """Raise `InputError` unless an option is one of the known texts."""
-    if value not in known:
-        raise InputError(f"{name} must be one of {', '.join(known)}, not {value!r}")
-
-
 LATER: dict[str, Any] = {"later": True}
 """Metadata of a field of method options that came after runs were named: its default is no part of their names."""
 
@@ -190,24 +187,9 @@ def options_text(options: Any) -> str:
     return f"{type(options).__qualname__}({', '.join(f'{one.name}={getattr(options, one.name)!r}' for one in told)})"
 
 
-def check_number(
-    name: str, value: object, *, at_least: float = 0, whole: bool = False, is_positive: bool = False
-) -> None:
-    """Raise `InputError` unless an option is a finite number of at least `at_least`.
-
-    Args:
-        name: of the option.
-        value: as it was given.
-        at_least: the least that it may be.
-        whole: whether it must be a whole number.
-        is_positive: whether it must be above 0.
-    """
-    kinds = (int,) if whole else (int, float)
-    is_one = not isinstance(value, bool) and isinstance(value, kinds) and math.isfinite(value) and value >= at_least
-    if not is_one or (is_positive and not value):
-        kind = "whole number" if whole else "number"
-        least = "above 0" if is_positive else f"of at least {at_least}"
-        raise InputError(f"{name} must be a {kind} {least}, not {value!r}")
+def check_scale(name: str, value: object) -> None:
+    """Raise `InputError` unless what the scores of classes are multiplied with is a number above 0."""
+    check_number(name, value, is_positive=True, why=f"a {name} of 0 would make all classes equally likely")
 
 
 LossFunction = Callable[[Tensor, Tensor, Targets, Task, Any], Tensor]
@@ -346,10 +328,15 @@ class Method:
 
 
 def options_with(method: str, options: Any, values: Mapping[str, Any] | None) -> Any:
-    """Return options with some values replaced; raise `InputError`, with the near name, for one that is not there."""
+    """Return options with some values replaced, numbers of NumPy by Python's own.
+
+    Raises:
+        InputError: a name that is not there, with the near one, or a wrong value.
+    """
     known = [option.name for option in fields(options)]
     for name in values or {}:
         if name not in known:
             has = f"it has: {', '.join(known)}" if known else "it has none"
             raise InputError(f"{method} has no option {name!r}; {has}.{did_you_mean(name, known)}")
-    return replace(options, **(values or {}))
+    given = {one.name: getattr(options, one.name) for one in fields(options) if one.init} | dict(values or {})
+    return replace(options, **{name: plain(value) for name, value in given.items()})

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from nearbit.codes import Codes, check_codes, check_n_bits, check_outputs, rounded_weights
 from nearbit.errors import InputError
+from nearbit.given import check_choice
 from nearbit.metrics.counting.comparison import Counts, Values, check_k
 from nearbit.metrics.counting.relevance import Relevance, relevance_of
 from nearbit.metrics.tie_aware import harmonic_numbers, tie_gains
@@ -225,8 +226,7 @@ def _distances(
 
 
 def _checked(k: int | None, divisor: str) -> int | None:
-    if divisor not in DIVISORS:
-        raise InputError(f"divisor must be one of {', '.join(DIVISORS)}, not {divisor!r}")
+    check_choice("divisor", divisor, tuple(DIVISORS))
     return None if k is None else check_k(k)
 
 

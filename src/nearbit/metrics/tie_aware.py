@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from nearbit.errors import InputError
+from nearbit.given import check_choice
 from nearbit.metrics.counting.comparison import Comparison, Counts, Values, check_k, compare
 
 DIVISORS = ("relevant", "at most k", "found")
@@ -52,8 +52,7 @@ def tie_aware_average_precision(
         [0.75]
     """
     limit = None if k is None else check_k(k)
-    if divisor not in DIVISORS:
-        raise InputError(f"divisor must be one of {', '.join(DIVISORS)}, not {divisor!r}")
+    check_choice("divisor", divisor, tuple(DIVISORS))
     comparison = compare(query_codes, query_labels, database_codes, database_labels, n_bits)
     harmonic = harmonic_numbers(comparison.n_database)
     ranks = comparison.n_database if limit is None else limit

@@ -16,6 +16,7 @@ from nearbit.encoding.feature_cache import FeatureStore, FloatRows
 from nearbit.encoding.pipeline import Encoded, EncodeRequest
 from nearbit.encoding.torch_backend import find_device, placed
 from nearbit.errors import DataError, InputError, did_you_mean
+from nearbit.given import check_number
 from nearbit.json_text import unstorable
 from nearbit.keywords import suggesting
 from nearbit.model.bundle import Model
@@ -68,7 +69,7 @@ def add_class(
     min_distance: int | None = None,
     seed: int = 0,
     device: str = "auto",
-    cache: Path | None = None,
+    cache: str | Path | None = None,
     progress: Progress = silent,
 ) -> AddedClass:
     """Give a trained model one more class, without training.
@@ -102,6 +103,9 @@ def add_class(
         DataError: no image of the class or, with `keep`, none to keep.
     """
     _check_name(model, name)
+    seed = check_number("seed", seed, whole=True)
+    if min_distance is not None:
+        min_distance = check_number("min_distance", min_distance, at_least=1, whole=True)
     if keep is not None:
         model.network.head.check_linear()
     chosen = _rows_of_class(images, name) if rows is None else np.asarray(rows, np.int64)
@@ -185,7 +189,7 @@ def _kept(
     name: str,
     new: set[str],
     device: str,
-    cache: Path | None,
+    cache: str | Path | None,
     progress: Progress,
 ) -> Encoded:
     """Return the features of the images that are to stay where they are."""
@@ -206,7 +210,7 @@ def _features(
     dataset: Dataset,
     rows: npt.NDArray[np.int64],
     device: str,
-    cache: Path | None,
+    cache: str | Path | None,
     progress: Progress,
 ) -> Encoded:
     """Return the backbone's features of rows of a data set."""

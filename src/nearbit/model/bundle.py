@@ -167,7 +167,7 @@ class Model:
         rows: Sequence[int] | npt.NDArray[np.int64] | None = None,
         *,
         device: str = "auto",
-        cache: Path | FeatureStore | RowCaches | None = None,
+        cache: str | Path | FeatureStore | RowCaches | None = None,
         keep_features: bool = False,
         total: int | None = None,
         progress: Progress = silent,
@@ -206,7 +206,7 @@ class Model:
         keys: Sequence[str],
         digests: Sequence[str] | None = None,
         device: str = "auto",
-        cache: Path | FeatureStore | RowCaches | None = None,
+        cache: str | Path | FeatureStore | RowCaches | None = None,
         progress: Progress = silent,
         *,
         keep_features: bool = False,
@@ -215,7 +215,7 @@ class Model:
         """Encode rows of any image source; rows are cached by content where `digests` and `cache` are given."""
         place = find_device(device)
         request = EncodeRequest(source, rows, keys, digests)
-        kept = self.row_cache(cache, device) if isinstance(cache, Path | FeatureStore) else cache
+        kept = cache if cache is None or isinstance(cache, RowCaches) else self.row_cache(cache, device)
         with placed(self.network, place):
             encoded = encode_frozen(
                 self.network.backbone if self.is_frozen else self.network,
@@ -241,9 +241,9 @@ class Model:
         """Names what computes the rows that are cached: the frozen backbone, else the whole network."""
         return self.network.backbone.fingerprint() if self.is_frozen else self.model_id
 
-    def row_cache(self, folder: Path | FeatureStore, device: str = "auto") -> RowCaches:
+    def row_cache(self, folder: str | Path | FeatureStore, device: str = "auto") -> RowCaches:
         """Return the caches of this model's rows of a device: features of a frozen backbone, else outputs."""
-        feature_store = FeatureStore(folder) if isinstance(folder, Path) else folder
+        feature_store = folder if isinstance(folder, FeatureStore) else FeatureStore(folder)
         return RowCaches(feature_store, "features" if self.is_frozen else "outputs", self._rows_of, find_device(device))
 
     def shortened(self, n_bits: int) -> "Model":
@@ -259,6 +259,7 @@ class Model:
         Raises:
             InputError: another number of bits.
         """
+        n_bits = check_n_bits(n_bits)
         head, centers = self.network.head.shortened(n_bits), self.centers.shortened(n_bits)
         whole = {"model_id": self.model_id, "n_bits": self.n_bits, "validation_map": self.record.get("validation_map")}
         has_pairs = len(centers.centers) > 1

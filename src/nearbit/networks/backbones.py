@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from nearbit.encoding.preprocessing import AnyInput, FeatureInput, Preprocessing
 from nearbit.errors import BundleError, InputError, did_you_mean
 from nearbit.files.writing import json_digest
+from nearbit.given import path_of
 from nearbit.networks.external import build_hugging_face, load_hugging_face, load_timm
 from nearbit.networks.resnet import LAYOUTS, ResNet
 from nearbit.networks.thumbnail import THUMBNAIL_SIZE, Thumbnail, plain_pixels
@@ -149,7 +150,7 @@ def _stage(channels_in: int, channels_out: int, stride: int) -> nn.Sequential:
     )
 
 
-def make_backbone(name: str, *, weights: Path | None = None, image_size: int | None = None) -> Backbone:
+def make_backbone(name: str, *, weights: str | Path | None = None, image_size: int | None = None) -> Backbone:
     """Return a backbone by name.
 
     Args:
@@ -166,18 +167,19 @@ def make_backbone(name: str, *, weights: Path | None = None, image_size: int | N
         MissingExtraError: the library behind the name is not installed.
     """
     kind, _, rest = name.partition(":")
+    file = None if weights is None else path_of("weights", weights)
     if name == FEATURES:
         raise InputError(
             "the backbone 'features' is that of a data set of features (nb.from_features), and this one has images"
         )
     if kind == "hf" and rest:
-        return _from_hugging_face(rest, weights, image_size)
+        return _from_hugging_face(rest, file, image_size)
     if kind == "timm" and rest:
-        return _from_timm(name, rest, weights, image_size)
+        return _from_timm(name, rest, file, image_size)
     if name == "thumbnail":
-        return _thumbnail(weights, image_size)
+        return _thumbnail(file, image_size)
     if name in BUILT_IN:
-        return _built_in(name, weights, image_size)
+        return _built_in(name, file, image_size)
     raise InputError(
         f"unknown backbone {name!r}; known: {', '.join(BUILT_IN)}, timm:NAME and hf:FOLDER."
         f"{did_you_mean(name, BUILT_IN)}"

@@ -48,7 +48,7 @@ def export_onnx(
     *,
     int8: bool = False,
     dataset: Dataset | None = None,
-    cache: Path | None = None,
+    cache: str | Path | None = None,
     progress: Progress = silent,
 ) -> Exported:
     """Return a network for ONNX Runtime that maps pixels to the outputs of a model, for any number of images at once.

@@ -44,7 +44,7 @@ class Retrieval:
 
 
 def compare_retrieval(
-    model: Model, exported: OnnxModel, dataset: Dataset, cache: Path | None, progress: Progress
+    model: Model, exported: OnnxModel, dataset: Dataset, cache: str | Path | None, progress: Progress
 ) -> Retrieval:
     """Encode the query and the database images by both networks and compare mean average precision.
 

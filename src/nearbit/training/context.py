@@ -66,7 +66,7 @@ class RunContext:
         dataset: Dataset,
         split: Split,
         options: TrainOptions,
-        cache: Path | FeatureStore | None,
+        cache: str | Path | FeatureStore | None,
         *,
         is_second: bool = False,
         seen_before: SeenImages = NONE_SEEN,

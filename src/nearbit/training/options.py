@@ -9,9 +9,10 @@ from torch import nn
 
 from nearbit.attacks import RELEVANCES, Relevance
 from nearbit.errors import InputError
+from nearbit.given import check_choice, check_flag, check_number, keep_plain, path_of
 from nearbit.keywords import suggesting
 from nearbit.methods import Method, Regime, Schedule
-from nearbit.methods.method import OPTIMIZERS, Optimizer, check_number
+from nearbit.methods.method import OPTIMIZERS, Optimizer
 from nearbit.methods.presets import preset_named
 from nearbit.networks import HEADS, Backbone, HeadKind
 
@@ -90,7 +91,7 @@ class TrainOptions:
     """
 
     backbone: str | nn.Module = "small"
-    weights: Path | None = None
+    weights: str | Path | None = None
     image_size: int | None = None
     regime: Literal["auto", "frozen", "fine-tuned", "two-step"] = "auto"
     head: Literal["auto", "linear", "hidden"] = "auto"
@@ -126,22 +127,27 @@ class TrainOptions:
     adversarial_relevance: Relevance = "shared"
 
     def __post_init__(self) -> None:
+        keep_plain(self)
         if not isinstance(self.backbone, str | nn.Module):
             raise InputError(f"backbone must be a name or a torch module, not {type(self.backbone).__name__}")
-        _among("regime", self.regime, ("auto", "frozen", "fine-tuned", "two-step"))
-        _among("head", self.head, ("auto", *HEADS))
-        _among("select", self.select, ("validation", "last"))
-        _among("validate_against", self.validate_against, ("auto", "train", "validation"))
-        _among("batch_norm", self.batch_norm, BATCH_NORMS)
-        _among("augment", self.augment, AUGMENTATIONS)
-        _among("precision", self.precision, ("auto", *PRECISIONS))
+        if isinstance(self.device, torch.device):
+            object.__setattr__(self, "device", str(self.device))
+        if not isinstance(self.device, str):
+            raise InputError(f"device must be a name such as 'cuda:1', not {self.device!r}")
+        check_choice("regime", self.regime, ("auto", "frozen", "fine-tuned", "two-step"))
+        check_choice("head", self.head, ("auto", *HEADS))
+        check_choice("select", self.select, ("validation", "last"))
+        check_choice("validate_against", self.validate_against, ("auto", "train", "validation"))
+        check_choice("batch_norm", self.batch_norm, BATCH_NORMS)
+        check_choice("augment", self.augment, AUGMENTATIONS)
+        check_choice("precision", self.precision, ("auto", *PRECISIONS))
         for name in ("epochs", "batch_size", "hidden", "validate_every", "views", "image_size"):
             if getattr(self, name) is not None:
                 check_number(name, getattr(self, name), at_least=1, whole=True)
         for name in ("candidate_weight", "radius_weight"):
             check_number(name, getattr(self, name))
         if self.optimizer is not None:
-            _among("optimizer", self.optimizer, OPTIMIZERS)
+            check_choice("optimizer", self.optimizer, OPTIMIZERS)
         if self.preset is not None:
             preset_named(self.preset)
         check_number("workers", self.workers, whole=True)
@@ -155,10 +161,12 @@ class TrainOptions:
             raise InputError("batch_size must be at least 2, because batch normalisation needs two images")
         if self.learning_rate is not None:
             check_number("learning_rate", self.learning_rate, is_positive=True)
-        if not 0 <= self.dropout < 1:
-            raise InputError(f"dropout must be at least 0 and below 1, not {self.dropout}")
-        if self.seed < 0:
-            raise InputError(f"seed must be at least 0, not {self.seed}")
+        check_number("dropout", self.dropout, below=1)
+        check_number("seed", self.seed, whole=True)
+        for name in ("compile", "published_selection"):
+            check_flag(name, getattr(self, name))
+        if self.weights is not None:
+            object.__setattr__(self, "weights", path_of("weights", self.weights))
         self._check_adversarial()
 
     def _check_patience(self) -> None:
@@ -171,7 +179,7 @@ class TrainOptions:
             )
 
     def _check_adversarial(self) -> None:
-        _among("adversarial_relevance", self.adversarial_relevance, RELEVANCES)
+        check_choice("adversarial_relevance", self.adversarial_relevance, RELEVANCES)
         for name in ("adversarial_step_size", "adversarial_weight", "adversarial"):
             if getattr(self, name) is not None:
                 check_number(name, getattr(self, name))
@@ -194,7 +202,7 @@ class TrainOptions:
             if isinstance(given, Backbone)
             else type(given).__name__
         )
-        written = values | {"backbone": name, "weights": None if self.weights is None else self.weights.name}
+        written = values | {"backbone": name, "weights": None if self.weights is None else Path(self.weights).name}
         off = self.adversarial is None
         usual = {one.name: one.default for one in fields(self) if one.name in (*ADDED, "patience")}
         return {
@@ -203,11 +211,6 @@ class TrainOptions:
             if name not in UNRECORDED and not (off and name.startswith("adversarial"))
             if name not in usual or value != usual[name]
         }
-
-
-def _among(name: str, value: str, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise InputError(f"{name} must be one of {', '.join(allowed)}, not {value!r}")
 
 
 UNRECORDED = ("workers", "keep_decoded")

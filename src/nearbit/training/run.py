@@ -12,6 +12,7 @@ from nearbit.codes import check_n_bits
 from nearbit.datasets import Dataset, Split, seen_only
 from nearbit.encoding.feature_cache import FeatureStore
 from nearbit.errors import InputError, TrainingError
+from nearbit.given import path_of
 from nearbit.keywords import suggesting
 from nearbit.methods import BASELINES, ITQ, METHODS, Baseline, Method, Task, find_method
 from nearbit.model.bundle import Model
@@ -39,8 +40,8 @@ def train(
     n_bits: int = 64,
     options: TrainOptions | None = None,
     method_options: Mapping[str, Any] | None = None,
-    checkpoint: Path | None = None,
-    cache: Path | FeatureStore | None = None,
+    checkpoint: str | Path | None = None,
+    cache: str | Path | FeatureStore | None = None,
     similarity: npt.ArrayLike | None = None,
     centers: npt.ArrayLike | None = None,
     final: bool = False,
@@ -95,7 +96,7 @@ def train(
         centers=centers,
         final=final,
     )
-    return run.train(checkpoint, progress, callbacks)
+    return run.train(None if checkpoint is None else path_of("checkpoint", checkpoint), progress, callbacks)
 
 
 @suggesting
@@ -107,13 +108,13 @@ def plan(
     n_bits: int = 64,
     options: TrainOptions | None = None,
     method_options: Mapping[str, Any] | None = None,
-    cache: Path | FeatureStore | None = None,
+    cache: str | Path | FeatureStore | None = None,
     similarity: npt.ArrayLike | None = None,
     centers: npt.ArrayLike | None = None,
     final: bool = False,
 ) -> AnyRun:
     """Check everything that `train` takes and return the run, named by its key but not yet begun."""
-    check_n_bits(n_bits)
+    n_bits = check_n_bits(n_bits)
     split.check(dataset)
     dataset = seen_only(dataset, split)
     if similarity is not None and centers is not None:

@@ -15,6 +15,7 @@ import numpy as np
 
 from nearbit.centers.state import check_sizes
 from nearbit.errors import InputError
+from nearbit.given import check_number
 
 LINEAR_PROGRAMMING_BITS = 256
 """Longer words get no linear programming bound: solving it takes seconds there."""
@@ -96,8 +97,7 @@ def proven_upper_bound(n_classes: int, n_bits: int) -> int:
 
 def check_min_distance(n_classes: int, n_bits: int, min_distance: int) -> None:
     """Raise `InputError` where no words can have this minimum distance; the message names the proven bound."""
-    if isinstance(min_distance, bool) or int(min_distance) != min_distance or min_distance < 1:
-        raise InputError(f"min_distance must be a whole number of at least 1, not {min_distance!r}")
+    check_number("min_distance", min_distance, at_least=1, whole=True)
     largest = proven_upper_bound(n_classes, n_bits)
     if min_distance > largest:
         raise InputError(

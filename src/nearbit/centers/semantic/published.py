@@ -11,6 +11,7 @@ from nearbit.centers.semantic.loss import Similarity, check_centers, check_simil
 from nearbit.centers.state import Centers
 from nearbit.codes import signs_of
 from nearbit.errors import InputError
+from nearbit.given import check_choice, check_number
 
 Values = npt.NDArray[np.float64]
 
@@ -55,14 +56,11 @@ class SHCOptions:
 
     def __post_init__(self) -> None:
         for name in ("cycles", "inner"):
-            if not getattr(self, name) >= 1:  # NaN is none, either
-                raise InputError(f"{name} must be at least 1, not {getattr(self, name)}")
+            check_number(name, getattr(self, name), at_least=1, whole=True)
         for name in ("rho", "beta", "eta", "divide_by"):
-            if not getattr(self, name) > 0:
-                raise InputError(f"{name} must be above 0, not {getattr(self, name)}")
+            check_number(name, getattr(self, name), is_positive=True)
         for name, known in _CHOICES.items():
-            if getattr(self, name) not in known:
-                raise InputError(f"{name} must be one of {', '.join(known)}, not {getattr(self, name)!r}")
+            check_choice(name, getattr(self, name), known)
 
     @classmethod
     def paper(cls) -> "SHCOptions":

@@ -3,6 +3,7 @@
 import os
 
 from nearbit.errors import InputError
+from nearbit.given import check_number
 
 MAX_PIXELS = 64_000_000
 """Width times height above which an image is refused before it is decoded (which takes 3 to 25 bytes a pixel)."""
@@ -18,9 +19,7 @@ def pixel_limit(given: int | None = None) -> int:
         InputError: it is no whole number of at least 1.
     """
     if given is not None:
-        if isinstance(given, bool) or not isinstance(given, int) or given < 1:
-            raise InputError(f"max_pixels must be a whole number of at least 1, not {given!r}")
-        return given
+        return check_number("max_pixels", given, at_least=1, whole=True)
     named = os.environ.get(VARIABLE, "").strip()
     if not named:
         return MAX_PIXELS

@@ -7,7 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from nearbit.datasets.dataset import Dataset
-from nearbit.errors import DataError, InputError
+from nearbit.errors import DataError
+from nearbit.given import check_number, keep_plain
 
 RowNumbers = npt.NDArray[np.int64]
 Counts = npt.NDArray[np.int64]
@@ -29,11 +30,10 @@ class Imbalance:
     exponent: float | None = None
 
     def __post_init__(self) -> None:
-        given = self.factor
-        if isinstance(given, bool) or not isinstance(given, int | float) or not math.isfinite(given) or given < 1:
-            raise InputError(f"the imbalance must be a number of at least 1, such as 50, not {given!r}")
-        if self.exponent is not None and not self.exponent >= 0:
-            raise InputError(f"the exponent of an imbalance must be at least 0, not {self.exponent!r}")
+        keep_plain(self)
+        check_number("the imbalance", self.factor, at_least=1)
+        if self.exponent is not None:
+            check_number("the exponent of an imbalance", self.exponent)
 
     def exponent_for(self, n_classes: int) -> float:
         """Return the exponent for a number of classes."""

@@ -15,6 +15,7 @@ from nearbit.datasets.splits.sizes import PLACES, Size, SplitSizes, counts_for
 from nearbit.datasets.splits.split import Split, refuse_overlap
 from nearbit.datasets.splits.unseen import Unseen, choose_unseen, keep_kinds
 from nearbit.errors import DataError, InputError
+from nearbit.given import check_number, plain
 from nearbit.keywords import suggesting
 
 _GIVEN_VALIDATION = SplitSizes(train="rest", validation=0.1, query=None, database=None)
@@ -70,9 +71,8 @@ def make_split(
         raise InputError("name a protocol or sizes, not both")
     if unseen is not None and not with_unseen:
         raise InputError("unseen classes go with the protocols seen@seen, seen@all, unseen@unseen and unseen@all")
-    tail = _tail_of(found, imbalance)
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        raise InputError(f"the seed must be a whole number of at least 0, not {seed!r}")
+    tail, unseen = _tail_of(found, imbalance), plain(unseen)
+    seed = check_number("seed", seed, whole=True)
     if not dataset.labels.any():
         return _unlabelled(dataset, seed, protocol, sizes, tail)
     if found is not None and found.kinds is not None:

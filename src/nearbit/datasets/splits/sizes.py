@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from nearbit.datasets.dataset import PARTS
 from nearbit.errors import DataError, InputError
+from nearbit.given import keep_plain
 from nearbit.keywords import suggesting
 
 Size = float | int | Literal["rest"] | None
@@ -41,6 +42,7 @@ class SplitSizes:
     database_includes_train: bool = False
 
     def __post_init__(self) -> None:
+        keep_plain(self)
         sizes = [getattr(self, part) for part in PARTS]
         for part, size in zip(PARTS, sizes, strict=True):
             _check_size(part, size)

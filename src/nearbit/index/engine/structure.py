@@ -238,7 +238,7 @@ def build_structure(
     Raises:
         InputError: words of another type or shape than `n_bits` asks for, or codes too long for this layout.
     """
-    check_n_bits(n_bits)
+    n_bits = check_n_bits(n_bits)
     if words.dtype != np.uint64 or words.ndim != 2 or words.shape[1] != -(-n_bits // 64) or n_bits > LONGEST:
         raise InputError(
             f"codes of {n_bits} bits (at most {LONGEST}) must come as uint64 (n, {-(-n_bits // 64)}), "

@@ -7,9 +7,8 @@ import numpy.typing as npt
 from torch import Tensor
 
 from nearbit.centers import CenterState, Generator, random_signs
-from nearbit.errors import InputError
 from nearbit.losses import class_wise, hypercube, vertex_distance
-from nearbit.methods.method import Method, Schedule, Targets, Task, check_number
+from nearbit.methods.method import Method, Schedule, Targets, Task, check_number, check_scale
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,18 +30,11 @@ class DCWHOptions:
     update_every: int = 2
 
     def __post_init__(self) -> None:
-        check_sigma(self.sigma)
+        check_scale("sigma", self.sigma)
         check_number("cube_side", self.cube_side)
         check_number("cube_weight", self.cube_weight)
         check_number("vertex_weight", self.vertex_weight)
         check_number("update_every", self.update_every, at_least=1, whole=True)
-
-
-def check_sigma(value: float) -> None:
-    """Raise `InputError` unless an inverse variance is above 0."""
-    check_number("sigma", value)
-    if value == 0:
-        raise InputError("sigma must be above 0: a sigma of 0 makes all classes equally likely")
 
 
 def state_of_means(means: npt.NDArray[np.float64], tie_break: npt.NDArray[np.int8]) -> CenterState:

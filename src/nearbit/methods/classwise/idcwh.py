@@ -9,8 +9,7 @@ from torch import Tensor, nn
 from nearbit.centers import CenterState, Generator, random_signs
 from nearbit.centers.state import no_centers
 from nearbit.losses import center_push, class_wise, vertex_distance
-from nearbit.methods.classwise.dcwh import check_sigma
-from nearbit.methods.method import LossModule, Method, Schedule, Targets, Task, check_number
+from nearbit.methods.method import LossModule, Method, Schedule, Targets, Task, check_number, check_scale
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +29,7 @@ class IDCWHOptions:
     center_rate: float = 10.0
 
     def __post_init__(self) -> None:
-        check_sigma(self.sigma)
+        check_scale("sigma", self.sigma)
         check_number("push_weight", self.push_weight)
         check_number("vertex_weight", self.vertex_weight)
         check_number("center_rate", self.center_rate)

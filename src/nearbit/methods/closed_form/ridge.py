@@ -11,7 +11,6 @@ import numpy as np
 import torch
 
 from nearbit.centers import Generator
-from nearbit.errors import InputError
 from nearbit.methods.baseline import Baseline, Fitted
 from nearbit.methods.closed_form.projections import (
     Matrix,
@@ -47,9 +46,7 @@ class RidgeOptions:
         check_number("feature_weight", self.feature_weight)
         check_number("iterations", self.iterations, at_least=1, whole=True)
         for name in ("regularization", "sharpness", "rotation_weight"):
-            check_number(name, getattr(self, name))
-            if getattr(self, name) == 0:
-                raise InputError(f"{name} must be above 0")
+            check_number(name, getattr(self, name), is_positive=True)
 
 
 def ridge_map(centered: Matrix, targets: Matrix, regularization: float) -> Matrix:

@@ -7,7 +7,6 @@ import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
 
 from nearbit.centers import Generator, polar_factor
-from nearbit.errors import InputError
 from nearbit.methods.baseline import Baseline, Fitted
 from nearbit.methods.closed_form.projections import Matrix, unit_features
 from nearbit.methods.closed_form.ridge import ridge_map
@@ -38,11 +37,10 @@ class RSLHOptions:
     runs: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("label_weight", "similarity_weight", "agreement_weight", "regularization"):
+        for name in ("similarity_weight", "agreement_weight"):
             check_number(name, getattr(self, name))
         for name in ("label_weight", "regularization"):
-            if getattr(self, name) == 0:
-                raise InputError(f"{name} must be above 0")
+            check_number(name, getattr(self, name), is_positive=True)
         for name in ("iterations", "runs"):
             check_number(name, getattr(self, name), at_least=1, whole=True)
 

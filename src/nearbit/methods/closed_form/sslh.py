@@ -6,7 +6,6 @@ from typing import NamedTuple
 import numpy as np
 
 from nearbit.centers import Generator
-from nearbit.errors import InputError
 from nearbit.methods.baseline import Baseline, Fitted
 from nearbit.methods.closed_form.projections import Matrix, unit_features
 from nearbit.methods.closed_form.ridge import ridge_map
@@ -38,12 +37,10 @@ class SSLHOptions:
     sweeps: int = 10
 
     def __post_init__(self) -> None:
-        for name in ("width", "ridge", "feature_weight", "reconstruction_weight", "correlation_weight"):
+        for name in ("feature_weight", "reconstruction_weight", "correlation_weight"):
             check_number(name, getattr(self, name))
-        check_number("regularization", self.regularization)
         for name in ("width", "ridge", "regularization"):
-            if getattr(self, name) == 0:
-                raise InputError(f"{name} must be above 0")
+            check_number(name, getattr(self, name), is_positive=True)
         check_number("iterations", self.iterations, at_least=1, whole=True)
         check_number("sweeps", self.sweeps, at_least=1, whole=True)
 

@@ -20,7 +20,7 @@ from nearbit.centers.reassignment import Assignment
 from nearbit.errors import InputError
 from nearbit.losses import crh_scale, margin_cosine, quantization
 from nearbit.methods.class_balance import balance_of, check_balance, prepare_balance
-from nearbit.methods.method import Method, Schedule, Targets, Task, check_choice, check_number
+from nearbit.methods.method import Method, Schedule, Targets, Task, check_choice, check_number, check_scale
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,14 +52,11 @@ class CRHOptions:
     class_balance: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.assignment not in ("greedy", "exact"):
-            raise InputError(f"assignment must be 'greedy' or 'exact', not {self.assignment!r}")
+        check_choice("assignment", self.assignment, ("greedy", "exact"))
         check_choice("codebook", self.codebook, ("uniform", "separated"))
         check_number("margin", self.margin)
         if self.scale is not None:
-            check_number("scale", self.scale)
-            if self.scale == 0:
-                raise InputError("scale must be above 0: a scale of 0 makes all classes equally likely")
+            check_scale("scale", self.scale)
         if self.quantization_weight is not None:
             check_number("quantization_weight", self.quantization_weight)
         if self.n_codewords is not None:

@@ -60,9 +60,7 @@ class ECHOptions:
         check_choice("base", self.base, ("auto", "shc", "crh", "sets"))
         for name in ("members", "member_epochs", "member_hidden"):
             check_number(name, getattr(self, name), at_least=1, whole=True)
-        check_number("member_dropout", self.member_dropout)
-        if self.member_dropout >= 1:
-            raise InputError(f"member_dropout must be below 1, not {self.member_dropout}")
+        check_number("member_dropout", self.member_dropout, below=1)
         if self.nested and self.base == "crh":
             raise InputError("nested lengths need centers that are searched, and CRH's are from a codebook: base shc")
 

@@ -6,7 +6,6 @@ from typing import Literal
 from torch import Tensor
 
 from nearbit.centers import CenterState, Generator, csq_centers, random_signs
-from nearbit.errors import InputError
 from nearbit.losses import instance_similarity, quantization
 from nearbit.methods.hash_centers.csq import CSQ
 from nearbit.methods.method import Method, Targets, Task, check_choice, check_number
@@ -29,9 +28,8 @@ class ICSOptions:
     quantization_weight: float = 0.05
 
     def __post_init__(self) -> None:
-        check_number("entropy_weight", self.entropy_weight)
-        if self.entropy_weight == 0:
-            raise InputError("entropy_weight must be above 0: at 0 one label of an image counts and the others do not")
+        why = "at 0 one label of an image counts and the others do not"
+        check_number("entropy_weight", self.entropy_weight, is_positive=True, why=why)
         check_choice("weights", self.weights, ("instance", "equal"))
         check_number("quantization_weight", self.quantization_weight)
 

@@ -56,9 +56,7 @@ class LBHCOptions:
                 f"block_bits must be at most {MOST_BLOCK_BITS}, not {self.block_bits}: b bits have 2 ** b values"
             )
         check_number("hidden", self.hidden, at_least=1, whole=True)
-        check_number("dropout", self.dropout)
-        if self.dropout >= 1:
-            raise InputError(f"dropout must be below 1, not {self.dropout}")
+        check_number("dropout", self.dropout, below=1)
         if self.flips is not None:
             check_number("flips", self.flips, whole=True)
         check_number("permute_every", self.permute_every, whole=True)

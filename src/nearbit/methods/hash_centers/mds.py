@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from nearbit.centers import CenterState, Generator, mds_centers, random_signs
-from nearbit.errors import InputError
 from nearbit.losses import center_softmax, memory_pairs, quantization
-from nearbit.methods.method import MemoryTerm, Method, Schedule, Targets, Task, check_number
+from nearbit.methods.method import MemoryTerm, Method, Schedule, Targets, Task, check_number, check_scale
 
 ENCODER_MOMENTUM = 0.9
 
@@ -33,9 +32,7 @@ class MDSOptions:
     def __post_init__(self) -> None:
         check_number("quantization_weight", self.quantization_weight)
         if self.scale is not None:
-            check_number("scale", self.scale)
-            if self.scale == 0:
-                raise InputError("scale must be above 0: a scale of 0 makes all classes equally likely")
+            check_scale("scale", self.scale)
         check_number("pair_weight", self.pair_weight)
         check_number("pair_after", self.pair_after, whole=True)
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from nearbit.centers import CenterState, Generator, mds_centers, random_signs
 from nearbit.errors import InputError
+from nearbit.given import check_flag
 from nearbit.losses import center_softmax, quantization
 from nearbit.losses.mutual import batch_pair_likelihood, disagreement
 from nearbit.methods.method import Method, Schedule, Targets, Task, check_choice, check_number
@@ -49,8 +50,7 @@ class MLHOptions:
             raise InputError(f"experts must be at most {MOST_EXPERTS}, not {self.experts}")
         if self.experts and self.active > self.experts:
             raise InputError(f"active must be at most the {self.experts} experts, not {self.active}")
-        if not isinstance(self.trunk, bool):
-            raise InputError(f"trunk must be true or false, not {self.trunk!r}")
+        check_flag("trunk", self.trunk)
 
 
 def _centers(task: Task, options: MLHOptions, rng: Generator) -> CenterState:

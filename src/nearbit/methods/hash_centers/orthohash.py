@@ -7,9 +7,8 @@ from typing import Literal
 from torch import Tensor
 
 from nearbit.centers import CENTERS, CenterState, Generator, random_signs
-from nearbit.errors import InputError
 from nearbit.losses import margin_cosine
-from nearbit.methods.method import Method, Schedule, Targets, Task, check_choice, check_number
+from nearbit.methods.method import Method, Schedule, Targets, Task, check_choice, check_number, check_scale
 
 TargetKind = Literal["bernoulli", "maxhd", "csq"]
 GENERATORS = {"bernoulli": "orthohash", "maxhd": "maxhd", "csq": "csq"}
@@ -34,9 +33,7 @@ class OrthoHashOptions:
     def __post_init__(self) -> None:
         check_number("margin", self.margin)
         if self.scale is not None:
-            check_number("scale", self.scale)
-            if self.scale == 0:
-                raise InputError("scale must be above 0: a scale of 0 makes all classes equally likely")
+            check_scale("scale", self.scale)
         check_choice("targets", self.targets, tuple(GENERATORS))
 
 

@@ -66,9 +66,7 @@ class SHCMethodOptions:
         for name in ("classifier_epochs", "min_distance"):
             if getattr(self, name) is not None:
                 check_number(name, getattr(self, name), at_least=1, whole=True)
-        check_number("effort", self.effort)
-        if self.effort == 0:
-            raise InputError("effort must be above 0: it multiplies the number of sweeps of the search")
+        check_number("effort", self.effort, is_positive=True, why="it multiplies the number of sweeps of the search")
         if self.min_distance is not None and self.centers in ("distance", "semantics"):
             raise InputError(f"centers {self.centers!r} take no min_distance: leave it out")
 

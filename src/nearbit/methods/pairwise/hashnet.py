@@ -9,7 +9,6 @@ import numpy.typing as npt
 from torch import Tensor
 
 from nearbit.centers import Generator
-from nearbit.errors import InputError
 from nearbit.losses.pairwise import tanh_pairs
 from nearbit.methods.method import Method, Schedule, Targets, Task, check_choice, check_number
 from nearbit.methods.sampling import balanced_batches
@@ -36,9 +35,7 @@ class HashNetOptions:
 
     def __post_init__(self) -> None:
         check_number("continuation", self.continuation)
-        check_number("scale", self.scale)
-        if self.scale == 0:
-            raise InputError("scale must be above 0: with 0 every pair costs the same")
+        check_number("scale", self.scale, is_positive=True, why="with 0 every pair costs the same")
         check_choice("pairs", self.pairs, ("equal", "balanced"))
         check_choice("grades", self.grades, ("none", "jaccard"))
         check_number("images_a_class", self.images_a_class, at_least=1, whole=True)

@@ -7,7 +7,6 @@ import numpy.typing as npt
 from torch import Tensor
 
 from nearbit.centers import Generator
-from nearbit.errors import InputError
 from nearbit.losses.pairwise import graded_pairs, softsign_quantization
 from nearbit.methods.method import Method, Schedule, Targets, Task, check_number
 from nearbit.methods.sampling import balanced_batches
@@ -30,10 +29,9 @@ class IDHNOptions:
     images_a_class: int = 2
 
     def __post_init__(self) -> None:
-        for name in ("soft_weight", "quantization_weight", "scale"):
+        for name in ("soft_weight", "quantization_weight"):
             check_number(name, getattr(self, name))
-        if self.scale == 0:
-            raise InputError("scale must be above 0: with 0 every hard pair costs the same")
+        check_number("scale", self.scale, is_positive=True, why="with 0 every hard pair costs the same")
         check_number("images_a_class", self.images_a_class, at_least=1, whole=True)
 
 

@@ -9,7 +9,6 @@ import numpy.typing as npt
 from torch import Tensor
 
 from nearbit.centers import Generator
-from nearbit.errors import InputError
 from nearbit.losses.pairwise.pseudo_pairs import Distances, pseudo_similarity, view_contrast, weighted_similarity_loss
 from nearbit.methods.method import Method, Schedule, Targets, Task, TrainingImages, check_number
 from nearbit.methods.unlabelled.grouping import centered_unit_rows, clusters_of, distances_of
@@ -34,15 +33,12 @@ class CIMONOptions:
     temperature: float = 0.5
 
     def __post_init__(self) -> None:
-        for name in ("similar_share", "contrast_weight", "temperature"):
-            check_number(name, getattr(self, name))
+        check_number("similar_share", self.similar_share, is_positive=True, below=1)
+        check_number("contrast_weight", self.contrast_weight)
+        check_number("temperature", self.temperature, is_positive=True)
         if self.threshold is not None:
             check_number("threshold", self.threshold)
         check_number("clusters", self.clusters, at_least=1, whole=True)
-        if not 0 < self.similar_share < 1:
-            raise InputError(f"similar_share must be above 0 and below 1, not {self.similar_share}")
-        if self.temperature == 0:
-            raise InputError("temperature must be above 0, not 0")
 
 
 def _prepare(

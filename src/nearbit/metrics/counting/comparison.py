@@ -238,7 +238,7 @@ def compare(
         InputError: codes or labels of a wrong type or shape, set tail bits, codes and labels of different lengths,
             no query, or an empty database.
     """
-    check_n_bits(n_bits)
+    n_bits = check_n_bits(n_bits)
     if n_bits > MOST_BITS:
         raise InputError(f"metrics compare codes of at most {MOST_BITS} bits, not {n_bits}")
     queries = check_codes(query_codes, n_bits, name="query_codes")
@@ -246,7 +246,7 @@ def compare(
     _check_lengths("query", len(queries), np.shape(query_labels))
     _check_lengths("database", len(database), np.shape(database_labels))
     words, columns = (np.require(part, requirements=["C", "W"]) for part in (as_words(queries), as_words(database).T))
-    return Comparison(words, columns, relevance_of(query_labels, database_labels), int(n_bits))
+    return Comparison(words, columns, relevance_of(query_labels, database_labels), n_bits)
 
 
 def check_k(k: int) -> int:

@@ -22,6 +22,7 @@ from nearbit.encoding.preprocessing import AnyInput, input_from_dict
 from nearbit.encoding.session import Session
 from nearbit.errors import BundleError, InputError, MissingExtraError
 from nearbit.files.writing import json_digest, restore_folder, sha256_of, whole_folder, write_json
+from nearbit.given import path_of
 from nearbit.model.manifest import (
     EXPORTED,
     FORMAT_VERSIONS,
@@ -119,7 +120,7 @@ class OnnxModel:
         rows: Sequence[int] | npt.NDArray[np.int64] | None = None,
         *,
         device: str = "auto",
-        cache: Path | FeatureCache | None = None,
+        cache: str | Path | FeatureCache | None = None,
         total: int | None = None,
         progress: Progress = silent,
     ) -> Encoded:
@@ -131,16 +132,15 @@ class OnnxModel:
         chosen = np.arange(len(dataset)) if rows is None else np.asarray(rows, np.int64)
         keys = [dataset.keys[row] for row in chosen]
         request = EncodeRequest(dataset.source, chosen.tolist(), keys, [dataset.digests[row] for row in chosen])
-        return self._encode(
-            request, device, self.row_cache(cache, device) if isinstance(cache, Path) else cache, progress
-        )
+        kept = cache if cache is None or isinstance(cache, FeatureCache) else self.row_cache(cache, device)
+        return self._encode(request, device, kept, progress)
 
-    def row_cache(self, folder: Path, device: str = "auto") -> FeatureCache:
+    def row_cache(self, folder: str | Path, device: str = "auto") -> FeatureCache:
         """Open the cache of this network's outputs."""
         check_device(device)
         libraries = {name: version(name) for name in ("nearbit", "onnxruntime", "numpy", "pillow")}
         key = {"what": self.model_id, "network": self._digest, "device": "onnxruntime", "libraries": libraries}
-        return FeatureCache(folder / "outputs", json_digest(key))
+        return FeatureCache(path_of("cache", folder) / "outputs", json_digest(key))
 
     def _encode(self, request: EncodeRequest, device: str, cache: FeatureCache | None, progress: Progress) -> Encoded:
         check_device(device)

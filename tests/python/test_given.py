@@ -1,0 +1,224 @@
+"""Numbers of NumPy, paths as texts, and values of a wrong type: taken as meant, or refused in one line."""
+
+import json
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import nearbit as nb
+from nearbit.datasets.splits.long_tail import Imbalance
+from nearbit.encoding.feature_cache import FeatureStore
+from nearbit.errors import InputError
+from nearbit.estimators import ITQ, Ridge
+from nearbit.given import check_choice, check_number, path_of
+from nearbit.methods import BASELINES, METHODS
+from nearbit.methods.method import options_text
+from nearbit.robustness import AttackOptions
+from nearbit.training import TrainOptions, plan
+from tiny_data import tiny_dataset, tiny_split
+
+FEW = {"image_size": 8, "epochs": 1, "batch_size": 8, "device": "cpu"}
+ALL = {**METHODS, **BASELINES}
+
+
+def test_a_number_of_numpy_is_one_of_python():
+    found = check_number("a", np.int64(3), whole=True), check_number("a", np.float32(0.5)), check_number("a", 2)
+    assert found == (3, 0.5, 2)
+    assert [type(one) for one in found] == [int, float, int]
+
+
+@pytest.mark.parametrize(
+    ("value", "limits", "message"),
+    [
+        ("3", {}, "a must be a number of at least 0, not '3'"),
+        (True, {}, "a must be a number of at least 0, not True"),
+        (np.bool_(True), {}, "a must be a number of at least 0, not "),
+        (float("nan"), {}, "a must be a number of at least 0, not nan"),
+        (np.float64("inf"), {}, "a must be a number of at least 0, not "),
+        (1.0, {"whole": True}, r"a must be a whole number of at least 0, not 1\.0"),
+        (1, {"at_least": 2, "whole": True}, "a must be a whole number of at least 2, not 1"),
+        (0, {"is_positive": True}, "a must be a number above 0, not 0$"),
+        (0, {"is_positive": True, "why": "it divides"}, "a must be a number above 0, not 0: it divides"),
+        (1, {"below": 1}, "a must be a number of at least 0 and below 1, not 1"),
+        (1, {"below": 1, "is_positive": True}, "a must be a number above 0 and below 1, not 1"),
+        (np.arange(2), {}, "a must be a number of at least 0, not array"),
+    ],
+)
+def test_a_number_that_is_none_is_refused(value, limits, message):
+    with pytest.raises(InputError, match=message):
+        check_number("a", value, **limits)
+
+
+def test_a_path_is_a_text_or_a_path():
+    assert path_of("a", "b/c") == path_of("a", Path("b/c")) == Path("b/c")
+    for value in (b"b", 3, None):
+        with pytest.raises(InputError, match="a must be a path, not "):
+            path_of("a", value)
+
+
+def test_a_choice_is_one_of_the_texts():
+    check_choice("a", "b", ("b", "c"))
+    for value in ("d", None, 3, np.arange(2)):
+        with pytest.raises(InputError, match="a must be one of b, c, not "):
+            check_choice("a", value, ("b", "c"))
+
+
+def of_numpy(value):
+    return {int: np.int64, float: np.float64}.get(type(value), lambda same: same)(value)
+
+
+def test_options_of_numpy_are_those_of_python():
+    given = {"epochs": 3, "batch_size": 8, "dropout": 0.25, "learning_rate": 0.5, "seed": 7, "adversarial": 8.0}
+    plain, numpy = TrainOptions(**given), TrainOptions(**{name: of_numpy(value) for name, value in given.items()})
+    assert numpy == plain
+    assert json.dumps(numpy.to_dict()) == json.dumps(plain.to_dict())
+    assert type(numpy.epochs) is int
+    assert type(TrainOptions(learning_rate=np.float32(0.5)).learning_rate) is float
+    assert type(AttackOptions(steps=np.int64(3)).steps) is int
+    assert TrainOptions(device=torch.device("cpu")).device == "cpu"
+
+
+@pytest.mark.parametrize("one", fields(TrainOptions), ids=lambda one: one.name)
+def test_an_option_of_a_wrong_type_is_refused_when_it_is_given(one):
+    with pytest.raises(InputError, match=rf"^(the )?{one.name} must be "):
+        TrainOptions(**{one.name: object()})
+    if one.type not in ("str", str) and one.name not in ("backbone", "weights"):
+        with pytest.raises(InputError, match=rf"^(the )?{one.name} must be "):
+            TrainOptions(**{one.name: "7"})
+
+
+@pytest.mark.parametrize(
+    ("method", "name"),
+    [(name, one.name) for name, method in ALL.items() for one in fields(method.options) if one.init],
+)
+def test_an_option_of_a_method_of_a_wrong_type_is_refused(method, name):
+    with pytest.raises(InputError, match=f"{name} must be "):
+        ALL[method].with_options({name: "no such value"})
+
+
+@pytest.mark.parametrize("method", ALL)
+def test_options_of_a_method_of_numpy_name_the_same_run(method):
+    options = ALL[method].options
+    given = {one.name: of_numpy(getattr(options, one.name)) for one in fields(options) if one.init}
+    made = ALL[method].with_options(given)
+    assert (made, options_text(made)) == (options, options_text(options))
+
+
+def test_numbers_of_numpy_train_and_are_saved(tmp_path):
+    dataset = tiny_dataset()
+    split = nb.make_split(dataset, seed=np.int64(0), sizes=nb.SplitSizes(train=np.int64(6), database="rest"))
+    assert split.hash == nb.make_split(dataset, seed=0, sizes=nb.SplitSizes(train=6, database="rest")).hash
+    options = TrainOptions(**FEW, seed=np.int64(0))
+    model = nb.train(dataset, split, method="csq", n_bits=np.int64(8), options=options)
+    assert type(model.n_bits) is int
+    model.save(tmp_path / "a.model")
+    model.shortened(np.int64(4)).save(tmp_path / "b.model")
+    assert nb.load_model(tmp_path / "b.model").n_bits == 4
+    with nb.create_index(tmp_path / "a.index", n_bits=np.int64(8)) as index:
+        assert type(index.n_bits) is int
+
+
+def test_a_run_is_named_alike_by_numbers_of_either_kind():
+    dataset = tiny_dataset()
+    keys = {
+        plan(dataset, tiny_split(dataset), method="crh", n_bits=n_bits, method_options={"margin": margin}).key()
+        for n_bits, margin in ((16, 0.25), (np.int64(16), np.float64(0.25)))
+    }
+    assert len(keys) == 1
+
+
+def test_an_imbalance_and_a_share_of_numpy_make_the_same_split():
+    dataset = tiny_dataset()
+    assert type(Imbalance(factor=np.float32(2)).factor) is float
+    plain, numpy = (nb.make_split(dataset, imbalance=factor) for factor in (2.0, np.float64(2)))
+    assert numpy.recipe == plain.recipe
+    json.dumps(numpy.recipe)
+    shares = {nb.make_split(dataset, protocol="seen@seen", unseen=share).hash for share in (0.25, np.float32(0.25))}
+    assert len(shares) == 1
+
+
+@pytest.mark.parametrize("kind", [ITQ, Ridge])
+def test_an_estimator_with_numbers_of_numpy_is_saved(kind, tmp_path):
+    features = np.random.default_rng(0).normal(size=(40, 12))
+    fitted = kind(n_bits=np.int64(8), iterations=np.int64(3), seed=np.int64(0)).fit(features, np.arange(40) % 4)
+    fitted.save(tmp_path / "a")
+    assert (kind.load(tmp_path / "a").encode(features) == fitted.encode(features)).all()
+
+
+@pytest.mark.parametrize("seed", [1.5, "0", -1, True])
+def test_there_is_one_rule_for_seeds(seed):
+    dataset = tiny_dataset()
+    for call in (
+        lambda: nb.make_split(dataset, seed=seed),
+        lambda: TrainOptions(seed=seed),
+        lambda: AttackOptions(seed=seed),
+        lambda: nb.make_centers("csq", n_classes=3, n_bits=8, seed=seed),
+        lambda: ITQ(n_bits=2, seed=seed).fit(np.eye(4)),
+    ):
+        with pytest.raises(InputError, match="seed must be a whole number of at least 0, not "):
+            call()
+
+
+@pytest.mark.parametrize("place", [str, Path, FeatureStore])
+def test_a_cache_is_a_text_a_path_or_a_store(tmp_path, place):
+    dataset = tiny_dataset()
+    options = TrainOptions(backbone="thumbnail", image_size=8, device="cpu")
+    cache = place(tmp_path / "cache")
+    model = nb.train(dataset, tiny_split(dataset), method="itq", n_bits=4, options=options, cache=cache)
+    files = sorted((tmp_path / "cache").rglob("*"))
+    assert files
+    found = nb.evaluate(model, dataset, cache=cache)
+    assert (model.encode_dataset(dataset, cache=cache).outputs == model.encode_dataset(dataset).outputs).all()
+    assert found.report.figures == nb.evaluate(model, dataset).report.figures
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda model, dataset: nb.train(dataset, tiny_split(dataset), cache=3),
+        lambda model, dataset: nb.train(dataset, tiny_split(dataset), checkpoint=3, options=TrainOptions(**FEW)),
+        lambda model, dataset: nb.evaluate(model, dataset, tiny_split(dataset), cache=3),
+        lambda model, dataset: model.encode_dataset(dataset, cache=3),
+        lambda model, dataset: nb.compare_methods(dataset, out="unused", cache=3),
+    ],
+)
+def test_a_path_that_is_none_is_refused(call):
+    dataset = tiny_dataset()
+    model = nb.train(
+        dataset, tiny_split(dataset), method="itq", n_bits=4, options=TrainOptions(backbone="thumbnail", device="cpu")
+    )
+    with pytest.raises(InputError, match=r"(cache|checkpoint) must be a path, not int"):
+        call(model, dataset)
+
+
+def test_a_checkpoint_and_weights_may_be_texts(tmp_path):
+    dataset = tiny_dataset()
+    model = nb.train(
+        dataset, tiny_split(dataset), method="csq", n_bits=8, options=TrainOptions(**FEW),
+        checkpoint=str(tmp_path / "checkpoint"),
+    )  # fmt: skip
+    assert (tmp_path / "checkpoint" / "linear.checkpoint").is_file()
+    assert model.n_bits == 8
+    options = TrainOptions(backbone="resnet18", weights="gone.safetensors")
+    assert options == TrainOptions(backbone="resnet18", weights=Path("gone.safetensors"))
+    assert options.to_dict()["weights"] == "gone.safetensors"
+
+
+def test_a_comparison_takes_numbers_of_numpy_and_a_cache_as_text(tmp_path):
+    options = TrainOptions(backbone="thumbnail", image_size=8, device="cpu")
+    compared = nb.compare_methods(
+        tiny_dataset(), ["itq", "pca"], bits=np.array([4, 8]), seeds=np.int64(1), out=str(tmp_path / "out"),
+        cache=str(tmp_path / "cache"), options=options,
+    )  # fmt: skip
+    assert {(row["bits"], row["status"]) for row in compared.rows()} == {(4, "done"), (8, "done")}
+    for given, message in (
+        ({"bits": 16}, r"bits must be a list: give \[16\]"),
+        ({"methods": "crh"}, r"methods must be a list: give \['crh'\]"),
+        ({"seeds": 1.5}, r"seeds must be a list: give \[1\.5\]"),
+        ({"bits": ["16"]}, "bits must be a whole number of at least 1, not '16'"),
+    ):
+        with pytest.raises(InputError, match=message):
+            nb.compare_methods(tiny_dataset(), **given, out=tmp_path / "out", options=options)
