@@ -1,12 +1,15 @@
 """What is told of a training: going on from a checkpoint, the figures of each epoch, TensorBoard's file of them."""
 
 import sys
+from collections import Counter
+from dataclasses import replace
 
 import pytest
 
 from nearbit.errors import MissingExtraError
-from nearbit.training import Callbacks, trainer
+from nearbit.training import Callbacks, plan, trainer
 from nearbit.training.tensorboard import scalars_in
+from tiny_data import few_split, tiny_dataset, tiny_split
 
 
 class Told:
@@ -86,11 +89,31 @@ def test_tensorboard_reads_the_history_back(run, tmp_path):
         ]
 
 
-def test_the_second_term_of_a_loss_is_shown(tmp_path):
+def test_all_terms_of_a_loss_and_the_mean_average_precision_of_queries_are_shown(run, tmp_path):
     pytest.importorskip("tensorboard")
+    more = {"published_selection": True, "candidate_weight": 0.1, "adversarial": 2.0, "adversarial_steps": 1}
     with scalars_in(tmp_path) as scalars:
-        scalars.epoch("linear", {"epoch": 3, "loss": 2.0, "memory_loss": 0.5})
-    assert scalars_of(tmp_path / "linear") == {"loss": [(3, 2.0)], "memory_loss": [(3, 0.5)]}
+        model = run("mds", callbacks=Callbacks(epoch=scalars.epoch), epochs=2, **more)
+    found, history = scalars_of(tmp_path / "linear"), model.record["history"]
+    assert {"query_map", "index_loss", "adversarial_loss"} < set(found)
+    assert {(figure, step) for figure, values in found.items() for step, _ in values} == {
+        (figure, epoch["epoch"]) for epoch in history for figure in epoch if figure != "epoch"
+    }
+
+
+@pytest.mark.parametrize("rehearsed", [True, False])
+def test_the_networks_of_a_rehearsal_are_told_under_names_of_their_own(frozen, feature_cache, rehearsed):
+    dataset, told, stages = tiny_dataset(), Told(), []
+    split = few_split(dataset) if rehearsed else tiny_split(dataset)
+    options = replace(frozen, epochs=2, seed=78)  # no other test has its classifiers in the cache
+    run = plan(dataset, split, n_bits=8, options=options, cache=feature_cache)
+    assert run.is_rehearsed == rehearsed
+    run.train(None, lambda stage, done, total: stages.append(stage), told.callbacks)
+    times = Counter((name, figures["epoch"]) for name, figures in told.epochs)
+    assert set(times.values()) == {1}
+    assert any(name.startswith("rehearsal-") for name, _ in times) == rehearsed
+    assert any(stage.startswith("Training ech") and stage.endswith(", rehearsal") for stage in stages) == rehearsed
+    assert ("rehearsal-hidden" if rehearsed else "hidden", 2) in times
 
 
 def test_epochs_that_are_trained_again_are_shown_once(tmp_path):

@@ -19,9 +19,10 @@ class Callbacks:
         resumed: with (stage, epochs done, epochs in all) where training goes on from a checkpoint, and has not ended.
         estimated: with (stage, seconds, epochs left, steps of an epoch), once, after the first steps of a training that
             takes some seconds: it will take about so long, validation left out, and less where it ends early.
-        epoch: with (name, figures) after each epoch: the name is "linear", "hidden", "classifier" or "tuning"
-            ("final-hidden" and so on in the final training), and the figures are what `record["history"]` holds of the
-            epoch.
+        epoch: with (name, figures) after each epoch. The name is that of the head of a hash network ("linear",
+            "hidden", "experts", "memory"), or of what is trained before it: "classifier", "classifier 1", … (those of
+            ECH), or "tuning" (the backbone). In the rehearsal of `auto` it begins with "rehearsal-", in the final
+            training with "final-". The figures are what the history in a record holds of the epoch.
     """
 
     resumed: Callable[[str, int, int], None] = _nothing
@@ -30,3 +31,18 @@ class Callbacks:
 
 
 NO_CALLBACKS = Callbacks()
+
+
+def told_apart(callbacks: Callbacks, prefix: str, what: str) -> Callbacks:
+    """Return callbacks that are told of a training that is like another one under names of its own.
+
+    Args:
+        callbacks: what is told.
+        prefix: stands before the names of its networks, with a dash.
+        what: stands behind the names of its stages.
+    """
+    return Callbacks(
+        resumed=lambda stage, *told: callbacks.resumed(f"{stage}, {what}", *told),
+        estimated=lambda stage, *told: callbacks.estimated(f"{stage}, {what}", *told),
+        epoch=lambda name, figures: callbacks.epoch(f"{prefix}-{name}", figures),
+    )

@@ -39,7 +39,7 @@ class Stage:
     """Under which names a training is reported, told and kept.
 
     Attributes:
-        name: what is trained: "linear", "hidden" or "classifier".
+        name: what is trained, as `Callbacks.epoch` is told of it.
         title: the name under which progress is reported.
         key: names this run in its checkpoint.
         checkpoint: the file of the checkpoint, or None.

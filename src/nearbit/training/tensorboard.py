@@ -8,18 +8,6 @@ from typing import Any
 from nearbit.errors import MissingExtraError
 from nearbit.training.callbacks import EpochFigures
 
-SCALARS = (
-    "loss",
-    "memory_loss",
-    "learning_rate",
-    "validation_map",
-    "centers_changed",
-    "center_distance_min",
-    "center_distance_mean",
-    "center_correlation",
-    "seconds",
-)
-
 
 class Scalars:
     """Writes the figures of each epoch under a folder; `scalars_in` opens and closes it."""
@@ -33,14 +21,14 @@ class Scalars:
         self._writers: dict[str, Any] = {}
 
     def epoch(self, name: str, figures: EpochFigures) -> None:
-        """Write the figures of an epoch of the network `name`; later epochs that an earlier run wrote are voided."""
+        """Write every figure of an epoch of the network `name`; later epochs that an earlier run wrote are voided."""
         step = int(figures["epoch"])
         if name not in self._writers:
             self._writers[name] = self._make(str(self._folder / name), purge_step=step)
         writer = self._writers[name]
-        for figure in SCALARS:
-            if figures.get(figure) is not None:
-                writer.add_scalar(figure, figures[figure], step)
+        for figure, value in figures.items():
+            if figure != "epoch" and isinstance(value, int | float):
+                writer.add_scalar(figure, value, step)
         writer.flush()
 
     def close(self) -> None:

@@ -16,7 +16,7 @@ from nearbit.methods import Baseline, find_method
 from nearbit.metrics.kept import FEW_IMAGES, images_per_class
 from nearbit.model.bundle import Model
 from nearbit.progress import Progress
-from nearbit.training.callbacks import NO_CALLBACKS, Callbacks
+from nearbit.training.callbacks import NO_CALLBACKS, Callbacks, told_apart
 from nearbit.training.checkpoint import folder_in
 from nearbit.training.context import RunContext
 from nearbit.training.criterion import is_trained_on, searched_by_validation, shares_labels
@@ -118,8 +118,14 @@ class AutoRun:
         began = time.monotonic()
         models: dict[str, Model] = {}
         scores: dict[str, float | None] = {}
+        tried = (progress, callbacks)
+        if self.is_rehearsed:
+            tried = (
+                lambda stage, done, total: progress(f"{stage}, rehearsal", done, total),
+                told_apart(callbacks, "rehearsal", "rehearsal"),
+            )
         for name, run in self.runs.items():
-            model = self._trained(run, folder_in(checkpoint, name), progress, callbacks)
+            model = self._trained(run, folder_in(checkpoint, name), *tried)
             if model is not None:
                 models[name], scores[name] = model, model.record["validation_map"]
         best, model = self._best(models, scores, checkpoint, progress, callbacks)

@@ -14,7 +14,7 @@ from nearbit.metrics.kept import images_per_class
 from nearbit.model.bundle import Model
 from nearbit.model.manifest import tuning_figures
 from nearbit.progress import Progress
-from nearbit.training.callbacks import NO_CALLBACKS, Callbacks
+from nearbit.training.callbacks import NO_CALLBACKS, Callbacks, told_apart
 from nearbit.training.checkpoint import folder_in
 from nearbit.training.context import RunContext
 from nearbit.training.runs.auto import AutoRun
@@ -58,7 +58,7 @@ class FinalRun:
         model = self.chooser.again(context, chosen).train(
             folder_in(checkpoint, "final"),
             lambda stage, done, total: progress(f"{stage}, all images", done, total),
-            _of_final(callbacks),
+            told_apart(callbacks, "final", "all images"),
         )
         told: dict[str, Any] = {name: chosen.record[name] for name in ("auto", "recipe") if name in chosen.record}
         record = {"run_key": self.key(), "options": self.context.recorded_options(), **told}
@@ -111,12 +111,3 @@ def _whole(dataset: Dataset, split: Split, needs_labels: bool) -> tuple[Split, i
         split, train=kept, validation=none, query=none, database=none, recipe=split.recipe | {"final": True}
     )
     return whole, len(rows) - len(kept)
-
-
-def _of_final(callbacks: Callbacks) -> Callbacks:
-    """Return callbacks that are told of the final training under names of its own."""
-    return Callbacks(
-        resumed=lambda stage, done, total: callbacks.resumed(f"{stage}, all images", done, total),
-        estimated=lambda stage, *told: callbacks.estimated(f"{stage}, all images", *told),
-        epoch=lambda name, figures: callbacks.epoch(f"final-{name}", figures),
-    )
