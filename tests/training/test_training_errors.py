@@ -82,17 +82,46 @@ def test_training_images_need_labels():
 def test_selection_needs_validation_images_and_last_does_not():
     dataset = tiny_dataset()
     split = tiny_split(dataset, validation=None)
-    with pytest.raises(InputError, match=r"chosen on validation images and the split has none.*--select last"):
+    with pytest.raises(
+        InputError,
+        match=r"best epoch is chosen on validation images with labels, and .* none.*--select last",
+    ):
         plan(dataset, split, n_bits=12, options=TINY)
     model = train(dataset, split, n_bits=12, options=replace(TINY, select="last"))
     assert model.record["validation_map"] is None
     assert model.record["selected_epoch"] == 2
 
 
+def unlabelled_validation():
+    """Return a data set, and a split of it that somebody made, whose validation images have no labels."""
+    labels = tiny_labels()
+    labels[-3:] = False
+    dataset = dataset_of(tiny_pixels(tiny_labels()), labels, ("a", "b", "c"))
+    return dataset, split_of(dataset, range(27), (27, 28, 29))
+
+
+def test_validation_images_without_labels_choose_nothing(frozen):
+    dataset, split = unlabelled_validation()
+    for options, message in (
+        (TINY, "the best epoch is chosen on validation images with labels"),
+        (replace(TINY, patience=2), "the best epoch is chosen on validation images with labels"),
+        (replace(frozen, select="last"), "the head 'auto' is chosen on validation images with labels"),
+        (replace(TINY, regime="two-step"), "the epoch of the backbone is chosen on validation images with labels"),
+    ):
+        with pytest.raises(InputError, match=f"{message}, and the split has none: make a split with such, or "):
+            plan(dataset, split, n_bits=12, options=options, method="crh")
+    with pytest.raises(InputError, match="patience ends training by what validation says"):
+        plan(dataset, split, n_bits=12, options=replace(TINY, patience=2), method="cimon")
+    assert plan(dataset, split, n_bits=12, options=replace(TINY, select="last"), method="crh").patience == 0
+
+
 def test_head_auto_on_frozen_features_needs_validation_images(frozen):
     dataset = tiny_dataset()
     options = replace(frozen, select="last")
-    with pytest.raises(InputError, match="head 'auto' is chosen on validation images and the split has none"):
+    with pytest.raises(
+        InputError,
+        match=r"head 'auto' is chosen on validation images with labels, and .*choose linear",
+    ):
         plan(dataset, tiny_split(dataset, validation=None), n_bits=12, options=options, method="crh")
 
 

@@ -82,6 +82,25 @@ class Criterion:
         return float(cosine_average_precision(own, labels, features["train"], database).mean())
 
 
+def check_chosen(criterion: Criterion | None, what: str, otherwise: str) -> None:
+    """Raise `InputError` where something is to be chosen and no validation image has a label to choose it by.
+
+    Args:
+        criterion: of the run; None without labelled validation images.
+        what: is chosen, such as "the best epoch".
+        otherwise: what a person can do in the place of another split.
+    """
+    if criterion is None:
+        raise InputError(
+            f"{what} is chosen on validation images with labels, and the split has none: make a split with such, or "
+            f"{otherwise}"
+        )
+
+
+TRAIN_ON = "train to the end (select 'last', --select last)"
+"""What there is to do where no epoch can be chosen."""
+
+
 def searched_by_validation(split: Split, labels: npt.NDArray[np.bool_], wanted: str) -> Searched:
     """Return what validation images search.
 

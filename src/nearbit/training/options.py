@@ -359,13 +359,11 @@ def hurried(method: Method, options: TrainOptions, regime: Regime) -> str | None
     )
 
 
-def head_candidates(
-    method: Method, options: TrainOptions, regime: Regime, *, has_validation: bool
-) -> tuple[HeadKind, ...]:
+def head_candidates(method: Method, options: TrainOptions, regime: Regime) -> tuple[HeadKind, ...]:
     """Return the kinds of head to train: one, or for "auto" on frozen features both, to be chosen on validation.
 
     Raises:
-        InputError: the choice needs validation images, and the split has none; or the method has a head of its own.
+        InputError: a head is asked for, and the method has one of its own.
     """
     if method.head is not None:
         if options.head not in ("auto", method.head):
@@ -373,13 +371,7 @@ def head_candidates(
         return (method.head,)
     if options.head != "auto":
         return (options.head,)
-    if regime != "frozen":
-        return ("linear",)
-    if not has_validation:
-        raise InputError(
-            "the head 'auto' is chosen on validation images and the split has none: choose linear or hidden"
-        )
-    return HEADS
+    return HEADS if regime == "frozen" else ("linear",)
 
 
 def mirrors(options: TrainOptions, *, dataset_mirror: bool) -> bool:

@@ -32,7 +32,7 @@ from nearbit.progress import Progress, silent
 from nearbit.training.callbacks import NO_CALLBACKS, Callbacks
 from nearbit.training.checkpoint import TrainState
 from nearbit.training.context import RunContext
-from nearbit.training.criterion import Criterion, validation_condition
+from nearbit.training.criterion import TRAIN_ON, Criterion, check_chosen, validation_condition
 from nearbit.training.distributed.centers import broadcast_centers
 from nearbit.training.inputs.batches import TrainingInputs
 from nearbit.training.learner import Learner, Stage
@@ -104,22 +104,21 @@ class TrainingRun:
                 check_sizes(task.n_classes, task.n_bits, distinct=method.distinct)
             if method.check is not None:
                 method.check(task, method_options)
-        self.kinds = head_candidates(method, options, context.regime, has_validation=len(split.validation) > 0)
+        self.kinds = head_candidates(method, options, context.regime)
+        if len(self.kinds) > 1:
+            check_chosen(self._criterion, "the head 'auto'", "choose linear or hidden (--head)")
         self.schedules: dict[HeadKind, Schedule] = {
             kind: resolve_schedule(
                 method, options, context.regime, kind, len(split.train), multi_label=task.multi_label
             )
             for kind in {*HEADS, *self.kinds}
         }
-        if method.needs_labels and options.select == "validation" and not len(split.validation):
-            raise InputError(
-                "the best epoch is chosen on validation images and the split has none: make a split with "
-                "validation images, or train to the end (select 'last', --select last)"
-            )
+        chooses = method.needs_labels and options.select == "validation"
+        if chooses:
+            check_chosen(self._criterion, "the best epoch", TRAIN_ON)
         self.published = (
             PublishedSelection(context.dataset, split, task.n_bits) if options.published_selection else None
         )
-        chooses = method.needs_labels and options.select == "validation"
         self.patience = resolve_patience(options, context.regime, chooses=chooses)
         self._given_first_epochs = first_epochs
         smallest = min(self.schedules[kind].batch_size for kind in self.kinds)

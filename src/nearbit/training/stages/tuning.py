@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
-from nearbit.errors import DataError, InputError
+from nearbit.errors import DataError
 from nearbit.files.tensors import tensors_read
 from nearbit.files.writing import read_checked, write_checked
 from nearbit.methods import CLASSIFIER, Schedule
@@ -20,7 +20,7 @@ from nearbit.progress import Progress
 from nearbit.training.callbacks import Callbacks
 from nearbit.training.checkpoint import copy_weights
 from nearbit.training.context import RunContext
-from nearbit.training.criterion import accuracy
+from nearbit.training.criterion import TRAIN_ON, accuracy, check_chosen
 from nearbit.training.learner import Stage
 from nearbit.training.options import OF_SCHEDULES, mirrors, resolve_patience, resolve_schedule, without
 from nearbit.training.stages.first_stage import classifier_trainer
@@ -75,11 +75,8 @@ class Tuning:
         )
         self.criterion = context.criterion(1, by="cosine")
         chooses = options.select == "validation"
-        if chooses and self.criterion is None:
-            raise InputError(
-                "the epoch of the backbone is chosen on validation images with labels and the split has none: make a "
-                "split with such, or train to the end (select 'last', --select last)"
-            )
+        if chooses:
+            check_chosen(self.criterion, "the epoch of the backbone", TRAIN_ON)
         self.patience = resolve_patience(options, context.regime, chooses=chooses)
 
     def key(self) -> str:
