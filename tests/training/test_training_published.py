@@ -7,6 +7,7 @@ import torch
 from same_models import history_of
 
 from model_makers import random_model
+from nearbit.datasets import make_split
 from nearbit.errors import BundleError, InputError
 from nearbit.evaluation import evaluate
 from nearbit.methods.presets import preset_named
@@ -69,6 +70,17 @@ def test_a_split_without_queries_has_nothing_to_measure():
     none = replace(split, query=split.query[:0], database=split.database[:0])
     with pytest.raises(InputError, match=r"has no query and no database images .*--no-published-selection"):
         plan(dataset, none, method="csq", n_bits=12, options=options)
+
+
+@pytest.mark.parametrize("protocol", ["unseen@unseen", "unseen@all"])
+def test_queries_of_unseen_classes_are_refused_for_what_they_are(protocol):
+    dataset = tiny_dataset(n_classes=4)
+    split = make_split(dataset, protocol=protocol)
+    options = TrainOptions(image_size=8, published_selection=True)
+    parts = "query and database" if protocol == "unseen@unseen" else "query"
+    message = f"all {parts} images of this split are of unseen classes, which training does not know: leave it out"
+    with pytest.raises(InputError, match=message):
+        plan(dataset, split, method="csq", n_bits=12, options=options)
 
 
 def test_a_recipe_is_one_for_the_classifier_too_and_its_card_says_all_of_it(run):

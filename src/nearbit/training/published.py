@@ -32,10 +32,15 @@ class PublishedSelection:
         self.n_bits = n_bits
         missing = [part for part, labels in self.labels.items() if not labels.any()]
         if missing:
+            are_unseen = "unseen" in split.recipe and all(len(self.labels[part]) for part in missing)
+            why = (
+                f"all {' and '.join(missing)} images of this split are of unseen classes, which training does not know:"
+                if are_unseen
+                else f"the split has no {' and no '.join(missing)} images with labels: make a split with such, or"
+            )
             raise InputError(
-                f"published_selection measures queries in a database at each look at validation, and the split has no "
-                f"{' and no '.join(missing)} images with labels: make a split with such, or leave it out "
-                "(--no-published-selection)"
+                f"published_selection measures queries in a database at each look at validation, and {why} leave it "
+                "out (--no-published-selection)"
             )
 
     def figures(self, outputs: Callable[[str, Positions], FloatRows], *, writes: bool = True) -> dict[str, float]:
