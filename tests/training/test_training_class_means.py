@@ -68,7 +68,7 @@ def test_the_first_step_that_is_not_finite_is_named_however_seldom_one_looks(run
     run(method, epochs=1, batch_size=4)
     assert len(steps) > 2
     method, _ = failing_at(len(steps) + 2, float("inf"))
-    with pytest.raises(TrainingError, match=r"the loss became inf in epoch 2, step 2: .*nothing was saved"):
+    with pytest.raises(TrainingError, match=r"the loss became inf in epoch 2, step 2: .*no model was saved"):
         run(method, checkpoint=tmp_path, epochs=4, batch_size=4)
     assert list(tmp_path.iterdir()) == []
 

@@ -253,7 +253,7 @@ def test_a_head_that_is_not_finite_is_never_a_model(run):
         torch.nn.init.constant_(fitted.head.layers[0].bias, float("nan"))
         return fitted
 
-    with pytest.raises(TrainingError, match="the head that random made is not finite; nothing was saved"):
+    with pytest.raises(TrainingError, match="the head that random made is not finite; no model was saved"):
         run(replace(BASELINES["random"], fit=broken), "frozen", **BASELINE)
 
 

@@ -158,7 +158,7 @@ class Stepper:
             if not math.isfinite(value):
                 raise TrainingError(
                     f"{what} became {value} {at}: expected a finite number; lower the learning rate (now {rate})"
-                    f"{self._advice()}; nothing was saved"
+                    f"{self._advice()}; no model was saved"
                 )
 
     def _move(self) -> Tensor:

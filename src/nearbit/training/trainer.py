@@ -396,5 +396,5 @@ class Trainer:
         after = "" if epoch is None else f" in epoch {epoch}"
         return TrainingError(
             f"{what} became not finite{after}: lower the learning rate (now {self.learner.schedule.learning_rate:g}); "
-            "nothing was saved"
+            "no model was saved"
         )

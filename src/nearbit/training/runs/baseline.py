@@ -103,7 +103,7 @@ class BaselineRun:
         head, words = self.baseline.fit(images, self.n_bits, self.method_options, rng)
         head.to(self.context.device)
         if not all(bool(value.isfinite().all()) for value in head.state_dict().values()):
-            raise TrainingError(f"the head that {self.baseline.name} made is not finite; nothing was saved")
+            raise TrainingError(f"the head that {self.baseline.name} made is not finite; no model was saved")
         signs = signs_of(apply_head(head, features, self.n_bits))
         tie_break = random_signs((self.n_bits,), rng)
         centers = majority_words(signs, self.context.labels["train"], tie_break) if words is None else words
