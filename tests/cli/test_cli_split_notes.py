@@ -1,11 +1,13 @@
 """What a person should know of a split is said by the commands that make one, and kept."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
+from nearbit.cli.split_options import say_few_images
 from nearbit.datasets import load_split
-from tiny_data import TINY, write_folder
+from tiny_data import TINY, tiny_dataset, tiny_split, write_folder
 
 NOTE = "3 of 3 validation images were given to train, too: train is the other 12"
 TRAINED = [*TINY[:4], *TINY[6:]]
@@ -65,3 +67,26 @@ def test_lengths_and_comparisons_say_them_too(lists, nearbit, tmp_path):
     del about["split"]["notes"]  # as an older version wrote it
     (tmp_path / "out" / "comparison.json").write_text(json.dumps(about))
     assert nearbit(*asked)[0] == 0
+
+
+class RowsAlone:
+    """Labels of which some rows may be asked for, and never all at once."""
+
+    def __init__(self, labels):
+        self._labels, self.asked = labels, []
+
+    def __getitem__(self, rows):
+        self.asked.append(len(rows))
+        return self._labels[rows]
+
+
+def test_an_image_with_two_labels_of_a_query_is_found_once(capsys):
+    dataset = tiny_dataset(multi_label=True, n_classes=2)
+    split = tiny_split(dataset)
+    labels = RowsAlone(dataset.labels)
+    say_few_images(SimpleNamespace(labels=labels, n_classes=2), split)
+    assert labels.asked == [len(split.query), len(split.database)]
+    shared = (dataset.labels[split.query][:, None] & dataset.labels[split.database]).any(axis=2).sum(axis=1)
+    middle = sorted(shared.tolist())[len(shared) // 2]
+    assert middle <= len(split.database)
+    assert f"the database has {middle} images that a query should find (the median)" in capsys.readouterr().err

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 import oracles
 from nearbit import metrics
 from nearbit.codes import n_bytes, pack
+from nearbit.metrics.counting import relevance
 
 LENGTHS = (1, 7, 8, 12, 16, 64, 65, 130)
 
@@ -126,6 +127,19 @@ def test_items_without_a_label_are_relevant_to_nothing():
     codes = pack([[1, 1], [1, -1]])
     none = np.zeros((2, 3), bool)
     assert metrics.tie_aware_average_precision(codes, none, codes, none, 2).tolist() == [0.0, 0.0]
+
+
+@pytest.mark.parametrize("n_classes", [1, 5, 130])
+def test_an_item_that_shares_several_labels_is_relevant_once(n_classes, monkeypatch):
+    monkeypatch.setattr(relevance, "BLOCK", 40)
+    rng = np.random.default_rng(n_classes)
+    query, database = (rng.random((n, n_classes)) < 3 / n_classes for n in (17, 60))
+    query[0] = database[0] = False
+    expected = [
+        sum(any(a and b for a, b in zip(one, other, strict=True)) for other in database.tolist())
+        for one in query.tolist()
+    ]
+    assert relevance.relevant_counts(query, database).tolist() == expected
 
 
 def test_more_than_one_word_of_classes():

@@ -113,10 +113,11 @@ def say_split_notes(split: "Split") -> None:
 
 def say_few_images(dataset: "Dataset", split: "Split") -> None:
     """Say on standard error what a person should know of a split whose queries have few images to find."""
-    labels = dataset.labels.astype(int)
     if not (len(split.query) and len(split.database) and dataset.n_classes):
         return
-    relevant = sorted((labels[split.query] @ labels[split.database].sum(axis=0)).tolist())
+    from nearbit.metrics.counting.relevance import relevant_counts
+
+    relevant = sorted(relevant_counts(dataset.labels[split.query], dataset.labels[split.database]).tolist())
     middle = relevant[len(relevant) // 2]
     if middle < FEW:
         echo(

@@ -13,6 +13,9 @@ import numpy.typing as npt
 from nearbit.codes import as_words
 from nearbit.errors import InputError
 
+BLOCK = 1 << 22
+"""Pairs of sets of labels that are compared at once."""
+
 Array = npt.NDArray[np.generic]
 Keys = npt.NDArray[np.uint64]
 
@@ -91,6 +94,29 @@ def _of_matrices(queries: npt.NDArray[np.bool_], database: npt.NDArray[np.bool_]
         return _of_numbers(queries.argmax(axis=1), database.argmax(axis=1))
     query_keys, database_keys = (as_words(np.packbits(labels, axis=1)) for labels in (queries, database))
     return Relevance(query_keys, np.ascontiguousarray(database_keys.T), shared=True)
+
+
+def relevant_counts(
+    query_labels: npt.NDArray[np.bool_], database_labels: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.int64]:
+    """Return how many database items share a label with each query, an item with several counted once: int64.
+
+    Args:
+        query_labels: bool `(n_query, n_classes)`.
+        database_labels: bool `(n_database, n_classes)`.
+    """
+    (asked, places), (known, counts) = (
+        np.unique(as_words(np.packbits(labels, axis=1)), axis=0, **{wanted: True})
+        for labels, wanted in ((query_labels, "return_inverse"), (database_labels, "return_counts"))
+    )
+    found, size = np.zeros(len(asked), np.int64), max(1, BLOCK // len(known))
+    for start in range(0, len(asked), size):
+        block = asked[start : start + size]
+        shared = np.zeros((len(block), len(known)), np.bool_)
+        for word in range(known.shape[1]):
+            shared |= (block[:, word, None] & known[:, word]) != 0
+        found[start : start + size] = shared @ counts
+    return found[places.reshape(-1)]
 
 
 def check_labels(labels: npt.ArrayLike, name: str) -> Array:
