@@ -67,8 +67,7 @@ def test_add_takes_in_what_is_new_and_passes_over_the_rest(photos_and_model, nea
     status, out, err = nearbit("index", "add", "a.index", "photos")
     assert (status, err) == (0, "")
     assert (
-        "1 items are of images that are no longer there; they stay in the index (nearbit index sync removes them)"
-        in out
+        "1 item is of an image that is no longer there; it stays in the index (nearbit index sync removes them)" in out
     )
 
 

@@ -56,6 +56,11 @@ def test_lists_with_one_column_a_class(root: Path) -> None:
     assert dataset.notes == ("4 images are in train and database",)
 
 
+def test_a_note_of_one_image_says_so_of_one(root: Path) -> None:
+    write(root, train=rows(range(6)), test=rows(range(6, 8)), database=rows([0, *range(8, 12)]))
+    assert load(root).notes == ("1 image is in train and database",)
+
+
 def test_an_image_that_trains_stays_in_the_database(root: Path) -> None:
     write(root, train=rows(range(6)), val=rows(range(6, 8)), test=rows(range(8, 10)))
     write(root, database=rows(range(8)) + rows(range(10, 12)))

@@ -18,6 +18,7 @@ from nearbit.centers.semantic.loss import (
     similarity_correlation,
 )
 from nearbit.centers.state import Centers, pairwise_distances
+from nearbit.names import counted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +72,8 @@ class Certificate:
         lines = [f"{self.n_classes} centers of {self.n_bits} bits", self._distance_line()]
         lines.append(f"mean distance {self.mean_distance:.2f}, largest {self.max_distance}")
         if self.duplicates:
-            lines.append(f"{self.duplicates} pairs of classes share a center: they cannot be told apart")
+            pairs = counted(self.duplicates, "pair of classes shares", "pairs of classes share")
+            lines.append(f"{pairs} a center: they cannot be told apart")
         if self.best_known is not None:
             lines.append(f"best known to nearbit: {self.best_known} ({self.best_known_source})")
         if self.gilbert_varshamov is not None:

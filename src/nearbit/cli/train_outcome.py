@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from nearbit.cli.console import emit, list_problems
 from nearbit.cli.split_options import part_sizes
 from nearbit.errors import InputError
+from nearbit.names import counted
 
 if TYPE_CHECKING:
     from nearbit.model.bundle import Model
@@ -141,7 +142,7 @@ def about_final(record: dict[str, Any]) -> list[str]:
     ]
     if final["left_out_without_labels"]:
         lines.append(
-            f"final: {final['left_out_without_labels']} images without labels are left out: "
+            f"final: {counted(final['left_out_without_labels'], 'image', 'images')} without labels left out: "
             f"{_what_needs_labels(record)} cannot be trained on them"
         )
     return lines

@@ -20,6 +20,7 @@ from nearbit.cli.console import (
     refuse_options,
 )
 from nearbit.errors import InputError
+from nearbit.names import counted
 from nearbit.reading import ReadingOptions
 
 
@@ -109,7 +110,8 @@ def _encode_shards(
     n_shards, name = len(made.pop("shards")), address_of(output)
     about = {"codes": name, "shards": n_shards, **made}
     line = f"{name}: {made['items']} codes of {made['n_bits']} bits in {n_shards} shards ({made['encoded_now']} now)"
-    skipped = f"{made['problems']} images were skipped; the reasons are in NAME.errors.jsonl beside the codes"
+    skipped = counted(made["problems"], "image was skipped", "images were skipped")
+    skipped += "; the reasons are in NAME.errors.jsonl beside the codes"
     emit(about, as_json=as_json, lines=[line, *([skipped] if made["problems"] else [])])
 
 

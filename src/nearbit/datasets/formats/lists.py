@@ -13,6 +13,7 @@ from nearbit.datasets.formats.list_paths import ListPaths
 from nearbit.datasets.formats.list_rows import ListRow, ListRows, TextList, read_lists
 from nearbit.datasets.listing import ListedImage, Listing
 from nearbit.errors import DataError
+from nearbit.names import counted
 from nearbit.reading import ReadingOptions
 
 
@@ -100,11 +101,13 @@ class _Gathered:
     def notes(self) -> list[str]:
         """Say what a person should know: images named twice in one list, and parts that share images."""
         notes = [
-            f"{file} names {count} {'image' if count == 1 else 'images'} more than once; each counts once"
+            f"{file} names {counted(count, 'image', 'images')} more than once; each counts once"
             for file, count in self.twice.items()
         ]
         shared = Counter("+".join(parts) for parts in self.parts.values() if len(parts) > 1)
-        return notes + [f"{count} images are in {_and(parts)}" for parts, count in sorted(shared.items())]
+        return notes + [
+            f"{counted(count, 'image is', 'images are')} in {_and(parts)}" for parts, count in sorted(shared.items())
+        ]
 
 
 def _and(parts: str) -> str:

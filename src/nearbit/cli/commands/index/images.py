@@ -24,6 +24,7 @@ from nearbit.cli.console import (
     read_images,
 )
 from nearbit.errors import InputError
+from nearbit.names import counted
 from nearbit.reading import ReadingOptions
 
 if TYPE_CHECKING:
@@ -227,7 +228,12 @@ def lines_of(
     lines = [f"{about['index']}: {about['items']} items of {about['n_bits']} bits ({', '.join(counts)})"]
     if about["absent"]:
         lines.append(
-            f"{about['absent']} items are of images that are no longer there; they stay in the index ({remove})"
+            counted(
+                about["absent"],
+                "item is of an image that is no longer there; it stays",
+                "items are of images that are no longer there; they stay",
+            )
+            + f" in the index ({remove})"
         )
     if about["missing"] > about["absent"]:
         lines.append(f"{gone.words}: {find}")

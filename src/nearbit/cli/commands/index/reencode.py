@@ -16,6 +16,7 @@ from nearbit.cli.console import (
 )
 from nearbit.cli.console import model_option as option_of_model
 from nearbit.errors import InputError
+from nearbit.names import counted
 
 
 @click.command("reencode", epilog="Example: nearbit index reencode birds.index --model birds.model")
@@ -62,7 +63,11 @@ def reencode(index_path: Path, model_path: Path | None, device: str, cache: Path
         "model": str(folder),
         "model_id": model.model_id,
     }
-    done = f"{n_items} items have codes of {folder} now, of {model.n_bits} bits" if n_items else "nothing to do"
+    done = (
+        f"{counted(n_items, 'item has', 'items have')} codes of {folder} now, of {model.n_bits} bits"
+        if n_items
+        else "nothing to do"
+    )
     emit(
         about,
         as_json=as_json,
