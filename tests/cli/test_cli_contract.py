@@ -66,8 +66,14 @@ def test_version(nearbit):
         (["train", "digits", "-o", "x", "--device", "cuda:99"], "device 'cuda:99' is not there"),
         (["train", "digits", "-o", "x", "--backbone", "small", "--weights", "w"], "takes no weights"),
         (["train", "digits", "-o", "x", "--backbone", "resnet18", "--weights", "w"], "there is no weights file w"),
-        (["train", "digits", "-o", "x", "--split", "s", "--query", "2"], "leave --protocol and the sizes out"),
-        (["train", "digits", "-o", "x", "--split", "s", "--allow-overlap"], "and --allow-overlap, too"),
+        (["train", "digits", "-o", "x", "--split", "s", "--query", "2"], "leave out what would make another one"),
+        (
+            ["train", "digits", "-o", "x", "--split", "s", "--allow-overlap"],
+            "--database-includes-train, --allow-overlap)",
+        ),
+        (["train", "digits", "-o", "x", "--split", "s", "--imbalance", "0"], "leave out what would make another one"),
+        (["compare", "digits", "-o", "x", "--split", "s", "--unseen-share", "0"], "leave out what would make another"),
+        (["compare", "digits", "-o", "x", "--split", "s", "--train", "0"], "leave out what would make another"),
         (["data", "digits", "--download"], "digits is built in: leave it out"),
         (
             ["data", ".", "--download"],

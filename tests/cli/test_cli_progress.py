@@ -5,8 +5,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from nearbit.cli.commands.train import printing_callbacks
 from nearbit.cli.console import Bars
+from nearbit.cli.train_told import printing_callbacks
 from nearbit.progress import about
 from nearbit.training import trainer
 from tiny_data import TINY, write_folder
@@ -65,7 +65,7 @@ def test_a_stage_that_comes_again_has_a_time_of_its_own(clock, capsys):
 
 def test_an_estimate_stands_at_the_start_and_an_early_end_in_the_result(nearbit, tmp_path, monkeypatch):
     monkeypatch.setattr("nearbit.progress.MEASURED_SECONDS", 0.0)
-    monkeypatch.setattr("nearbit.cli.commands.train.WORTH_SAYING", 0.0)
+    monkeypatch.setattr("nearbit.cli.train_told.WORTH_SAYING", 0.0)
     monkeypatch.setattr(trainer.Trainer, "validation_map", lambda self: 0.5)
     write_folder(tmp_path / "photos")
     command = ("train", tmp_path / "photos", "-o", tmp_path / "m.model", *TINY, "--epochs", 12, "--patience", 5)

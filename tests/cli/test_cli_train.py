@@ -11,6 +11,7 @@ from nearbit.methods import BASELINES, METHODS
 from nearbit.model.bundle import load_model
 from tiny_data import TINY, write_folder
 
+TUNED = ["--regime", "two-step", "--epochs", "1", "--batch-size", "8"]
 FEW = ["--image-size", "8", "--epochs", "1", "--device", "cpu", "--batch-size", "8"]
 
 
@@ -231,6 +232,31 @@ def test_an_option_that_does_nothing_for_a_baseline_is_refused_even_at_its_defau
     name, _, value = option.partition("=")
     command = ["train", "photos", *features, "--method", "itq", "-o", "a.model", f"--{name}", value]
     assert f"--{name} would do nothing for itq, which trains no hash network: leave it out" in refused(*command)
+
+
+CLOSED_FORMS = [name for name, baseline in BASELINES.items() if not baseline.trains_classifier]
+
+
+@pytest.mark.parametrize("method", CLOSED_FORMS)
+def test_figures_of_epochs_are_refused_by_what_has_none(refused, photos, features, tmp_path, method):
+    command = ["train", "photos", *features, "--method", method, "-o", "a.model", "--tensorboard", "logs"]
+    why = f"--tensorboard would do nothing for {method}, which trains no hash network: leave it out"
+    assert why in refused(*command)
+    assert nothing_is_left(tmp_path)
+
+
+def test_figures_of_epochs_are_refused_where_auto_comes_to_a_closed_form(refused, photos, features, tmp_path):
+    sizes = ["--train", "2", "--validation", "1", "--query", "1", "--database", "1"]
+    command = ["train", "photos", *features, *sizes, "--bits", "4", "-o", "a.model", "--tensorboard", "logs"]
+    assert "--tensorboard would do nothing for ridge and itq, which train no hash network" in refused(*command)
+    assert nothing_is_left(tmp_path)
+
+
+@pytest.mark.parametrize("more", [["--method", "label", "--bits", "4"], ["--method", "itq", "--bits", "4", *TUNED]])
+def test_figures_of_epochs_are_those_of_a_classifier_too(as_json, photos, features, tmp_path, more):
+    pytest.importorskip("tensorboard")
+    as_json("train", "photos", *features, *more, "-o", "a.model", "--tensorboard", "logs")
+    assert [path.name for path in (tmp_path / "logs").iterdir()] == ["tuning" if "itq" in more else "classifier"]
 
 
 @pytest.mark.slow

@@ -89,7 +89,7 @@ def test_a_class_for_which_there_is_less_room_is_added_with_a_warning_unless_a_d
         (["split", "photos", "-o", "x", "--protocol", "seen@all", *UNSEEN, "--unseen-share", "0.2"], "not both"),
         (["split", "photos", "-o", "x", "--protocol", "seen@all", "--unseen-share", "2"], "between 0 and 1, not 2.0"),
         (["split", "photos", "-o", "x", "--protocol", "seen@all", "--unseen", "bb"], "Did you mean 'b'?"),
-        (["train", "photos", "-o", "x", "--split", "s", *UNSEEN], "leave --protocol and the sizes out"),
+        (["train", "photos", "-o", "x", "--split", "s", *UNSEEN], "leave out what would make another one"),
         (["evaluate", "a.model", "photos", "--protocol", "unseen@al"], "Did you mean 'unseen@all'?"),
         (["evaluate", "a.model", "photos", "--protocol", "given"], "both must be of seen and unseen classes"),
         (["evaluate", "a.model", "photos", "--protocol", "seen@all", "--split", "s"], "leave --protocol out"),

@@ -1,5 +1,6 @@
 """The options that say how a data set is divided, for the commands that divide one."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -103,6 +104,21 @@ def build_split(
         unseen=kinds,
         imbalance=imbalance,
     )
+
+
+def refuse_dividing(split_path: Path | None, dividing: dict[str, Any]) -> None:
+    """Refuse a split that is made beside what would make another one, be it 0.
+
+    Args:
+        split_path: of the split, or None.
+        dividing: the values of `DIVIDING`.
+    """
+    given = [value for value in dividing.values() if value is not None and value is not False and value != ()]
+    if split_path is not None and given:
+        raise InputError(
+            "--split names a split that is made: leave out what would make another one (--protocol, the sizes, "
+            "--unseen, --unseen-share, --imbalance, --database-includes-train, --allow-overlap)"
+        )
 
 
 def say_split_notes(split: "Split") -> None:

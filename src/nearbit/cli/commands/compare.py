@@ -12,7 +12,7 @@ import click
 
 from nearbit.cli.backbone_options import AUTO, with_backbone
 from nearbit.cli.console import Bars, Data, NewPath, data_options, echo, emit, json_option, read_dataset
-from nearbit.cli.split_options import DIVIDING, build_split, split_options
+from nearbit.cli.split_options import DIVIDING, build_split, refuse_dividing, split_options
 from nearbit.cli.training_options import FILE, TRAINING, training_options
 from nearbit.errors import InputError
 from nearbit.reading import ReadingOptions
@@ -122,10 +122,7 @@ def command(
 
     dividing = {name: given.pop(name) for name in DIVIDING}
     options = TrainOptions(**{name: given.pop(name) for name in TRAINING})
-    if split_path is not None and any(dividing.values()):
-        raise InputError(
-            "--split names a split that is made: leave --protocol and the sizes out, and --allow-overlap, too"
-        )
+    refuse_dividing(split_path, dividing)
     agreed = given.pop("yes")
     folder = cache or cache_folder()
     load = partial(read_dataset, source, ReadingOptions(cache=cache, **given))

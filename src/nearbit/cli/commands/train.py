@@ -17,28 +17,34 @@ from nearbit.cli.console import (
     json_option,
     read_dataset,
     read_images,
-    refuse_options,
     say_notes,
 )
-from nearbit.cli.split_options import DIVIDING, build_split, say_few_images, say_split_notes, split_options
+from nearbit.cli.split_options import (
+    DIVIDING,
+    build_split,
+    refuse_dividing,
+    say_few_images,
+    say_split_notes,
+    split_options,
+)
 from nearbit.cli.train_outcome import finished_model, list_skipped, report
+from nearbit.cli.train_refusals import check_preset, check_stage, is_baseline, refuse_unshown, refuse_unused
 from nearbit.cli.train_stage import write_stage
+from nearbit.cli.train_told import printing_callbacks
 from nearbit.cli.training_options import FILE, TRAINING, training_options
 from nearbit.errors import InputError
 from nearbit.json_text import json_or_text
-from nearbit.progress import Progress, about, silent
+from nearbit.progress import Progress, silent
 from nearbit.reading import ReadingOptions
 
 if TYPE_CHECKING:
     from nearbit.datasets import Dataset
     from nearbit.model.bundle import Model
-    from nearbit.training import AnyRun, Callbacks, TrainOptions
+    from nearbit.training import AnyRun
 
 
 OPTIONS = (*TRAINING, "head", "published_selection")
 """Parameters of this command: fields of `TrainOptions`."""
-WORTH_SAYING = 10.0
-"""Seconds of a training that are estimated aloud."""
 
 
 def method_values(pairs: tuple[str, ...]) -> dict[str, Any]:
@@ -147,12 +153,13 @@ def command(
         dividing = {name: given.pop(name) for name in DIVIDING}
         options = TrainOptions(seed=seed, preset=preset, **{name: given.pop(name) for name in OPTIONS})
         agreed = given.pop("yes")
-        _check_together(options, split_path, dividing)
-        _refuse_unused(method, options.regime)
-        _check_stage(only, tensorboard, final)
+        check_preset(options)
+        refuse_dividing(split_path, dividing)
+        refuse_unused(method, options.regime)
+        check_stage(only, tensorboard, final)
         with processes.main_first():
             dataset = _read(source, method, ReadingOptions(cache=cache, progress=progress, **given))
-            wants_pretrained = _is_baseline(method) and options.regime != "two-step"
+            wants_pretrained = is_baseline(method) and options.regime != "two-step"
             options = with_backbone(options, None if wants_pretrained else dataset.source, agreed=agreed)
         if processes.is_main:
             say_notes(dataset)
@@ -172,6 +179,7 @@ def command(
             centers=_array_in(centers),
             final=final,
         )
+        refuse_unshown(run, tensorboard)
         if processes.is_main:
             _say_hurried(run)
         if only is not None:
@@ -203,27 +211,6 @@ def _say_hurried(run: "AnyRun") -> None:
         note = hurried(chooser.method, chooser.context.options, chooser.context.regime)
         if note is not None:
             echo(f"nearbit: note: {note}")
-
-
-def _check_together(options: "TrainOptions", split_path: Path | None, dividing: dict[str, Any]) -> None:
-    """Refuse a recipe without the weights that it tunes, and a split with what would make another one."""
-    if options.preset is not None and options.backbone == "resnet34" and options.weights is None:
-        raise InputError(
-            f"the preset {options.preset} fine-tunes a pretrained network: give the weights of resnet34 (--weights "
-            "FILE.safetensors), or another --backbone"
-        )
-    if split_path is not None and any(dividing.values()):
-        raise InputError(
-            "--split names a split that is made: leave --protocol and the sizes out, and --allow-overlap, too"
-        )
-
-
-def _check_stage(only: str | None, tensorboard: Path | None, final: bool) -> None:
-    """Refuse what a training that stops before its network has no use for."""
-    if only is not None and tensorboard is not None:
-        raise InputError(f"--tensorboard shows a whole training, and --only {only} stops before: leave it out")
-    if only is not None and final:
-        raise InputError(f"--only {only} stops before there is a model to train again: leave --final out")
 
 
 def _method_options(preset: str | None, method: str, pairs: tuple[str, ...]) -> dict[str, Any]:
@@ -303,51 +290,6 @@ def _trained(run: "AnyRun", checkpoint: Path, tensorboard: Path | None, progress
         remove_empty(checkpoint)
 
 
-@contextmanager
-def printing_callbacks(tensorboard: Path | None, progress: Progress = silent) -> Iterator["Callbacks"]:
-    """Tell people when training goes on from a checkpoint and how long it takes, and TensorBoard of every epoch.
-
-    Bars say which epoch is the best so far by validation, the last of equals, which is kept.
-    """
-    from nearbit.training import Callbacks
-    from nearbit.training.tensorboard import scalars_in
-
-    gone_on: list[int] = []  # the epoch from which the training goes on whose first epoch comes next
-
-    def resumed(stage: str, done: int, total: int) -> None:
-        echo(f"{stage}: going on from epoch {done} of {total}")
-        gone_on.append(done)
-
-    def estimated(stage: str, seconds: float, epochs: int, steps: int) -> None:
-        if seconds >= WORTH_SAYING:
-            echo(f"{stage}: {about(seconds)} at most: {epochs} epochs of {steps} steps")
-
-    best: dict[str, tuple[float, int]] = {}
-    words: dict[str, str] = {}
-
-    def epoch(name: str, figures: dict[str, Any]) -> None:
-        if name not in words:
-            words[name] = f"best since epoch {gone_on.pop()}" if gone_on else "best so far"
-        score = figures.get("validation_map")
-        if score is not None and (name not in best or score >= best[name][0]):
-            best[name] = score, figures["epoch"]
-        if isinstance(progress, Bars):
-            progress.note = f"{words[name]}: mAP {best[name][0]:.4f}, epoch {best[name][1]}" if name in best else ""
-
-    if tensorboard is None:
-        yield Callbacks(resumed=resumed, estimated=estimated, epoch=epoch)
-    else:
-        with scalars_in(tensorboard) as scalars:
-
-            def both(name: str, figures: dict[str, Any]) -> None:
-                epoch(name, figures)
-                scalars.epoch(name, figures)
-
-            yield Callbacks(resumed=resumed, estimated=estimated, epoch=both)
-    if isinstance(progress, Bars):
-        progress.note = ""
-
-
 def _array_in(path: Path | None) -> Any:
     """Return the array in an .npy file; None for no file."""
     if path is None:
@@ -360,30 +302,6 @@ def _array_in(path: Path | None) -> Any:
         return np.load(path, allow_pickle=False)
     except UNREADABLE as error:
         raise InputError(f"{path} is not a file of numbers that numpy.save wrote (.npy)") from error
-
-
-def _is_baseline(method: str) -> bool:
-    """Return whether a method makes codes of frozen features, which only a pretrained backbone gives."""
-    from nearbit.methods import Baseline, find_method
-    from nearbit.training import AUTO
-
-    return method != AUTO and isinstance(find_method(method), Baseline)
-
-
-def _refuse_unused(method: str, regime: str) -> None:
-    """Refuse options that would do nothing for a baseline."""
-    from nearbit.methods import Baseline, find_method
-    from nearbit.training import AUTO, unused_options
-
-    if method == AUTO:
-        return
-    chosen = find_method(method)
-    if isinstance(chosen, Baseline):
-        unused = {*unused_options(chosen, regime=regime)}
-        if not chosen.needs_labels and regime != "two-step":
-            unused.add("tensorboard")
-        names = {str(option.name) for option in click.get_current_context().command.params}
-        refuse_options(names - unused, f"would do nothing for {method}, which trains no hash network")
 
 
 def _read(source: str, method: str, options: ReadingOptions) -> "Dataset":
