@@ -90,15 +90,6 @@ def test_an_option_of_a_wrong_type_is_refused_when_it_is_given(one):
             TrainOptions(**{one.name: "7"})
 
 
-@pytest.mark.parametrize(
-    ("method", "name"),
-    [(name, one.name) for name, method in ALL.items() for one in fields(method.options) if one.init],
-)
-def test_an_option_of_a_method_of_a_wrong_type_is_refused(method, name):
-    with pytest.raises(InputError, match=f"{name} must be "):
-        ALL[method].with_options({name: "no such value"})
-
-
 @pytest.mark.parametrize("method", ALL)
 def test_options_of_a_method_of_numpy_name_the_same_run(method):
     options = ALL[method].options
