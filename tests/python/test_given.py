@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 import nearbit as nb
 from nearbit.datasets.splits.long_tail import Imbalance
@@ -129,6 +130,37 @@ def test_an_imbalance_and_a_share_of_numpy_make_the_same_split():
     json.dumps(numpy.recipe)
     shares = {nb.make_split(dataset, protocol="seen@seen", unseen=share).hash for share in (0.25, np.float32(0.25))}
     assert len(shares) == 1
+
+
+def test_a_backbone_of_ones_own_with_numbers_of_numpy_is_saved(tmp_path):
+    module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    mean, std = np.full(3, 0.5), np.full(3, 0.25, np.float32)
+    backbone = nb.backbone_of(module, image_size=np.int64(16), resize=np.int64(18), mean=mean, std=std)
+    assert (
+        backbone.preprocessing
+        == nb.backbone_of(module, image_size=16, resize=18, mean=(0.5,) * 3, std=(0.25,) * 3).preprocessing
+    )
+    dataset = tiny_dataset()
+    options = TrainOptions(backbone=backbone, device="cpu")
+    model = nb.train(dataset, tiny_split(dataset), method="itq", n_bits=2, options=options)
+    with pytest.warns(UserWarning, match="holds the weights of"):
+        model.save(tmp_path / "a.model")
+    with pytest.raises(InputError, match="image_size must be a whole number of at least 1, not '16'"):
+        nb.backbone_of(module, image_size="16")
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"method": 3}, "method must be a name, a Method or a Baseline, not int"),
+        ({"options": {"epochs": 3}}, r"options must be TrainOptions\(…\), not dict"),
+        ({"method": "crh", "method_options": "margin=1"}, "the options of crh must be a mapping such as .*'margin=1'"),
+    ],
+)
+def test_what_train_is_told_in_another_form_is_refused(given, message):
+    dataset = tiny_dataset()
+    with pytest.raises(InputError, match=message):
+        nb.train(dataset, tiny_split(dataset), **{"options": TrainOptions(**FEW), **given})
 
 
 @pytest.mark.parametrize("kind", [ITQ, Ridge])

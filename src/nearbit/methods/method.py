@@ -333,6 +333,8 @@ def options_with(method: str, options: Any, values: Mapping[str, Any] | None) ->
     Raises:
         InputError: a name that is not there, with the near one, or a wrong value.
     """
+    if values is not None and not isinstance(values, Mapping):
+        raise InputError(f"the options of {method} must be a mapping such as {{'margin': 0.3}}, not {values!r}")
     known = [option.name for option in fields(options)]
     for name in values or {}:
         if name not in known:

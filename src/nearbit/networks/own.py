@@ -4,7 +4,7 @@ import copy
 import hashlib
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -12,9 +12,12 @@ from torch import nn
 
 from nearbit.encoding.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
 from nearbit.errors import BundleError, InputError
+from nearbit.given import check_number, plain
 from nearbit.keywords import suggesting
 from nearbit.networks.backbones import OWN, Backbone, BackboneSpec, measured_backbone
 from nearbit.networks.external import MOST_OF_A_BATCH
+
+Channels = tuple[float, float, float]
 
 PROBED = 32
 """So many features of one drawn image tell a module from another of equal weights."""
@@ -28,8 +31,8 @@ def backbone_of(
     *,
     image_size: int,
     resize: int | None = None,
-    mean: tuple[float, float, float] = IMAGENET_MEAN,
-    std: tuple[float, float, float] = IMAGENET_STD,
+    mean: Channels = IMAGENET_MEAN,
+    std: Channels = IMAGENET_STD,
     interpolation: str = "bilinear",
     pretrained: bool = True,
     name: str | None = None,
@@ -56,8 +59,13 @@ def backbone_of(
     if not isinstance(module, nn.Module):
         raise InputError(f"a backbone must be a torch module (torch.nn.Module), not {type(module).__name__}")
     kind = type(module)
+    size = check_number("image_size", image_size, at_least=1, whole=True)
     preprocessing = Preprocessing(
-        size=image_size, resize=resize or image_size, mean=mean, std=std, interpolation=interpolation
+        size=size,
+        resize=size if resize is None else check_number("resize", resize, at_least=1, whole=True),
+        mean=cast(Channels, tuple(map(plain, mean))),
+        std=cast(Channels, tuple(map(plain, std))),
+        interpolation=interpolation,
     )
     spec = BackboneSpec(
         name=f"{OWN}{name or kind.__name__}",

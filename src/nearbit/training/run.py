@@ -115,6 +115,8 @@ def plan(
 ) -> AnyRun:
     """Check everything that `train` takes and return the run, named by its key but not yet begun."""
     n_bits = check_n_bits(n_bits)
+    if options is not None and not isinstance(options, TrainOptions):
+        raise InputError(f"options must be TrainOptions(…), not {type(options).__name__}")
     split.check(dataset)
     dataset = seen_only(dataset, split)
     if similarity is not None and centers is not None:
@@ -164,6 +166,8 @@ def _plan_one(
     centers: npt.ArrayLike | None = None,
 ) -> TrainingRun | BaselineRun:
     chosen = find_method(method) if isinstance(method, str) else method
+    if not isinstance(chosen, Method | Baseline):
+        raise InputError(f"method must be a name, a Method or a Baseline, not {type(chosen).__name__}")
     values = chosen.with_options(method_options)
     if isinstance(chosen, Baseline):
         if similarity is not None or centers is not None:
