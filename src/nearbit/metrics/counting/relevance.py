@@ -105,11 +105,10 @@ def relevant_counts(
         query_labels: bool `(n_query, n_classes)`.
         database_labels: bool `(n_database, n_classes)`.
     """
-    (asked, places), (known, counts) = (
-        np.unique(as_words(np.packbits(labels, axis=1)), axis=0, **{wanted: True})
-        for labels, wanted in ((query_labels, "return_inverse"), (database_labels, "return_counts"))
-    )
-    found, size = np.zeros(len(asked), np.int64), max(1, BLOCK // len(known))
+    query_words, database_words = (as_words(np.packbits(one, axis=1)) for one in (query_labels, database_labels))
+    asked, places = np.unique(query_words, axis=0, return_inverse=True)
+    known, counts = np.unique(database_words, axis=0, return_counts=True)
+    found, size = np.zeros(len(asked), np.int64), max(1, BLOCK // max(1, len(known)))
     for start in range(0, len(asked), size):
         block = asked[start : start + size]
         shared = np.zeros((len(block), len(known)), np.bool_)
