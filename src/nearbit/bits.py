@@ -13,7 +13,7 @@ from nearbit.metrics.kept import share_of
 from nearbit.model.bundle import Model
 from nearbit.progress import Progress, silent
 from nearbit.training import AUTO, AnyRun, TrainOptions, TwoStepRun, plan
-from nearbit.training.checkpoint import remove_empty, remove_own
+from nearbit.training.checkpoint_folder import remove_empty, remove_own
 from nearbit.training.context import RunContext
 from nearbit.training.criterion import Criterion
 from nearbit.training.runs.auto import AutoRun

@@ -6,9 +6,16 @@ import shutil
 
 import pytest
 import torch
+from safetensors.torch import save
 
+from nearbit.cli.commands.train import _going_on_from
+from nearbit.errors import TrainingError
+from nearbit.files.locking import locked
+from nearbit.files.writing import write_checked
 from nearbit.methods import BASELINES, METHODS
 from nearbit.model.bundle import load_model
+from nearbit.training.checkpoint import UnusableCheckpoint
+from nearbit.training.checkpoint_folder import checkpoints_of, lock_of
 from tiny_data import TINY, write_folder
 
 TUNED = ["--regime", "two-step", "--epochs", "1", "--batch-size", "8"]
@@ -208,6 +215,42 @@ def test_what_another_command_had_trained_so_far_outlives_this_one(nearbit, phot
     assert status == 0
     assert "going on from epoch 1 of 2" in err
     assert not (tmp_path / "a.model.checkpoint").exists()
+
+
+@pytest.mark.filterwarnings("default")
+def test_what_another_command_had_trained_in_a_stage_of_its_own_outlives_this_one(nearbit, photos, tmp_path):
+    command = ["train", "photos", *TINY, "--method", "csq", "-o", "a.model"]
+    with pytest.MonkeyPatch.context() as patch:
+        interrupting(patch, "Training csq, 12 bits, linear head", 1)
+        assert nearbit(*command, "--head", "linear")[0] == 130
+    status, _, err = nearbit(*command, "--head", "hidden")
+    assert status == 0
+    assert "a.model.checkpoint holds checkpoints of another run, such as linear.checkpoint, and stays" in err
+    status, _, err = nearbit(*command, "--head", "linear", "--overwrite")
+    assert status == 0
+    assert "going on from epoch 1 of 2" in err
+    assert not (tmp_path / "a.model.checkpoint").exists()
+
+
+def test_two_commands_do_not_train_one_model_at_once(nearbit, refused, photos, tmp_path):
+    command = ["train", "photos", *TINY, "--method", "csq", "-o", "new/a.model"]
+    (tmp_path / "new").mkdir()
+    with locked(lock_of(tmp_path / "new" / "a.model.checkpoint")):
+        assert "new/a.model is being trained by another command: repeat this one after it" in refused(*command)
+        assert not (tmp_path / "new" / "a.model").exists()
+    assert nearbit(*command)[0] == 0
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["a.model"]
+
+
+@pytest.mark.parametrize(
+    ("error", "run", "told"), [(TrainingError, "own", 1), (TrainingError, "another", 0), (UnusableCheckpoint, "own", 0)]
+)
+def test_only_where_the_same_command_goes_on_that_is_said(tmp_path, error, run, told):
+    about = torch.frombuffer(bytearray(json.dumps({"key": "stage", "run": "own"}).encode()), dtype=torch.uint8)
+    write_checked(tmp_path / "linear.checkpoint", save({"about": about}))
+    with checkpoints_of(run), pytest.raises(error, match="diverged") as found, _going_on_from(tmp_path):
+        raise error("diverged")
+    assert len(getattr(found.value, "__notes__", [])) == told
 
 
 def test_a_refusal_to_overwrite_names_what_differs(refused, place):

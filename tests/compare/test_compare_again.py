@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from multiprocessing import Pipe
+from threading import Thread
 
 import pytest
 
@@ -150,11 +151,11 @@ def test_images_that_cannot_be_read_are_said(work):
     damaged = replace(tiny_dataset(), problems=(Problem("birds/half.png", "truncated"),))
     lines = []
     compare(replace(work, load=lambda: damaged), ONE, processes=1, say=lines.append)
-    assert lines[0] == "1 images cannot be read and are left out; the first: birds/half.png: truncated"
+    assert lines[0] == "1 image cannot be read and is left out; the first: birds/half.png: truncated"
 
 
 def test_no_process_is_refused(work):
-    with pytest.raises(InputError, match="at least 1 process, not 0"):
+    with pytest.raises(InputError, match="processes must be a whole number of at least 1, not 0"):
         compare(work, ONE, processes=0)
     assert not work.folder.exists()
 
@@ -177,3 +178,26 @@ def test_work_for_a_process_that_has_died_does_not_end_the_others():
     _give(worker, [CELL])
     assert worker.task == CELL
     ours.close()
+
+
+def test_two_commands_at_one_cell_train_it_once(work, monkeypatch):
+    """The second comes while the first writes what it found, and keeps that."""
+    found, whole = {}, Bench._write
+
+    def run(name):
+        found[name] = Bench(work).run(CELL)[0]
+
+    second = Thread(target=run, args=("second",))
+
+    def written(self, *given):
+        second.start()
+        second.join(0.5)
+        assert second.is_alive(), "it waits"
+        return whole(self, *given)
+
+    monkeypatch.setattr(Bench, "_write", written)
+    run("first")
+    second.join(60)
+    assert found == {"first": "done", "second": "kept"}
+    assert read_cell(work.folder, CELL).status == "done"
+    assert not list((work.folder / "checkpoints").iterdir())

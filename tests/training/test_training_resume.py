@@ -13,6 +13,7 @@ from same_models import assert_same
 from nearbit.errors import TrainingError
 from nearbit.files.writing import write_checked
 from nearbit.training import checkpoint, plan, trainer
+from nearbit.training.checkpoint_folder import checkpoints_of, has_own, remove_own
 from tiny_data import tiny_dataset, tiny_split
 
 
@@ -256,10 +257,29 @@ def test_checkpoints_that_cannot_be_removed_are_no_error_of_a_run_that_is_done(t
         (tmp_path / name).touch()
     with monkeypatch.context() as patch:
         patch.setattr(type(tmp_path), "unlink", raising_permission_error)
-        checkpoint.remove_own(tmp_path)
-    checkpoint.remove_own(tmp_path)
+        remove_own(tmp_path)
+    remove_own(tmp_path)
     assert [file.name for file in tmp_path.iterdir()] == ["linear.checkpoint.other-01234567"]
-    assert not checkpoint.has_own(tmp_path)
+    assert not has_own(tmp_path)
+
+
+def test_a_run_removes_its_own_checkpoints_alone(run, tmp_path):
+    """A stage of another run lies under a name of its own: `hidden.checkpoint` beside `linear.checkpoint`."""
+    for head in ("linear", "hidden"):
+        with checkpoints_of(head), pytest.raises(Interrupted, match="Training"):
+            run("csq", "scratch", epochs=4, head=head, checkpoint=tmp_path, progress=after_epoch(3))
+    with (
+        checkpoints_of("linear"),
+        pytest.warns(UserWarning, match=r"of another run, such as hidden\.checkpoint, and st"),
+    ):
+        remove_own(tmp_path)
+    assert {file.name.partition(".")[0] for file in tmp_path.iterdir()} == {"hidden"}
+    with checkpoints_of("linear"):
+        assert not has_own(tmp_path)
+    with checkpoints_of("hidden"):
+        assert has_own(tmp_path)
+        remove_own(tmp_path)
+    assert not tmp_path.exists()
 
 
 def raising_permission_error(*_, **__):

@@ -5,6 +5,7 @@ import platform
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, cast, final
@@ -20,17 +21,20 @@ from nearbit.encoding.feature_cache import FeatureStore
 from nearbit.encoding.torch_backend import library_versions
 from nearbit.errors import BundleError, DataError, NearbitError
 from nearbit.evaluation import Evaluation, evaluate
+from nearbit.files.locking import locked
 from nearbit.files.writing import write_json, write_whole
 from nearbit.methods import Baseline
 from nearbit.model.bundle import Model
 from nearbit.model.manifest import TRAINED, read_manifest, regime_of, tuning_figures
 from nearbit.progress import Progress, silent
 from nearbit.training import NO_CALLBACKS, AnyRun, TrainOptions, TwoStepRun, plan
-from nearbit.training.checkpoint import remove_own
+from nearbit.training.checkpoint_folder import checkpoints_of, lock_of, remove_own
 from nearbit.training.runs.baseline import useful_options
 from nearbit.training.runs.two_step import context_on
 
 Outcome = Literal["done", "kept", "failed"]
+
+_WAITING = "Waiting for another command at the same run"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,17 +77,13 @@ class Bench:
     def run(self, cell: Cell, progress: Progress = silent) -> tuple[Outcome, str]:
         """Run a cell unless it is done already, write its files, and return what became of it with a line for people.
 
-        What goes wrong is written as the cell's error, so that other cells go on; an interrupt is passed on.
+        What goes wrong is written as the cell's error, so that other cells go on; an interrupt is passed on. Where
+        another command in this folder is at the same cell, it is waited for, and what it found is kept.
         """
-        try:
-            outcome, line = self._run(cell, progress)
-        except NearbitError as error:
-            outcome, line = "failed", str(error)
-        except Exception as error:  # noqa: BLE001 - one failing cell must not end the others; it is written and shown
-            traceback.print_exc()
-            outcome, line = "failed", f"{type(error).__name__}: {error}"
-        if outcome == "failed":
-            write_failure(self.work.folder, cell, line)
+        with self._alone(cell.name, progress):
+            outcome, line = _tried(lambda: self._run(cell, progress))
+            if outcome == "failed":
+                write_failure(self.work.folder, cell, line)
         return outcome, line
 
     def tune(self, cells: Sequence[Cell], progress: Progress = silent) -> tuple[Outcome, str]:
@@ -91,14 +91,8 @@ class Bench:
 
         Cells that stand, and those that cannot be run, need none.
         """
-        try:
-            outcome, line = self._tune(cells, progress)
-        except NearbitError as error:
-            outcome, line = "failed", str(error)
-        except Exception as error:  # noqa: BLE001 - other seeds go on; it is shown
-            traceback.print_exc()
-            outcome, line = "failed", f"{type(error).__name__}: {error}"
-        return outcome, line
+        with self._alone(_tuning(cells[0].seed), progress):
+            return _tried(lambda: self._tune(cells, progress))
 
     def needing(self, cells: Sequence[Cell]) -> Iterator[tuple[Cell, TwoStepRun]]:
         """Yield those of some cells that are to be trained on a backbone that is fine-tuned first, with their runs."""
@@ -114,10 +108,11 @@ class Bench:
         cell, run = next(self.needing(cells), (None, None))
         if cell is None or run is None:
             return "kept", "no run needs its backbone"
-        checkpoint = self.work.folder / "checkpoints" / f"tuning-seed{cell.seed}"
-        checkpoint.mkdir(parents=True, exist_ok=True)
-        backbone, _ = run.tuning.trained(checkpoint, progress, NO_CALLBACKS)
-        remove_own(checkpoint)
+        checkpoint = self._checkpoints(_tuning(cell.seed))
+        checkpoint.mkdir(exist_ok=True)
+        with checkpoints_of(run.tuning.key()):
+            backbone, _ = run.tuning.trained(checkpoint, progress, NO_CALLBACKS)
+            remove_own(checkpoint)
         split = run.context.split
         rows = sorted({int(row) for part in split.sizes() for row in split.rows(part)})
         context_on(backbone, run.context).cache_features(rows, progress)
@@ -135,12 +130,13 @@ class Bench:
         known = self._standing(cell, run.key())
         if known is not None:
             return "kept", f"mAP {known.figure('tie_aware_map'):.4f}"
-        checkpoint = self.work.folder / "checkpoints" / cell.name
-        checkpoint.mkdir(parents=True, exist_ok=True)
-        model = run.train(checkpoint, progress)
-        self._write(cell, model, run.key(), progress)
-        remove_own(checkpoint)
-        return "done", f"mAP {read_cell(self.work.folder, cell).figure('tie_aware_map'):.4f}"
+        checkpoint = self._checkpoints(cell.name)
+        checkpoint.mkdir(exist_ok=True)
+        with checkpoints_of(run.key()):
+            model = run.train(checkpoint, progress)
+            found = self._write(cell, model, run.key(), progress)
+            remove_own(checkpoint)
+        return "done", f"mAP {found:.4f}"
 
     def _planned(self, cell: Cell) -> AnyRun:
         spec, split = parse_spec(cell.method), self.split(cell.seed)
@@ -166,8 +162,8 @@ class Bench:
             return None
         return known
 
-    def _write(self, cell: Cell, model: Model, key: str, progress: Progress) -> None:
-        """Evaluate a model and write the cell's files, the JSON file last."""
+    def _write(self, cell: Cell, model: Model, key: str, progress: Progress) -> float:
+        """Evaluate a model and write the cell's files, the JSON file last; return the mAP."""
         began = time.monotonic()
         found = evaluate(
             model,
@@ -193,6 +189,7 @@ class Bench:
             | {"key": key, "seconds": seconds, "peak_mb": peak_mb()}
         )
         write_json(self._path(cell, "json"), cell.named() | {"status": "done"} | facts)
+        return float(found.report.tie_aware_map)
 
     def _also(self, model: Model, split: Split, protocol: str) -> dict[str, Any]:
         """Return the figures of a model under another protocol with the same training images."""
@@ -202,11 +199,38 @@ class Bench:
         )
         return {"split_hash": found.split_hash, **found.report.to_dict()}
 
+    @contextmanager
+    def _alone(self, name: str, progress: Progress) -> Iterator[None]:
+        """Keep other commands in this folder from a cell or a tuning; who comes meanwhile waits."""
+        folder = self._checkpoints(name)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with locked(lock_of(folder), lambda begins: progress(_WAITING, 0 if begins else 1, 1)):
+            yield
+
+    def _checkpoints(self, name: str) -> Path:
+        return self.work.folder / "checkpoints" / name
+
     def _path(self, cell: Cell, ending: str) -> Path:
         return self.work.folder / "cells" / f"{cell.name}.{ending}"
 
     def _model_path(self, cell: Cell) -> Path:
         return self.work.folder / "models" / f"{cell.name}.model"
+
+
+def _tuning(seed: int) -> str:
+    """Return the name of the tuning of a seed among the checkpoints."""
+    return f"tuning-seed{seed}"
+
+
+def _tried(work: Callable[[], tuple[Outcome, str]]) -> tuple[Outcome, str]:
+    """Return what became of some work: of what goes wrong, a line for people; an interrupt is passed on."""
+    try:
+        return work()
+    except NearbitError as error:
+        return "failed", str(error)
+    except Exception as error:  # noqa: BLE001 - one failing cell must not end the others; it is written and shown
+        traceback.print_exc()
+        return "failed", f"{type(error).__name__}: {error}"
 
 
 def options_for(spec: Spec, options: TrainOptions, cell: Cell) -> TrainOptions:

@@ -11,7 +11,7 @@ from nearbit.demo.stories import Story
 from nearbit.model.bundle import Model, load_model
 from nearbit.progress import Progress, about
 from nearbit.training import AnyRun, plan
-from nearbit.training.checkpoint import remove_own
+from nearbit.training.checkpoint_folder import remove_own
 
 
 @dataclass(frozen=True, eq=False)

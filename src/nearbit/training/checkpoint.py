@@ -2,7 +2,7 @@
 
 import json
 import warnings
-from contextlib import suppress
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,8 +24,15 @@ from nearbit.training.terms.memory_bank import MemoryBank
 OTHER = ".other-"
 """In the name of a checkpoint that was moved aside for another run."""
 
+RUN: ContextVar[str] = ContextVar("run", default="")
+"""The key of the run whose stages are trained; "" where a caller keeps the checkpoints of each run apart itself."""
+
 STEPS = "fused"
 """How the optimizer computes: a checkpoint of another way goes on with other last bits."""
+
+
+class UnusableCheckpoint(TrainingError):
+    """A checkpoint holds something else than it says: no command goes on from it."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -125,7 +132,7 @@ def save_checkpoint(path: Path, key: str, trained: Trained, state: TrainState) -
     for number, values in trained.optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer/{number}/{name}": value.detach().cpu().clone() for name, value in values.items()}
     about: dict[str, Any] = {"key": key, "epoch": state.epoch, "history": state.history, "best": None}
-    about |= {"scaler": state.scaler, "steps": STEPS}
+    about |= {"scaler": state.scaler, "steps": STEPS, "run": RUN.get()}
     if state.best is not None:
         tensors |= {f"best/{name}": value for name, value in state.best.weights.items()}
         tensors |= _center_tensors("best_centers", state.best.centers)
@@ -165,14 +172,14 @@ def restore_checkpoint(content: bytes | None, key: str, trained: Trained) -> Tra
         How far the training had come; None where there is no content, or it is of another run.
 
     Raises:
-        TrainingError: the content is not that of a checkpoint, or does not fit the run that it names.
+        UnusableCheckpoint: the content is not that of a checkpoint, or does not fit the run that it names.
     """
     if content is None:
         return None
     try:
         return _restored(content, key, trained)
     except (TrainingError, ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
-        raise TrainingError(
+        raise UnusableCheckpoint(
             f"the checkpoint of this run holds something else than it says ({' '.join(str(error).split())[:200]}): "
             "delete the folder OUTPUT.checkpoint to train anew"
         ) from error
@@ -213,41 +220,11 @@ def _restored(content: bytes, key: str, trained: Trained) -> TrainState | None:
     )
 
 
-def folder_in(checkpoint: Path | None, name: str) -> Path | None:
-    """Return a folder for the checkpoints of a part of a run, made in that of the run; None where there are none."""
-    if checkpoint is None:
-        return None
-    folder = checkpoint / name
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
-def has_own(folder: Path) -> bool:
-    """Return whether a folder for checkpoints holds any but those of other runs, which were moved aside."""
-    return bool(_own_files(folder))
-
-
-def remove_own(folder: Path) -> None:
-    """Remove the checkpoints of a run that is done, and the folder where it holds none of other runs.
-
-    What cannot be removed is left: the run has succeeded all the same.
-    """
-    with suppress(OSError):
-        for file in _own_files(folder):
-            file.unlink(missing_ok=True)
-        remove_empty(folder)
-
-
-def _own_files(folder: Path) -> list[Path]:
-    return [path for path in folder.rglob("*") if path.is_file() and OTHER not in path.name]
-
-
-def remove_empty(folder: Path) -> None:
-    """Remove a folder for checkpoints that nothing was written to, and such folders in it."""
-    for inner in folder.glob("*/"):
-        remove_empty(inner)
-    if folder.is_dir() and not any(folder.iterdir()):
-        folder.rmdir()
+def of_run(path: Path) -> str | None:
+    """Return the run that wrote a checkpoint, "" where it says none; None where the file is no sound checkpoint."""
+    content = read_checked(path)
+    about = None if content is None else _about(content)
+    return None if about is None else str(about.get("run", ""))
 
 
 def _before(path: Path) -> Path:
@@ -296,13 +273,20 @@ def _aside(path: Path, key: str) -> Path:
 
 
 def _key_of(content: bytes) -> str | None:
-    """Return the key of the run that a checkpoint is of, without reading its tensors; None where it names none."""
+    """Return the key of the stage that a checkpoint is of; None where it names none."""
+    about = _about(content)
+    return None if about is None or "key" not in about else str(about["key"])
+
+
+def _about(content: bytes) -> dict[str, Any] | None:
+    """Return what a checkpoint says of itself, without reading its tensors; None where it says nothing."""
     try:
         begin = 8 + int.from_bytes(content[:8], "little")
         first, last = json.loads(content[8:begin])["about"]["data_offsets"]
-        return str(json.loads(content[begin + first : begin + last])["key"])
+        about = json.loads(content[begin + first : begin + last])
     except (LookupError, TypeError, ValueError):
         return None
+    return about if isinstance(about, dict) else None
 
 
 def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

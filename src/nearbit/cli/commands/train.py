@@ -1,7 +1,7 @@
 """`nearbit train`: from images with labels to a model folder."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +32,7 @@ from nearbit.cli.train_refusals import check_preset, check_stage, is_baseline, r
 from nearbit.cli.train_stage import write_stage
 from nearbit.cli.train_told import printing_callbacks
 from nearbit.cli.training_options import FILE, TRAINING, training_options
-from nearbit.errors import InputError
+from nearbit.errors import DataError, InputError
 from nearbit.json_text import json_or_text
 from nearbit.progress import Progress, silent
 from nearbit.reading import ReadingOptions
@@ -236,41 +236,56 @@ def _train(
     as_json: bool,
 ) -> None:
     """Train and save the model unless it is there, and report it; of several processes the main one writes."""
+    from nearbit.files.locking import alone
+    from nearbit.training.checkpoint_folder import checkpoints_of, lock_of, remove_own
+
+    processes, checkpoint = run.context.processes, output.with_name(output.name + ".checkpoint")
+    with ExitStack() as stack:
+        stack.enter_context(checkpoints_of(run.key()))
+        if processes.is_main:
+            with suppress(OSError):  # whoever writes there says so
+                output.parent.mkdir(parents=True, exist_ok=True)
+            busy = f"{output} is being trained by another command: repeat this one after it, or name another output"
+            stack.enter_context(alone(lock_of(checkpoint), DataError(busy)))
+        model = finished_model(output, run, overwrite) if processes.is_main else None
+        is_there = processes.broadcast_bytes(None if model is None else b"") is not None
+        errors = list_skipped(run, output) if processes.is_main else None
+        with _going_on_from(checkpoint):
+            if not is_there:
+                model = _trained(run, checkpoint, tensorboard, progress)
+            if model is None or not processes.is_main:
+                return
+            _keep(model, output, is_there)
+        remove_own(checkpoint)
+    report(model, output, errors, as_json)
+
+
+def _keep(model: "Model", output: Path, is_there: bool) -> None:
+    """Save a model with its card; one that is there already stays as it is."""
     from nearbit.encoding.fast import network_of
     from nearbit.files.writing import remove_orphans
     from nearbit.model.card import write_card
     from nearbit.model.hub import CARD
-    from nearbit.training.checkpoint import remove_own
 
-    processes, checkpoint = run.context.processes, output.with_name(output.name + ".checkpoint")
-    model = finished_model(output, run, overwrite) if processes.is_main else None
-    is_there = processes.broadcast_bytes(None if model is None else b"") is not None
-    errors = list_skipped(run, output) if processes.is_main else None
-    with _going_on_from(checkpoint):
-        if not is_there:
-            model = _trained(run, checkpoint, tensorboard, progress)
-        if model is None or not processes.is_main:
-            return
-        if is_there:
-            echo(f"{output} is this very model already; nothing to train")
-            remove_orphans(output.parent, output.name)
-        else:
-            model.save(output, network=network_of(model.network, model.preprocessing))
-        if not (output / CARD).exists():  # what stands there may be someone's own words
-            write_card(output)
-    remove_own(checkpoint)
-    report(model, output, errors, as_json)
+    if is_there:
+        echo(f"{output} is this very model already; nothing to train")
+        remove_orphans(output.parent, output.name)
+    else:
+        model.save(output, network=network_of(model.network, model.preprocessing))
+    if not (output / CARD).exists():  # what stands there may be someone's own words
+        write_card(output)
 
 
 @contextmanager
 def _going_on_from(checkpoint: Path) -> Iterator[None]:
-    """Let an error within the block say that what was trained so far is kept, where it is."""
-    from nearbit.training.checkpoint import has_own
+    """Let an error within the block say that what was trained so far is kept, where it is and can be gone on from."""
+    from nearbit.training.checkpoint import UnusableCheckpoint
+    from nearbit.training.checkpoint_folder import has_own
 
     try:
         yield
     except Exception as error:
-        if has_own(checkpoint):
+        if has_own(checkpoint) and not isinstance(error, UnusableCheckpoint):
             error.add_note(f"(What was trained so far stays in {checkpoint}: the same command goes on from there.)")
         raise
 
@@ -278,7 +293,7 @@ def _going_on_from(checkpoint: Path) -> Iterator[None]:
 def _trained(run: "AnyRun", checkpoint: Path, tensorboard: Path | None, progress: Progress) -> "Model":
     """Train the model; what was interrupted leaves its checkpoint."""
     from nearbit.training import NO_CALLBACKS
-    from nearbit.training.checkpoint import remove_empty
+    from nearbit.training.checkpoint_folder import remove_empty
 
     if not run.context.processes.is_main:
         return run.train(checkpoint, progress, NO_CALLBACKS)

@@ -17,7 +17,7 @@ from nearbit.metrics.kept import FEW_IMAGES, images_per_class
 from nearbit.model.bundle import Model
 from nearbit.progress import Progress
 from nearbit.training.callbacks import NO_CALLBACKS, Callbacks, told_apart
-from nearbit.training.checkpoint import folder_in
+from nearbit.training.checkpoint_folder import folder_in
 from nearbit.training.context import RunContext
 from nearbit.training.criterion import is_trained_on, searched_by_validation, shares_labels
 from nearbit.training.runs.baseline import BaselineRun, useful_options

@@ -15,7 +15,7 @@ from nearbit.model.bundle import Model
 from nearbit.model.manifest import tuning_figures
 from nearbit.progress import Progress
 from nearbit.training.callbacks import NO_CALLBACKS, Callbacks, told_apart
-from nearbit.training.checkpoint import folder_in
+from nearbit.training.checkpoint_folder import folder_in
 from nearbit.training.context import RunContext
 from nearbit.training.runs.auto import AutoRun
 from nearbit.training.runs.baseline import BaselineRun

@@ -12,7 +12,7 @@ from nearbit.model.bundle import Model
 from nearbit.networks import Backbone
 from nearbit.progress import Progress
 from nearbit.training.callbacks import NO_CALLBACKS, Callbacks
-from nearbit.training.checkpoint import folder_in
+from nearbit.training.checkpoint_folder import folder_in
 from nearbit.training.context import RunContext
 from nearbit.training.options import without
 from nearbit.training.runs.auto import AutoRun
