@@ -10,6 +10,7 @@ from safetensors.torch import save
 
 from nearbit.cli.commands.train import _going_on_from
 from nearbit.errors import TrainingError
+from nearbit.files.aside import _machine
 from nearbit.files.locking import locked
 from nearbit.files.writing import write_checked
 from nearbit.methods import BASELINES, METHODS
@@ -240,6 +241,18 @@ def test_two_commands_do_not_train_one_model_at_once(nearbit, refused, photos, t
         assert not (tmp_path / "new" / "a.model").exists()
     assert nearbit(*command)[0] == 0
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["a.model"]
+
+
+def test_a_model_that_is_there_leaves_no_decoded_images_of_a_command_that_was_killed(nearbit, photos, tmp_path):
+    command = ["train", "photos", *TINY, "--method", "csq", "-o", "a.model", "--cache", "cache"]
+    assert nearbit(*command)[0] == 0
+    left = (
+        tmp_path / "cache" / "decoded" / f".decoded.rgb.{_machine()}-4194305-01234567.tmp"
+    )  # no process has this number
+    left.parent.mkdir(parents=True, exist_ok=True)
+    left.touch()
+    assert nearbit(*command)[0] == 0
+    assert not left.exists()
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The stages of SHC: each alone, kept, resumed; baselines on frozen features; what the record says of centers."""
 
+import errno
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +11,7 @@ from same_models import assert_same
 
 from nearbit.centers import certify, similarity_correlation
 from nearbit.datasets import make_split
+from nearbit.encoding import feature_cache as feature_cache_module
 from nearbit.errors import InputError, TrainingError
 from nearbit.methods import BASELINES, find_method
 from nearbit.model.bundle import load_model
@@ -323,3 +325,36 @@ def test_find_method_knows_methods_and_baselines():
     assert find_method("itq") is BASELINES["itq"]
     with pytest.raises(InputError, match=r"unknown method 'orthohsh'.*Did you mean 'orthohash'\?"):
         find_method("orthohsh")
+
+
+@pytest.mark.parametrize(
+    ("method", "more"),
+    [("shc", {}), ("ech", {}), ("csq", {"regime": "two-step", "epochs": 2})],
+    ids=lambda one: str(one),
+)
+def test_what_the_cache_cannot_keep_of_a_stage_is_said_and_made_all_the_same(frozen, tmp_path, method, more):
+    dataset = tiny_dataset()
+    options = replace(frozen, head="hidden", **more)
+    given = {"method": method, "n_bits": 8, "options": options}
+    expected = train(dataset, tiny_split(dataset), cache=tmp_path / "kept", **given)
+    assert list((tmp_path / "kept" / "stages").iterdir())
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "stages").touch()  # a file where the folder would be
+    with pytest.warns(
+        UserWarning, match=r"stages: .*, so this is not kept in the cache and is made anew next time; make"
+    ):
+        assert_same(train(dataset, tiny_split(dataset), cache=tmp_path / "full", **given), expected)
+
+
+def test_features_that_the_cache_cannot_keep_end_the_run_with_what_to_do(frozen, tmp_path, monkeypatch):
+    def full(path, content):
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr(feature_cache_module, "write_checked", full)
+    dataset = tiny_dataset()
+    with pytest.raises(OSError, match="No space left") as told:
+        train(dataset, tiny_split(dataset), method="csq", n_bits=8, options=frozen, cache=tmp_path)
+    (note,) = told.value.__notes__
+    assert note.startswith(
+        "(Features are read from the cache as they are needed: make room, or name another cache folder"
+    )

@@ -26,6 +26,10 @@ CHECKSUM_BYTES, LENGTH_BYTES = 32, 8
 """What stands before the safetensors content of a file, and what tells in it how long its header is."""
 MOST_FRESH = 8192
 """Rows that are looked up one by one before they are sorted in among the others."""
+_ROOM = (
+    "Features are read from the cache as they are needed: make room, or name another cache folder (--cache, cache=, "
+    "NEARBIT_CACHE)."
+)
 
 
 class FeatureCache:
@@ -114,7 +118,11 @@ class FeatureCache:
         name = hashlib.sha256("".join(digests).encode()).hexdigest()[:32]
         content = save({"digests": packed, "rows": np.ascontiguousarray(rows, np.float32)})
         path = self.folder / f"{name}.rows"
-        write_checked(path, content)
+        try:
+            write_checked(path, content)
+        except OSError as error:
+            error.add_note(f"({_ROOM})")
+            raise
         self.width, number = rows.shape[1], len(self._files)
         self._files.append((path, _start(content)))
         self._fresh.update({bytes.fromhex(digest): (number, row) for row, digest in enumerate(digests)})

@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import re
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ __all__ = [
     "behind_links",
     "cache_folder",
     "json_digest",
+    "keep_checked",
     "path_seen_from",
     "read_checked",
     "remove_orphans",
@@ -119,6 +121,18 @@ def read_checked(path: Path) -> bytes | None:
         return None
     content = whole[32:]
     return content if hashlib.sha256(content).digest() == whole[:32] else None
+
+
+def keep_checked(path: Path, content: bytes) -> None:
+    """Write what can be made again as `write_checked` does; where that cannot be, a warning says so."""
+    try:
+        write_checked(path, content)
+    except OSError as error:
+        warnings.warn(
+            f"{error.filename or path}: {error.strerror or error}, so this is not kept in the cache and is made anew "
+            "next time; make room, or name another cache folder (--cache, cache=, NEARBIT_CACHE)",
+            stacklevel=2,
+        )
 
 
 def _write_bytes(path: Path, *parts: bytes) -> None:

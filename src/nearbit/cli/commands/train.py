@@ -238,6 +238,7 @@ def _train(
     """Train and save the model unless it is there, and report it; of several processes the main one writes."""
     from nearbit.files.locking import alone
     from nearbit.training.checkpoint_folder import checkpoints_of, lock_of, remove_own
+    from nearbit.training.inputs.decoded import remove_left
 
     processes, checkpoint = run.context.processes, output.with_name(output.name + ".checkpoint")
     with ExitStack() as stack:
@@ -256,6 +257,8 @@ def _train(
             if model is None or not processes.is_main:
                 return
             _keep(model, output, is_there)
+            if is_there and run.context.cache is not None:
+                remove_left(run.context.cache)
         remove_own(checkpoint)
     report(model, output, errors, as_json)
 

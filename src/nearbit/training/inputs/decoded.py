@@ -144,7 +144,7 @@ class DecodedParts:
         self, source: ImageSource, cache: Path | None, megabytes: int | None, processes: Processes = ALONE
     ) -> None:
         self._source, self._megabytes, self._processes = source, megabytes, processes
-        self._folder = None if cache is None else cache / "decoded"
+        self._folder = None if cache is None else _folder_in(cache)
         self._kept: dict[tuple[tuple[int, bytes], ...], ImageSource] = {}
 
     def source_of(self, wanted: Mapping[int, Rows], progress: Progress = silent) -> ImageSource:
@@ -307,3 +307,13 @@ def _kept(images: _Images, path: Path, most: int, told: Callable[[int, int], Non
         path.unlink(missing_ok=True)
         raise
     return DecodedImages(images.source, path, writer.n_bytes, writer.kept()).removed_at_last()
+
+
+def remove_left(cache: Path) -> None:
+    """Remove what commands that were killed left in a cache of decoded images."""
+    if _folder_in(cache).is_dir():
+        remove_orphans(_folder_in(cache))
+
+
+def _folder_in(cache: Path) -> Path:
+    return cache / "decoded"

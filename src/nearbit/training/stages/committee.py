@@ -11,7 +11,7 @@ from torch import Tensor
 from nearbit.codes import signs_of
 from nearbit.errors import DataError
 from nearbit.files.tensors import tensors_read
-from nearbit.files.writing import read_checked, write_checked
+from nearbit.files.writing import keep_checked, read_checked
 from nearbit.methods import CLASSIFIER, Committee, Schedule
 from nearbit.methods.closed_form.projections import projection_towards
 from nearbit.networks import ExpectedCenter, Head
@@ -86,7 +86,7 @@ def _trained(context: RunContext, head: Head, schedule: Schedule, stage: Stage, 
     head.standardize(inputs.views[0])
     classifier_trainer(context, head, inputs, schedule, stage, seed).run(progress)
     if kept is not None:
-        write_checked(kept, save({name: value.cpu().contiguous() for name, value in head.state_dict().items()}))
+        keep_checked(kept, save({name: value.cpu().contiguous() for name, value in head.state_dict().items()}))
     return head
 
 

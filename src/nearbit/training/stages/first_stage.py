@@ -13,7 +13,7 @@ from torch import nn
 from nearbit.encoding.feature_cache import FloatRows
 from nearbit.errors import DataError, InputError
 from nearbit.files.tensors import tensors_read
-from nearbit.files.writing import read_checked, write_checked
+from nearbit.files.writing import keep_checked, read_checked
 from nearbit.methods import CLASSIFIER, Schedule, Task
 from nearbit.networks import HashNetwork, Head
 from nearbit.progress import Progress
@@ -86,7 +86,7 @@ class FirstStage:
         if content is None:
             logits = self._logits_of(self._trained(schedule)[1])
             if kept is not None and processes.is_main:
-                write_checked(kept, save(logits))
+                keep_checked(kept, save(logits))
         else:
             with tensors_read("the classifier's logits in the cache (delete the folder 'stages' there)", DataError):
                 logits = load(content)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from nearbit.errors import DataError
 from nearbit.files.tensors import tensors_read
-from nearbit.files.writing import read_checked, write_checked
+from nearbit.files.writing import keep_checked, read_checked
 from nearbit.methods import CLASSIFIER, Schedule
 from nearbit.networks import Backbone
 from nearbit.progress import Progress
@@ -104,7 +104,7 @@ class Tuning:
         if kept is not None:
             tensors = {f"module/{name}": value for name, value in copy_weights(backbone.module).items()}
             tensors["about"] = torch.from_numpy(np.frombuffer(written, np.uint8).copy())
-            write_checked(kept, save({name: value.contiguous() for name, value in tensors.items()}))
+            keep_checked(kept, save({name: value.contiguous() for name, value in tensors.items()}))
         return backbone, json.loads(written)
 
     def _restored(self, tensors: dict[str, Tensor]) -> tuple[Backbone, dict[str, Any]]:
