@@ -75,7 +75,9 @@ ROOMS = {
     "encoding": (
         "preprocessing", "inputs", "feature_cache", "pipeline", "session", "torch_backend", "exporting", "fast",
     ),
-    "model": ("manifest", "arrays", "hub", "text_part", "by_text", "description", "seen", "bundle", "onnx", "*"),
+    "model": (
+        "manifest", "arrays", "hub", "text_part", "by_text", "description", "measured", "seen", "bundle", "onnx", "*",
+    ),
     "training": ("distributed", "seeds", "inputs", "*"),
     "grouping": ("same_codes", "same_pictures", "duplicates", "clusters", "pages", "tables"),
     "cli": ("*", "commands", "main"),

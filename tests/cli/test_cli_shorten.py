@@ -5,7 +5,7 @@ import pytest
 
 from model_makers import random_model
 from nearbit.cli.main import run
-from tiny_data import write_folder
+from tiny_data import TINY, write_folder
 
 
 @pytest.fixture
@@ -29,6 +29,27 @@ def test_the_short_model_encodes_as_the_whole_one_begins(here, as_json):
 
 def test_it_says_whether_the_length_was_trained_for(here, nearbit):
     assert "not trained for this length" in nearbit("shorten", "a.model", "--bits", "8", "-o", "b.model")[1]
+
+
+def test_what_is_said_of_it_was_not_measured_on_the_longer_codes(here, as_json, nearbit, refused):
+    write_folder(here / "photos", per_class=8)
+    for name, more in (("t", ()), ("f", ("--final",))):
+        as_json("train", "photos", "--method", "crh", *TINY, *more, "-o", f"{name}.model")
+        as_json("shorten", f"{name}.model", "--bits", "8", "-o", f"{name}8.model")
+    whole, short, final = (as_json("inspect", f"{name}.model") for name in ("t", "t8", "f8"))
+    assert None not in (whole["center_condition"], whole["center_history"])
+    assert (short["center_condition"], short["center_history"], short["validation_map"]) == (None, None, None)
+    assert (whole["shortened_from"], short["shortened_from"]["model_id"]) == (None, whole["model_id"])
+    assert final["final"]["n_images"] == 24
+    lines = nearbit("inspect", "t8.model")[1].splitlines()
+    assert sum("center_distance_min" in line or "least center distance" in line for line in lines) == 1
+    lines = nearbit("inspect", "f8.model")[1].splitlines()
+    assert "final: trained on all 24 images, of which none can measure this model" in lines
+    for name in ("t8", "f8"):
+        nearbit("export", f"{name}.model", "--model-card", "-o", "card.md")
+        assert "had a tie-aware" not in (here / "card.md").read_text(encoding="utf-8")
+    message = refused("inspect", "t8.model", "--plot", "centers.png")
+    assert "the codes of t8.model were changed after its training, so that it has no history of its centers" in message
 
 
 @pytest.mark.parametrize(

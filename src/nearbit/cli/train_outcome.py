@@ -133,13 +133,12 @@ def about_final(record: dict[str, Any]) -> list[str]:
     final = record.get("final")
     if final is None:
         return []
+    lines = [f"final: trained on all {final['n_images']} images, of which none can measure this model"]
     measured = final["measured"]
-    score = measured["validation_map"]
-    figure = "no validation figure" if score is None else f"validation mAP {score:.4f} (tie-aware)"
-    lines = [
-        f"final: trained on all {final['n_images']} images, of which none can measure this model; the same recipe, "
-        f"trained on {measured['n_train']} of them, had {figure}"
-    ]
+    if "validation_map" in measured:  # else its codes were changed after the training
+        score = measured["validation_map"]
+        figure = "no validation figure" if score is None else f"validation mAP {score:.4f} (tie-aware)"
+        lines[0] += f"; the same recipe, trained on {measured['n_train']} of them, had {figure}"
     if final["left_out_without_labels"]:
         lines.append(
             f"final: {counted(final['left_out_without_labels'], 'image', 'images')} without labels left out: "

@@ -20,6 +20,7 @@ from nearbit.given import check_number
 from nearbit.json_text import unstorable
 from nearbit.keywords import suggesting
 from nearbit.model.bundle import Model
+from nearbit.model.measured import OF_CENTERS, OF_CODES, record_without
 from nearbit.networks import HashNetwork, Head
 from nearbit.networks.heads import apply_head
 from nearbit.progress import Progress, silent
@@ -250,11 +251,11 @@ def _inner(head: Head, features: FloatRows) -> npt.NDArray[np.float64]:
 
 
 def _with_class(model: Model, head: Head, name: str, word: Centers, digests: list[str], n_kept: int) -> Model:
-    """Return the model with the class; what the method chose its centers from or by does not hold for it."""
+    """Return the model with the class; what the method chose its centers from, and what was measured, is left out."""
     centers = np.concatenate([model.centers.centers, word[None]])
     event: dict[str, Any] = {"name": name, "digests": digests, "kept_images": n_kept}
-    record = {key: value for key, value in model.record.items() if key not in ("run_key", "published")}
-    record |= {
+    changed = (*OF_CODES, "shortened_from") if n_kept else OF_CENTERS  # moved bits are not those of a longer code
+    record = record_without(model.record, changed) | {
         "certificate": certify(centers).to_dict() if len(centers) > 1 else None,
         "added_classes": [*model.record.get("added_classes", []), event],
     }

@@ -59,6 +59,7 @@ from nearbit.model.manifest import (
     read_manifest,
     with_digest,
 )
+from nearbit.model.measured import OF_CODES, record_without
 from nearbit.model.seen import NONE_SEEN, SeenImages, read_seen, read_split
 from nearbit.names import counted
 from nearbit.networks import BackboneSpec, HashNetwork, Head
@@ -250,8 +251,9 @@ class Model:
         """Return a model whose codes are the first bits of this one's; this one stays as it is.
 
         An output nearer to 0 than sums round can have the other sign. How good so few bits are was chosen by nobody,
-        except where the method nests its lengths (ECH with `nested`): `validation_map` of the new record is None. The
-        record says which model it comes from, under `shortened_from`.
+        except where the method nests its lengths (ECH with `nested`): `validation_map` of the new record is None, and
+        what else was measured on the longer codes is left out (`nearbit.model.measured`). The record says which model
+        it comes from, under `shortened_from`.
 
         Args:
             n_bits: at least 1, fewer than the model has.
@@ -263,7 +265,7 @@ class Model:
         head, centers = self.network.head.shortened(n_bits), self.centers.shortened(n_bits)
         whole = {"model_id": self.model_id, "n_bits": self.n_bits, "validation_map": self.record.get("validation_map")}
         has_pairs = len(centers.centers) > 1
-        record = {key: value for key, value in self.record.items() if key not in ("run_key", "published")} | {
+        record = record_without(self.record, OF_CODES) | {
             "validation_map": None,
             "certificate": certify(centers.centers, self.similarity).to_dict() if has_pairs else None,
             "shortened_from": self.record.get("shortened_from", whole),

@@ -15,6 +15,7 @@ from nearbit.methods import BASELINES, METHODS
 from nearbit.model.bundle import Model, load_model
 from nearbit.model.hub import CARD, marked
 from nearbit.model.manifest import TRAINED, UNFIT, read_manifest, regime_of
+from nearbit.model.measured import is_as_measured, moved_for
 from nearbit.names import counted
 
 MOST_CLASSES = 200
@@ -207,26 +208,39 @@ def _tuned(tuning: Mapping[str, Any] | None) -> str | None:
 
 
 def _figures(model: Model) -> Iterator[str]:
+    record = model.record
     yield from ("## Figures", "")
-    score = model.record.get("validation_map")
-    if "final" in model.record:
-        measured = model.record["final"]["measured"]
-        yield f"None: the model is trained on all {model.record['final']['n_images']} images, which cannot measure it."
+    score, final = record.get("validation_map"), record.get("final")
+    if not is_as_measured(record):
+        yield from _unmeasured(record)
+    elif final is not None:
+        measured = final["measured"]
+        yield f"None: the model is trained on all {final['n_images']} images, which cannot measure it."
         if measured["validation_map"] is not None:
             yield f"Its recipe, trained on {measured['n_train']} of them, had a tie-aware mean average precision of"
             yield f"{measured['validation_map']:.4f} on validation. Choices were made by that figure, and favour it."
-    elif score is None and (whole := model.record.get("shortened_from")):
-        yield f"None: its codes are the first bits of those of a model of {whole['n_bits']} bits, whose figures differ."
-        yield f"That is the model `{escaped(whole['model_id'])}`."
     elif score is None:
         yield "None: the model was made without validation images that have labels."
     else:
         yield f"Tie-aware mean average precision on validation: {float(score):.4f}. Validation images were the queries,"
-        yield f"{_searched(model.record.get('validation_searched'))}. Choices made by this figure favour it;"
+        yield f"{_searched(record.get('validation_searched'))}. Choices made by this figure favour it;"
         yield "`nearbit evaluate` measures on images that training has not seen."
     yield ""
-    final = model.record.get("final")
-    yield from _published(model.record.get("published") if final is None else final["measured"].get("published"))
+    if is_as_measured(record):
+        yield from _published(record.get("published") if final is None else final["measured"].get("published"))
+
+
+def _unmeasured(record: Mapping[str, Any]) -> Iterator[str]:
+    """Say why a model that was made of a trained one has no figures."""
+    if whole := record.get("shortened_from"):
+        yield f"None: its codes are the first bits of those of a model of {whole['n_bits']} bits, and so few were not"
+        yield f"measured. That is the model `{escaped(whole['model_id'])}`."
+    else:
+        added = ", ".join(escaped(name) for name in moved_for(record))
+        yield "None: after training the last layer was changed to add classes, and with it the codes of all images."
+        yield f"They were not measured since. Added: {added}."
+    if "final" in record:
+        yield f"The model that it was made of is trained on all {record['final']['n_images']} images."
 
 
 def _published(published: Mapping[str, Any] | None) -> Iterator[str]:

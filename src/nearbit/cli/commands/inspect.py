@@ -65,11 +65,18 @@ def _of_path(path: Path, verify: bool, k: int) -> dict[str, Any]:
 
 def _plot(path: "Place", plot: Path) -> None:
     from nearbit.model.bundle import load_model
+    from nearbit.model.measured import is_as_measured
     from nearbit.report.history import plot_center_history
 
     if not isinstance(path, Path) or not path.is_dir():
         raise InputError(f"--plot draws the centers of a model folder, and {path} is none: leave it out")
-    plot_center_history(load_model(path).record.get("history", []), plot)
+    record = load_model(path).record
+    if not is_as_measured(record):
+        raise InputError(
+            f"the codes of {path} were changed after its training, so that it has no history of its centers: name the "
+            "model that it was made of"
+        )
+    plot_center_history(record.get("history", []), plot)
 
 
 def _folder(path: Path) -> dict[str, Any]:
@@ -143,6 +150,7 @@ def _model(path: Path) -> dict[str, Any]:
         "center_condition": condition,
         "center_history": _center_history(record),
         "classes": list(model.classes),
+        "shortened_from": record.get("shortened_from"),
         "added_classes": [added["name"] for added in record.get("added_classes", [])],
         "method_options": model.method_options,
         "seconds": record.get("seconds"),
