@@ -4,6 +4,7 @@ What applies to all stands beside what applies to those with centers, and to tho
 """
 
 import math
+import re
 from dataclasses import FrozenInstanceError, fields, is_dataclass, replace
 from pathlib import Path
 
@@ -15,9 +16,11 @@ from triplets import TRIPLETS
 
 import oracles
 from nearbit.centers import csq_centers, hadamard_centers, similarity_from_embeddings
+from nearbit.datasets.splits.protocols import PROTOCOLS
 from nearbit.errors import InputError
-from nearbit.methods import CSQ, METHODS, CSQOptions, Memory, Method, Targets, Task, find_method
+from nearbit.methods import BASELINES, CSQ, METHODS, CSQOptions, Memory, Method, Targets, Task, find_method
 from nearbit.methods.method import check_number
+from nearbit.methods.presets import PRESETS
 
 DOCS = Path(__file__).parents[2] / "docs" / "methods"
 ALL = {**METHODS, "hinge": HINGE, "triplets": TRIPLETS}
@@ -225,6 +228,22 @@ def test_every_method_has_its_page_with_all_options_and_schedules(name):
     assert "## Differs from the authors' code" in page
     assert "(../results.md)" in page
     assert f"({name}.md)" in (DOCS / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_page_and_the_method_name_the_paper_alike(name):
+    start = (DOCS / f"{name}.md").read_text(encoding="utf-8").split("\n\n")[1]
+    title = re.match(r"[\w .,]+, \*([^*]+)\*, ", start)
+    assert title is not None or start.startswith("nearbit's own."), start
+    assert (title[1] if title else "nearbit; ") in METHODS[name].citation
+
+
+def test_a_paper_has_one_citation_wherever_it_stands():
+    values = [*METHODS.values(), *BASELINES.values(), *PRESETS.values(), *PROTOCOLS.values()]
+    found = [re.match(r"[^(]*?, arXiv (\d{4}\.\d{5})", value.citation) for value in values]
+    cited = {(one[1], one[0]) for one in found if one is not None}
+    assert {"2511.12162", "2507.08404", "1609.06753"} <= {number for number, _ in cited}
+    assert len(dict(cited)) == len(cited)
 
 
 def test_methods_are_found_by_name():

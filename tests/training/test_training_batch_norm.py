@@ -9,10 +9,13 @@ from safetensors.torch import save_file
 from torch import nn
 
 from nearbit.errors import InputError
+from nearbit.methods.presets import preset_named
 from nearbit.networks import ResNet
 from nearbit.networks.backbones import NORMS
 from nearbit.training import TrainOptions, differences, plan
 from tiny_data import tiny_dataset, tiny_split
+
+WITHOUT_NORMS = {"backbone": nn.Sequential(nn.Conv2d(3, 8, 5, 4), nn.Flatten()), "weights": None}
 
 
 @pytest.fixture(scope="session")
@@ -101,7 +104,11 @@ def test_runs_that_go_by_other_statistics_have_other_keys(pretrained):
     [
         ({"regime": "frozen", "batch_norm": "batch"}, r"batch_norm is for a network that is trained whole"),
         (
-            {"backbone": nn.Sequential(nn.Conv2d(3, 8, 5, 4), nn.Flatten()), "weights": None, "batch_norm": "fixed"},
+            {**WITHOUT_NORMS, "batch_norm": "fixed"},
+            r"the backbone module:Sequential has no batch normalisation: leave batch_norm",
+        ),
+        (
+            {**WITHOUT_NORMS, "batch_norm": "fixed", "preset": "shc-paper"},  # which has "batch"
             r"the backbone module:Sequential has no batch normalisation: leave batch_norm",
         ),
         ({"batch_norm": "frozen"}, r"batch_norm must be one of auto, fixed, batch, not 'frozen'"),
@@ -109,7 +116,12 @@ def test_runs_that_go_by_other_statistics_have_other_keys(pretrained):
 )
 def test_statistics_of_what_is_not_trained_are_not_chosen(pretrained, asked, message):
     with pytest.raises(InputError, match=message):
-        fine_tuned(pretrained, **asked)
+        fine_tuned(pretrained, "shc", **asked)
+
+
+def test_what_the_recipe_says_of_norms_does_nothing_where_there_are_none(pretrained):
+    given = {"preset": "shc-paper", "batch_norm": preset_named("shc-paper").options["batch_norm"]}
+    assert fine_tuned(pretrained, "shc", **WITHOUT_NORMS, **given).context.batch_norm is None
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from model_makers import random_model
 from nearbit.datasets import make_split
 from nearbit.errors import BundleError, InputError
 from nearbit.evaluation import evaluate
+from nearbit.methods import METHODS
 from nearbit.methods.presets import preset_named
 from nearbit.model.card import model_card
 from nearbit.training import TrainOptions, plan
@@ -100,9 +101,11 @@ def test_a_recipe_is_one_for_the_classifier_too_and_its_card_says_all_of_it(run)
     published = record["published"]
     assert f"the best epoch was {published['epoch']}, with a tie-aware mean average\nprecision of" in card
     assert f"The epoch that was kept had {published['query_map_of_selected']:.4f} on them" in card
-    assert "- given for this model: epochs 2\n" in card
-    assert "- given for this model: backbone small\n" in card
-    assert "seed" not in record["recipe"]["instead"]
+    instead = {"backbone": "small", "image_size": 8, "regime": "auto", "epochs": 2, "centers": "search"}
+    assert record["recipe"]["instead"] == instead
+    told = [line for line in card.splitlines() if line.startswith("- given for this model: ")]
+    assert len(told) == len(instead)
+    assert "- given for this model: epochs 2" in told
     assert "recipe" not in without.record
 
 
@@ -131,6 +134,22 @@ def test_of_a_final_model_only_what_was_given_is_said(run):
     )
     assert model.record["recipe"]["instead"].get("select") is None
     assert model.record["recipe"]["instead"]["epochs"] == 2
+
+
+@pytest.mark.parametrize(
+    ("method", "regime", "of"),
+    [("csq", "scratch", "csq"), ("auto", "scratch", "crh"), ("auto", "frozen", "auto"), ("itq", "frozen", "itq")],
+)
+def test_a_recipe_of_another_method_is_refused(frozen, method, regime, of):
+    dataset = tiny_dataset()
+    options = replace(TrainOptions(image_size=8) if regime == "scratch" else frozen, preset="shc-paper")
+    with pytest.raises(InputError, match=f"the preset shc-paper is of the method shc, not of {of}: leave one of them"):
+        plan(dataset, tiny_split(dataset), method=method, n_bits=12, options=options)
+
+
+def test_a_recipe_of_the_method_that_auto_takes_is_planned():
+    dataset, options = tiny_dataset(), TrainOptions(image_size=8, preset="crh-paper")
+    assert plan(dataset, tiny_split(dataset), n_bits=12, options=options).method is METHODS["crh"]
 
 
 def test_an_unknown_recipe_is_refused_before_anything_is_trained():

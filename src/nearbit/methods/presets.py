@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nearbit.errors import InputError, did_you_mean
+from nearbit.methods.hash_centers.crh import CRH
+from nearbit.methods.hash_centers.shc import SHC
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,7 +18,7 @@ class Preset:
         method: of `METHODS`.
         method_options: options of the method that are not its defaults.
         options: fields of `TrainOptions`.
-        citation: the paper.
+        citation: the paper, as its method cites it, and where else the recipe is from.
         differs: what of the published recipe is not in it, a line each.
     """
 
@@ -41,14 +43,14 @@ _CROP = "the random square has 70 to 100 % of the shorter side, where the paper 
 def _shc(name: str, learning_rate: float) -> Preset:
     return Preset(
         name=name,
-        method="shc",
+        method=SHC.name,
         method_options={"centers": "paper", "order": "paper"},
         options=_RESNET34
         | {
             "epochs": 300, "batch_size": 64, "learning_rate": learning_rate, "optimizer": "rmsprop",
             "weight_decay": 1e-5, "backbone_factor": 1.0,
         },
-        citation="Deep Hashing with Semantic Hash Centers for Image Retrieval, ACM TOIS 2025, arXiv 2507.08404",
+        citation=SHC.citation,
         differs=(_SELECTION, _CLIPPED, _CROP, "the learning rate falls to 0 and not to 1e-7"),
     )  # fmt: skip
 
@@ -60,14 +62,13 @@ PRESETS = {
         _shc("shc-paper-cifar100", 7e-5),
         Preset(
             name="crh-paper",
-            method="crh",
+            method=CRH.name,
             options=_RESNET34
             | {
                 "batch_size": 128, "learning_rate": 1e-4, "optimizer": "adam", "weight_decay": 1e-5,
                 "backbone_factor": 1.0,
             },
-            citation="Codebook-Centric Deep Hashing, AAAI 2026, arXiv 2511.12162; the recipe by a third party that "
-            "read the released code",
+            citation=f"{CRH.citation}; the recipe by a third party that read the released code",
             differs=(
                 _SELECTION, "the learning rate falls to 0 and not to 1e-7",
                 "image size and augmentation are those of SHC, since the paper's were not found",
@@ -85,3 +86,14 @@ def preset_named(name: str) -> Preset:
             f"the preset must be one of {', '.join(PRESETS)}, not {name!r}.{did_you_mean(name, [*PRESETS])}"
         )
     return PRESETS[name]
+
+
+def preset_of_method(name: str, method: str) -> Preset:
+    """Return a recipe for a training of a method; raise `InputError` where it is of another one, or unknown."""
+    preset = preset_named(name)
+    if preset.method != method:
+        raise InputError(
+            f"the preset {name} is of the method {preset.method}, not of {method}: leave one of them out (--preset, "
+            "--method)"
+        )
+    return preset

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from nearbit.errors import InputError
 from nearbit.methods import Regime
+from nearbit.methods.presets import preset_named
 from nearbit.networks import Backbone
 from nearbit.networks.backbones import NORMS
 from nearbit.training.options import TrainOptions
@@ -15,11 +16,12 @@ def resolve_batch_norm(options: TrainOptions, regime: Regime, backbone: Backbone
     """Return what batch normalisation of a backbone goes by while it is trained; None where there is none to train.
 
     Raises:
-        InputError: it is to keep means and variances, and has none, since its weights are random; or something is asked
-            for and the backbone has no batch normalisation.
+        InputError: it is to keep means and variances, and has none, since its weights are random; or something else is
+            asked for than the recipe (`preset`) has, and the backbone has no batch normalisation.
     """
     norms = [layer for layer in backbone.module.modules() if isinstance(layer, NORMS)]
-    if not norms and options.batch_norm != "auto" and options.preset is None:
+    of_recipe = None if options.preset is None else preset_named(options.preset).options.get("batch_norm")
+    if not norms and options.batch_norm not in ("auto", of_recipe):
         raise InputError(
             f"the backbone {backbone.spec.name} has no batch normalisation: leave batch_norm (--batch-norm) out"
         )

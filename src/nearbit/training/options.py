@@ -57,8 +57,8 @@ class TrainOptions:
         batch_norm: what batch normalisation of a backbone goes by while it is trained: "fixed", the means and variances
             that came with its pretrained weights; "batch", those of each batch, which it then remembers; or "auto":
             fixed where pretrained weights are fine-tuned. It is a matter of training alone.
-        preset: the name of the published recipe that these options come from (`nearbit.methods.presets`), for the
-            record.
+        preset: the name of the published recipe, of the method that is trained, that these options come from
+            (`nearbit.methods.presets`), for the record.
         select: "validation" keeps the epoch that is best on validation, "last" trains to the end.
         patience: training ends where validation has not gained for so many epochs; 0 for never. By default 15 where
             images go through the network, and 0 for a preset, and on frozen features, where all methods have the same

@@ -15,6 +15,7 @@ from nearbit.errors import InputError, TrainingError
 from nearbit.given import path_of
 from nearbit.keywords import suggesting
 from nearbit.methods import BASELINES, ITQ, METHODS, Baseline, Method, Task, find_method
+from nearbit.methods.presets import preset_of_method
 from nearbit.model.bundle import Model
 from nearbit.progress import Progress, silent
 from nearbit.training.callbacks import NO_CALLBACKS, Callbacks
@@ -79,8 +80,8 @@ def train(
         The model. Which epoch it is from, and how every epoch went, stands in its `record`.
 
     Raises:
-        InputError: an option has a wrong value; or a final training of a split with unseen classes, or of one all of
-            whose images are training images.
+        InputError: an option has a wrong value; a preset is of another method; or a final training of a split with
+            unseen classes, or of one all of whose images are training images.
         DataError: the split does not belong to the data set, or trains classes that it calls unseen.
         TrainingError: fewer than two classes, a class without training images, or a loss that is not a number.
     """
@@ -146,8 +147,10 @@ def _plan(
     similarity: npt.ArrayLike | None,
     centers: npt.ArrayLike | None,
 ) -> TrainingRun | BaselineRun | AutoRun:
-    if method != AUTO or context.regime != "frozen":
-        named = "crh" if method == AUTO else method
+    named = "crh" if method == AUTO and context.regime != "frozen" else method
+    if context.options.preset is not None:
+        preset_of_method(context.options.preset, named if isinstance(named, str) else named.name)
+    if named != AUTO:
         return _plan_one(context, n_bits, named, method_options=method_options, similarity=similarity, centers=centers)
     if method_options or similarity is not None or centers is not None:
         raise InputError("method 'auto' chooses a method: name one to give it options, a similarity or centers")

@@ -217,14 +217,9 @@ def _method_options(preset: str | None, method: str, pairs: tuple[str, ...]) -> 
     """Return the options of the method: those of the recipe, where it is its method, and those given."""
     if preset is None:
         return method_values(pairs)
-    from nearbit.methods.presets import preset_named
+    from nearbit.methods.presets import preset_of_method
 
-    recipe = preset_named(preset)
-    if recipe.method != method:
-        raise InputError(
-            f"the preset {preset} is of the method {recipe.method}, not of {method}: leave one of them out"
-        )
-    return {**recipe.method_options, **method_values(pairs)}
+    return {**preset_of_method(preset, method).method_options, **method_values(pairs)}
 
 
 def _train(

@@ -125,7 +125,8 @@ PROTOCOLS = {
             dataset="cifar100",
             sizes=SplitSizes(train=90, validation=10, query=50, database=450),
             description="a class 100 training images (10 become validation), 50 queries, 450 in the database, disjoint",
-            citation="Deep Hashing with Semantic Hash Centers for Image Retrieval, ACM TOIS 2025, arXiv 2507.08404",
+            citation="Chen et al., Deep Hashing with Semantic Hash Centers for Image Retrieval, ACM TOIS 2025, "
+            "arXiv 2507.08404",
         ),
         _cifar10(
             "i",

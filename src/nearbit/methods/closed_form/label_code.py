@@ -39,7 +39,7 @@ def _fit(images: TrainingImages, n_bits: int, options: LabelOptions, rng: Genera
 LABEL = Baseline(
     name="label",
     title="The class that a classifier says, written as a word: what codes are worth that know nothing else",
-    citation="Sablayrolles et al., How Should We Evaluate Supervised Hashing?, ICASSP 2017",
+    citation="Sablayrolles et al., How should we evaluate supervised hashing?, ICASSP 2017, arXiv 1609.06753",
     options=LabelOptions(),
     fit=_fit,
     needs_labels=True,

@@ -113,7 +113,8 @@ def _reassign(
 CRH = Method(
     name="crh",
     title="CRH: centers reassigned from a codebook during training",
-    citation="Yin et al., Center-Reassigned Hashing, AAAI 2026, arXiv 2511.12162",
+    citation="Yin et al., Codebook-Centric Deep Hashing: End-to-End Joint Learning of Semantic Hash Centers and Neural "
+    "Hash Function, AAAI 2026, arXiv 2511.12162",
     options=CRHOptions(),
     make_centers=_centers,
     loss=_loss,

@@ -80,7 +80,8 @@ def _loss(outputs: Tensor, labels: Tensor, targets: Targets, task: Task, options
 MLH = Method(
     name="mlh",
     title="MLH: a branch for centers and one for pairs, which learn from each other (reconstructed)",
-    citation="Ma, Li and Weng, Mutual Learning for Hashing, arXiv 2510.07703, 2025 (reconstructed)",
+    citation="Ma, Li and Weng, Mutual Learning for Hashing: Unlocking Strong Hash Functions from Weak Supervision, "
+    "arXiv 2510.07703, 2025 (reconstructed)",
     options=MLHOptions(),
     make_centers=_centers,
     loss=_loss,

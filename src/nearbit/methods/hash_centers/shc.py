@@ -107,7 +107,8 @@ def _loss(outputs: Tensor, labels: Tensor, targets: Targets, task: Task, options
 SHC = Method(
     name="shc",
     title="SHC: centers as alike as their classes, under a minimum distance",
-    citation="Chen et al., Deep Hashing with Semantic Hash Centers for Image Retrieval, TOIS 2025, arXiv 2507.08404",
+    citation="Chen et al., Deep Hashing with Semantic Hash Centers for Image Retrieval, ACM TOIS 2025, "
+    "arXiv 2507.08404",
     options=SHCMethodOptions(),
     make_centers=_centers,
     loss=_loss,

@@ -351,7 +351,7 @@ class TrainingRun:
             "validation_map": state.best.validation_map,
             "validation_searched": None if self._criterion is None else self._criterion.searched,
             "reference": self.context.reference(),
-            **recipe_of(self.context.recorded_options(), self.method, self.method_options),
+            **recipe_of(self.context.options, self.context.backbone.spec.name, self.method, self.method_options),
             **({} if self.published is None else {"published": published_choice(state.history, state.best.epoch)}),
             **({} if state.best.mixture is None else {"expected_center": state.best.mixture}),
             "certificate": _certificate(state.best.centers, similarity),
