@@ -277,7 +277,8 @@ def test_a_refusal_to_overwrite_names_what_differs(refused, place):
     )
     assert "with margin 0.2 instead of 0.3: choose" in refused(*base, "--option", "margin=0.3")
     assert "with learning_rate its default instead of 0.5: choose" in refused(*base, "--learning-rate", "0.5")
-    assert "precision auto instead of bfloat16, precision" not in refused(*base, "--precision", "bfloat16")
+    assert "with precision float32 instead of bfloat16: choose" in refused(*base, "--precision", "bfloat16")
+    assert "with precision auto instead of float32: choose" in refused(*base, "--precision", "float32")
     (place / "photos" / "a" / "000.png").unlink()
     assert "another split, other images or labels: choose" in refused(*base)
 

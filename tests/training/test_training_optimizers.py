@@ -101,6 +101,8 @@ def test_recipes_are_options_that_there_are(preset):
     assert schedule.epochs == 300
     assert schedule.weight_decay == 1e-5
     assert replace(method.options, **preset.method_options)
+    names = {one.name for one in fields(method.options)}
+    assert not names & {one.name for one in fields(TrainOptions)}, "a record has what was given instead by name alone"
     assert preset.citation.startswith(method.citation)
     assert any("query images" in line for line in preset.differs)
 
