@@ -5,6 +5,7 @@ import pytest
 
 from model_makers import random_model
 from nearbit.cli.main import run
+from nearbit.model.bundle import load_model
 from tiny_data import TINY, write_folder
 
 
@@ -43,6 +44,10 @@ def test_what_is_said_of_it_was_not_measured_on_the_longer_codes(here, as_json, 
     assert final["final"]["n_images"] == 24
     lines = nearbit("inspect", "t8.model")[1].splitlines()
     assert sum("center_distance_min" in line or "least center distance" in line for line in lines) == 1
+    older = load_model("t8.model")
+    older.record.update({name: load_model("t.model").record[name] for name in ("center_condition", "history")})
+    older.save("older.model")
+    assert [as_json("inspect", "older.model")[name] for name in ("center_condition", "center_history")] == [None, None]
     lines = nearbit("inspect", "f8.model")[1].splitlines()
     assert "final: trained on all 24 images, of which none can measure this model" in lines
     for name in ("t8", "f8"):

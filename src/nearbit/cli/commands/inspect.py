@@ -118,9 +118,12 @@ def _model(path: Path) -> dict[str, Any]:
     from nearbit.centers import pairwise_distances
     from nearbit.model.bundle import load_model
     from nearbit.model.manifest import regime_of, tuning_figures
+    from nearbit.model.measured import OF_CODES, is_as_measured, record_without
 
     model = load_model(path)
     centers, record = model.centers.centers, model.record
+    if not is_as_measured(record):  # folders of older versions still have what was measured on other codes
+        record = record_without(record, OF_CODES) | {"certificate": record.get("certificate")}
     distances = pairwise_distances(centers) if len(centers) > 1 else None
     certificate = record.get("certificate") or {}
     condition = record.get("center_condition")
