@@ -82,7 +82,7 @@ def test_it_is_evaluated_told_of_and_shortened_again(tmp_path):
     assert "the first bits of those of a model of 12 bits" in card_of_folder(tmp_path / "short.model")
 
 
-@pytest.mark.parametrize("n_bits", [0, -1, 12, 13])
+@pytest.mark.parametrize("n_bits", [0, -1, 12, 13, 4.0])
 def test_other_lengths_are_refused(n_bits):
     with pytest.raises(InputError, match=f"^{n_bits} bits are not the first of 12: take 1 to 11"):
         random_model().shortened(n_bits)

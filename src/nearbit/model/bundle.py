@@ -30,6 +30,7 @@ from nearbit.encoding.torch_backend import find_device, placed
 from nearbit.errors import BundleError, MissingExtraError
 from nearbit.files.tensors import tensors_written
 from nearbit.files.writing import json_digest, sha256_of, whole_folder, write_json
+from nearbit.given import plain
 from nearbit.keywords import suggesting
 from nearbit.model.arrays import (
     KNOWN_FILES,
@@ -261,7 +262,7 @@ class Model:
         Raises:
             InputError: another number of bits.
         """
-        n_bits = check_n_bits(n_bits)
+        n_bits = plain(n_bits)
         head, centers = self.network.head.shortened(n_bits), self.centers.shortened(n_bits)
         whole = {"model_id": self.model_id, "n_bits": self.n_bits, "validation_map": self.record.get("validation_map")}
         has_pairs = len(centers.centers) > 1

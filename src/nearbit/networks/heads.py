@@ -136,8 +136,8 @@ class Head(nn.Module):
         Raises:
             InputError: another number.
         """
-        if not 1 <= n_bits < self.n_outputs:
-            raise InputError(f"{n_bits} bits are not the first of {self.n_outputs}: take 1 to {self.n_outputs - 1}")
+        if not isinstance(n_bits, int) or not 1 <= n_bits < self.n_outputs:
+            raise InputError(f"{n_bits!r} bits are not the first of {self.n_outputs}: take 1 to {self.n_outputs - 1}")
         head = Head(len(self.feature_mean), n_bits, **copy.deepcopy(self.spec)).to(self.feature_mean.device)
         wanted = head.state_dict()
         head.load_state_dict(
