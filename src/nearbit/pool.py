@@ -40,7 +40,7 @@ def run_in_processes(
     died: Callable[[Task, int | None], bool],
     environment: Mapping[str, str] | None = None,
 ) -> None:
-    """Work on tasks in that many processes, in order as they become free.
+    """Work on tasks in that many processes, in order as they become free; each may have processes of its own.
 
     An interrupt ends all processes; each ends by itself, at once, where this one is killed.
 
@@ -55,7 +55,7 @@ def run_in_processes(
         environment: variables that each process has from its beginning.
     """
     waiting = list(reversed(tasks))
-    start = _Start(make, dict(environment or {}))
+    start = _Start(make, dict(environment or {}), has_children=True)
     with _workers(start, min(n_processes, len(tasks))) as workers:
         for worker in workers:
             _give(worker, waiting)
@@ -135,15 +135,17 @@ class OrderedPool(Generic[Task, Answer]):
 
 @dataclass(frozen=True)
 class _Start:
-    """Starts processes."""
+    """Starts processes; those that have processes of their own must be ended, others end with this one in any case."""
 
     make: Any
     environment: dict[str, str]
+    has_children: bool = False
 
     def __call__(self) -> Worker[Any]:
         context = get_context("spawn")
         ours, theirs = context.Pipe()
-        process = context.Process(target=_work, args=(self.environment, self.make, theirs), daemon=True)
+        daemon = not self.has_children  # Python lets none of these have children
+        process = context.Process(target=_work, args=(self.environment, self.make, theirs), daemon=daemon)
         process.start()
         theirs.close()
         return Worker(process, ours)
