@@ -18,6 +18,7 @@ from nearbit.datasets import Problem, make_split
 from nearbit.datasets.splits.unseen import choose_unseen
 from nearbit.errors import DataError, InputError
 from nearbit.files.writing import write_json
+from nearbit.methods import METHODS
 from nearbit.pool import Worker, _give, _work
 from nearbit.training import TrainOptions
 from tiny_data import tiny_dataset, tiny_split
@@ -201,3 +202,10 @@ def test_two_commands_at_one_cell_train_it_once(work, monkeypatch):
     assert found == {"first": "done", "second": "kept"}
     assert read_cell(work.folder, CELL).status == "done"
     assert not list((work.folder / "checkpoints").iterdir())
+
+
+def test_a_method_that_is_no_name_is_refused_with_how_it_gets_one():
+    with pytest.raises(
+        InputError, match=r"takes the names of methods, and Method 'csq' is none: declare it as an entry p"
+    ):
+        Grid(methods=(METHODS["csq"], "crh"))

@@ -21,6 +21,8 @@ from nearbit.errors import InputError
 from nearbit.methods import BASELINES, CSQ, METHODS, CSQOptions, Memory, Method, Targets, Task, find_method
 from nearbit.methods.method import check_number
 from nearbit.methods.presets import PRESETS
+from nearbit.training import TrainOptions
+from nearbit.training.options import resolve_schedule
 
 DOCS = Path(__file__).parents[2] / "docs" / "methods"
 ALL = {**METHODS, "hinge": HINGE, "triplets": TRIPLETS}
@@ -244,6 +246,17 @@ def test_a_paper_has_one_citation_wherever_it_stands():
     cited = {(one[1], one[0]) for one in found if one is not None}
     assert {"2511.12162", "2507.08404", "1609.06753"} <= {number for number, _ in cited}
     assert len(dict(cited)) == len(cited)
+
+
+def test_a_regime_without_a_schedule_is_named():
+    alone = replace(
+        CSQ, name="mine", schedules={"frozen": CSQ.schedules["frozen"], "scratch": CSQ.schedules["scratch"]}
+    )
+    assert alone.schedule_for("frozen") == CSQ.schedules["frozen"]
+    with pytest.raises(
+        InputError, match=r"the method mine has no schedule for networks that are fine-tuned, only for: fr"
+    ):
+        resolve_schedule(alone, TrainOptions(), "fine-tuned", "linear", 100)
 
 
 def test_methods_are_found_by_name():

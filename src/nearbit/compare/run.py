@@ -74,6 +74,12 @@ class Grid:
             values = getattr(self, name)
             if not values:
                 raise InputError(f"a comparison needs at least one of its {name}, and none is named")
+            if name == "methods" and (other := next((one for one in values if not isinstance(one, str)), None)):
+                raise InputError(
+                    f"a comparison takes the names of methods, and {type(other).__name__} "
+                    f"{getattr(other, 'name', other)!r} is none: declare it as an entry point of the group "
+                    "nearbit.methods (docs/methods/contract.md), and give its name"
+                )
             if len(set(values)) < len(values):
                 raise InputError(f"the {name} of a comparison must differ, and {values} names one twice")
         for spec in self.methods:

@@ -322,6 +322,16 @@ class Method:
         """Whether its centers change while it trains, by a rule of its own or because they are learnt."""
         return self.reassign is not None or self.centers_of is not None
 
+    def schedule_for(self, regime: Regime) -> Schedule:
+        """Return the schedule of a regime; raise `InputError` where the method has none."""
+        if regime not in self.schedules:
+            known = ", ".join(self.schedules)
+            raise InputError(
+                f"the method {self.name} has no schedule for networks that are {regime}, only for: {known}. Give it one "
+                "(Method(schedules=…)), or train otherwise (--regime, --backbone)"
+            )
+        return self.schedules[regime]
+
     def with_options(self, values: Mapping[str, Any] | None) -> Any:
         """Return the method's options with some values replaced; an unknown name is an error that suggests one."""
         return options_with(self.name, self.options, values)

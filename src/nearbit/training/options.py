@@ -330,7 +330,7 @@ def resolve_schedule(
 
     What the options give replaces it; without epochs among them a small set gets more of them.
     """
-    schedule = method.schedules[regime]
+    schedule = method.schedule_for(regime)
     if kind == "linear":
         schedule = replace(schedule, learning_rate=schedule.learning_rate * schedule.linear_factor)
     chosen = {name: getattr(options, name) for name in OF_SCHEDULES if getattr(options, name) is not None}
@@ -347,7 +347,7 @@ def hurried(method: Method, options: TrainOptions, regime: Regime) -> str | None
 
     Schedules of fine-tuning are those of the papers, of 90 to 300 epochs.
     """
-    schedule, epochs = method.schedules[regime], options.epochs
+    schedule, epochs = method.schedule_for(regime), options.epochs
     if regime != "fine-tuned" or epochs is None or FEWER * epochs > schedule.epochs:
         return None
     if any(value is not None for value in (options.learning_rate, options.backbone_factor, options.preset)):
