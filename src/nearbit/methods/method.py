@@ -327,8 +327,8 @@ class Method:
         if regime not in self.schedules:
             known = ", ".join(self.schedules)
             raise InputError(
-                f"the method {self.name} has no schedule for networks that are {regime}, only for: {known}. Give it one "
-                "(Method(schedules=…)), or train otherwise (--regime, --backbone)"
+                f"the method {self.name} has no schedule for networks that are {regime}, only for: {known}. Give it "
+                "one (Method(schedules=…)), or train otherwise (--regime, --backbone)"
             )
         return self.schedules[regime]
 
