@@ -23,6 +23,7 @@ WHERE = (
     "index",
     "metrics",
     "test_codes.py",
+    "test_commands.py",
     "test_compiled.py",
     "test_dependencies.py",
     "test_extras.py",

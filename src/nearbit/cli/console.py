@@ -22,6 +22,11 @@ from nearbit.reading import ClassLevel, ReadingOptions
 if TYPE_CHECKING:
     from nearbit.datasets import Dataset, Problem
 
+    AnyParam = click.ParamType[Any]
+    TextParam = click.ParamType[str]
+else:  # click has [] from 8.4 on, and nearbit runs from 8.1 on
+    AnyParam = TextParam = click.ParamType
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
@@ -129,7 +134,7 @@ max_pixels_option = click.option(
 )
 
 
-class Level(click.ParamType[Any]):
+class Level(AnyParam):
     """Which folder is the class: first, leaf, or a number from 1."""
 
     name = "first|leaf|N"
@@ -143,7 +148,7 @@ class Level(click.ParamType[Any]):
         return self.fail(f"{value!r} is no class level; {expected}", param, ctx)
 
 
-class Text(click.ParamType[str]):
+class Text(TextParam):
     """A text that can be kept: what every command takes where a text is asked for (`main` sees to it)."""
 
     name = "text"
@@ -155,7 +160,7 @@ class Text(click.ParamType[str]):
         return str(value)
 
 
-class Data(click.ParamType[str]):
+class Data(TextParam):
     """What is read as images: a name or a path, which need not be UTF-8."""
 
     name = "text"

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nearbit.cli.console import echo
+from nearbit.cli.console import AnyParam, echo
 from nearbit.errors import InputError
 from nearbit.names import counted, label_name
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from nearbit.datasets import Dataset, Split
 
 
-class Size(click.ParamType[Any]):
+class Size(AnyParam):
     """A part's size: a fraction such as 0.1, or a number of images a class such as 10, or "rest"."""
 
     name = "size"

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from nearbit.cli.console import Bars, emit, json_option, table
+from nearbit.cli.console import AnyParam, Bars, emit, json_option, table
 from nearbit.errors import DataError, InputError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 COMPARED = ("semantic", "shc", "assigned")
 
 
-class Distances(click.ParamType[Any]):
+class Distances(AnyParam):
     """Minimum distances from the first to the last: 4:16, or 4:16:2 for every second one."""
 
     name = "first:last"
