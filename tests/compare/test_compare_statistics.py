@@ -29,6 +29,10 @@ def test_a_spread_is_mean_and_sample_deviation(values):
     assert spread.deviation == pytest.approx(plain_deviation(values))
 
 
+def test_equal_values_have_no_deviation_that_rounding_left():
+    assert spread_of([0.1, 0.1, 0.1]).deviation == 0.0
+
+
 def test_one_value_has_no_deviation_and_none_has_no_spread():
     assert spread_of([0.25]) == Spread(n=1, mean=0.25, deviation=None)
     assert spread_of([]) is None

@@ -8,8 +8,8 @@ from cell_files import FLIPS, Scene, write_comparison_folder, write_done, write_
 from nearbit.compare.findings import find
 from nearbit.compare.folder import Cell, read_folder
 from nearbit.compare.rendering import csv_text, latex_text, markdown_text, text_lines
-from nearbit.compare.statistics import data_notes
-from nearbit.compare.tables import Table, TableEntry, p_text, quality_table, tables_of
+from nearbit.compare.statistics import Spread, data_notes
+from nearbit.compare.tables import Table, TableEntry, p_text, quality_table, spread_text, tables_of
 
 ODD = 'a_b & 50% of {x} | "y" <z> \\ #1 $2 ^3 ~4 *5*'
 AWKWARD = Table(
@@ -136,6 +136,8 @@ def test_further_tables_hold_the_figures_of_the_cells(folder):
     assert ("crh", "linear", "16") not in costs
     least = tables["choice"].header.index("least center distance")
     assert tables["choice"].rows[0][least].text.startswith(f"{group.spread('certificate.min_distance').mean:.1f}")
+    assert tables["choice"].header[least + 1] == "least distance, at most", "the bound is of no mean"
+    assert "counts in the run that computed it" in markdown_text([tables["costs"]])
     codes = tables["health"].header.index("distinct codes")
     assert tables["health"].rows[0][codes].text.startswith(f"{group.spread('health.distinct_codes').mean:.0f}")
     assert [row[2].text for row in tables["failures"].rows] == [
@@ -153,6 +155,20 @@ def test_the_table_of_differences_has_every_pair_with_its_interval(tmp_path):
         assert low - 1e-4 <= float(row[3].text) <= high + 1e-4
         assert row[3].best == (item.adjusted < 0.05)
         assert row[5].text == p_text(item.difference.p)
+
+
+@pytest.mark.parametrize(
+    ("deviation", "digits", "expected"),
+    [
+        (0.4, 0, "12 ± <1"),
+        (0.5001, 0, "12 ± 1"),
+        (0.04, 1, "12.0 ± <0.1"),
+        (0.06, 1, "12.0 ± 0.1"),
+        (0.0, 1, "12.0 ± 0.0"),
+    ],
+)
+def test_a_deviation_that_rounds_to_0_is_not_said_to_be_none(deviation, digits, expected):
+    assert spread_text(Spread(n=3, mean=12.0, deviation=deviation), digits) == expected
 
 
 @pytest.mark.parametrize(("value", "expected"), [(0.0004, "0.0004"), (0.0999, "0.0999"), (0.1, "0.10"), (1.0, "1.00")])

@@ -31,7 +31,6 @@ WORDS = {
     "that is possible for so many classes at this length.",
     "health": "Few distinct codes mean many ties; bits that never change, or change together, carry less than their "
     "share.",
-    "costs": "What is shared between runs, such as features, counts in each run that used it.",
     "failures": "Every other figure leaves these runs out.",
 }
 

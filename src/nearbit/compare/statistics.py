@@ -121,6 +121,8 @@ def spread_of(values: Sequence[float]) -> Spread | None:
     if not values:
         return None
     deviation = float(np.std(values, ddof=1)) if len(values) > 1 else None
+    if deviation and len(set(values)) == 1:
+        deviation = 0.0  # what rounding leaves of equal values is no deviation
     return Spread(n=len(values), mean=float(np.mean(values)), deviation=deviation)
 
 

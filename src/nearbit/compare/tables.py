@@ -19,8 +19,8 @@ CHOICE = (
     ("validation mAP", "validation_map", 4),
     ("selected epoch", "selected_epoch", 1),
     ("least center distance", "certificate.min_distance", 1),
+    ("least distance, at most", "certificate.proven_upper_bound", 0),
     ("mean center distance", "certificate.mean_distance", 1),
-    ("at most possible", "certificate.proven_upper_bound", 0),
     ("correlation with similarity", "certificate.correlation", 3),
 )
 HEALTH = (
@@ -65,6 +65,10 @@ class Table:
 def tables_of(findings: Findings) -> list[Table]:
     """Return every table that has a row: quality, differences, further figures, choice and centers, health, costs."""
     per_seed = "Mean over seeds ± sample deviation; one number where all seeds agree, or one alone is done."
+    costs = (
+        f"{per_seed} What runs share, such as features and the similarity of classes, counts in the run that computed "
+        "it; the others read it from the cache."
+    )
     found = [
         quality_table(findings),
         difference_table(findings),
@@ -72,7 +76,7 @@ def tables_of(findings: Findings) -> list[Table]:
         figures_table(findings, "further", "Further figures", FURTHER, per_seed),
         figures_table(findings, "choice", "Choice of the epoch, and centers", CHOICE, per_seed),
         figures_table(findings, "health", "Health of the database codes", HEALTH, per_seed),
-        figures_table(findings, "costs", "Time and memory of a run", COSTS, per_seed),
+        figures_table(findings, "costs", "Time and memory of a run", COSTS, costs),
         failure_table(findings),
     ]
     return [table for table in found if table.rows]
@@ -209,12 +213,21 @@ def failure_table(findings: Findings) -> Table:
 def spread_text(spread: Spread, digits: int) -> str:
     """Return mean ± deviation, or the value alone where there is one only.
 
+    A deviation that rounds to 0 and is none is said to be below the last decimal.
+
     Example:
         >>> spread_text(Spread(n=2, mean=0.6, deviation=0.1414), 2)
         '0.60 ± 0.14'
+        >>> spread_text(Spread(n=2, mean=17.6, deviation=0.01), 1)
+        '17.6 ± <0.1'
     """
     mean = f"{spread.mean:.{digits}f}"
-    return mean if spread.deviation is None else f"{mean} ± {spread.deviation:.{digits}f}"
+    if spread.deviation is None:
+        return mean
+    deviation = f"{spread.deviation:.{digits}f}"
+    if spread.deviation and not float(deviation):
+        deviation = f"<{10**-digits:.{digits}f}"
+    return f"{mean} ± {deviation}"
 
 
 def p_text(value: float) -> str:
