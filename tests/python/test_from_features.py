@@ -1,5 +1,7 @@
 """Features and arrays in the place of image files: data sets that train, save, encode, index, evaluate and export."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -58,7 +60,8 @@ def test_features_are_a_copy_that_nobody_changes():
     "given",
     [
         Y, Y.tolist(), torch.from_numpy(Y), Y[:, None] == np.arange(3), (Y[:, None] == np.arange(3)).astype(np.int64),
-        torch.from_numpy(Y[:, None] == np.arange(3)), ["abc"[y] for y in Y], np.array(list("abc"))[Y],
+        torch.from_numpy(Y[:, None] == np.arange(3)), (Y[:, None] == np.arange(3)).astype(np.float32),
+        ["abc"[y] for y in Y], np.array(list("abc"))[Y],
         [["abc"[y]] for y in Y], [[int(y)] for y in Y], Y.astype(np.uint8),
     ],
 )  # fmt: skip
@@ -85,7 +88,11 @@ def test_several_labels_none_and_numbers_that_are_missing():
         (Y[:-1], "for each of 36 rows, came 35"),
         ((Y[:, None] == np.arange(3))[:-1], "for each of 36 rows, came 35"),
         (Y.astype(np.float32), "labels must be class numbers .*not float32"),
-        (Y[:, None] * np.ones(3, int), "must be bool, or hold 0 and 1"),
+        (Y[:, None] * np.ones(3, int), "must be bool, or hold 0 and 1, not int64 of other values"),
+        (Y[:, None] * np.full(3, 0.5), "must be bool, or hold 0 and 1, not float64 of other values"),
+        (Y[:, None] * np.full(3, np.nan), "must be bool, or hold 0 and 1, not float64 of other values"),
+        (np.full((36, 3), "1"), "must be bool, or hold 0 and 1, not <U1"),
+        (Path("y.npy"), "not one text; np.load reads"),
         (["a"] * 35 + [3], "not some of each"),
         ([2.5] * 36, r"row 0 has 2.5 \(float\)"),
         ("a" * 36, "not one text"),
@@ -118,6 +125,18 @@ def test_labels_of_another_form_are_refused(given, message):
 def test_features_of_another_form_are_refused(given, message):
     with pytest.raises(InputError, match=message):
         nb.from_features(given, None if len(given) != 36 else Y)
+
+
+@pytest.mark.parametrize("given", [Y - 1, (Y - 1).tolist(), [[0, -1]] * 36])
+def test_a_number_below_0_is_no_class_of_its_own(given):
+    with pytest.raises(InputError, match=r"row \d has the label -1; .* For a row without a label .* None in its place"):
+        nb.from_features(X, given)
+
+
+@pytest.mark.parametrize("given", ["X.npy", Path("X.npy")])
+def test_a_path_is_told_who_reads_it(given):
+    with pytest.raises(InputError, match=r"not a path: give what np\.load\('X\.npy'\) reads"):
+        nb.from_features(given, "y.npy")
 
 
 def test_keys_and_classes_must_fit():

@@ -1,7 +1,9 @@
 """Features in the place of images: one row of numbers each, from any network."""
 
 import hashlib
+import os
 from dataclasses import dataclass
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -49,8 +51,11 @@ def feature_matrix(given: Any, width: int | None = None) -> FloatRows:
         width: how wide they must be; None for any width.
 
     Raises:
-        InputError: another shape, another width, no numbers, or values that are not finite in float32.
+        InputError: a path, another shape, another width, no numbers, or values that are not finite in float32.
     """
+    if isinstance(given, str | PathLike):
+        read = f"np.load({os.fspath(given)!r:.60})"
+        raise InputError(f"features must be an array (n, width), not a path: give what {read} reads")
     array = as_array(given)
     if array.ndim != 2 or array.shape[1] < 1:
         hint = ": give one row as X[None]" if array.ndim == 1 and array.dtype.kind in "fiu" else ""

@@ -32,15 +32,15 @@ def from_features(
 
     Args:
         features: real numbers `(n, width)`: a numpy array or a torch tensor; kept as float32.
-        labels: of each row: class numbers `(n,)`; a bool matrix `(n, n_classes)`; a list with a name or several names
-            of each; or None.
+        labels: of each row: class numbers `(n,)` from 0 on; a matrix `(n, n_classes)` of bools, or of 0 and 1; a list
+            with a name or several names of each, or None for a row without one; or None for no labels at all.
         classes: the names of the classes, in order: class number 2 is `classes[2]`. By default the numbers or names
             that occur, sorted.
         keys: a unique name of each row, such as the path of its image; an index keeps it as the path of the item.
         name: of the data set.
 
     Raises:
-        InputError: another shape or type, values that are not finite, or lengths that differ.
+        InputError: another shape or type, values that are not finite, a class number below 0, or lengths that differ.
 
     Example:
         >>> from_features([[0.5, 1.0], [2.0, -1.0]], ["cat", "dog"])

@@ -1,6 +1,7 @@
 """Labels as people have them in a program: class numbers, a matrix of bools, or lists of names."""
 
 from collections.abc import Iterable, Sequence
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -19,20 +20,20 @@ def given_labels(given: Any, n_rows: int, classes: Sequence[str] | None) -> tupl
     """Return labels bool `(n, n_classes)` and the names of the classes.
 
     Args:
-        given: whole numbers `(n,)`; a matrix `(n, n_classes)` of bools, or of 0 and 1; a list that has for each row a
-            name, a class number, several of them, or None; or None for no labels at all.
+        given: whole numbers `(n,)` from 0 on; a matrix `(n, n_classes)` of bools, or of 0 and 1; a list that has for
+            each row a name, a class number, several of them, or None; or None for no labels at all.
         n_rows: how many rows there must be.
         classes: the names of the classes, in order: class number 2 is `classes[2]`. By default the numbers that occur,
             as text, or the names that occur, sorted.
 
     Raises:
-        InputError: another form or length, a number or a name that is not among `classes`.
+        InputError: another form or length, a number below 0, a number or a name that is not among `classes`.
     """
     known = None if classes is None else _class_names(classes)
     if given is None:
         return np.zeros((n_rows, 0), np.bool_), ()
-    if isinstance(given, str):
-        raise InputError(f"{EXPECTED}, not one text")
+    if isinstance(given, str | PathLike):
+        raise InputError(f"{EXPECTED}, not one text; np.load reads an array from a file")
     if hasattr(given, "shape") and len(given.shape) == 2:
         return _of_matrix(as_array(given), n_rows, known)
     rows = _rows(given)
@@ -54,7 +55,9 @@ def _class_names(classes: Sequence[str]) -> tuple[str, ...]:
 def _of_matrix(matrix: npt.NDArray[Any], n_rows: int, known: tuple[str, ...] | None) -> tuple[Labels, tuple[str, ...]]:
     if len(matrix) != n_rows:
         raise InputError(f"expected one label, or one list of labels, for each of {n_rows} rows, came {len(matrix)}")
-    if matrix.dtype.kind not in "biu" or (matrix.dtype.kind != "b" and not np.isin(matrix, (0, 1)).all()):
+    if matrix.dtype.kind not in "biuf":
+        raise InputError(f"a matrix of labels must be bool, or hold 0 and 1, not {matrix.dtype}")
+    if not np.isin(matrix, (0, 1)).all():
         raise InputError(f"a matrix of labels must be bool, or hold 0 and 1, not {matrix.dtype} of other values")
     if known is not None and len(known) != matrix.shape[1]:
         raise InputError(f"{len(known)} classes are named, and the matrix of labels has {matrix.shape[1]} columns")
@@ -89,6 +92,11 @@ def _label(number: int, one: Any) -> int | str:
             raise InputError(f"the label {escaped(one)!r} of row {number} cannot be kept: {reason}")
         return label_name(one)
     if isinstance(one, int) and not isinstance(one, bool):
+        if one < 0:
+            raise InputError(
+                f"row {number} has the label {one}; class numbers must be 0 or more. For a row without a label give a "
+                "list of labels with None in its place; where -1 and 1 are two classes, give their names as text"
+            )
         return one
     raise InputError(f"{EXPECTED}; row {number} has {one!r:.60} ({type(one).__name__})")
 
