@@ -176,6 +176,10 @@ def test_missing_and_empty_folders_are_clear_errors(tmp_path: Path, cache: Path)
     (tmp_path / "x.xyz").write_bytes(b"x")
     with pytest.raises(DataError, match=r"expected a folder, or a labels file ending in .csv"):
         load_dataset(tmp_path / "x.xyz", cache=cache)
+    for name in ("X.npy", "X.npz"):
+        (tmp_path / name).write_bytes(b"x")
+        with pytest.raises(DataError, match=r"Features go in by nearbit\.from_features in Python.*docs/python\.md"):
+            load_dataset(tmp_path / name, cache=cache)
     with pytest.raises(DataError, match=r"no readable image with a label; expected one folder a class"):
         load_dataset(fill(tmp_path / "flat", "top.png"), cache=cache)
     with pytest.raises(InputError, match=r"label_level='coarse' is for cifar100"):

@@ -106,6 +106,13 @@ def _load(source: str | Path, options: ReadingOptions, *, keep_unlabelled: bool)
         raise DataError(f"{escaped(str(source))}: does not fit into memory") from error
 
 
+def _of_features(path: Path) -> str:
+    """Return what an array file, which holds features more likely than labels, needs; nothing for other files."""
+    if path.suffix.lower() not in (".npy", ".npz"):
+        return ""
+    return ". Features go in by nearbit.from_features in Python, as an array that np.load reads (see docs/python.md)"
+
+
 def _load_path(source: str | Path, options: ReadingOptions, keep_unlabelled: bool) -> Dataset:
     if is_address(source):
         return labelled(read_addresses(address_of(source), options), keep_unlabelled=keep_unlabelled)
@@ -119,7 +126,7 @@ def _load_path(source: str | Path, options: ReadingOptions, keep_unlabelled: boo
     one, place = formats.recognised(path, as_folders=as_folders) or (ONE_IMAGE, path)
     if one is ONE_IMAGE and not keep_unlabelled:
         endings = ", ".join(formats.file_endings())
-        raise DataError(f"{path}: expected a folder, or a labels file ending in {endings}")
+        raise DataError(f"{path}: expected a folder, or a labels file ending in {endings}{_of_features(path)}")
     unread = unread_lists(path, as_lists=one is LISTS, as_folders=as_folders) if path.is_dir() else []
     _refuse_unused(one, place, options, unread)
     if one is FOLDER and not as_folders and not keep_unlabelled and holds_unread_parts(path):
