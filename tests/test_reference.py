@@ -153,6 +153,13 @@ def beside(kept, asymmetric, *, method="crh", n_bits=16, images=30.0):
     )  # fmt: skip
 
 
+def test_a_reference_is_shown_in_one_short_line():
+    found = beside(0.5, 0.5)
+    assert repr(found.figures) == "FloatFigures(float_cosine_map 0.5000; 4 of 4 queries)"
+    codes = "crh's codes of 16 bits: tie_aware_map 0.2500"
+    assert repr(found) == f"Reference(float_cosine_map 0.5000; 4 of 4 queries; {codes})"
+
+
 def test_advice_says_what_fits():
     (line,) = beside(0.684, 0.75, images=4.0).advice()
     assert line == (

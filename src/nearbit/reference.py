@@ -45,7 +45,7 @@ class FeaturePart(NamedTuple):
     labels: npt.NDArray[np.bool_]
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class FloatFigures:
     """What float features give on a split.
 
@@ -62,6 +62,16 @@ class FloatFigures:
     n_train: int
     float_cosine: Values
     linear_probe: Values | None
+
+    def __repr__(self) -> str:
+        return f"FloatFigures({self.shown()})"
+
+    def shown(self) -> str:
+        """Return the means in words, and of how many queries they are."""
+        found = self.to_dict()
+        names = [name for name in ("float_cosine_map", "linear_probe_map") if found[name] is not None]
+        means = ", ".join(f"{name} {found[name]:.4f}" for name in names)
+        return f"{means}; {found['queries_ranked']} of {found['queries']} queries"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the means and the counts by name, ready for JSON."""
@@ -143,7 +153,7 @@ def linear_probe(train: FeaturePart) -> LinearProbe:
     return LinearProbe(mean, weights, shares)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Reference:
     """The float features beside the codes that were made of them, on the same queries.
 
@@ -161,6 +171,10 @@ class Reference:
     images_per_class: float | None
     code_map: float
     asymmetric_map: float | None
+
+    def __repr__(self) -> str:
+        codes = f"{self.method}'s codes of {self.n_bits} bits: tie_aware_map {self.code_map:.4f}"
+        return f"Reference({self.figures.shown()}; {codes})"
 
     @classmethod
     def of(cls, figures: FloatFigures, report: Report, train: FeaturePart, method: str) -> "Reference":
