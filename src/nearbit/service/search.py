@@ -113,7 +113,7 @@ class Searcher:
         self._collection = collection
 
     def by_item(self, item_id: int, asked: SearchParams) -> tuple[bytes, Seconds]:
-        """Return the answer to a search from an item of the index, which is its own nearest neighbor."""
+        """Return the answer to a search from an item of the index, which is at distance 0 itself (ties go by id)."""
         return self.by_queries([QueryById(id=item_id)], asked)
 
     def by_queries(self, queries: Sequence[QueryById | QueryByCode], asked: SearchParams) -> tuple[bytes, Seconds]:

@@ -74,7 +74,7 @@ class SearchBody(SearchParams):
 
 @get("/api/v1/items/{item_id}/neighbors", NeighborsOf, FOUND, {404: "not_found", 422: "invalid"})
 async def neighbors(call: Call[NeighborsOf, None]) -> Response:
-    """Search from an item of the index, which is its own nearest neighbor; needs no model."""
+    """Search from an item of the index, which is at distance 0 itself (ties go by id); needs no model."""
     service = call.service
     body, spent = await service.searching(service.searcher.by_item, call.asked.item_id, call.asked)
     return _answer(call, body, spent)
