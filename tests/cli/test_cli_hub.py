@@ -155,3 +155,5 @@ def test_without_a_connection_it_says_so(hub, refused, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")  # nothing listens there
     said = refused("inspect", "hf:org/birds")
     assert "hf:org/birds cannot be fetched: it is not here yet, and the hub cannot be reached" in said
+    random_model().save(Path("a.model"))
+    assert "hf:org/birds cannot be published: the hub cannot be reached (" in refused("push", "a.model", "org/birds")

@@ -101,6 +101,8 @@ def said(address: str, done: str, get: str = "") -> Iterator[None]:
         ) from error
     except (*transport, errors.HFValidationError, OSError) as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        if not isinstance(error, errors.HfHubHTTPError) and isinstance(error, (transport[0], ConnectionError)):
+            first = f"the hub cannot be reached ({first}); check the connection, and HF_ENDPOINT if it is set"
         raise BundleError(f"{what}: {first}") from error
     finally:
         log.setLevel(level)
