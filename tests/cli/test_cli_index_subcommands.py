@@ -263,3 +263,18 @@ def test_filters_are_kept_listed_and_dropped(photos_and_model, as_json, nearbit,
     assert nearbit("index", "filter", "a.index")[1] == "a.index: filters by camera, path\n"
     assert nearbit("index", "filter", "a.index", "camera", "path", "--drop")[1] == "a.index: filters by labels alone\n"
     assert "at least one KEY" in refused("index", "filter", "a.index", "--drop")
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["--nope"], "No such option '--nope'"),
+        (["-o", "t.index"], "'-o'. Another name than photos.index: nearbit index add NAME.index photos/."),
+        (["--out", "t.index"], "'--out'. Another name than photos.index: nearbit index add NAME.index photos/."),
+        (["--verify"], "No such option '--verify'"),
+    ],
+)
+def test_an_option_that_a_folder_alone_does_not_take_is_refused_as_add_refuses_it(
+    photos_and_model, refused, given, message
+):
+    assert message in refused("index", "photos/", *given)

@@ -14,14 +14,33 @@ from nearbit.cli.commands.index.upkeep import compact, filter_, remove, replace,
 from nearbit.cli.console import json_option
 
 HELP = ("-h", "--help")
+OUT = ("-o", "--out", "--output")
+"""How other commands name what they make."""
 
 
 def is_alone(folder: str, args: list[str], parent: click.Context | None) -> bool:
-    """Return whether a folder of images is all that is named: then the index is called after it."""
+    """Return whether a folder of images is all that is named: then the index is called after it.
+
+    With options that `add` cannot read, too, which is to say so.
+    """
     if not Path(folder).is_dir():
         return False
     read = add.make_context("add", ["INDEX", *args], parent, resilient_parsing=True)
-    return len(read.params["sources"]) == 1
+    return read.params["sources"] is None or len(read.params["sources"]) == 1
+
+
+def named_after(
+    folder: str, info_name: str, args: list[str], parent: click.Context | None, **extra: Any
+) -> click.Context:
+    """Return the context of `add` for an index that is called after a folder."""
+    name = f"{Path(folder).resolve().name or 'images'}.index"
+    try:
+        return add.make_context(info_name, [name, *args], parent, **extra)
+    except click.NoSuchOption as error:
+        if error.option_name not in OUT:
+            raise
+        hint = f"{error.format_message()} Another name than {name}: nearbit index add NAME.index {folder}."
+        raise click.UsageError(hint, error.ctx) from error
 
 
 class Subcommands(click.Group):
@@ -37,8 +56,7 @@ class Subcommands(click.Group):
         if first is None or first in self.commands or first in HELP:
             return super().make_context(info_name, args, parent, **extra)
         if is_alone(first, args, parent):
-            name = f"{Path(first).resolve().name or 'images'}.index"
-            return add.make_context(f"{info_name} add", [name, *args], parent, **extra)
+            return named_after(first, f"{info_name} add", args, parent, **extra)
         return old_form.make_context(info_name, args, parent, **extra)
 
 
