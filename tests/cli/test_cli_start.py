@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,7 @@ from PIL import Image
 from hub_stand_in import Repository
 from nearbit.cli.commands.index import images, start
 from nearbit.files.locking import _taken
-from nearbit.index import open_index
+from nearbit.index import create_index, open_index
 from nearbit.model.load import load_any_model
 from nearbit.networks import make_backbone, pretrained
 from nearbit.networks.image_size import is_small
@@ -239,6 +241,58 @@ def test_a_run_cut_short_before_there_is_an_index_begins_again(photos_and_model,
     first = as_json(*started)
     Path("b.index").unlink()
     assert as_json(*started)["model_id"] == first["model_id"]
+
+
+@pytest.mark.parametrize("left", ["nothing", "a journal", "a header"])
+def test_a_run_killed_as_it_made_the_index_goes_on(photos_and_model, as_json, left):
+    started = ("index", "add", "b.index", "photos", "--backbone", "thumbnail", "--bits", "4")
+    first = as_json(*started)
+    Path("b.index").write_bytes(b"")
+    if left == "a journal":
+        Path("b.index-journal").write_bytes(bytes(512))
+    elif left == "a header":
+        with closing(sqlite3.connect("b.index")) as file:
+            file.execute("PRAGMA journal_mode = WAL")
+    about = as_json(*started)
+    assert (about["model_id"], about["added"]) == (first["model_id"], first["added"])
+
+
+def test_a_run_killed_before_the_index_named_its_model_goes_on(photos_and_model, as_json):
+    started = ("index", "add", "b.index", "photos", "--backbone", "thumbnail", "--bits", "4")
+    first = as_json(*started)
+    Path("b.index").unlink()
+    create_index("b.index", 4, model_id=first["model_id"]).close()
+    assert as_json(*started)["added"] == first["added"]
+    with open_index("b.index") as index:
+        assert index.notes()["model_path"] == "b.index.model"
+
+
+def test_a_command_is_repeated_with_the_options_that_the_model_is_of(photos_and_model, as_json, refused):
+    started = ("index", "add", "b.index", "photos", "--backbone", "thumbnail", "--bits", "4")
+    first = as_json(*started)
+    assert as_json(*started)["unchanged"] == first["added"]
+    assert "--bits is for a new index" in refused(*started[:-1], "5")
+    assert "--backbone is for a new index" in refused("index", "add", "b.index", "photos", "--backbone", "small")
+
+
+@pytest.mark.parametrize(
+    ("given", "is_same"),
+    [
+        ("hf:facebook/dinov2-small", True),
+        (f"hf:facebook/dinov2-small@{COMMIT}", True),
+        ("hf:facebook/dinov2-small@" + 40 * "0", False),
+        ("hf:facebook/dinov2-base", False),
+        ("hf:dinov2-small", False),
+    ],
+)
+def test_a_backbone_of_the_hub_is_told_by_its_name_and_its_commit(tmp_path, monkeypatch, given, is_same):
+    monkeypatch.chdir(tmp_path)
+    backbone = {"name": "hf:facebook/dinov2-small", "source": f"facebook/dinov2-small@{COMMIT}"}
+    assert start._is_called(given, backbone) is is_same
+    Path("here/dinov2-small").mkdir(parents=True)
+    of_folder = {"name": "hf:dinov2-small", "source": "dinov2-small"}
+    assert start._is_called("hf:here/dinov2-small/", of_folder)
+    assert not start._is_called("hf:here/dinov2-small", backbone)
 
 
 def begun_by_another(as_json, monkeypatch):

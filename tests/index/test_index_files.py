@@ -10,6 +10,7 @@ import pytest
 
 from nearbit.errors import IndexFileError, InputError
 from nearbit.index import create_index, open_index
+from nearbit.index.homes import exists
 
 CODES = np.random.default_rng(0).integers(0, 256, (300, 8), dtype=np.uint8)
 
@@ -79,7 +80,9 @@ def test_making_completes_a_creation_that_was_cut_short(tmp_path, wal):
         sqlite(path, "PRAGMA journal_mode = WAL")
     with pytest.raises(IndexFileError, match="is empty, not an index"):
         open_index(path)
+    assert not exists(path), "nothing but a blank file"
     made(path)
+    assert exists(path)
     with open_index(path) as index:
         assert len(index) == 300
 

@@ -24,7 +24,7 @@ def create(
 ) -> Index:
     """Make an index file and open it; see `nearbit.index.create_index`."""
     _make_folder(file)
-    if file.exists() and not exist_ok and not _is_unfinished(file):
+    if not exist_ok and exists(file):
         raise IndexFileError(f"{file} exists already; open_index opens an index, or name another file")
     store = Store(file, create=True)
     try:
@@ -55,6 +55,18 @@ def open_(file: Path, *, model_id: str | None, read_only: bool, cache: bool = Tr
         store.close()
         raise
     return Index(store, meta, cache=cache)
+
+
+def exists(file: Path) -> bool:
+    """Return whether something is at a path; a file that holds nothing, as a creation cut short leaves it, is not."""
+    if not file.is_file():
+        return file.exists()
+    store = Store(file, read_only=True)
+    try:
+        with store.read() as connection:
+            return not is_blank(connection)
+    finally:
+        store.close()
 
 
 def of_a_file(index: Home, what: str) -> Index:
@@ -93,18 +105,6 @@ def _make_folder(file: Path) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise IndexFileError(f"the folder of {file} cannot be made: {error.strerror}; name another place") from error
-
-
-def _is_unfinished(file: Path) -> bool:
-    """Return whether a file holds nothing, as a creation that was cut short leaves it."""
-    if not file.is_file():
-        return False
-    store = Store(file)
-    try:
-        with store.read() as connection:
-            return is_blank(connection)
-    finally:
-        store.close()
 
 
 def _fill(store: Store, n_bits: int, model_id: str | None, outputs: str | None) -> bool:

@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from typing import final
 
 from nearbit.errors import InputError, MissingExtraError
+from nearbit.index.homes import embedded
 from nearbit.index.homes.address import Address, Place
 from nearbit.index.homes.contract import Opener
 
@@ -57,5 +58,9 @@ def opener_of(address: Address) -> Opener:
 
 
 def exists(place: Place) -> bool:
-    """Return whether there is something at a place: a file, or an index in a server, which is asked."""
-    return opener_of(place).exists(place) if isinstance(place, Address) else place.exists()
+    """Return whether there is something at a place: a file that is not blank, or an index in a server, which is asked.
+
+    Raises:
+        IndexFileError: a file that cannot be read, or is no SQLite file at all.
+    """
+    return opener_of(place).exists(place) if isinstance(place, Address) else embedded.exists(place)

@@ -41,37 +41,66 @@ class Start:
         """Return those among the options given, which are taken away from there."""
         return cls(**{one.name: given.pop(one.name) for one in fields(cls) if one.name in given})
 
-    def is_for(self, model: Path) -> bool:
-        """Return whether a model is as these options say."""
+    def refuse(self, model: Path) -> None:
+        """Raise `InputError` for options that would do nothing because there is a model, which is not as they say."""
+        from nearbit.model.load import model_folder
         from nearbit.model.manifest import read_manifest
 
-        said = read_manifest(model)
-        return self.n_bits in (None, said["n_bits"]) and self.backbone in (AUTO, said["backbone"]["name"])
-
-    def refuse(self, model: Path) -> None:
-        """Raise `InputError` for options that would do nothing because there is a model."""
-        for name, value in (("--backbone", None if self.backbone == AUTO else self.backbone), ("--bits", self.n_bits)):
-            if value is not None:
+        if self.backbone == AUTO and self.n_bits is None:
+            return
+        said = read_manifest(model_folder(model))
+        is_as_given = {
+            "--backbone": self.backbone == AUTO or _is_called(self.backbone, said.get("backbone")),
+            "--bits": self.n_bits in (None, said["n_bits"]),
+        }
+        for name, is_same in is_as_given.items():
+            if not is_same:
                 raise InputError(
                     f"{name} is for a new index without a model, and {model} makes the codes: leave it out"
                 )
 
 
+def _is_called(given: str, backbone: Any) -> bool:
+    """Return whether a backbone as it is named on the command line is the one that a manifest describes."""
+    if not isinstance(backbone, dict):  # of an exported network, its name alone
+        return given == backbone
+    name, pinned = backbone.get("name"), f"hf:{backbone.get('source')}"
+    folder = Path(given.removeprefix("hf:"))
+    is_folder = given.startswith("hf:") and folder.is_dir()
+    return f"hf:{folder.name}" == name == pinned if is_folder else given in (name, pinned)
+
+
 def model_folder_of(index_path: "Place", given: Path | None) -> Path | None:
     """Return the folder of the model whose codes go into an index: the one given, else the one that the index names.
 
-    One that is given is checked as it is opened. None for a new index for which none is given.
+    One that is given is checked as it is opened. None for a new index for which none is given, and for a blank file,
+    as a command that was killed leaves it.
     """
     from nearbit.index import open_index
     from nearbit.index.homes import exists
-    from nearbit.model.load import model_of_index
+    from nearbit.model.load import model_of_index, named_model
 
     if given is not None:
         return given
     if not exists(index_path):
         return None
     with open_index(index_path, read_only=True) as index:
-        return model_of_index(index)
+        return model_of_index(index, None if named_model(index, None) else _made_beside(index_path, index.model_id))
+
+
+def _made_beside(index_path: "Place", model_id: str | None) -> Path | None:
+    """Return the folder INDEX.model of an index that does not name it yet: a command was killed before it did."""
+    from nearbit.model.manifest import read_manifest
+
+    if not isinstance(index_path, Path) or model_id is None:
+        return None
+    folder = _beside(index_path)
+    return folder if folder.is_dir() and read_manifest(folder)["model_id"] == model_id else None
+
+
+def _beside(index_path: Path) -> Path:
+    """Return where the model of a new index lies."""
+    return index_path.with_name(index_path.name + ".model")
 
 
 def begun_model(
@@ -101,8 +130,7 @@ def begun_model(
     with locked(lock, lambda begins: progress(waiting, 0 if begins else 1, 1)):
         folder = model_folder_of(index_path, None)
         if folder is not None:  # another command has begun it meanwhile
-            if not start.is_for(folder):
-                start.refuse(folder)
+            start.refuse(folder)
             return folder
         folder = _model_beside(index_path, dataset, start, device=device, cache=cache, progress=progress)
         said = read_manifest(folder)
@@ -120,7 +148,7 @@ def _model_beside(
     from nearbit.encoding.fast import network_of
     from nearbit.untrained import N_BITS, untrained_model
 
-    folder = index_path.with_name(index_path.name + ".model")
+    folder = _beside(index_path)
     _check_place(folder)
     name = start.backbone
     if name == AUTO:

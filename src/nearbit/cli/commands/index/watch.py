@@ -120,8 +120,9 @@ def _encoder(
 
     def model() -> "Model | OnnxModel":
         from nearbit.index import create_index, open_index
+        from nearbit.index.homes import exists
 
-        if not index_path.exists():
+        if not exists(index_path):
             one = loaded[0]
             with create_index(index_path, one.n_bits, model_id=one.model_id, outputs=keep_outputs) as index:
                 index.set_notes(note_of_model(index, named))
