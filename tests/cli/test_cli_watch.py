@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from nearbit.cli.console import echo
 from nearbit.index import open_index
 
 pytest.importorskip("watchdog", reason="skipped: watchdog is not installed (extra [watch])")
@@ -100,6 +101,23 @@ def test_files_are_followed_and_what_is_damaged_is_said_once_until_a_signal_and_
         process = watch()  # the model is the one that the index names
         found = wait_for(process, items=9)
     assert paths().keys() == before.keys() - {"photos/a/000.png"} | {"photos/c/more.png"}
+
+
+def test_a_second_signal_changes_nothing_of_the_goodbye(photos_and_model, nearbit, monkeypatch):
+    def say(text):
+        if "stopped" in text:
+            signal.raise_signal(signal.SIGINT)
+        echo(text)
+
+    def stop(*_, **__):
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr("nearbit.cli.commands.index.watch.echo", say)
+    monkeypatch.setattr("nearbit.watching.follow", stop)
+    before = signal.getsignal(signal.SIGINT)
+    status, _, err = nearbit("watch", "photos", "a.index", "--model", "a.model")
+    assert (status, err.count("alf-written")) == (0, 1)
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,7 +78,7 @@ def command(
         raise InputError(f"an index that is a file can follow a folder, and {index_path} lies in a server")
     start, kept = Start.taken_from(given), cache or cache_folder()
     # SIGINT too: a shell lets what it starts in the background ignore it
-    before = {one: signal.signal(one, signal.default_int_handler) for one in (signal.SIGTERM, signal.SIGINT)}
+    before = _take_signals(signal.default_int_handler)
     tell = _Teller(folder, index_path, as_json)
     try:
         with Bars() as progress:
@@ -101,10 +102,21 @@ def command(
             )
             follow(follower, tell, every=poll or EVERY, polls=poll is not None, progress=progress)
     except KeyboardInterrupt:
+        _take_signals(signal.SIG_IGN)  # `timeout` and the like send one twice
         echo("\nstopped; nothing is half-written, and the same command goes on")
     finally:
-        for one, handler in before.items():
-            signal.signal(one, handler)
+        click.get_current_context().find_root().call_on_close(partial(_give_back, before))
+
+
+def _take_signals(handler: Any) -> dict[signal.Signals, Any]:
+    """Let signals that stop this process be handled so; return how they were handled before."""
+    return {one: signal.signal(one, handler) for one in (signal.SIGTERM, signal.SIGINT)}
+
+
+def _give_back(before: dict[signal.Signals, Any]) -> None:
+    """Let signals be handled as before, once the command has ended."""
+    for one, handler in before.items():
+        signal.signal(one, handler)
 
 
 def _encoder(
