@@ -278,3 +278,18 @@ def test_an_option_that_a_folder_alone_does_not_take_is_refused_as_add_refuses_i
     photos_and_model, refused, given, message
 ):
     assert message in refused("index", "photos/", *given)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["nosuch/"], "nearbit: nosuch/: no such file or folder\n"),
+        (["nosuch/", "--yes"], "nearbit: nosuch/: no such file or folder\n"),
+        (["vrify"], "vrify: no such file or folder. Did you mean 'verify'?"),
+        (["new.index"], "give IMAGES, or one of"),
+        (["digits"], "give IMAGES, or one of"),
+    ],
+)
+def test_a_folder_alone_that_is_missing_is_said_to_be(tmp_path, monkeypatch, refused, given, message):
+    monkeypatch.chdir(tmp_path)
+    assert message in refused("index", *given)

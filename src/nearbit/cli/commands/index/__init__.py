@@ -1,5 +1,6 @@
 """`nearbit index`: one subcommand for each thing that is done to an index; what names no subcommand is the old form."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from nearbit.cli.commands.index.old_form import old_form
 from nearbit.cli.commands.index.reencode import reencode
 from nearbit.cli.commands.index.upkeep import compact, filter_, remove, replace, stats, verify
 from nearbit.cli.console import json_option
+from nearbit.errors import InputError, did_you_mean
 
 HELP = ("-h", "--help")
 OUT = ("-o", "--out", "--output")
@@ -23,10 +25,23 @@ def is_alone(folder: str, args: list[str], parent: click.Context | None) -> bool
 
     With options that `add` cannot read, too, which is to say so.
     """
-    if not Path(folder).is_dir():
-        return False
-    read = add.make_context("add", ["INDEX", *args], parent, resilient_parsing=True)
-    return read.params["sources"] is None or len(read.params["sources"]) == 1
+    return Path(folder).is_dir() and _n_sources(args, parent) in (None, 1)
+
+
+def refuse_missing(first: str, args: list[str], parent: click.Context | None, subcommands: Collection[str]) -> None:
+    """Raise `InputError` where all that is named is neither there nor called as an index or a data set is."""
+    from nearbit.datasets.load import BUILT_IN
+
+    is_other = first.startswith("-") or "://" in first or first.endswith(".index") or first in BUILT_IN
+    if is_other or Path(first).exists() or _n_sources(args, parent) != 1:
+        return
+    raise InputError(f"{first}: no such file or folder.{did_you_mean(first, list(subcommands))}".removesuffix("."))
+
+
+def _n_sources(args: list[str], parent: click.Context | None) -> int | None:
+    """Return how many IMAGES `add` reads from what is written; None where it cannot read it."""
+    sources = add.make_context("add", ["INDEX", *args], parent, resilient_parsing=True).params["sources"]
+    return None if sources is None else len(sources)
 
 
 def named_after(
@@ -57,6 +72,7 @@ class Subcommands(click.Group):
             return super().make_context(info_name, args, parent, **extra)
         if is_alone(first, args, parent):
             return named_after(first, f"{info_name} add", args, parent, **extra)
+        refuse_missing(first, args, parent, self.commands)
         return old_form.make_context(info_name, args, parent, **extra)
 
 
