@@ -110,6 +110,15 @@ def test_files_hold_all_groups_and_nothing_is_deleted(index, nearbit, as_json):
     assert "192 × 192" in page
 
 
+def test_a_list_of_what_may_be_no_copies_comes_without_a_command_that_removes_it(index, nearbit):
+    asked = ("duplicates", "a.index", "--radius", "8", "-o", "d.txt")
+    _, out, err = nearbit(*asked)
+    assert "codes trained on classes tell classes apart" in err
+    assert " rm " not in out
+    assert "not to act on as it is: d.txt names pictures that may be no copies; --confirm finds those" in out
+    assert "xargs -d '\\n' rm -- < d.txt" in nearbit(*asked, "--confirm")[1]
+
+
 def test_a_list_never_names_a_file_that_is_kept(index, tmp_path):
     large, link, hard = (tmp_path / "photos/b" / name for name in ("one-large.jpg", "link.jpg", "hard.jpg"))
     link.symlink_to(large)

@@ -109,11 +109,16 @@ class Duplicates:
                     found.setdefault(identity, str(one.file))
         return list(found.values())
 
+    @property
+    def tell_classes(self) -> bool:
+        """Whether so many items are in groups that the codes seem to tell classes apart, and not pictures."""
+        largest = max((len(group.others) + 1 for group in self.groups), default=0)
+        return largest > max(FEW_ITEMS, MOST_SHARE * self.n_items) or self.n_others > 2 * self.n_items // 3
+
     def advice(self) -> list[str]:
         """Return what a person should know before acting on the groups."""
         lines = []
-        largest = max((len(group.others) + 1 for group in self.groups), default=0)
-        if largest > max(FEW_ITEMS, MOST_SHARE * self.n_items) or self.n_others > 2 * self.n_items // 3:
+        if self.tell_classes:
             lines.append(
                 f"of {self.n_items} items {self.n_others} lie within {self.radius} bits of another one: codes trained "
                 "on classes tell classes apart, not pictures; take a smaller "

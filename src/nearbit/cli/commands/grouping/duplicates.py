@@ -68,10 +68,10 @@ def command(
     for path in outputs:
         write_duplicates(path, found)
     about = {"index": str(index_path), "confirmed": confirm, **found.to_dict(), "written": list(map(str, outputs))}
-    emit(about, as_json=as_json, lines=_lines(found, index_path, outputs))
+    emit(about, as_json=as_json, lines=_lines(found, index_path, outputs, is_confirmed=confirm))
 
 
-def _lines(found: "Duplicates", index_path: "Place", outputs: tuple[Path, ...]) -> list[str]:
+def _lines(found: "Duplicates", index_path: "Place", outputs: tuple[Path, ...], *, is_confirmed: bool) -> list[str]:
     n_groups, among = len(found.groups), counted(found.n_items, "item", "items")
     if not n_groups:
         return [f"no two of {among} lie within {found.radius} bits of each other"]
@@ -90,7 +90,9 @@ def _lines(found: "Duplicates", index_path: "Place", outputs: tuple[Path, ...]) 
     )
     lines += [f"written: {path}" for path in outputs]
     lists = [path for path in outputs if path.suffix.lower() == ".txt"]
-    if lists:
+    if lists and found.tell_classes and not is_confirmed:
+        lines.append(f"not to act on as it is: {lists[0]} names pictures that may be no copies; --confirm finds those")
+    elif lists:
         lines.append(f"to act on it: read {lists[0]}, then xargs -d '\\n' rm -- < {lists[0]}")
         lines.append(f"and afterwards: nearbit index remove {index_path} --missing")
     elif not outputs:
