@@ -268,7 +268,7 @@ def test_items_of_images_that_are_gone_are_counted_and_stay(as_json, nearbit, pl
     (place / "photos" / "a" / "000.png").unlink()
     after = as_json("index", "a.index", "photos")
     assert (before["absent"], after["absent"], after["items"]) == (0, 1, before["items"])
-    assert "1 items are of images that are no longer there" in nearbit("index", "a.index", "photos")[1]
+    assert "1 item is of an image that is no longer there" in nearbit("index", "a.index", "photos")[1]
 
 
 def test_search_names_files_that_can_be_opened_from_here(as_json, nearbit, place, monkeypatch):

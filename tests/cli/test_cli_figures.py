@@ -107,7 +107,9 @@ def test_evaluate_grades_by_a_hierarchy(as_json, refused, place):
     for text, message in wrong.items():
         (place / "tree.csv").write_text(text)
         assert re.search(message, refused("evaluate", "--codes", "codes.npz", "--hierarchy", "tree.csv"))
-    assert "cannot be read as a CSV file" in refused("evaluate", "--codes", "codes.npz", "--hierarchy", "no.csv")
+    assert "no.csv: cannot be read: No such file or directory" in refused(
+        "evaluate", "--codes", "codes.npz", "--hierarchy", "no.csv"
+    )
     assert "with --codes name a file" in refused("evaluate", "--codes", "codes.npz", "--hierarchy", "given")
 
 

@@ -43,15 +43,19 @@ class Hierarchy:
         A class is the node of its name; else that whose number the name has in a file beside the tree (`class*.txt`,
         lines `NUMBER NAME`); else, among the nodes without children, that of the number with which the name of the
         class begins, or of the name that such a file gives this number. One of these holds for all classes, and is said
-        with an example and the files that cannot be read; of names that are there as they are only numbers are said.
+        with an example and the files that cannot be read; of names that are there as they are only numbers are said,
+        where the tree has more leaves than there are classes.
 
         Raises:
             DataError: none gives each class a parent.
         """
         if all(name in self.parents for name in classes):
-            numbered = classes and all(name.isdecimal() for name in classes)
-            how = f"classes are called by numbers, which are taken for those of {self.file}: count both from the same"
-            return dict(self.parents), how if numbered else ""
+            more = set(self.parents) - set(self.parents.values()) > set(classes)
+            how = (
+                f"classes are called by numbers, which are taken for those of {self.file}, and that has more: see that "
+                "both count from the same"
+            )
+            return dict(self.parents), how if more and all(name.isdecimal() for name in classes) else ""
         nearest: dict[str, str] = {}
         tables, unread = self._names_beside()
         for how, nodes in self._readings(classes, tables):
