@@ -43,7 +43,7 @@ class Start:
 
     def refuse(self, model: Path) -> None:
         """Raise `InputError` for options that would do nothing because there is a model, which is not as they say."""
-        from nearbit.model.load import model_folder
+        from nearbit.model.hub import model_folder
         from nearbit.model.manifest import read_manifest
 
         if self.backbone == AUTO and self.n_bits is None:
@@ -63,11 +63,11 @@ class Start:
 def _is_called(given: str, backbone: Any) -> bool:
     """Return whether a backbone as it is named on the command line is the one that a manifest describes."""
     if not isinstance(backbone, dict):  # of an exported network, its name alone
-        return given == backbone
+        return bool(given == backbone)
     name, pinned = backbone.get("name"), f"hf:{backbone.get('source')}"
     folder = Path(given.removeprefix("hf:"))
     is_folder = given.startswith("hf:") and folder.is_dir()
-    return f"hf:{folder.name}" == name == pinned if is_folder else given in (name, pinned)
+    return bool(f"hf:{folder.name}" == name == pinned) if is_folder else given in (name, pinned)
 
 
 def model_folder_of(index_path: "Place", given: Path | None) -> Path | None:
