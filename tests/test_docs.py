@@ -80,7 +80,10 @@ def test_commands_for_the_tables_of_papers_are_taken() -> None:
     for words in commands_in(ROOT / "docs" / "reproduce.md"):
         command = cli.get_command(click.Context(cli), words[0])
         assert command is not None
-        given = command.make_context(words[0], words[1:]).params
+        parent = click.Context(
+            cli, **cli.context_settings
+        )  # click keeps the names of the help option that it saw first
+        given = command.make_context(words[0], words[1:], parent).params
         assert given.get("protocol") in (None, "given", *PROTOCOLS)
         methods = list(given.get("methods", ()))
         if given.get("preset"):
