@@ -1,6 +1,8 @@
 """Processes that work on tasks: those of a comparison have processes of their own, which decode images."""
 
+import time
 from collections.abc import Callable
+from multiprocessing.process import BaseProcess
 
 import pytest
 
@@ -23,3 +25,26 @@ def test_a_process_may_have_processes_of_its_own(make: Callable[[], Callable[[in
     )
     expected = make()
     assert found == {task: expected(task) for task in (3, 4, 5)}
+
+
+def sleeping() -> Callable[[int], int]:
+    return lambda seconds: time.sleep(seconds) or seconds
+
+
+def test_a_second_interrupt_leaves_no_process_to_wait_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    joined: list[float | None] = []
+    whole = BaseProcess.join
+
+    def interrupted(self: BaseProcess, timeout: float | None = None) -> None:
+        joined.append(timeout)
+        if timeout is not None:
+            raise KeyboardInterrupt
+        whole(self)
+
+    monkeypatch.setattr(BaseProcess, "join", interrupted)
+    monkeypatch.setattr("nearbit.pool.wait", lambda lines: (_ for _ in ()).throw(KeyboardInterrupt))
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt, match="^$"):
+        run_in_processes(sleeping, [600, 600], 2, answered=lambda *_: None, died=lambda *_: False)
+    assert joined == [1, None, None]
+    assert time.monotonic() - began < 300

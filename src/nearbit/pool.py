@@ -167,8 +167,9 @@ def _answer(worker: Worker[Any]) -> tuple[Any] | None:
 
 @contextmanager
 def _workers(start: _Start, number: int) -> Iterator[list[Worker[Any]]]:
-    workers = [start() for _ in range(number)]
+    workers: list[Worker[Any]] = []
     try:
+        workers += (start() for _ in range(number))
         yield workers
     finally:
         _end(workers)
@@ -176,14 +177,18 @@ def _workers(start: _Start, number: int) -> Iterator[list[Worker[Any]]]:
 
 def _end(workers: list[Worker[Any]]) -> None:
     """End processes: those that have nothing to do by themselves, others that do not end soon by a signal."""
-    for worker in workers:
-        worker.line.close()
-    for worker in workers:
-        worker.process.join(timeout=1)
-        if worker.process.is_alive():
-            worker.process.terminate()
+    try:
+        for worker in workers:
+            worker.line.close()
+        for worker in workers:
+            worker.process.join(timeout=1)
+    finally:  # an interrupt of this one, too, leaves none to wait for
+        for worker in workers:
+            if worker.process.is_alive():
+                worker.process.terminate()
+        for worker in workers:
             worker.process.join()
-    workers.clear()
+        workers.clear()
 
 
 def _work(environment: dict[str, str], make: Make[Any, Any], line: Connection) -> None:

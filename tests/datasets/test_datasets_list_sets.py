@@ -249,3 +249,43 @@ def test_a_table_without_names_of_columns_is_said_to_be_so(root: Path) -> None:
         DataError, match=r"has: train2014/0\.png, 1, 0, 0, a row and no names of columns; write such a line"
     ):
         load(root / "train.csv", images=root)
+
+
+@pytest.mark.parametrize(
+    ("name", "beside"),
+    [("images.txt", "labels.txt"), ("train_images.txt", "train_labels.txt"), ("labels.txt", "images.txt")],
+)
+@pytest.mark.parametrize("other", ["wren\nowl\n", "{0} 1\n{1} 0\n", "{0}\n{1}\n"])
+def test_a_list_that_has_its_classes_is_read_alone(root: Path, name: str, beside: str, other: str) -> None:
+    write(root, {name: rows(range(2)), beside: other.format(*PATHS)})
+    dataset = load(root / name, images=root)
+    assert [dataset.label_names(row) for row in range(2)] == CLASSES[:2]
+
+
+@pytest.mark.parametrize("more", ["retrieval", "base", "test_query", "gallery_test"])
+def test_other_names_for_a_part_that_has_a_usual_one_are_not_read_and_that_is_said(root: Path, more: str) -> None:
+    write(root, {"train.txt": rows(range(6)), "test.txt": rows(range(6, 8)), "database.txt": rows(range(8, 12))})
+    write(root, {f"{more}.txt": rows(range(9, 12))})
+    dataset = load(root)
+    assert parts_of(dataset) == EXPECTED
+    if more != "gallery_test":  # of two parts, so of none
+        assert dataset.notes[0].startswith(f"{more}.txt looks like a text list and is not read")
+
+
+def test_numbered_pieces_may_have_their_labels_apart(root: Path) -> None:
+    write(root, {"coco_train_img.txt": paths(range(6)), "coco_train_label.txt": labels(range(6))})
+    write(root, {"coco_test_img.txt": paths(range(6, 8)), "coco_test_label.txt": labels(range(6, 8))})
+    for piece, numbers in enumerate([range(8, 10), range(10, 12)]):
+        write(root, {f"coco_database_img{piece}.txt": paths(numbers)})
+        write(root, {f"coco_database_label{piece}.txt": labels(numbers)})
+    assert parts_of(load(root)) == EXPECTED
+
+
+@pytest.mark.parametrize("text", ["a\nb\nc\nd\n", "a, b, c\n", "a\na\nb\n"])
+def test_class_names_of_another_set_leave_numbers_and_are_said(root: Path, text: str) -> None:
+    write(root, {f"{part}.txt": rows(numbers) for part, numbers in PARTS.items()})
+    write(root, {"class_names.txt": text})
+    dataset = load(root)
+    assert dataset.classes == ("0", "1", "2")
+    assert dataset.notes[0].startswith("classes are called by their numbers, for ")
+    assert "class_names.txt" in dataset.notes[0]

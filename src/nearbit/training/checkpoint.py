@@ -178,6 +178,8 @@ def restore_checkpoint(content: bytes | None, key: str, trained: Trained) -> Tra
         return None
     try:
         return _restored(content, key, trained)
+    except torch.OutOfMemoryError:  # of the device: the checkpoint is sound
+        raise
     except (TrainingError, ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
         raise UnusableCheckpoint(
             f"the checkpoint of this run holds something else than it says ({' '.join(str(error).split())[:200]}): "

@@ -38,15 +38,28 @@ def class_names(folder: Path, n_columns: int, rows: Iterable[ListRow]) -> tuple[
     rows = list(rows)
     numbers = sorted({number for row in rows for number in row.classes})
     file = next((folder / name for name in _NAMES_FILES if (folder / name).is_file()), None)
+    as_numbers = {number: str(number) for number in (range(n_columns) if n_columns > 1 else numbers)}
     if file is None:
-        return {number: str(number) for number in (range(n_columns) if n_columns > 1 else numbers)}, []
+        return as_numbers, []
+    try:
+        return _named_by(file, n_columns, rows, numbers)
+    except DataError as error:
+        if file.name == CLASSES:
+            raise
+        return as_numbers, [f"classes are called by their numbers, for {error}"]  # that file may be of another set
+
+
+def _named_by(
+    file: Path, n_columns: int, rows: Sequence[ListRow], numbers: Sequence[int]
+) -> tuple[dict[int, str], list[str]]:
+    """Return the names that a file gives the classes of lists, and what is to be said of them."""
     lines = lines_of(file)
     own = own_numbers(lines)
     if n_columns == 1 and own is not None:
         folders = _folders(rows)
         is_shifted = _is_shifted(folders, first=min(own))
         if set(numbers) != set(own) and folders and not is_shifted and set(folders.values()) <= set(own):
-            return {number: own[folders[number]] for number in numbers}, _of_folders(folders, own)
+            return {number: own[folders[number]] for number in numbers}, _of_folders(folders, own, file)
         if set(numbers) <= set(own) and (numbers[-1] == max(own) or is_shifted):
             return {number: own[number] for number in sorted(own)}, []
     if own is not None and list(own) in (list(range(len(own))), list(range(1, len(own) + 1))):
@@ -124,14 +137,14 @@ def _is_shifted(folders: Mapping[int, int], first: int) -> bool:
     return first in (0, 1) and {folder - number for number, folder in folders.items()} == {1 - 2 * first}
 
 
-def _of_folders(folders: Mapping[int, int], names: Mapping[int, str]) -> list[str]:
+def _of_folders(folders: Mapping[int, int], names: Mapping[int, str], file: Path) -> list[str]:
     """Say how classes were named, with the first that has another number than its folder."""
     one = next((number for number in sorted(folders) if folders[number] != number), None)
     if one is None:
         return []
     return [
         f"classes are named by the folders of their images: the images of class {one} lie in the folder "
-        f"{folders[one]}, which {CLASSES} names {names[folders[one]]!r}"
+        f"{folders[one]}, which {file.name} names {names[folders[one]]!r}"
     ]
 
 

@@ -13,6 +13,7 @@ from nearbit.datasets.scan import is_picture
 from nearbit.errors import DataError
 
 _MORE = ("db", "gallery", "retrieval", "base")
+_USUAL = {*PART_NAMES, "db", "gallery"} - {""}
 _PARTS = {stem: part for stem, part in PART_NAMES.items() if stem} | dict.fromkeys(_MORE, "database")
 """What the name of a list says of its images."""
 
@@ -46,6 +47,11 @@ class _Name:
     is_hot: bool
 
     @property
+    def is_usual(self) -> bool:
+        """Whether it is one of the names that most repositories have."""
+        return self.file.stem.lower() in _USUAL
+
+    @property
     def key(self) -> tuple[int, str]:
         """By which the lists of one part are put in order."""
         return (self.number or 0, self.file.name)
@@ -55,7 +61,8 @@ class _Name:
         words = re.findall(r"[a-z]+|[0-9]+", file.stem.lower())
         parts = {_PARTS[word] for word in words if word in _PARTS}
         part = parts.pop() if len(parts) == 1 else ""
-        numbered = len(words) > 1 and part and words[-1].isdecimal() and words[-2] in _PARTS
+        before = _PARTS.keys() | _IMAGES | _LABELS | _HOT
+        numbered = len(words) > 1 and part and words[-1].isdecimal() and words[-2] in before
         left_out = (_PARTS.keys() if part else set()) | _IMAGES | _LABELS | _HOT
         rest = tuple(word for word in (words[:-1] if numbered else words) if word not in left_out)
         has = (bool(_IMAGES.intersection(words)), bool(_LABELS.intersection(words)))
@@ -88,15 +95,19 @@ class _Set:
         be taken for folders of classes else.
         """
         if self.is_apart:
-            known = len(self.parts) > 1 or (len(self.lists) == 1 and not self.parts)
-            return known and all(
-                _looks_like_a_list(one.file, pictures=True) and _holds_numbers(one.labels) for _, one in self.lists
-            )
+            return (len(self.parts) > 1 or (len(self.lists) == 1 and not self.parts)) and self.stand_apart()
         if len(self.parts) < 2:
             return False
         if self.is_plain:
             return any(_looks_like_a_list(one.file) for _, one in self.lists)
         return all(_looks_like_a_list(one.file, pictures=True) for _, one in self.lists)
+
+    def stand_apart(self) -> bool:
+        """Say whether the first files have paths alone and the second ones numbers alone, by their first lines."""
+        return all(
+            _looks_like_a_list(one.file, pictures=True) and not _holds_classes(one.file) and _holds_numbers(one.labels)
+            for _, one in self.lists
+        )
 
 
 def find_lists(folder: Path) -> Path | None:
@@ -127,8 +138,8 @@ def lists_in(folder: Path) -> list[tuple[str, TextList]]:
 def list_alone(file: Path) -> TextList:
     """Return the list that a file is, with the other file where paths and labels stand apart."""
     own = _Name.of(file)
-    for _, one in _with_labels([own, *(_Name.of(other) for other in _texts(file.parent) if other != file)]):
-        if file in (one.file, one.labels):
+    for name, one in _with_labels([own, *(_Name.of(other) for other in _texts(file.parent) if other != file)]):
+        if file in (one.file, one.labels) and _Set(True, name.rest, name.number, [(name, one)]).stand_apart():
             return one
     return TextList(file)
 
@@ -193,7 +204,13 @@ def _sets(names: Sequence[_Name]) -> list[_Set]:
             for part in ("query", "database"):
                 if own and all(name.part != part for name, _ in own):
                     own += _pieces([(name, one) for name, one in lists if (name.part, name.rest) == (part, rest)])
-    return [_Set(*key, lists=lists) for key, lists in found.items()]
+    return [_Set(*key, lists=_usual(lists)) for key, lists in found.items()]
+
+
+def _usual(lists: list[tuple[_Name, TextList]]) -> list[tuple[_Name, TextList]]:
+    """Return lists without those of other names (`test_query`, `retrieval`) beside a usual one of the same part."""
+    usual = [name.part for name, _ in lists if name.is_usual]
+    return [(name, one) for name, one in lists if name.is_usual or name.part not in usual]
 
 
 def _pieces(lists: list[tuple[_Name, TextList]]) -> list[tuple[_Name, TextList]]:
@@ -243,6 +260,13 @@ def _holds_numbers(file: Path | None) -> bool:
     """Say whether half of the first lines of a text are numbers."""
     lines = [] if file is None else _head(file)
     rows = sum(all(is_number(word) for word in line.split()) for line in lines)
+    return rows > 0 and 2 * rows >= len(lines)
+
+
+def _holds_classes(file: Path) -> bool:
+    """Say whether numbers follow a picture in half of the first lines of a text: its classes stand in it."""
+    lines = [line.split() for line in _head(file)]
+    rows = sum(len(words) > 1 and is_picture(words[0]) and n_numbers(words) > 0 for words in lines)
     return rows > 0 and 2 * rows >= len(lines)
 
 
