@@ -44,7 +44,7 @@ def test_a_second_interrupt_leaves_no_process_to_wait_for(monkeypatch: pytest.Mo
     monkeypatch.setattr(BaseProcess, "join", interrupted)
     monkeypatch.setattr("nearbit.pool.wait", lambda lines: (_ for _ in ()).throw(KeyboardInterrupt))
     began = time.monotonic()
-    with pytest.raises(KeyboardInterrupt, match="^$"):
+    with pytest.raises(KeyboardInterrupt, match=r"^$"):
         run_in_processes(sleeping, [600, 600], 2, answered=lambda *_: None, died=lambda *_: False)
     assert joined == [1, None, None]
     assert time.monotonic() - began < 300
