@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 from awkward_images import encoded, noisy
+from coco_pictures import PATHS, write_pictures
 
 from nearbit.datasets import Dataset, load_dataset, load_images, make_split
 from nearbit.errors import DataError, InputError
 
-PATHS = [f"{'train' if number < 6 else 'val'}2014/{number}.png" for number in range(12)]
 PARTS = {"train": range(6), "query": range(6, 8), "database": range(8, 12)}
 CLASSES = [(str(number % 3),) for number in range(12)]
 
@@ -18,11 +18,7 @@ CLASSES = [(str(number % 3),) for number in range(12)]
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """A folder with pictures in train2014 and val2014, which are no classes."""
-    root = tmp_path / "coco"
-    for number, path in enumerate(PATHS):
-        (root / path).parent.mkdir(parents=True, exist_ok=True)
-        (root / path).write_bytes(encoded(noisy(number, 8)))
-    return root
+    return write_pictures(tmp_path / "coco")
 
 
 def hot(number: int) -> str:

@@ -252,9 +252,8 @@ class Model:
         """Return a model whose codes are the first bits of this one's; this one stays as it is.
 
         An output nearer to 0 than sums round can have the other sign. How good so few bits are was chosen by nobody,
-        except where the method nests its lengths (ECH with `nested`): `validation_map` of the new record is None, and
-        what else was measured on the longer codes is left out (`nearbit.model.measured`). The record says which model
-        it comes from, under `shortened_from`.
+        except where the method nests its lengths (ECH with `nested`): the record leaves out what was measured on the
+        longer codes (`nearbit.model.measured`), and names the model that it comes from under `shortened_from`.
 
         Args:
             n_bits: at least 1, fewer than the model has.
@@ -265,10 +264,9 @@ class Model:
         n_bits = plain(n_bits)
         head, centers = self.network.head.shortened(n_bits), self.centers.shortened(n_bits)
         whole = {"model_id": self.model_id, "n_bits": self.n_bits, "validation_map": self.record.get("validation_map")}
-        has_pairs = len(centers.centers) > 1
         record = record_without(self.record, OF_CODES) | {
             "validation_map": None,
-            "certificate": certify(centers.centers, self.similarity).to_dict() if has_pairs else None,
+            "certificate": certify(centers.centers, self.similarity).to_dict() if len(centers.centers) > 1 else None,
             "shortened_from": self.record.get("shortened_from", whole),
         }
         network = HashNetwork(self.network.backbone, head).eval()
