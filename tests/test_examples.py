@@ -108,9 +108,10 @@ def as_in_the_package(root):
     method = (example / "hinge.py").read_text(encoding="utf-8")
     moved = method.replace("from hinge_loss import", "from nearbit.losses.hinge_loss import")
     (package / "methods" / "hinge.py").write_text(moved, encoding="utf-8")
-    schedules = [f"| {regime} | {one.epochs} | {one.batch_size} |" for regime, one in HINGE.schedules.items()]
-    lines = ["# Hinge", "`margin`", *schedules, "## Differs from the authors' code", "[Measured](../results.md)"]
-    (root / "docs" / "methods" / "hinge.md").write_text("\n".join(lines), encoding="utf-8")
+    paper = "Cortes and Vapnik, *Support-Vector Networks*, Machine Learning 1995."
+    table = "\n".join(f"| {regime} | {one.epochs} | {one.batch_size} |" for regime, one in HINGE.schedules.items())
+    parts = ["# Hinge", paper, "`margin`", table, "## Differs from the authors' code", "[Measured](../results.md)"]
+    (root / "docs" / "methods" / "hinge.md").write_text("\n\n".join(parts), encoding="utf-8")
     add_line(
         root / "docs" / "methods" / "README.md",
         "| [mds](mds.md)",

@@ -234,9 +234,11 @@ def test_every_method_has_its_page_with_all_options_and_schedules(name):
 
 @pytest.mark.parametrize("name", METHODS)
 def test_a_page_and_the_method_name_the_paper_alike(name):
-    start = (DOCS / f"{name}.md").read_text(encoding="utf-8").split("\n\n")[1]
+    _, _, below = (DOCS / f"{name}.md").read_text(encoding="utf-8").partition("\n\n")
+    start = below.partition("\n\n")[0]
     title = re.match(r"[\w .,]+, \*([^*]+)\*, ", start)
-    assert title is not None or start.startswith("nearbit's own."), start
+    asked = "below its heading a page names authors and *title* of the paper, or begins: nearbit's own."
+    assert title is not None or start.startswith("nearbit's own."), f"{name}.md: {asked} It has {start!r}"
     assert (title[1] if title else "nearbit; ") in METHODS[name].citation
 
 
