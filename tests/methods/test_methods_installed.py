@@ -10,6 +10,7 @@ import pytest
 from hinge import HINGE
 
 import nearbit as nb
+from nearbit.cli.main import OUR_FAULT, run
 from nearbit.errors import InputError
 from nearbit.methods import CRH, METHODS, find_method, installed_methods
 from tiny_data import TINY, tiny_dataset, tiny_split
@@ -97,3 +98,15 @@ def test_the_command_line_trains_a_method_of_another_package(install, tmp_path):
     subprocess.run([*command, "-o", str(output)], env=environment, check=True, capture_output=True)
     model = nb.load_model(output)
     assert (model.method, model.method_options) == ("hinge", {"margin": 0.5})
+
+
+def test_a_fault_of_another_packages_method_is_not_called_nearbits(install, monkeypatch, tmp_path, capsys):
+    install("one", hinge="hinge:HINGE")
+    monkeypatch.setattr(hinge, "hinge_loss", None)
+    assert run(["train", "digits", "--method", "hinge", *TINY, "-o", str(tmp_path / "hinge.model")]) == OUR_FAULT
+    told = capsys.readouterr().err
+    assert "TypeError: 'NoneType' object is not callable" in told
+    assert told.endswith(
+        "nearbit: this came out of the method 'hinge' of hinge:HINGE (package one), which is no part of nearbit; "
+        "the lines above say where.\n"
+    )

@@ -169,9 +169,28 @@ def _run(arguments: list[str], as_json: bool) -> int:
             what = " ".join(str(error).split())[:200] or "no more could be had"
             return _fail(f"there is not enough memory ({what}): {LESS_MEMORY}", "MemoryError", as_json)
         traceback.print_exc()
-        echo("nearbit: this is a fault of nearbit itself; please report it with the lines above.")
+        faulty = _method_at_fault(
+            {frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__)}
+        )
+        if faulty is None:
+            echo("nearbit: this is a fault of nearbit itself; please report it with the lines above.")
+        else:
+            echo(f"nearbit: this came out of {faulty}, which is no part of nearbit; the lines above say where.")
         return OUR_FAULT
     return 0
+
+
+def _method_at_fault(modules: set[str]) -> str | None:
+    """Return which method of another package has its code in one of these modules, if one does."""
+    methods = sys.modules.get("nearbit.methods")  # where it was not loaded, no method ran
+    if methods is None:
+        return None
+    packages = {module.partition(".")[0] for module in modules}
+    for name, entries in methods.installed_methods().items():
+        for entry in entries:
+            if entry.module.partition(".")[0] in packages:
+                return f"the method {name!r} of {methods.place_of(entry)}"
+    return None
 
 
 def _fail(message: str, kind: str, as_json: bool) -> int:

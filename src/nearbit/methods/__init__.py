@@ -192,7 +192,7 @@ def find_method(name: str) -> Method | Baseline:
 def installed_methods() -> dict[str, list[EntryPoint]]:
     """Return what installed packages declare, by name; nothing of it is imported."""
     found: dict[str, list[EntryPoint]] = {}
-    for entry in sorted(entry_points(group=GROUP), key=lambda entry: (entry.name, _place(entry))):
+    for entry in sorted(entry_points(group=GROUP), key=lambda entry: (entry.name, place_of(entry))):
         found.setdefault(entry.name, []).append(entry)
     return found
 
@@ -208,21 +208,21 @@ def _load_installed(entries: list[EntryPoint]) -> Method | Baseline:
     """
     entry = entries[0]
     if len(entries) > 1:
-        raise InputError(
-            f"several packages declare a method {entry.name!r} ({', '.join(map(_place, entries))}): remove all but one"
-        )
+        places = ", ".join(map(place_of, entries))
+        raise InputError(f"several packages declare a method {entry.name!r} ({places}): remove all but one")
     try:
         value = entry.load()
     except (ImportError, AttributeError) as error:
-        raise InputError(f"the method {entry.name!r} of {_place(entry)} cannot be imported: {error}") from error
+        raise InputError(f"the method {entry.name!r} of {place_of(entry)} cannot be imported: {error}") from error
     if not isinstance(value, Method | Baseline) or value.name != entry.name:
         raise InputError(
-            f"{_place(entry)} must be a Method or a Baseline named {entry.name!r}, not "
+            f"{place_of(entry)} must be a Method or a Baseline named {entry.name!r}, not "
             + (f"one named {value.name!r}" if isinstance(value, Method | Baseline) else f"{type(value).__name__}")
         )
     return value
 
 
-def _place(entry: EntryPoint) -> str:
+def place_of(entry: EntryPoint) -> str:
+    """Return where a method is declared, for messages: `module:NAME (package NAME)`."""
     package = "" if entry.dist is None else f" (package {entry.dist.name})"
     return f"{entry.value}{package}"
