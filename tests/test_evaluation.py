@@ -147,6 +147,15 @@ def test_the_labels_are_those_of_the_images_that_were_read(model):
         assert (labels[row[: len(row) - 2]] != labels[row[~np.isin(row, unread)]]).any()
 
 
+def test_the_figures_of_classes_have_their_names(model):
+    dataset, query = tiny_dataset(), model.split.query
+    found = evaluate(model, dataset, device="cpu", each_query=True)
+    labels = dataset.labels[query].argmax(axis=1)
+    expected = {dataset.classes[one]: found.average_precision[labels == one].mean() for one in np.unique(labels)}
+    assert found.report.per_class == pytest.approx(expected)
+    assert found.to_dict()["per_class"] == found.report.per_class
+
+
 def test_a_part_of_which_no_image_can_be_read_is_refused(model):
     broken = replace(tiny_dataset(), source=FailingImages(model.split.query))
     with pytest.raises(InputError, match="query_codes are empty"):

@@ -1,7 +1,7 @@
 """`evaluate`: a model on the query and the database part of its recorded split."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -252,7 +252,8 @@ def _searched(
         progress=progress,
         **asked,
     )
-    return SearchedSplit(report, codes, queries.problems + database.problems)
+    by_name = {dataset.classes[int(number)]: value for number, value in report.per_class.items()}
+    return SearchedSplit(replace(report, per_class=by_name), codes, queries.problems + database.problems)
 
 
 def _condition(model: Model, dataset: Dataset, *parts: Encoded) -> CenterCondition | None:

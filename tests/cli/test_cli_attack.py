@@ -45,8 +45,8 @@ def test_an_exported_network_gives_no_gradients(nearbit, refused, place):
 def test_inspect_and_evaluate_say_how_codes_lie_around_centers(nearbit, as_json, place):
     condition = as_json("inspect", "a.model")["center_condition"]
     assert 0 <= condition["share_within"] <= 1
-    assert "within a quarter of the least center distance" in nearbit("inspect", "a.model")[1]
+    assert "nearer than a quarter of the least center distance" in nearbit("inspect", "a.model")[1]
     about = as_json("evaluate", "a.model", "photos", "--device", "cpu")
     assert about["center_condition"]["n_items"] == about["n_query"] + about["n_database"]
     assert about["guaranteed_map"] <= about["lowest_map"]
-    assert "of their own center" in nearbit("evaluate", "a.model", "photos", "--device", "cpu")[1]
+    assert "to their own center" in nearbit("evaluate", "a.model", "photos", "--device", "cpu")[1]

@@ -156,6 +156,24 @@ def test_the_best_of_each_length_and_what_is_not_significantly_below_it(tmp_path
         assert len(column.pairs) == 6
 
 
+def test_a_row_that_is_above_the_best_on_the_seeds_of_both_is_not_called_below_it(tmp_path):
+    seeds = (0, 1, 2)
+    skip = [cell_of(method, seed).name for method in ("crh", "shc", "csq") for seed in seeds]
+    write_comparison_folder(tmp_path, bits=(12,), seeds=seeds, skip=skip)
+    rng = np.random.default_rng(0)
+    for seed, level in zip(seeds, (0.45, 0.45, 0.9), strict=True):
+        values = level + rng.random(40) / 10
+        for method, own in [("crh", values), *([("csq", values - 0.05)] if seed == 2 else [])]:
+            facts = {"status": "done", "report": {"tie_aware_map": own.mean()}, "split_hash": f"split{seed}"}
+            write_cell(tmp_path, cell_of(method, seed), facts, {"average_precision": own})
+    (column,) = find(read_folder(tmp_path)).columns
+    assert column.best == (Row("csq", "linear"),)
+    behind = {item.difference.second.method: item for item in column.behind}
+    assert behind["crh"].difference.difference == pytest.approx(-0.05)
+    assert behind["crh"].adjusted < 0.05
+    assert column.near_best() == {Row("crh", "linear")}
+
+
 def test_another_length_changes_no_p(tmp_path):
     one = find(write_comparison_folder(tmp_path, bits=(12,)))
     two = find(write_comparison_folder(tmp_path, bits=(12, 16)))

@@ -59,6 +59,24 @@ def test_every_convention_is_tested_and_tie_aware_is_the_primary_figure():
     assert report.map_by_convention == report.tie_aware_map
 
 
+def test_the_tie_aware_convention_within_k_is_the_figure_of_that_name():
+    codes, labels, _, _ = case(multi=False)
+    many = np.repeat(codes, 15, axis=0), np.repeat(labels % 2, 15)
+    report = metrics.evaluate_codes(codes, labels % 2, *many, n_bits=12, convention="tie-aware", k=100)
+    assert report.map_by_convention == report.figures["tie_aware_map_at_100"]
+    by_all = metrics.tie_aware_average_precision(codes, labels % 2, *many, 12, k=100, divisor="relevant")
+    assert report.map_by_convention > metrics.mean(by_all)  # more than 100 are relevant
+
+
+def test_ties_in_database_order_are_divided_by_no_more_than_k():
+    data = case(multi=False)
+    data[1][:], data[3][:] = 0, 0  # all are relevant
+    own = replace(CONVENTIONS_BY_NAME["deephash-pytorch"], divisor="at most k")
+    assert metrics.average_precision_by(*data, 12, convention=own, k=5).tolist() == pytest.approx([1.0] * 20)
+    own = replace(own, divisor="relevant")
+    assert metrics.average_precision_by(*data, 12, convention=own, k=5).tolist() == pytest.approx([5 / 40] * 20)
+
+
 def test_wrong_conventions_are_refused():
     data = case(multi=False)
     with pytest.raises(InputError, match="Did you mean 'hashnet'"):
@@ -89,7 +107,7 @@ def test_interval_per_class_and_curve_of_a_report():
     ("field", "value", "message"),
     [
         ("ties", "expectd", r"ties must be one of expected, database order, not 'expectd'\. Did you mean 'expected'"),
-        ("divisor", "all", "divisor must be one of relevant, found, not 'all'"),
+        ("divisor", "all", "divisor must be one of relevant, at most k, found, not 'all'"),
         ("nothing_found", "dropped", r"nothing_found must be .* Did you mean 'drop'"),
         ("unlabeled", "", "unlabeled must be one of zero, drop, not ''"),
         ("without_relevant", "no", "without_relevant must be one of zero, drop, not 'no'"),

@@ -91,15 +91,16 @@ def test_the_score_is_the_mean_of_what_each_image_finds(searched):
     )
 
 
-@pytest.mark.parametrize("multi_label", [False, True])
-def test_left_out_once_is_a_search_of_all_the_others(multi_label):
+@pytest.mark.parametrize("n_bits", [1, 2, 4])
+@pytest.mark.parametrize("share", [0.1, 0.3, None])
+def test_left_out_once_is_a_search_of_all_the_others(share, n_bits):
     rng = np.random.default_rng(7)
-    codes = rng.integers(0, 16, (40, 1), dtype=np.uint8) << 4
-    labels = rng.random((40, 5)) < 0.3 if multi_label else rng.integers(0, 6, 40)
-    found = leave_one_out_average_precision(codes, labels, 4)
+    codes = rng.integers(0, 2**n_bits, (40, 1), dtype=np.uint8) << (8 - n_bits)
+    labels = rng.integers(0, 6, 40) if share is None else rng.random((40, 5)) < share  # some have none
+    found = leave_one_out_average_precision(codes, labels, n_bits)
     for row in range(40):
         others = (np.delete(codes, row, axis=0), np.delete(labels, row, axis=0))
-        assert found[row] == tie_aware_average_precision(codes[[row]], labels[[row]], *others, 4)[0]
+        assert found[row] == tie_aware_average_precision(codes[[row]], labels[[row]], *others, n_bits)[0]
 
 
 @pytest.mark.parametrize("searched", ["train", "validation"])

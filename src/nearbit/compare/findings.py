@@ -51,8 +51,15 @@ class Column:
     notes: tuple[str, ...]
 
     def near_best(self) -> set[Row]:
-        """Return the rows that are not significantly below the best one."""
-        return {item.difference.second for item in self.behind if item.adjusted >= SIGNIFICANT}
+        """Return the rows that are not significantly below the best one.
+
+        Where seeds are missing, the best mean can be that of a row which is below another on the seeds of both.
+        """
+        return {
+            item.difference.second
+            for item in self.behind
+            if item.adjusted >= SIGNIFICANT or item.difference.difference <= 0
+        }
 
     def untested(self) -> list[Row]:
         """Return the rows that have a figure and could not be compared with the best one."""

@@ -82,10 +82,10 @@ class Block:
 
     def by_convention(self, convention: Convention, k: int | None = None) -> Values:
         """Return average precision within one of the limits by a convention; NaN for a query that it drops."""
+        limit = self.comparison.n_database if k is None else k
         if convention.ties == "expected":
-            limit = self.comparison.n_database if k is None else k
             return expected_by(convention, *self.histograms, limit, self.harmonic)
-        return ordered_by(convention, self.ordered, self._column(k))
+        return ordered_by(convention, self.ordered, limit, self._column(k))
 
     @cached_property
     def bounds(self) -> tuple[Values, Values]:

@@ -7,11 +7,11 @@ import numpy.typing as npt
 
 from nearbit.errors import InputError, did_you_mean
 from nearbit.metrics.counting.comparison import Comparison, Counts, OrderedSums, Values, check_k, compare
-from nearbit.metrics.tie_aware import average_precision_from, harmonic_numbers
+from nearbit.metrics.tie_aware import DIVISORS, average_precision_from, harmonic_numbers
 
 CHOICES = {
     "ties": ("expected", "database order"),
-    "divisor": ("relevant", "found"),
+    "divisor": DIVISORS,
     "nothing_found": ("zero", "drop"),
     "without_relevant": ("zero", "drop"),
     "unlabeled": ("zero", "drop"),
@@ -25,7 +25,8 @@ class Convention:
 
     Attributes:
         ties: "expected" (exact mean over all orders) or "database order".
-        divisor: "relevant" (all relevant items) or "found" (those within the first k ranks).
+        divisor: one of `DIVISORS`: "relevant" (all relevant items), "at most k" (no more of them than k) or "found"
+            (those within the first k ranks).
         nothing_found: a query with no hit in those ranks counts "zero" or is left out of the mean, "drop"; with
             expected ties, one that has no relevant item in the database.
         without_relevant: a query with no relevant item in the database counts "zero" or is left out, "drop".
@@ -71,10 +72,10 @@ _DROP = "queries that find nothing vanish, which can double it"
 CONVENTIONS_BY_NAME: dict[str, Convention] = {
     "tie-aware": Convention(
         ties="expected",
-        divisor="relevant",
+        divisor="at most k",
         nothing_found="zero",
         unlabeled="zero",
-        wrong="with k below the number of relevant items, a perfect ranking stays below 1",
+        wrong="nothing known; as with every k, what lies beyond it does not count",
     ),
     "deephash-pytorch": Convention(
         ties="database order",
@@ -175,7 +176,7 @@ def average_precision_by(
         if convention.ties == "expected":
             items, relevant = own.histograms(block)
             return expected_by(convention, items, relevant, limit, harmonic)
-        return ordered_by(convention, own.ordered(block, np.array([limit], np.int64)))
+        return ordered_by(convention, own.ordered(block, np.array([limit], np.int64)), limit)
 
     values = comparison.per_query(figure)
     return values[counted_by(convention, values, query_labels)]
@@ -188,13 +189,13 @@ def expected_by(convention: Convention, items: Counts, relevant: Counts, k: int,
     return np.where(dropped & (relevant.sum(axis=1) == 0), np.nan, values)
 
 
-def ordered_by(convention: Convention, ordered: OrderedSums, column: int = -1) -> Values:
-    """Return average precision by a convention of ties in database order within one of the limits that are summed up.
+def ordered_by(convention: Convention, ordered: OrderedSums, k: int, column: int = -1) -> Values:
+    """Return average precision by a convention of ties in database order within k ranks, one of the limits summed up.
 
     NaN stands for a query that the convention drops for what it finds.
     """
     found, total = ordered.found[:, column], ordered.relevant.sum(axis=1)
-    divisor = found if convention.divisor == "found" else total
+    divisor = {"found": found, "relevant": total, "at most k": np.minimum(total, k)}[convention.divisor]
     dropped = (convention.nothing_found == "drop") & (found == 0)
     dropped |= (convention.without_relevant == "drop") & (total == 0)
     return np.where(dropped, np.nan, ordered.sums[:, column] / np.maximum(divisor, 1))

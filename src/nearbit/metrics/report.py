@@ -48,8 +48,8 @@ class Report:
         figures: the value of each of `nearbit.metrics.figures.FIGURES` that was computed, by name, and
             `map_by_convention` where a convention was asked for.
         meanings: the definition of each of them in words, by name.
-        per_class: mean tie-aware average precision of the queries of each class, by class number; without classes
-            that have no query.
+        per_class: mean tie-aware average precision of the queries of each class, by class number (of a model: by
+            name); without classes that have no query.
         curve_by_radius: "at" (radii in bits), "precision" and "recall" within them, as means over queries.
         curve_by_rank: "at" (ranks 1, 2, 5, 10, …), expected "precision" and "recall" at them, as means over queries.
         tie_aware_map_interval: 95 % bootstrap interval over queries, where `rng` was given.

@@ -83,16 +83,12 @@ def leave_one_out_average_precision(codes: npt.ArrayLike, labels: npt.ArrayLike,
     """
     comparison = compare(codes, labels, codes, labels, n_bits)
     harmonic = harmonic_numbers(comparison.n_database)
-    given = np.asarray(labels)
-    has_labels = np.ones(len(given), np.bool_)
-    if given.ndim == 2:
-        has_labels[:] = given.any(axis=1)
 
     def figure(own: Comparison, block: range) -> Values:
         items, relevant = own.histograms(block)
         items, relevant = items.copy(), relevant.copy()
         items[:, 0] -= 1  # the query itself, at distance 0 and with its own labels
-        relevant[:, 0] -= has_labels[block.start : block.stop]
+        relevant[:, 0] -= own.relevance.labelled(block)
         return average_precision_from(items, relevant, harmonic, comparison.n_database, "relevant")
 
     return comparison.per_query(figure)

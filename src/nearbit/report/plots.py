@@ -134,7 +134,7 @@ def _classes(report: Report, folder: Path, figure_class: Any) -> Path:
     axes = figure.add_subplot()
     axes.bar([name for name, _ in worst], [value for _, value in worst])
     axes.tick_params(axis="x", rotation=90, labelsize=7)
-    axes.set(ylim=(0, 1.02), xlabel="class number, worst first", ylabel="tie-aware mAP of its queries")
+    axes.set(ylim=(0, 1.02), xlabel="class, worst first", ylabel="tie-aware mAP of its queries")
     return _save(figure, folder / "classes.png")
 
 

@@ -149,8 +149,8 @@ def _condition_lines(condition: dict[str, Any] | None) -> list[str]:
         return []
     share, least = f"{condition['share_within']:.1%}", condition["center_distance_min"]
     return [
-        f"{share} of the codes lie within a quarter of the least center distance ({least} bits) of their own center "
-        f"(half within {condition['radius_50']:g} bits, 95 % within {condition['radius_95']:g})"
+        f"{share} of the codes lie nearer than a quarter of the least center distance ({least} bits) to their own "
+        f"center (half within {condition['radius_50']:g} bits, 95 % within {condition['radius_95']:g})"
     ]
 
 

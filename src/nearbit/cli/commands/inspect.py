@@ -167,7 +167,7 @@ def _condition_lines(condition: dict[str, Any] | None) -> list[str]:
     radii = "; ".join(f"{q} % within {condition[f'radius_{q}']:g}" for q in (50, 95, 100))
     return [
         f"codes of {condition['n_items']} validation images around their own centers, in bits: {radii}",
-        f"share of them within a quarter of the least center distance ({condition['center_distance_min']}): "
+        f"share of them nearer than a quarter of the least center distance ({condition['center_distance_min']}): "
         f"{condition['share_within']:.1%} (with all of them, every average precision would be 1)",
     ]
 

@@ -34,6 +34,11 @@ class Relevance:
     database_keys: Keys
     shared: bool
 
+    def labelled(self, block: range) -> npt.NDArray[np.bool_]:
+        """Return which queries of a block have a label, and so are relevant to themselves: bool `(len(block),)`."""
+        keys = self.query_keys[block.start : block.stop]
+        return keys.any(axis=1) if self.shared else np.ones(len(keys), np.bool_)
+
 
 class Asked(NamedTuple):
     """Some queries and the database in its own order, as both forms of the kernels take them.
