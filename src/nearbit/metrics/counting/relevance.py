@@ -37,7 +37,7 @@ class Relevance:
     def labelled(self, block: range) -> npt.NDArray[np.bool_]:
         """Return which queries of a block have a label, and so are relevant to themselves: bool `(len(block),)`."""
         keys = self.query_keys[block.start : block.stop]
-        return keys.any(axis=1) if self.shared else np.ones(len(keys), np.bool_)
+        return np.asarray(keys.any(axis=1), np.bool_) if self.shared else np.ones(len(keys), np.bool_)
 
 
 class Asked(NamedTuple):
