@@ -11,9 +11,12 @@ from nearbit.errors import InputError
 
 def path_of(name: str, given: object) -> Path:
     """Return the path that an argument gives, as a text or as a path; raise `InputError` for anything else."""
-    if not isinstance(given, str | os.PathLike):
-        raise InputError(f"{name} must be a path, not {type(given).__name__}")
-    return Path(given)
+    text = os.fspath(given) if isinstance(given, str | os.PathLike) else given
+    if not isinstance(text, str):
+        raise InputError(f"{name} must be a path, not {type(text).__name__}")
+    if not text or "\0" in text:
+        raise InputError(f"{name} must be a path, not {'an empty text' if not text else repr(text) + ' with a NUL'}")
+    return Path(text)
 
 
 def check_choice(name: str, value: object, known: tuple[str, ...]) -> None:

@@ -55,7 +55,7 @@ def test_a_number_that_is_none_is_refused(value, limits, message):
 
 def test_a_path_is_a_text_or_a_path():
     assert path_of("a", "b/c") == path_of("a", Path("b/c")) == Path("b/c")
-    for value in (b"b", 3, None):
+    for value in (b"b", 3, None, "", "a\0b"):
         with pytest.raises(InputError, match="a must be a path, not "):
             path_of("a", value)
 
@@ -215,6 +215,30 @@ def test_a_path_that_is_none_is_refused(call):
     )
     with pytest.raises(InputError, match=r"(cache|checkpoint) must be a path, not int"):
         call(model, dataset)
+
+
+@pytest.mark.parametrize("value", [3, b"birds", None, ["birds"], "bi\0rds"])
+@pytest.mark.parametrize("opens", [nb.load_dataset, nb.load_model, nb.load_split, nb.open_index])
+def test_what_opens_a_path_refuses_what_is_none(opens, value):
+    with pytest.raises(InputError, match=r"(path|source) must be a path, not "):
+        opens(value)
+
+
+def test_what_writes_to_a_path_refuses_what_is_none(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    dataset = tiny_dataset()
+    split = tiny_split(dataset)
+    model = nb.train(dataset, split, method="itq", n_bits=4, options=TrainOptions(backbone="thumbnail", device="cpu"))
+    for writes in (
+        model.save,
+        split.save,
+        lambda value: nb.create_index(value, 8),
+        lambda value: nb.load_images([value]),
+    ):
+        for value in (3, b"birds", "bi\0rds"):
+            with pytest.raises(InputError, match=r"(path|an image file) must be a path, not "):
+                writes(value)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_checkpoint_and_weights_may_be_texts(tmp_path):

@@ -1,7 +1,7 @@
 """`load_dataset` and `load_images`: whatever people have, recognised and read."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Unpack
@@ -18,6 +18,7 @@ from nearbit.datasets.formats.parts import with_parts
 from nearbit.datasets.formats.shards import labelled, read_addresses
 from nearbit.errors import DataError, InputError, did_you_mean
 from nearbit.files.addresses import address_of, is_address
+from nearbit.given import path_of
 from nearbit.names import escaped
 from nearbit.reading import ReadingKeywords, ReadingOptions
 
@@ -85,14 +86,15 @@ def load_images(
         raise InputError(
             f"split_file={str(options.split_file)!r} is for load_dataset; load_images takes all: leave it out"
         )
-    if isinstance(source, str | Path):
+    if isinstance(source, str | bytes | os.PathLike) or not isinstance(source, Iterable):
         return _load(source, options, keep_unlabelled=True)
     if not source:
         raise InputError("expected at least one image file, came an empty list")
-    return assemble(list_files([Path(file) for file in source]), options, keep_unlabelled=True)
+    return assemble(list_files([path_of("an image file", file) for file in source]), options, keep_unlabelled=True)
 
 
 def _load(source: str | Path, options: ReadingOptions, *, keep_unlabelled: bool) -> Dataset:
+    path_of("source", source)
     try:
         if isinstance(source, str) and source in formats.KNOWN:
             known = formats.KNOWN[source]

@@ -30,7 +30,7 @@ from nearbit.encoding.torch_backend import find_device, placed
 from nearbit.errors import BundleError, MissingExtraError
 from nearbit.files.tensors import tensors_written
 from nearbit.files.writing import json_digest, sha256_of, whole_folder, write_json
-from nearbit.given import plain
+from nearbit.given import path_of, plain
 from nearbit.keywords import suggesting
 from nearbit.model.arrays import (
     KNOWN_FILES,
@@ -284,7 +284,7 @@ class Model:
         Raises:
             BundleError: something else than a model stands at `path`.
         """
-        target = Path(path)
+        target = path_of("path", path)
         check_target(target)
         if self.network.backbone.spec.name.startswith(OWN):
             kind = self.network.backbone.spec.config.get("class")

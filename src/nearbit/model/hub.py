@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 from nearbit.files.hub import PREFIX, parsed, snapshot
+from nearbit.given import path_of
 
 _SNAPSHOT = re.compile(r"models--(?P<repository>.+)/snapshots/(?P<revision>[0-9a-f]{40})")
 CARD = "README.md"
@@ -50,7 +51,7 @@ def model_folder(source: str | Path, *, fetch: bool = True) -> Path:
         MissingExtraError: huggingface_hub is not installed.
     """
     if not is_address(source):
-        return Path(source)
+        return path_of("path", source)
     address = parsed(str(source), "a model")
     files = (*MODEL_FILES, CARD)
     return snapshot(address, files, f"the model {source}", get=f"nearbit inspect {source}", fetch=fetch)

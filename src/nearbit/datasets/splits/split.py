@@ -12,6 +12,7 @@ import numpy.typing as npt
 from nearbit.datasets.dataset import PARTS, Dataset, fingerprint_of
 from nearbit.errors import DataError
 from nearbit.files.writing import json_digest, write_json
+from nearbit.given import path_of
 from nearbit.json_text import read_json
 
 RowNumbers = npt.NDArray[np.int64]
@@ -105,15 +106,14 @@ class Split:
                 + _other_level(self.recipe.get("class_level"), dataset.class_level)
             )
 
-    def save(self, path: Path) -> None:
+    def save(self, path: str | Path) -> None:
         """Write the split as JSON, whole or not at all."""
+        path = path_of("path", path)
         parts = {part: self.rows(part).tolist() for part in PARTS}
         facts = {"dataset": self.dataset, "recipe": self.recipe, "fingerprint": self.fingerprint, "hash": self.hash}
         rows = {"keys": list(self.keys), "digests": list(self.digests)}
         said = {"notes": list(self.notes)} if self.notes else {}
-        write_json(
-            Path(path), {"format": FORMAT, "version": VERSION, **facts, **said, "parts": parts, **rows}, indent=None
-        )
+        write_json(path, {"format": FORMAT, "version": VERSION, **facts, **said, "parts": parts, **rows}, indent=None)
 
     @classmethod
     def load(cls, path: Path) -> "Split":
@@ -146,7 +146,7 @@ def _other_level(then: Any, now: Any) -> str:
 
 def load_split(path: str | Path) -> Split:
     """Read a split that `Split.save` wrote; see `Split.load`."""
-    return Split.load(Path(path))
+    return Split.load(path_of("path", path))
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Self, final
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from nearbit.errors import InputError
+from nearbit.given import path_of
 
 _ADDRESS = re.compile(r"(?i)[a-z][a-z0-9+.-]+:/|file:")
 """"postgresql://…", "s3://…"; `Path` makes ":/" of "://". One letter alone is a drive."""
@@ -95,11 +96,12 @@ def place_of(place: str | Path | Address) -> Place:
     """Return where an index lies, of what names it.
 
     Raises:
-        InputError: an empty text, ":memory:", a text that is no address though it looks like one, or a `Path` of one.
+        InputError: no path, an empty text, ":memory:", a text that is no address though it looks like one, or a `Path`
+            of one.
     """
     if isinstance(place, Address):
         return place
-    text = os.fspath(place)
+    text = os.fspath(place) if isinstance(place, os.PathLike) else place
     if isinstance(text, str) and is_address(text) and isinstance(place, str) and not text.lower().startswith("file:"):
         return Address.parsed(text)
     if isinstance(text, str) and (is_address(text) or text.startswith(":memory:") or not text):
@@ -108,7 +110,7 @@ def place_of(place: str | Path | Address) -> Place:
             f"an index is a file or lies at an address: expected its path, or the address as a str, not {shown}; "
             "without a file, for as long as it is open: create_index(None, n_bits=…)"
         )
-    return Path(place)
+    return path_of("path", place)
 
 
 def _scheme_of(text: str) -> str:
