@@ -3,6 +3,7 @@
 import os
 import shutil
 
+import numpy as np
 import pytest
 
 from model_makers import random_model
@@ -139,6 +140,32 @@ def test_images_of_built_in_data_sets_are_no_files_that_could_be_gone(index, mod
     assert len(index) == 30
 
 
+@pytest.mark.parametrize("shard", ["data.tar", "data.parquet"])
+def test_images_within_a_shard_are_no_files_that_could_be_gone(index, put, tmp_path, shard):
+    photos = write_folder(tmp_path / "photos", per_class=1)
+    (tmp_path / shard).write_bytes(b"")
+    kept = {"path": f"{shard}/000.png", "labels": [], "digest": load_images(photos).digests[0]}
+    index.add(np.zeros((1, 2), np.uint8), metadata=[kept])
+    assert done(put(photos)) == (3, 0, 0, 0)  # one of the same content is another item
+    (photos / "b" / "001.png").unlink()
+    assert look_for_files(index).paths == sample_files(index).paths == ("photos/b/001.png",)
+    assert remove_missing(index).paths == ("photos/b/001.png",)
+    assert ids(index)[f"{shard}/000.png"] == 1
+
+
+@pytest.mark.parametrize("first", [0, 10**7, 2**62])
+def test_what_is_looked_at_is_spread_whatever_the_ids(index, first, monkeypatch):
+    rows = np.arange(200)
+    index.add(np.zeros((200, 2), np.uint8), ids=first + rows, metadata=[{"path": f"{row}.png"} for row in rows])
+    monkeypatch.setattr(indexing_places, "PAGES", 4)
+    monkeypatch.setattr(indexing_places, "PAGE", 1)
+    assert [int(item_id) - first for item_id in sample_files(index).ids] == [0, 50, 100, 150]
+
+
+def test_an_index_of_nothing_has_no_files(index):
+    assert (sample_files(index).looked_at, look_for_files(index).looked_at) == (0, 0)
+
+
 def test_of_many_files_some_are_looked_at(index, put, tmp_path, monkeypatch):
     put(write_folder(tmp_path / "photos", per_class=10))
     shutil.rmtree(tmp_path / "photos" / "c")
@@ -149,7 +176,7 @@ def test_of_many_files_some_are_looked_at(index, put, tmp_path, monkeypatch):
     monkeypatch.setattr(indexing_places, "PAGES", 3)
     monkeypatch.setattr(indexing_places, "PAGE", 2)
     gone = sample_files(index)
-    assert (gone.looked_at, gone.paths) == (6, ("photos/c/020.png",))
+    assert (gone.looked_at, gone.paths) == (6, ("photos/c/020.png", "photos/c/021.png"))
     assert "of 6 files looked at" in gone.words
 
 

@@ -17,7 +17,7 @@ from nearbit.encoding.pipeline import CHUNK, Encoded
 from nearbit.errors import InputError
 from nearbit.files.writing import path_seen_from
 from nearbit.index import Home, Item
-from nearbit.indexing_places import is_gone
+from nearbit.indexing_places import is_missing
 from nearbit.json_text import unstorable
 from nearbit.keywords import suggesting
 from nearbit.model.load import staying
@@ -262,7 +262,7 @@ def _gone_with(index: Home, dataset: Dataset, digests: set[str], here: set[str])
     return [
         (digest, path, item_id)
         for path, item_id, digest in index.paths()
-        if digest in digests and path not in here and (item_id in absent or is_gone(folder, path))
+        if digest in digests and path not in here and (item_id in absent or is_missing(folder, path))
     ]
 
 

@@ -14,6 +14,8 @@ MOST_LOOKED_AT = 10_000
 PAGES, PAGE = 20, 50
 """The items that a service looks at as it begins: so many pages of so many items."""
 
+MOST_ID = 2**63 - 1
+
 NAMED = 3
 """Folders that are named in a message."""
 
@@ -24,7 +26,7 @@ class Gone:
 
     Attributes:
         looked_at: how many files were looked for.
-        files: how many items have a file; those of built-in data sets have none.
+        files: how many items have a file of their own; those of built-in data sets and of shards have none.
         ids: of the items whose file is gone, ascending.
         paths: their paths, as the index keeps them.
     """
@@ -72,7 +74,7 @@ def is_missing(folder: Path, path: str | None) -> bool:
 
 def look_for_files(index: Home, most: int | None = MOST_LOOKED_AT) -> Gone:
     """Look for the files of an index, for `most` of them evenly spread, or for all where `most` is None."""
-    named = [(item_id, path) for path, item_id, _ in index.paths() if PurePath(path).suffix]
+    named = [(item_id, path) for path, item_id, _ in index.paths() if names_a_file(path)]
     chosen = named if most is None else named[:: max(1, -(-len(named) // most))]
     folder = index.folder
     gone = [(item_id, path) for item_id, path in chosen if is_gone(folder, path)]
@@ -81,12 +83,25 @@ def look_for_files(index: Home, most: int | None = MOST_LOOKED_AT) -> Gone:
 
 def sample_files(index: Home) -> Gone:
     """Look for the files of at most 1,000 items spread over an index, in a time that does not depend on its size."""
-    n_items, folder = len(index), index.folder
-    starts = {n_items * page // PAGES for page in range(PAGES)}
+    n_items, folder, ids = len(index), index.folder, _span_of_ids(index)
+    starts = {ids.start + len(ids) * page // PAGES for page in range(PAGES)}
     items = {item.id: item for start in sorted(starts) for item in index.items_after(start - 1, PAGE)}
-    named = {item_id: str(item.path) for item_id, item in items.items() if PurePath(item.path or "").suffix}
+    named = {item_id: str(item.path) for item_id, item in items.items() if names_a_file(item.path or "")}
     gone = {item_id: path for item_id, path in named.items() if is_gone(folder, path)}
     return Gone(len(named), len(named) if len(items) == n_items else n_items, tuple(gone), tuple(gone.values()))
+
+
+def _span_of_ids(index: Home) -> range:
+    """Return the ids from the least to the greatest; as many looks as an id has bits find the latter in every home."""
+    first = index.items_after(-1, 1)
+    if not first:
+        return range(0)
+    last, above = first[0].id, MOST_ID + 1
+    while above - last > 1:
+        middle = (last + above) // 2
+        found = index.items_after(middle - 1, 1)
+        last, above = (found[0].id, above) if found else (last, middle)
+    return range(first[0].id, last + 1)
 
 
 def remove_missing(index: Home, *, even_all: bool = False, only_count: bool = False) -> Gone:
