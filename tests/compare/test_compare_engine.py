@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from nearbit.cli.commands.compare import spread
 from nearbit.compare.bench import Bench, Work, options_for
 from nearbit.compare.findings import find
-from nearbit.compare.folder import Cell, read_folder
+from nearbit.compare.folder import Cell, read_cell, read_folder
 from nearbit.compare.run import Grid, compare
 from nearbit.compare.specs import parse_spec
 from nearbit.compare.tables import quality_table
@@ -144,6 +144,31 @@ def test_failing_cell_says_why_and_the_others_go_on(work):
     assert status["itq"].status == "failed"
     assert "itq makes codes of frozen features" in status["itq"].facts["error"]
     assert status["itq"].figure("tie_aware_map") is None
+
+
+def test_a_failure_before_a_cell_is_known_to_stand_leaves_what_was_found(work, monkeypatch):
+    cell = Cell(method="csq", head="auto", n_bits=8, seed=0)
+    (work.folder / "cells").mkdir(parents=True)
+    assert Bench(work).run(cell)[0] == "done"
+    found = read_cell(work.folder, cell)
+
+    def gone(*_, **__):
+        raise OSError("the weights are gone for a moment")
+
+    monkeypatch.setattr("nearbit.compare.bench.plan", gone)
+    assert Bench(work).run(cell) == ("failed", "OSError: the weights are gone for a moment")
+    assert read_cell(work.folder, cell).facts == found.facts
+
+
+def test_a_failure_replaces_what_another_run_found(work, monkeypatch):
+    cell = Cell(method="csq", head="auto", n_bits=8, seed=0)
+    (work.folder / "cells").mkdir(parents=True)
+    assert Bench(work).run(cell)[0] == "done"
+    path = work.folder / "cells" / f"{cell.name}.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"key": "another"}))
+    monkeypatch.setattr("nearbit.compare.bench.evaluate", lambda *_, **__: 1 / 0)
+    assert Bench(work).run(cell)[0] == "failed"
+    assert read_cell(work.folder, cell).status == "failed"
 
 
 def test_failed_cell_is_tried_again(work, monkeypatch):

@@ -130,6 +130,7 @@ class Bench:
         known = self._standing(cell, run.key())
         if known is not None:
             return "kept", f"mAP {known.figure('tie_aware_map'):.4f}"
+        self._drop_another(cell, run.key())
         checkpoint = self._checkpoints(cell.name)
         checkpoint.mkdir(exist_ok=True)
         with checkpoints_of(run.key()):
@@ -161,6 +162,15 @@ class Bench:
         except (DataError, BundleError):
             return None
         return known
+
+    def _drop_another(self, cell: Cell, key: str) -> None:
+        """Remove what was found by another run under the name of this cell: should this one fail, it must not stand."""
+        try:
+            is_another = read_cell(self.work.folder, cell).facts.get("key") != key
+        except DataError:
+            is_another = True
+        if is_another:
+            self._path(cell, "json").unlink(missing_ok=True)
 
     def _write(self, cell: Cell, model: Model, key: str, progress: Progress) -> float:
         """Evaluate a model and write the cell's files, the JSON file last; return the mAP."""

@@ -173,7 +173,12 @@ def read_cell(folder: Path, cell: Cell) -> CellResult:
 
 
 def write_failure(folder: Path, cell: Cell, why: str) -> None:
-    """Write that a cell failed, and why."""
+    """Write that a cell failed, and why; not over a run that is done, which a later failure does not undo."""
+    try:
+        if read_cell(folder, cell).status == "done":
+            return
+    except DataError:  # a damaged file is replaced
+        pass
     write_json(folder / "cells" / f"{cell.name}.json", cell.named() | {"status": "failed", "error": _printable(why)})
 
 
