@@ -219,6 +219,23 @@ def test_a_folder_that_is_always_being_written_to_does_not_keep_items_for_ever(c
     assert 6 <= number <= 10
 
 
+def test_a_folder_that_goes_while_it_is_looked_at_is_waited_for(clock, monkeypatch):
+    one, scan = follower(), watching.scan_folder
+    one.look()
+
+    def scan_and_lose(root):
+        found = scan(root)
+        root.rename("away")
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(watching, "scan_folder", scan_and_lose)
+        assert "photos cannot be listed (No such file or directory): nothing is removed" in one.look().trouble
+    Path("away").rename(PHOTOS)
+    assert one.look().trouble == ""
+    assert len(entries()) == 9
+
+
 def test_a_folder_that_is_gone_or_empty_removes_nothing_and_is_told_once(clock):
     one = follower()
     one.look()

@@ -151,7 +151,13 @@ class Follower:
     def _look(self, progress: Progress) -> Round:
         if not self.folder.is_dir():
             raise DataError(f"{self.folder} is gone: nothing is removed, and it is waited for")
-        stamps, unsettled = self._settling.look(self.folder)
+        try:
+            stamps, unsettled = self._settling.look(self.folder)
+        except OSError as error:
+            why = error.strerror or error
+            raise DataError(
+                f"{self.folder} cannot be listed ({why}): nothing is removed, and it is waited for"
+            ) from error
         if self._known is not None and not unsettled and self._known == (stamps, self._state()):
             return Round()
         if any("/" not in path and not may_be_image(path) for path in unsettled):  # it may say what labels are

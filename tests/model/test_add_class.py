@@ -54,6 +54,14 @@ def test_without_images_to_keep_the_network_stays(model, dataset, tmp_path):
     assert len(model.centers.centers) == 3
 
 
+@pytest.mark.parametrize("rows", [[10**6], [-1], [1.5, 2.0], [[0]]])
+def test_rows_that_are_none_are_refused(model, dataset, rows):
+    with pytest.raises(InputError, match="rows must "):
+        add_class(model, dataset, name="new", rows=rows, device="cpu")
+    with pytest.raises(InputError, match="rows must "):
+        model.encode_dataset(dataset, rows, device="cpu")
+
+
 def test_the_new_center_keeps_the_distance_of_the_others_or_says_so(model, dataset):
     added = added_to(model, dataset)
     centers = added.model.centers.centers

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 import nearbit as nb
+from nearbit.datasets.dataset import rows_of
 from nearbit.datasets.splits.long_tail import Imbalance
 from nearbit.encoding.feature_cache import FeatureStore
 from nearbit.errors import InputError
@@ -58,6 +59,33 @@ def test_a_path_is_a_text_or_a_path():
     for value in (b"b", 3, None, "", "a\0b"):
         with pytest.raises(InputError, match="a must be a path, not "):
             path_of("a", value)
+
+
+@pytest.mark.parametrize("rows", [[2, 0, 0], np.array([2, 0, 0], np.uint8)])
+def test_rows_are_numbers_in_the_order_that_is_wanted(rows):
+    assert rows_of(rows, 3).tolist() == [2, 0, 0]
+
+
+def test_rows_may_be_told_by_true_and_false():
+    assert rows_of([False, True, True], 3).tolist() == [1, 2]
+    assert rows_of([], 3).tolist() == []
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([3], r"rows must lie in 0 … 2; they go from 3 to 3"),
+        ([-1, 2], r"rows must lie in 0 … 2; they go from -1 to 2"),
+        ([1.0], r"rows must be row numbers \(n,\) or 3 of True and False, not float64 \(1,\)"),
+        ([True, False], r"not bool \(2,\)"),
+        ([[1]], r"not int64 \(1, 1\)"),
+        (["a"], r"not <U1 \(1,\)"),
+        (1, r"not int64 \(\)"),
+    ],
+)
+def test_rows_that_are_none_are_refused(rows, message):
+    with pytest.raises(InputError, match=message):
+        rows_of(rows, 3)
 
 
 def test_a_choice_is_one_of_the_texts():

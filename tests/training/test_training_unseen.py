@@ -68,6 +68,26 @@ def test_centers_that_are_given_are_those_of_the_seen_classes(four):
         plan(four, split, method="csq", n_bits=4, centers=np.concatenate([words, -words[:1]]))
 
 
+@pytest.mark.parametrize("method", ["mds", "lbhc", "shc"])
+def test_equal_centers_are_refused_where_each_class_needs_its_own(four, method):
+    split = split_of(four, "seen@seen")
+    with pytest.raises(InputError, match=f"{method} tells classes apart by their centers, and some of these are equal"):
+        plan(four, split, method=method, n_bits=4, centers=np.ones((3, 4)))
+    assert plan(four, split, method="csq", n_bits=4, centers=np.ones((3, 4))).task.n_bits == 4
+
+
+def test_options_are_checked_with_given_centers_too(four):
+    words = np.array([[1, 1, 1, 1], [-1, -1, 1, 1], [1, -1, -1, 1]])
+    with pytest.raises(InputError, match="flips must be at most the 4 bits of a code, not 100"):
+        plan(four, split_of(four, "seen@seen"), method="lbhc", n_bits=4, centers=words, method_options={"flips": 100})
+
+
+def test_a_method_that_is_none_is_refused_with_a_preset_too(four):
+    options = TrainOptions(preset="crh-paper")
+    with pytest.raises(InputError, match="method must be a name, a Method or a Baseline, not int"):
+        plan(four, split_of(four, "seen@seen"), method=3, options=options)
+
+
 def test_a_recipe_that_calls_trained_classes_unseen_is_refused(four):
     split = split_of(four, "seen@seen")
     wrong = replace(split, recipe=split.recipe | {"unseen": ["a"]})

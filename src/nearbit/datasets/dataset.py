@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nearbit.datasets.images import FileImages, ImageSource
-from nearbit.errors import DataError
+from nearbit.errors import DataError, InputError
 from nearbit.files.writing import json_digest, write_whole
 from nearbit.names import counted
 
@@ -18,6 +18,26 @@ Labels = npt.NDArray[np.bool_]
 
 PARTS = ("train", "validation", "query", "database")
 """The parts of a split."""
+
+
+def rows_of(given: npt.ArrayLike, n_rows: int, name: str = "rows") -> npt.NDArray[np.int64]:
+    """Return the rows of a data set that an argument chooses, by their numbers or as a bool for each: int64 `(n,)`.
+
+    Raises:
+        InputError: other types or shapes, or a number outside of 0 to n_rows - 1.
+    """
+    rows = np.asarray(given)
+    if rows.dtype == np.bool_ and rows.shape == (n_rows,):
+        return np.flatnonzero(rows)
+    if rows.ndim == 1 and not rows.size:
+        return np.empty(0, np.int64)
+    if rows.ndim != 1 or not np.issubdtype(rows.dtype, np.integer):
+        raise InputError(
+            f"{name} must be row numbers (n,) or {n_rows} of True and False, not {rows.dtype} {rows.shape}"
+        )
+    if rows.min() < 0 or rows.max() >= n_rows:
+        raise InputError(f"{name} must lie in 0 … {n_rows - 1}; they go from {rows.min()} to {rows.max()}")
+    return rows.astype(np.int64)
 
 
 @dataclass(frozen=True)
@@ -91,6 +111,14 @@ class Dataset:
     def n_classes(self) -> int:
         """The number of classes."""
         return len(self.classes)
+
+    def chosen(self, rows: npt.ArrayLike | None = None) -> npt.NDArray[np.int64]:
+        """Return the rows that are asked for, in order, by their numbers or by a bool for each; all for None.
+
+        Raises:
+            InputError: other types or shapes, or a number of no row.
+        """
+        return np.arange(len(self)) if rows is None else rows_of(rows, len(self))
 
     @cached_property
     def is_single_label(self) -> bool:

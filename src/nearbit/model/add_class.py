@@ -109,7 +109,7 @@ def add_class(
         min_distance = check_number("min_distance", min_distance, at_least=1, whole=True)
     if keep is not None:
         model.network.head.check_linear()
-    chosen = _rows_of_class(images, name) if rows is None else np.asarray(rows, np.int64)
+    chosen = _rows_of_class(images, name) if rows is None else images.chosen(rows)
     new = _features(model, images, chosen, device, cache, progress)
     if not len(new.outputs):
         raise DataError(f"none of the {len(chosen)} images of {name!r} can be read")

@@ -186,7 +186,7 @@ class Model:
             total: how many images there are in all, where a data set is encoded bit by bit.
             progress: called as images are encoded.
         """
-        chosen = np.arange(len(dataset)) if rows is None else np.asarray(rows, np.int64)
+        chosen = dataset.chosen(rows)
         digests = [dataset.digests[row] for row in chosen]
         keys = [dataset.keys[row] for row in chosen]
         return self.encode_source(

@@ -147,6 +147,8 @@ def _plan(
     similarity: npt.ArrayLike | None,
     centers: npt.ArrayLike | None,
 ) -> TrainingRun | BaselineRun | AutoRun:
+    if not isinstance(method, str | Method | Baseline):
+        raise InputError(f"method must be a name, a Method or a Baseline, not {type(method).__name__}")
     named = "crh" if method == AUTO and context.regime != "frozen" else method
     if context.options.preset is not None:
         preset_of_method(context.options.preset, named if isinstance(named, str) else named.name)
@@ -169,8 +171,6 @@ def _plan_one(
     centers: npt.ArrayLike | None = None,
 ) -> TrainingRun | BaselineRun:
     chosen = find_method(method) if isinstance(method, str) else method
-    if not isinstance(chosen, Method | Baseline):
-        raise InputError(f"method must be a name, a Method or a Baseline, not {type(chosen).__name__}")
     values = chosen.with_options(method_options)
     if isinstance(chosen, Baseline):
         if similarity is not None or centers is not None:

@@ -129,7 +129,7 @@ class OnnxModel:
         A `cache` (a folder, or `row_cache(folder)`) keeps what was computed, by content. `total`, of a data set that is
         encoded bit by bit, is asked by a `Model` and has no part here.
         """
-        chosen = np.arange(len(dataset)) if rows is None else np.asarray(rows, np.int64)
+        chosen = dataset.chosen(rows)
         keys = [dataset.keys[row] for row in chosen]
         request = EncodeRequest(dataset.source, chosen.tolist(), keys, [dataset.digests[row] for row in chosen])
         kept = cache if cache is None or isinstance(cache, FeatureCache) else self.row_cache(cache, device)

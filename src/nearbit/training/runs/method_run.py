@@ -99,11 +99,10 @@ class TrainingRun:
                 "candidate_weight and radius_weight look at the codes of all training images, which several processes "
                 "do not share: train in one process, or leave them out"
             )
-        if centers is None:
-            if method.make_centers is not None:
-                check_sizes(task.n_classes, task.n_bits, distinct=method.distinct)
-            if method.check is not None:
-                method.check(task, method_options)
+        if centers is None and method.make_centers is not None:
+            check_sizes(task.n_classes, task.n_bits, distinct=method.distinct)
+        if method.check is not None:
+            method.check(task, method_options)
         self.kinds = head_candidates(method, options, context.regime)
         if len(self.kinds) > 1:
             check_chosen(self._criterion, "the head 'auto'", "choose linear or hidden (--head)")

@@ -29,6 +29,10 @@ def given_centers(method: Method, task: Task, centers: npt.ArrayLike | None) -> 
     given = check_centers(centers)
     if given.shape != (task.n_classes, task.n_bits):
         raise InputError(f"centers must have the shape {(task.n_classes, task.n_bits)}, not {given.shape}")
+    if method.distinct and len(np.unique(given, axis=0)) < len(given):
+        raise InputError(
+            f"{method.name} tells classes apart by their centers, and some of these are equal: change them"
+        )
     return given
 
 
