@@ -162,6 +162,11 @@ def test_what_is_looked_at_is_spread_whatever_the_ids(index, first, monkeypatch)
     assert [int(item_id) - first for item_id in sample_files(index).ids] == [0, 50, 100, 150]
 
 
+def test_the_least_and_the_greatest_id_are_looked_at_together(index):
+    index.add(np.zeros((2, 2), np.uint8), ids=[0, 2**63 - 1], metadata=[{"path": "a.png"}, {"path": "b.png"}])
+    assert sample_files(index).paths == ("a.png", "b.png")
+
+
 def test_an_index_of_nothing_has_no_files(index):
     assert (sample_files(index).looked_at, look_for_files(index).looked_at) == (0, 0)
 

@@ -84,7 +84,7 @@ def look_for_files(index: Home, most: int | None = MOST_LOOKED_AT) -> Gone:
 def sample_files(index: Home) -> Gone:
     """Look for the files of at most 1,000 items spread over an index, in a time that does not depend on its size."""
     n_items, folder, ids = len(index), index.folder, _span_of_ids(index)
-    starts = {ids.start + len(ids) * page // PAGES for page in range(PAGES)}
+    starts = {ids.start + (ids.stop - ids.start) * page // PAGES for page in range(PAGES)}
     items = {item.id: item for start in sorted(starts) for item in index.items_after(start - 1, PAGE)}
     named = {item_id: str(item.path) for item_id, item in items.items() if names_a_file(item.path or "")}
     gone = {item_id: path for item_id, path in named.items() if is_gone(folder, path)}
