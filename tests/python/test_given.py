@@ -10,7 +10,6 @@ import torch
 from torch import nn
 
 import nearbit as nb
-from nearbit.datasets.dataset import rows_of
 from nearbit.datasets.splits.long_tail import Imbalance
 from nearbit.encoding.feature_cache import FeatureStore
 from nearbit.errors import InputError
@@ -63,12 +62,14 @@ def test_a_path_is_a_text_or_a_path():
 
 @pytest.mark.parametrize("rows", [[2, 0, 0], np.array([2, 0, 0], np.uint8)])
 def test_rows_are_numbers_in_the_order_that_is_wanted(rows):
-    assert rows_of(rows, 3).tolist() == [2, 0, 0]
+    assert tiny_dataset(per_class=1).chosen(rows).tolist() == [2, 0, 0]
 
 
 def test_rows_may_be_told_by_true_and_false():
-    assert rows_of([False, True, True], 3).tolist() == [1, 2]
-    assert rows_of([], 3).tolist() == []
+    dataset = tiny_dataset(per_class=1)
+    assert dataset.chosen([False, True, True]).tolist() == [1, 2]
+    assert dataset.chosen([]).tolist() == []
+    assert dataset.chosen().tolist() == [0, 1, 2]
 
 
 @pytest.mark.parametrize(
@@ -85,7 +86,7 @@ def test_rows_may_be_told_by_true_and_false():
 )
 def test_rows_that_are_none_are_refused(rows, message):
     with pytest.raises(InputError, match=message):
-        rows_of(rows, 3)
+        tiny_dataset(per_class=1).chosen(rows)
 
 
 def test_a_choice_is_one_of_the_texts():

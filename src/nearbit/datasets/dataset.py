@@ -20,26 +20,6 @@ PARTS = ("train", "validation", "query", "database")
 """The parts of a split."""
 
 
-def rows_of(given: npt.ArrayLike, n_rows: int, name: str = "rows") -> npt.NDArray[np.int64]:
-    """Return the rows of a data set that an argument chooses, by their numbers or as a bool for each: int64 `(n,)`.
-
-    Raises:
-        InputError: other types or shapes, or a number outside of 0 to n_rows - 1.
-    """
-    rows = np.asarray(given)
-    if rows.dtype == np.bool_ and rows.shape == (n_rows,):
-        return np.flatnonzero(rows)
-    if rows.ndim == 1 and not rows.size:
-        return np.empty(0, np.int64)
-    if rows.ndim != 1 or not np.issubdtype(rows.dtype, np.integer):
-        raise InputError(
-            f"{name} must be row numbers (n,) or {n_rows} of True and False, not {rows.dtype} {rows.shape}"
-        )
-    if rows.min() < 0 or rows.max() >= n_rows:
-        raise InputError(f"{name} must lie in 0 … {n_rows - 1}; they go from {rows.min()} to {rows.max()}")
-    return rows.astype(np.int64)
-
-
 @dataclass(frozen=True)
 class Problem:
     """Something that was skipped while a data set was read, and why; `path` is a file, a folder, or a class."""
@@ -113,12 +93,25 @@ class Dataset:
         return len(self.classes)
 
     def chosen(self, rows: npt.ArrayLike | None = None) -> npt.NDArray[np.int64]:
-        """Return the rows that are asked for, in order, by their numbers or by a bool for each; all for None.
+        """Return the rows that are asked for, int64 `(n,)`: by their numbers, in that order, or by a bool for each row.
 
         Raises:
             InputError: other types or shapes, or a number of no row.
         """
-        return np.arange(len(self)) if rows is None else rows_of(rows, len(self))
+        if rows is None:
+            return np.arange(len(self))
+        given = np.asarray(rows)
+        if given.dtype == np.bool_ and given.shape == (len(self),):
+            return np.flatnonzero(given)
+        if given.ndim == 1 and not given.size:
+            return np.empty(0, np.int64)
+        if given.ndim != 1 or not np.issubdtype(given.dtype, np.integer):
+            raise InputError(
+                f"rows must be row numbers (n,) or {len(self)} of True and False, not {given.dtype} {given.shape}"
+            )
+        if given.min() < 0 or given.max() >= len(self):
+            raise InputError(f"rows must lie in 0 … {len(self) - 1}; they go from {given.min()} to {given.max()}")
+        return given.astype(np.int64)
 
     @cached_property
     def is_single_label(self) -> bool:

@@ -65,7 +65,7 @@ def add_class(
     images: Dataset,
     *,
     name: str,
-    rows: npt.NDArray[np.int64] | None = None,
+    rows: npt.ArrayLike | None = None,
     keep: Dataset | None = None,
     min_distance: int | None = None,
     seed: int = 0,
@@ -88,7 +88,7 @@ def add_class(
         model: any model with centers; with `keep` none of the method "label".
         images: of the new class; where they have labels, those with the label `name` are taken.
         name: of the new class.
-        rows: which of `images` to take, whatever their labels.
+        rows: which of `images` to take, whatever their labels: numbers, or a bool for each.
         keep: images whose outputs are to stay: of these the ones that the model was trained on, or that an earlier
             class was added by (told by content), or where there are none all that are not of the new class.
         min_distance: of the new center to all others, in bits, or an error. By default that of the model's centers,

@@ -166,7 +166,7 @@ class Model:
     def encode_dataset(
         self,
         dataset: Dataset,
-        rows: Sequence[int] | npt.NDArray[np.int64] | None = None,
+        rows: npt.ArrayLike | None = None,
         *,
         device: str = "auto",
         cache: str | Path | FeatureStore | RowCaches | None = None,
@@ -178,7 +178,7 @@ class Model:
 
         Args:
             dataset: where the images are.
-            rows: which of them, in order; by default all.
+            rows: which of them, by numbers, in that order, or by a bool for each; by default all.
             device: "auto", "cpu", "cuda", …
             cache: a folder that keeps what was computed, by content, so that repeated and interrupted runs compute
                 nothing twice; or `row_cache(folder, device)`, which several calls share; or a `FeatureStore`.

@@ -117,7 +117,7 @@ class OnnxModel:
     def encode_dataset(
         self,
         dataset: Dataset,
-        rows: Sequence[int] | npt.NDArray[np.int64] | None = None,
+        rows: npt.ArrayLike | None = None,
         *,
         device: str = "auto",
         cache: str | Path | FeatureCache | None = None,
