@@ -24,6 +24,7 @@ PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("exam
 MODULES = sorted(
     module.name for module in pkgutil.walk_packages(nearbit.__path__, "nearbit.") if "__main__" not in module.name
 )
+PLACES = runpy.run_path(str(ROOT / "tools" / "site" / "places.py"))
 NEEDED = {
     "nearbit.service.": "starlette",
     "nearbit.index.homes.postgresql.": "psycopg",
@@ -96,11 +97,23 @@ def test_commands_for_the_tables_of_papers_are_taken() -> None:
             convention_named(given["convention"])
 
 
+def anchors_of(page: Path) -> set[str]:
+    """Return the anchors that code hosts and the site give a page: one a heading, and those written as HTML."""
+    text = PLACES["FENCE"].sub("", page.read_text(encoding="utf-8"))
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    words = [re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading) for heading in headings]
+    return {PLACES["github_slug"](heading) for heading in words} | set(re.findall(r'<a (?:id|name)="([^"]+)"', text))
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_in_pages_lead_somewhere(page: Path) -> None:
-    for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
-        if not target.startswith("http"):
-            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+    for target, anchor in re.findall(r"\]\(([^)#\s]*)#?([^)\s]*)\)", page.read_text(encoding="utf-8")):
+        if re.match(r"[a-z]+:", target):
+            continue
+        file = page.parent / target if target else page
+        assert file.exists(), f"{page.name} links to {target}"
+        if anchor and file.suffix == ".md":
+            assert anchor in anchors_of(file), f"{page.name} links to #{anchor}, which {file.name} has not"
 
 
 def test_reading_path_names_what_is_there_and_adds_up() -> None:
