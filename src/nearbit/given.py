@@ -1,7 +1,7 @@
 """What a caller gives, as it is kept: numbers of NumPy as Python's own, texts as paths, and one check for each kind."""
 
-import math
 import os
+import sys
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, Literal, cast, overload
@@ -32,7 +32,9 @@ def check_flag(name: str, value: object) -> None:
 
 
 @overload
-def check_number(name: str, value: object, *, whole: Literal[True], at_least: float = 0) -> int: ...
+def check_number(
+    name: str, value: object, *, whole: Literal[True], at_least: float = 0, below: float | None = None
+) -> int: ...
 
 
 @overload
@@ -71,7 +73,8 @@ def check_number(
     """
     number = plain(value)
     is_number = not isinstance(number, bool) and isinstance(number, int if whole else (int, float))
-    is_within = is_number and math.isfinite(number) and (number > 0 if is_positive else number >= at_least)
+    is_finite = is_number and abs(number) <= sys.float_info.max
+    is_within = is_finite and (number > 0 if is_positive else number >= at_least)
     if is_within and (below is None or number < below):
         return cast(float, number)
     told = f": {why}" if why and is_number and number == 0 else ""

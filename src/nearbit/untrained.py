@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from nearbit.datasets import Dataset, Split
-from nearbit.errors import InputError
 from nearbit.methods import ITQ, RANDOM, Baseline
+from nearbit.methods.closed_form.projections import TooFewDirectionsError
 from nearbit.model.bundle import Model
 from nearbit.progress import Progress, silent
 from nearbit.training import TrainOptions, plan
@@ -66,7 +66,7 @@ def untrained_model(
     else:
         try:
             model = made(ITQ, frame_from=FEWEST_DIRECTIONS)
-        except InputError:  # more images, but so alike that they vary in fewer directions
+        except TooFewDirectionsError:  # more images, but so alike that they vary in fewer directions
             model = made(RANDOM)
     directions = int(np.linalg.matrix_rank(model.network.head.state_dict()["layers.0.weight"].numpy()))
     return replace(model, split=None, record=model.record | {"untrained": True, "n_directions": directions})

@@ -45,6 +45,7 @@ def test_a_number_of_numpy_is_one_of_python():
         (0, {"is_positive": True, "why": "it divides"}, "a must be a number above 0, not 0: it divides"),
         (1, {"below": 1}, "a must be a number of at least 0 and below 1, not 1"),
         (1, {"below": 1, "is_positive": True}, "a must be a number above 0 and below 1, not 1"),
+        (10**400, {}, "a must be a number of at least 0, not 1000"),
         (np.arange(2), {}, "a must be a number of at least 0, not array"),
     ],
 )

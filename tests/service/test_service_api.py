@@ -179,6 +179,7 @@ def test_labels_are_trimmed_and_empty_ones_are_none(writable, fields, labels):
         (sqlite3.OperationalError("disk I/O error /secret/place"), 503, "index_unavailable"),
         (sqlite3.DatabaseError("malformed"), 503, "index_unavailable"),
         (PermissionError(13, "no", "/secret/place"), 503, "index_unavailable"),
+        (ConnectionResetError(104, "no", "/secret/place"), 503, "index_unavailable"),  # not the sender of the request
         (ZeroDivisionError(), 500, "internal_error"),
     ],
 )

@@ -8,7 +8,7 @@ import pytest
 from nearbit.codes import binarize
 from nearbit.errors import InputError
 from nearbit.metrics import leave_one_out_average_precision, scored_average_precision, tie_aware_average_precision
-from nearbit.training.criterion import Criterion, searched_by_validation
+from nearbit.training.criterion import Criterion, accuracy, searched_by_validation
 from tiny_data import tiny_dataset, tiny_split
 
 
@@ -123,3 +123,10 @@ def test_features_are_scored_by_cosine_on_the_same_images(searched):
         if searched == "train" or (labels["validation"][row] & labels["validation"][keep]).any():
             values.append(scored_average_precision([scores], labels["validation"][row][None], marks)[0])
     assert criterion.float_score(features) == pytest.approx(np.mean(values), abs=1e-9)
+
+
+def test_accuracy_is_of_the_images_that_have_a_label():
+    logits = np.array([[1.0, 0, 0], [0, 2, 1], [0, 2, 1], [5, 0, 0]], np.float32)
+    labels = np.array([[1, 0, 0], [1, 0, 1], [0, 1, 1], [0, 0, 0]], bool)
+    assert accuracy(logits, labels) == 2 / 3
+    assert accuracy(logits[:0], labels[:0]) is accuracy(logits[3:], labels[3:]) is None

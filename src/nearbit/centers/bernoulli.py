@@ -3,7 +3,7 @@
 import numpy as np
 
 from nearbit.centers.state import Centers, Generator, check_sizes, pairwise_distances
-from nearbit.errors import InputError
+from nearbit.given import check_number
 
 
 def bernoulli_centers(n_classes: int, n_bits: int, rng: Generator, *, tries: int = 20) -> Centers:
@@ -29,8 +29,7 @@ def bernoulli_centers(n_classes: int, n_bits: int, rng: Generator, *, tries: int
         InputError: fewer than two classes, no bits or no tries.
     """
     check_sizes(n_classes, n_bits)
-    if tries < 1:
-        raise InputError(f"tries must be at least 1, not {tries}")
+    check_number("tries", tries, at_least=1, whole=True)
     best: Centers | None = None
     best_distance = -1
     for _ in range(tries):

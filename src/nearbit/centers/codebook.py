@@ -8,6 +8,7 @@ import numpy.typing as npt
 from nearbit.centers.separated import separated_centers
 from nearbit.centers.state import Centers, Generator, check_sizes
 from nearbit.errors import InputError
+from nearbit.given import check_choice, check_number
 
 ENUMERABLE_BITS = 16
 Source = Literal["uniform", "separated"]
@@ -64,10 +65,8 @@ def make_codebook(
     Raises:
         InputError: no codewords, head_bits that do not divide n_bits or have too few words, or an unknown source.
     """
-    if n_codewords < 1:
-        raise InputError(f"n_codewords must be at least 1, not {n_codewords}")
-    if source not in ("uniform", "separated"):
-        raise InputError(f"the source of a codebook must be 'uniform' or 'separated', not {source!r}")
+    check_number("n_codewords", n_codewords, at_least=1, whole=True)
+    check_choice("the source of a codebook", source, ("uniform", "separated"))
     chosen = head_bits_for(n_codewords, n_bits) if head_bits is None else head_bits
     if chosen < 1 or n_bits % chosen or not _has_words(chosen, n_codewords):
         raise InputError(

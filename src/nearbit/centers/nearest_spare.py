@@ -6,6 +6,7 @@ import numpy.typing as npt
 from nearbit.centers.spare import ENUMERABLE_BITS, all_words, checked_centers, spare_codewords
 from nearbit.centers.state import Centers, Generator
 from nearbit.errors import InputError
+from nearbit.given import check_number
 
 STARTS = 8
 """Spare codewords from which longer words start."""
@@ -47,8 +48,7 @@ def nearest_spare(
     n_bits = used.shape[1]
     if wish.shape != (n_bits,) or not np.isfinite(wish).all():
         raise InputError(f"mean outputs must be finite, of the shape ({n_bits},), not {wish.shape}")
-    if min_distance < 1:
-        raise InputError(f"the least distance to the centers must be at least 1 bit, not {min_distance}")
+    check_number("the least distance to the centers in bits", min_distance, at_least=1, whole=True)
     words = all_words(n_bits) if n_bits <= ENUMERABLE_BITS else _starts(used, wish, min_distance, rng)
     distances = _nearest_distances(words, used)
     least = min(min_distance, int(distances.max()))

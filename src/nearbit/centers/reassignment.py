@@ -9,6 +9,7 @@ from scipy.optimize import linear_sum_assignment
 from nearbit.centers.codebook import centers_from
 from nearbit.centers.state import Centers, CenterState, Generator
 from nearbit.errors import InputError
+from nearbit.given import check_choice
 
 Assignment = Literal["greedy", "exact"]
 
@@ -72,8 +73,7 @@ def reassign(
     """
     if state.codebook is None:
         raise InputError("only centers that were chosen from a codebook can be reassigned")
-    if assignment not in ("greedy", "exact"):
-        raise InputError(f"assignment must be 'greedy' or 'exact', not {assignment!r}")
+    check_choice("assignment", assignment, ("greedy", "exact"))
     costs = reassignment_costs(state.codebook, class_means)
     chosen = np.stack([assign_exactly(head) if assignment == "exact" else assign_greedily(head, rng) for head in costs])
     return CenterState(

@@ -7,6 +7,7 @@ from nearbit.centers.coding.algebraic.words import Bits, linear
 from nearbit.centers.coding.packed import packed_words
 from nearbit.centers.state import Centers, Generator, random_signs
 from nearbit.errors import InputError
+from nearbit.given import check_number
 
 ENUMERABLE_BITS = 16
 SPAN_DIMENSION = 13
@@ -47,8 +48,7 @@ def spare_codewords(centers: npt.ArrayLike, n_spare: int, rng: Generator) -> tup
     """
     used = checked_centers(centers)
     n_bits = used.shape[1]
-    if n_spare < 1:
-        raise InputError(f"the number of spare codewords must be at least 1, not {n_spare}")
+    check_number("the number of spare codewords", n_spare, at_least=1, whole=True)
     n_used = len(np.unique(used, axis=0))
     if n_bits < 63 and n_spare > 2**n_bits - n_used:
         raise InputError(

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nearbit.errors import InputError
+from nearbit.given import check_number
 
 Values = npt.NDArray[np.float64]
 
@@ -94,6 +95,5 @@ def _check(differences: Sequence[npt.ArrayLike], same_queries: bool, n_samples: 
         raise InputError(f"differences must be (n_pairs, n_query) for each of one or more seeds, not {shapes}")
     if same_queries and len(set(shapes)) > 1:
         raise InputError(f"seeds of the same queries must have as many each, not {[shape[1] for shape in shapes]}")
-    if n_samples < 1:
-        raise InputError(f"n_samples must be at least 1, not {n_samples!r}")
+    check_number("n_samples", n_samples, at_least=1, whole=True)
     return arrays

@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from nearbit.errors import InputError
+from nearbit.given import check_number
 
 
 def class_weights(counts: npt.ArrayLike, beta: float) -> npt.NDArray[np.float64]:
@@ -26,8 +26,7 @@ def class_weights(counts: npt.ArrayLike, beta: float) -> npt.NDArray[np.float64]
         [1.0, 0.1]
     """
     numbers = np.asarray(counts, np.float64)
-    if not 0 <= beta < 1:
-        raise InputError(f"beta must be at least 0 and below 1, not {beta!r}")
+    check_number("beta", beta, below=1)
     if beta == 0:
         return np.ones_like(numbers)
     weights = (1 - beta) / -np.expm1(numbers * np.log(beta))

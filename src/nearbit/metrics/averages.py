@@ -4,6 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nearbit.errors import InputError
+from nearbit.given import check_number
 from nearbit.metrics.counting.relevance import check_labels
 
 Values = npt.NDArray[np.float64]
@@ -79,10 +80,8 @@ def bootstrap_interval(
         (0.5, 0.5)
     """
     array = _check_values(values)
-    if not 0 < level < 1:
-        raise InputError(f"level must be above 0 and below 1, not {level!r}")
-    if n_samples < 1:
-        raise InputError(f"n_samples must be at least 1, not {n_samples!r}")
+    check_number("level", level, is_positive=True, below=1)
+    check_number("n_samples", n_samples, at_least=1, whole=True)
     means = [array[rng.integers(0, array.size, array.size)].mean() for _ in range(n_samples)]
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)

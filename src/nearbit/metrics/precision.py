@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nearbit.errors import InputError
+from nearbit.given import check_number
 from nearbit.metrics.counting.comparison import Comparison, Counts, Values, check_k, compare
 
 
@@ -111,8 +112,7 @@ def within_radius(
     Returns:
         precision float64 `(n_query,)`, recall float64 `(n_query,)`.
     """
-    if isinstance(radius, bool) or not isinstance(radius, int | np.integer) or radius < 0:
-        raise InputError(f"radius must be a whole number of bits of at least 0, not {radius!r}")
+    radius = check_number("radius", radius, whole=True)
     comparison = compare(query_codes, query_labels, database_codes, database_labels, n_bits)
 
     both = comparison.per_query(lambda own, block: np.stack(ball_figures(*own.histograms(block), radius), axis=1))

@@ -1,7 +1,6 @@
 """Heads, from features to one real-valued output a bit, and the hash network: a backbone with a head."""
 
 import copy
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +11,7 @@ from torch.nn.functional import normalize
 
 from nearbit.encoding.feature_cache import FloatRows
 from nearbit.errors import InputError
+from nearbit.given import check_number
 from nearbit.networks.backbones import Backbone
 from nearbit.networks.head_kinds import HEADS, HeadKind, HeadSizes, make_layers
 
@@ -235,8 +235,7 @@ class ExpectedCenter(nn.Module):
 
     def set_mixture(self, temperature: float, weights: tuple[float, ...]) -> None:
         """Take another temperature, and other weights: of tanh(u), of the expected center and, else 0, of R."""
-        if not (math.isfinite(temperature) and temperature > 0):
-            raise InputError(f"the temperature must be above 0, not {temperature}")
+        check_number("the temperature", temperature, is_positive=True)
         if len(weights) not in (2, 3):
             raise InputError(f"a mixture has two or three weights, not {len(weights)}")
         self.temperature.fill_(temperature)

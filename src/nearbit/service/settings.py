@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from nearbit.errors import InputError
+from nearbit.given import check_number
 from nearbit.index import Place
 
 _HOST = re.compile(r"([A-Za-z0-9._~-]+|\[[0-9a-fA-F:.]+\])(:[0-9]{1,5})?")
@@ -125,8 +126,7 @@ class ServiceOptions:
                 raise InputError(
                     f"--allowed-host takes a name alone, such as birds.example, or with its port, not {name!r}"
                 )
-        if self.workers < 1:
-            raise InputError(f"workers must be at least 1, not {self.workers}")
+        check_number("workers", self.workers, at_least=1, whole=True)
 
     @property
     def hosts(self) -> frozenset[str]:

@@ -159,11 +159,15 @@ def validation_condition(
     return None if found is None else found.to_dict()
 
 
-def accuracy(logits: FloatRows, labels: npt.NDArray[np.bool_]) -> float:
-    """Return the share of images one of whose labels has the largest logit.
+def accuracy(logits: FloatRows, labels: npt.NDArray[np.bool_]) -> float | None:
+    """Return the share, of the images that have a label, of those one of whose labels has the largest logit.
 
     Args:
         logits: float `(n, n_classes)`.
         labels: bool `(n, n_classes)`.
+
+    Returns:
+        None where no image has a label.
     """
-    return float(labels[np.arange(len(labels)), logits.argmax(axis=1)].mean())
+    known = np.flatnonzero(labels.any(axis=1))
+    return float(labels[known, logits[known].argmax(axis=1)].mean()) if len(known) else None

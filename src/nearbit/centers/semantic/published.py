@@ -126,8 +126,7 @@ def published_shc_centers(
         raise InputError(f"start has {len(signs)} classes, but the similarity {len(matrix)}")
     n_classes, n_bits = signs.shape
     least = gilbert_varshamov_distance(n_classes, n_bits) if min_distance is None else min_distance
-    if not 1 <= least <= n_bits:
-        raise InputError(f"min_distance must be 1 to {n_bits}, not {least}")
+    check_number("min_distance", least, at_least=1, below=n_bits + 1, whole=True)
     return _run(_Problem(matrix, n_bits - 2 * least, chosen), signs)
 
 

@@ -7,10 +7,11 @@ from nearbit.centers.coding.bounds import gilbert_varshamov_distance
 from nearbit.centers.coding.construction import best_known_distance
 from nearbit.centers.coding.packed import min_distance_of
 from nearbit.centers.semantic.loss import Similarity, check_centers, check_similarity
-from nearbit.centers.semantic.target import FROZEN, check_effort, random_state, rounded
+from nearbit.centers.semantic.target import FROZEN, random_state, rounded
 from nearbit.centers.separated import separated_centers
 from nearbit.centers.state import Centers, Generator, check_sizes
 from nearbit.errors import InputError
+from nearbit.given import check_number
 from nearbit.progress import Progress, silent
 
 HOT, COLD = 0.3, 0.003
@@ -58,7 +59,7 @@ def assign_words(
     """
     signs = check_centers(words)
     matrix, _ = check_similarity(similarity)
-    check_effort(effort)
+    check_number("effort", effort, is_positive=True)
     if len(signs) < len(matrix):
         raise InputError(f"{len(matrix)} classes need at least as many words, not {len(signs)}")
     greedy = len(matrix) <= GREEDY_CLASSES

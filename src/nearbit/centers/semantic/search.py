@@ -11,10 +11,11 @@ from nearbit.centers.coding.bounds import check_min_distance, gilbert_varshamov_
 from nearbit.centers.coding.packed import min_distance_of
 from nearbit.centers.semantic.loss import Similarity, check_centers, check_similarity, loss_of
 from nearbit.centers.semantic.quadratic_assignment import assigned_words
-from nearbit.centers.semantic.target import FROZEN, check_effort, random_state, rounded
+from nearbit.centers.semantic.target import FROZEN, random_state, rounded
 from nearbit.centers.separated import separated_centers
 from nearbit.centers.state import Centers, Generator, check_sizes
 from nearbit.errors import InputError
+from nearbit.given import check_number
 from nearbit.progress import Progress, silent
 
 FEWEST_SWEEPS, MOST_SWEEPS, VISITS = 40, 1000, 300_000
@@ -75,7 +76,7 @@ def semantic_centers(
     """
     matrix, _ = check_similarity(similarity)
     check_sizes(len(matrix), n_bits, distinct=True)
-    check_effort(effort)
+    check_number("effort", effort, is_positive=True)
     begin, least = _beginning(len(matrix), n_bits, rng, min_distance, start)
     if start is None and least == min_distance_of(begin):  # most flips are barred: then the choice of words decides
         begin = assigned_words(matrix, begin, least, rng, effort, progress)

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nearbit.errors import InputError
+from nearbit.given import check_choice
 
 Values = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.bool_]
@@ -29,10 +30,8 @@ class SimilarityRule:
     steps: tuple[Step, ...] = ("normalize", "symmetrize")
 
     def __post_init__(self) -> None:
-        if self.mask not in ("predicted", "label"):
-            raise InputError(f"mask must be 'predicted' or 'label', not {self.mask!r}")
-        if self.pool not in ("mean", "sum"):
-            raise InputError(f"pool must be 'mean' or 'sum', not {self.pool!r}")
+        check_choice("mask", self.mask, ("predicted", "label"))
+        check_choice("pool", self.pool, ("mean", "sum"))
         if not self.steps or not set(self.steps) <= {"normalize", "symmetrize"}:
             raise InputError(f"steps must be some of 'normalize' and 'symmetrize', not {self.steps!r}")
 
@@ -86,8 +85,7 @@ def similarity_from_logits(
 def _rule(order: str | SimilarityRule) -> SimilarityRule:
     if isinstance(order, SimilarityRule):
         return order
-    if order not in RULES:
-        raise InputError(f"order must be one of {', '.join(RULES)}, or a SimilarityRule, not {order!r}")
+    check_choice("order, unless it is a SimilarityRule,", order, tuple(RULES))
     return RULES[order]
 
 
@@ -174,8 +172,7 @@ def similarity_from_embeddings(vectors: npt.ArrayLike, *, scaling: Literal["rows
         InputError: fewer than two vectors, one that is 0 or not finite; two classes under "rows", which then say
             nothing; or a class equally similar to all.
     """
-    if scaling not in ("rows", "plain"):
-        raise InputError(f"scaling must be 'rows' or 'plain', not {scaling!r}")
+    check_choice("scaling", scaling, ("rows", "plain"))
     values = _check_rows(vectors, "vectors")
     check_class_count(len(values))
     lengths = np.linalg.norm(values, axis=1, keepdims=True)

@@ -20,12 +20,6 @@ FROZEN = 1e-9
 """A temperature at which nothing that costs is accepted."""
 
 
-def check_effort(effort: float) -> None:
-    """Raise `InputError` unless an effort is a finite number above 0."""
-    if not (math.isfinite(effort) and effort > 0):
-        raise InputError(f"effort must be a finite number above 0, not {effort!r}")
-
-
 class Rounded(NamedTuple):
     """A similarity in whole numbers, as the kernels read it.
 

@@ -19,6 +19,7 @@ from nearbit.datasets.decoding.orientation import upright
 from nearbit.datasets.decoding.pixel_limit import pixel_limit
 from nearbit.datasets.decoding.pixels import decoded_rgb
 from nearbit.errors import ImageError, InputError
+from nearbit.given import check_number
 from nearbit.progress import at_work_on
 
 _REASON_LENGTH = 160
@@ -50,8 +51,8 @@ def open_image(
         InputError: `at_least` or `max_pixels` is below 1.
     """
     limit = pixel_limit(max_pixels)
-    if at_least is not None and at_least < 1:
-        raise InputError(f"at_least must be at least 1 pixel, not {at_least!r}")
+    if at_least is not None:
+        check_number("at_least", at_least, at_least=1, whole=True)
     if isinstance(source, bytes):
         return _decode(io.BytesIO(source), at_least, limit)
     if isinstance(source, str | Path):

@@ -44,6 +44,10 @@ class ITQOptions:
         check_number("frame_from", self.frame_from, at_least=0, whole=True)
 
 
+class TooFewDirectionsError(InputError):
+    """Features vary in fewer directions than there are bits."""
+
+
 def principal_directions(centered: Matrix, n_bits: int, fewest: int = 0) -> Matrix:
     """Return the directions of largest variance: float64 `(feature_dim, n_bits)`, orthonormal columns.
 
@@ -56,14 +60,14 @@ def principal_directions(centered: Matrix, n_bits: int, fewest: int = 0) -> Matr
         fewest: above 0, all directions are returned where there are fewer than n_bits, but so many at least.
 
     Raises:
-        InputError: the features vary in fewer directions than that.
+        TooFewDirectionsError: the features vary in fewer directions than that.
     """
     wide = len(centered) < centered.shape[1]
     squares, vectors = np.linalg.eigh(centered @ centered.T if wide else centered.T @ centered)
     values = np.sqrt(squares[::-1].clip(min=0))
     rank = int((values > 1e-6 * max(float(values[0]), 1e-30)).sum())
     if rank < (min(n_bits, fewest) or n_bits):
-        raise InputError(
+        raise TooFewDirectionsError(
             f"{len(centered)} training images of {centered.shape[1]} features vary in {rank} directions, and {n_bits} "
             f"bits need {f'at least {fewest}' if fewest else 'as many'}: take fewer bits, or the method random"
         )

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from nearbit.codes import as_words, check_codes, check_n_bits
 from nearbit.compiled import COUNTING
 from nearbit.errors import InputError
+from nearbit.given import check_number
 from nearbit.metrics.counting.grouping import Columns, Groups, Lists, group, list_by_label, may_pay, order_of
 from nearbit.metrics.counting.relevance import Asked, Relevance, relevance_of
 from nearbit.threads import n_threads
@@ -251,9 +252,7 @@ def compare(
 
 def check_k(k: int) -> int:
     """Return `k` as an int; raise `InputError` unless it is a whole number of at least 1."""
-    if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
-        raise InputError(f"k must be a whole number of at least 1, not {k!r}")
-    return int(k)
+    return check_number("k", k, at_least=1, whole=True)
 
 
 def _check_lengths(name: str, n_codes: int, labels_shape: tuple[int, ...]) -> None:

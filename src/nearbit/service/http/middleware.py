@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, final
 
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from nearbit.errors import NearbitError
 from nearbit.service.http.access import Access, Headers, Scope
@@ -74,7 +75,7 @@ class Middleware:
         try:
             await self._admitted(scope, receive, answer)
         except Exception as error:  # noqa: BLE001 - the last resort: the sender learns of it, the log holds the cause
-            if not _is_gone(error):
+            if not (answer.is_unheard or isinstance(error, ClientDisconnect)):
                 await answer.refuse(self._api_error(error, scope))
         self._record(scope, answer.status or UNFINISHED, time.perf_counter() - began)
 
@@ -134,17 +135,22 @@ class Middleware:
 
 @final
 class Response:
-    """The way back: adds the headers of every answer and knows what was sent."""
+    """The way back: adds the headers of every answer and knows what was sent, and whether nobody hears it."""
 
     def __init__(self, send: Send) -> None:
         self._send = send
         self.status: int | None = None
+        self.is_unheard = False
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = int(message["status"])
             message = {**message, "headers": _protected(message.get("headers", ()))}
-        await self._send(message)
+        try:
+            await self._send(message)
+        except OSError:  # the sender of the request has gone
+            self.is_unheard = True
+            raise
 
     async def refuse(self, api_error: ApiError) -> None:
         """Send a refusal, unless an answer has begun."""
@@ -240,11 +246,6 @@ def _protected(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, byte
     own = [pair for pair in headers if pair[0] != b"accept-ranges"]
     has_policy = any(name == POLICY for name, _ in own)
     return [*own, *(SECURITY_HEADERS[1:] if has_policy else SECURITY_HEADERS)]
-
-
-def _is_gone(error: Exception) -> bool:
-    """Return whether the sender of a request has gone."""
-    return type(error).__name__ == "ClientDisconnect" or isinstance(error, ConnectionError)
 
 
 def _not_routed(error: HTTPException, scope: Scope) -> ApiError:

@@ -13,6 +13,7 @@ from nearbit.datasets import Split
 from nearbit.errors import InputError
 from nearbit.files.writing import json_digest
 from nearbit.methods import Baseline, find_method
+from nearbit.methods.closed_form.projections import TooFewDirectionsError
 from nearbit.metrics.kept import FEW_IMAGES, images_per_class
 from nearbit.model.bundle import Model
 from nearbit.progress import Progress
@@ -125,7 +126,7 @@ class AutoRun:
                 told_apart(callbacks, "rehearsal", "rehearsal"),
             )
         for name, run in self.runs.items():
-            model = self._trained(run, folder_in(checkpoint, name), *tried)
+            model = self._trained(name, run, folder_in(checkpoint, name), *tried)
             if model is not None:
                 models[name], scores[name] = model, model.record["validation_map"]
         best, model = self._best(models, scores, checkpoint, progress, callbacks)
@@ -146,14 +147,14 @@ class AutoRun:
         }
         return replace(model, record=record)
 
-    def _trained(self, run: Run, checkpoint: Path | None, progress: Progress, callbacks: Callbacks) -> Model | None:
+    def _trained(
+        self, name: str, run: Run, checkpoint: Path | None, progress: Progress, callbacks: Callbacks
+    ) -> Model | None:
         """Return the model of a run; None for a closed form whose features vary in fewer directions than bits."""
         try:
             return run.train(checkpoint, progress, callbacks)
-        except InputError as error:
-            if not isinstance(run, BaselineRun):
-                raise
-            self.refused[run.baseline.name] = str(error)
+        except TooFewDirectionsError as error:
+            self.refused[name] = str(error)
             return None
 
     def _best(
@@ -169,7 +170,7 @@ class AutoRun:
             if not self.is_rehearsed:
                 return name, models[name]
             run = self.planned(self.context, self.n_bits, name)
-            model = self._trained(run, folder_in(checkpoint, f"{name}-all"), progress, callbacks)
+            model = self._trained(name, run, folder_in(checkpoint, f"{name}-all"), progress, callbacks)
             if model is not None:
                 return name, model
         raise InputError(f"no method can be trained here: {'; '.join(self.refused.values())}")

@@ -139,9 +139,8 @@ class Tuning:
         state = trainer.run(progress)
         assert state.best is not None  # noqa: S101 - Trainer.run always leaves one
         labels = context.labels["validation"]
-        known = np.flatnonzero(labels.any(axis=1))
         with torch.no_grad():
-            logits = trainer.outputs("validation", known)
+            logits = trainer.outputs("validation", np.arange(len(labels)))
         context.forget_decoded()
         record = {
             "schedule": asdict(self.schedule),
@@ -149,7 +148,7 @@ class Tuning:
             "epochs_trained": state.epoch,
             "selected_epoch": state.best.epoch,
             "validation_map": state.best.validation_map,
-            "validation_accuracy": accuracy(logits, labels[known]) if len(known) else None,
+            "validation_accuracy": accuracy(logits, labels),
             "history": state.history,
             "seconds": round(time.monotonic() - began, 3),
         }
