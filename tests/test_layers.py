@@ -73,7 +73,8 @@ ROOMS = {
         "download", "shards", "formats", "load", "splits",
     ),
     "encoding": (
-        "preprocessing", "inputs", "feature_cache", "pipeline", "session", "torch_backend", "exporting", "fast",
+        "versions", "preprocessing", "inputs", "feature_cache", "pipeline", "session", "torch_backend", "exporting",
+        "fast",
     ),
     "model": (
         "manifest", "arrays", "hub", "text_part", "by_text", "description", "measured", "seen", "bundle", "onnx", "*",
@@ -89,7 +90,8 @@ NO_TORCH = (
     "extras", "errors", "given", "keywords", "json_text", "names", "files", "progress", "threads", "pool", "jit",
     "compiled", "codes",
     "metrics", "centers", "index", "reading", "datasets", "encoding.preprocessing", "encoding.inputs",
-    "encoding.feature_cache", "encoding.pipeline", "encoding.session", "model.manifest", "model.onnx", "indexing",
+    "encoding.versions", "encoding.feature_cache", "encoding.pipeline", "encoding.session",
+    "model.manifest", "model.onnx", "indexing",
 )  # fmt: skip
 """What a machine without torch uses."""
 

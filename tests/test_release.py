@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from nearbit.encoding import torch_backend
+from nearbit.encoding import versions
 
 ROOT = Path(__file__).parent.parent
 
@@ -106,9 +106,9 @@ def test_the_version_is_written_nowhere_but_in_git():
     ],
 )
 def test_a_commit_does_not_make_kept_features_worthless(monkeypatch, version, key):
-    monkeypatch.setattr(torch_backend, "version", lambda name: version if name == "nearbit" else "7")
-    assert torch_backend.deciding_versions() == {"nearbit": key, "torch": "7", "numpy": "7", "pillow": "7"}
-    assert torch_backend.library_versions()["nearbit"] == version
+    monkeypatch.setattr(versions, "version", lambda name: version if name == "nearbit" else "7")
+    assert versions.deciding_versions() == {"nearbit": key, "torch": "7", "numpy": "7", "pillow": "7"}
+    assert versions.library_versions()["nearbit"] == version
 
 
 @pytest.mark.slow

@@ -102,5 +102,5 @@ def test_rows_of_another_device_or_other_libraries_are_not_taken(monkeypatch):
     keys = {cache_key("weights", torch.device(name)) for name in ("cpu", "cuda", "cuda:1", "mps")}
     assert len(keys) == 3
     before = cache_key("weights", torch.device("cpu"))
-    monkeypatch.setattr("nearbit.encoding.torch_backend.library_versions", lambda: {"nearbit": "0.1.0", "torch": "0"})
+    monkeypatch.setattr("nearbit.encoding.versions.library_versions", lambda names: {"nearbit": "0.1.0", "torch": "0"})
     assert cache_key("weights", torch.device("cpu")) != before

@@ -18,7 +18,7 @@ from nearbit.compare.peak_memory import forget_peak, peak_mb
 from nearbit.compare.specs import Spec, parse_spec
 from nearbit.datasets import Dataset, Split, other_protocol
 from nearbit.encoding.feature_cache import FeatureStore
-from nearbit.encoding.torch_backend import library_versions
+from nearbit.encoding.versions import library_versions
 from nearbit.errors import BundleError, DataError, NearbitError
 from nearbit.evaluation import Evaluation, evaluate
 from nearbit.files.locking import locked

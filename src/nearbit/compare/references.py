@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from nearbit.datasets import Dataset, Split
-from nearbit.encoding.torch_backend import deciding_versions
+from nearbit.encoding.versions import deciding_versions
 from nearbit.files.writing import json_digest
 from nearbit.progress import Progress
 from nearbit.reference import FeaturePart, float_figures

@@ -28,7 +28,7 @@ from nearbit.compare.statistics import data_notes
 from nearbit.compare.time_left import TimeLeft, seconds_of
 from nearbit.compare.workers import Told, run_cells, tune_backbones
 from nearbit.datasets import Dataset, Split, other_protocol
-from nearbit.encoding.torch_backend import library_versions
+from nearbit.encoding.versions import library_versions
 from nearbit.errors import DataError, InputError
 from nearbit.files.locking import locked
 from nearbit.files.writing import write_json

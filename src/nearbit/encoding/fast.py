@@ -23,7 +23,8 @@ from nearbit.encoding.feature_cache import FeatureCache, FeatureStore
 from nearbit.encoding.pipeline import Encoded, EncodeRequest, Finish, Reader, encode_source
 from nearbit.encoding.preprocessing import AnyInput, Pixels, Preprocessing
 from nearbit.encoding.session import Session
-from nearbit.encoding.torch_backend import cache_key, encode_images, library_versions, run_batches
+from nearbit.encoding.torch_backend import cache_key, encode_images, run_batches
+from nearbit.encoding.versions import TORCH, deciding_versions
 from nearbit.errors import InputError, MissingExtraError, NearbitError
 from nearbit.files.writing import json_digest, read_checked, write_checked
 from nearbit.progress import Progress, silent
@@ -168,7 +169,7 @@ def session_of(module: nn.Module, takes: Preprocessing, what: str, folder: Path 
 
 
 def _made(module: nn.Module, takes: Preprocessing, what: str, folder: Path | None) -> Session | None:
-    made_by = library_versions() | {name: version(name) for name in ("onnx", "onnxscript")}
+    made_by = deciding_versions((*TORCH, "onnx", "onnxscript"))
     name = json_digest({"what": what, "libraries": made_by})[:32]
     path = None if folder is None else folder / "networks" / f"{name}.onnx"
     content = None if path is None else read_checked(path)

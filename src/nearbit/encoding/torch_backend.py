@@ -3,11 +3,9 @@
 How images are read ahead and rows cached, whatever computes them, is in `nearbit.encoding.pipeline`.
 """
 
-import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from importlib.metadata import version
 from typing import Any, NamedTuple, final
 
 import numpy as np
@@ -18,6 +16,7 @@ from torch import Tensor, nn
 from nearbit.encoding.feature_cache import FeatureCache, FloatRows
 from nearbit.encoding.pipeline import CHUNK, Encoded, EncodeRequest, Finish, Reader, encode_source
 from nearbit.encoding.preprocessing import AnyInput
+from nearbit.encoding.versions import deciding_versions
 from nearbit.errors import InputError
 from nearbit.files.writing import json_digest
 from nearbit.progress import Progress, silent
@@ -44,22 +43,6 @@ def find_device(name: str) -> torch.device:
         reason = str(error).splitlines()[0]
         raise InputError(f"device {name!r} is not there ({reason}): take auto, cpu, cuda or cuda:0") from error
     return torch.device(name)
-
-
-def library_versions() -> dict[str, str]:
-    """Return the versions of the libraries that decide what a model computes."""
-    return {name: version(name) for name in ("nearbit", "torch", "numpy", "pillow")}
-
-
-def deciding_versions() -> dict[str, str]:
-    """Return the versions that keys of caches and runs hold; of nearbit the release, 0.1.0 for 0.1.dev7+g1a2b too.
-
-    A version from git changes with every commit, which would make kept features and finished runs worthless.
-    """
-    versions = library_versions()
-    (numbers,) = re.findall(r"^(?:\d+!)?(\d+(?:\.\d+)*)", versions["nearbit"])
-    release = [*numbers.split("."), "0", "0"]
-    return versions | {"nearbit": ".".join(release[: max(3, len(release) - 2)])}
 
 
 def cache_key(what: str, device: torch.device) -> str:

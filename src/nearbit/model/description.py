@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from nearbit.encoding.torch_backend import library_versions
+from nearbit.encoding.versions import library_versions
 from nearbit.model.manifest import FORMAT_VERSIONS, TRAINED
 from nearbit.networks import Backbone
 from nearbit.networks.backbones import OWN

@@ -16,7 +16,8 @@ from nearbit.encoding.fast import RowCaches, Way, chosen_way, encode_frozen
 from nearbit.encoding.feature_cache import FeatureStore, FloatRows, feature_store_of
 from nearbit.encoding.pipeline import Encoded, EncodeRequest
 from nearbit.encoding.preprocessing import of_pixels
-from nearbit.encoding.torch_backend import deciding_versions, encode_images
+from nearbit.encoding.torch_backend import encode_images
+from nearbit.encoding.versions import deciding_versions
 from nearbit.errors import InputError, TrainingError
 from nearbit.files.writing import json_digest
 from nearbit.methods import Regime

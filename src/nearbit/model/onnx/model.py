@@ -6,7 +6,6 @@ The folder holds `bundle.json` (what it is, with the SHA-256 of every other file
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from nearbit.encoding.inputs import GivenImage
 from nearbit.encoding.pipeline import Encoded, EncodeRequest, complete, encode_source, request_of_given
 from nearbit.encoding.preprocessing import AnyInput, input_from_dict
 from nearbit.encoding.session import Session
+from nearbit.encoding.versions import deciding_versions
 from nearbit.errors import BundleError, InputError, MissingExtraError
 from nearbit.files.writing import json_digest, restore_folder, sha256_of, whole_folder, write_json
 from nearbit.given import path_of
@@ -138,7 +138,7 @@ class OnnxModel:
     def row_cache(self, folder: str | Path, device: str = "auto") -> FeatureCache:
         """Open the cache of this network's outputs."""
         check_device(device)
-        libraries = {name: version(name) for name in ("nearbit", "onnxruntime", "numpy", "pillow")}
+        libraries = deciding_versions(("nearbit", "onnxruntime", "numpy", "pillow"))
         key = {"what": self.model_id, "network": self._digest, "device": "onnxruntime", "libraries": libraries}
         return FeatureCache(path_of("cache", folder) / "outputs", json_digest(key))
 
