@@ -210,6 +210,14 @@ def test_an_option_with_a_wrong_value_is_refused(name, bad):
             ALL[name].with_options({option.name: bad})
 
 
+@pytest.mark.parametrize("name", ALL)
+def test_a_factor_of_all_that_a_loss_compares_is_above_0(name):
+    for option in fields(ALL[name].options):
+        if option.name.endswith(("scale", "temperature")):
+            with pytest.raises(InputError, match=f"{option.name} must be a number above 0, not 0"):
+                ALL[name].with_options({option.name: 0})
+
+
 def test_numbers_of_options():
     check_number("x", 3, at_least=3, whole=True)
     check_number("x", 0)

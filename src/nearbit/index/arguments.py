@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 from functools import lru_cache
 from typing import Any
 
@@ -63,7 +63,9 @@ def refuse_absent(wanted: Ids, present: Ids, hint: str) -> None:
 
 def check_metadata(metadata: Sequence[Mapping[str, Any]], n: int, what: str) -> list[Fields]:
     """Return the columns of the metadata of `n` items; raise `InputError` where it is not one mapping for each."""
-    if isinstance(metadata, Mapping) or len(metadata) != n:
+    if isinstance(metadata, Mapping) or not isinstance(metadata, Sized):
+        raise InputError(f"metadata must be a list of one mapping an item, not {type(metadata).__name__}")
+    if len(metadata) != n:
         raise InputError(f"metadata must be a list of one mapping an item: {n} {what} came with {len(metadata)}")
     return [fields_of(own, position) for position, own in enumerate(metadata)]
 
@@ -157,6 +159,8 @@ def check_whole(value: float, name: str, smallest: int) -> int:
 
 def check_notes(notes: Mapping[str, str]) -> dict[str, str]:
     """Return the notes of an owner, by name; raise `InputError` where a name or a text is not a str."""
+    if not isinstance(notes, Mapping):
+        raise InputError(f"notes must be a mapping of names to texts, not {type(notes).__name__}")
     return {check_text(name, "a note's name"): check_text(text, "a note") for name, text in notes.items()}
 
 

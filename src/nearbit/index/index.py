@@ -325,10 +325,7 @@ class Index(AnyIndex):
             InputError: a name or a text is not a str.
             IndexFileError: the file cannot be written.
         """
-        checked = {
-            arguments.check_text(name, "a note's name"): arguments.check_text(text, "a note")
-            for name, text in notes.items()
-        }
+        checked = arguments.check_notes(notes)
         with changes.transaction(self._store) as connection:
             statements.put_notes(connection, checked)
 

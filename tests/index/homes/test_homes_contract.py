@@ -133,6 +133,7 @@ def test_verify_finds_nothing_in_a_whole_index(index):
         ({"codes": CODES, "replace": True}, "replace=True needs ids"),
         ({"codes": CODES, "metadata": [{}]}, "4 codes came with 1"),
         ({"codes": CODES, "metadata": {"path": "a", "b": 1, "c": 2, "d": 3}}, "must be a list of one mapping an item"),
+        ({"codes": CODES, "metadata": ({} for _ in CODES)}, "must be a list of one mapping an item, not generator"),
     ],
 )
 def test_wrong_additions_are_refused(index, arguments, match):
@@ -249,6 +250,8 @@ def test_notes_are_kept_and_replaced_by_name(home, index):
         assert again.notes() == index.notes()
     with pytest.raises(InputError, match="a note must be a str"):
         index.set_notes({"a": 3})
+    with pytest.raises(InputError, match="notes must be a mapping of names to texts, not list"):
+        index.set_notes(["a"])
 
 
 def test_pages_of_items_follow_each_other(index):

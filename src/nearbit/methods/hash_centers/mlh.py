@@ -41,8 +41,9 @@ class MLHOptions:
     trunk: bool = True
 
     def __post_init__(self) -> None:
-        for name in ("center_weight", "pair_weight", "mutual_weight", "quantization_weight", "pair_scale"):
+        for name in ("center_weight", "pair_weight", "mutual_weight", "quantization_weight"):
             check_number(name, getattr(self, name))
+        check_number("pair_scale", self.pair_scale, is_positive=True, why="with 0 every pair costs the same")
         check_choice("center_reduction", self.center_reduction, ("sum", "mean"))
         check_number("experts", self.experts, whole=True)
         check_number("active", self.active, at_least=1, whole=True)

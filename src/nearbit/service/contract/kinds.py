@@ -135,7 +135,7 @@ class Text(Kind):
 
     def check(self, value: Any, name: str, limits: Limits) -> str:
         """Return the text."""
-        if not isinstance(value, str) or not (self._pattern is None or self._pattern.search(value)):
+        if not isinstance(value, str) or not (self._pattern is None or self._pattern.fullmatch(value)):
             shown = repr(value[:40]) if isinstance(value, str) else type(value).__name__
             raise ApiError(422, f"{name} must be {self._words}, not {shown}", self._hint)
         return value
