@@ -105,6 +105,8 @@ def test_outputs_of_words_are_those_of_the_head_for_their_features(place, model)
     middle = [sum(pair) / 2 for pair in zip(*tower.features(prompts).tolist(), strict=True)]
     moved = tower.features(TEXTS) - np.array(middle) + model.network.head.feature_mean.numpy()
     assert np.allclose(model.outputs_of_text(TEXTS, weights=weights, prompts=prompts), by_hand(model, moved), atol=1e-4)
+    found = model.encode_text(TEXTS, weights=weights, prompts=prompts)
+    assert (np.unpackbits(found, axis=1, count=16) == (np.array(by_hand(model, moved)) >= 0)).all()
 
 
 def test_words_find_the_colors_that_they_name(here):

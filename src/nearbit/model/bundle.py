@@ -158,9 +158,12 @@ class Model:
         """
         return text_outputs(self.network, self.n_bits, self.record, texts, weights, prompts)
 
-    def encode_text(self, texts: Sequence[str], *, weights: str | Path | None = None) -> Codes:
+    @suggesting
+    def encode_text(
+        self, texts: Sequence[str], *, weights: str | Path | None = None, prompts: Sequence[str] = ()
+    ) -> Codes:
         """Return the codes of texts: uint8 `(n, ceil(n_bits / 8))`; `outputs_of_text` find more."""
-        return binarize(self.outputs_of_text(texts, weights=weights))
+        return binarize(self.outputs_of_text(texts, weights=weights, prompts=prompts))
 
     @suggesting
     def encode_dataset(
@@ -187,13 +190,11 @@ class Model:
             progress: called as images are encoded.
         """
         chosen = dataset.chosen(rows)
-        digests = [dataset.digests[row] for row in chosen]
-        keys = [dataset.keys[row] for row in chosen]
         return self.encode_source(
             dataset.source,
             chosen.tolist(),
-            keys,
-            digests,
+            [dataset.keys[row] for row in chosen],
+            [dataset.digests[row] for row in chosen],
             device,
             cache,
             progress,
@@ -295,9 +296,8 @@ class Model:
             )
         with whole_folder(target) as folder:
             with tensors_written(target):
-                save_file(
-                    {name: self._kept(value) for name, value in self.network.state_dict().items()}, folder / WEIGHTS
-                )
+                weights = {name: self._kept(value) for name, value in self.network.state_dict().items()}
+                save_file(weights, folder / WEIGHTS)
             for name, array in self.centers.arrays().items():
                 np.save(folder / f"{name}.npy", array, allow_pickle=False)
             if self.similarity is not None:
