@@ -191,6 +191,9 @@ def test_every_baseline_gives_a_finite_model_that_is_saved_and_comes_back(run, t
     model = run(name, "frozen", multi_label=multi_label, n_bits=5, **BASELINE)
     assert (model.method, model.record["schedule"], model.record["history"]) == (name, {"epochs": 0}, [])
     assert 0 < model.record["validation_map"] <= 1
+    classifier = model.record["classifier"]
+    assert (classifier is not None) == (name == "label")
+    assert classifier is None or 0 < classifier["accuracy"]["validation"] <= 1
     assert model.centers.centers.shape == (3, 5)
     model.save(tmp_path / "a.model")
     back = load_model(tmp_path / "a.model")

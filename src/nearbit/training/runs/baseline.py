@@ -108,9 +108,10 @@ class BaselineRun:
         tie_break = random_signs((self.n_bits,), rng)
         centers = majority_words(signs, self.context.labels["train"], tie_break) if words is None else words
         seconds = {"features": round(prepared - began, 3), "training": round(time.monotonic() - prepared, 3)}
-        return self._model(head, CenterState(centers=centers, tie_break=tie_break), signs, seconds)
+        stages = {"classifier": images.found or None, "seconds": seconds}
+        return self._model(head, CenterState(centers=centers, tie_break=tie_break), signs, stages)
 
-    def _model(self, head: Head, state: CenterState, signs: Centers, seconds: dict[str, float]) -> Model:
+    def _model(self, head: Head, state: CenterState, signs: Centers, stages: dict[str, Any]) -> Model:
         criterion = self.context.criterion(self.n_bits)
         score = None if criterion is None else self._score(head, criterion)
         record = {
@@ -124,7 +125,7 @@ class BaselineRun:
             "certificate": certify(state.centers).to_dict() if len(state.centers) > 1 else None,
             "history": [],
             "head_candidates": {head.spec["kind"]: score},
-            "seconds": seconds,
+            **stages,
         }
         return Model(
             network=HashNetwork(self.context.backbone, head).cpu().eval(),

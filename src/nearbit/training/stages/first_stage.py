@@ -90,17 +90,21 @@ class FirstStage:
         else:
             with tensors_read("the classifier's logits in the cache (delete the folder 'stages' there)", DataError):
                 logits = load(content)
-        shares = {part: accuracy(values, self.context.labels[part]) for part, values in logits.items()}
-        self.found = {**_recorded(schedule), "accuracy": shares}
+        self._note(schedule, logits)
         return logits["train"]
 
     def classifier(self, epochs: int | None) -> Head:
         """Return the head of a classifier on frozen features: one linear layer, `n_classes` outputs."""
         if self.context.regime != "frozen":
             raise InputError("a classifier's head alone is for frozen features")
-        network, _ = self._trained(self._schedule(epochs))
-        self.found = _recorded(self._schedule(epochs))
+        network, trainer = self._trained(self._schedule(epochs))
+        self._note(self._schedule(epochs), self._logits_of(trainer))
         return network.head
+
+    def _note(self, schedule: Schedule, logits: dict[str, FloatRows]) -> None:
+        shares = {part: accuracy(values, self.context.labels[part]) for part, values in logits.items()}
+        names = ("epochs", "batch_size", "optimizer", "learning_rate")
+        self.found = {name: getattr(schedule, name) for name in names} | {"accuracy": shares}
 
     def _schedule(self, epochs: int | None) -> Schedule:
         """Return the classifier's schedule.
@@ -140,10 +144,6 @@ class FirstStage:
         parts = {part: np.arange(len(rows)) for part, rows in self.context.parts.items() if len(rows)}
         with torch.no_grad():
             return {part: trainer.outputs(part, rows) for part, rows in parts.items()}
-
-
-def _recorded(schedule: Schedule) -> dict[str, Any]:
-    return {name: getattr(schedule, name) for name in ("epochs", "batch_size", "optimizer", "learning_rate")}
 
 
 def classifier_trainer(
