@@ -80,29 +80,10 @@ class TrainingRun:
     ) -> None:
         context = _with_views(context, method)
         self.context, self.method, self.method_options, self.task = context, method, method_options, task
-        if method.committee is not None and context.regime != "frozen":
-            raise InputError(
-                f"{method.name} trains classifiers on frozen features, and this run is {context.regime}: take a "
-                "pretrained backbone (--weights, timm:NAME, hf:FOLDER) and leave --regime out, or the method shc"
-            )
         self._given_similarity, self._given_centers, self._given_mixture = similarity, centers, mixture
+        self._given_first_epochs = first_epochs
+        self._check_fits()
         options, split = context.options, context.split
-        check_adversarial(options, method, context.processes)
-        if context.processes.several and method.memory is not None and method.memory(method_options) is not None:
-            leave_out = "train in one process" + (", or with pair_weight=0" if method.name == "mds" else "")
-            raise InputError(
-                f"{method.name} looks at the outputs of all training images, which several processes do not share: "
-                f"{leave_out}"
-            )
-        if context.processes.several and (options.candidate_weight or options.radius_weight):
-            raise InputError(
-                "candidate_weight and radius_weight look at the codes of all training images, which several processes "
-                "do not share: train in one process, or leave them out"
-            )
-        if centers is None and method.make_centers is not None:
-            check_sizes(task.n_classes, task.n_bits, distinct=method.distinct)
-        if method.check is not None:
-            method.check(task, method_options)
         self.kinds = head_candidates(method, options, context.regime)
         if len(self.kinds) > 1:
             check_chosen(self._criterion, "the head 'auto'", "choose linear or hidden (--head)")
@@ -119,13 +100,37 @@ class TrainingRun:
             PublishedSelection(context.dataset, split, task.n_bits) if options.published_selection else None
         )
         self.patience = resolve_patience(options, context.regime, chooses=chooses)
-        self._given_first_epochs = first_epochs
         smallest = min(self.schedules[kind].batch_size for kind in self.kinds)
         if smallest < context.processes.count:
             raise InputError(
                 f"{context.processes.count} processes share batches of {smallest} images: start fewer, or raise the "
                 "batch size (--batch-size)"
             )
+
+    def _check_fits(self) -> None:
+        """Raise `InputError` where the method does not fit the regime, the task or several processes."""
+        context, method, options = self.context, self.method, self.context.options
+        if method.committee is not None and context.regime != "frozen":
+            raise InputError(
+                f"{method.name} trains classifiers on frozen features, and this run is {context.regime}: take a "
+                "pretrained backbone (--weights, timm:NAME, hf:FOLDER) and leave --regime out, or the method shc"
+            )
+        check_adversarial(options, method, context.processes)
+        if context.processes.several and method.memory is not None and method.memory(self.method_options) is not None:
+            leave_out = "train in one process" + (", or with pair_weight=0" if method.name == "mds" else "")
+            raise InputError(
+                f"{method.name} looks at the outputs of all training images, which several processes do not share: "
+                f"{leave_out}"
+            )
+        if context.processes.several and (options.candidate_weight or options.radius_weight):
+            raise InputError(
+                "candidate_weight and radius_weight look at the codes of all training images, which several processes "
+                "do not share: train in one process, or leave them out"
+            )
+        if self._given_centers is None and method.make_centers is not None:
+            check_sizes(self.task.n_classes, self.task.n_bits, distinct=method.distinct)
+        if method.check is not None:
+            method.check(self.task, self.method_options)
 
     @property
     def needs_labels(self) -> bool:
