@@ -11,6 +11,7 @@ from nearbit.errors import IndexFileError, InputError
 from nearbit.files.writing import path_seen_from
 from nearbit.index import Address, Home, Item, create_index, open_index
 from nearbit.index.homes import Place, place_of
+from nearbit.index.storage.change_log import State
 from nearbit.indexing_places import names_a_file
 from nearbit.keywords import suggesting
 from nearbit.model.hub import is_address as is_on_hub
@@ -42,7 +43,7 @@ def copy_index(source: str | Path | Address, target: str | Path | Address, *, pr
 
     An interrupted copy is gone on with when it is asked for again, one transaction for each 20,000 items; so is one
     that is whole: nothing is written then. Relative paths lead to the same files: an index in a server takes the folder
-    of the source for its own, where its address names none.
+    of the source for its own, where its address names none. A copy that others changed is refused.
 
     Args:
         source: what is copied.
@@ -50,7 +51,7 @@ def copy_index(source: str | Path | Address, target: str | Path | Address, *, pr
         progress: called after each 20,000 items.
 
     Raises:
-        InputError: both are one, or the target holds items of its own.
+        InputError: both are one, or the target holds items of its own or was changed since it was copied.
         IndexFileError: one of them cannot be read or written, or the source was written to meanwhile.
     """
     with open_index(source, read_only=True) as original:
@@ -61,15 +62,15 @@ def copy_index(source: str | Path | Address, target: str | Path | Address, *, pr
         made = create_index(place, original.n_bits, model_id=original.model_id, outputs=original.outputs, exist_ok=True)
         with made as copy, copy.writing():
             before = original.state()
-            mark = f"of {original.address} at {before.revision}-{before.token}"
-            last = _begun(copy, mark)
+            mark = f"of {original.address} at {_said(before)}"
+            last = _begun(original, copy, mark)
             copied = _copy_after(last, original, copy, progress)
             if original.state() != before or len(copy) != len(original):
                 raise IndexFileError(f"{original.address} was written to while it was copied: copy it again")
             _copy_the_rest(original, copy)
             if copied:
                 copy.compact()
-            copy.set_notes({NOTE: f"whole {mark}"})
+            copy.set_notes({NOTE: f"whole {mark} as {_said(copy.state())}"})
             return Copied(len(copy), copied, str(place_of(target)))
 
 
@@ -81,16 +82,29 @@ def _is_same(source: Place, target: Place) -> bool:
     return False
 
 
-def _begun(copy: Home, mark: str) -> int:
+def _said(state: State) -> str:
+    return f"{state.revision}-{state.token}"
+
+
+def _begun(original: Home, copy: Home, mark: str) -> int:
     """Return the highest id that an earlier run copied, -1 for none, and mark the copy as unfinished."""
     note = copy.notes().get(NOTE, "")
-    ids = copy.codes()[0]
-    if len(ids) and note not in (f"unfinished {mark}", f"whole {mark}"):
+    is_whole, is_unfinished = f"{note} ".startswith(f"whole {mark} "), note == f"unfinished {mark}"
+    ids, codes = copy.codes()
+    if len(ids) and not (is_whole or is_unfinished):
         if not note.startswith("unfinished "):
             raise InputError(f"{copy.address} holds {len(ids)} items that are not of this copy: name another index")
         copy.remove(ids)  # of another state of the source: what was copied may have changed since
         ids = ids[:0]
-    if note != f"whole {mark}":
+    elif len(ids):
+        known, known_codes = (part[: len(ids)] for part in original.codes())
+        state = note.removeprefix(f"whole {mark}").removeprefix(" as ") if is_whole else ""
+        is_same = np.array_equal(ids, known) and np.array_equal(codes, known_codes)
+        if not is_same or state not in ("", _said(copy.state())):
+            raise InputError(
+                f"{copy.address} was changed since it was copied from {original.address}: name another index"
+            )
+    if not is_whole:
         copy.set_notes({NOTE: f"unfinished {mark}"})
     return int(ids[-1]) if len(ids) else -1
 

@@ -293,3 +293,10 @@ def test_an_option_that_a_folder_alone_does_not_take_is_refused_as_add_refuses_i
 def test_a_folder_alone_that_is_missing_is_said_to_be(tmp_path, monkeypatch, refused, given, message):
     monkeypatch.chdir(tmp_path)
     assert message in refused("index", *given)
+
+
+def test_an_import_that_is_refused_makes_no_index(photos_and_model, as_json, refused):
+    np.savez("codes.npz", codes=np.array([[16], [32]], np.uint8), n_bits=4)
+    assert "needs those of every item" in refused("index", "import", "new.index", "codes.npz", "--keep-outputs", "int8")
+    assert not (photos_and_model / "new.index").exists()
+    assert as_json("index", "import", "new.index", "codes.npz")["added"] == 2

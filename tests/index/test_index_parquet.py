@@ -153,6 +153,8 @@ def write(file, **columns):
         ({"code": [b"a\xf0"], "path": [7]}, "must be a str, not int"),
         ({"code": [b"a\xf0"], "outputs": [[1.0]]}, "outputs must be lists of 12 numbers"),
         ({"code": [b"a\xf0"], "outputs": ["x"]}, "outputs must be lists of 12 numbers, not string"),
+        ({"code": [b"a\xf0"] * 2, "outputs": [[1.0] * 11, [1.0] * 13]}, "lists of 12 numbers, not of 11"),
+        ({"code": [b"a\xf0"], "outputs": [[1.0] * 11 + [None]]}, "outputs must be numbers; 1 of them are null"),
     ],
 )
 def test_a_table_that_is_none_of_codes_is_refused(tmp_path, columns, message):

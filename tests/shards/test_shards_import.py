@@ -43,6 +43,14 @@ def test_one_command_makes_an_index_of_a_folder_of_codes(codes, capsys):
     assert "missing" not in capsys.readouterr().out
 
 
+def test_a_folder_without_outputs_makes_no_index_that_keeps_them(place, capsys):
+    encode_shards("a.model", ["birds"], "bare")
+    assert run(["index", "import", "b.index", "bare", "--keep-outputs", "int8"]) == 2
+    assert "needs those of every item" in capsys.readouterr().err
+    assert not (place / "b.index").exists()
+    assert run(["index", "import", "b.index", "bare"]) == 0
+
+
 def test_outputs_come_along_where_they_are_asked_for(codes):
     assert run(["index", "import", "b.index", "codes", "--keep-outputs", "int8"]) == 0
     with open_index("b.index") as index:

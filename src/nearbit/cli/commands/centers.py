@@ -208,6 +208,7 @@ def read_similarity(path: Path, n_classes: int | None) -> "Matrix":
     import numpy as np
 
     from nearbit.centers import check_similarity
+    from nearbit.files.arrays import UNREADABLE
 
     try:
         if path.suffix == ".npy":
@@ -215,10 +216,11 @@ def read_similarity(path: Path, n_classes: int | None) -> "Matrix":
                 matrix = np.lib.format.read_array(handle, allow_pickle=False)
         else:
             matrix = np.loadtxt(path, delimiter=",", ndmin=2)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be read as a table of numbers (.npy, or .csv without a header): {error}") from (
-            error
-        )
+    except UNREADABLE as error:
+        said = " ".join(str(error).split())[:200] or type(error).__name__
+        raise DataError(
+            f"{path} cannot be read as a table of numbers (.npy, or .csv without a header): {said}"
+        ) from error
     check_similarity(matrix, n_classes)
     return np.asarray(matrix)
 

@@ -181,10 +181,14 @@ def _outputs(column: Any, n_bits: int, name: str) -> npt.NDArray[np.float32]:
     kinds = (pa.types.is_fixed_size_list, pa.types.is_list, pa.types.is_large_list)
     if not any(is_kind(column.type) for is_kind in kinds) or column.null_count:
         raise InputError(f"{name}: outputs must be lists of {n_bits} numbers, not {column.type}")
-    flat = column.combine_chunks().flatten().cast(pa.float32()).to_numpy(zero_copy_only=False)
-    if len(flat) != len(column) * n_bits:
-        raise InputError(f"{name}: outputs must be lists of {n_bits} numbers; there are {len(flat)} in all")
-    outputs: npt.NDArray[np.float32] = flat.reshape(-1, n_bits)
+    lists = column.combine_chunks()
+    lengths = set(lists.value_lengths().unique().to_pylist())
+    if lengths - {n_bits}:
+        raise InputError(f"{name}: outputs must be lists of {n_bits} numbers, not of {min(lengths - {n_bits})}")
+    flat = lists.flatten()
+    if flat.null_count:
+        raise InputError(f"{name}: outputs must be numbers; {flat.null_count} of them are null")
+    outputs: npt.NDArray[np.float32] = flat.cast(pa.float32()).to_numpy(zero_copy_only=False).reshape(-1, n_bits)
     return outputs
 
 

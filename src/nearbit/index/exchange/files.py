@@ -10,7 +10,7 @@ from typing import Any
 
 from nearbit.errors import IndexFileError, InputError
 from nearbit.files.addresses import FilePlace
-from nearbit.index.arguments import check_metadata, check_new_ids
+from nearbit.index.arguments import check_kept_outputs, check_metadata, check_new_ids
 from nearbit.index.exchange.items import Exchanged
 from nearbit.index.homes.contract import Home
 
@@ -100,6 +100,11 @@ def _on_this_machine(place: FilePlace) -> Iterator[Path]:
         copy = Path(folder) / place.name
         place.fetch(copy)
         yield copy
+
+
+def check_outputs_are_there(items: Exchanged, kind: str | None) -> None:
+    """Raise `InputError` where a new index that keeps outputs as `kind` would not take the items of a file."""
+    check_kept_outputs(None if kind is None else items.outputs, kind, len(items.codes), items.n_bits)
 
 
 def import_items(index: Home, items: Exchanged) -> int:

@@ -8,7 +8,7 @@ import numpy as np
 from nearbit.codes import check_n_bits
 from nearbit.errors import DataError, IndexFileError, InputError
 from nearbit.files.addresses import FilePlace
-from nearbit.index.exchange.files import import_items, read_file
+from nearbit.index.exchange.files import check_outputs_are_there, import_items, read_file
 from nearbit.index.exchange.items import Exchanged
 from nearbit.index.homes.contract import Home
 from nearbit.json_text import parse_json
@@ -56,6 +56,13 @@ def read_folder(place: FilePlace) -> FolderOfCodes:
     except InputError as error:
         raise DataError(f"{file}: {error}") from error
     return FolderOfCodes(place, n_bits, model_id, {name: _count(file, name, one) for name, one in shards.items()})
+
+
+def check_outputs_of_folder(folder: FolderOfCodes, kind: str | None) -> None:
+    """Raise `InputError` where a new index that keeps outputs as `kind` would not take the items of a folder."""
+    if kind is not None and folder.items:
+        name, count = next(iter(folder.items.items()))
+        check_outputs_are_there(_items(folder, name, count), kind)
 
 
 def _count(file: FilePlace, name: str, said: Any) -> int:

@@ -1,8 +1,6 @@
 """Items in an `.npz` file of NumPy, which holds everything but the outputs."""
 
 import json
-import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +9,7 @@ import numpy.typing as npt
 
 from nearbit.codes import check_codes, check_n_bits, n_bytes
 from nearbit.errors import InputError
+from nearbit.files.arrays import UNREADABLE
 from nearbit.index.exchange.items import Exchanged
 from nearbit.index.homes.contract import Home
 from nearbit.index.results import Item
@@ -70,8 +69,11 @@ def _arrays(path: Path) -> dict[str, Any]:
                 raise InputError(f"{path} cannot be read as an .npz file: it holds one array without a name (.npy)")
             with file:
                 return {name: file[name] for name in _NAMES if name in file.files}
-    except (OSError, ValueError, zipfile.BadZipFile, zlib.error, EOFError) as error:
-        raise InputError(f"{path} cannot be read as an .npz file of plain arrays: {error}") from error
+    except InputError:
+        raise
+    except UNREADABLE as error:
+        said = " ".join(str(error).split())[:200] or type(error).__name__
+        raise InputError(f"{path} cannot be read as an .npz file of plain arrays: {said}") from error
 
 
 def _one(array: npt.NDArray[Any], kinds: str, name: str) -> Any:

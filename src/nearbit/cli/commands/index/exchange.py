@@ -65,7 +65,10 @@ def import_(
     place = FilePlace.of(file)
     items = read_folder(place) if is_folder(place) else read_file(place.text, n_bits)
     model_id = items.model_id if model_path is None else _checked_model(place.text, items, model_path)
-    kept = keep_outputs or (None if exists(index_path) else getattr(items, "keeps", None))
+    is_new = not exists(index_path)
+    kept = keep_outputs or (getattr(items, "keeps", None) if is_new else None)
+    if is_new:
+        _check_kept(items, kept)
     with (
         create_index(index_path, items.n_bits, model_id=model_id, outputs=kept, exist_ok=True) as index,
         Bars() as bars,
@@ -116,6 +119,17 @@ def _imported(index: "Home", items: "Exchanged | FolderOfCodes", progress: Progr
     from nearbit.index.exchange.folder import FolderOfCodes, import_folder
 
     return import_folder(index, items, progress) if isinstance(items, FolderOfCodes) else import_items(index, items)
+
+
+def _check_kept(items: "Exchanged | FolderOfCodes", kept: str | None) -> None:
+    """Refuse what a new index would not take, before there is one."""
+    from nearbit.index.exchange.files import check_outputs_are_there
+    from nearbit.index.exchange.folder import FolderOfCodes, check_outputs_of_folder
+
+    if isinstance(items, FolderOfCodes):
+        check_outputs_of_folder(items, kept)
+    else:
+        check_outputs_are_there(items, kept)
 
 
 def _checked_model(file: str, items: "Exchanged | FolderOfCodes", model_path: Path) -> str:
