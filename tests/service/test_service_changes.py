@@ -63,6 +63,9 @@ def test_removing_an_indexed_item_leaves_its_file(writable):
     [
         ([("metadata", '{"path": "/etc/passwd"}')], 422),
         ([("metadata", '{"digest": "x"}')], 422),
+        ([("metadata", '{"added": "yesterday"}')], 422),
+        ([("metadata", '{"a": 18446744073709551616}')], 422),
+        ([("metadata", '{"a": ' + "[" * 60 + "]" * 60 + "}")], 422),
         ([("metadata", '{"labels": ["a"]}')], 422),
         ([("metadata", "[]")], 422),
         ([("metadata", '{"a": 1e999}')], 422),
@@ -73,6 +76,14 @@ def test_removing_an_indexed_item_leaves_its_file(writable):
 def test_a_wrong_addition_changes_nothing(writable, fields, status):
     assert writable.form("items", png((1, 2, 3)), fields, headers=writable.bearer).status == status
     assert writable("GET", "/api/v1/index", headers=writable.bearer).json["items"] == 30
+    assert uploaded_files(writable.index) == []
+
+
+def test_a_refused_addition_leaves_the_file_of_another_item(writable):
+    image, own = png((1, 2, 3)), writable.bearer
+    assert writable.form("items", image, headers=own).status == 201
+    assert writable.form("items", image, [("metadata", '{"a": 18446744073709551616}')], headers=own).status == 422
+    assert writable("GET", "/api/v1/items/31/original", headers=own).body == image
 
 
 def test_what_another_program_writes_is_seen(tmp_path):

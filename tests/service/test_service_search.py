@@ -192,7 +192,7 @@ def test_an_empty_index_is_searched(tmp_path):
         ("metadata={", "metadata is not JSON"),
         ('metadata={"labels":["a"]}', "without labels"),
         ('metadata={"camera":[1]}', "must be a text, a number, true, false or null"),
-        ('metadata={"camera":1e999}', "must be a number of at most 64 bits"),
+        ('metadata={"camera":1e999}', "must be a finite number of at most 64 bits"),
         ("label=rad", "no item has the label 'rad'"),
     ],
 )

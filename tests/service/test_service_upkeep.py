@@ -13,7 +13,7 @@ from service_site import N_BITS, png, running, wait_until, write_index, write_ma
 
 from nearbit.codes import pack
 from nearbit.errors import InputError
-from nearbit.index import create_index
+from nearbit.index import create_index, open_index
 from nearbit.model.manifest import EXPORTED
 from nearbit.service import collection as collection_module
 from nearbit.service.collection import Collection, shown_path
@@ -171,6 +171,25 @@ def test_a_kept_thumbnail_is_not_shown_of_what_may_not_be_shown(tmp_path):
 
 def test_only_a_link_to_the_present_version_is_kept_for_good(site):
     assert site.get("items/1/thumbnail?v=another").headers["cache-control"] == "private, no-cache"
+
+
+@pytest.mark.parametrize("digest", [None, "md5:a&x=1"])
+def test_a_link_names_the_picture_of_an_item_whatever_its_digest(tmp_path, digest):
+    path, picture = write_index(tmp_path), tmp_path / "photos" / "one.png"
+    picture.write_bytes(png((1, 2, 3)))
+    with open_index(path) as index:
+        (item_id,) = index.add(np.zeros((1, 2), np.uint8), metadata=[{"path": "photos/one.png", "digest": digest}])
+    with running(ServiceOptions(index=path)) as site:
+
+        def link():
+            return site.get(f"items/{item_id}").json["thumbnail"].removeprefix("/api/v1/")
+
+        before = link()
+        assert "immutable" in site.get(before).headers["cache-control"]
+        picture.write_bytes(png((1, 2, 3), 77))
+        assert (link() == before) == (digest is not None)
+        assert ("immutable" in site.get(before).headers["cache-control"]) == (digest is not None)
+        assert "immutable" in site.get(link()).headers["cache-control"]
 
 
 def test_a_download_has_the_name_that_the_item_has(tmp_path):

@@ -227,8 +227,9 @@ def _compared(value: Any, name: str) -> str | int | float | bool | None:
         )
     if isinstance(value, str):
         return check_text(value, name)
-    if value is not None and not -(2**63) <= value < 2**63:  # also what is not a number at all
-        raise InputError(f"{name} must be a number of at most 64 bits, not {value}: no item holds another one")
+    is_held = value is None or (math.isfinite(value) if isinstance(value, float) else -(2**63) <= value < 2**63)
+    if not is_held:
+        raise InputError(f"{name} must be a finite number of at most 64 bits, not {value}: no item holds another one")
     return value
 
 

@@ -19,6 +19,7 @@ from nearbit.service.contract.answers import ItemAnswer
 from nearbit.service.http.errors import ApiError
 from nearbit.service.http.json_answers import id_facts, ready_json
 from nearbit.service.images.originals import Originals
+from nearbit.service.images.thumbnails import key_of
 from nearbit.service.info import TrainedOn
 from nearbit.service.monitoring import log
 
@@ -231,7 +232,7 @@ class Collection:
             "path": shown_path(item.path),
             "metadata": item.metadata,
             "digest": item.digest,
-            "thumbnail": f"{place}/thumbnail?v={version_of(item)}" if is_seen else None,
+            "thumbnail": f"{place}/thumbnail?v={version_of(key_of(item, self.pictures))}" if is_seen else None,
             "has_original": has_file,
             "missing": not is_seen and is_gone,
             "trained_on": None if trained is None else trained.has(index.model_id, item.digest),
@@ -246,9 +247,9 @@ def items_of(index: Home, ids: Sequence[int]) -> list[Item]:
         raise ApiError(404, str(error).partition(";")[0], "list items with GET /api/v1/items") from error
 
 
-def version_of(item: Item) -> str:
-    """Return what a link to an item's picture names, so that the link changes with the picture."""
-    return (item.digest or item.code.tobytes().hex())[:12]
+def version_of(key: str) -> str:
+    """Return what a link to a picture names, of the name of its content: the link changes with the picture."""
+    return key[:12]
 
 
 def shown_path(path: str | None) -> str | None:

@@ -166,12 +166,16 @@ def test_wrong_questions_are_refused(home, asked, match):
         ({"path": "ü"}, [10]),
         ({"digest": "00"}, [10]),
         ({"a": -0.0}, [12]),
+        ({"a": 1e300}, [15]),
+        ({"a": -1e19}, [16]),
+        ({"a": 1e301}, []),
     ],
 )
 def test_a_value_is_found_by_what_it_is(home, where, ids):
     metadata = [
         {"a": 1}, {"a": 1.0}, {"a": True}, {"a": None}, {"a": "1"}, {"a": 0.1}, {"a": 2**53 + 1}, {"": "x"},
         {"it's": 'quo"te\\'}, {"path": "ü", "digest": "00", "b": 1}, {"b": 1}, {"a": 0}, {"a": [1]}, {},
+        {"a": 1e300}, {"a": -1e19},
     ]  # fmt: skip
     with home.create(N_BITS) as index:
         index.add(np.zeros((len(metadata), 3), np.uint8), metadata=metadata)

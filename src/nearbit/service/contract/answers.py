@@ -305,7 +305,7 @@ _ITEM: ItemAnswer = {
     "path": "photos/wren/0007.jpg",
     "digest": "ee13e98d78a7b0c1e9a2f4d6083b5c7de1f20a94b8c6d7e5f3a1029384756afe",
     "metadata": {"camera": 3},
-    "thumbnail": "/api/v1/items/7/thumbnail?v=ee13e98d78a7",
+    "thumbnail": "/api/v1/items/7/thumbnail?v=4b1d77c30a95",
     "has_original": True,
     "missing": False,
     "trained_on": False,

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from starlette.responses import Response
 from nearbit.codes import binarize
 from nearbit.datasets import content_digest, image_format
 from nearbit.encoding.preprocessing import of_pixels
+from nearbit.errors import NearbitError
 from nearbit.files.writing import write_whole
 from nearbit.service.collection import items_of
 from nearbit.service.contract.answers import ItemAnswer, JsonAnswer, OtherAnswer
@@ -35,8 +37,10 @@ class AboutNew(Declared):
         Texts(), "A label of the item; repeatable. Trimmed; empty ones are none.", default=(), called="label"
     )
     metadata: dict[str, Any] = field(
-        JsonObject(without=["path", "digest", "labels"], hint="labels are fields named label; the rest is ours"),
-        "A JSON object that is kept with the item.",
+        JsonObject(
+            without=["added", "path", "digest", "labels"], hint="labels are fields named label; the rest is ours"
+        ),
+        'A JSON object that is kept with the item, beside the time "added".',
         default={},
     )
 
@@ -82,7 +86,7 @@ def _writing(service: Service) -> Service:
 
 
 def _add(service: Service, data: bytes, outputs: npt.NDArray[np.float32], about: dict[str, Any]) -> int:
-    """Keep the file, then add the item; return its id.
+    """Keep the file, then add the item; return its id. Where no item is added, no file stays.
 
     Nobody else writes meanwhile: another service before this index would remove a file that no item has yet.
     """
@@ -92,10 +96,17 @@ def _add(service: Service, data: bytes, outputs: npt.NDArray[np.float32], about:
     file = folder / f"{digest}.{SUFFIXES.get(kind, kind.lower())}"
     facts = {**about, "path": f"{folder.name}/{file.name}", "digest": digest, "added": int(time.time())}
     with service.collection.use() as index, index.writing():
-        if not file.exists():
+        is_new = not file.exists()
+        if is_new:
             write_whole(file, lambda aside: _write(aside, data))
         kept = outputs[None] if index.outputs is not None else None
-        ids = index.add(binarize(outputs[None]), metadata=[facts], outputs=kept)
+        try:
+            ids = index.add(binarize(outputs[None]), metadata=[facts], outputs=kept)
+        except Exception:
+            with suppress(NearbitError):  # an index that answers no more may have added the item
+                if is_new and not len(index.matching({"digest": digest})):
+                    file.unlink(missing_ok=True)
+            raise
     service.collection.fresh()
     return int(ids[0])
 
