@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
-from service_site import png
+from service_site import png, running, wait_until, write_index
 
-from nearbit.index import open_index
+from nearbit.index import create_index, open_index
+from nearbit.service.http.errors import ApiError
+from nearbit.service.settings import ServiceOptions
 
 
 @pytest.mark.parametrize("radius", [0, 1, 4, 16])
@@ -61,6 +63,36 @@ def test_they_follow_the_index_and_few_are_kept(writable):
         assert answer.status == 200
     assert (before["items"], answer.json["items"]) == (30, 31)
     assert answer.json["n_others"] == before["n_others"] + 1
+
+
+@pytest.mark.parametrize("path", ["duplicates?radius=0", "clusters?number=1&members=50", "items/sample?n=40"])
+def test_an_item_that_was_just_removed_is_no_error(tmp_path, path):
+    with running(ServiceOptions(index=write_index(tmp_path))) as site, open_index(tmp_path / "small.index") as index:
+        for _ in range(5):  # what is known of the index may be 0.1 s old
+            first, second = index.add(np.array([[0xF0, 0]] * 2, np.uint8)).tolist()
+            wait_until(lambda first=first: site.get(path).body.count(b'"id":%d,' % first))
+            index.remove([first])
+            assert site.get(path).status == 200
+            wait_until(lambda first=first: not site.get(path).body.count(b'"id":%d,' % first))
+            index.remove([second])
+
+
+def test_what_changes_all_the_time_is_asked_for_again(tmp_path):
+    def gone():
+        raise ApiError(404, "the index holds no item 3")
+
+    with running(ServiceOptions(index=write_index(tmp_path))) as site:
+        with pytest.raises(ApiError, match="is being changed by others") as refused:
+            site.service.collection.settled(gone)
+        assert (refused.value.status, refused.value.headers) == (503, {"Retry-After": "1"})
+
+
+def test_labels_of_clusters_count_items(tmp_path):
+    with create_index(tmp_path / "a.index", 16) as index:
+        index.add(np.zeros((3, 2), np.uint8), metadata=[{"labels": ["a", "a"]}, {"labels": ["a", "a", "b"]}, {}])
+    with running(ServiceOptions(index=tmp_path / "a.index")) as site:
+        (cluster,) = site.get("clusters?number=1").json["clusters"]
+        assert (cluster["size"], cluster["labels"]) == (3, [{"label": "a", "items": 2}, {"label": "b", "items": 1}])
 
 
 @pytest.mark.parametrize("query", ["duplicates?radius=17", "duplicates?radius=-1", "clusters?number=0", "clusters?n=3"])

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Collection, Sequence
@@ -285,7 +286,7 @@ class Bars:
 
         self._close()
         self._stage = stage
-        self._bar = tqdm(total=total, desc=stage, file=sys.stderr, dynamic_ncols=True)
+        self._bar = tqdm(total=total, desc=printable(stage), file=sys.stderr, dynamic_ncols=True)
 
     def _close(self) -> None:
         if self._bar is not None:
@@ -330,13 +331,19 @@ def emit(value: dict[str, Any], *, as_json: bool, lines: Sequence[str]) -> None:
 
 
 def json_text(value: dict[str, Any]) -> str:
-    """Return one line of JSON, readable where it can be; a name that is not UTF-8 comes escaped."""
-    return printable(json.dumps(value, ensure_ascii=False, allow_nan=False))
+    """Return one line of JSON, readable where it can be; escaped where it is not UTF-8, or commands a terminal."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    return printable(CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
+
+
+CONTROLS = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+"""What commands a terminal, but for the tab and the end of a line, and what turns the direction of writing."""
 
 
 def printable(text: str) -> str:
-    """Return a text that can be written as UTF-8: bytes of a name that are not come as "\\udcff" and the like."""
-    return text.encode("utf-8", "backslashreplace").decode()
+    """Return a text for a terminal, as UTF-8: other bytes of a name, and commands, come as "\\\\udcff", "\\\\x1b"."""
+    shown = CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+    return shown.encode("utf-8", "backslashreplace").decode()
 
 
 SHOWN_PROBLEMS = 3
@@ -362,8 +369,8 @@ def list_problems(problems: "Sequence[Problem]", errors_file: Path) -> str | Non
 
 
 def table(rows: Sequence[Sequence[object]], header: Sequence[str]) -> list[str]:
-    """Return the lines of a table with aligned columns: numbers to the right, words to the left."""
-    texts = [[str(cell) for cell in row] for row in rows]
+    """Return the lines of a table with aligned columns: numbers to the right, words to the left; each cell on one."""
+    texts = [[printable(str(cell)).replace("\n", "\\n").replace("\t", "\\t") for cell in row] for row in rows]
     widths = [max(len(row[column]) for row in [list(header), *texts]) for column in range(len(header))]
     numeric = [all(_is_number(row[column]) for row in texts) for column in range(len(header))]
     lines = [list(header), *texts]

@@ -63,7 +63,7 @@ def label_counts(index: Home, found: Clusters) -> list[dict[str, int]]:
     labels = {item.id: item.labels for item in index}
     told = []
     for number in range(len(found)):
-        counts = Counter(label for item_id in found[number].tolist() for label in labels.get(item_id, ()))
+        counts = Counter(label for item_id in found[number].tolist() for label in set(labels.get(item_id, ())))
         told.append(dict(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:NAMED_LABELS]))
     return told
 

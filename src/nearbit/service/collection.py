@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, final
+from typing import Any, TypeVar, final
 
 import numpy as np
 import numpy.typing as npt
@@ -29,10 +29,15 @@ LOOK_SECONDS = 0.1
 GONE_SECONDS = 5.0
 """How long the open index goes on serving where its file is gone, or what took its place is no index."""
 
+TRIES = 3
+"""So often something is read again where an item that it names has just been removed."""
+
 KEPT_ITEMS = 50_000
 """Items whose JSON is kept."""
 
 API = "/api/v1"
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,6 +101,19 @@ class Collection:
         """Forget what was kept of items: they were changed here."""
         with self._lock:
             self._looked = 0.0
+
+    def settled(self, work: Callable[[], Result]) -> Result:
+        """Return what some work reads: anew where an item that it knew from before has just been removed."""
+        for _ in range(TRIES):
+            try:
+                return work()
+            except ApiError as error:
+                if error.status != 404:
+                    raise
+                self.fresh()
+        raise ApiError(
+            503, "the index is being changed by others", "try again in a second", headers={"Retry-After": "1"}
+        )
 
     def rendered(self, ids: Sequence[int]) -> list[Rendered]:
         """Return items ready to be sent, in the order asked; raise `ApiError` (404) where one is not there."""

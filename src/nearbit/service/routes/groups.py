@@ -47,13 +47,13 @@ class Clustering(Declared):
 @get("/api/v1/duplicates", Grouping, {200: JsonAnswer(DuplicatesAnswer)}, {422: "invalid"})
 async def duplicates(call: Call[Grouping, None]) -> Response:
     """Return groups of items joined by chains of pairs within a radius; nothing is deleted."""
-    return _json(await call.service.searching(_duplicates, call.service, call.asked))
+    return _json(await _settled(_duplicates, call.service, call.asked))
 
 
 @get("/api/v1/clusters", Clustering, {200: JsonAnswer(ClustersAnswer)}, {422: "invalid"})
 async def clusters(call: Call[Clustering, None]) -> Response:
     """Return all items around the centers of clusters (k-majority), each with its typical item."""
-    return _json(await call.service.searching(_clusters, call.service, call.asked))
+    return _json(await _settled(_clusters, call.service, call.asked))
 
 
 @final
@@ -73,6 +73,10 @@ class Recent:
             while len(self._kept) > MOST_KEPT:
                 del self._kept[next(iter(self._kept))]
             return self._kept[key]
+
+
+async def _settled(work: Callable[[Service, Any], bytes], service: Service, asked: Any) -> bytes:
+    return await service.searching(service.collection.settled, lambda: work(service, asked))
 
 
 def _recent(service: Service, kind: str) -> Recent:

@@ -93,7 +93,8 @@ async def items(call: Call[Paging, None]) -> Response:
 @get("/api/v1/items/sample", Sampling, {200: JsonAnswer(SampleAnswer)}, {422: "invalid"})
 async def sample(call: Call[Sampling, None]) -> Response:
     """Return some items, drawn at random; the same seed draws the same ones while the index stays the same."""
-    return _json(await call.service.searching(_sample, call.service, call.asked.n, call.asked.seed))
+    service, asked = call.service, call.asked
+    return _json(await service.searching(service.collection.settled, lambda: _sample(service, asked.n, asked.seed)))
 
 
 @get("/api/v1/items/{item_id}", OfItem, {200: JsonAnswer(ItemAnswer)}, {404: "not_found", 422: "invalid"})
