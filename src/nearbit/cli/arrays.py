@@ -23,15 +23,15 @@ def read_arrays(
     """
     import numpy as np
 
-    from nearbit.files.arrays import UNREADABLE
+    from nearbit.files.arrays import arrays_read
 
-    try:
-        with open(path, "rb") as handle, _opened(np.load(handle, allow_pickle=False)) as file:
-            wanted = [*needed, *[name for name in one_of if name in file.files][:1], *also, "n_bits"]
-            arrays = {name: file[name] for name in wanted if name in file.files}
-    except UNREADABLE as error:
-        said = " ".join(str(error).split())[:200] or type(error).__name__
-        raise DataError(f"{path} cannot be read as an .npz file of plain arrays: {said}") from error
+    with (
+        arrays_read(path, DataError, "an .npz file of plain arrays"),
+        open(path, "rb") as handle,
+        _opened(np.load(handle, allow_pickle=False)) as file,
+    ):
+        wanted = [*needed, *[name for name in one_of if name in file.files][:1], *also, "n_bits"]
+        arrays = {name: file[name] for name in wanted if name in file.files}
     missing = [name for name in (*needed, "n_bits") if name not in arrays]
     if one_of and not any(name in arrays for name in one_of):
         missing.insert(0, " or ".join(one_of))

@@ -208,19 +208,14 @@ def read_similarity(path: Path, n_classes: int | None) -> "Matrix":
     import numpy as np
 
     from nearbit.centers import check_similarity
-    from nearbit.files.arrays import UNREADABLE
+    from nearbit.files.arrays import arrays_read
 
-    try:
+    with arrays_read(path, DataError, "a table of numbers (.npy, or .csv without a header)"):
         if path.suffix == ".npy":
             with open(path, "rb") as handle:
                 matrix = np.lib.format.read_array(handle, allow_pickle=False)
         else:
             matrix = np.loadtxt(path, delimiter=",", ndmin=2)
-    except UNREADABLE as error:
-        said = " ".join(str(error).split())[:200] or type(error).__name__
-        raise DataError(
-            f"{path} cannot be read as a table of numbers (.npy, or .csv without a header): {said}"
-        ) from error
     check_similarity(matrix, n_classes)
     return np.asarray(matrix)
 

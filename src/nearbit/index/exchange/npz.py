@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from nearbit.codes import check_codes, check_n_bits, n_bytes
 from nearbit.errors import InputError
-from nearbit.files.arrays import UNREADABLE
+from nearbit.files.arrays import arrays_read
 from nearbit.index.exchange.items import Exchanged
 from nearbit.index.homes.contract import Home
 from nearbit.index.results import Item
@@ -62,18 +62,12 @@ def load(path: Path, n_bits: int | None) -> Exchanged:
 
 def _arrays(path: Path) -> dict[str, Any]:
     """Return the arrays of a file that are known, without running what it may hold as code."""
-    try:
-        with open(path, "rb") as opened:
-            file = np.load(opened, allow_pickle=False)
-            if not isinstance(file, np.lib.npyio.NpzFile):
-                raise InputError(f"{path} cannot be read as an .npz file: it holds one array without a name (.npy)")
-            with file:
-                return {name: file[name] for name in _NAMES if name in file.files}
-    except InputError:
-        raise
-    except UNREADABLE as error:
-        said = " ".join(str(error).split())[:200] or type(error).__name__
-        raise InputError(f"{path} cannot be read as an .npz file of plain arrays: {said}") from error
+    with arrays_read(path, InputError, "an .npz file of plain arrays"), open(path, "rb") as opened:
+        file = np.load(opened, allow_pickle=False)
+        if not isinstance(file, np.lib.npyio.NpzFile):
+            raise InputError(f"{path} cannot be read as an .npz file: it holds one array without a name (.npy)")
+        with file:
+            return {name: file[name] for name in _NAMES if name in file.files}
 
 
 def _one(array: npt.NDArray[Any], kinds: str, name: str) -> Any:
