@@ -1,5 +1,6 @@
 """Images that moved keep their items, wherever they lay; copies are new ones; what is gone is told and removed."""
 
+import hashlib
 import os
 import shutil
 
@@ -57,6 +58,75 @@ def test_a_folder_that_was_renamed_keeps_its_items(index, put, tmp_path):
 
 def digest(index, item_id):
     return index.items([item_id])[0].digest
+
+
+def captioned(index):
+    """Give each item a caption, and return captions by content."""
+    items = list(index)
+    about = [{"path": one.path, "labels": list(one.labels), "digest": one.digest, "of": one.digest} for one in items]
+    index.update([one.id for one in items], metadata=about)
+    return {one.id: one.digest for one in items}
+
+
+def check_pictures(index, folder):
+    """Hold every item against the file under its path: its digest, its caption, its code."""
+    for item in index:
+        content = hashlib.sha256((folder / item.path).read_bytes()).hexdigest()
+        assert item.digest == content, item.path
+        assert item.metadata.get("of", content) == content, item.path
+
+
+def test_an_image_that_takes_the_place_of_another_brings_its_item(index, put, tmp_path):
+    photos = write_folder(tmp_path / "photos", per_class=4) / "a"
+    put(tmp_path / "photos")
+    before = captioned(index)
+    (photos / "000.png").unlink()
+    for number in range(1, 4):
+        (photos / f"{number:03d}.png").rename(photos / f"{number - 1:03d}.png")
+    result = put(tmp_path / "photos", sync=True)
+    assert (result.replaced, *done(result)) == (0, 0, 3, 1, 0)
+    assert {item.id: item.digest for item in index} == {n: one for n, one in before.items() if n != 1}
+    check_pictures(index, tmp_path)
+    result = put(tmp_path / "photos", sync=True)
+    assert (result.replaced, *done(result)) == (0, 0, 0, 0, 0)
+
+
+def test_images_that_change_places_change_their_items(index, put, tmp_path):
+    photos = write_folder(tmp_path / "photos", per_class=4)
+    put(photos)
+    before = captioned(index)
+    one, two, aside = photos / "a" / "000.png", photos / "b" / "004.png", tmp_path / "aside.png"
+    one.rename(aside)
+    two.rename(one)
+    aside.rename(two)
+    result = put(photos, sync=True)
+    assert (result.replaced, *done(result)) == (0, 0, 2, 0, 0)
+    assert {item.id: item.digest for item in index} == before
+    check_pictures(index, tmp_path)
+    assert {item.labels for item in index if item.path in ("photos/a/000.png", "photos/b/004.png")} == {("a",), ("b",)}
+
+
+def test_a_copy_over_another_image_replaces_what_its_item_has(index, put, tmp_path):
+    photos = write_folder(tmp_path / "photos", per_class=2)
+    put(photos)
+    shutil.copy(photos / "a" / "000.png", photos / "b" / "002.png")
+    result = put(photos, sync=True)
+    assert (result.replaced, *done(result)) == (1, 0, 0, 0, 0)
+    check_pictures(index, tmp_path)
+
+
+def test_a_move_that_was_cut_short_is_gone_on_with(index, put, tmp_path, monkeypatch):
+    photos = write_folder(tmp_path / "photos", per_class=2)
+    put(photos)
+    before = captioned(index)
+    (photos / "a" / "000.png").rename(photos / "b" / "002.png")
+    with monkeypatch.context() as cut:
+        cut.setattr(type(index), "update", lambda *_, **__: 1 / 0)
+        with pytest.raises(ZeroDivisionError, match="by zero"):
+            put(photos, sync=True)
+    put(photos, sync=True)
+    assert {item.id: item.digest for item in index} == {n: one for n, one in before.items() if n != 3}
+    check_pictures(index, tmp_path)
 
 
 def test_a_copy_is_not_a_move(index, put, tmp_path):

@@ -92,11 +92,11 @@ def index_dataset(
         raise InputError("sync needs all images of a folder or labels file: leave rows (--part) or sync out")
     _check_place(index, dataset)
     with index.writing():
-        moved = _move(index, dataset) if sync else 0
+        moved, displaced = _move(index, dataset) if sync else (0, 0)
         done = _add(index, model, dataset, rows, device, cache, progress)
         gone = _absent(index, dataset) if rows is None else []
-        removed = index.remove([item_id for _, item_id, _ in gone]) if sync else 0
-    return replace(done, moved=moved, removed=removed, absent=len(gone) - removed)
+        removed = displaced + index.remove([item_id for _, item_id, _ in gone]) if sync else 0
+    return replace(done, moved=moved, removed=removed, absent=0 if sync else len(gone))
 
 
 def _check_place(index: Home, dataset: Dataset) -> None:
@@ -223,17 +223,19 @@ def _is_among(places: set[str], place: str) -> bool:
     return place in places or any(str(above) in places for above in Path(place).parents)
 
 
-def _move(index: Home, dataset: Dataset) -> int:
-    """Give items whose images lie under another path now that path; return how many.
+def _move(index: Home, dataset: Dataset) -> tuple[int, int]:
+    """Give items whose images lie under another path now that path; return how many, and how many made room.
 
-    An item that is gone from where it was, wherever that is, and an image that is new belong together if their contents
-    are the same; of several of one content first those of one name, then in the order of ids and of images. An item
-    whose file is still there is not moved: the new image is a copy.
+    An item whose image is gone from where it was, wherever that is, or has another one's place, and an image that is
+    new there belong together if their contents are the same; of several of one content first those of one name, then in
+    the order of ids and of images. An item whose image is still there is not moved: the new image is a copy. Where an
+    image was moved onto another one, the item of that one, whose image is nowhere now, is removed.
     """
     known = index.entries()
     places = {row: item_path(index, dataset, row) for row in range(len(dataset))}
-    fresh = [row for row, path in places.items() if path not in known]
-    waiting = _gone_with(index, dataset, {dataset.digests[row] for row in fresh}, set(places.values()))
+    contents = {path: dataset.digests[row] for row, path in places.items()}
+    fresh = [row for row, path in places.items() if known.get(path, (0, ""))[1] not in (contents[path], None)]
+    waiting = _gone_with(index, dataset, {dataset.digests[row] for row in fresh}, contents)
     found: dict[int, int] = {}
     taken: set[int] = set()
     for by_name in (True, False):
@@ -248,21 +250,29 @@ def _move(index: Home, dataset: Dataset) -> int:
                 found[row] = same.popleft()
                 taken.add(found[row])
     rows = sorted(found)
+    taken_places = {places[row] for row in rows}
+    displaced = [
+        item_id
+        for path, item_id, digest in index.paths()
+        if path in taken_places and item_id not in taken and digest not in (contents[path], None)
+    ]
     if rows:
+        index.remove(displaced)  # before: cut short between the two, the next run goes on
         ids = [found[row] for row in rows]
         metadata = [item_metadata(dataset, row, places[row]) for row in rows]
         index.update(ids, metadata=_merged(index.items(ids), metadata))
-    return len(rows)
+    return len(rows), len(displaced)
 
 
-def _gone_with(index: Home, dataset: Dataset, digests: set[str], here: set[str]) -> list[tuple[str, str, int]]:
+def _gone_with(index: Home, dataset: Dataset, digests: set[str], here: Mapping[str, str]) -> list[tuple[str, str, int]]:
     """Return (digest, path, id) of the items with one of these contents whose images are no longer where they were."""
     folder = index.folder
     absent = {item_id for _, item_id, _ in _absent(index, dataset)}
     return [
         (digest, path, item_id)
         for path, item_id, digest in index.paths()
-        if digest in digests and path not in here and (item_id in absent or is_missing(folder, path))
+        if digest in digests
+        and (here[path] != digest if path in here else item_id in absent or is_missing(folder, path))
     ]
 
 
