@@ -137,7 +137,12 @@ def _metadata(items: Sequence[Item], original: Home, copy: Home) -> list[dict[st
 
 def _seen_from(copy: Home, original: Home, path: str | None) -> str | None:
     """Return a path as it is seen from the folder of the copy."""
-    if path is None or copy.folder == original.folder or Path(path).is_absolute() or not names_a_file(path):
+    if (
+        path is None
+        or copy.folder == original.folder
+        or Path(path).is_absolute()
+        or not names_a_file(path, original.folder)
+    ):
         return path
     return path_seen_from(copy.folder, original.folder / path)
 

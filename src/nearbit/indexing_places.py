@@ -1,6 +1,7 @@
 """Whether the images of an index lie where it says: files that are gone, and the items that go with them."""
 
 import os
+import re
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -18,6 +19,9 @@ MOST_ID = 2**63 - 1
 
 NAMED = 3
 """Folders that are named in a message."""
+
+SHARD = re.compile(r"\.(tar|parquet)/")
+"""What stands between the name of a shard and that of an image within."""
 
 
 @dataclass(frozen=True)
@@ -57,26 +61,33 @@ def is_gone(folder: Path, path: str) -> bool:
     return False
 
 
-def names_a_file(path: str) -> bool:
-    """Return whether a path has an ending, and is not within a shard: others name no file but a built-in image."""
-    if ".tar/" in path or ".parquet/" in path:
-        return False
+def names_a_file(path: str, folder: Path) -> bool:
+    """Return whether a path, seen from `folder`, is that of a file, be it there or not.
+
+    One with an ending is, unless it lies within a shard; one without is where a file is there: others name a built-in
+    image. A folder may be called as a shard is.
+    """
+    shard = SHARD.search(path)
+    if shard is not None:
+        return os.path.isdir(folder / path[: shard.end() - 1])  # noqa: PTH112 - Path raises where it may not look
     name = path.rpartition("/")[2]
     if name in ("", ".", "..") or os.sep != "/":
-        return PurePath(path).suffix != ""
-    return 0 < name.rfind(".") < len(name) - 1
+        has_ending = PurePath(path).suffix != ""
+    else:
+        has_ending = 0 < name.rfind(".") < len(name) - 1
+    return has_ending or os.path.isfile(folder / path)  # noqa: PTH113 - as above
 
 
 def is_missing(folder: Path, path: str | None) -> bool:
     """Return whether the file of an item is gone."""
-    return bool(path) and names_a_file(str(path)) and is_gone(folder, str(path))
+    return bool(path) and names_a_file(str(path), folder) and is_gone(folder, str(path))
 
 
 def look_for_files(index: Home, most: int | None = MOST_LOOKED_AT) -> Gone:
     """Look for the files of an index, for `most` of them evenly spread, or for all where `most` is None."""
-    named = [(item_id, path) for path, item_id, _ in index.paths() if names_a_file(path)]
-    chosen = named if most is None else named[:: max(1, -(-len(named) // most))]
     folder = index.folder
+    named = [(item_id, path) for path, item_id, _ in index.paths() if names_a_file(path, folder)]
+    chosen = named if most is None else named[:: max(1, -(-len(named) // most))]
     gone = [(item_id, path) for item_id, path in chosen if is_gone(folder, path)]
     return Gone(len(chosen), len(named), tuple(item_id for item_id, _ in gone), tuple(path for _, path in gone))
 
@@ -86,7 +97,7 @@ def sample_files(index: Home) -> Gone:
     n_items, folder, ids = len(index), index.folder, _span_of_ids(index)
     starts = {ids.start + (ids.stop - ids.start) * page // PAGES for page in range(PAGES)}
     items = {item.id: item for start in sorted(starts) for item in index.items_after(start - 1, PAGE)}
-    named = {item_id: str(item.path) for item_id, item in items.items() if names_a_file(item.path or "")}
+    named = {item_id: str(item.path) for item_id, item in items.items() if names_a_file(item.path or "", folder)}
     gone = {item_id: path for item_id, path in named.items() if is_gone(folder, path)}
     return Gone(len(named), len(named) if len(items) == n_items else n_items, tuple(gone), tuple(gone.values()))
 

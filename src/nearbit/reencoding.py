@@ -198,7 +198,7 @@ def _check_files_are_there(index: Index) -> None:
     """Raise `DataError` at once where an item has no file: encoding may take hours."""
     folder, missing = index.path.absolute().parent, []
     for item in index:
-        if not item.path or not names_a_file(item.path):
+        if not item.path or not names_a_file(item.path, folder):
             missing.append(f"item {item.id} has no image file")
         elif is_gone(folder, item.path):
             missing.append(f"{item.path} is gone")

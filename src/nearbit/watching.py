@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -36,6 +37,12 @@ Stamp = tuple[int, int, int]
 """Size, time of change in nanoseconds and number of a file."""
 
 
+OF_INDEX = re.compile(
+    r"$|-(wal|shm|journal|writer|search|thumbs|images|reencoding)(?![^-.\\/])|\.model(?![^-./\\])|\.errors\.jsonl$"
+)
+"""What follows the name of an index in those of the files and folders that belong to it."""
+
+
 @dataclass(frozen=True)
 class Round:
     """What one look at the folder did.
@@ -62,7 +69,7 @@ class Settling:
     """Knows which files of a folder have stayed as they are for a while: they are complete, as far as one can tell."""
 
     def __init__(self, seconds: float, own: str) -> None:
-        """Take for how long, and what the names of files begin with that are not looked at: those of the index."""
+        """Take for how long, and the place of the index, whose files are not looked at."""
         self._seconds, self._own = seconds, own
         self._seen: dict[str, tuple[Stamp, float]] = {}
 
@@ -93,7 +100,7 @@ class Settling:
         return [
             file.name
             for file in root.iterdir()
-            if not (file.name.startswith(".") or place_of(file).startswith(self._own))
+            if not (file.name.startswith(".") or is_of_index(place_of(file), self._own, place_of(root)))
             if is_utf8(file.name) and file.is_file()
         ]
 
@@ -279,13 +286,17 @@ def listen(folder: Path, index: Path, news: threading.Event) -> Iterator[None]:
         from watchdog.observers import Observer
     except ImportError as error:
         raise MissingExtraError("watchdog", "watch", "watching a folder") from error
-    own = place_of(behind_links(index))
+    own, root = place_of(behind_links(index)), place_of(folder)
 
     class Hears(FileSystemEventHandler):
         def on_any_event(self, event: FileSystemEvent) -> None:
             paths = [place_of(Path(os.fsdecode(path))) for path in (event.src_path, event.dest_path) if path]
             is_of_others = event.is_directory and event.event_type == "modified"  # what changed in it is told as well
-            if event.event_type in WRITTEN and not is_of_others and not all(path.startswith(own) for path in paths):
+            if (
+                event.event_type in WRITTEN
+                and not is_of_others
+                and not all(is_of_index(path, own, root) for path in paths)
+            ):
                 news.set()
 
     observer = Observer()
@@ -307,6 +318,11 @@ def listen(folder: Path, index: Path, news: threading.Event) -> Iterator[None]:
 def place_of(path: Path) -> str:
     """Return a path from the root of the file system, in the one form in which places are compared."""
     return os.path.normcase(os.path.normpath(path.absolute()))
+
+
+def is_of_index(place: str, index: str, root: str) -> bool:
+    """Return whether a place below the root is that of an index, or of what belongs to it and lies beside it."""
+    return place.startswith(index) and not root.startswith(index) and OF_INDEX.match(place, len(index)) is not None
 
 
 def _identity(folder: Path) -> tuple[int, int] | None:

@@ -126,14 +126,42 @@ def test_files_that_do_not_fit_are_refused(place, codes, case):
         import_folder(index, read_folder(FilePlace.of("codes")))
 
 
-def test_another_code_under_an_id_is_refused(codes):
+@pytest.mark.parametrize("kind", ["code", "image", "path"])
+def test_another_item_under_an_id_is_refused_and_nothing_is_passed_over(codes, kind):
     with made_for(codes) as index:
         import_folder(index, read_folder(codes))
         item = index.items([2])[0]
-        item.code[0] ^= 128
-        index.add(item.code[None], ids=[2], replace=True)
-        with pytest.raises(InputError, match=r"already holds item 2 with another code than 0000\.parquet"):
-            import_folder(index, read_folder(codes))
+        about = {"path": item.path, "labels": list(item.labels), "digest": item.digest}
+        if kind == "code":
+            item.code[0] ^= 128
+        elif kind == "image":
+            about["digest"] = "0" * 64
+        else:
+            index.update([2], metadata=[about | {"path": "renamed.png"}])  # the same image
+            assert import_folder(index, read_folder(codes)) == 0
+            return
+        index.add(item.code[None], ids=[2], metadata=[about], replace=True)
+        for _ in range(2):
+            with pytest.raises(
+                InputError, match=r"holds item 2 with another image or code than 0000\.parquet: use anot"
+            ):
+                import_folder(index, read_folder(codes))
+
+
+def test_an_id_that_two_shards_have_is_refused_however_often(place):
+    from shard_makers import members_of, write_tar
+
+    for folder, members in (("one", members_of([0, 1])), ("two", members_of([2, 3]))):
+        (place / folder).mkdir()
+        write_tar(place / folder / "0000.tar", members)
+        encode_shards("a.model", [folder], f"{folder}-codes")
+    one, two = (FilePlace.of(f"{folder}-codes") for folder in ("one", "two"))
+    with made_for(one) as index:
+        assert import_folder(index, read_folder(one)) == 2
+        for _ in range(2):
+            with pytest.raises(InputError, match="already holds item 0 with another image or code"):
+                import_folder(index, read_folder(two))
+        assert len(index) == 2
 
 
 def test_an_index_of_another_model_is_refused(codes, capsys):

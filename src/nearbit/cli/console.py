@@ -215,7 +215,7 @@ def read_dataset(source: str, options: ReadingOptions) -> "Dataset":
     return load_dataset(source, options)
 
 
-def read_images(sources: Sequence[str], options: ReadingOptions) -> "Dataset":
+def read_images(sources: Sequence[str | Path], options: ReadingOptions) -> "Dataset":
     """Load images, with their labels if there are any: of one source of any kind, or of several files."""
     from nearbit.datasets import load_images
 

@@ -101,7 +101,7 @@ def encode_shards(
         done = _done(folder, plan)
         _check_sources(shards, done, folder)
         missing = [shard for shard in shards if shard.name not in done]
-        if missing or folder.child(SUCCESS).found() is None:
+        if missing or set(plan.names) - done.keys() or folder.child(SUCCESS).found() is None:
             _begin(folder, plan)
             run = _engine(engine, job, workers, ray_address)
             _run(run, missing, len(shards), done, progress)

@@ -75,23 +75,25 @@ def _count(file: FilePlace, name: str, said: Any) -> int:
 def import_folder(index: Home, folder: FolderOfCodes, progress: Progress = silent) -> int:
     """Add what an index does not hold yet of a folder of codes, shard by shard; return how many items.
 
-    After whatever ended it, the same call goes on: items that are there with the same codes are passed over.
+    After whatever ended it, the same call goes on: items that are there, of the same images, are passed over.
 
     Raises:
         IndexFileError: the index is of another model.
-        InputError: an id is there already with another code, or the index keeps outputs and the folder has none.
+        InputError: an id is there already with another image or code, in two shards of the folder too; or the index
+            keeps outputs and the folder has none.
         DataError: a file of the folder is missing, or is not the one that `_SUCCESS.json` speaks of.
     """
-    ids, codes = index.codes()
+    known = index.codes()[0]
     added = 0
     for number, (name, count) in enumerate(folder.items.items()):
         items = _items(folder, name, count)
-        there = np.isin(items.ids, ids) if items.ids is not None else np.zeros(len(items.codes), np.bool_)
+        ids = np.asarray(items.ids)
+        there = np.isin(ids, known)
         if there.any():
-            rows = np.searchsorted(ids, items.ids[there])  # type: ignore[index]
-            _check_equal(index, items, there, codes[rows], name)
+            _check_equal(index, items, there, name)
         if not there.all():
             added += import_items(index, _without(items, there))
+            known = np.union1d(known, ids)
         progress("Importing shards", number + 1, len(folder.items))
     return added
 
@@ -108,13 +110,18 @@ def _items(folder: FolderOfCodes, name: str, count: int) -> Exchanged:
     return items
 
 
-def _check_equal(index: Home, items: Exchanged, there: Any, codes: Any, name: str) -> None:
-    other = (codes != items.codes[there]).any(axis=1)
-    if other.any():
-        number = np.asarray(items.ids)[there][other][0]
-        raise InputError(
-            f"{index.address} already holds item {number} with another code than {name}: use another index"
-        )
+def _check_equal(index: Home, items: Exchanged, there: Any, name: str) -> None:
+    """Raise `InputError` unless items that are there are those of the file: an equal code may be another image's."""
+    rows, ids = np.flatnonzero(there).tolist(), np.asarray(items.ids)
+    for row, item in zip(rows, index.items(ids[rows]), strict=True):
+        said = {} if items.metadata is None else items.metadata[row]
+        facts = {"digest": item.digest, "path": item.path}
+        key = "digest" if said.get("digest") is not None else "path"
+        if not np.array_equal(item.code, items.codes[row]) or facts[key] != said.get(key):
+            raise InputError(
+                f"{index.address} already holds item {item.id} with another image or code than {name}: use another "
+                "index, and shards whose ids differ"
+            )
 
 
 def _without(items: Exchanged, there: Any) -> Exchanged:

@@ -69,7 +69,7 @@ class Originals:
         except (FileNotFoundError, NotADirectoryError):
             if name in ("", ".", ".."):
                 return False, self._is_gone(path)
-            return False, self._is_below_a_root(place) and names_a_file(path)
+            return False, self._is_below_a_root(place) and names_a_file(path, self._folder)
         except (OSError, ValueError):
             return False, self._is_gone(path)
         if stat.S_ISREG(mode):

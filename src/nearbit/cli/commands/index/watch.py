@@ -85,7 +85,7 @@ def command(
             options = ReadingOptions(cache=kept, progress=progress, **given)
             named = model_folder_of(index_path, model_path)
             if named is None:
-                images = read_images([str(folder)], options)
+                images = read_images([folder], options)
                 named = begun_model(
                     index_path, images, start, keep_outputs, device=device, cache=kept, progress=progress
                 )
