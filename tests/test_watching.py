@@ -2,9 +2,7 @@
 
 import os
 import shutil
-import threading
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,10 +11,10 @@ from PIL import Image
 from model_makers import random_model
 from nearbit import watching
 from nearbit.codes import binarize
-from nearbit.errors import IndexFileError, InputError
+from nearbit.errors import IndexFileError
 from nearbit.index import create_index, open_index
 from nearbit.reading import ReadingOptions
-from nearbit.watching import Follower, follow, is_of_index, listen
+from nearbit.watching import Follower, follow
 from tiny_data import write_folder
 
 MODEL, OTHER = random_model(n_bits=12, seed=0), random_model(n_bits=12, seed=1)
@@ -313,72 +311,6 @@ def test_an_index_that_cannot_be_written_ends_it_at_the_second_look():
     assert "a.index" in one.look().trouble
     with pytest.raises(IndexFileError, match=r"a\.index"):
         one.look()
-
-
-def test_news_wake_and_files_that_are_only_read_do_not():
-    pytest.importorskip("watchdog", reason="skipped: watchdog is not installed (extra [watch])")
-    news = threading.Event()
-    with listen(PHOTOS, PHOTOS / "in.index", news):
-        (PHOTOS / "a" / "000.png").read_bytes()
-        (PHOTOS / "in.index-wal").write_bytes(b"x")
-        assert not news.wait(0.5)
-        for change in (
-            lambda: (PHOTOS / "a" / "x.png").write_bytes(b"x"),
-            lambda: (PHOTOS / "a" / "x.png").rename(PHOTOS / "b" / "y.png"),
-            (PHOTOS / "b" / "y.png").unlink,
-            (PHOTOS / "new").mkdir,
-            lambda: (PHOTOS / "new" / "x.png").write_bytes(b"x"),
-        ):
-            change()
-            assert news.wait(20)
-            while news.is_set():  # some changes are told in several steps
-                news.clear()
-                news.wait(0.3)
-
-
-@pytest.mark.parametrize(
-    ("place", "index", "is_own"),
-    [
-        ("/p/a.index", "/p/a.index", True),
-        ("/p/a.index-wal", "/p/a.index", True),
-        ("/p/a.index-wal-foreign", "/p/a.index", True),
-        ("/p/a.index-images/1.png", "/p/a.index", True),
-        ("/p/a.index.model/weights.safetensors", "/p/a.index", True),
-        ("/p/a.index.model-lock", "/p/a.index", True),
-        ("/p/a.index.errors.jsonl", "/p/a.index", True),
-        ("/p/birds1.png", "/p/birds", False),
-        ("/p/birds-1.png", "/p/birds", False),
-        ("/p/birds.png", "/p/birds", False),
-        ("/p/birds-images.png", "/p/birds", True),
-        ("/p/birds-searching.png", "/p/birds", False),
-        ("/q/1.png", "/p/birds", False),
-    ],
-)
-def test_what_belongs_to_an_index_is_known_by_its_name(place, index, is_own):
-    assert is_of_index(place, index, "/p") == is_own
-
-
-@pytest.mark.parametrize("index", ["photo", "photos", "photos-x"])
-def test_news_of_a_folder_whose_name_begins_as_that_of_the_index(index):
-    pytest.importorskip("watchdog", reason="skipped: watchdog is not installed (extra [watch])")
-    news = threading.Event()
-    root = PHOTOS.parent / "photos-images"
-    root.mkdir()
-    with listen(root, PHOTOS.parent / index, news):
-        (root / "1.png").write_bytes(b"x")
-        assert news.wait(20)
-
-
-def test_a_system_that_lets_no_more_be_watched_names_the_way_out(monkeypatch):
-    pytest.importorskip("watchdog", reason="skipped: watchdog is not installed (extra [watch])")
-
-    def refuse(*_, **__):
-        raise OSError(28, "inotify watch limit reached")
-
-    monkeypatch.setattr("watchdog.observers.Observer", lambda: SimpleNamespace(schedule=refuse))
-    message = r"does not let photos be watched \(inotify watch limit reached\).*max_user_watches.*--poll"
-    with pytest.raises(InputError, match=message), listen(PHOTOS, INDEX, threading.Event()):
-        pass
 
 
 class EndedError(Exception):

@@ -123,7 +123,7 @@ def test_a_codebook_without_words_is_refused(n_codewords, head_bits):
 
 
 def test_an_unknown_source_of_a_codebook_is_refused():
-    with pytest.raises(InputError, match="source of a codebook must be 'uniform' or 'separated', not 'best'"):
+    with pytest.raises(InputError, match="source of a codebook must be one of uniform, separated, not 'best'"):
         make_codebook(4, 8, np.random.default_rng(0), source="best")
 
 

@@ -139,7 +139,7 @@ def test_bernoulli_centers_where_no_draw_passes_are_the_best_of_them():
 
 
 def test_no_tries_are_refused():
-    with pytest.raises(InputError, match="tries must be at least 1, not 0"):
+    with pytest.raises(InputError, match="tries must be a whole number of at least 1, not 0"):
         bernoulli_centers(2, 8, np.random.default_rng(0), tries=0)
 
 

@@ -103,7 +103,7 @@ def test_outputs_of_another_form_are_refused(wish):
 
 
 def test_other_arguments_are_checked():
-    with pytest.raises(InputError, match="must be at least 1 bit, not 0"):
+    with pytest.raises(InputError, match="in bits must be a whole number of at least 1, not 0"):
         nearest_spare([[1, -1]], [1.0, 1.0], 0, np.random.default_rng(0))
     with pytest.raises(InputError, match="centers must be"):
         nearest_spare([[0, 1]], [1.0, 1.0], 1, np.random.default_rng(0))

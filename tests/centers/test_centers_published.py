@@ -152,5 +152,5 @@ def test_a_start_and_a_distance_must_fit_the_published_procedure():
     similarity = similarity_of(6, group=2)
     with pytest.raises(InputError, match="start has 5 classes, but the similarity 6"):
         published_shc_centers(similarity, random_signs((5, 8), np.random.default_rng(0)))
-    with pytest.raises(InputError, match="min_distance must be 1 to 8, not 9"):
+    with pytest.raises(InputError, match="min_distance must be a whole number of at least 1 and below 9, not 9"):
         published_shc_centers(similarity, random_signs((6, 8), np.random.default_rng(0)), min_distance=9)

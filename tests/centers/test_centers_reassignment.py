@@ -134,7 +134,7 @@ def test_reassignment_needs_a_codebook_and_a_known_assignment():
     bare = CenterState(centers=np.ones((2, 4), np.int8), tie_break=np.ones(4, np.int8))
     with pytest.raises(InputError, match="chosen from a codebook"):
         reassign(bare, np.zeros((2, 4)), np.random.default_rng(0))
-    with pytest.raises(InputError, match="must be 'greedy' or 'exact', not 'best'"):
+    with pytest.raises(InputError, match="assignment must be one of greedy, exact, not 'best'"):
         reassign(crh_state(2, 2, 4), np.zeros((2, 4)), np.random.default_rng(0), assignment="best")
 
 

@@ -165,7 +165,7 @@ def test_a_class_that_is_equally_similar_to_all_cannot_be_scaled():
 
 def test_unknown_names_of_rules_are_refused():
     logits, labels = some_logits()
-    with pytest.raises(InputError, match="order must be one of paper, released, or a SimilarityRule, not 'papr'"):
+    with pytest.raises(InputError, match="order must be one of paper, released, not 'papr'"):
         similarity_from_logits(logits, labels, order="papr")
     for change, message in (
         ({"mask": "all"}, "mask must"),
@@ -174,7 +174,7 @@ def test_unknown_names_of_rules_are_refused():
     ):
         with pytest.raises(InputError, match=message):
             SimilarityRule(**change)
-    with pytest.raises(InputError, match="scaling must be 'rows' or 'plain', not 'columns'"):
+    with pytest.raises(InputError, match="scaling must be one of rows, plain, not 'columns'"):
         similarity_from_embeddings(np.eye(3), scaling="columns")
 
 

@@ -80,7 +80,7 @@ def test_all_words_that_are_left():
 
 @pytest.mark.parametrize("n_spare", [0, -1])
 def test_no_spare_words_are_refused(n_spare):
-    with pytest.raises(InputError, match=f"number of spare codewords must be at least 1, not {n_spare}"):
+    with pytest.raises(InputError, match=f"spare codewords must be a whole number of at least 1, not {n_spare}"):
         spare_codewords([[1, -1]], n_spare, np.random.default_rng(0))
 
 

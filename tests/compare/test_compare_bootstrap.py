@@ -127,7 +127,7 @@ def test_seeds_may_have_different_numbers_of_queries_and_weigh_the_same():
         ([np.zeros(4)], False, 9, "must be \\(n_pairs, n_query\\)"),
         ([np.zeros((1, 4)), np.zeros((2, 4))], False, 9, "must be \\(n_pairs, n_query\\)"),
         ([np.zeros((1, 4)), np.zeros((1, 5))], True, 9, "must have as many each, not \\[4, 5\\]"),
-        ([np.zeros((1, 4))], False, 0, "n_samples must be at least 1, not 0"),
+        ([np.zeros((1, 4))], False, 0, "n_samples must be a whole number of at least 1, not 0"),
     ],
 )
 def test_differences_of_a_wrong_shape_are_refused(differences, same_queries, n_samples, message):

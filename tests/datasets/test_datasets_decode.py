@@ -117,7 +117,7 @@ def test_a_small_request_makes_a_jpeg_smaller_and_leaves_a_png() -> None:
     picture = noisy(3, 200)
     assert open_image(encoded(picture, "JPEG"), 25).size == (25, 25)
     assert open_image(encoded(picture), 25).size == (200, 200)
-    with pytest.raises(InputError, match="at_least must be at least 1"):
+    with pytest.raises(InputError, match="at_least must be a whole number of at least 1"):
         open_image(encoded(picture), 0)
 
 

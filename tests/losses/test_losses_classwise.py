@@ -115,7 +115,7 @@ def test_weights_go_from_equal_to_one_by_the_number_of_images():
     assert class_weights([2, 7], 0).tolist() == [1, 1]
     assert class_weights([2, 7], 1 - 1e-9) == pytest.approx([1, 2 / 7], rel=1e-6)
     for beta in (1, -0.1, 2.0):
-        with pytest.raises(InputError, match="beta must be at least 0 and below 1, not"):
+        with pytest.raises(InputError, match="beta must be a number of at least 0 and below 1, not"):
             class_weights([1, 2], beta)
 
 

@@ -113,7 +113,7 @@ def test_wrong_grades_and_choices_are_refused():
         metrics.grades_of_hierarchy([-1], 3)
     with pytest.raises(InputError, match="divisor must be one of relevant, at most k, found, not 'all'"):
         metrics.tie_aware_average_precision(*case, k=3, divisor="all")
-    with pytest.raises(InputError, match="radius must be a whole number of bits"):
+    with pytest.raises(InputError, match="radius must be a whole number of at least 0"):
         metrics.within_radius(*case, radius=-1)
 
 
@@ -168,7 +168,7 @@ def test_bootstrap_interval():
     assert low == high == values[np.random.default_rng(1).integers(0, 400, 400)].mean()
     with pytest.raises(InputError, match="level must be above 0"):
         metrics.bootstrap_interval(values, rng=np.random.default_rng(1), level=1.0)
-    with pytest.raises(InputError, match="n_samples must be at least 1"):
+    with pytest.raises(InputError, match="n_samples must be a whole number of at least 1"):
         metrics.bootstrap_interval(values, rng=np.random.default_rng(1), n_samples=0)
 
 

@@ -113,5 +113,5 @@ def test_a_classifier_has_no_expected_center_of_its_own():
 
 
 def test_a_temperature_that_is_no_temperature_is_refused():
-    with pytest.raises(InputError, match="temperature must be above 0, not 0"):
+    with pytest.raises(InputError, match="temperature must be a number above 0, not 0"):
         joined_head().expected_center.set_mixture(0, (1.0, 1.0))

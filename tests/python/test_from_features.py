@@ -73,6 +73,11 @@ def test_labels_may_have_any_usual_form(given):
 def test_several_labels_none_and_numbers_that_are_missing():
     dataset = nb.from_features(X[:4], [["a", "b"], [], "b", None])
     assert dataset.labels.tolist() == [[True, True], [False, False], [False, True], [False, False]]
+    assert nb.from_features(X[:3], [[0, 1], [1], np.array([1, 2])]).labels.tolist() == [
+        [True, True, False],
+        [False, True, False],
+        [False, True, True],
+    ]
     assert nb.from_features(X[:3], [7, 2, 7]).classes == ("2", "7")
     assert nb.from_features(X[:3], [2, 0, 2], classes=["x", "y", "z"]).label_names(0) == ("z",)
     assert nb.from_features(X[:2], ["z", "x"], classes=["x", "y", "z"]).labels.tolist() == [
@@ -100,6 +105,10 @@ def test_several_labels_none_and_numbers_that_are_missing():
         (np.where(Y == 2, 5, Y), "row 24 has the label 5, which is not among the 3 classes"),
         (-1 * Y - 1, "row 0 has the label -1"),
         (["d"] * 36, "row 0 has the label 'd'"),
+        ((Y[:, None] == np.arange(3)).astype(int).tolist(), r"a matrix is given as an array \(np.array\(labels\)\)"),
+        ([[1, 0], [0, 1]] * 18, r"a matrix is given as an array \(np.array\(labels\)\)"),
+        (list((Y[:, None] == np.arange(3)).astype(int)), r"a matrix is given as an array \(np.array\(labels\)\)"),
+        ((Y[:, None] == 1).astype(int), r"labels\[:, 0\] for the first, labels.astype\(bool\) for the second"),
     ],
 )
 def test_labels_of_another_form_are_refused(given, message):

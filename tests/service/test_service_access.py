@@ -132,7 +132,7 @@ def test_changes_need_the_token(writable):
         ({"allow_write": True}, "let requests change the index needs a token"),
         ({"token": "short"}, "at least 16 ASCII characters"),
         ({"token": "ü" * 20}, "ASCII"),
-        ({"workers": 0}, "workers must be at least 1"),
+        ({"workers": 0}, "workers must be a whole number of at least 1"),
     ],
 )
 def test_unsafe_options_are_refused(small, options, words):

@@ -85,7 +85,7 @@ def similarity_from_logits(
 def _rule(order: str | SimilarityRule) -> SimilarityRule:
     if isinstance(order, SimilarityRule):
         return order
-    check_choice("order, unless it is a SimilarityRule,", order, tuple(RULES))
+    check_choice("order", order, tuple(RULES))
     return RULES[order]
 
 

@@ -59,6 +59,11 @@ def _of_matrix(matrix: npt.NDArray[Any], n_rows: int, known: tuple[str, ...] | N
         raise InputError(f"a matrix of labels must be bool, or hold 0 and 1, not {matrix.dtype}")
     if not np.isin(matrix, (0, 1)).all():
         raise InputError(f"a matrix of labels must be bool, or hold 0 and 1, not {matrix.dtype} of other values")
+    if matrix.shape[1] == 1 and matrix.dtype.kind != "b":
+        raise InputError(
+            f"labels {matrix.shape} of {matrix.dtype} may be class numbers, or one class of 0 and 1: give "
+            "labels[:, 0] for the first, labels.astype(bool) for the second"
+        )
     if known is not None and len(known) != matrix.shape[1]:
         raise InputError(f"{len(known)} classes are named, and the matrix of labels has {matrix.shape[1]} columns")
     return matrix.astype(np.bool_), known or tuple(str(column) for column in range(matrix.shape[1]))
@@ -73,12 +78,21 @@ def _rows(given: Any) -> list[list[int | str]]:
         given = array.tolist()
     if not isinstance(given, Iterable):
         raise InputError(f"{EXPECTED}, not {type(given).__name__}")
-    return [_row(number, one) for number, one in enumerate(given)]
+    rows = [_row(number, one) for number, one in enumerate(given)]
+    widths = {len(row) for row in rows}
+    if len(widths) == 1 and min(widths) > 1 and {one for row in rows for one in row} <= {0, 1}:
+        raise InputError(
+            "labels hold 0 and 1 alone, as many in each row: a matrix is given as an array (np.array(labels)), and in "
+            "lists of class numbers each is named once"
+        )
+    return rows
 
 
 def _row(number: int, one: Any) -> list[int | str]:
     if one is None:
         return []
+    if getattr(one, "ndim", 0) == 1:
+        one = one.tolist()
     several = one if isinstance(one, list | tuple | set | frozenset) else [one]
     found = [_label(number, each) for each in several]
     return [each for each in found if each != ""]
