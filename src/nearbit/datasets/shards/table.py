@@ -121,7 +121,8 @@ def _sample(
         if isinstance(found, dict):
             said, found = said or found.get("path"), found.get("bytes")
         if said is not None:
-            path = key = plain_name(said)
+            key = plain_name(said)
+            path = key if found is None else f"{name}/{key}"  # what lies in the shard is no file that could be gone
         if columns.id is not None and (number is None or not 0 <= number < 2**63):
             raise DataError(f"its {columns.id} must be a whole number from 0 to 2**63 - 1, not {number}")
         labels = labels_in(values, options.label_column, options.separator)
