@@ -118,7 +118,7 @@ def test_a_separated_codebook_is_farther_apart_than_a_uniform_one_and_not_the_de
 @pytest.mark.parametrize("n_codewords", [0, -3])
 @pytest.mark.parametrize("head_bits", [None, 4])
 def test_a_codebook_without_words_is_refused(n_codewords, head_bits):
-    with pytest.raises(InputError, match=f"n_codewords must be at least 1, not {n_codewords}"):
+    with pytest.raises(InputError, match=f"n_codewords must be a whole number of at least 1, not {n_codewords}"):
         make_codebook(n_codewords, 8, np.random.default_rng(0), head_bits=head_bits)
 
 

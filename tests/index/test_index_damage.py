@@ -299,7 +299,7 @@ def test_a_filter_says_what_it_takes(path, value):
             lambda: index.search(CODES[:1], where={"camera": value}),
         ):
             with pytest.raises(
-                InputError, match=r"where\['camera'\] must be a (text, a number, true, false|number)"
+                InputError, match=r"where\['camera'\] must be a (text, a number, true, false|finite number)"
             ) as said:
                 call()
             assert "list, dict" not in str(said.value)

@@ -166,7 +166,7 @@ def test_bootstrap_interval():
     assert (low, high) == metrics.bootstrap_interval(values, rng=np.random.default_rng(1))
     low, high = metrics.bootstrap_interval(values, rng=np.random.default_rng(1), n_samples=1)
     assert low == high == values[np.random.default_rng(1).integers(0, 400, 400)].mean()
-    with pytest.raises(InputError, match="level must be above 0"):
+    with pytest.raises(InputError, match="level must be a number above 0"):
         metrics.bootstrap_interval(values, rng=np.random.default_rng(1), level=1.0)
     with pytest.raises(InputError, match="n_samples must be a whole number of at least 1"):
         metrics.bootstrap_interval(values, rng=np.random.default_rng(1), n_samples=0)

@@ -1,5 +1,6 @@
 """The served index: kept open, opened again when its file is replaced, and its items as ready pieces of JSON."""
 
+import hashlib
 import threading
 import time
 from collections import defaultdict
@@ -19,7 +20,6 @@ from nearbit.service.contract.answers import ItemAnswer
 from nearbit.service.http.errors import ApiError
 from nearbit.service.http.json_answers import id_facts, ready_json
 from nearbit.service.images.originals import Originals
-from nearbit.service.images.thumbnails import key_of
 from nearbit.service.info import TrainedOn
 from nearbit.service.monitoring import log
 
@@ -250,7 +250,7 @@ class Collection:
             "path": shown_path(item.path),
             "metadata": item.metadata,
             "digest": item.digest,
-            "thumbnail": f"{place}/thumbnail?v={version_of(key_of(item, self.pictures))}" if is_seen else None,
+            "thumbnail": f"{place}/thumbnail{link_end(item)}" if is_seen else None,
             "has_original": has_file,
             "missing": not is_seen and is_gone,
             "trained_on": None if trained is None else trained.has(index.model_id, item.digest),
@@ -265,9 +265,15 @@ def items_of(index: Home, ids: Sequence[int]) -> list[Item]:
         raise ApiError(404, str(error).partition(";")[0], "list items with GET /api/v1/items") from error
 
 
-def version_of(key: str) -> str:
-    """Return what a link to a picture names, of the name of its content: the link changes with the picture."""
-    return key[:12]
+def version_of(item: Item) -> str | None:
+    """Return what a link to an item's picture names, so that it changes with the picture; None without a digest."""
+    return hashlib.sha256(item.digest.encode()).hexdigest()[:12] if item.digest else None
+
+
+def link_end(item: Item) -> str:
+    """Return how the link to an item's picture ends."""
+    version = version_of(item)
+    return "" if version is None else f"?v={version}"
 
 
 def shown_path(path: str | None) -> str | None:

@@ -48,19 +48,6 @@ class Thumbnail:
     key: str
 
 
-def key_of(item: Item, pictures: Originals) -> str:
-    """Return the name of the content of an item's picture: of its digest, else of its file as it is now."""
-    if item.digest:
-        return hashlib.sha256(f"{FORMAT_VERSION}:{item.digest}".encode()).hexdigest()[:32]
-    file = pictures.file_of(item)
-    try:
-        facts = None if file is None else file.stat()
-    except OSError:  # it has just gone
-        facts = None
-    about = f"{item.path}:{facts.st_mtime_ns}:{facts.st_size}" if facts is not None else f"{item.id}"
-    return hashlib.sha256(f"{FORMAT_VERSION}:file:{about}".encode()).hexdigest()[:32]
-
-
 @final
 class Thumbnails:
     """Thumbnails of one index. Thread-safe; several processes may share the file."""
@@ -93,8 +80,16 @@ class Thumbnails:
         return Thumbnail(*found, key)
 
     def key_of(self, item: Item) -> str:
-        """Return the name of the content of an item's picture."""
-        return key_of(item, self._pictures)
+        """Return the name of the content of an item's picture: of its digest, else of its file as it is now."""
+        if item.digest:
+            return hashlib.sha256(f"{FORMAT_VERSION}:{item.digest}".encode()).hexdigest()[:32]
+        file = self._pictures.file_of(item)
+        try:
+            facts = None if file is None else file.stat()
+        except OSError:  # it has just gone
+            facts = None
+        about = f"{item.path}:{facts.st_mtime_ns}:{facts.st_size}" if facts is not None else f"{item.id}"
+        return hashlib.sha256(f"{FORMAT_VERSION}:file:{about}".encode()).hexdigest()[:32]
 
     def forget(self, item: Item) -> None:
         """Remove the thumbnail of an item."""

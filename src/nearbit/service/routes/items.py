@@ -109,7 +109,7 @@ async def thumbnail(call: Call[Version, None]) -> Response:
     """Return a small picture of an item; a link that names its version may be kept for good."""
     service, item_id = call.service, call.asked.item_id
     found, key = await service.searching(_shown, service, item_id)
-    tag, is_this_version = f'"{key}"', call.asked.v == version_of(key)
+    tag, is_this_version = f'"{key}"', call.asked.v is not None and call.asked.v == version_of(found)
     headers = {"ETag": tag, "Cache-Control": FOR_A_YEAR if is_this_version else ASK_AGAIN, **INERT}
     if has_already(call.request.headers, tag):
         return Response(status_code=304, headers=headers)
