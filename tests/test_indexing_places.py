@@ -13,7 +13,8 @@ from nearbit.datasets import load_images
 from nearbit.errors import DataError, InputError
 from nearbit.index import create_index
 from nearbit.indexing import index_dataset
-from nearbit.indexing_places import look_for_files, remove_missing, sample_files
+from nearbit.indexing_places import look_for_files, names_a_file, remove_missing, sample_files
+from nearbit.reencoding import reencode
 from tiny_data import tiny_dataset, write_folder
 
 
@@ -221,6 +222,28 @@ def test_images_within_a_shard_are_no_files_that_could_be_gone(index, put, tmp_p
     assert look_for_files(index).paths == sample_files(index).paths == ("photos/b/001.png",)
     assert remove_missing(index).paths == ("photos/b/001.png",)
     assert ids(index)[f"{shard}/000.png"] == 1
+
+
+def test_a_path_is_that_of_a_file_by_its_ending_or_where_one_is_there(tmp_path):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "1f09").write_bytes(b"x")
+    (tmp_path / "a.tar").mkdir()
+    (tmp_path / "b.tar").write_bytes(b"x")
+    expected = {
+        "photos/1f09": True, "photos/2a77": False, "photos/2a77.png": True, "shapes/00001": False,
+        "a.tar/1.png": True, "b.tar/1.png": False, "c.tar/1.png": False, "d.parquet/1.png": False,
+    }  # fmt: skip
+    assert {path: names_a_file(path, tmp_path) for path in expected} == expected
+
+
+def test_images_without_an_ending_are_reencoded(index, put, tmp_path):
+    photos = write_folder(tmp_path / "photos", per_class=1)
+    for file in photos.glob("*/*.png"):
+        file.rename(file.with_suffix(""))
+    assert done(put(photos)) == (3, 0, 0, 0)
+    assert look_for_files(index).looked_at == 3
+    index.close()
+    assert reencode(tmp_path / "a.index", random_model(seed=1), device="cpu") == 3
 
 
 @pytest.mark.parametrize("first", [0, 10**7, 2**62])

@@ -26,8 +26,8 @@ def watch(photos_and_model):
     """Start the command; what it says is read line by line, and it has ended when the test has."""
     started = []
 
-    def start(*arguments):
-        command = [sys.executable, "-m", "nearbit", "watch", "photos", "a.index", *OPTIONS, *arguments]
+    def start(*arguments, folder="photos"):
+        command = [sys.executable, "-m", "nearbit", "watch", folder, "a.index", *OPTIONS, *arguments]
         errors = open(f"errors{len(started)}.txt", "w+")  # noqa: SIM115 - closed below
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, env=os.environ)
         too_long = threading.Timer(300, process.kill)  # then a test fails instead of waiting for ever
@@ -159,6 +159,14 @@ def test_without_news_it_looks_every_so_often_and_a_new_index_needs_no_model(wat
     picture("photos/a/new.png")
     wait_for(process, items=10)
     assert Path("a.index.model/bundle.json").is_file()
+
+
+@pytest.mark.slow
+def test_a_folder_called_as_a_built_in_set_is_followed_itself(photos_and_model, watch):
+    Path("photos").rename("shapes")
+    process = watch("--backbone", "thumbnail", "--bits", "8", folder="shapes")
+    wait_for(process, items=9)
+    assert json.loads(Path("a.index.model/bundle.json").read_text())["record"]["n_train"] == 9
 
 
 @pytest.mark.slow

@@ -275,6 +275,15 @@ def test_what_would_mix_or_lose_codes_is_refused(place, case):
     assert (content(place / "codes") if (place / "codes").is_dir() else {}) == before
 
 
+def test_a_shard_that_is_gone_is_missed_though_all_was_complete(place):
+    encode_shards("a.model", ["birds"], "codes")
+    (place / "codes" / "0001.parquet").unlink()
+    with pytest.raises(DataError, match=r"1 that were named before are missing from codes, such as 0001\.parquet"):
+        encode_shards("a.model", ["birds/0000.tar"], "codes")
+    assert not (place / "codes" / "_SUCCESS.json").exists()
+    assert encode_shards("a.model", ["birds"], "codes")["encoded_now"] == 1
+
+
 def test_memory_is_of_one_process(place):
     pytest.importorskip("fsspec", reason="addresses need the extra remote")
     with pytest.raises(InputError, match="take --workers 1"):
