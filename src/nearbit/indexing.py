@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from nearbit.codes import binarize
 from nearbit.datasets import Dataset, Problem
+from nearbit.datasets.formats.shards import PackedImages
 from nearbit.encoding.pipeline import CHUNK, Encoded
 from nearbit.errors import InputError
 from nearbit.files.writing import path_seen_from
@@ -277,10 +278,17 @@ def _gone_with(index: Home, dataset: Dataset, digests: set[str], here: Mapping[s
 
 
 def item_path(index: Home, dataset: Dataset, row: int) -> str:
-    """Return the path of an item: of a file, relative to the folder of the index; else the key of the row."""
-    if dataset.root is None:
-        return dataset.keys[row]
-    return path_seen_from(index.folder, dataset.root / dataset.keys[row])
+    """Return the path of an item: of a file or in a shard, relative to the folder of the index; else the row's key.
+
+    In a shard far away it is an address.
+    """
+    key = dataset.keys[row]
+    if dataset.root is not None:
+        return path_seen_from(index.folder, dataset.root / key)
+    if isinstance(dataset.source, PackedImages):
+        place = dataset.source.place_of(row, key)
+        return place.text if place.local is None else path_seen_from(index.folder, place.local)
+    return key
 
 
 def item_metadata(dataset: Dataset, row: int, path: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from nearbit.files.writing import path_seen_from
 from nearbit.index import Address, Home, Item, create_index, open_index
 from nearbit.index.homes import Place, place_of
 from nearbit.index.storage.change_log import State
-from nearbit.indexing_places import names_a_file
+from nearbit.indexing_places import is_relative
 from nearbit.keywords import suggesting
 from nearbit.model.hub import is_address as is_on_hub
 from nearbit.progress import Progress, silent
@@ -137,12 +137,7 @@ def _metadata(items: Sequence[Item], original: Home, copy: Home) -> list[dict[st
 
 def _seen_from(copy: Home, original: Home, path: str | None) -> str | None:
     """Return a path as it is seen from the folder of the copy."""
-    if (
-        path is None
-        or copy.folder == original.folder
-        or Path(path).is_absolute()
-        or not names_a_file(path, original.folder)
-    ):
+    if path is None or copy.folder == original.folder or not is_relative(path, original.folder):
         return path
     return path_seen_from(copy.folder, original.folder / path)
 

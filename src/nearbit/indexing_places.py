@@ -24,6 +24,10 @@ SHARD = re.compile(r"\.(tar|parquet)/")
 """What stands between the name of a shard and that of an image within."""
 
 
+ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+"""How the path of an image begins that lies far away; that of a file never has two slashes side by side."""
+
+
 @dataclass(frozen=True)
 class Gone:
     """What a look for the files of an index found.
@@ -65,8 +69,10 @@ def names_a_file(path: str, folder: Path) -> bool:
     """Return whether a path, seen from `folder`, is that of a file, be it there or not.
 
     One with an ending is, unless it lies within a shard; one without is where a file is there: others name a built-in
-    image. A folder may be called as a shard is.
+    image. A folder may be called as a shard is. An address is none of a file here.
     """
+    if ADDRESS.match(path):
+        return False
     shard = SHARD.search(path)
     if shard is not None:
         return os.path.isdir(folder / path[: shard.end() - 1])  # noqa: PTH112 - Path raises where it may not look
@@ -76,6 +82,14 @@ def names_a_file(path: str, folder: Path) -> bool:
     else:
         has_ending = 0 < name.rfind(".") < len(name) - 1
     return has_ending or os.path.isfile(folder / path)  # noqa: PTH113 - as above
+
+
+def is_relative(path: str, folder: Path) -> bool:
+    """Return whether a path leads somewhere from `folder`, and is to be another one where it is seen from elsewhere."""
+    if Path(path).is_absolute() or ADDRESS.match(path):
+        return False
+    shard = SHARD.search(path)
+    return names_a_file(path, folder) or (shard is not None and (folder / path[: shard.end() - 1]).is_file())
 
 
 def is_missing(folder: Path, path: str | None) -> bool:

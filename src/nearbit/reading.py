@@ -50,7 +50,7 @@ class ReadingOptions:
         max_pixels: width times height above which an image is skipped; None as for `open_image`.
 
     Raises:
-        InputError: a class level that is none.
+        InputError: a class level that is none, or a separator without a character.
     """
 
     split_file: Path | None = field(
@@ -82,6 +82,8 @@ class ReadingOptions:
         for name in ("split_file", "images", "cache"):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, path_of(name, getattr(self, name)))
+        if not isinstance(self.separator, str) or not self.separator:
+            raise InputError(f"separator must be what stands between labels, such as '|', not {self.separator!r}")
         level = self.class_level
         whole = isinstance(level, int) and not isinstance(level, bool) and level >= 1
         if level is not None and level not in ("first", "leaf") and not whole:

@@ -33,8 +33,8 @@ ROOT_SECONDS = 2.0
 WRITTEN = frozenset({"created", "modified", "moved", "deleted", "closed"})
 """Kinds of news that change what a folder holds; files that are read make others."""
 
-Stamp = tuple[int, int, int]
-"""Size, time of change in nanoseconds and number of a file."""
+Stamp = tuple[int, int, int, int]
+"""Size, times of change of the content and of anything in nanoseconds, and number of a file."""
 
 
 OF_INDEX = re.compile(
@@ -84,7 +84,7 @@ class Settling:
                 status = (root / path).stat()
             except OSError:  # gone in the meantime, or unreadable: reading it says so
                 continue
-            stamp = (status.st_size, status.st_mtime_ns, status.st_ino)
+            stamp = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
             before = self._seen.get(path)
             if before is not None and before[0] == stamp:
                 seen[path] = before

@@ -1,6 +1,7 @@
 """Files that change after they were looked at: what was known of one is never said of what it holds now."""
 
 import os
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nearbit.datasets import known_files, load_images
+from nearbit.datasets import check_cache, known_files, load_images
 from nearbit.datasets.check import check_files
 from nearbit.encoding.feature_cache import FeatureStore
 from nearbit.encoding.inputs import GivenImages
@@ -32,6 +33,12 @@ def write(path, color, changed=None):
 def folder(tmp_path):
     (tmp_path / "images").mkdir()
     return tmp_path / "images"
+
+
+@pytest.fixture
+def settled(monkeypatch):
+    """A function: from then on, files count as left alone for long once so many seconds have gone by."""
+    return lambda seconds=0: monkeypatch.setattr(check_cache, "SETTLED_NS", seconds * 10**9)
 
 
 @pytest.fixture
@@ -66,8 +73,26 @@ def test_what_a_file_holds_now_is_not_taken_for_what_it_held(folder, first, then
     assert color_of(source.read(0)) == RED
 
 
-def test_a_file_of_another_size_is_refused_without_reading_it(folder, hashed):
-    write(folder / "a.png", RED, LONG_AGO)
+def test_content_that_changed_at_equal_size_and_time_is_seen(folder, settled):
+    settled()
+    write(folder / "a.bmp", RED, LONG_AGO)
+    write(folder / "b.bmp", RED, LONG_AGO)
+    time.sleep(0.05)  # more than a tick of the clock that files are stamped by
+    before = read_again(folder)
+    assert read_again(folder).digests == before.digests
+    time.sleep(0.05)
+    write(folder / "a.bmp", BLUE, LONG_AGO)
+    with pytest.raises(ImageError, match="changed since"):
+        before.source.read(0)
+    assert color_of(before.source.read(1)) == RED
+    after = read_again(folder)
+    assert color_of(after.source.read(0)) == BLUE
+    assert after.digests[0] != before.digests[0] == after.digests[1]
+
+
+def test_a_file_of_another_size_is_refused_without_reading_it(folder, hashed, settled):
+    settled()
+    write(folder / "a.png", RED)
     source = read_again(folder).source
     with open(folder / "a.png", "ab") as file:
         file.write(b"x")
@@ -76,8 +101,10 @@ def test_a_file_of_another_size_is_refused_without_reading_it(folder, hashed):
     assert hashed == []
 
 
-def test_a_file_that_is_the_same_is_hashed_once_at_most(folder, hashed):
-    write(folder / "a.png", RED, LONG_AGO)
+def test_a_file_that_is_the_same_is_hashed_once_at_most(folder, hashed, settled):
+    settled()
+    write(folder / "a.png", RED)
+    time.sleep(0.05)
     source, size = read_again(folder).source, (folder / "a.png").stat().st_size
     for at_least in (None, 8):
         assert color_of(source.read(0, at_least)) == RED
@@ -86,14 +113,17 @@ def test_a_file_that_is_the_same_is_hashed_once_at_most(folder, hashed):
     for _ in range(3):
         assert color_of(source.read(0)) == RED
     assert hashed == [size]
+    settled(seconds=1000)
     os.utime(folder / "a.png")  # just now: the next change may have the same time
     for _ in range(2):
         assert color_of(source.read(0)) == RED
     assert hashed == [size] * 3
 
 
-def test_a_file_that_changes_while_it_is_decoded_is_refused(folder, monkeypatch):
-    write(folder / "a.png", RED, LONG_AGO)
+def test_a_file_that_changes_while_it_is_decoded_is_refused(folder, monkeypatch, settled):
+    settled()
+    write(folder / "a.png", RED)
+    time.sleep(0.05)
     source, usual = read_again(folder).source, known_files.open_image
 
     def slow(*arguments, **options):

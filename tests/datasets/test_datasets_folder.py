@@ -2,13 +2,14 @@
 
 import os
 import sqlite3
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from awkward_images import bad_images, encoded, good_images, noisy
 
-from nearbit.datasets import Dataset, load_dataset, load_images, write_problems
+from nearbit.datasets import Dataset, check_cache, load_dataset, load_images, write_problems
 from nearbit.errors import DataError, InputError
 
 
@@ -220,8 +221,8 @@ def test_the_second_load_reads_nothing_and_sees_changes(
     tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = fill(tmp_path / "root", "a/1.png", "a/2.png", "b/3.png")
-    for file in root.rglob("*.png"):
-        os.utime(file, (1_000_000, 1_000_000))
+    monkeypatch.setattr(check_cache, "SETTLED_NS", 0)
+    time.sleep(0.05)  # more than a tick of the clock that files are stamped by
     first = load_dataset(root, cache=cache)
     read: list[str] = []
     from nearbit.datasets import check
@@ -240,9 +241,9 @@ def test_the_second_load_reads_nothing_and_sees_changes(
 def test_a_damaged_or_unwritable_cache_does_not_matter(tmp_path: Path, cache: Path) -> None:
     root = fill(tmp_path / "root", "a/1.png")
     (cache / "datasets").mkdir(parents=True)
-    (cache / "datasets" / "checked-2.sqlite").write_bytes(b"not a database at all, but long enough to be read" * 50)
+    (cache / "datasets" / "checked-3.sqlite").write_bytes(b"not a database at all, but long enough to be read" * 50)
     first = load_dataset(root, cache=cache)
-    with sqlite3.connect(cache / "datasets" / "checked-2.sqlite") as connection:
+    with sqlite3.connect(cache / "datasets" / "checked-3.sqlite") as connection:
         assert connection.execute("SELECT count(*) FROM checked").fetchone() == (0,)  # too fresh to be remembered
     connection.close()
     blocked = tmp_path / "file"

@@ -25,6 +25,16 @@ def test_given_validation_is_taken_out_of_train() -> None:
         make_split(one_label(4, given_parts=("train+validation",) * 3 + ("query",)))
 
 
+def test_copies_of_validation_under_other_names_are_taken_out_of_train() -> None:
+    parts = ("train",) * 5 + ("validation",) * 3 + ("query",) * 2
+    split = make_split(one_label(10, given_parts=parts, contents=[0, 1, 1, 2, 3, 1, 3, 5, 6, 7]))
+    assert split.train.tolist() == [0, 3]
+    assert split.validation.tolist() == [5, 6, 7]
+    assert split.database.tolist() == [0, 1, 2, 3, 4]
+    assert find_overlap(split).between("validation", "train").by_content == 0
+    assert split.notes == ("2 of 3 validation images were given to train, too: train is the other 2",)
+
+
 def test_the_protocols_of_unseen_classes_take_it_out_too() -> None:
     parts = ("train", "train", "train+validation", "query", "database") * 8
     split = make_split(one_label(10, 10, 10, 10, given_parts=parts), protocol="seen@all")

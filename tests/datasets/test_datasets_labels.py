@@ -106,8 +106,11 @@ def test_a_folder_is_read_by_the_labels_file_in_it(root: Path) -> None:
         ("", "'path' is missing; the first line has: nothing"),
         ("paht,label\na.png,x\n", "'path' is missing; the first line has: paht, label. Did you mean 'paht'"),
         ("path,path,label\na,b,x\n", "the column 'path' must occur once"),
+        ("path,label,label\na.png,x,y\n", "'label' must occur once; .*: path, label, label. Give one of them another"),
+        ("path,labels,labels\na.png,x,y\n", "the column 'labels' must occur once"),
+        ("path,label,split,split\na.png,x,train,test\n", "the column 'split' must occur once"),
         ("path,lable\na.png,x\n", "expected one of the columns 'label' and 'labels'"),
-        ("path,label,labels\na.png,x,y\n", "expected one of the columns 'label' and 'labels'"),
+        ("path,label,labels\na.png,x,y\n", "the columns are: path, label, labels. Another one is named"),
         ("path,label\na.png,x\nsub/b.png,x,y\n", "line 3: expected 2 fields, came 3"),
         (
             "path,label\na.png,x\na.png,y\n",

@@ -275,6 +275,36 @@ def test_a_folder_of_shards_is_a_data_set(tmp_path):
     assert len(load_dataset(folder / "0001.tar")) == 7
 
 
+def test_a_table_that_names_files_takes_them_as_they_are_now(tmp_path):
+    pq = parquet()
+    import pyarrow as pa
+
+    folder, cache = tmp_path / "photos", tmp_path / "cache"
+    folder.mkdir()
+    names = [f"{row}.png" for row in range(4)]
+    for row, name in enumerate(names):
+        (folder / name).write_bytes(image_bytes(row))
+    pq.write_table(pa.table({"path": names, "label": ["a", "b"] * 2}), folder / "s.parquet")
+
+    def pictures():
+        dataset = load_dataset(folder / "s.parquet", cache=cache)
+        assert not dataset.problems
+        return [np.asarray(dataset.source.read(row)).tobytes() for row in range(4)]
+
+    expected = [np.asarray(open_image(image_bytes(row))).tobytes() for row in range(4)]
+    assert pictures() == expected
+    (copy,) = (cache / "shards").iterdir()
+    before = copy.stat()
+    assert pictures() == expected
+    assert copy.stat() == before  # not written again
+    (folder / "1.png").write_bytes(image_bytes(9, side=24))
+    expected[1] = np.asarray(open_image(image_bytes(9, side=24))).tobytes()
+    assert pictures() == expected
+    copy.write_bytes(copy.read_bytes()[:-50])  # damaged
+    assert pictures() == expected
+    assert list((cache / "shards").iterdir()) == [copy]
+
+
 def test_shards_at_addresses_are_the_same_data_set(tmp_path):
     parquet()
     pytest.importorskip("fsspec", reason="addresses need the extra remote")

@@ -133,6 +133,8 @@ def compare(
         say(f"{unread} left out; the first: {first.path}: {first.reason}")
     splits = {seed: work.split(dataset, seed) for seed in grid.seeds}
     others = [other_protocol(dataset, split, name) for split in splits.values() for name in work.also]
+    for split in (*splits.values(), *others):
+        _check_can_compare(dataset, split)
     context = RunContext(dataset, splits[grid.seeds[0]], replace(work.options, seed=grid.seeds[0]), work.cache)
     about = _begun(work.folder, _about(dataset, splits, grid, context, command) | {"also": list(work.also)})
     _compute_features(context, [*splits.values(), *others], progress)
@@ -154,6 +156,22 @@ def compare(
     else:
         run_cells(work, cells, processes, told)
     return read_folder(work.folder)
+
+
+def _check_can_compare(dataset: Dataset, split: Split) -> None:
+    """Raise `DataError` where nothing could be measured, before anything is trained."""
+    if not dataset.labels.any():
+        raise DataError(
+            f"{dataset.name}: no image has a label, so there is nothing to compare by: the labels say which images a "
+            "query should find; give each image one (a folder a class, or a labels file)"
+        )
+    for part in ("query", "database"):
+        if not len(split.rows(part)):
+            why = "".join(f" ({note})" for note in split.notes if note.startswith(part))
+            raise DataError(
+                f"{dataset.name}: no image is in {part}, so there is nothing to compare by{why}: give {part} a size "
+                f"(--{part}), or more images of each class"
+            )
 
 
 def _teller(

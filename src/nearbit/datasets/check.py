@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from nearbit.datasets.check_cache import SETTLED_NS, CheckCache, Stamp
+from nearbit.datasets.check_cache import CheckCache, Stamp
 from nearbit.datasets.decoding.decode import open_image, open_regular
 from nearbit.datasets.decoding.pixel_limit import pixel_limit
 from nearbit.errors import ImageError
@@ -37,8 +37,8 @@ def check_files(
 ) -> list[Checked]:
     """Decode and hash every file, in several threads, in the order given.
 
-    Good files are remembered in `cache` by absolute path, size and time of change, and not read again; damaged ones are
-    tried anew each time.
+    Good files are remembered in `cache` by absolute path and stamp, and not read again; damaged ones are tried anew
+    each time.
 
     Args:
         paths: the files.
@@ -78,12 +78,12 @@ def _check_block(paths: Sequence[Path], known: CheckCache, pool: ThreadPoolExecu
     digests = [known.get(path, stamp) if stamp else None for path, stamp in zip(absolute, stamps, strict=True)]
     fresh = [row for row, digest in enumerate(digests) if digest is None]
     checked = [Checked(digest or "", stamp=stamp) for digest, stamp in zip(digests, stamps, strict=True)]
-    newest = time.time_ns() - SETTLED_NS
+    now = time.time_ns()
     results = pool.map(check_file, [absolute[row] for row in fresh], [limit] * len(fresh))
     for row, result in zip(fresh, results, strict=True):
         checked[row] = result
         stamp = stamps[row]
-        if result.digest and stamp is not None and stamp.mtime_ns < newest and stamp == _stamp(absolute[row]):
+        if result.digest and stamp is not None and stamp.is_settled(now) and stamp == _stamp(absolute[row]):
             checked[row] = replace(result, stamp=stamp)
             known.put(absolute[row], stamp, result.digest)
     known.commit()
@@ -92,10 +92,9 @@ def _check_block(paths: Sequence[Path], known: CheckCache, pool: ThreadPoolExecu
 
 def _stamp(path: Path) -> Stamp | None:
     try:
-        status = path.stat()
+        return Stamp.of(path.stat())
     except (OSError, ValueError):
         return None
-    return Stamp(status.st_size, status.st_mtime_ns)
 
 
 def _blocks(paths: Sequence[Path]) -> Iterator[Sequence[Path]]:

@@ -2,7 +2,7 @@
 
 import os
 import sqlite3
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from types import TracebackType
 
@@ -11,17 +11,34 @@ from nearbit.datasets.decoding.pixel_limit import MAX_PIXELS
 SETTLED_NS = 2_000_000_000
 """A file changed less than this many nanoseconds ago may change again at the same time stamp."""
 
-_VERSION = 2  # of what is taken for a good file
+_VERSION = 3  # of what is taken for a good file
 _TABLE = """CREATE TABLE IF NOT EXISTS checked (
-    path BLOB PRIMARY KEY, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, digest TEXT NOT NULL) WITHOUT ROWID"""
+    path BLOB PRIMARY KEY, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, ctime_ns INTEGER NOT NULL,
+    digest TEXT NOT NULL) WITHOUT ROWID"""
 
 
 @dataclass(frozen=True)
 class Stamp:
-    """What tells whether a file is still the one that was checked: size in bytes, time of change in nanoseconds."""
+    """What tells whether a file is still the one that was checked.
+
+    Attributes:
+        size: in bytes.
+        mtime_ns: the time of change in nanoseconds, which tools that copy or unpack set as they like.
+        ctime_ns: the time of the last change of anything about it, which nobody can set (on Windows, when it was made).
+    """
 
     size: int
     mtime_ns: int
+    ctime_ns: int
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> "Stamp":
+        """Return the stamp of a file by what the system says of it."""
+        return cls(status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+    def is_settled(self, now_ns: int) -> bool:
+        """Say whether the file was left alone for so long before `now_ns` that a change since would give another."""
+        return max(self.mtime_ns, self.ctime_ns) < now_ns - SETTLED_NS
 
 
 class CheckCache:
@@ -47,9 +64,9 @@ class CheckCache:
         """Return the digest of a file that has not changed since, or None."""
         if self._connection is None:
             return None
-        question = "SELECT digest FROM checked WHERE path = ? AND size = ? AND mtime_ns = ?"
+        question = "SELECT digest FROM checked WHERE path = ? AND size = ? AND mtime_ns = ? AND ctime_ns = ?"
         try:
-            row = self._connection.execute(question, (os.fsencode(path), stamp.size, stamp.mtime_ns)).fetchone()
+            row = self._connection.execute(question, (os.fsencode(path), *astuple(stamp))).fetchone()
         except sqlite3.DatabaseError:
             self._abandon()
             return None
@@ -58,9 +75,9 @@ class CheckCache:
     def put(self, path: Path, stamp: Stamp, digest: str) -> None:
         """Remember a digest; it is kept from the next `commit` on."""
         if self._connection is not None:
-            entry = (os.fsencode(path), stamp.size, stamp.mtime_ns, digest)
+            entry = (os.fsencode(path), *astuple(stamp), digest)
             try:
-                self._connection.execute("INSERT OR REPLACE INTO checked VALUES (?, ?, ?, ?)", entry)
+                self._connection.execute("INSERT OR REPLACE INTO checked VALUES (?, ?, ?, ?, ?)", entry)
             except sqlite3.DatabaseError:  # read-only, full, damaged or locked for long: go on without
                 self._abandon()
 
@@ -89,7 +106,7 @@ class CheckCache:
         connection = sqlite3.connect(self._file, timeout=30)
         try:
             connection.execute(_TABLE)
-            connection.execute("SELECT path, size, mtime_ns, digest FROM checked LIMIT 1").fetchone()
+            connection.execute("SELECT path, size, mtime_ns, ctime_ns, digest FROM checked LIMIT 1").fetchone()
         except sqlite3.Error:
             connection.close()
             raise

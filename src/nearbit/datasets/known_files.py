@@ -5,6 +5,7 @@ import io
 import os
 import time
 from collections.abc import Sequence
+from dataclasses import astuple
 from pathlib import Path
 from typing import final
 
@@ -12,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from nearbit.datasets.check_cache import SETTLED_NS, Stamp
+from nearbit.datasets.check_cache import Stamp
 from nearbit.datasets.decoding.decode import one_reason, open_image, open_regular
 from nearbit.errors import ImageError
 
@@ -20,7 +21,7 @@ CHANGED = "changed since it was first read: run this again to take it as it is n
 
 Digests = npt.NDArray[np.uint8]
 
-_UNKNOWN = (-1, -1)
+_UNKNOWN = Stamp(-1, -1, -1)
 
 
 @final
@@ -33,9 +34,9 @@ class KnownFiles:
 
     def __init__(self, digests: Sequence[str], stamps: Sequence[Stamp | None]) -> None:
         """Take the SHA-256 of each file's bytes, and its stamp; None where it is not known."""
-        known = [_UNKNOWN if stamp is None else (stamp.size, stamp.mtime_ns) for stamp in stamps]
+        known = [astuple(stamp or _UNKNOWN) for stamp in stamps]
         self._digests = digest_rows(digests)
-        self._stamps: npt.NDArray[np.int64] = np.array(known, np.int64).reshape(-1, 2)
+        self._stamps: npt.NDArray[np.int64] = np.array(known, np.int64).reshape(-1, 3)
 
     def of_rows(self, rows: Sequence[int]) -> "KnownFiles":
         """Return these files alone."""
@@ -54,20 +55,20 @@ class KnownFiles:
                 image = open_image(handle, at_least, max_pixels=max_pixels)
                 if self._is_same(row, handle):
                     return image
-            newest, before = time.time_ns() - SETTLED_NS, _stamp_of(handle)
-            if self._stamps[row, 0] not in (_UNKNOWN[0], before[0]):
+            now, before = time.time_ns(), _stamp_of(handle)
+            if self._stamps[row, 0] not in (_UNKNOWN.size, before.size):
                 raise ImageError(CHANGED)  # of another size, which may be any
             with one_reason():
                 handle.seek(0)
                 content = _NamedBytes(handle.read(), path)
             if not has_digest(content.getbuffer(), self._digests[row]):
                 raise ImageError(CHANGED)
-            if before == _stamp_of(handle) and before[1] < newest:
-                self._stamps[row] = before
+            if before == _stamp_of(handle) and before.is_settled(now):
+                self._stamps[row] = astuple(before)
             return open_image(content, at_least, max_pixels=max_pixels)
 
     def _is_same(self, row: int, handle: io.BufferedReader) -> bool:
-        return _stamp_of(handle) == tuple(self._stamps[row].tolist())
+        return astuple(_stamp_of(handle)) == tuple(self._stamps[row].tolist())
 
 
 def digest_rows(digests: Sequence[str]) -> Digests:
@@ -88,6 +89,5 @@ class _NamedBytes(io.BytesIO):
         self.name = str(name)
 
 
-def _stamp_of(handle: io.BufferedReader) -> tuple[int, int]:
-    status = os.fstat(handle.fileno())
-    return status.st_size, status.st_mtime_ns
+def _stamp_of(handle: io.BufferedReader) -> Stamp:
+    return Stamp.of(os.fstat(handle.fileno()))

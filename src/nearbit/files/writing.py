@@ -74,14 +74,14 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def write_whole(path: Path, write: Callable[[Path], None], *, before: Path | None = None) -> None:
-    """Let `write` fill a file beside `path`, then put it in place with one rename: readers see the old or the new file.
+@contextmanager
+def whole_file(path: Path, *, before: Path | None = None) -> Iterator[Path]:
+    """Give a file to fill beside `path`; on success it is put in place with one rename, on failure it is removed.
 
-    What a killed writer of the same file left behind is removed.
+    Readers see the old or the new file. What a killed writer of the same file left behind is removed.
 
     Args:
         path: the file to make or replace, or a link to it; its folder is made where it is missing.
-        write: called with the path of the temporary file.
         before: a name in the same folder that the replaced file is kept under, once the new one is complete.
 
     Raises:
@@ -96,7 +96,7 @@ def write_whole(path: Path, write: Callable[[Path], None], *, before: Path | Non
     aside = beside(target)
     with naming(path, aside):
         try:
-            write(aside)
+            yield aside
             with open(aside, "rb+") as handle:
                 os.fsync(handle.fileno())
             if before is not None and target.exists():
@@ -106,6 +106,12 @@ def write_whole(path: Path, write: Callable[[Path], None], *, before: Path | Non
             aside.unlink(missing_ok=True)
         sync_folder(target.parent)
         remove_orphans(target.parent, target.name)
+
+
+def write_whole(path: Path, write: Callable[[Path], None], *, before: Path | None = None) -> None:
+    """Let `write` fill the temporary file that it is called with, and put it in place; see `whole_file`."""
+    with whole_file(path, before=before) as aside:
+        write(aside)
 
 
 def write_checked(path: Path, content: bytes, *, before: Path | None = None) -> None:

@@ -115,7 +115,8 @@ def _is_there(path: Path) -> bool:
 def _table_rows(file: Path, options: ReadingOptions) -> Iterator[tuple[int, str, list[str], str]]:
     named = {options.path_column: "path_column", options.label_column or "": "label_column"}
     required = (options.path_column,) if options.label_column is None else (options.path_column, options.label_column)
-    for line, row in read_table(file, required=required, options=named):
+    optional = ("split",) if options.label_column is not None else ("label", "labels", "split")
+    for line, row in read_table(file, required=required, options=named, optional=optional):
         yield line, row[options.path_column], _table_labels(file, row, options), row.get("split", "")
 
 
@@ -123,7 +124,7 @@ def _table_labels(file: Path, row: dict[str, str], options: ReadingOptions) -> l
     if options.label_column is not None:
         return _names_in(row[options.label_column], options.separator)
     if ("label" in row) == ("labels" in row):
-        hint = did_you_mean("label", list(row))
+        hint = "" if "label" in row else did_you_mean("label", list(row))
         raise DataError(
             f"{file}: expected one of the columns 'label' and 'labels'; the columns are: {', '.join(row)}.{hint} "
             "Another one is named by --label-column (label_column=)"

@@ -6,9 +6,11 @@ first: training reads images in any order.
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -24,13 +26,15 @@ from nearbit.datasets.scan import may_be_image
 from nearbit.datasets.shards import ENDINGS, Passed, Sample, is_shard, read_shard
 from nearbit.errors import DataError, ImageError
 from nearbit.files.addresses import FilePlace
-from nearbit.files.writing import json_digest, write_whole
+from nearbit.files.writing import json_digest, whole_file
 from nearbit.names import escaped
 from nearbit.reading import ReadingOptions
 from nearbit.threads import n_threads
 
 BLOCK = 256
 """Images that are in memory at once while they are checked."""
+BLOCK_BYTES = 1 << 20
+"""Bytes of a copy that are in memory at once while another is made."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +46,8 @@ class PackedImages:
         numbers: int32 `(n,)`: in which of them each image lies; `starts` and `sizes`, int64 `(n,)`, where and how long.
         max_pixels: as for `open_image`.
         digests: the SHA-256 of each image's bytes, uint8 `(n, 32)`; one that has another now cannot be read.
+        shards: the shards that the files are, or are copies of.
+        images: the folder that names of image files in a table are relative to; None for that of the table.
     """
 
     files: tuple[Path, ...]
@@ -50,6 +56,8 @@ class PackedImages:
     sizes: npt.NDArray[np.int64]
     max_pixels: int | None = None
     digests: npt.NDArray[np.uint8] | None = None
+    shards: tuple[FilePlace, ...] = ()
+    images: FilePlace | None = None
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -64,6 +72,12 @@ class PackedImages:
         if self.digests is not None and not has_digest(content, self.digests[row]):
             raise ImageError(CHANGED)
         return open_image(content, at_least, max_pixels=self.max_pixels)
+
+    def place_of(self, row: int, key: str) -> FilePlace:
+        """Return where an image of this name lies: below its shard, or as a file that a table names."""
+        shard = self.shards[self.numbers[row]]
+        is_inside = self.images is None or key.startswith(f"{shard.name}/")
+        return (shard.folder if is_inside or self.images is None else self.images).child(key)
 
     def of_rows(self, rows: npt.NDArray[np.int64]) -> "PackedImages":
         """Return these rows alone."""
@@ -136,11 +150,11 @@ def shards_in(folder: FilePlace) -> list[FilePlace]:
 def _read(places: list[FilePlace], name: str, options: ReadingOptions) -> Dataset:
     problems: list[Problem] = []
     kept: list[_Kept] = []
-    files: list[Path] = []
+    files: list[tuple[Path, FilePlace]] = []
     passed = Passed()
     for number, place in enumerate(places):
         file, samples = _packed(place, options, passed)
-        files.append(file)
+        files.append((file, place))
         kept += _checked(samples, number, options, problems)
         options.progress("reading shards", number + 1, len(places))
     if not kept:
@@ -150,7 +164,12 @@ def _read(places: list[FilePlace], name: str, options: ReadingOptions) -> Datase
 
 
 def _dataset(
-    name: str, kept: list[_Kept], files: list[Path], problems: list[Problem], passed: Passed, options: ReadingOptions
+    name: str,
+    kept: list[_Kept],
+    files: list[tuple[Path, FilePlace]],
+    problems: list[Problem],
+    passed: Passed,
+    options: ReadingOptions,
 ) -> Dataset:
     classes = tuple(sorted({label for one in kept for label in one.sample.labels}))
     column = {label: place for place, label in enumerate(classes)}
@@ -159,12 +178,14 @@ def _dataset(
         labels[row, [column[label] for label in one.sample.labels]] = True
     digests = tuple(one.digest for one in kept)
     source = PackedImages(
-        tuple(files),
+        tuple(file for file, _ in files),
         np.array([one.number for one in kept], np.int32),
         np.array([one.start for one in kept], np.int64),
         np.array([one.size for one in kept], np.int64),
         options.max_pixels,
         digest_rows(digests),
+        tuple(place for _, place in files),
+        None if options.images is None else FilePlace.of(options.images),
     )
     keys = tuple(one.sample.path for one in kept)
     over = ", ".join(f"{count} {kind}" for kind, count in sorted(passed.items()))
@@ -181,23 +202,36 @@ def _packed(place: FilePlace, options: ReadingOptions, passed: Passed) -> tuple[
         raise DataError(f"{place}: there is no such file")
     told = [str(getattr(options, name)) for name in ("images", "image_column", "path_column")]
     copy = options.kept / "shards" / json_digest([place.text, found.size, found.modified, *told])[:32]
-    if not copy.is_file():
-        write_whole(copy, lambda aside: _pack(place, options, aside))
-    return copy, _placed(read_shard(place, options, passed))
+    return copy, _copied(read_shard(place, options, passed), copy)
 
 
-def _pack(place: FilePlace, options: ReadingOptions, aside: Path) -> None:
-    with open(aside, "wb") as target:
-        for sample in read_shard(place, options, Passed()):
-            target.write(sample.image)
+def _copied(samples: Iterator[Sample], copy: Path) -> Iterator[Sample]:
+    """Yield samples with the places of their images in a copy, which is made on the way where it does not hold them.
 
-
-def _placed(samples: Iterator[Sample]) -> Iterator[Sample]:
-    """Yield samples with the places that `_pack` gave their images."""
+    A table may name files, which change without it: what is copied already is compared, and is written again from the
+    first image on that is another.
+    """
     start = 0
-    for sample in samples:
-        yield replace(sample, start=start)
-        start += len(sample.image)
+    with ExitStack() as stack:
+        held = stack.enter_context(open(copy, "rb")) if copy.is_file() else None
+        target = None
+        for sample in samples:
+            if target is None and (held is None or held.read(len(sample.image)) != sample.image):
+                target = stack.enter_context(open(stack.enter_context(whole_file(copy)), "wb"))
+                _copy_start(copy, start, target)
+            if target is not None:
+                target.write(sample.image)
+            yield replace(sample, start=start)
+            start += len(sample.image)
+
+
+def _copy_start(copy: Path, size: int, target: BinaryIO) -> None:
+    """Write the first bytes of a copy, so many."""
+    if size:
+        with open(copy, "rb") as held:
+            while size and (block := held.read(min(size, BLOCK_BYTES))):
+                target.write(block)
+                size -= len(block)
 
 
 def _checked(

@@ -13,7 +13,7 @@ DELIMITERS = (",", ";", "\t", "|")
 
 
 def read_table(
-    file: Path, required: tuple[str, ...], options: Mapping[str, str] | None = None
+    file: Path, required: tuple[str, ...], options: Mapping[str, str] | None = None, optional: tuple[str, ...] = ()
 ) -> Iterator[tuple[int, dict[str, str]]]:
     """Yield (line number, row by column name) of a table; UTF-8, a header first.
 
@@ -23,16 +23,17 @@ def read_table(
 
     Args:
         file: the table.
-        required: columns that must be there once.
+        required: columns that must be there.
         options: for messages, the name of the option that names a column otherwise, by the column.
+        optional: columns that are read where they are there.
 
     Raises:
-        DataError: the file cannot be read or is not UTF-8, a required column is missing or occurs twice, or a row has
-            more or fewer fields than the header; with the line number.
+        DataError: the file cannot be read or is not UTF-8, a required column is missing, a column that is read occurs
+            twice, or a row has more or fewer fields than the header; with the line number.
     """
     rows = read_fields(file, lambda first: max(DELIMITERS, key=lambda delimiter: _fit(first, delimiter, required)))
     header = [name.strip() for name in next(rows, (0, []))[1]]
-    _check_header(file, header, required, options or {})
+    _check_header(file, header, required, options or {}, optional)
     for number, fields in rows:
         if fields and len(fields) != len(header):
             raise DataError(f"{file}, line {number}: expected {len(header)} fields, came {len(fields)}")
@@ -97,15 +98,21 @@ def _fit(header: str, delimiter: str, required: tuple[str, ...]) -> tuple[int, i
     return sum(name in names for name in required), len(names)
 
 
-def _check_header(file: Path, header: list[str], required: tuple[str, ...], options: Mapping[str, str]) -> None:
+def _check_header(
+    file: Path, header: list[str], required: tuple[str, ...], options: Mapping[str, str], optional: tuple[str, ...]
+) -> None:
+    came = ", ".join(header) or "nothing"
+    doubled = next((name for name in (*required, *optional) if header.count(name) > 1), None)
+    if doubled is not None:
+        raise DataError(
+            f"{file}: the column {doubled!r} must occur once; the first line has: {came}. Give one of them another "
+            "name, or take it out"
+        )
     for name in required:
-        if header.count(name) != 1:
-            came = ", ".join(header) or "nothing"
-            how = "must occur once" if name in header else "is missing"
+        if name not in header:
             if any(is_picture(field) for field in header):
                 came = f"{came[:80]}, a row and no names of columns; write such a line before it (path,label)"
             option = options.get(name)
             other = f" Another one is named by --{option.replace('_', '-')} ({option}=)" if option else ""
-            raise DataError(
-                f"{file}: the column {name!r} {how}; the first line has: {came}.{did_you_mean(name, header)}{other}"
-            )
+            hint = did_you_mean(name, header)
+            raise DataError(f"{file}: the column {name!r} is missing; the first line has: {came}.{hint}{other}")

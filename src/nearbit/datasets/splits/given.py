@@ -26,7 +26,7 @@ def given_parts(dataset: Dataset, *, searches_all: bool = False) -> tuple[dict[s
     """Return the given parts, and what is to be said of them.
 
     If not given, the database is train, with `searches_all` the images of validation, too. Validation is taken out of
-    train: lists have it in both. It may be empty.
+    train, by content: lists have it in both, and folders have copies under other names. It may be empty.
 
     Raises:
         DataError: there are none, no query images, or no train images beside those of validation.
@@ -40,15 +40,18 @@ def given_parts(dataset: Dataset, *, searches_all: bool = False) -> tuple[dict[s
     _check_not_empty(dataset, parts)
     if not len(parts["database"]):
         parts["database"] = np.union1d(parts["train"], parts["validation"]) if searches_all else parts["train"]
-    shared = np.intersect1d(parts["train"], parts["validation"])
-    if not len(shared):
+    chosen_by = {dataset.digests[row] for row in parts["validation"].tolist()}
+    is_shared = np.array([dataset.digests[row] in chosen_by for row in parts["train"].tolist()], np.bool_)
+    if not is_shared.any():
         return parts, []
-    parts["train"] = np.setdiff1d(parts["train"], shared)
+    content = {dataset.digests[row] for row in parts["train"][is_shared].tolist()}
+    shared = sum(dataset.digests[row] in content for row in parts["validation"].tolist())
+    parts["train"] = parts["train"][~is_shared]
     if not len(parts["train"]):
         raise DataError(f"{dataset.name}: all train images are in validation, too; leave some out of validation")
     return parts, [
-        f"{len(shared):,} of {len(parts['validation']):,} validation images were given to train, too: train is the "
-        f"other {len(parts['train']):,}"
+        f"{shared:,} of {len(parts['validation']):,} validation images were given to train, too: train is the other "
+        f"{len(parts['train']):,}"
     ]
 
 

@@ -147,7 +147,8 @@ def _ordinary(
         notes += more
     else:
         recipe["sizes"] = sizes.as_recipe()
-        parts = _by_sizes(dataset, sizes, rng)
+        parts, more = _by_sizes(dataset, sizes, rng)
+        notes += more
     if tail is not None:
         train, validation, said = thinned(dataset, parts["train"], parts["validation"], tail, seed)
         parts, recipe = parts | {"train": train, "validation": validation}, recipe | {"imbalance": said}
@@ -201,37 +202,72 @@ def _checked(
     return split
 
 
-def _by_sizes(dataset: Dataset, sizes: SplitSizes, rng: np.random.Generator) -> dict[str, RowNumbers]:
-    places = _places(dataset, np.arange(len(dataset)), sizes, rng)
+def _by_sizes(dataset: Dataset, sizes: SplitSizes, rng: np.random.Generator) -> tuple[dict[str, RowNumbers], list[str]]:
+    """Return the parts, and what is to be said of those that came out smaller than asked for."""
+    places, notes = _places(dataset, np.arange(len(dataset)), sizes, rng)
     parts = {part: np.flatnonzero(places == number) for number, part in enumerate(PARTS)}
     if sizes.database_includes_train:
         parts["database"] = np.union1d(np.union1d(parts["database"], parts["train"]), parts["validation"])
-    return parts
+    return parts, notes + [
+        f"{part} has no image: each class has one image in train first, and equal images stay together; add images, or "
+        "give other sizes"
+        for part, rows in parts.items()
+        if getattr(sizes, part) is not None and not len(rows)
+    ]
 
 
-def _places(dataset: Dataset, rows: RowNumbers, sizes: SplitSizes, rng: np.random.Generator) -> RowNumbers:
-    """Return the place, a number of `PLACES`, of every row of the data set, with only `rows` to place."""
+def _places(
+    dataset: Dataset, rows: RowNumbers, sizes: SplitSizes, rng: np.random.Generator
+) -> tuple[RowNumbers, list[str]]:
+    """Return the place, a number of `PLACES`, of every row of the data set, with only `rows` to place.
+
+    Of an image with one label a count holds in each class, or it is an error; where images have several labels, train
+    takes from the other parts what it needs of each, and that is said.
+    """
     strata = np.full(len(dataset), -1, np.int64)
     strata[rows] = rarest_labels(dataset.labels[rows])
     n_images = np.bincount(strata[strata >= 0], minlength=dataset.n_classes)
     counts = [counts_for(sizes, int(n), name) for n, name in zip(n_images, dataset.classes, strict=True)]
     groups = content_groups(dataset.digests)
     groups = np.where(strata >= 0, groups, len(dataset) + np.arange(len(dataset)))
-    places = assign_rows(strata, groups, np.array(counts, np.int64), rng)
-    if sizes.exact:
-        _check_exact(dataset, strata, places, np.array(counts, np.int64))
-    return places if sizes.exact and dataset.is_single_label else fill_train(dataset, groups, rows, places)
+    asked = np.array(counts, np.int64)
+    places = assign_rows(strata, groups, asked, rng)
+    counted = [PARTS.index(part) for part in PARTS if isinstance(getattr(sizes, part), int)]
+    filled = fill_train(dataset, groups, rows, places)
+    to_check = filled if dataset.is_single_label else places
+    _check_counts(dataset, (asked - _placed(strata, to_check, dataset.n_classes))[:, counted], counted)
+    taken = (asked - _placed(strata, filled, dataset.n_classes)).sum(axis=0)
+    notes = [
+        f"{PARTS[number]} has {taken[number]:,} fewer images than the count asks for: they are in train, which "
+        "would have none of a class without them"
+        for number in counted
+        if taken[number] > 0
+    ]
+    return filled, notes
 
 
-def _check_exact(dataset: Dataset, strata: RowNumbers, places: RowNumbers, counts: RowNumbers) -> None:
+def _placed(strata: RowNumbers, places: RowNumbers, n_strata: int) -> RowNumbers:
+    """Return how many rows of each stratum are at each place, int64 `(n_strata, len(PLACES))`."""
+    came = np.zeros((n_strata, len(PLACES)), np.int64)
     used = strata >= 0
-    came = np.zeros_like(counts)
     np.add.at(came, (strata[used], places[used]), 1)
-    wrong = np.flatnonzero((came != counts).any(axis=1))
+    return came
+
+
+def _check_counts(dataset: Dataset, missing: RowNumbers, counted: Sequence[int]) -> None:
+    """Raise `DataError` where a part has more or fewer images of a class than a count says.
+
+    Args:
+        dataset: that is split.
+        missing: int64 `(n_classes, n_counted)`, how many are missing.
+        counted: of which parts, as numbers of `PARTS`.
+    """
+    wrong = np.argwhere(missing != 0)
     if len(wrong):
+        column, number = wrong[0].tolist()
         raise DataError(
-            f"the class {dataset.classes[wrong[0]]!r} has so many equal images (which stay together) that the "
-            "exact counts cannot be met; remove the copies, or give fractions"
+            f"the class {dataset.classes[column]!r} has so many equal images (which stay together) that the count of "
+            f"{PARTS[counted[number]]} cannot be met; remove the copies, or give a fraction"
         )
 
 
@@ -241,7 +277,7 @@ def _given(
     """Return the given parts, a tenth of train as validation where none is given, and what is to be said of them."""
     parts, notes = given_parts(dataset, searches_all=searches_all)
     if not len(parts["validation"]):
-        places = _places(dataset, parts["train"], _GIVEN_VALIDATION, rng)
+        places, _ = _places(dataset, parts["train"], _GIVEN_VALIDATION, rng)
         parts["validation"] = np.flatnonzero(places == PLACES.index("validation"))
         parts["train"] = np.setdiff1d(parts["train"], parts["validation"])
     return parts, notes

@@ -54,11 +54,6 @@ class SplitSizes:
         if total > 1 + 1e-9:
             raise InputError(f"the fractions must sum to 1 at most, not {total:g}")
 
-    @property
-    def exact(self) -> bool:
-        """Whether every size is a count, "rest" or None, so that each part has exactly as many images as it says."""
-        return not any(isinstance(getattr(self, part), float) for part in PARTS)
-
     def as_recipe(self) -> dict[str, Any]:
         """Return the sizes as plain values for a recipe."""
         return asdict(self)

@@ -88,7 +88,9 @@ class Thumbnails:
             facts = None if file is None else file.stat()
         except OSError:  # it has just gone
             facts = None
-        about = f"{item.path}:{facts.st_mtime_ns}:{facts.st_size}" if facts is not None else f"{item.id}"
+        about = f"{item.id}"
+        if facts is not None:
+            about = f"{item.path}:{facts.st_mtime_ns}:{facts.st_ctime_ns}:{facts.st_size}"
         return hashlib.sha256(f"{FORMAT_VERSION}:file:{about}".encode()).hexdigest()[:32]
 
     def forget(self, item: Item) -> None:
