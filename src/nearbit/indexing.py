@@ -30,6 +30,10 @@ if TYPE_CHECKING:
     from nearbit.model.onnx import OnnxModel
 
 
+ADDED = "added"
+"""Under which key of an item's metadata a service notes when it took a picture in."""
+
+
 @dataclass(frozen=True)
 class Indexed:
     """What indexing did.
@@ -169,7 +173,10 @@ def _put(
 
 
 def _relabel(index: Home, dataset: Dataset, rows: Mapping[int, int]) -> int:
-    """Give the items of rows, by id, the labels that those have now; return how many had others."""
+    """Give the items of rows, by id, the labels that those have now; return how many had others.
+
+    What was uploaded to a service keeps the labels that it came with: the folder that it lies in is no class.
+    """
     if not dataset.n_classes:
         return 0
     relabelled, ids = 0, list(rows)
@@ -177,13 +184,18 @@ def _relabel(index: Home, dataset: Dataset, rows: Mapping[int, int]) -> int:
         items = [
             item
             for item in index.items(ids[start : start + CHUNK])
-            if set(item.labels) != set(dataset.label_names(rows[item.id]))
+            if not _is_upload(item) and set(item.labels) != set(dataset.label_names(rows[item.id]))
         ]
         if items:
             metadata = [item_metadata(dataset, rows[item.id], str(item.path)) for item in items]
             index.update([item.id for item in items], metadata=_merged(items, metadata))
         relabelled += len(items)
     return relabelled
+
+
+def _is_upload(item: Item) -> bool:
+    """Return whether a service took an item's picture in: it notes when, and names the file after the content."""
+    return ADDED in item.metadata and PurePosixPath(item.path or "").stem == item.digest
 
 
 def _merged(items: Sequence[Item], metadata: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

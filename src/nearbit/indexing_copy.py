@@ -20,6 +20,8 @@ from nearbit.progress import Progress, silent
 ITEMS_A_CALL = 20_000
 NOTE = "copy"
 """The note of an index that is a copy: of what, and whether it is whole."""
+LEFT, OR = "; left ", " or "
+"""What stands in the note of an unfinished copy before the state that it was left in, and the one that follows."""
 
 
 @dataclass(frozen=True)
@@ -64,10 +66,12 @@ def copy_index(source: str | Path | Address, target: str | Path | Address, *, pr
             before = original.state()
             mark = f"of {original.address} at {_said(before)}"
             last = _begun(original, copy, mark)
-            copied = _copy_after(last, original, copy, progress)
+            copied = _copy_after(last, original, copy, mark, progress)
             if original.state() != before or len(copy) != len(original):
                 raise IndexFileError(f"{original.address} was written to while it was copied: copy it again")
             _copy_the_rest(original, copy)
+            if original.last_id() > copy.last_id():
+                copy.never_assign(original.last_id())
             if copied:
                 copy.compact()
             copy.set_notes({NOTE: f"whole {mark} as {_said(copy.state())}"})
@@ -86,14 +90,24 @@ def _said(state: State) -> str:
     return f"{state.revision}-{state.token}"
 
 
+def _ended(n_items: int, last: int) -> str:
+    return f"{n_items} items up to {last}"
+
+
 def _begun(original: Home, copy: Home, mark: str) -> int:
     """Return the highest id that an earlier run copied, -1 for none, and mark the copy as unfinished."""
     note = copy.notes().get(NOTE, "")
-    is_whole, is_unfinished = f"{note} ".startswith(f"whole {mark} "), note == f"unfinished {mark}"
+    is_whole, is_unfinished = f"{note} ".startswith(f"whole {mark} "), note.partition(LEFT)[0] == f"unfinished {mark}"
     ids, codes = copy.codes()
     if len(ids) and not (is_whole or is_unfinished):
         if not note.startswith("unfinished "):
             raise InputError(f"{copy.address} holds {len(ids)} items that are not of this copy: name another index")
+        left = note.partition(LEFT)[2].split(OR)
+        if left != [""] and not {_said(copy.state()), _ended(len(ids), int(ids[-1]))} & set(left):
+            raise InputError(
+                f"{copy.address} was changed since a copy of {original.address} was begun there, which would have to "
+                "begin anew: name another index"
+            )
         copy.remove(ids)  # of another state of the source: what was copied may have changed since
         ids = ids[:0]
     elif len(ids):
@@ -105,19 +119,24 @@ def _begun(original: Home, copy: Home, mark: str) -> int:
                 f"{copy.address} was changed since it was copied from {original.address}: name another index"
             )
     if not is_whole:
-        copy.set_notes({NOTE: f"unfinished {mark}"})
+        copy.set_notes({NOTE: f"unfinished {mark}{LEFT}{_said(copy.state())}"})
     return int(ids[-1]) if len(ids) else -1
 
 
-def _copy_after(last: int, original: Home, copy: Home, progress: Progress) -> int:
-    """Copy the items with an id above `last`; return how many."""
-    copied, total = 0, len(original)
+def _copy_after(last: int, original: Home, copy: Home, mark: str, progress: Progress) -> int:
+    """Copy the items with an id above `last`; return how many.
+
+    The note says at each moment which states the copy may be in unless others change it.
+    """
+    copied, total, n_items = 0, len(original), len(copy)
     while items := original.items_after(last, ITEMS_A_CALL):
         ids = [item.id for item in items]
         outputs = None if original.outputs is None else original.kept_outputs(ids)
-        copy.add(
-            np.stack([item.code for item in items]), ids=ids, metadata=_metadata(items, original, copy), outputs=outputs
-        )
+        codes = np.stack([item.code for item in items])
+        n_items += len(items)
+        copy.set_notes({NOTE: f"unfinished {mark}{LEFT}{_said(copy.state())}{OR}{_ended(n_items, ids[-1])}"})
+        copy.add(codes, ids=ids, metadata=_metadata(items, original, copy), outputs=outputs)
+        copy.set_notes({NOTE: f"unfinished {mark}{LEFT}{_said(copy.state())}"})
         last, copied = ids[-1], copied + len(items)
         progress("Copying", copied, total)
     return copied

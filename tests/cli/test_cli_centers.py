@@ -78,6 +78,15 @@ def test_a_table_with_commas_and_an_asymmetric_one_are_read(as_json, nearbit, tm
     assert "note: the similarity is not symmetric" in nearbit(*options)[1]
 
 
+def test_the_trade_off_takes_the_effort(as_json, similarity, monkeypatch):
+    asked = []
+    monkeypatch.setattr("nearbit.centers.trade_off", lambda *_, effort, **__: asked.append(effort) or [])
+    options = ("centers", "semantic", "--similarity", similarity, "--bits", 8, "--trade-off", "2:3", "--effort")
+    for effort in (0.5, 2.0):
+        as_json(*options, effort)
+    assert asked == [0.5, 2.0]
+
+
 def test_the_trade_off_and_the_three_ways_side_by_side(as_json, nearbit, similarity):
     options = ("centers", "semantic", "--similarity", similarity, "--bits", 8, "--trade-off", "2:4:2", "--compare")
     about = as_json(*options)

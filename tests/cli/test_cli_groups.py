@@ -200,3 +200,20 @@ def test_clusters_have_a_typical_picture(index, nearbit, as_json):
     assert "a (100%)" in out
     assert "5 items in 4 clusters" in out
     assert "4 clusters, not 9" in err
+
+
+def test_the_last_file_of_a_group_is_never_listed(index, as_json, nearbit):
+    (index.parent / "photos/a/one.png").unlink()
+    found = as_json("duplicates", "a.index", "--radius", "1", "--keep", "first")
+    assert found["groups"][0]["kept"]["path"] == "photos/a/one-small.png"  # the first that has a file
+    for name in ("a/one-small.png", "a/other.png"):
+        (index.parent / "photos" / name).unlink()
+    for keep in ("first", "largest"):
+        assert nearbit("duplicates", "a.index", "--radius", "1", "--keep", keep, "-o", "d.txt")[0] == 0
+        assert (index.parent / "d.txt").read_text() == ""
+    with open_index(index) as opened:
+        found = find_duplicates(opened, 1, keep="first")
+    (index.parent / "photos/b/one-large.jpg").rename(index.parent / "kept.jpg")
+    assert found.removable() == []
+    shutil.copy(index.parent / "kept.jpg", index.parent / "photos/a/other.png")
+    assert found.removable() == []  # what was to be kept has gone since: this is the last one

@@ -342,3 +342,12 @@ def test_a_faiss_file_that_was_cut_short_when_it_was_closed_is_noticed(tmp_path,
         with pytest.raises(InputError, match=r"out\.faiss cannot be written: its library could not write it whole"):
             export_index(index, tmp_path / "out.faiss")
     assert not (tmp_path / "out.faiss").exists()
+
+
+def test_a_length_that_a_file_does_not_have_is_refused(tmp_path):
+    for suffix in ("npz", *(["parquet"] if importlib.util.find_spec("pyarrow") else [])):
+        with filled(tmp_path / f"{suffix}.index", 13) as index:
+            export_index(index, tmp_path / f"a.{suffix}")
+        assert read_file(tmp_path / f"a.{suffix}", 13).n_bits == read_file(tmp_path / f"a.{suffix}").n_bits == 13
+        with pytest.raises(InputError, match=rf"a\.{suffix} holds codes of 13 bits, not 16: leave --bits out"):
+            read_file(tmp_path / f"a.{suffix}", 16)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nearbit.codes import as_words, pack, signs_of
+from nearbit.codes import as_words, binarize, hamming_distances, pack, signs_of
 from nearbit.errors import InputError
 from nearbit.index import asymmetric_search, create_index
 from nearbit.index.engine.structure import build_structure
@@ -248,3 +248,17 @@ def test_a_weight_of_zero_goes_with_either_sign(tmp_path):
             found = index.search(pack([[sign, 1]]), k=2, weights=[[0.0, 2.0]])
             assert found.ids.tolist() == [[1, 2]] or found.ids.tolist() == [[0, 1]]
             assert found.weighted.tolist() == [[0.0, 0.0]]
+
+
+def test_outputs_that_were_rounded_to_0_find_their_own_items_at_distance_0(tmp_path):
+    outputs = np.random.default_rng(3).normal(size=(60, 64)).astype(np.float32)
+    outputs[:, 5] = -1e-4  # int8 keeps 0
+    with create_index(tmp_path / "a.index", 64, outputs="int8") as index:
+        ids = index.add(binarize(outputs), outputs=outputs)
+        kept, codes = index.kept_outputs(ids), index.codes()[1]
+        assert (kept[:, 5] == 0).all()
+        found = index.search(codes, k=2, weights=kept)
+    assert found.ids.reshape(60, 2)[:, 0].tolist() == ids.tolist()
+    distances = hamming_distances(codes, codes, 64)
+    near = found.ids.reshape(60, 2)[:, 1] - 1
+    assert found.distances.reshape(60, 2).tolist() == [[0, distances[row, one]] for row, one in enumerate(near)]

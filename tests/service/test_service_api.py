@@ -195,3 +195,16 @@ def test_a_fault_anywhere_has_the_one_shape_of_errors(tmp_path, monkeypatch, pat
         answer = site.get(path)
         assert (answer.status, answer.code) == (status, code)
         assert "secret" not in answer.body.decode()
+
+
+@pytest.mark.parametrize("limit", [6, 7, 10, 30, 31])
+def test_the_last_page_says_that_it_is(site, limit):
+    seen, after, pages = [], "", 0
+    while pages < 10:
+        page = site.get(f"items?limit={limit}{after}").json
+        seen, pages = seen + [item["id"] for item in page["items"]], pages + 1
+        if page["next_after"] is None:
+            break
+        after = f"&after={page['next_after']}"
+    assert seen == list(range(1, 31))
+    assert pages == -(-30 // limit)

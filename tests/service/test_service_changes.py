@@ -1,14 +1,16 @@
 """An index that changes while it is served: by the service itself, by other programs, by another file in its place."""
 
 import threading
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from service_site import N_BITS, FakeEncoder, colors_of, png, running, wait_until, write_index
 
 from nearbit.codes import pack, signs_of
-from nearbit.datasets import open_image
+from nearbit.datasets import content_digest, load_dataset, open_image
 from nearbit.index import create_index, open_index
+from nearbit.indexing import index_dataset
 from nearbit.service.settings import ServiceOptions
 
 
@@ -198,3 +200,47 @@ def test_searches_during_changes_see_whole_items(writable):
     done.set()
     thread.join()
     assert problems == []
+
+
+def test_an_upload_of_what_another_item_has_already_takes_its_own_file_along(writable):
+    own = writable.bearer
+    image = (writable.index.parent / "photos" / "03.png").read_bytes()
+    with open_index(writable.index) as index:
+        about = [{"path": index.items([4])[0].path, "labels": ["x"], "digest": content_digest(image)}]
+        index.update([4], metadata=about)
+    assert writable.form("items", image, headers=own).status == 201
+    assert len(uploaded_files(writable.index)) == 1
+    assert writable("DELETE", "/api/v1/items/31", headers=own).status == 204
+    assert uploaded_files(writable.index) == []
+    assert (writable.index.parent / "photos" / "03.png").is_file()
+
+
+def test_a_file_stays_with_an_item_that_has_it_without_a_digest(writable):
+    own, image = writable.bearer, png((250, 3, 77))
+    for _ in range(2):
+        assert writable.form("items", image, headers=own).status == 201
+    with open_index(writable.index) as index:
+        index.update([31], metadata=[{"path": index.items([31])[0].path, "labels": ["kept"]}])
+    assert writable("DELETE", "/api/v1/items/32", headers=own).status == 204
+    assert writable("GET", "/api/v1/items/31/original", headers=own).body == image
+
+
+def test_an_upload_keeps_its_labels_where_the_index_lies_among_the_images(writable):
+    image, folder = png((250, 3, 77)), writable.index.parent
+    assert writable.form("items", image, [("label", "new"), ("label", "red")], headers=writable.bearer).status == 201
+    (folder / "owls").mkdir()
+    (folder / "owls" / "1.png").write_bytes(png((1, 200, 3)))
+    dataset = load_dataset(folder, cache=folder.parent / "cache")
+    assert f"{writable.index.name}-images" in dataset.classes
+    with open_index(writable.index) as index:
+        model = SimpleNamespace(row_cache=None, encode_dataset=lambda *_, **__: pytest.fail("nothing is new"))
+        rows = [row for row, key in enumerate(dataset.keys) if "-images/" in key]
+        assert index_dataset(index, model, dataset, rows=rows).unchanged == 1
+        assert index.items([31])[0].labels == ("new", "red")
+        index.update([31], metadata=[{key: value for key, value in about(index).items() if key != "added"}])
+        assert index_dataset(index, model, dataset, rows=rows).relabelled == 1  # one that was not uploaded
+
+
+def about(index):
+    item = index.items([31])[0]
+    return {"path": item.path, "labels": list(item.labels), "digest": item.digest, **item.metadata}

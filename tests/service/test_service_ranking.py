@@ -5,9 +5,10 @@ import io
 import numpy as np
 import pytest
 from PIL import Image
-from service_site import FakeEncoder, colors_of, png, running, write_index
+from service_site import N_BITS, FakeEncoder, colors_of, png, running, write_index
 
-from nearbit.index import open_index
+from nearbit.codes import binarize
+from nearbit.index import create_index, open_index
 from nearbit.service.settings import ServiceOptions
 
 COLOR = colors_of(30)[5]
@@ -88,3 +89,15 @@ def test_a_ranking_that_is_none_is_refused(site):
     parameters = paths["/api/v1/items/{item_id}/neighbors"]["get"]["parameters"]
     (said,) = [one["schema"] for one in parameters if one["name"] == "ranking"]
     assert said == {"type": "string", "enum": ["hamming", "asymmetric"], "default": "hamming"}
+
+
+def test_an_item_whose_output_was_rounded_to_0_finds_itself_at_distance_0(tmp_path):
+    outputs = np.random.default_rng(4).normal(size=(8, N_BITS)).astype(np.float32)
+    outputs[:, 2] = -1e-5
+    with create_index(tmp_path / "a.index", N_BITS, outputs="int8") as index:
+        index.add(binarize(outputs), outputs=outputs)
+        code = index.items([4])[0].code.tobytes().hex()
+    with running(ServiceOptions(index=tmp_path / "a.index")) as site:
+        (result,) = site.search({"queries": [{"id": 4}], "k": 1, "ranking": "asymmetric"}).json["results"]
+    assert result["query"]["code"] == code
+    assert [(one["id"], one["distance"]) for one in result["neighbors"]] == [(4, 0)]

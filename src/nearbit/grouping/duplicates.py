@@ -99,11 +99,14 @@ class Duplicates:
         return sum(len(group.others) for group in self.groups)
 
     def removable(self) -> list[str]:
-        """Return the files that are not kept, each once; none that is the same file as one that is kept."""
-        kept = {identity for group in self.groups if (identity := _identity(group.kept.file))}
+        """Return the files that are not kept, each once; none that is the same file as one that is kept.
+
+        Of a group whose kept file is gone none is returned: it may be the last one.
+        """
+        kept = [_identity(group.kept.file) for group in self.groups]
         found: dict[Any, str] = {}
-        for group in self.groups:
-            for one in group.others:
+        for group, own in zip(self.groups, kept, strict=True):
+            for one in group.others if own is not None else ():
                 identity = _identity(one.file)
                 if identity and identity not in kept:
                     found.setdefault(identity, str(one.file))
@@ -183,7 +186,8 @@ def _decided(index: Home, ids: Ids, keep: str) -> DuplicateGroup:
     folder = index.folder
     items = index.items(ids)
     facts = [_facts(folder, item, with_size=keep == "largest") for item in items]
-    best = 0 if keep == "first" else min(range(len(items)), key=lambda row: (*_rank(facts[row]), items[row].id))
+    rank = (lambda row: facts[row][0] is None) if keep == "first" else (lambda row: _rank(facts[row]))
+    best = min(range(len(items)), key=lambda row: (rank(row), items[row].id))
     codes = np.stack([item.code for item in items])
     away = hamming_distances(codes[best : best + 1], codes, index.n_bits)[0].tolist()
     copies = [_copy(item, distance, own) for item, distance, own in zip(items, away, facts, strict=True)]

@@ -51,7 +51,10 @@ def refuse_present(ids: Ids) -> None:
     """Raise `InputError` where some of the ids to add are in the index already."""
     if len(ids):
         more = f" and {len(ids) - 1} more" if len(ids) > 1 else ""
-        raise InputError(f"the index already holds item {ids[0]}{more}; replace=True puts the new items in their place")
+        raise InputError(
+            f"the index already holds item {ids[0]}{more}; replace=True puts the new items in their place, "
+            "and nearbit index remove takes the old ones out before"
+        )
 
 
 def refuse_absent(wanted: Ids, present: Ids, hint: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any, final, get_args
 import numpy as np
 import numpy.typing as npt
 
-from nearbit.codes import Codes, binarize, n_bytes
+from nearbit.codes import Codes, n_bytes
 from nearbit.errors import did_you_mean
 from nearbit.index import Home, Results
 from nearbit.service.collection import Collection, where_of
@@ -222,8 +222,7 @@ def _together(queries: Sequence[Query]) -> list[list[Query]]:
 
 
 def _weighted(queries: Sequence[Query]) -> list[Query]:
-    """Return queries with the codes that their outputs are of; raise `ApiError` (422) where one has no outputs."""
-    weighted = []
+    """Return the queries; raise `ApiError` (422) where one has no outputs."""
     for query in queries:
         if query.outputs is None:
             what = "a code has no outputs" if query.item_id is None else "this index keeps no outputs of its items"
@@ -232,9 +231,7 @@ def _weighted(queries: Sequence[Query]) -> list[Query]:
                 f"{what}, by which ranking asymmetric ranks",
                 "upload an image (/api/v1/search/image), build the index with outputs, or leave ranking out",
             )
-        # A kept output may have been rounded to 0: its sign is +1, whatever the item's.
-        weighted.append(replace(query, code=binarize(query.outputs[None])[0]))
-    return weighted
+    return list(queries)
 
 
 def _results(index: Home, queries: Sequence[Query], asked: SearchParams, where: dict[str, Any] | None) -> Results:

@@ -287,7 +287,7 @@ def _curve(wanted: Wanted, distances: range) -> list[dict[str, Any]]:
 
     with Bars() as progress:
         rng, matrix = np.random.default_rng(wanted.seed), _present(wanted.similarity)
-        curve = trade_off(matrix, wanted.n_bits, distances, rng, progress=progress)
+        curve = trade_off(matrix, wanted.n_bits, distances, rng, effort=wanted.effort, progress=progress)
     return [point._asdict() for point in curve]
 
 

@@ -90,6 +90,11 @@ def command(
         _check_labels(index, labels)
         if asymmetric and ids and index.outputs is None:
             raise InputError(f"{index_path} keeps no outputs of its items: --asymmetric searches from images, not --id")
+        if rerank and index.outputs is None:
+            raise InputError(
+                f"{index_path} keeps no outputs of its items, by which --rerank ranks: make it anew with "
+                "--keep-outputs int8, or leave --rerank out"
+            )
         if texts:
             codes, outputs = _by_text(index, texts, model_path, text_weights)
         else:
@@ -178,9 +183,7 @@ def _queries(
         codes.append(np.stack([item.code for item in _items(index, ids)]))
         if index.outputs is not None:
             outputs.append(index.kept_outputs(list(ids)))
-    if keep:  # a kept output may have been rounded to 0: its sign is +1, whatever the item's
-        return binarize(np.concatenate(outputs)), np.concatenate(outputs)
-    return np.concatenate(codes), None if index.outputs is None else np.concatenate(outputs)
+    return np.concatenate(codes), np.concatenate(outputs) if keep or index.outputs is not None else None
 
 
 def _items(index: "Home", ids: Sequence[int]) -> "list[Item]":

@@ -23,7 +23,7 @@ import numpy.typing as npt
 from nearbit.codes import Codes, check_codes, check_n_bits, n_bytes
 from nearbit.errors import InputError
 from nearbit.files.arrow import arrow_library
-from nearbit.index.exchange.items import Exchanged
+from nearbit.index.exchange.items import Exchanged, length_of
 from nearbit.index.results import Ids
 from nearbit.json_text import parse_json
 
@@ -136,10 +136,8 @@ def items_of(table: Any, name: str, n_bits: int | None) -> Exchanged:
     about, names = about_of(table.schema, name), set(table.column_names)
     if "code" not in names:
         raise InputError(f"{name} has no column 'code' but {', '.join(table.column_names) or 'none at all'}")
-    length = n_bits if n_bits is not None else about.n_bits if about is not None else None
-    if length is None:
-        raise InputError(f"{name} does not say how long its codes are: give --bits")
-    codes = check_codes(_codes(table.column("code"), check_n_bits(length), name), length, name=f"the codes of {name}")
+    length = length_of(None if about is None else about.n_bits, n_bits, name)
+    codes = check_codes(_codes(table.column("code"), length, name), length, name=f"the codes of {name}")
     ids = _ids(table.column("id"), name) if "id" in names else None
     outputs = _outputs(table.column("outputs"), length, name) if "outputs" in names else None
     keeps = about.outputs if about is not None and about.outputs != "float32" else None

@@ -104,6 +104,11 @@ def _on_this_machine(place: FilePlace) -> Iterator[Path]:
 
 def check_outputs_are_there(items: Exchanged, kind: str | None) -> None:
     """Raise `InputError` where a new index that keeps outputs as `kind` would not take the items of a file."""
+    if kind is not None and items.outputs is None:
+        raise InputError(
+            f"the file holds no outputs, and an index that keeps them ({kind}) needs those of every item: export to "
+            ".parquet or .arrow from an index that keeps outputs, or leave --keep-outputs out"
+        )
     check_kept_outputs(None if kind is None else items.outputs, kind, len(items.codes), items.n_bits)
 
 

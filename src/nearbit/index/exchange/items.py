@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nearbit.codes import Codes
+from nearbit.codes import Codes, check_n_bits
 from nearbit.errors import InputError
 from nearbit.index.results import Ids
 
@@ -32,6 +32,16 @@ class Exchanged:
     model_id: str | None = None
     outputs: npt.NDArray[np.float32] | None = None
     keeps: str | None = None
+
+
+def length_of(said: int | None, given: int | None, name: str) -> int:
+    """Return the code length that a file says or a person gave; raise `InputError` where neither or both differ."""
+    if given is not None and said not in (None, given):
+        raise InputError(f"{name} holds codes of {said} bits, not {given}: leave --bits out")
+    length = given if said is None else said
+    if length is None:
+        raise InputError(f"{name} does not say how long its codes are: give --bits")
+    return check_n_bits(length)
 
 
 def cut_to(codes: Codes, n_bits: int, name: str) -> Codes:

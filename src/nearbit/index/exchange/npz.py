@@ -10,7 +10,7 @@ import numpy.typing as npt
 from nearbit.codes import check_codes, check_n_bits, n_bytes
 from nearbit.errors import InputError
 from nearbit.files.arrays import arrays_read
-from nearbit.index.exchange.items import Exchanged
+from nearbit.index.exchange.items import Exchanged, length_of
 from nearbit.index.homes.contract import Home
 from nearbit.index.results import Item
 from nearbit.json_text import parse_json
@@ -51,9 +51,8 @@ def load(path: Path, n_bits: int | None) -> Exchanged:
     arrays = _arrays(path)
     if "codes" not in arrays:
         raise InputError(f"{path} holds no array 'codes': expected codes, and where there are {', '.join(_NAMES[1:])}")
-    if n_bits is None and "n_bits" not in arrays:
-        raise InputError(f"{path} does not say how long its codes are: give --bits")
-    length = check_n_bits(_one(arrays["n_bits"], "iu", f"{path}: n_bits") if n_bits is None else n_bits)
+    said = check_n_bits(_one(arrays["n_bits"], "iu", f"{path}: n_bits")) if "n_bits" in arrays else None
+    length = length_of(said, n_bits, str(path))
     codes = check_codes(arrays["codes"], length, name=f"the codes of {path}")
     model_id = _one(arrays["model_id"], "U", f"{path}: model_id") if "model_id" in arrays else None
     metadata = _listed(arrays["items"], path) if "items" in arrays else _columns(arrays, len(codes), path)

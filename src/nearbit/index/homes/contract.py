@@ -165,6 +165,14 @@ class Home(Protocol):
         """Return facts ready for JSON, under the names that the embedded index uses, None where there is none."""
         ...
 
+    def last_id(self) -> int:
+        """Return the highest id that was ever used, 0 where none was."""
+        ...
+
+    def never_assign(self, last_id: int) -> None:
+        """Let assigned ids follow this one, too."""
+        ...
+
     def notes(self) -> dict[str, str]:
         """Return what `set_notes` kept."""
         ...

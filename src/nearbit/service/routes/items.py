@@ -185,9 +185,10 @@ async def _stat(service: Service, file: Path) -> os.stat_result:
 
 def _page(service: Service, after: int, limit: int) -> bytes:
     with service.collection.use() as index:
-        found = index.items_after(after, limit)
+        found = index.items_after(after, limit + 1)
+        is_last, found = len(found) <= limit, found[:limit]
         items = service.collection.render(found)
-    following = found[-1].id if len(found) == limit else None
+    following = None if is_last else found[-1].id
     next_id, text = (None, None) if following is None else (exact(following), str(following))
     last = ready_json({"next_after": next_id, "next_after_text": text})
     return b'{"items":' + items + b"," + last[1:]

@@ -15,6 +15,7 @@ from nearbit.datasets import content_digest, image_format
 from nearbit.encoding.preprocessing import of_pixels
 from nearbit.errors import NearbitError
 from nearbit.files.writing import write_whole
+from nearbit.indexing import ADDED
 from nearbit.service.collection import items_of
 from nearbit.service.contract.answers import ItemAnswer, JsonAnswer, OtherAnswer
 from nearbit.service.contract.declared import Declared, Nothing, field
@@ -37,9 +38,7 @@ class AboutNew(Declared):
         Texts(), "A label of the item; repeatable. Trimmed; empty ones are none.", default=(), called="label"
     )
     metadata: dict[str, Any] = field(
-        JsonObject(
-            without=["added", "path", "digest", "labels"], hint="labels are fields named label; the rest is ours"
-        ),
+        JsonObject(without=[ADDED, "path", "digest", "labels"], hint="labels are fields named label; the rest is ours"),
         'A JSON object that is kept with the item, beside the time "added".',
         default={},
     )
@@ -94,7 +93,7 @@ def _add(service: Service, data: bytes, outputs: npt.NDArray[np.float32], about:
     digest = content_digest(data)
     kind = image_format(data)
     file = folder / f"{digest}.{SUFFIXES.get(kind, kind.lower())}"
-    facts = {**about, "path": f"{folder.name}/{file.name}", "digest": digest, "added": int(time.time())}
+    facts = {**about, "path": f"{folder.name}/{file.name}", "digest": digest, ADDED: int(time.time())}
     with service.collection.use() as index, index.writing():
         is_new = not file.exists()
         if is_new:
@@ -104,7 +103,7 @@ def _add(service: Service, data: bytes, outputs: npt.NDArray[np.float32], about:
             ids = index.add(binarize(outputs[None]), metadata=[facts], outputs=kept)
         except Exception:
             with suppress(NearbitError):  # an index that answers no more may have added the item
-                if is_new and not len(index.matching({"digest": digest})):
+                if is_new and not len(index.matching({"path": facts["path"]})):
                     file.unlink(missing_ok=True)
             raise
     service.collection.fresh()
@@ -116,12 +115,15 @@ def _remove(service: Service, item_id: int) -> None:
     with service.collection.use() as index, index.writing():
         item = items_of(index, [item_id])[0]
         index.remove([item_id])
-        is_last = not len(index.matching({"digest": item.digest}))
-        file = service.collection.pictures.file_of(item)
-        if is_last:
+        if not len(index.matching({"digest": item.digest})):
             service.thumbnails.forget(item)
-            if file is not None and file.parent == _folder(service).resolve():
-                file.unlink(missing_ok=True)
+        file = service.collection.pictures.file_of(item)
+        if (
+            file is not None
+            and file.parent == _folder(service).resolve()
+            and not len(index.matching({"path": item.path}))
+        ):
+            file.unlink(missing_ok=True)
     service.collection.fresh()
 
 

@@ -59,11 +59,13 @@ def import_(
     from nearbit.index import create_index
     from nearbit.index.exchange import read_file
     from nearbit.index.exchange.folder import is_folder, read_folder
+    from nearbit.index.exchange.items import length_of
     from nearbit.index.homes import exists
     from nearbit.model.load import note_of_model
 
     place = FilePlace.of(file)
     items = read_folder(place) if is_folder(place) else read_file(place.text, n_bits)
+    length_of(items.n_bits, n_bits, place.text)
     model_id = items.model_id if model_path is None else _checked_model(place.text, items, model_path)
     is_new = not exists(index_path)
     kept = keep_outputs or (getattr(items, "keeps", None) if is_new else None)

@@ -65,11 +65,16 @@ class Weighted:
         return reals
 
 
-def weighted(outputs: npt.NDArray[np.float32]) -> Weighted:
-    """Return queries of outputs float32 `(q, n_bits)`, finite; their weights are rounded by `rounded_weights`."""
+def weighted(outputs: npt.NDArray[np.float32], codes: Codes | None = None) -> Weighted:
+    """Return queries of outputs float32 `(q, n_bits)`, finite; their weights are rounded by `rounded_weights`.
+
+    Args:
+        outputs: of the queries.
+        codes: their codes, which tell the sign of an output of 0; None for +1.
+    """
     n_bits = outputs.shape[1]
     units, exponents = rounded_weights(outputs)
-    words = as_words(binarize(outputs))
+    words = as_words(binarize(outputs) if codes is None else codes)
     weights = np.zeros((len(outputs), 64 * words.shape[1]), np.int32)
     positions = _positions(n_bits)
     weights[:, positions] = units
@@ -94,7 +99,7 @@ def check_weights(weights: npt.ArrayLike, codes: Codes, n_bits: int) -> Weighted
     Raises:
         InputError: weights of another form, not finite, or of other signs than the codes; at a weight of 0 either is.
     """
-    return weighted(check_signs(weights, codes, n_bits, name="weights"))
+    return weighted(check_signs(weights, codes, n_bits, name="weights"), codes)
 
 
 def check_radius(radius: float | None) -> float | None:

@@ -220,6 +220,14 @@ class MilvusIndex(AnyIndex):
         """Return facts ready for JSON."""
         return {"path": self.address, **described(self._server, self._facts, self._ledger.read(), self._way)}
 
+    def last_id(self) -> int:
+        """Return the highest id that was ever used, 0 where none was."""
+        return self._read(lambda mark: mark.last_id)
+
+    def never_assign(self, last_id: int) -> None:
+        """Let assigned ids follow this one, too."""
+        self._write(lambda turn: self._writer.raise_last_id(turn, last_id))
+
     def notes(self) -> dict[str, str]:
         """Return what `set_notes` kept."""
         return notes_of(self._server, self._name)

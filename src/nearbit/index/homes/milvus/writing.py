@@ -89,6 +89,11 @@ class Writer:
         self._put(turn, rows)
         turn.keep(self._after(turn.mark))
 
+    def raise_last_id(self, turn: Turn, used: int) -> None:
+        """Let assigned ids follow this one, too."""
+        if used > turn.mark.last_id:
+            turn.keep(self._after(turn.mark, last_id=used))
+
     def repaired(self, turn: Turn) -> Mark:
         """Delete what additions that were cut short have left, count anew, and return the state that follows."""
         mark = turn.mark

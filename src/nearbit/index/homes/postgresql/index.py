@@ -207,6 +207,14 @@ class PostgresIndex(AnyIndex):
         )
         return {"path": self.address, **found}
 
+    def last_id(self) -> int:
+        """Return the highest id that was ever used, 0 where none was."""
+        return self._read(lambda connection: reading.last_id(connection, self._tables))
+
+    def never_assign(self, last_id: int) -> None:
+        """Let assigned ids follow this one, too."""
+        self._write(lambda connection: reading.raise_last_id(connection, self._tables, last_id))
+
     def notes(self) -> dict[str, str]:
         """Return what `set_notes` kept."""
         return self._read(lambda connection: reading.notes(connection, self._tables))

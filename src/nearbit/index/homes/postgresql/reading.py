@@ -88,6 +88,17 @@ def state(connection: Connection, tables: Tables) -> State:
     return State(*row)
 
 
+def last_id(connection: Connection, tables: Tables) -> int:
+    """Return the highest id that was ever used."""
+    row: Any = connection.execute(f"SELECT last_id FROM {tables.state}").fetchone()
+    return int(row[0])
+
+
+def raise_last_id(connection: Connection, tables: Tables, used: int) -> None:
+    """Let assigned ids follow this one, too."""
+    connection.execute(f"UPDATE {tables.state} SET last_id = greatest(last_id, %s)", (used,))
+
+
 def notes(connection: Connection, tables: Tables) -> dict[str, str]:
     """Return the owner's notes, by name."""
     sql = f"SELECT key, value FROM {tables.meta} WHERE starts_with(key, %s) ORDER BY key"
