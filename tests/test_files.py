@@ -349,6 +349,11 @@ def test_the_cache_folder_follows_the_environment(monkeypatch, tmp_path):
 
 def test_a_path_is_seen_from_a_folder_or_absolute_where_none_leads_there(tmp_path, monkeypatch):
     assert path_seen_from(tmp_path / "a", tmp_path / "b" / "c.png") == "../b/c.png"
+    (tmp_path / "real" / "deep").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "real" / "deep")
+    assert path_seen_from(tmp_path, tmp_path / "link" / "c.png") == "link/c.png"
+    assert path_seen_from(tmp_path, tmp_path / "link" / ".." / "c.png") == "real/c.png"
+    assert path_seen_from(tmp_path, tmp_path / "b" / ".." / "c.png") == "c.png"
 
     def other_drive(*paths):
         raise ValueError("path is on mount 'D:', start on mount 'C:'")

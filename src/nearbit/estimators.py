@@ -60,7 +60,8 @@ class _Given:
 class Estimator:
     """Codes of features in closed form; abstract, see `ITQ`, `PCA`, `Random` and `Ridge`.
 
-    After `fit`: `n_features_in_`, `head_` (a linear map as a torch module) and, where labels were given, `classes_`.
+    After `fit`: `n_features_in_`, `n_bits_`, `head_` (a linear map as a torch module) and, where labels were given,
+    `classes_`. Parameters that are set afterwards count from the next `fit` on, but for `output`.
     """
 
     baseline: ClassVar[Baseline]
@@ -92,7 +93,9 @@ class Estimator:
             raise InputError(f"{type(self).__name__} needs labels y of at least 2 classes, one or more for each row")
         options = self.baseline.with_options(self._own_options())
         rng = generator_of(None, self.seed, needed=True)
-        self.head_ = self.baseline.fit(_Given(features, labels), check_n_bits(self.n_bits), options, rng).head.eval()
+        n_bits = check_n_bits(self.n_bits)
+        self.head_ = self.baseline.fit(_Given(features, labels), n_bits, options, rng).head.eval()
+        self.n_bits_ = n_bits
         self.n_features_in_ = features.shape[1]
         self.classes_ = np.array(classes)
         return self
@@ -117,7 +120,7 @@ class Estimator:
         """Return the real-valued outputs, whose signs are the bits: float32 `(n, n_bits)`."""
         if not hasattr(self, "head_"):
             raise InputError(f"{type(self).__name__} is not fitted: call fit(X) first")
-        return apply_head(self.head_, feature_matrix(X, self.n_features_in_), self.n_bits)
+        return apply_head(self.head_, feature_matrix(X, self.n_features_in_), self.n_bits_)
 
     def encode(self, X: npt.ArrayLike) -> Codes:
         """Return the codes, whatever `output` says: uint8 `(n, ceil(n_bits / 8))`."""
@@ -151,6 +154,7 @@ class Estimator:
             "classes": json.dumps(self.classes_.tolist()),
             "head": json.dumps(self.head_.spec),
             "width": str(self.n_features_in_),
+            "n_bits": str(self.n_bits_),
         }
         with tensors_written(Path(path)):
             weights = {name: value.contiguous() for name, value in self.head_.state_dict().items()}
@@ -287,19 +291,18 @@ def _assembled(path: Path, about: dict[str, str], shapes: dict[str, Any]) -> Est
     estimator = ESTIMATORS[about["estimator"]](**_read(path, about, "parameters"))
     estimator._check()
     spec, width = _read(path, about, "head"), int(about["width"])
+    n_bits = check_n_bits(int(about.get("n_bits", estimator.n_bits)))
     with shapes_alone():  # built without memory first, so that a foreign file cannot ask for any
-        expected = {
-            name: list(value.shape) for name, value in Head(width, estimator.n_bits, **spec).state_dict().items()
-        }
+        expected = {name: list(value.shape) for name, value in Head(width, n_bits, **spec).state_dict().items()}
     if expected != shapes:
         raise BundleError(f"{path}: the weights are not those of the estimator that is described")
     with tensors_read(str(path), BundleError):
         weights = load_tensors(path.read_bytes())
     if not all(bool(value.isfinite().all()) for value in weights.values()):
         raise BundleError(f"{path} holds values that are not finite")
-    head = Head(width, estimator.n_bits, **spec)
+    head = Head(width, n_bits, **spec)
     head.load_state_dict(weights)
-    estimator.head_, estimator.n_features_in_ = head.eval(), width
+    estimator.head_, estimator.n_features_in_, estimator.n_bits_ = head.eval(), width, n_bits
     estimator.classes_ = np.array(_read(path, about, "classes"))
     return estimator
 

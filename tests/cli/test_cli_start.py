@@ -243,6 +243,18 @@ def test_a_run_cut_short_before_there_is_an_index_begins_again(photos_and_model,
     assert as_json(*started)["model_id"] == first["model_id"]
 
 
+def test_the_model_of_an_index_that_is_gone_is_not_replaced_by_another(photos_and_model, as_json, refused):
+    as_json("index", "add", "b.index", "photos", "--backbone", "thumbnail", "--bits", "4")
+    kept = Path("b.index.model", "bundle.json").read_bytes()
+    Path("b.index").rename("moved.index")
+    said = refused("index", "add", "b.index", "photos", "--backbone", "thumbnail", "--bits", "5")
+    assert "b.index.model stands where the model of a new index would lie, and is another one" in said
+    assert Path("b.index.model", "bundle.json").read_bytes() == kept
+    assert not Path("b.index").exists()
+    about = as_json("index", "add", "b.index", "photos", "--model", "b.index.model")
+    assert about["model_id"] == json.loads(kept)["model_id"]
+
+
 @pytest.mark.parametrize("left", ["nothing", "a journal", "a header"])
 def test_a_run_killed_as_it_made_the_index_goes_on(photos_and_model, as_json, left):
     started = ("index", "add", "b.index", "photos", "--backbone", "thumbnail", "--bits", "4")
@@ -345,7 +357,8 @@ def test_images_all_alike_have_codes_of_random_directions(tmp_path, monkeypatch,
     assert load_any_model(Path(about["model"])).method == "random"
 
 
-def test_a_backbone_without_weights_cannot_be_tuned(photos_and_model, refused):
+def test_a_backbone_without_weights_cannot_be_tuned(photos_and_model, nearbit):
     options = ("--backbone", "thumbnail", "--regime", "fine-tuned", *TINY[2:])
-    said = refused("train", "photos", "-o", "b.model", *options)
-    assert "the backbone thumbnail has no weights that could be trained" in said
+    status, _, said = nearbit("train", "photos", "-o", "b.model", *options)
+    assert status == 2
+    assert "the backbone thumbnail has no weights that could be trained" in said.splitlines()[-1]

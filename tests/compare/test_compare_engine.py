@@ -18,6 +18,7 @@ from nearbit.compare.folder import Cell, read_cell, read_folder
 from nearbit.compare.run import Grid, compare
 from nearbit.compare.specs import parse_spec
 from nearbit.compare.tables import quality_table
+from nearbit.datasets import SplitSizes, make_split
 from nearbit.errors import DataError, InputError
 from nearbit.files.writing import write_json
 from nearbit.methods import METHODS
@@ -77,6 +78,20 @@ def test_every_cell_of_the_grid_is_run_and_its_files_agree(work):
         assert result.facts["queries_seen_in_training"] == 0
     hashes = {result.cell.seed: result.facts["split_hash"] for result in found.results}
     assert hashes[3] != hashes[4], "a seed decides the split"
+
+
+def without_labels():
+    return replace(tiny_dataset(), labels=np.zeros((30, 3), np.bool_))
+
+
+def test_what_cannot_be_measured_is_refused_before_anything_is_trained(work):
+    grid = Grid(methods=("csq", "itq"), bits=(12,), seeds=(0,))
+    with pytest.raises(DataError, match=r"tiny: no image has a label, so there is nothing to compare by"):
+        compare(replace(work, load=without_labels, split=lambda dataset, seed: make_split(dataset, seed=seed)), grid)
+    sizes = SplitSizes(query=0.01)
+    with pytest.raises(DataError, match=r"no image is in query, .* \(no image is left for query: .*give query a size"):
+        compare(replace(work, split=lambda dataset, seed: make_split(dataset, seed=seed, sizes=sizes)), grid)
+    assert not work.folder.exists()
 
 
 def test_repeated_comparison_keeps_what_is_done_and_adds_what_is_new(work):

@@ -145,12 +145,9 @@ def test_a_part_that_no_image_is_left_for_is_told() -> None:
     split = make_split(pairs, sizes=SplitSizes(validation=None, query=0.1, database=0.4))
     few = make_split(one_label(1, 2))
     assert few.sizes()["query"] == few.sizes()["database"] == 0
-    assert [note.split(":")[0] for note in few.notes] == [
-        f"{part} has no image" for part in ("validation", "query", "database")
-    ]
-    assert [note.split(":")[0] for note in split.notes] == [
-        f"{part} has no image" for part in ("query", "database") if not split.sizes()[part]
-    ]
+    assert [note.split(":")[0] for note in few.notes] == ["no image is left for validation, query, database"]
+    empty = [part for part in ("query", "database") if not split.sizes()[part]]
+    assert [note.split(":")[0] for note in split.notes] == [f"no image is left for {', '.join(empty)}"] * bool(empty)
     assert make_split(one_label(20, 20)).notes == ()
 
 

@@ -106,6 +106,19 @@ def test_what_does_not_fit_is_said(call, message):
         call()
 
 
+def test_a_length_that_is_set_after_fit_counts_from_the_next_fit_on(tmp_path):
+    one = ITQ(8, seed=1).fit(X)
+    codes = one.transform(X)
+    one.set_params(n_bits=4)
+    assert np.array_equal(one.transform(X), codes)
+    assert one.outputs(X).shape == (len(X), 8)
+    one.save(tmp_path / "e.safetensors")
+    again = ITQ.load(tmp_path / "e.safetensors")
+    assert np.array_equal(again.transform(X), codes)
+    assert (again.n_bits, again.n_bits_) == (4, 8)
+    assert one.fit(X).outputs(X).shape == (len(X), 4)
+
+
 def test_other_files_are_refused(tmp_path):
     path = tmp_path / "e.safetensors"
     with pytest.raises(BundleError, match="safetensors"):
@@ -124,7 +137,8 @@ def test_other_files_are_refused(tmp_path):
         ({"width": "1000000000"}, "not those of the estimator"),
         ({"estimator": "Evil"}, "no whole estimator"),
         ({"parameters": '{"nbits": 8}'}, "no whole estimator"),
-        ({"parameters": '{"n_bits": 9}'}, "not those of the estimator"),
+        ({"n_bits": "9"}, "not those of the estimator"),
+        ({"n_bits": "0"}, "no whole estimator|must be"),
         ({"head": '{"kind": "hidden"}'}, "not those of the estimator"),
         ({"head": "{"}, "the head in .* is not JSON"),
         ({"version": "2"}, "no estimator that this nearbit wrote"),

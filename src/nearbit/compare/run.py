@@ -167,7 +167,7 @@ def _check_can_compare(dataset: Dataset, split: Split) -> None:
         )
     for part in ("query", "database"):
         if not len(split.rows(part)):
-            why = "".join(f" ({note})" for note in split.notes if note.startswith(part))
+            why = "".join(f" ({note})" for note in split.notes if note.startswith("no image is left"))
             raise DataError(
                 f"{dataset.name}: no image is in {part}, so there is nothing to compare by{why}: give {part} a size "
                 f"(--{part}), or more images of each class"

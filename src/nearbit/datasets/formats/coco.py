@@ -8,6 +8,7 @@ from nearbit.datasets.formats.labels_file import Places
 from nearbit.datasets.listing import ListedImage, Listing
 from nearbit.errors import DataError
 from nearbit.json_text import read_json
+from nearbit.names import escaped
 from nearbit.reading import ReadingOptions
 
 _MEMBERS = frozenset(
@@ -35,12 +36,16 @@ def list_coco(file: Path, options: ReadingOptions) -> Listing:
     classes = tuple(categories[number] for number in order)
     if len(set(classes)) != len(classes):
         raise DataError(f"{file}: two categories have the same name")
-    if len(set(names.values())) != len(names):
-        raise DataError(f"{file}: two images have the same file_name")
     places = Places(file, options.images)
-    items = []
+    items, seen = [], dict[str, str]()
     for number, path in names.items():
         key = places.find(path, str(file))
+        before = seen.get(key or path)
+        if before is not None:
+            raise DataError(
+                f"{file}: two images have the same file_name: {escaped(before)[:80]!r} and {escaped(path)[:80]!r}"
+            )
+        seen[key or path] = path
         if key is not None:
             items.append(ListedImage(key, tuple(categories[label] for label in order if label in labels[number])))
     return Listing(

@@ -208,12 +208,13 @@ def _by_sizes(dataset: Dataset, sizes: SplitSizes, rng: np.random.Generator) -> 
     parts = {part: np.flatnonzero(places == number) for number, part in enumerate(PARTS)}
     if sizes.database_includes_train:
         parts["database"] = np.union1d(np.union1d(parts["database"], parts["train"]), parts["validation"])
-    return parts, notes + [
-        f"{part} has no image: each class has one image in train first, and equal images stay together; add images, or "
-        "give other sizes"
-        for part, rows in parts.items()
-        if getattr(sizes, part) is not None and not len(rows)
-    ]
+    empty = [part for part, rows in parts.items() if getattr(sizes, part) is not None and not len(rows)]
+    if empty:
+        notes.append(
+            f"no image is left for {', '.join(empty)}: each class has one image in train first, and equal images stay "
+            "together; add images, or give other sizes"
+        )
+    return parts, notes
 
 
 def _places(

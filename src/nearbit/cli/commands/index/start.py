@@ -154,6 +154,7 @@ def _model_beside(
     if name == AUTO:
         name = chosen_backbone(None, agreed=start.yes, last_resort=THUMBNAIL)
     model = untrained_model(dataset, name, n_bits=start.n_bits or N_BITS, device=device, cache=cache, progress=progress)
+    _check_same(folder, model.model_id)
     model.save(folder, network=network_of(model.network, model.preprocessing))
     return folder
 
@@ -165,6 +166,17 @@ def _check_place(folder: Path) -> None:
     check_target(folder)
     if folder.exists() and not read_manifest(folder).get("record", {}).get("untrained"):
         raise InputError(f"{folder} stands where the model of a new index would lie: name it (--model {folder})")
+
+
+def _check_same(folder: Path, model_id: str) -> None:
+    """Refuse to replace a model by another one, which an index may need; a command that was cut short left the same."""
+    from nearbit.model.manifest import read_manifest
+
+    if folder.exists() and read_manifest(folder).get("model_id") != model_id:
+        raise InputError(
+            f"{folder} stands where the model of a new index would lie, and is another one, by which an index may be "
+            f"searched: take it for this one (--model {folder}), or remove it if none needs it"
+        )
 
 
 def start_lines(index_path: "Place", sources: Sequence[str], model: Any) -> list[str]:
