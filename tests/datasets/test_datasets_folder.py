@@ -213,6 +213,10 @@ def test_load_images_takes_files(tmp_path: Path, cache: Path) -> None:
     assert (one.keys, one.root) == (("b.png",), root / "x")
     two = load_images([root / "y" / "a.png", str(root / "x" / "b.png"), root / "y" / "a.png"], cache=cache)
     assert two.keys == ("y/a.png", "x/b.png")
+    assert (one.notes, two.notes) == ((), ("1 image given again, and passed over",))
+    up = load_images([root / "y" / ".." / "x" / "b.png", root / "y" / "a.png", root / "x" / "b.png"], cache=cache)
+    assert (up.keys, up.root) == (("x/b.png", "y/a.png"), root)
+    assert np.array_equal(up.source.read(0), one.source.read(0))
     with pytest.raises(InputError, match=r"at least one image"):
         load_images([], cache=cache)
 

@@ -25,7 +25,9 @@ __all__ = [
     "restore_folder",
     "sha256_of",
     "sync_folder",
+    "whole_file",
     "whole_folder",
+    "without_ups",
     "write_checked",
     "write_json",
     "write_whole",
@@ -57,14 +59,14 @@ def cache_folder() -> Path:
 
 def path_seen_from(folder: Path, target: Path) -> str:
     """Return the path of `target` relative to `folder`, with "/"; absolute where none leads there (another drive)."""
-    target, folder = _without_ups(target.absolute()), _without_ups(folder.absolute())
+    target, folder = without_ups(target.absolute()), without_ups(folder.absolute())
     try:
         return Path(os.path.relpath(target, folder)).as_posix()
     except ValueError:
         return target.as_posix()
 
 
-def _without_ups(path: Path) -> Path:
+def without_ups(path: Path) -> Path:
     """Return an absolute path without "..": above a link lies the folder that holds what the link leads to."""
     last = max((place for place, part in enumerate(path.parts) if part == ".."), default=-1)
     return path if last < 0 else Path(os.path.realpath(Path(*path.parts[: last + 1])), *path.parts[last + 1 :])

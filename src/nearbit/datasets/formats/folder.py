@@ -11,6 +11,8 @@ from nearbit.datasets.images import common_root
 from nearbit.datasets.listing import NO_LABEL, ListedImage, Listing
 from nearbit.datasets.scan import Scan, scan_folder
 from nearbit.errors import DataError
+from nearbit.files.writing import without_ups
+from nearbit.names import counted
 from nearbit.reading import ReadingOptions
 
 
@@ -51,10 +53,12 @@ NO_IMAGE = "a class without an image: dropped"
 
 def list_files(files: list[Path]) -> Listing:
     """List single image files, without labels, in the order given; the root is the deepest folder that holds all."""
-    absolute = [file.absolute() for file in files]
+    absolute = [without_ups(file.absolute()) for file in files]
     root = common_root(absolute)
     keys = list(dict.fromkeys(file.relative_to(root).as_posix() for file in absolute))
-    return Listing(root.name or "images", root, tuple(ListedImage(key) for key in keys), is_whole=False)
+    twice = len(files) - len(keys)
+    notes = (f"{counted(twice, 'image', 'images')} given again, and passed over",) if twice else ()
+    return Listing(root.name or "images", root, tuple(ListedImage(key) for key in keys), notes=notes, is_whole=False)
 
 
 def _item(path: str, layout: FolderLayout) -> ListedImage:
