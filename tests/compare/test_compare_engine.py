@@ -94,6 +94,37 @@ def test_what_cannot_be_measured_is_refused_before_anything_is_trained(work):
     assert not work.folder.exists()
 
 
+@pytest.mark.parametrize(
+    "pair", [("csq", "csq:quantization_weight=0.05"), ("crh:margin=0.3,scale=3", "crh:scale=3,margin=0.3")]
+)
+def test_methods_that_mean_the_same_are_refused(pair):
+    with pytest.raises(InputError, match=r"the methods of a comparison must differ, and .* are the same"):
+        Grid(methods=pair, bits=(12,), seeds=(0,))
+    assert Grid(methods=(pair[0], "crh:margin=0.4"), bits=(12,), seeds=(0,)).methods[0] == pair[0]
+
+
+@pytest.mark.parametrize("nested", ["8,16", "[8,16]"])
+def test_an_option_of_several_values_is_read_whole(nested):
+    spec = parse_spec(f"ech:nested={nested},members=2")
+    assert spec.method.with_options(spec.values) == METHODS["ech"].with_options({"nested": (8, 16), "members": 2})
+
+
+def test_a_backbone_of_the_same_name_with_other_weights_is_refused(work):
+    torch.manual_seed(0)
+    grid, other = Grid(methods=("itq",), bits=(4,), seeds=(0,)), Grid(methods=("pca",), bits=(4,), seeds=(0,))
+
+    def with_backbone(seed):
+        torch.manual_seed(seed)
+        module = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 8 * 8, 16))
+        return replace(work, options=replace(OPTIONS, backbone=module, regime="frozen"))
+
+    compare(with_backbone(0), grid)
+    compare(with_backbone(0), other)
+    with pytest.raises(InputError, match=r"holds a comparison with another backbone: .* has other weights now"):
+        compare(with_backbone(1), other)
+    assert read_folder(work.folder).about["references"].keys() == {"0"}
+
+
 def test_repeated_comparison_keeps_what_is_done_and_adds_what_is_new(work):
     compare(work, Grid(methods=("crh",), bits=(8,), seeds=(0,)), processes=1)
     before = stamps(work.folder)

@@ -10,6 +10,10 @@ import oracles
 from nearbit.centers import gilbert_varshamov_distance
 from nearbit.errors import InputError
 from nearbit.methods import MDS, ORTHOHASH, MDSOptions, OrthoHashOptions, Targets, Task
+from nearbit.methods.hash_centers.hclm import HCLMOptions
+from nearbit.methods.hash_centers.ics import ICSOptions
+from nearbit.methods.hash_centers.mlh import MLHOptions
+from nearbit.methods.hash_centers.shc import SHCMethodOptions
 
 
 def case(multi_label, n_classes=5, n_bits=16):
@@ -104,6 +108,15 @@ def test_distances_of_table_3_of_shc(n_classes, distances):
     (lambda: OrthoHashOptions(scale=0), "scale must be a number above 0, not 0: a scale of 0 would make"),
     (lambda: OrthoHashOptions(targets="hadamard"), "targets must be one of bernoulli, maxhd, csq, not 'hadamard'"),
     (lambda: MDSOptions(scale=0.0), r"scale must be a number above 0, not 0\.0: a scale of 0 would make"),
+    (lambda: MDSOptions(pair_after=2), "pair_weight is 0, so pair_after would do nothing: leave it out"),
+    (lambda: SHCMethodOptions(centers="distance", effort=2), "centers 'distance' are not searched, so effort would"),
+    (lambda: SHCMethodOptions(centers="paper", effort=0.5), "centers 'paper' are not searched, so effort would"),
+    (lambda: SHCMethodOptions(centers="distance", similarity="prototypes"), "follow no similarity, so similarity"),
+    (lambda: SHCMethodOptions(similarity="prototypes", order="released"), "need no classifier, so order would do"),
+    (lambda: HCLMOptions(assignment="random", similarity="features"), "assigned at random, so similarity would do"),
+    (lambda: HCLMOptions(triplet_margin=9), "triplet_weight is 0, so triplet_margin would do nothing"),
+    (lambda: MLHOptions(active=1), "there are no experts, so active would do nothing"),
+    (lambda: ICSOptions(weights="equal", entropy_weight=2), "all labels count alike, so entropy_weight would do"),
     (lambda: MDSOptions(pair_after=1.5), r"pair_after must be a whole number of at least 0, not 1\.5"),
 ])  # fmt: skip
 def test_options_that_make_no_sense_are_refused(make, match):

@@ -82,6 +82,45 @@ def test_options_are_checked_with_given_centers_too(four):
         plan(four, split_of(four, "seen@seen"), method="lbhc", n_bits=4, centers=words, method_options={"flips": 100})
 
 
+WORDS = np.array([[1, 1, 1, 1], [-1, -1, 1, 1], [1, -1, -1, 1]])
+ALIKE = np.array([[1, 0.5, 0], [0.5, 1, 0], [0, 0, 1]])
+
+
+@pytest.mark.parametrize(
+    ("method", "given", "options", "match"),
+    [
+        ("shc", {"centers": WORDS}, {"min_distance": 2}, "the centers are given, so min_distance would do nothing"),
+        ("shc", {"centers": WORDS}, {"centers": "distance"}, "the centers are given, so centers would do nothing"),
+        ("shc", {"centers": WORDS}, {"order": "released"}, "the centers are given, so order would do nothing"),
+        ("shc", {"similarity": ALIKE}, {"classifier_epochs": 9}, "similarity .* is given, so classifier_epochs would"),
+        ("shc", {"similarity": ALIKE}, {"centers": "distance"}, "shc follow no similarity by these options"),
+        ("hclm", {"similarity": ALIKE}, {"assignment": "random"}, "hclm follow no similarity by these options"),
+        ("hclm", {"centers": WORDS}, {"proxies": "separated"}, "the centers are given, so proxies would do nothing"),
+        ("orthohash", {"centers": WORDS}, {"targets": "csq"}, "the centers are given, so targets would do nothing"),
+        ("lbhc", {"centers": WORDS}, {"centers": "csq"}, "the centers are given, so centers would do nothing"),
+        ("dpn", {"centers": WORDS}, {"update_every": 1}, "dpn changes its centers while it trains and takes none"),
+        ("hashnet", {}, {"grades": "jaccard"}, "every image has one label, so grades would do nothing"),
+        ("ics", {}, {"weights": "equal"}, "every image has one label, so weights would do nothing"),
+    ],
+)
+def test_options_that_would_do_nothing_beside_what_is_given_are_refused(four, method, given, options, match):
+    split = split_of(four, "seen@seen")
+    with pytest.raises(InputError, match=match):
+        plan(four, split, method=method, n_bits=4, **given, method_options=options)
+    if given:
+        assert plan(four, split, method=method, n_bits=4, **given).task.n_classes == 3
+
+
+def test_given_centers_go_with_a_recipe_that_says_how_others_would_be_made(four):
+    options = TrainOptions(preset="shc-paper", backbone="small", image_size=32)
+    preset = {"centers": "paper", "order": "paper"}
+    given = {"method": "shc", "n_bits": 4, "centers": WORDS, "options": options}
+    split = split_of(four, "seen@seen")
+    assert plan(four, split, **given, method_options=preset).task.n_bits == 4
+    with pytest.raises(InputError, match="the centers are given, so effort would do nothing"):
+        plan(four, split, **given, method_options={"effort": 2.0})
+
+
 def test_a_method_that_is_none_is_refused_with_a_preset_too(four):
     options = TrainOptions(preset="crh-paper")
     with pytest.raises(InputError, match="method must be a name, a Method or a Baseline, not int"):

@@ -82,8 +82,11 @@ class Grid:
                 )
             if len(set(values)) < len(values):
                 raise InputError(f"the {name} of a comparison must differ, and {values} names one twice")
+        meant: dict[str, str] = {}
         for spec in self.methods:
-            parse_spec(spec)
+            other = meant.setdefault(parse_spec(spec).meaning, spec)
+            if other != spec:
+                raise InputError(f"the methods of a comparison must differ, and {other} and {spec} are the same")
         for head in self.heads:
             check_choice("a head", head, ("auto", *HEADS))
         for name, least in (("bits", 1), ("seeds", 0)):
@@ -276,6 +279,7 @@ def _about(dataset: Dataset, splits: dict[int, Split], grid: Grid, context: RunC
         },
         "split": _split_facts(splits),
         "regime": context.regime,
+        **({} if context.regime == "scratch" else {"backbone_fingerprint": context.backbone.fingerprint()}),
         "train_options": {name: value for name, value in options.items() if name not in ("seed", "head")},
         "references": {},
         "command": command,
@@ -349,10 +353,21 @@ def _merged(folder: Path, known: dict[str, Any], asked: dict[str, Any]) -> dict[
                 f"{folder} holds a comparison with another {what.replace('_', ' ')} ({', '.join(differing)}): "
                 "choose another -o, or give what it was begun with"
             )
+    _check_backbone(folder, known, asked)
     merged = {name: list(dict.fromkeys([*known.get(name, []), *asked[name]])) for name in MERGED}
     sorts = {name: sorted(merged[name]) for name in ("bits", "seeds")}
     split = _merged_split(known["split"], asked["split"])
     return asked | merged | sorts | {"split": split, "references": known.get("references", {})}
+
+
+def _check_backbone(folder: Path, known: dict[str, Any], asked: dict[str, Any]) -> None:
+    """Raise `InputError` where a backbone of the same name has other weights than the comparison was begun with."""
+    before, now = known.get("backbone_fingerprint"), asked.get("backbone_fingerprint")
+    if None not in (before, now) and before != now:
+        raise InputError(
+            f"{folder} holds a comparison with another backbone: {asked['train_options'].get('backbone')} has other "
+            "weights now: choose another -o, or give the backbone it was begun with"
+        )
 
 
 def _is_other_split(old: dict[str, Any], new: dict[str, Any]) -> bool:

@@ -1,10 +1,15 @@
 """What a comparison calls a method: its name, or its name with options of it ("crh:reassign_every=0,margin=0.3")."""
 
+import re
 from typing import Any, Literal, NamedTuple
 
 from nearbit.errors import InputError
 from nearbit.json_text import json_or_text
 from nearbit.methods import Baseline, Method, find_method
+from nearbit.methods.method import options_text
+
+_BETWEEN = re.compile(r",(?=[^,=]*=)")
+"""What stands between two options: a comma before a name; others are within a value, such as nested=8,16."""
 
 
 class Spec(NamedTuple):
@@ -17,6 +22,13 @@ class Spec(NamedTuple):
 
     method: Method | Baseline | Literal["auto"]
     values: dict[str, Any]
+
+    @property
+    def meaning(self) -> str:
+        """The method with all of its options: equal for texts that mean the same."""
+        if self.method == "auto":
+            return "auto"
+        return f"{self.method.name}: {options_text(self.method.with_options(self.values))}"
 
     @property
     def has_own_head(self) -> bool:
@@ -36,7 +48,7 @@ def parse_spec(text: str) -> Spec:
             raise InputError(f"auto chooses a method and takes no options, and {text!r} has some: name that method")
         return Spec("auto", {})
     method = find_method(name)
-    given = [_pair(text, pair) for pair in pairs.split(",")] if colon else []
+    given = [_pair(text, pair) for pair in _BETWEEN.split(pairs)] if colon else []
     values = dict(given)
     if len(values) < len(given):
         raise InputError(f"each option of a method counts once, and {text!r} names one twice: leave one out")

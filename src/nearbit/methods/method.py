@@ -286,6 +286,10 @@ class Method:
             method needs frozen features.
         check: (task, options) raises `InputError` where the options do not fit the task; called before any training.
         distinct: whether every class has a word of its own, so that more classes than words are refused at once.
+        moves: for methods with `reassign`: (options) to whether they let it change anything; by default it does.
+        follows: for methods with `similarity`: (options) to whether centers follow it; by default they do.
+        center_options, similarity_options: names of the options that only `make_centers` and only `similarity` look
+            at: beside given centers or a given similarity they would do nothing, and are refused.
     """
 
     name: str
@@ -312,15 +316,19 @@ class Method:
     committee: Callable[[Any], Committee] | None = None
     check: Callable[[Task, Any], None] | None = None
     distinct: bool = False
+    moves: Callable[[Any], bool] | None = None
+    follows: Callable[[Any], bool] | None = None
+    center_options: tuple[str, ...] = ()
+    similarity_options: tuple[str, ...] = ()
 
     def first_centers(self, task: Task, options: Any, rng: Generator) -> CenterState:
         """Return the centers at the start; none for a method without centers."""
         return no_centers(task.n_bits) if self.make_centers is None else self.make_centers(task, options, rng)
 
-    @property
-    def moves_centers(self) -> bool:
-        """Whether its centers change while it trains, by a rule of its own or because they are learnt."""
-        return self.reassign is not None or self.centers_of is not None
+    def moves_centers(self, options: Any) -> bool:
+        """Return whether its centers change while it trains, by a rule of its own or because they are learnt."""
+        reassigns = self.reassign is not None and (self.moves is None or self.moves(options))
+        return reassigns or self.centers_of is not None
 
     def schedule_for(self, regime: Regime) -> Schedule:
         """Return the schedule of a regime; raise `InputError` where the method has none."""
@@ -335,6 +343,14 @@ class Method:
     def with_options(self, values: Mapping[str, Any] | None) -> Any:
         """Return the method's options with some values replaced; an unknown name is an error that suggests one."""
         return options_with(self.name, self.options, values)
+
+
+def refuse_idle(options: Any, why: str, *names: str, usual: Any = None) -> None:
+    """Raise `InputError` where one of these options is not at its default, or as `usual`, and would do nothing."""
+    for one in fields(options):
+        expected = (one.default, getattr(usual, one.name, one.default))
+        if one.name in names and getattr(options, one.name) not in expected:
+            raise InputError(f"{why}, so {one.name} would do nothing: leave it out")
 
 
 def options_with(method: str, options: Any, values: Mapping[str, Any] | None) -> Any:

@@ -15,7 +15,7 @@ from nearbit.errors import InputError, TrainingError
 from nearbit.given import path_of
 from nearbit.keywords import suggesting
 from nearbit.methods import BASELINES, ITQ, METHODS, Baseline, Method, Task, find_method
-from nearbit.methods.presets import preset_of_method
+from nearbit.methods.presets import preset_named, preset_of_method
 from nearbit.model.bundle import Model
 from nearbit.progress import Progress, silent
 from nearbit.training.callbacks import NO_CALLBACKS, Callbacks
@@ -182,8 +182,16 @@ def _plan_one(
     multi_label = bool((labels.sum(axis=1) > 1).any())
     shares = labels.mean(axis=0)
     task = Task(n_classes=labels.shape[1], n_bits=n_bits, multi_label=multi_label, label_shares=shares)
-    given = (given_similarity(chosen, task, similarity), given_centers(chosen, task, centers))
-    return TrainingRun(context, chosen, values, task, *given)
+    preset = context.options.preset
+    usual = chosen.options if preset is None else chosen.with_options(preset_named(preset).method_options)
+    return TrainingRun(
+        context,
+        chosen,
+        values,
+        task,
+        given_similarity(chosen, values, task, similarity, usual),
+        given_centers(chosen, values, task, centers, usual),
+    )
 
 
 def _check_labels(dataset: Dataset, split: Split, *, needed: bool) -> None:

@@ -222,7 +222,7 @@ class Trainer:
         for beside in (self._memory, self._index_term, self._adversary):
             record |= {} if beside is None else beside.figures()
         kept = state.centers if learnt else trained_towards
-        if self.learner.method.moves_centers:
+        if self.learner.method.moves_centers(self.learner.method_options):
             record |= center_figures(kept.centers, self.similarity)
         self._share_buffers()
         self._keep_best(state, kept, record)

@@ -65,4 +65,6 @@ DPN = Method(
         "scratch": Schedule(epochs=60, batch_size=64, learning_rate=2e-3),
     },
     reassign=_update,
+    moves=lambda options: options.update_every > 0,
+    center_options=("targets",),
 )

@@ -30,6 +30,7 @@ from nearbit.methods.method import (
     TrainingImages,
     check_choice,
     check_number,
+    refuse_idle,
 )
 
 ROUNDS = 50
@@ -61,6 +62,15 @@ class HCLMOptions:
         check_choice("assignment", self.assignment, ("semantic", "random"))
         check_choice("similarity", self.similarity, ("classifier", "features"))
         check_choice("proxies", self.proxies, ("published", "separated"))
+        if self.assignment == "random":
+            refuse_idle(self, "words are assigned at random", "similarity")
+        if not self.triplet_weight:
+            refuse_idle(self, "triplet_weight is 0", "triplet_margin")
+
+
+def _check(task: Task, options: HCLMOptions) -> None:
+    if task.multi_label:
+        refuse_idle(options, "images have several labels, which say how alike classes are", "similarity")
 
 
 def _similarity(images: TrainingImages, task: Task, options: HCLMOptions) -> Similarity | None:
@@ -133,4 +143,8 @@ HCLM = Method(
         "scratch": Schedule(epochs=60, batch_size=64, learning_rate=2e-3),
     },
     similarity=_similarity,
+    follows=lambda options: options.assignment != "random",
+    center_options=("assignment", "proxies"),
+    similarity_options=("similarity",),
+    check=_check,
 )

@@ -8,7 +8,7 @@ from torch import Tensor
 from nearbit.centers import CenterState, Generator, csq_centers, random_signs
 from nearbit.losses import instance_similarity, quantization
 from nearbit.methods.hash_centers.csq import CSQ
-from nearbit.methods.method import Method, Targets, Task, check_choice, check_number
+from nearbit.methods.method import Method, Targets, Task, check_choice, check_number, refuse_idle
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +32,13 @@ class ICSOptions:
         check_number("entropy_weight", self.entropy_weight, is_positive=True, why=why)
         check_choice("weights", self.weights, ("instance", "equal"))
         check_number("quantization_weight", self.quantization_weight)
+        if self.weights == "equal":
+            refuse_idle(self, "all labels count alike", "entropy_weight")
+
+
+def _check(task: Task, options: ICSOptions) -> None:
+    if not task.multi_label:
+        refuse_idle(options, "every image has one label", "weights", "entropy_weight")
 
 
 def _centers(task: Task, options: ICSOptions, rng: Generator) -> CenterState:
@@ -54,4 +61,5 @@ ICS = Method(
     make_centers=_centers,
     loss=_loss,
     schedules=CSQ.schedules,
+    check=_check,
 )

@@ -128,6 +128,7 @@ LBHC = Method(
     citation="Zhu et al., A Lower Bound of Hash Codes' Performance, NeurIPS 2022",
     options=LBHCOptions(),
     make_centers=_centers,
+    center_options=("centers",),
     loss=_loss,
     module=BlockSurrogate,
     distinct=True,

@@ -7,7 +7,16 @@ from torch import Tensor
 
 from nearbit.centers import CenterState, Generator, mds_centers, random_signs
 from nearbit.losses import center_softmax, memory_pairs, quantization
-from nearbit.methods.method import MemoryTerm, Method, Schedule, Targets, Task, check_number, check_scale
+from nearbit.methods.method import (
+    MemoryTerm,
+    Method,
+    Schedule,
+    Targets,
+    Task,
+    check_number,
+    check_scale,
+    refuse_idle,
+)
 
 ENCODER_MOMENTUM = 0.9
 
@@ -35,6 +44,8 @@ class MDSOptions:
             check_scale("scale", self.scale)
         check_number("pair_weight", self.pair_weight)
         check_number("pair_after", self.pair_after, whole=True)
+        if not self.pair_weight:
+            refuse_idle(self, "pair_weight is 0", "pair_after")
 
 
 def _centers(task: Task, options: MDSOptions, rng: Generator) -> CenterState:

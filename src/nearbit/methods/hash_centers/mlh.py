@@ -12,7 +12,7 @@ from nearbit.errors import InputError
 from nearbit.given import check_flag
 from nearbit.losses import center_softmax, quantization
 from nearbit.losses.mutual import batch_pair_likelihood, disagreement
-from nearbit.methods.method import Method, Schedule, Targets, Task, check_choice, check_number
+from nearbit.methods.method import Method, Schedule, Targets, Task, check_choice, check_number, refuse_idle
 from nearbit.networks.experts import MOST_EXPERTS
 
 
@@ -52,6 +52,8 @@ class MLHOptions:
         if self.experts and self.active > self.experts:
             raise InputError(f"active must be at most the {self.experts} experts, not {self.active}")
         check_flag("trunk", self.trunk)
+        if not self.experts:
+            refuse_idle(self, "there are no experts", "active")
 
 
 def _centers(task: Task, options: MLHOptions, rng: Generator) -> CenterState:

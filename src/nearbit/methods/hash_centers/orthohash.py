@@ -54,6 +54,7 @@ ORTHOHASH = Method(
     "NeurIPS 2021",
     options=OrthoHashOptions(),
     make_centers=_centers,
+    center_options=("targets",),
     loss=_loss,
     schedules={
         "frozen": Schedule(

@@ -30,7 +30,11 @@ from nearbit.methods.method import (
     TrainingImages,
     check_choice,
     check_number,
+    refuse_idle,
 )
+
+SIMILARITY = ("similarity", "order", "classifier_epochs")
+"""Options of which only the similarity is made."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +73,12 @@ class SHCMethodOptions:
         check_number("effort", self.effort, is_positive=True, why="it multiplies the number of sweeps of the search")
         if self.min_distance is not None and self.centers in ("distance", "semantics"):
             raise InputError(f"centers {self.centers!r} take no min_distance: leave it out")
+        if self.centers == "distance":
+            refuse_idle(self, "centers 'distance' follow no similarity", *SIMILARITY)
+        if self.centers not in ("search", "semantics"):
+            refuse_idle(self, f"centers {self.centers!r} are not searched", "effort")
+        if self.similarity == "prototypes":
+            refuse_idle(self, "prototypes need no classifier", "order", "classifier_epochs")
 
 
 def _similarity(images: TrainingImages, task: Task, options: SHCMethodOptions) -> Similarity | None:
@@ -119,4 +129,7 @@ SHC = Method(
         "scratch": Schedule(epochs=60, batch_size=64, learning_rate=2e-3),
     },
     similarity=_similarity,
+    follows=lambda options: options.centers != "distance",
+    center_options=("centers", "min_distance", "effort"),
+    similarity_options=SIMILARITY,
 )

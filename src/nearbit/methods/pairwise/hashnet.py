@@ -10,7 +10,7 @@ from torch import Tensor
 
 from nearbit.centers import Generator
 from nearbit.losses.pairwise import tanh_pairs
-from nearbit.methods.method import Method, Schedule, Targets, Task, check_choice, check_number
+from nearbit.methods.method import Method, Schedule, Targets, Task, check_choice, check_number, refuse_idle
 from nearbit.methods.sampling import balanced_batches
 
 
@@ -39,6 +39,11 @@ class HashNetOptions:
         check_choice("pairs", self.pairs, ("equal", "balanced"))
         check_choice("grades", self.grades, ("none", "jaccard"))
         check_number("images_a_class", self.images_a_class, at_least=1, whole=True)
+
+
+def _check(task: Task, options: HashNetOptions) -> None:
+    if not task.multi_label:
+        refuse_idle(options, "every image has one label", "grades")
 
 
 def _batches(
@@ -70,4 +75,5 @@ HASHNET = Method(
         "scratch": Schedule(epochs=60, batch_size=64, learning_rate=2e-3),
     },
     batches=_batches,
+    check=_check,
 )

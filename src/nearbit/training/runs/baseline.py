@@ -12,6 +12,7 @@ from nearbit.codes import signs_of
 from nearbit.errors import InputError, TrainingError
 from nearbit.methods import CLASSIFIER, Baseline
 from nearbit.methods.method import options_text
+from nearbit.methods.own_code import code_digest
 from nearbit.model.bundle import Model
 from nearbit.networks import HashNetwork, Head
 from nearbit.networks.heads import apply_head
@@ -79,8 +80,12 @@ class BaselineRun:
 
     def key(self) -> str:
         """Name the run: runs of equal keys make equal models."""
+        code = code_digest(self.baseline)
         return self.context.key(
-            method=self.baseline.name, method_options=options_text(self.method_options), n_bits=self.n_bits
+            method=self.baseline.name,
+            method_options=options_text(self.method_options),
+            n_bits=self.n_bits,
+            **({} if code is None else {"code": code}),
         )
 
     @property

@@ -15,17 +15,13 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from nearbit.centers import (
-    CenterState,
-    certify,
-    label_sets,
-    random_signs,
-)
+from nearbit.centers import CenterState, certify, label_sets, random_signs
 from nearbit.centers.state import check_sizes
 from nearbit.encoding.torch_backend import enough_memory
 from nearbit.errors import InputError
 from nearbit.methods import Method, Schedule, Similarity, Task
 from nearbit.methods.method import options_text
+from nearbit.methods.own_code import code_digest
 from nearbit.model.bundle import Model
 from nearbit.networks import HEADS, ExpectedCenter, HashNetwork, Head, HeadKind
 from nearbit.progress import Progress, silent
@@ -149,7 +145,8 @@ class TrainingRun:
             given["first_stage"] = "by the recipe"
         if self._given_first_epochs is not None:
             given["first_epochs"] = str(self._given_first_epochs)
-        more = {name: value for name, value in (("given", given), ("patience", self.patience)) if value}
+        besides = {"given": given, "patience": self.patience, "code": code_digest(self.method)}
+        more = {name: value for name, value in besides.items() if value}
         return self.context.key(
             method=self.method.name,
             method_options=options_text(self.method_options),
@@ -288,7 +285,7 @@ class TrainingRun:
         frozen = context.regime == "frozen"
         if frozen:
             network.head.standardize(context.feature_inputs(progress).views[0])
-            if similarity is None and self.method.moves_centers:
+            if similarity is None and self.method.moves_centers(self.method_options):
                 similarity = reference_similarity(context.train_features(progress), context.labels["train"])
         learner = Learner(
             method=self.method,
