@@ -8,10 +8,12 @@ import sys
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from nearbit.errors import InputError
 from nearbit.files import aside
+from nearbit.files.addresses import FilePlace
 from nearbit.files.writing import (
     cache_folder,
     json_digest,
@@ -25,6 +27,7 @@ from nearbit.files.writing import (
     write_json,
     write_whole,
 )
+from nearbit.index import create_index
 
 KILLED_WRITER = """
 import os, signal, sys
@@ -360,3 +363,21 @@ def test_a_path_is_seen_from_a_folder_or_absolute_where_none_leads_there(tmp_pat
 
     monkeypatch.setattr("os.path.relpath", other_drive)
     assert path_seen_from(tmp_path / "a", tmp_path / "b") == (tmp_path / "b").as_posix()
+
+
+def test_an_output_takes_the_place_of_no_index(tmp_path):
+    place = tmp_path / "a.index"
+    with create_index(place, 8) as index:
+        index.add(np.zeros((1, 1), np.uint8))
+    before = place.read_bytes()
+    for path in (place, tmp_path / "link.npz"):
+        if path != place:
+            path.symlink_to(place)
+        with pytest.raises(InputError, match=r"is an index or another database, which no output replaces: choose"):
+            write_whole(path, lambda aside: aside.write_text("x"))
+        with pytest.raises(InputError, match=r"is an index or another database"):
+            FilePlace.of(path).fill(lambda aside: aside.write_text("x"))
+    assert place.read_bytes() == before
+    write_whole(place, lambda aside: aside.write_text("x"), over_database=True)
+    write_whole(place, lambda aside: aside.write_text("y"))
+    assert place.read_text() == "y"

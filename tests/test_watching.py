@@ -267,6 +267,22 @@ def test_labels_in_a_file_are_followed(clock):
         assert index.labels() == {"x": 1, "z": 1}
 
 
+def test_a_file_beside_the_images_that_is_always_written_to_is_not_waited_for_for_ever(clock, monkeypatch):
+    monkeypatch.setattr(watching, "LONGEST", 4)
+    one, log = follower(), PHOTOS / "import.log"
+    one.look()
+    write("a/new.png", clock)
+    added = []
+    for _ in range(20):
+        log.write_text("x")
+        os.utime(log, (clock.now, clock.now))
+        done = one.look().done
+        added.append(0 if done is None else done.added)
+        clock.now += 1
+    assert sum(added) == 1
+    assert 6 <= added.index(1) <= 10
+
+
 def test_an_index_within_its_folder_does_not_wake_itself(clock, monkeypatch):
     one = Follower(PHOTOS / "in.index", PHOTOS, lambda: MODEL, options=ReadingOptions(), device="cpu")
     assert one.look().done.added == 9

@@ -16,7 +16,7 @@ from nearbit.datasets import Dataset, Problem
 from nearbit.datasets.formats.shards import PackedImages
 from nearbit.encoding.pipeline import CHUNK, Encoded
 from nearbit.errors import InputError
-from nearbit.files.writing import path_seen_from
+from nearbit.files.writing import path_seen_from, without_ups
 from nearbit.index import Home, Item
 from nearbit.indexing_places import is_missing
 from nearbit.json_text import unstorable
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 ADDED = "added"
 """Under which key of an item's metadata a service notes when it took a picture in."""
+UPLOADS = "-images"
+"""What follows the name of an index in that of the folder of such pictures, beside it."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,8 @@ def index_dataset(
     An item is known by its path and by the hash of its content. An interrupted run that is repeated goes on where it
     stopped and leaves the same ids and codes as an undisturbed one. While it runs, no other process writes.
 
-    An item keeps its own metadata whatever happens to its image, and its labels where the data set has no classes.
+    An item keeps its own metadata whatever happens to its image, and its labels where the data set has no classes, or
+    where a service took it in and its folder alone would be its class.
 
     Args:
         index: an open index of the model.
@@ -175,7 +178,8 @@ def _put(
 def _relabel(index: Home, dataset: Dataset, rows: Mapping[int, int]) -> int:
     """Give the items of rows, by id, the labels that those have now; return how many had others.
 
-    What was uploaded to a service keeps the labels that it came with: the folder that it lies in is no class.
+    What was uploaded to a service keeps the labels that it came with where the only other one is the name of the folder
+    of uploads, which is no class.
     """
     if not dataset.n_classes:
         return 0
@@ -184,7 +188,8 @@ def _relabel(index: Home, dataset: Dataset, rows: Mapping[int, int]) -> int:
         items = [
             item
             for item in index.items(ids[start : start + CHUNK])
-            if not _is_upload(item) and set(item.labels) != set(dataset.label_names(rows[item.id]))
+            if set(item.labels) != set(dataset.label_names(rows[item.id]))
+            and not _is_of_uploads(item, dataset.label_names(rows[item.id]))
         ]
         if items:
             metadata = [item_metadata(dataset, rows[item.id], str(item.path)) for item in items]
@@ -193,9 +198,14 @@ def _relabel(index: Home, dataset: Dataset, rows: Mapping[int, int]) -> int:
     return relabelled
 
 
-def _is_upload(item: Item) -> bool:
-    """Return whether a service took an item's picture in: it notes when, and names the file after the content."""
-    return ADDED in item.metadata and PurePosixPath(item.path or "").stem == item.digest
+def _is_of_uploads(item: Item, labels: Sequence[str]) -> bool:
+    """Return whether labels are but the folder where a service put a picture that it took in.
+
+    It notes when it did so, and names the file after the content, in a folder NAME-images.
+    """
+    place = PurePosixPath(item.path or "")
+    is_upload = ADDED in item.metadata and place.stem == item.digest and place.parent.name.endswith(UPLOADS)
+    return is_upload and set(labels) <= {place.parent.name}
 
 
 def _merged(items: Sequence[Item], metadata: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -211,9 +221,9 @@ def _absent(index: Home, dataset: Dataset) -> list[tuple[str, int, str | None]]:
     """
     if dataset.root is None or not dataset.is_whole:
         return []
-    folder, root = index.folder, _place(dataset.root.absolute())
+    folder, root = index.folder, _place(without_ups(dataset.root.absolute()))
     here = {item_path(index, dataset, row) for row in range(len(dataset))}
-    problems = [_place(dataset.root.absolute(), one.path) for one in dataset.problems if not one.is_class]
+    problems = [_place(without_ups(dataset.root.absolute()), one.path) for one in dataset.problems if not one.is_class]
     unknown = {place for place in problems if place == root or _is_below(root, place)}
     return [
         (path, item_id, digest)

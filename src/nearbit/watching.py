@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, final
 from nearbit.datasets import Dataset, FileImages, Problem, load_images
 from nearbit.datasets.scan import is_utf8, may_be_image, scan_folder
 from nearbit.errors import DataError, IndexBusyError, IndexFileError, InputError, MissingExtraError
-from nearbit.files.writing import behind_links
+from nearbit.files.writing import behind_links, without_ups
 from nearbit.index import Home, create_index, open_index
 from nearbit.indexing import Indexed, index_dataset
 from nearbit.progress import Progress, silent
@@ -167,8 +167,8 @@ class Follower:
             ) from error
         if self._known is not None and not unsettled and self._known == (stamps, self._state()):
             return Round()
-        if any("/" not in path and not may_be_image(path) for path in unsettled):  # it may say what labels are
-            return Round(waiting=len(unsettled), is_late=True)
+        if any("/" not in path and not may_be_image(path) for path in unsettled) and self._waits():
+            return Round(waiting=len(unsettled), is_late=True)  # it may say what labels are
         options = replace(self._options, progress=progress)
         try:
             dataset = self._settled(load_images(self.folder, options), stamps, unsettled)
@@ -195,15 +195,19 @@ class Follower:
         with open_index(self.index, read_only=True) as index:
             return index.state()
 
+    def _waits(self) -> bool:
+        """Return whether what is being written is waited for, which may be for so long at most."""
+        now = time.monotonic()
+        self._writing_since = now if self._writing_since is None else self._writing_since
+        return now - self._writing_since < LONGEST * self.settle
+
     def _settled(self, dataset: Dataset, stamps: dict[str, Stamp], unsettled: set[str]) -> Dataset:
         """Return the data set without what is still being written, or came after the look; nothing is absent then."""
         waiting = {key for key in dataset.keys if key in unsettled or key not in stamps}
         if not waiting and not unsettled:
             self._writing_since = None
             return dataset
-        now = time.monotonic()
-        self._writing_since = now if self._writing_since is None else self._writing_since
-        unknown = now - self._writing_since < LONGEST * self.settle
+        unknown = self._waits()
         rows = [row for row, key in enumerate(dataset.keys) if key not in waiting]
         source = dataset.source
         problems = (*dataset.problems, *(Problem(key, "is being written") for key in sorted(waiting)))
@@ -317,7 +321,7 @@ def listen(folder: Path, index: Path, news: threading.Event) -> Iterator[None]:
 
 def place_of(path: Path) -> str:
     """Return a path from the root of the file system, in the one form in which places are compared."""
-    return os.path.normcase(os.path.normpath(path.absolute()))
+    return os.path.normcase(os.path.normpath(without_ups(path.absolute())))
 
 
 def is_of_index(place: str, index: str, root: str) -> bool:

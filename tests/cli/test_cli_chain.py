@@ -106,6 +106,17 @@ def test_encode_keeps_the_order_and_lists_what_it_skipped(as_json, place):
         assert int(file["n_bits"]) == 12
 
 
+def test_encode_replaces_no_index_and_says_what_it_passes_over(as_json, nearbit, refused, place):
+    as_json("index", "add", "kept.index", "photos", "--model", "a.model")
+    before = (place / "kept.index").read_bytes()
+    assert "kept.index is an index or another database" in refused("encode", "a.model", "photos", "-o", "kept.index")
+    shutil.copy("kept.index", "own.npz")
+    assert "own.npz is an index or another database" in refused("index", "export", "own.npz", "own.npz")
+    assert (place / "kept.index").read_bytes() == (place / "own.npz").read_bytes() == before
+    twice = ("photos/b/008.png", "photos/a/000.png", "photos/b/008.png")
+    assert "1 image given again, and passed over" in nearbit("encode", "a.model", *twice, "-o", "x.npz")[2]
+
+
 def test_encode_takes_single_files_without_labels(as_json, place):
     as_json("encode", "a.model", "photos/b/008.png", "photos/a/000.png", "-o", "two.npz")
     with np.load(place / "two.npz", allow_pickle=False) as file:

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from nearbit.errors import InputError
+from nearbit.files.writing import sha256_of
 from nearbit.grouping import find_duplicates
 from nearbit.grouping.same_pictures import difference_hash
 from nearbit.grouping.tables import write_duplicates
@@ -217,3 +218,17 @@ def test_the_last_file_of_a_group_is_never_listed(index, as_json, nearbit):
     assert found.removable() == []
     shutil.copy(index.parent / "kept.jpg", index.parent / "photos/a/other.png")
     assert found.removable() == []  # what was to be kept has gone since: this is the last one
+
+
+@pytest.mark.parametrize("keep", ["first", "largest"])
+def test_a_group_whose_kept_file_has_changed_is_not_acted_on(index, nearbit, keep):
+    with open_index(index) as opened:
+        about = [{"path": item.path, "digest": sha256_of(index.parent / item.path), "labels": []} for item in opened]
+        opened.update([item.id for item in opened], metadata=about)
+    arguments = ("duplicates", "a.index", "--radius", "1", "--keep", keep, "-o", "d.txt")
+    assert "holds none of" not in nearbit(*arguments)[1]
+    assert len((index.parent / "d.txt").read_text().splitlines()) == 3
+    scene(9).resize((999, 999)).save(index.parent / "photos/a/one.png")
+    (index.parent / "photos/b/one-large.jpg").write_bytes((index.parent / "photos/b/one-large.jpg").read_bytes()[:-9])
+    assert "d.txt holds none of 1 group whose kept file is gone or changed since" in nearbit(*arguments)[1]
+    assert (index.parent / "d.txt").read_text() == ""

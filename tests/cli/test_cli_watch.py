@@ -13,8 +13,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from model_makers import random_model
+from nearbit.cli.commands.index import watch as watch_command
 from nearbit.cli.console import echo
 from nearbit.index import open_index
+from nearbit.model.bundle import load_model
 
 pytest.importorskip("watchdog", reason="skipped: watchdog is not installed (extra [watch])")
 
@@ -177,6 +180,15 @@ def test_a_new_index_keeps_the_outputs_that_are_asked_for(watch, named):
     with open_index("a.index", read_only=True) as index:
         assert index.outputs == "int8"
         assert index.kept_outputs([1, 9]).any(axis=1).all()
+
+
+def test_an_index_that_was_moved_over_to_another_model_is_followed_by_that_one(photos_and_model, as_json):
+    as_json("index", "add", "a.index", "photos", "--model", "a.model")
+    encoder = watch_command._encoder(Path("a.index"), Path("a.model"), None)
+    first = encoder().model_id
+    random_model(seed=5).save("b.model")
+    as_json("index", "reencode", "a.index", "--model", "b.model")
+    assert encoder().model_id == load_model("b.model").model_id != first
 
 
 def test_what_cannot_be_watched_is_one_line(photos_and_model, refused):

@@ -103,6 +103,12 @@ def test_methods_that_mean_the_same_are_refused(pair):
     assert Grid(methods=(pair[0], "crh:margin=0.4"), bits=(12,), seeds=(0,)).methods[0] == pair[0]
 
 
+def test_a_method_that_a_folder_holds_under_another_text_is_refused(work):
+    compare(work, Grid(methods=("csq",), bits=(12,), seeds=(0,)))
+    with pytest.raises(InputError, match=r"holds csq, which is the same as csq:quantization_weight=0\.05: name it so"):
+        compare(work, Grid(methods=("csq:quantization_weight=0.05",), bits=(12,), seeds=(0,)))
+
+
 @pytest.mark.parametrize("nested", ["8,16", "[8,16]"])
 def test_an_option_of_several_values_is_read_whole(nested):
     spec = parse_spec(f"ech:nested={nested},members=2")

@@ -89,6 +89,9 @@ def test_images_may_lie_elsewhere(root: Path, tmp_path: Path) -> None:
     (root / "k").mkdir()
     with pytest.raises(InputError, match="goes with a labels file"):
         load_dataset(root, images=root, cache=tmp_path / "cache")
+    for option in ("label_column", "path_column", "separator", "image_column", "id_column"):
+        with pytest.raises(InputError, match="is for labels files and shards; leave it out for"):
+            load_dataset(root, **{option: "x"}, cache=tmp_path / "cache")
 
 
 def test_a_folder_is_read_by_the_labels_file_in_it(root: Path) -> None:

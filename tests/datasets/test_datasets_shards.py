@@ -286,10 +286,14 @@ def test_a_table_that_names_files_takes_them_as_they_are_now(tmp_path):
         (folder / name).write_bytes(image_bytes(row))
     pq.write_table(pa.table({"path": names, "label": ["a", "b"] * 2}), folder / "s.parquet")
 
-    def pictures():
+    def load():
         dataset = load_dataset(folder / "s.parquet", cache=cache)
         assert not dataset.problems
-        return [np.asarray(dataset.source.read(row)).tobytes() for row in range(4)]
+        return dataset
+
+    def pictures():
+        source = load().source
+        return [np.asarray(source.read(row)).tobytes() for row in range(4)]
 
     expected = [np.asarray(open_image(image_bytes(row))).tobytes() for row in range(4)]
     assert pictures() == expected
@@ -297,12 +301,17 @@ def test_a_table_that_names_files_takes_them_as_they_are_now(tmp_path):
     before = copy.stat()
     assert pictures() == expected
     assert copy.stat() == before  # not written again
+    reader, old = load().source, expected[:]
     (folder / "1.png").write_bytes(image_bytes(9, side=24))
     expected[1] = np.asarray(open_image(image_bytes(9, side=24))).tobytes()
     assert pictures() == expected
-    copy.write_bytes(copy.read_bytes()[:-50])  # damaged
+    assert [np.asarray(reader.read(row)).tobytes() for row in range(4)] == old  # who read before goes on
+    copy.unlink()
+    (new,) = (cache / "shards").iterdir()
     assert pictures() == expected
-    assert list((cache / "shards").iterdir()) == [copy]
+    assert list((cache / "shards").iterdir()) == [new]
+    new.write_bytes(new.read_bytes()[:-50])  # damaged
+    assert pictures() == expected
 
 
 def test_shards_at_addresses_are_the_same_data_set(tmp_path):

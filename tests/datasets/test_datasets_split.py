@@ -197,6 +197,27 @@ def test_sizes_that_make_no_sense(changes: dict[str, Any], match: str) -> None:
         SplitSizes(**changes)
 
 
+def test_what_train_has_beyond_its_count_is_told() -> None:
+    labels = np.array([[1, 0, 1], [1, 0, 0], [0, 1, 1], [0, 1, 0]], np.bool_)
+    notes = set()
+    for seed in range(20):
+        split = make_split(
+            data(labels), sizes=SplitSizes(train=1, validation=None, query=0.5, database=None), seed=seed
+        )
+        more = len(split.train) - 2
+        assert [f"train has {more} more images than the count" in note for note in split.notes] == [True] * (more > 0)
+        notes.add(more)
+    assert notes == {0, 1}
+
+
+def test_that_given_parts_are_not_used_is_told() -> None:
+    dataset = one_label(10, 10, given_parts=("train", "query") * 10)
+    note = "the parts that made came with are not used: sizes are named"
+    assert make_split(dataset, sizes=SplitSizes(query=2)).notes == (note,)
+    assert make_split(dataset).notes == ()
+    assert make_split(one_label(10, 10), sizes=SplitSizes(query=2)).notes == ()
+
+
 def test_options_that_make_no_sense() -> None:
     dataset = one_label(9, 9)
     with pytest.raises(InputError, match=r"a protocol or sizes, not both"):

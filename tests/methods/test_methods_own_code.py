@@ -1,11 +1,15 @@
 """Runs of a method that is not nearbit's own are named by its code: another loss under the same name is another run."""
 
 import importlib
+import os
+import subprocess
 import sys
 from dataclasses import replace
 from functools import partial
 
+import numpy as np
 import pytest
+import torch
 
 from nearbit.methods import BASELINES, METHODS
 from nearbit.methods.own_code import code_digest
@@ -70,17 +74,64 @@ def test_every_module_of_its_package_counts(written):
     assert len(digests) == 2
 
 
-def test_functions_of_a_notebook_count_by_what_they_do():
-    def made(factor, *, lines=0, helper="1"):
-        space = {"__name__": "__main__"}
-        text = "\n" * lines + f"WEIGHT = {factor}\ndef helped():\n    return {helper}\n"
-        text += "def loss(outputs, labels, targets, task, options):\n    return outputs.mean() * WEIGHT * helped()\n"
-        exec(compile(text, "cell", "exec"), space)
-        return code_digest(replace(METHODS["csq"], name="own", loss=space["loss"]))
+def of_cell(text, *, lines=0, before=""):
+    """The digest of a method whose loss is `loss` of a text that is run as a cell of a notebook is."""
+    space = {"__name__": "__main__", "partial": partial, "CSQ": METHODS["csq"], "np": np}
+    exec(compile("\n" * lines + before + text, "cell", "exec"), space)
+    return code_digest(replace(METHODS["csq"], name="own", loss=space["loss"], module=space.get("M")))
 
-    assert made(1) == made(1, lines=7)
-    assert len({made(1), made(2), made(1, helper="2")}) == 3
+
+HEAD = "def loss(outputs, labels, targets, task, options"
+
+
+@pytest.mark.parametrize(
+    ("text", "other"),
+    [
+        (f"W = 1\n{HEAD}):\n    return outputs * W\n", ("W = 1", "W = 2")),
+        (f"W = [1, 2]\n{HEAD}):\n    return outputs * W[0]\n", ("[1, 2]", "[3, 2]")),
+        (f"W = np.array([1.0])\n{HEAD}):\n    return outputs * W\n", ("[1.0]", "[2.0]")),
+        (f"{HEAD}, w=1.0):\n    return outputs * w\n", ("w=1.0", "w=2.0")),
+        (f"def f(w, {HEAD[9:]}):\n    return w\nloss = partial(f, 1)\n", ("partial(f, 1)", "partial(f, 2)")),
+        (f"def mk(w):\n    {HEAD}):\n        return outputs * w\n    return loss\nloss = mk(1)\n", ("mk(1)", "mk(2)")),
+        (f"def h(x):\n    return x\n{HEAD}):\n    return h(outputs)\n", ("return x", "return -x")),
+        (f"def h(x):\n    return x\n{HEAD}):\n    return sum(h(x) for x in outputs)\n", ("return x", "return -x")),
+        (f"class M:\n    def f(self):\n        return 1\n{HEAD}):\n    return 0\n", ("return 1", "return 2")),
+        (
+            f"class M:\n    @property\n    def f(self):\n        return 1\n{HEAD}):\n    return 0\n",
+            ("return 1", "return 2"),
+        ),
+    ],
+)
+def test_functions_of_a_notebook_count_by_what_they_do(text, other):
+    assert of_cell(text) == of_cell(text, lines=7) == of_cell(text, before="UNUSED = 3\n")
+    assert of_cell(text.replace(*other)) != of_cell(text) is not None
+
+
+def test_functions_of_libraries_count_by_their_names_and_are_not_read():
+    assert code_digest(replace(METHODS["csq"], name="own", loss=torch.nn.functional.mse_loss)) is None
     assert code_digest(replace(METHODS["csq"], name="own", make_centers=partial(int, 3))) is None
+
+
+def test_a_digest_is_the_same_in_every_process(tmp_path):
+    text = f"def h(x):\n    return x in {{'alpha', 'beta', 'gamma'}}\nT = (h, 'x')\n{HEAD}):\n    return T[0](task)\n"
+    script = tmp_path / "own.py"
+    script.write_text(
+        "from dataclasses import replace\nfrom nearbit.methods import METHODS\n"
+        f"from nearbit.methods.own_code import code_digest\n{text}"
+        "print(code_digest(replace(METHODS['csq'], name='own', loss=loss)))\n"
+    )
+    found = set()
+    for seed in ("1", "2", "3"):
+        done = subprocess.run(
+            [sys.executable, script],
+            env=os.environ | {"PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        found.add(done.stdout)
+    assert len(found) == 1
+    assert len(found.pop().strip()) == 64
 
 
 def test_runs_of_other_code_have_other_names(written):

@@ -54,6 +54,12 @@ def test_without_images_to_keep_the_network_stays(model, dataset, tmp_path):
     assert len(model.centers.centers) == 3
 
 
+def test_blanks_around_the_name_fall_away(model, dataset):
+    assert add_class(model, dataset, name=" d ", rows=ROWS, device="cpu").model.classes[-1] == "d"
+    with pytest.raises(InputError, match="has the class 'a' already"):
+        add_class(model, dataset, name="a ", rows=ROWS, device="cpu")
+
+
 @pytest.mark.parametrize("rows", [[10**6], [-1], [1.5, 2.0], [[0]]])
 def test_rows_that_are_none_are_refused(model, dataset, rows):
     with pytest.raises(InputError, match="rows must "):

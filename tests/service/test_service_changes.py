@@ -1,6 +1,7 @@
 """An index that changes while it is served: by the service itself, by other programs, by another file in its place."""
 
 import threading
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -237,6 +238,8 @@ def test_an_upload_keeps_its_labels_where_the_index_lies_among_the_images(writab
         rows = [row for row, key in enumerate(dataset.keys) if "-images/" in key]
         assert index_dataset(index, model, dataset, rows=rows).unchanged == 1
         assert index.items([31])[0].labels == ("new", "red")
+        listed = replace(dataset, labels=np.roll(dataset.labels, 1, axis=1))  # a labels file says another class
+        assert index_dataset(index, model, listed, rows=rows).relabelled == 1
         index.update([31], metadata=[{key: value for key, value in about(index).items() if key != "added"}])
         assert index_dataset(index, model, dataset, rows=rows).relabelled == 1  # one that was not uploaded
 

@@ -1,5 +1,6 @@
 """Shards in, a folder of codes out: what is there, what is not touched again, and what is refused."""
 
+import contextlib
 import json
 import shutil
 
@@ -22,7 +23,8 @@ from nearbit.shards.job import Shard
 from nearbit.shards.run import _run
 from shard_makers import image_bytes, members_of, write_shards, write_table, write_tar
 
-pq = pytest.importorskip("pyarrow.parquet", reason="shards of codes need the extra parquet")
+pa = pytest.importorskip("pyarrow", reason="shards of codes need the extra parquet")
+import pyarrow.parquet as pq  # noqa: E402
 
 
 def rows_of(folder):
@@ -158,6 +160,37 @@ def test_ids_of_a_table_are_kept(place):
         encode_shards("a.model", ["birds"], "codes", options=options)
     encode_shards("a.model", ["birds/a.parquet"], "other", options=options)
     assert [row["id"] for row in rows_of(place / "other")] == [1, 2, 3]
+
+
+def test_another_limit_of_pixels_or_folder_of_images_is_another_way_of_reading(place, monkeypatch):
+    made = encode_shards("a.model", ["birds"], "small", options=ReadingOptions(max_pixels=20))
+    assert made["items"] == 0
+    with pytest.raises(DataError, match="was begun with --max-pixels 20: go on so"):
+        encode_shards("a.model", ["birds"], "small")
+    monkeypatch.setenv("NEARBIT_MAX_PIXELS", "20")
+    assert encode_shards("a.model", ["birds"], "small")["encoded_now"] == 0
+    monkeypatch.delenv("NEARBIT_MAX_PIXELS")
+    for folder in ("one", "two"):
+        (place / folder).mkdir()
+        (place / folder / "x.png").write_bytes(image_bytes(len(folder) + ord(folder[0])))
+    (place / "lists").mkdir()
+    pq.write_table(pa.table({"path": ["x.png"]}), place / "lists" / "a.parquet")
+    encode_shards("a.model", ["lists"], "named", options=ReadingOptions(images="one"))
+    with pytest.raises(DataError, match="was begun with --images 'one': go on so"):
+        encode_shards("a.model", ["lists"], "named", options=ReadingOptions(images="two"))
+    plan = json.loads((place / "named" / "_codes.json").read_text())
+    del plan["reading"]["images"], plan["reading"]["max_pixels"]  # as an older version wrote it
+    (place / "named" / "_codes.json").write_text(json.dumps(plan))
+    assert encode_shards("a.model", ["lists"], "named", options=ReadingOptions(images="one"))["encoded_now"] == 0
+
+
+def test_the_limit_of_pixels_travels_with_the_job(place, monkeypatch):
+    asked = []
+    monkeypatch.setenv("NEARBIT_MAX_PIXELS", "1234")
+    monkeypatch.setattr("nearbit.shards.run._engine", lambda engine, job, *_: asked.append(job) or (lambda *_: []))
+    with contextlib.suppress(Exception):
+        encode_shards("a.model", ["birds"], "codes")
+    assert [job.options.max_pixels for job in asked] == [1234]
 
 
 def test_the_codes_of_another_model_are_refused(place):

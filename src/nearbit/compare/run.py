@@ -23,7 +23,7 @@ from nearbit.compare.folder import (
 )
 from nearbit.compare.references import references_of
 from nearbit.compare.soundness import sound
-from nearbit.compare.specs import parse_spec
+from nearbit.compare.specs import parse_spec, refuse_other_names
 from nearbit.compare.statistics import data_notes
 from nearbit.compare.time_left import TimeLeft, seconds_of
 from nearbit.compare.workers import Told, run_cells, tune_backbones
@@ -354,6 +354,7 @@ def _merged(folder: Path, known: dict[str, Any], asked: dict[str, Any]) -> dict[
                 "choose another -o, or give what it was begun with"
             )
     _check_backbone(folder, known, asked)
+    refuse_other_names(folder, known["methods"], asked["methods"])
     merged = {name: list(dict.fromkeys([*known.get(name, []), *asked[name]])) for name in MERGED}
     sorts = {name: sorted(merged[name]) for name in ("bits", "seeds")}
     split = _merged_split(known["split"], asked["split"])

@@ -1,6 +1,8 @@
 """What a comparison calls a method: its name, or its name with options of it ("crh:reassign_every=0,margin=0.3")."""
 
 import re
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from nearbit.errors import InputError
@@ -54,6 +56,18 @@ def parse_spec(text: str) -> Spec:
         raise InputError(f"each option of a method counts once, and {text!r} names one twice: leave one out")
     method.with_options(values)
     return Spec(method, values)
+
+
+def refuse_other_names(folder: Path, known: Sequence[str], asked: Sequence[str]) -> None:
+    """Raise `InputError` where a method that is asked for is there already under another text."""
+    meant = {parse_spec(spec).meaning: spec for spec in asked}
+    for spec in known:
+        try:
+            other = meant.get(parse_spec(spec).meaning, spec)
+        except InputError:  # of a package that is gone, or of an older version: its figures stay
+            continue
+        if other != spec:
+            raise InputError(f"{folder} holds {spec}, which is the same as {other}: name it so")
 
 
 def _pair(text: str, pair: str) -> tuple[str, Any]:

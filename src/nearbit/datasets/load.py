@@ -148,7 +148,7 @@ def _refuse_unused(
     """Raise `InputError` for an option that would do nothing; what lies there unread may be what it was meant for."""
     for name, why in one.refuses.items():
         value = getattr(options, name)
-        if value is not None:
+        if value != getattr(_USUAL, name):
             meant = f"; {unread[0]}" if unread and name == "images" else ""
             raise InputError(f"{name}={_shown(value)} {why.format(path=path)}{meant}")
     for name in ("download", "label_level"):

@@ -200,12 +200,15 @@ class FilePlace:
         with reaching(self.text):
             return bytes(system.cat_file(inner, start=start, end=start + size))
 
-    def fill(self, write: Callable[[Path], None]) -> None:
-        """Make or replace a file: `write` fills one on this machine, which then comes here, whole or not at all."""
+    def fill(self, write: Callable[[Path], None], *, over_database: bool = False) -> None:
+        """Make or replace a file: `write` fills one on this machine, which then comes here, whole or not at all.
+
+        On this machine a database is replaced only where that is asked for.
+        """
         if self.local is not None:
             if not self.local.parent.is_dir():
                 behind_links(self.local).parent.mkdir(parents=True, exist_ok=True)
-            write_whole(self.local, write)
+            write_whole(self.local, write, over_database=over_database)
             return
         self.checked()
         with tempfile.TemporaryDirectory(prefix="nearbit-") as folder:

@@ -17,6 +17,7 @@ from nearbit.files.aside import beside, put_in_place, remove, remove_orphans, re
 __all__ = [
     "behind_links",
     "cache_folder",
+    "check_replaceable",
     "json_digest",
     "keep_checked",
     "path_seen_from",
@@ -34,6 +35,8 @@ __all__ = [
 ]
 
 
+DATABASE = b"SQLite format 3\0"
+"""How the file of a database begins."""
 SHORT = re.compile(r"\d+ requested and \d+ written")
 
 
@@ -83,8 +86,26 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def check_replaceable(path: Path, *, over_database: bool = False) -> None:
+    """Raise `InputError` where something stands at `path` that no output takes the place of.
+
+    Args:
+        path: of the output, or of a link to it.
+        over_database: whether that may be a database, as an index is.
+    """
+    target = behind_links(path)
+    if not target.exists():
+        return
+    if not target.is_file():
+        kind = "a folder" if target.is_dir() else "a device or a pipe"
+        raise InputError(f"{path} is {kind}, not a file that could be replaced: choose another name")
+    with open(target, "rb") as file:
+        if not over_database and file.read(len(DATABASE)) == DATABASE:
+            raise InputError(f"{path} is an index or another database, which no output replaces: choose another name")
+
+
 @contextmanager
-def whole_file(path: Path, *, before: Path | None = None) -> Iterator[Path]:
+def whole_file(path: Path, *, before: Path | None = None, over_database: bool = False) -> Iterator[Path]:
     """Give a file to fill beside `path`; on success it is put in place with one rename, on failure it is removed.
 
     Readers see the old or the new file. What a killed writer of the same file left behind is removed.
@@ -92,15 +113,14 @@ def whole_file(path: Path, *, before: Path | None = None) -> Iterator[Path]:
     Args:
         path: the file to make or replace, or a link to it; its folder is made where it is missing.
         before: a name in the same folder that the replaced file is kept under, once the new one is complete.
+        over_database: whether a database, as an index is, may be replaced.
 
     Raises:
-        InputError: something else than a file stands there.
+        InputError: something else than a file stands there, or a database.
         OSError: the file cannot be written; it names `path`.
     """
     target = behind_links(path)
-    if target.exists() and not target.is_file():
-        kind = "a folder" if target.is_dir() else "a device or a pipe"
-        raise InputError(f"{path} is {kind}, not a file that could be replaced: choose another name")
+    check_replaceable(path, over_database=over_database)
     target.parent.mkdir(parents=True, exist_ok=True)
     aside = beside(target)
     with naming(path, aside):
@@ -117,9 +137,11 @@ def whole_file(path: Path, *, before: Path | None = None) -> Iterator[Path]:
         remove_orphans(target.parent, target.name)
 
 
-def write_whole(path: Path, write: Callable[[Path], None], *, before: Path | None = None) -> None:
+def write_whole(
+    path: Path, write: Callable[[Path], None], *, before: Path | None = None, over_database: bool = False
+) -> None:
     """Let `write` fill the temporary file that it is called with, and put it in place; see `whole_file`."""
-    with whole_file(path, before=before) as aside:
+    with whole_file(path, before=before, over_database=over_database) as aside:
         write(aside)
 
 

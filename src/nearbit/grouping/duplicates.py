@@ -4,6 +4,7 @@ import os
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -12,6 +13,7 @@ import numpy as np
 from nearbit.codes import hamming_distances
 from nearbit.datasets.decoding.decode import image_size
 from nearbit.errors import ImageError, InputError
+from nearbit.files.writing import sha256_of
 from nearbit.given import check_choice
 from nearbit.grouping.same_pictures import groups_that_look_alike
 from nearbit.index import Home, Item
@@ -101,16 +103,25 @@ class Duplicates:
     def removable(self) -> list[str]:
         """Return the files that are not kept, each once; none that is the same file as one that is kept.
 
-        Of a group whose kept file is gone none is returned: it may be the last one.
+        None is returned of a group whose kept file is gone or holds something else than when it was indexed: another
+        one may be the last. So the files that are kept are read.
         """
-        kept = [_identity(group.kept.file) for group in self.groups]
-        found: dict[Any, str] = {}
-        for group, own in zip(self.groups, kept, strict=True):
+        kept, found = set(self._kept), dict[Any, str]()
+        for group, own in zip(self.groups, self._kept, strict=True):
             for one in group.others if own is not None else ():
                 identity = _identity(one.file)
                 if identity and identity not in kept:
                     found.setdefault(identity, str(one.file))
         return list(found.values())
+
+    def held_back(self) -> int:
+        """Return of how many groups `removable` returns none, because the kept file may not be what it was."""
+        return self._kept.count(None)
+
+    @cached_property
+    def _kept(self) -> list[tuple[int, int] | None]:
+        """What tells the file that each group keeps from others; None where it is not what was indexed."""
+        return [_identity(group.kept.file) if _is_as_indexed(group.kept) else None for group in self.groups]
 
     @property
     def tell_classes(self) -> bool:
@@ -157,7 +168,7 @@ def find_duplicates(
         index: an open index.
         radius: in bits, of each pair; the ends of a chain may lie farther apart.
         keep: "largest" keeps the picture of most pixels, then of most bytes, then of the smallest id (what cannot be
-            read counts nothing); "first" keeps the smallest id, and reads no file.
+            read counts nothing); "first" keeps the smallest id of those that have a file, and reads none.
         confirm: whether pictures must look alike, too: each pair is compared by a difference hash of its pixels (see
             `nearbit.grouping.same_pictures`).
         progress: called as ("comparing pictures" or "looking at files", done, total).
@@ -239,6 +250,16 @@ def _identity(file: str | None) -> tuple[int, int] | None:
     except OSError:
         return None
     return facts.st_dev, facts.st_ino
+
+
+def _is_as_indexed(kept: Copy) -> bool:
+    """Return whether a file holds what its item was made of; an item without a digest tells nothing of that."""
+    if kept.file is None:
+        return False
+    try:
+        return kept.digest is None or sha256_of(Path(kept.file)) == kept.digest
+    except OSError:
+        return False
 
 
 def acted_on(duplicates: Duplicates) -> Sequence[str]:

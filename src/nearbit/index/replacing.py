@@ -121,7 +121,7 @@ def _checked_size(source: Index, target: Index) -> int:
 def _swap(source: Index, target: Index) -> None:
     """Copy the source beside the target, and rename it there; the log of the old file goes with it."""
     try:
-        write_whole(target.path, lambda aside: copy_of(source, aside))
+        write_whole(target.path, lambda aside: copy_of(source, aside), over_database=True)
     except OSError as error:
         raise IndexFileError(
             f"the index {target.path} cannot be replaced: {error.strerror}; it is as it was"

@@ -3,99 +3,178 @@
 import hashlib
 import inspect
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from functools import cache, partial
-from importlib.metadata import packages_distributions
+from importlib.metadata import entry_points, packages_distributions
 from pathlib import Path
-from types import CodeType, FunctionType, ModuleType
+from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
+
+import numpy as np
 
 from nearbit.methods.baseline import Baseline
 from nearbit.methods.method import Method
 
 OURS = "nearbit"
+GROUP = "nearbit.methods"
+PLAIN = (type(None), bool, int, float, complex, str, bytes)
+
+_KNOWN: dict[int, tuple[Any, str | None]] = {}
+"""What was found of each method by its number, with the method, which keeps its number as long as it is there."""
 
 
 def code_digest(method: Method | Baseline) -> str | None:
     """Return the SHA-256 of the code that a method is made of; None for one of nearbit's own.
 
-    That is the source of the modules of its functions and options, of the whole package of each, and of what these take
-    from modules beside them; what installed libraries bring is left out. Of functions of a notebook or a script it is
-    what they, and functions that they call there, were compiled to.
+    That is the source of the modules of its functions and classes, of the whole package of each, and of modules that
+    these take anything from; of installed libraries it is their names, but for packages that declare methods. Of
+    functions and classes of a script or a notebook it is what they were compiled to, with what they name there. The
+    same in every process, as long as the files are.
     """
-    parts = [getattr(method, one.name) for one in fields(method)]
-    found: dict[str, str] = {}
-    for part in parts:
-        for module in _modules_of(part):
-            _add(module, found)
-        if (function := _function_of(part)) is not None and not _file_of(sys.modules.get(function.__module__)):
-            _add_compiled(function, found)
-    if not found:
-        return None
-    return hashlib.sha256("\n".join(f"{name} {found[name]}" for name in sorted(found)).encode()).hexdigest()
+    if id(method) not in _KNOWN:
+        code = _Code()
+        for one in fields(method):
+            code.add(one.name, getattr(method, one.name))
+        _KNOWN[id(method)] = method, code.digest()
+    return _KNOWN[id(method)][1]
 
 
-def _function_of(part: Any) -> FunctionType | None:
-    while isinstance(part, partial):
-        part = part.func
-    return part if isinstance(part, FunctionType) and not _is_ours(part.__module__) else None
+class _Code:
+    """What was found of the code of a method, by name."""
 
+    def __init__(self) -> None:
+        self._found: dict[str, str] = {}
+        self._seen: set[int] = set()
+        self._kept: list[Any] = []
+        self._packages: set[str] = set()
+        self._is_foreign = False
 
-def _modules_of(part: Any) -> Iterator[ModuleType]:
-    """Yield the modules, but for nearbit's, that a part of a method comes from."""
-    while isinstance(part, partial):
-        part = part.func
-    for name in {getattr(part, "__module__", None), type(part).__module__}:
-        module = sys.modules.get(str(name))
-        if module is not None and not _is_ours(module.__name__) and not _is_library(module):
-            yield module
+    def digest(self) -> str | None:
+        """Return the SHA-256 of all that was found; None where all of it is nearbit's."""
+        if not self._is_foreign:
+            return None
+        return _sha256("\n".join(f"{name} {self._found[name]}" for name in sorted(self._found)))
 
+    def add(self, name: str, value: Any) -> None:
+        """Add a value under a name."""
+        self._found[name] = self._said(value)
 
-def _add(module: ModuleType, found: dict[str, str]) -> None:
-    """Add the source of a module, of its package, and of the modules that these name in their globals."""
-    name, file = module.__name__, _file_of(module)
-    if file is None or name in found:
-        return
-    found[name] = hashlib.sha256(file.read_bytes()).hexdigest()
-    package = sys.modules.get(name.partition(".")[0])
-    for folder in getattr(package, "__path__", ()):
-        for source in sorted(Path(folder).rglob("*.py")):
-            place = source.relative_to(folder).as_posix()
-            found[f"{name.partition('.')[0]}/{place}"] = hashlib.sha256(source.read_bytes()).hexdigest()
-    for value in list(vars(module).values()):
-        other = value if isinstance(value, ModuleType) else sys.modules.get(str(getattr(value, "__module__", None)))
-        if other is not None and not _is_ours(other.__name__) and not _is_library(other, of=module):
-            _add(other, found)
+    def _said(self, value: Any) -> str:
+        """Return a text of a value that is the same in every process, after adding the code that it is of."""
+        if isinstance(value, PLAIN):
+            return repr(value)
+        if isinstance(value, np.ndarray):
+            return f"{value.dtype} {value.shape} {_sha256(value.tobytes())}"
+        if isinstance(value, tuple | list):
+            return f"[{', '.join(map(self._said, value))}]"
+        if isinstance(value, set | frozenset):
+            return f"{{{', '.join(sorted(map(self._said, value)))}}}"
+        if isinstance(value, Mapping):
+            return f"{{{', '.join(sorted(f'{self._said(key)}: {self._said(one)}' for key, one in value.items()))}}}"
+        if isinstance(value, partial):
+            return self._said((value.func, value.args, value.keywords))
+        if isinstance(value, MethodType):
+            return self._said((value.__func__, value.__self__))
+        if isinstance(value, staticmethod | classmethod):
+            return self._said(value.__func__)
+        if isinstance(value, property):
+            return self._said((value.fget, value.fset, value.fdel))
+        if isinstance(value, ModuleType):
+            return self._of_module(value)
+        if isinstance(value, CodeType):
+            return self._said((value.co_code, value.co_consts, value.co_names, value.co_varnames, value.co_freevars))
+        if isinstance(value, type | FunctionType):
+            return self._of_code(value)
+        return self._of_object(value)
 
+    def _of_code(self, value: Any) -> str:
+        """Return the name of a function or class, after adding its module, or itself where that is being run."""
+        module = sys.modules.get(value.__module__)
+        name = f"{value.__module__}.{value.__qualname__}"
+        if _is_ours(value.__module__) or _is_library(value.__module__):
+            return name
+        self._is_foreign = True
+        if module is not None and _source_of(module) is not None:
+            self._of_module(module)
+            more = (value.__defaults__, value.__kwdefaults__) if isinstance(value, FunctionType) else ()
+            return f"{name} {self._said((more, *_cells_of(value)))}"
+        if not self._is_new(value):
+            return name
+        if isinstance(value, FunctionType):
+            used = {one: value.__globals__[one] for one in _names_in(value.__code__) if one in value.__globals__}
+            parts: Any = (value.__code__, value.__defaults__, value.__kwdefaults__, used, *_cells_of(value))
+        else:
+            own = {one: part for one, part in vars(value).items() if not one.startswith("__") or callable(part)}
+            parts = (value.__bases__, own)
+        self._found[name] = self._said(parts)
+        return name
 
-def _add_compiled(function: FunctionType, found: dict[str, str]) -> None:
-    """Add what a function was compiled to, and what it names beside itself."""
-    name = f"{function.__module__}.{function.__qualname__}"
-    if name in found:
-        return
-    found[name] = _compiled(function.__code__)
-    for used in function.__code__.co_names:
-        value = function.__globals__.get(used)
-        if isinstance(value, FunctionType) and value.__module__ == function.__module__:
-            _add_compiled(value, found)
-        elif isinstance(value, int | float | str | tuple):
-            found[f"{function.__module__}.{used}"] = repr(value)
+    def _of_object(self, value: Any) -> str:
+        """Return what an object is of, and what it holds; of nearbit's own and of libraries the kind alone."""
+        kind = self._said(type(value))
+        if _is_ours(type(value).__module__) or _is_library(type(value).__module__) or not self._is_new(value):
+            return kind
+        return f"{kind} {self._said(dict(vars(value)) if hasattr(value, '__dict__') else ())}"
 
+    def _of_module(self, module: ModuleType) -> str:
+        """Return the name of a module, after adding the source of its package and of what it takes from."""
+        name, top = module.__name__, module.__name__.partition(".")[0]
+        source = _source_of(module)
+        if _is_ours(name) or _is_library(name) or source is None or not self._is_new(module):
+            return name
+        self._is_foreign = True
+        self._found[f"module {name}"] = _sha256(source.read_bytes())
+        for folder in () if top in self._packages else getattr(sys.modules.get(top), "__path__", ()):
+            for file in Path(folder).rglob("*.py"):
+                self._found[f"file {top}/{file.relative_to(folder).as_posix()}"] = _sha256(file.read_bytes())
+        self._packages.add(top)
+        for one in list(vars(module).values()):
+            other = one if isinstance(one, ModuleType) else sys.modules.get(str(getattr(one, "__module__", None)))
+            if other is not None:
+                self._of_module(other)
+        return name
 
-def _is_ours(name: str) -> bool:
-    return name.partition(".")[0] == OURS
-
-
-def _is_library(module: ModuleType, of: ModuleType | None = None) -> bool:
-    """Return whether a module is of the standard library, or of another installed package than the one beside it."""
-    top = module.__name__.partition(".")[0]
-    if top in sys.stdlib_module_names:
+    def _is_new(self, value: Any) -> bool:
+        if id(value) in self._seen:
+            return False
+        self._seen.add(id(value))
+        self._kept.append(value)  # so that no other one gets its number
         return True
-    owners = _owners() if of is not None else {}
-    return (
-        of is not None and top in owners and not set(owners[top]) & set(owners.get(of.__name__.partition(".")[0], ()))
-    )
+
+
+def _sha256(content: str | bytes) -> str:
+    return hashlib.sha256(content.encode() if isinstance(content, str) else content).hexdigest()
+
+
+def _cells_of(value: Any) -> Iterable[Any]:
+    """Return what a function took from around it."""
+    for cell in getattr(value, "__closure__", None) or ():
+        try:
+            yield cell.cell_contents
+        except ValueError:  # not filled yet
+            yield None
+
+
+def _names_in(code: CodeType) -> set[str]:
+    """Return the names that a function and those within it look up."""
+    inner = [_names_in(one) for one in code.co_consts if isinstance(one, CodeType)]
+    return set(code.co_names).union(*inner)
+
+
+def _is_ours(module: str) -> bool:
+    return module.partition(".")[0] == OURS
+
+
+@cache
+def _is_library(module: str) -> bool:
+    """Return whether a module is of the standard library, or of an installed package that declares no method."""
+    top = module.partition(".")[0]
+    if top in sys.stdlib_module_names or top == "builtins":
+        return True
+    authors = {entry.dist.name for entry in entry_points(group=GROUP) if entry.dist is not None}
+    owners = _owners().get(top, [])
+    return bool(owners) and not authors & set(owners)
 
 
 @cache
@@ -104,18 +183,9 @@ def _owners() -> Mapping[str, list[str]]:
     return packages_distributions()
 
 
-def _file_of(module: ModuleType | None) -> Path | None:
+def _source_of(module: ModuleType) -> Path | None:
     """Return the source of a module; None where there is none, and for a script, whose other lines may change."""
-    if module is None or module.__name__ == "__main__" or getattr(module, "__file__", None) is None:
+    if module.__name__ in ("__main__", "__mp_main__") or getattr(module, "__file__", None) is None:
         return None
     file = inspect.getsourcefile(module)
     return Path(file) if file is not None and Path(file).is_file() else None
-
-
-def _compiled(code: CodeType) -> str:
-    """Return the SHA-256 of what a function was compiled to, whatever its file and lines."""
-    digest = hashlib.sha256(code.co_code)
-    for one in code.co_consts:
-        digest.update((_compiled(one) if isinstance(one, CodeType) else repr(one)).encode())
-    digest.update(repr((code.co_names, code.co_varnames, code.co_freevars)).encode())
-    return digest.hexdigest()

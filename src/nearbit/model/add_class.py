@@ -21,6 +21,7 @@ from nearbit.json_text import unstorable
 from nearbit.keywords import suggesting
 from nearbit.model.bundle import Model
 from nearbit.model.measured import OF_CENTERS, OF_CODES, record_without
+from nearbit.names import label_name
 from nearbit.networks import HashNetwork, Head
 from nearbit.networks.heads import apply_head
 from nearbit.progress import Progress, silent
@@ -103,6 +104,7 @@ def add_class(
             was asked for, every word is a center already, or the last layer cannot be changed.
         DataError: no image of the class or, with `keep`, none to keep.
     """
+    name = label_name(name)
     _check_name(model, name)
     seed = check_number("seed", seed, whole=True)
     if min_distance is not None:

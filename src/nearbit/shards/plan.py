@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, final
 
+from nearbit.datasets.decoding.pixel_limit import pixel_limit
 from nearbit.datasets.shards import Passed
 from nearbit.errors import DataError
 from nearbit.files.addresses import FilePlace
@@ -62,7 +63,9 @@ class Plan:
 
 def reading_of(options: ReadingOptions) -> dict[str, Any]:
     """Return the options of reading that decide what a file of codes holds."""
-    return {name: getattr(options, name) for name in READING}
+    images = None if options.images is None else str(options.images)
+    named = {name: getattr(options, name) for name in READING}
+    return named | {"images": images, "max_pixels": pixel_limit(options.max_pixels)}
 
 
 def read_plan(folder: FilePlace) -> Plan | None:
@@ -105,7 +108,7 @@ def check_same(plan: Plan, about: CodesAbout, options: ReadingOptions, folder: F
         kept = "with" if plan.about.outputs else "without"
         raise DataError(f"{folder} was begun {kept} --outputs: go on so, or name another folder")
     for name, value in reading_of(options).items():
-        if plan.reading.get(name) != value:
+        if name in plan.reading and plan.reading[name] != value:  # older plans do not say all of them
             option = f"--{name.replace('_', '-')}"
             raise DataError(f"{folder} was begun with {option} {plan.reading.get(name)!r}: go on so, or name another")
 

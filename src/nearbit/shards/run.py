@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from nearbit.datasets.decoding.pixel_limit import pixel_limit
 from nearbit.datasets.formats.shards import shards_in
 from nearbit.datasets.shards import ENDINGS, is_shard
 from nearbit.datasets.shards.table import has_id_column
@@ -96,7 +97,7 @@ def encode_shards(
         plan, shards = _planned(folder, places, about, options)
         job = Job(
             model=str(Path(model).absolute()), about=about, output=_whole(folder), device=device, has_ids=plan.has_ids,
-            options=replace(options, progress=silent),
+            options=replace(options, progress=silent, max_pixels=pixel_limit(options.max_pixels)),
         )  # fmt: skip
         done = _done(folder, plan)
         _check_sources(shards, done, folder)

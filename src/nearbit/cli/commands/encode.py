@@ -18,6 +18,7 @@ from nearbit.cli.console import (
     list_problems,
     read_images,
     refuse_options,
+    say_notes,
 )
 from nearbit.errors import InputError
 from nearbit.names import counted
@@ -129,15 +130,17 @@ def _encode_images(
     import numpy as np
 
     from nearbit.codes import binarize
-    from nearbit.files.writing import cache_folder, write_whole
+    from nearbit.files.writing import cache_folder, check_replaceable, write_whole
     from nearbit.model.load import load_any_model
 
     if output.is_dir():
         raise InputError(f"-o {output} is a folder, and of images that lie in no shards a file is written: name one")
+    check_replaceable(output)
     model = load_any_model(model_path)
     kept = cache or cache_folder()
     with Bars() as progress:
         dataset = read_images(sources, ReadingOptions(cache=kept, progress=progress, **reading))
+        say_notes(dataset)
         encoded = model.encode_dataset(dataset, device=device, cache=kept, progress=progress)
     errors = list_problems(dataset.problems + encoded.problems, output.with_name(output.name + ".errors.jsonl"))
     arrays: dict[str, Any] = {

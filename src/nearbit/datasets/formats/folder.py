@@ -82,7 +82,13 @@ FOLDER = Format(
     name="folders of images",
     read=list_folder,
     find=lambda folder: folder,
-    refuses={"images": "goes with a labels file; {path} holds none"},
+    refuses={
+        "images": "goes with a labels file; {path} holds none",
+        **dict.fromkeys(
+            ("label_column", "path_column", "separator", "image_column", "id_column"),
+            "is for labels files and shards; leave it out for {path}",
+        ),
+    },
 )
 ONE_IMAGE = Format(name="one image", read=lambda file, _: list_files([file]), refuses=FOR_FOLDERS)
 """What `load_images` takes any other file for; no entry of the table."""

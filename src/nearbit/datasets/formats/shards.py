@@ -4,6 +4,7 @@ Images are read where they lie in a tar. Those of Parquet files, and shards at a
 first: training reads images in any order.
 """
 
+import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -154,8 +155,8 @@ def _read(places: list[FilePlace], name: str, options: ReadingOptions) -> Datase
     passed = Passed()
     for number, place in enumerate(places):
         file, samples = _packed(place, options, passed)
-        files.append((file, place))
         kept += _checked(samples, number, options, problems)
+        files.append((file[0], place))
         options.progress("reading shards", number + 1, len(places))
     if not kept:
         reasons = "; ".join(f"{one.path!r}: {one.reason}" for one in problems[:3])
@@ -193,45 +194,52 @@ def _dataset(
     return Dataset(name, source, keys, labels, classes, digests, tuple(problems), read_as="shards", notes=notes)
 
 
-def _packed(place: FilePlace, options: ReadingOptions, passed: Passed) -> tuple[Path, Iterator[Sample]]:
-    """Return the file of this machine that the images of a shard lie in, and its samples, which say where."""
+def _packed(place: FilePlace, options: ReadingOptions, passed: Passed) -> tuple[list[Path], Iterator[Sample]]:
+    """Return the file of this machine that the images of a shard lie in, and its samples, which say where.
+
+    The file is the one of the list once all samples have been taken.
+    """
     if place.local is not None and place.name.lower().endswith(".tar"):
-        return place.local, read_shard(place, options, passed)
+        return [place.local], read_shard(place, options, passed)
     found = place.found()
     if found is None:
         raise DataError(f"{place}: there is no such file")
     told = [str(getattr(options, name)) for name in ("images", "image_column", "path_column")]
-    copy = options.kept / "shards" / json_digest([place.text, found.size, found.modified, *told])[:32]
-    return copy, _copied(read_shard(place, options, passed), copy)
+    name = json_digest([place.text, found.size, found.modified, *told])[:32]
+    copies = options.kept / "shards"
+    file = [max(copies.glob(f"{name}*"), key=lambda copy: copy.stat().st_mtime_ns, default=copies / name)]
+    return file, _copied(read_shard(place, options, passed), file)
 
 
-def _copied(samples: Iterator[Sample], copy: Path) -> Iterator[Sample]:
+def _copied(samples: Iterator[Sample], file: list[Path]) -> Iterator[Sample]:
     """Yield samples with the places of their images in a copy, which is made on the way where it does not hold them.
 
-    A table may name files, which change without it: what is copied already is compared, and is written again from the
-    first image on that is another.
+    A table may name files, which change without it: what is copied already is compared, and from the first image on
+    that is another the copy goes on as a new one. The old one stays for who reads it.
     """
-    start = 0
+    start, copy = 0, file[0]
     with ExitStack() as stack:
         held = stack.enter_context(open(copy, "rb")) if copy.is_file() else None
         target = None
         for sample in samples:
             if target is None and (held is None or held.read(len(sample.image)) != sample.image):
-                target = stack.enter_context(open(stack.enter_context(whole_file(copy)), "wb"))
-                _copy_start(copy, start, target)
+                file[0] = copy if held is None else copy.with_name(f"{copy.name[:32]}-{uuid.uuid4().hex[:8]}")
+                target = stack.enter_context(open(stack.enter_context(whole_file(file[0])), "wb"))
+                if held is not None:
+                    _copy_start(held, start, target)
             if target is not None:
                 target.write(sample.image)
             yield replace(sample, start=start)
             start += len(sample.image)
 
 
-def _copy_start(copy: Path, size: int, target: BinaryIO) -> None:
-    """Write the first bytes of a copy, so many."""
-    if size:
-        with open(copy, "rb") as held:
-            while size and (block := held.read(min(size, BLOCK_BYTES))):
-                target.write(block)
-                size -= len(block)
+def _copy_start(held: BinaryIO, size: int, target: BinaryIO) -> None:
+    """Write the first bytes of a copy, so many, which were read before."""
+    held.seek(0)
+    while size:
+        block = held.read(min(size, BLOCK_BYTES))
+        target.write(block)
+        size -= len(block)
 
 
 def _checked(

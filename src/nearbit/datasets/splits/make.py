@@ -147,6 +147,8 @@ def _ordinary(
         notes += more
     else:
         recipe["sizes"] = sizes.as_recipe()
+        if protocol is None and dataset.given_parts is not None:
+            notes.append(f"the parts that {dataset.name} came with are not used: sizes are named")
         parts, more = _by_sizes(dataset, sizes, rng)
         notes += more
     if tail is not None:
@@ -244,6 +246,10 @@ def _places(
         for number in counted
         if taken[number] > 0
     ]
+    if isinstance(sizes.train, int) and taken[0] < 0:
+        notes.append(
+            f"train has {-taken[0]:,} more images than the count asks for: without them it would have none of a class"
+        )
     return filled, notes
 
 

@@ -95,7 +95,7 @@ def _put(place: FilePlace, copy: Path, about: dict[str, Any], own: Path | None) 
 
 def _send(copy: Path, target: FilePlace, digest: str) -> None:
     if _digest_of(target) != digest:
-        target.fill(lambda aside: _copied(copy, aside))
+        target.fill(lambda aside: _copied(copy, aside), over_database=True)
     if _digest_of(target) != digest:
         raise DataError(f"{target}: what arrived is not what was sent; there is no new snapshot: try again")
 

@@ -15,7 +15,7 @@ from nearbit.datasets import content_digest, image_format
 from nearbit.encoding.preprocessing import of_pixels
 from nearbit.errors import NearbitError
 from nearbit.files.writing import write_whole
-from nearbit.indexing import ADDED
+from nearbit.indexing import ADDED, UPLOADS
 from nearbit.service.collection import items_of
 from nearbit.service.contract.answers import ItemAnswer, JsonAnswer, OtherAnswer
 from nearbit.service.contract.declared import Declared, Nothing, field
@@ -130,7 +130,7 @@ def _remove(service: Service, item_id: int) -> None:
 def _folder(service: Service) -> Path:
     """Return the folder of uploaded files, beside the index."""
     index = service.own.absolute()
-    return index.with_name(f"{index.name}-images")
+    return index.with_name(f"{index.name}{UPLOADS}")
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -41,7 +41,7 @@ ENDINGS = (".csv", ".json", ".html", ".txt")
     type=click.Choice(["largest", "first"]),
     default="largest",
     show_default=True,
-    help="Which picture of a group to keep: of most pixels, then most bytes; or of the smallest id.",
+    help="Which picture of a group to keep: of most pixels, then most bytes; or the first that is there.",
 )
 @partial(
     output_options,
@@ -90,6 +90,11 @@ def _lines(found: "Duplicates", index_path: "Place", outputs: tuple[Path, ...], 
     )
     lines += [f"written: {path}" for path in outputs]
     lists = [path for path in outputs if path.suffix.lower() == ".txt"]
+    if lists and (held := found.held_back()):
+        lines.append(
+            f"{lists[0]} holds none of {counted(held, 'group', 'groups')} whose kept file is gone or changed since it "
+            f"was indexed: nearbit index sync {index_path} FOLDER, and again"
+        )
     if lists and found.tell_classes and not is_confirmed:
         lines.append(f"not to act on as it is: {lists[0]} names pictures that may be no copies; --confirm finds those")
     elif lists:

@@ -94,7 +94,7 @@ def command(
             follower = Follower(
                 index_path,
                 folder,
-                _encoder(index_path, model_path, named, keep_outputs),
+                _encoder(index_path, named, keep_outputs),
                 options=options,
                 keep_outputs=keep_outputs,
                 device=device,
@@ -119,9 +119,7 @@ def _give_back(before: dict[signal.Signals, Any]) -> None:
         signal.signal(one, handler)
 
 
-def _encoder(
-    index_path: Path, given: Path | None, named: Path, keep_outputs: str | None
-) -> "Callable[[], Model | OnnxModel]":
+def _encoder(index_path: Path, named: Path, keep_outputs: str | None) -> "Callable[[], Model | OnnxModel]":
     """Return what gives the model of an index, loaded again where the index has moved over to another one.
 
     A new index is made as it is first called.
@@ -140,7 +138,7 @@ def _encoder(
                 index.set_notes(note_of_model(index, named))
         with open_index(index_path, read_only=True) as index:
             if index.model_id not in (None, loaded[0].model_id):
-                loaded[0] = load_any_model(model_of_index(index, given))
+                loaded[0] = load_any_model(model_of_index(index))
         return loaded[0]
 
     return model
