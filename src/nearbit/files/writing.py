@@ -99,9 +99,13 @@ def check_replaceable(path: Path, *, over_database: bool = False) -> None:
     if not target.is_file():
         kind = "a folder" if target.is_dir() else "a device or a pipe"
         raise InputError(f"{path} is {kind}, not a file that could be replaced: choose another name")
-    with open(target, "rb") as file:
-        if not over_database and file.read(len(DATABASE)) == DATABASE:
-            raise InputError(f"{path} is an index or another database, which no output replaces: choose another name")
+    try:
+        with open(target, "rb") as file:
+            begins = file.read(len(DATABASE))
+    except OSError:  # whether it may be replaced is then for the system to say
+        return
+    if begins == DATABASE and not over_database:
+        raise InputError(f"{path} is an index or another database, which no output replaces: choose another name")
 
 
 @contextmanager
