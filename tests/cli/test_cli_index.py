@@ -125,7 +125,8 @@ def test_kept_outputs_order_what_lies_at_one_distance(photos_and_model, as_json,
     assert len(reranked) == 3
     assert sorted(plain.distances[0].tolist()) == expected.distances[0].tolist()
     as_json("index", "a.index", "photos", "--model", "a.model", "--device", "cpu")
-    assert "rerank needs outputs" in refused("search", "a.index", image, "--rerank", "9")
+    said = refused("search", "a.index", image, "--rerank", "9")
+    assert "a.index keeps no outputs of its items, by which --rerank ranks: make it anew with --keep-outputs" in said
     assert "keeps no outputs, not int8" in refused("index", "a.index", "photos", "--keep-outputs", "int8")
     with create_index("n.index", 12, outputs="int8"):
         np.savez("n.npz", codes=np.zeros((1, 2), np.uint8), n_bits=12)

@@ -40,7 +40,7 @@ def names_at(address):
 
 
 def put(address, name, content):
-    FilePlace.of(address).child(name).write(content)
+    FilePlace.of(address).child(name).fill(lambda aside: aside.write_bytes(content), over_database=True)
 
 
 def test_what_goes_out_comes_back(tmp_path, address):
@@ -97,12 +97,12 @@ def test_an_upload_that_is_cut_short_leaves_the_old_snapshot(tmp_path, address, 
         index.remove([1])
         fill = FilePlace.fill
 
-        def cut(place, write):
+        def cut(place, write, **options):
             if stage == "aside":
                 raise KeyboardInterrupt("pressed")
             if stage == "manifest" and place.name == "snapshot.json":
                 raise KeyboardInterrupt("pressed")
-            fill(place, write)
+            fill(place, write, **options)
             if stage == "file":
                 raise KeyboardInterrupt("pressed")
 
@@ -130,14 +130,14 @@ def test_a_first_upload_that_is_cut_short_is_no_snapshot(tmp_path, address, monk
 def test_a_flipped_byte_on_the_way_there_is_noticed(tmp_path, address, monkeypatch):
     fill = FilePlace.fill
 
-    def worse(place, write):
+    def worse(place, write, **options):
         def flip(aside):
             write(aside)
             whole = bytearray(aside.read_bytes())
             whole[len(whole) // 2] ^= 1
             aside.write_bytes(whole)
 
-        fill(place, flip if place.name.endswith(".sqlite") else write)
+        fill(place, flip if place.name.endswith(".sqlite") else write, **options)
 
     monkeypatch.setattr(FilePlace, "fill", worse)
     with filled(tmp_path / "a.index") as index, pytest.raises(DataError, match="what arrived is not what was sent"):
