@@ -87,6 +87,7 @@ HEAD = "def loss(outputs, labels, targets, task, options"
 @pytest.mark.parametrize(
     ("text", "other"),
     [
+        ("M = lambda a: 1\nloss = lambda *given: 2\n", ("a: 1", "a: 3")),
         (f"W = 1\n{HEAD}):\n    return outputs * W\n", ("W = 1", "W = 2")),
         (f"W = [1, 2]\n{HEAD}):\n    return outputs * W[0]\n", ("[1, 2]", "[3, 2]")),
         (f"W = np.array([1.0])\n{HEAD}):\n    return outputs * W\n", ("[1.0]", "[2.0]")),

@@ -13,11 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from nearbit.methods.baseline import Baseline
-from nearbit.methods.method import Method
+from nearbit.methods import GROUP, Baseline, Method
 
 OURS = "nearbit"
-GROUP = "nearbit.methods"
 PLAIN = (type(None), bool, int, float, complex, str, bytes)
 
 _KNOWN: dict[int, tuple[Any, str | None]] = {}
@@ -107,8 +105,7 @@ class _Code:
         else:
             own = {one: part for one, part in vars(value).items() if not one.startswith("__") or callable(part)}
             parts = (value.__bases__, own)
-        self._found[name] = self._said(parts)
-        return name
+        return f"{name} {_sha256(self._said(parts))}"
 
     def _of_object(self, value: Any) -> str:
         """Return what an object is of, and what it holds; of nearbit's own and of libraries the kind alone."""

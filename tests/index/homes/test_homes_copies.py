@@ -105,11 +105,11 @@ def test_an_unfinished_copy_begins_anew_where_the_source_changed(home, source, m
         def cut_short(self, *given, **named):
             ids = put(self, *given, **named)
             adds.append(ids)
-            raise ZeroDivisionError
+            raise ZeroDivisionError("cut short")
 
         with monkeypatch.context() as patch:
             patch.setattr(kind, "add", cut_short)
-            with pytest.raises(ZeroDivisionError):
+            with pytest.raises(ZeroDivisionError, match="cut short"):
                 copy_index(source, home.place)
         assert len(calls) == len(adds) == 1
     with open_index(source) as index:
